@@ -1,0 +1,52 @@
+/* Every tunable of the runtime, with its reason. The model build shrinks the capacities. */
+#ifndef TNI_CONFIG_H
+#define TNI_CONFIG_H
+
+#ifdef TNI_MODEL
+#define TNI_DEQUE_CAPACITY 4
+#define TNI_SLAB_BYTES 1024
+#else
+/* Tasks in a core's ready queue; what does not fit goes to the injector. Tokio and Go both settled on 256. */
+#define TNI_DEQUE_CAPACITY 256
+/* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
+#define TNI_SLAB_BYTES (64 * 1024)
+#endif
+
+/* A name is copied into the header: 23 bytes and the end. */
+#define TNI_NAME_SIZE 24
+
+/* Operations that were ready at once a run; then the task has to let others run (Tokio's figure). */
+#define TNI_BUDGET 128
+
+/* Times in a row that the next slot goes before the queue: a pair of tasks that wake each other must not keep the core. */
+#define TNI_NEXT_STREAK_MAX 3
+
+/* The loop and the injector are looked at every so many nanoseconds while tasks run; the clock is read every
+ * TNI_TICKS_MIN..MAX tasks, adapted so that it is read about twice a period. */
+#define TNI_POLL_PERIOD_NS 100000
+#define TNI_TICKS_MIN 1
+#define TNI_TICKS_MAX 64
+
+/* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
+#define TNI_STEAL_SWEEPS 4
+
+/* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
+#define TNI_MONITOR_PERIOD_NS 5000000
+#define TNI_MONITOR_REST_NS 50000000
+
+/* Timers that go off under one hold of the wheel's lock: it bounds how long an arm from another core can wait. */
+#define TNI_TIMER_BATCH 64
+
+#define TNI_WORKERS_MAX 1024
+#define TNI_STACK_DEFAULT_BYTES (256 * 1024)
+#define TNI_STACK_MIN_BYTES (16 * 1024)
+#define TNI_STACK_MAX_BYTES (64 * 1024 * 1024)
+
+#if TNI_DEQUE_CAPACITY & (TNI_DEQUE_CAPACITY - 1)
+#error "the deque's capacity has to be a power of two: indices are masked"
+#endif
+#if TNI_TICKS_MIN < 1 || TNI_TICKS_MAX < TNI_TICKS_MIN
+#error "the clock has to be read now and then"
+#endif
+
+#endif

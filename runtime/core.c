@@ -1,0 +1,107 @@
+#include "core.h"
+
+#include "local.h"
+#include "runtime.h"
+#include "worker.h"
+
+int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
+{
+    core->runtime = runtime;
+    core->index = index;
+    core->ticks_period = TNI_TICKS_MAX;
+    core->ticks_left = TNI_TICKS_MAX;
+    core->looked_ns = tni_clock_ns();
+    core->polled_ns = core->looked_ns;
+    core->random = tni_random_seed();
+    core->next_streak = 0;
+    core->batching = false;
+    core->batch = 0;
+    tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);
+    tni_aptr_init(&core->worker, NULL);
+    tni_aptr_init(&core->next, NULL);
+    tni_a32_init(&core->serving, 0);
+    tni_deque_init(&core->queues[0]);
+    tni_deque_init(&core->queues[1]);
+    tni_timers_init(&core->timers);
+    return tni_driver_init(&core->driver);
+}
+
+void tni_core_fini(tni_core *core)
+{
+    tni_driver_fini(&core->driver);
+    tni_timers_fini(&core->timers);
+    tni_slab_cache_fini(&core->slabs);
+}
+
+/* The claim is half done or done. */
+static bool refuse_claim(tni_worker *worker)
+{
+    uint32_t claiming = TNI_CLAIM_CLAIMING;
+
+    /* Acq_rel: exactly one of this and the taker's exchange succeeds; partner: tni_worker_claim. */
+    return tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD;
+}
+
+tni_core *tni_worker_enter(tni_worker *worker)
+{
+    /* Relaxed: own words. */
+    uint32_t depth = tni_a32_load(&worker->in_runtime, TNI_RELAXED);
+    tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
+
+    if (core == NULL)
+        return NULL;
+    /* Says that we are in, before we read the claim: the light fence against the taker's heavy one. Relaxed: the fence orders it. */
+    tni_a32_store(&worker->in_runtime, depth + 1, TNI_RELAXED);
+    if (depth > 0)
+        return core;
+    tni_fence_light(worker->runtime->asymmetric);
+    /* Observes a taker that came before us; partner: tni_worker_claim. */
+    if (tni_likely(tni_a32_load(&worker->claim, TNI_ACQUIRE) == TNI_CLAIM_HELD) || refuse_claim(worker))
+        return core;
+    /* Taken: from now on the core is somebody else's. Release on core: who mails to this worker looks at it (worker.c). */
+    tni_a32_store(&worker->in_runtime, 0, TNI_RELEASE);
+    tni_aptr_store(&worker->core, NULL, TNI_RELEASE);
+    return NULL;
+}
+
+void tni_worker_leave(tni_worker *worker)
+{
+    /* Release: what we did to the core is seen by a taker that reads 0; partner: tni_worker_claim. Load relaxed: own word. */
+    tni_a32_store(&worker->in_runtime, tni_a32_load(&worker->in_runtime, TNI_RELAXED) - 1, TNI_RELEASE);
+}
+
+tni_core *tni_core_enter(void)
+{
+    tni_worker *worker = tni_local_get()->worker;
+
+    return worker == NULL ? NULL : tni_worker_enter(worker);
+}
+
+void tni_core_leave(void)
+{
+    tni_worker_leave(tni_local_get()->worker);
+}
+
+tni_core *tni_worker_claim(tni_worker *victim)
+{
+    uint32_t expected = TNI_CLAIM_HELD;
+    /* Acquire: the core as its giver set it up. Valid below because a worker that loses its core does so only after TAKEN. */
+    tni_core *core = tni_aptr_load(&victim->core, TNI_ACQUIRE);
+
+    if (core == NULL)
+        return NULL;
+    /* Acq_rel: publishes the claim before we look whether it is in; partner: tni_worker_enter. */
+    if (!tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_CLAIMING, TNI_ACQ_REL))
+        return NULL;
+    /* Orders the claim before the look, in the victim too: either its next enter sees the claim, or we see that it is in. */
+    tni_fence_heavy(victim->runtime->asymmetric);
+    expected = TNI_CLAIM_CLAIMING;
+    /* Observes what the victim did to the core before it left; partner: tni_worker_leave. */
+    if (tni_a32_load(&victim->in_runtime, TNI_ACQUIRE) != 0) {
+        /* Relaxed would do for us, acq_rel for the victim that refuses at the same time: one of the two succeeds. */
+        (void)tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_HELD, TNI_ACQ_REL);
+        return NULL;
+    }
+    /* Acq_rel: as above; success makes the core ours. */
+    return tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_TAKEN, TNI_ACQ_REL) ? core : NULL;
+}

@@ -1,0 +1,315 @@
+#include "driver.h"
+
+#include "core.h"
+#include "os_socket.h"
+#include "runtime.h"
+#include "worker.h"
+
+/* Owner word. */
+enum { OWNER_FREE, OWNER_HELD, OWNER_AWAITED };
+
+/* Readiness word: the reports so far, and above them the tick. */
+#define READY_READ UINT64_C(1)
+#define READY_WRITE UINT64_C(2)
+#define READY_STICKY_READ UINT64_C(4)  /* the peer has closed: stays readable */
+#define READY_STICKY_WRITE UINT64_C(8) /* broken: stays writable */
+#define READY_URGENT UINT64_C(16)
+#define READY_SHUT UINT64_C(32) /* we are closing */
+#define READY_TICK UINT64_C(256)
+
+/* What a registration asks its loop's owner for. */
+enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
+
+struct tni_registration {
+    tni_os_poll poll;            /* owner of the driver */
+    tni_core *core;              /* constant: whose loop it is in */
+    int fd;                      /* constant; the registration's own from its close on */
+    bool opened;                 /* owner of the driver: the loop watches the fd */
+    bool closing;                /* owner of the driver: the fd has been closed */
+    tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
+    tni_registration *inbox_next; /* while in the inbox */
+    tni_a64 readiness;           /* READY_* and tick */
+    tni_wait waits[2];           /* by tni_side */
+};
+
+int tni_driver_init(tni_driver *driver)
+{
+    tni_a32_init(&driver->owner, OWNER_FREE);
+    tni_aptr_init(&driver->inbox, NULL);
+    tni_a64_init(&driver->events, 0);
+    return tni_os_loop_open(&driver->loop);
+}
+
+bool tni_driver_try_own(tni_driver *driver)
+{
+    uint32_t nobody = OWNER_FREE;
+
+    /* Observes all that the owner before did to loop and registrations; partner: tni_driver_disown. */
+    return tni_a32_cas(&driver->owner, &nobody, OWNER_HELD, TNI_ACQUIRE);
+}
+
+void tni_driver_own(tni_driver *driver)
+{
+    if (tni_driver_try_own(driver))
+        return;
+    /* From here on we leave AWAITED behind, also when we get it: another one may sleep too. Acquire: as in try_own. */
+    while (tni_a32_exchange(&driver->owner, OWNER_AWAITED, TNI_ACQUIRE) != OWNER_FREE)
+        tni_futex_wait(&driver->owner, OWNER_AWAITED, TNI_FOREVER);
+}
+
+void tni_driver_disown(tni_driver *driver)
+{
+    /* Publishes what we did; partners: try_own, own. */
+    if (tni_a32_exchange(&driver->owner, OWNER_FREE, TNI_RELEASE) == OWNER_AWAITED)
+        tni_futex_wake(&driver->owner, 1);
+}
+
+bool tni_driver_has_mail(const tni_driver *driver)
+{
+    /* Relaxed: behind the caller's full fence; the owner takes it with acquire. */
+    return tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
+}
+
+/* --- Reports ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t bits_of(uint32_t events)
+{
+    uint64_t bits = 0;
+
+    if (events & TNI_OS_READABLE)
+        bits |= READY_READ;
+    if (events & TNI_OS_WRITABLE)
+        bits |= READY_WRITE;
+    if (events & TNI_OS_READ_CLOSED)
+        bits |= READY_READ | READY_STICKY_READ;
+    if (events & TNI_OS_ERROR)
+        bits |= READY_READ | READY_WRITE | READY_STICKY_READ | READY_STICKY_WRITE;
+    if (events & TNI_OS_URGENT)
+        bits |= READY_URGENT;
+    return bits;
+}
+
+static void report(tni_registration *registration, uint64_t bits)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
+
+    /* Publishes the report; partner: the loads in tni_registration_poll and _look. A clear that raced fails on the tick. */
+    while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + READY_TICK, TNI_ACQ_REL))
+        ;
+    if (bits & (READY_READ | READY_SHUT))
+        (void)tni_wait_wake(&registration->waits[TNI_READ]);
+    if (bits & (READY_WRITE | READY_SHUT))
+        (void)tni_wait_wake(&registration->waits[TNI_WRITE]);
+}
+
+static void on_ready(tni_os_poll *poll, uint32_t events)
+{
+    tni_registration *registration = tni_container_of(poll, tni_registration, poll);
+
+    tni_count(&registration->core->driver.events, 1);
+    report(registration, bits_of(events));
+}
+
+/* --- Opening and closing ------------------------------------------------------------------------------------------------- */
+
+static void free_registration(tni_registration *registration)
+{
+    /* A waker that was left behind would never be woken by anyone. */
+    (void)tni_wait_disarm(&registration->waits[TNI_READ]);
+    (void)tni_wait_disarm(&registration->waits[TNI_WRITE]);
+    tni_free(&registration->core->runtime->allocator, registration, sizeof *registration);
+}
+
+static void on_closed(tni_os_poll *poll)
+{
+    tni_registration *registration = tni_container_of(poll, tni_registration, poll);
+
+    if (!registration->closing)
+        tni_os_close(registration->fd); /* its stream was left behind when the runtime went */
+    free_registration(registration);
+}
+
+/* Owner. An fd that cannot be registered shows as broken: the next read or write on it tells, and no wait hangs. */
+static int open_now(tni_registration *registration)
+{
+    tni_driver *driver = &registration->core->driver;
+    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, on_ready, on_closed);
+
+    registration->opened = rc == 0;
+    return rc;
+}
+
+/* Owner. */
+static void close_now(tni_registration *registration)
+{
+    if (!registration->opened) {
+        tni_os_close(registration->fd);
+        free_registration(registration);
+        return;
+    }
+    registration->closing = true;
+    /* The loop lets go of the fd at once, of the memory later: so the number may come back now. */
+    tni_os_poll_close(&registration->core->driver.loop, &registration->poll);
+    tni_os_close(registration->fd);
+}
+
+/* Owner. */
+static void serve(tni_registration *registration)
+{
+    /* Observes what the poster wrote. From the exchange on it may be posted again. */
+    uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQUIRE);
+
+    if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE) && open_now(registration) != 0)
+        report(registration, bits_of(TNI_OS_ERROR));
+    if (requests & REQUEST_CLOSE)
+        close_now(registration);
+}
+
+/* Owner. */
+static void serve_inbox(tni_driver *driver)
+{
+    tni_registration *next;
+
+    if (!tni_driver_has_mail(driver))
+        return;
+    /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
+    next = tni_aptr_exchange(&driver->inbox, NULL, TNI_ACQUIRE);
+    while (next != NULL) {
+        tni_registration *registration = next;
+        next = registration->inbox_next;
+        serve(registration);
+    }
+}
+
+static void post(tni_registration *registration, uint32_t request)
+{
+    tni_driver *driver = &registration->core->driver;
+    tni_core *core = registration->core;
+    void *head;
+
+    /* Release: the owner that serves it sees what we wrote. Acquire: if another request is already in the inbox, that one's owner
+     * serves this too; partner: serve. */
+    if (tni_a32_fetch_or(&registration->requests, request, TNI_ACQ_REL) != 0)
+        return;
+    /* Relaxed: the CAS checks it. */
+    head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
+    do {
+        registration->inbox_next = head;
+        /* Publishes the link; partner: serve_inbox. */
+    } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
+    /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
+     * last look into the inbox. */
+    tni_fence_full();
+    tni_worker_kick(core);
+}
+
+static void request(tni_registration *registration, uint32_t what)
+{
+    tni_driver *driver = &registration->core->driver;
+
+    if (!tni_driver_try_own(driver)) {
+        post(registration, what);
+        return;
+    }
+    serve_inbox(driver); /* an open that was posted comes before our close */
+    if (what == REQUEST_OPEN) {
+        if (open_now(registration) != 0)
+            report(registration, bits_of(TNI_OS_ERROR));
+    } else {
+        close_now(registration);
+    }
+    tni_driver_disown(driver);
+}
+
+void tni_driver_fini(tni_driver *driver)
+{
+    serve_inbox(driver);
+    tni_os_loop_close(&driver->loop);
+}
+
+void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns)
+{
+    serve_inbox(driver);
+    tni_os_loop_run(&driver->loop, timeout_ns);
+}
+
+/* --- For the streams ------------------------------------------------------------------------------------------------------ */
+
+int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
+{
+    tni_registration *registration = tni_alloc(&runtime->allocator, sizeof *registration, _Alignof(tni_registration));
+    tni_core *core;
+
+    if (registration == NULL)
+        return TN_ENOMEM;
+    core = tni_core_enter();
+    registration->core = core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime);
+    registration->fd = fd;
+    tni_a32_init(&registration->requests, 0);
+    tni_a64_init(&registration->readiness, 0);
+    tni_wait_init(&registration->waits[TNI_READ]);
+    tni_wait_init(&registration->waits[TNI_WRITE]);
+    request(registration, REQUEST_OPEN);
+    if (core != NULL)
+        tni_core_leave();
+    *out = registration;
+    return 0;
+}
+
+void tni_registration_close(tni_registration *registration)
+{
+    request(registration, REQUEST_CLOSE);
+}
+
+uint64_t tni_registration_look(const tni_registration *registration)
+{
+    /* Observes the report; partner: report. */
+    return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
+}
+
+bool tni_readiness_has(uint64_t readiness, tni_side side)
+{
+    return readiness & (side == TNI_READ ? READY_READ | READY_SHUT : READY_WRITE | READY_SHUT);
+}
+
+bool tni_readiness_trusts_short(uint64_t readiness)
+{
+    return !(readiness & READY_URGENT);
+}
+
+int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
+{
+    if (tni_readiness_has(tni_registration_look(registration), side))
+        return 0;
+    tni_wait_arm(&registration->waits[side], waker);
+    if (!tni_readiness_has(tni_registration_look(registration), side))
+        return TN_PENDING;
+    (void)tni_wait_disarm(&registration->waits[side]);
+    return 0;
+}
+
+void tni_registration_forget(tni_registration *registration, tni_side side)
+{
+    (void)tni_wait_disarm(&registration->waits[side]);
+}
+
+void tni_registration_shut(tni_registration *registration)
+{
+    report(registration, READY_SHUT);
+}
+
+void tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
+{
+    uint64_t bit = side == TNI_READ ? READY_READ : READY_WRITE;
+    uint64_t sticky = side == TNI_READ ? READY_STICKY_READ : READY_STICKY_WRITE;
+    uint64_t old = seen;
+
+    if (seen & sticky)
+        return;
+    /* Acq_rel: a report that this clear comes after is one that our read came after too. It fails if anything was reported since
+     * `seen`; only a clear of the other side is no reason to give up. */
+    while (!tni_a64_cas(&registration->readiness, &old, old & ~bit, TNI_ACQ_REL))
+        if (old / READY_TICK != seen / READY_TICK)
+            return;
+}

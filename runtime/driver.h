@@ -1,0 +1,81 @@
+/* The driver of a core: its loop, and the registrations of file descriptors in it.
+ *
+ * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each poll and
+ * keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a registration, or to
+ * poll for a worker that is inside one task too long (monitor.c). Who finds it taken posts to the inbox.
+ *
+ * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it runs
+ * the loop. A worker that is about to sleep looks at it after having said that it will (idle.h); who posts looks, behind a full
+ * fence, whether the worker sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor does.
+ *
+ * Readiness word. The events reported so far and a tick that each report increments. A read that was told "nothing left" clears the
+ * bit only if the tick is still the one seen before that read: a report that came in between stays. Once the peer has closed or the fd
+ * broke, the bits stay for good.
+ *
+ * Close. The stream gives its fd to the registration; the fd is closed, and the memory freed, only when the loop has let go. Until
+ * then the number cannot come back from accept, so no report, read or write meant for one connection can reach another.
+ */
+#ifndef TNI_DRIVER_H
+#define TNI_DRIVER_H
+
+#include "alloc.h"
+#include "os_loop.h"
+#include "prim.h"
+#include "wait.h"
+
+typedef struct tni_core tni_core;
+typedef struct tni_registration tni_registration;
+
+typedef struct {
+    tni_cache_aligned tni_a32 owner; /* 0: free; 1: held; 2: held, and somebody sleeps for it */
+    tni_os_loop loop;                /* owner */
+    tni_a64 events;                  /* written by the owner: reports since the loop was opened */
+    tni_cache_aligned tni_aptr inbox; /* registrations with something to be done */
+} tni_driver;
+
+int tni_driver_init(tni_driver *driver);
+/* Closes what is still registered; nobody else may touch the driver any more. */
+void tni_driver_fini(tni_driver *driver);
+
+/* Takes the owner word if it is free. */
+bool tni_driver_try_own(tni_driver *driver);
+/* Waits for it: holders that do not sleep in the loop are soon done. */
+void tni_driver_own(tni_driver *driver);
+void tni_driver_disown(tni_driver *driver);
+
+/* Owner: serves the inbox and runs the loop (tni_os_loop_run). */
+void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
+
+/* Is something in the inbox? Behind a full fence. */
+bool tni_driver_has_mail(const tni_driver *driver);
+
+typedef enum { TNI_READ, TNI_WRITE } tni_side;
+
+/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then the
+ * fd is the caller's as before). An error that shows only later, in another thread's loop, is reported as readiness: the
+ * next read or write tells. */
+int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out);
+
+/* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be using
+ * it any more. */
+void tni_registration_close(tni_registration *registration);
+
+/* 0 when that side is ready (or closed, or broken); else TN_PENDING, and the waker is kept. */
+int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker);
+
+/* The waiter does not wait any more. */
+void tni_registration_forget(tni_registration *registration, tni_side side);
+
+/* Ends both sides' waits, now and from now on: somebody is closing. */
+void tni_registration_shut(tni_registration *registration);
+
+/* The readiness word, to be taken before a read or write and given to tni_registration_clear after it. */
+uint64_t tni_registration_look(const tni_registration *registration);
+bool tni_readiness_has(uint64_t readiness, tni_side side);
+/* May a short read be taken as "nothing left"? */
+bool tni_readiness_trusts_short(uint64_t readiness);
+
+/* The socket had nothing left at a read or write that began after `seen` was taken. */
+void tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen);
+
+#endif

@@ -1,0 +1,47 @@
+/* Contexts: places to go on at, each on a stack of its own, and the switch between them.
+ *
+ * The switch is a call that may return on another thread. A caller that migrates must not carry the address of a thread-local
+ * variable (or errno) across it. A context may be shown to another thread only after it has been left: whoever is told earlier
+ * would go on with registers that are not saved yet. */
+#ifndef TNI_FIBER_H
+#define TNI_FIBER_H
+
+#include "defs.h"
+#include "fiber_san.h"
+#include "stack.h"
+
+typedef struct {
+    void *sp;            /* where the registers lie while suspended; the layout is in fiber_<machine>.S */
+    tni_san_context san; /* empty in ordinary builds */
+} tni_context;
+
+/* In fiber_<machine>.S. The switch saves the callee's registers and the floating-point control word on the stack it runs on,
+ * stores the stack pointer to *save_sp, goes on at to_sp and returns `message` there. */
+__attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
+
+/* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: its last act is
+ * tni_context_exit_to(). Neither ctx nor stack may move from here on. */
+void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg);
+
+/* The calling thread's own stack. Only that thread may leave it and go on there. */
+void tni_context_init_thread(tni_context *ctx);
+
+/* Forgets a context that nobody will switch to again; never the one that is running. The stack stays the caller's. */
+void tni_context_fini(tni_context *ctx);
+
+/* Saves here and goes on at `to`; returns when someone switches back to `from`, maybe on another thread. */
+__attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
+{
+    tni_san_leave(&from->san, &to->san, false);
+    tni_san_arrive(&from->san, tni_fiber_switch(&from->sp, to->sp, &from->san));
+}
+
+/* As tni_context_switch, but `from` is never resumed: who arrives may free it and its stack. */
+__attribute__((always_inline)) _Noreturn static inline void tni_context_exit_to(tni_context *from, tni_context *to)
+{
+    tni_san_leave(&from->san, &to->san, true);
+    (void)tni_fiber_switch(&from->sp, to->sp, &from->san);
+    __builtin_unreachable();
+}
+
+#endif

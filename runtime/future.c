@@ -1,0 +1,161 @@
+/* tn_await and the futures of the runtime itself: sleep and join. */
+#include "deadline.h"
+#include "local.h"
+#include "run.h"
+#include "runtime.h"
+
+/* --- Awaiting ------------------------------------------------------------------------------------------------------------- */
+
+static int await_in_fiber(tn_task *task, tn_future *future)
+{
+    for (;;) {
+        int rc;
+        /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back what
+         * the event had granted. */
+        if (tni_task_is_cancelled(task))
+            return TN_ECANCELED;
+        rc = future->ops->poll(future, tni_waker_of(task));
+        if (rc != TN_PENDING)
+            return rc;
+        tni_fiber_leave(task, TNI_RUN_SUSPENDED);
+    }
+}
+
+/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker that
+ * comes late finds it still there. */
+static int await_in_thread(tn_future *future)
+{
+    tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
+    int rc;
+
+    if (task == NULL)
+        return TN_ENOMEM;
+    task->kind = TNI_TASK_THREAD;
+    tni_parker_init(&task->body.parker);
+    tni_task_birth(task, 1);
+    for (;;) {
+        tni_task_begin_run(task);
+        task->deadline_ns = TNI_FOREVER;
+        rc = future->ops->poll(future, tni_waker_of(task));
+        if (rc != TN_PENDING)
+            break;
+        if (!tni_task_rest(task))
+            continue;
+        tni_parker_wait(&task->body.parker, task->deadline_ns);
+        (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
+    }
+    future->ops->drop(future);
+    (void)tni_task_complete(task);
+    tni_task_unref(task);
+    return rc;
+}
+
+int tn_await(tn_future *future)
+{
+    tni_local *local = tni_local_get();
+    int rc;
+
+    if (local->task == NULL) {
+        tni_assert(local->worker == NULL, "a suspending call in a hook of the runtime: only fibers and plain threads may wait");
+        return await_in_thread(future);
+    }
+    tni_assert(local->task->kind == TNI_TASK_FIBER, "a suspending call in a poll function: poll the future instead");
+    rc = await_in_fiber(local->task, future);
+    future->ops->drop(future);
+    return rc;
+}
+
+/* --- Sleep ---------------------------------------------------------------------------------------------------------------- */
+
+static int sleep_poll(tn_future *self, tn_waker *waker)
+{
+    tn_sleep_future *future = tni_container_of(self, tn_sleep_future, base);
+
+    if (tni_clock_ns() >= future->deadline_ns)
+        return 0;
+    tni_deadline_ask(waker, future->deadline_ns);
+    return TN_PENDING;
+}
+
+static void sleep_drop(tn_future *self)
+{
+    (void)self; /* the timer is the task's, and lapses by itself */
+}
+
+static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop};
+
+void tn_sleep_init(tn_sleep_future *future, uint64_t deadline_ns)
+{
+    future->base.ops = &sleep_ops;
+    future->deadline_ns = deadline_ns;
+}
+
+int tn_sleep(uint64_t ns)
+{
+    tn_sleep_future future;
+    uint64_t now_ns = tni_clock_ns();
+
+    if (ns == 0)
+        return tn_yield();
+    tn_sleep_init(&future, now_ns + ns < now_ns ? TNI_FOREVER - 1 : now_ns + ns);
+    return tn_await(&future.base);
+}
+
+uint64_t tn_now(void)
+{
+    return tni_clock_ns();
+}
+
+/* --- Join ----------------------------------------------------------------------------------------------------------------- */
+
+static int join_poll(tn_future *self, tn_waker *waker)
+{
+    tn_join_future *future = tni_container_of(self, tn_join_future, base);
+    tn_task *task = future->task;
+
+    if (!tni_task_has_ended(task)) {
+        if (!future->waiting && !tni_wait_try_arm(&task->join, waker))
+            return TN_EBUSY;
+        if (future->waiting)
+            tni_wait_arm(&task->join, waker);
+        future->waiting = true;
+        if (!tni_task_has_ended(task))
+            return TN_PENDING;
+    }
+    future->result = task->result;
+    return task->error;
+}
+
+static void join_drop(tn_future *self)
+{
+    tn_join_future *future = tni_container_of(self, tn_join_future, base);
+
+    if (future->waiting)
+        (void)tni_wait_disarm(&future->task->join);
+    future->waiting = false;
+}
+
+static const tn_future_ops join_ops = {join_poll, join_drop};
+
+void tn_join_init(tn_join_future *future, tn_task *task)
+{
+    future->base.ops = &join_ops;
+    future->task = task;
+    future->result = NULL;
+    future->waiting = false;
+}
+
+int tn_join(tn_task *task, void **result)
+{
+    tn_join_future future;
+    int rc;
+
+    tn_join_init(&future, task);
+    rc = tn_await(&future.base);
+    if (rc == TN_ECANCELED || rc == TN_EBUSY)
+        return rc;
+    if (result != NULL)
+        *result = future.result;
+    tni_task_unref(task);
+    return rc;
+}

@@ -1,0 +1,18 @@
+/* What a thread knows of itself: the library's only thread-local variable.
+ *
+ * A fiber may go on on another thread. The compiler does not know that, and may keep the address of a thread-local variable in a
+ * register over a switch. So it is reached through this one out-of-line call, whose answer is never kept over a suspension.
+ */
+#ifndef TNI_LOCAL_H
+#define TNI_LOCAL_H
+
+#include "task.h"
+
+typedef struct {
+    tni_worker *worker; /* NULL: not a thread of a runtime */
+    tn_task *task;      /* the task this thread is inside of */
+} tni_local;
+
+tni_local *tni_local_get(void);
+
+#endif

@@ -1,0 +1,131 @@
+/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake. A core that has run no new task since the
+ * last look is inside a long one: the monitor polls its loop and fires its timers for it (what becomes runnable goes to the injector),
+ * and, if tasks wait in its queue, wakes a worker that steals them.
+ *
+ * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and sleeps for
+ * good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it rests: one of
+ * the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing.
+ */
+#include "monitor.h"
+
+#include "runtime.h"
+#include "schedule.h"
+
+/* What the monitor remembers of the cores; the array belongs to its thread. */
+typedef struct {
+    uint64_t polls[TNI_WORKERS_MAX];
+} observations;
+
+static void help(tni_core *core, uint64_t now_ns)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned fired = tni_timers_fire(&core->timers, now_ns);
+
+    if (fired > 0)
+        tni_count_shared(&runtime->foreign.timers_fired, fired);
+    if (tni_driver_try_own(&core->driver)) {
+        tni_driver_poll(&core->driver, 0);
+        tni_driver_disown(&core->driver);
+        tni_count_shared(&runtime->foreign.driver_polls, 1);
+    }
+    tni_fence_full(); /* as any submit; the look below is behind it */
+    if (tni_sched_any_work(runtime))
+        tni_sched_wake_one(runtime);
+}
+
+static void observe(tn_runtime *runtime, observations *seen)
+{
+    uint64_t now_ns = tni_clock_ns();
+
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        tni_core *core = runtime->cores[i];
+        /* Relaxed: a hint. */
+        uint64_t polls = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+        if (polls == seen->polls[i] && !tni_idle_is_parked(&runtime->idle, i))
+            help(core, now_ns);
+        seen->polls[i] = polls;
+    }
+}
+
+/* Sleeps until a worker starts to work again, unless one has meanwhile. */
+static void rest(tn_runtime *runtime)
+{
+    tni_monitor *monitor = &runtime->monitor;
+
+    /* Says that it rests; ordered before the look by the fence. Partner: tni_monitor_notice. */
+    tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
+    tni_fence_full();
+    /* Acquire: partner: tni_monitor_stop. */
+    while (tni_idle_all_parked(&runtime->idle) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+        /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
+        if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
+            break;
+        tni_futex_wait(&monitor->resting, 1, TNI_FOREVER);
+    }
+    /* Relaxed: nobody waits for it. */
+    tni_a32_store(&monitor->resting, 0, TNI_RELAXED);
+}
+
+static void *monitor_main(void *arg)
+{
+    tn_runtime *runtime = arg;
+    tni_monitor *monitor = &runtime->monitor;
+    observations *seen = tni_alloc(&runtime->allocator, sizeof *seen, _Alignof(observations));
+    uint64_t quiet_since_ns = tni_clock_ns();
+
+    /* Acquire: partner: tni_monitor_stop. */
+    while (seen != NULL && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+        uint64_t now_ns;
+        tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
+        now_ns = tni_clock_ns();
+        if (!tni_idle_all_parked(&runtime->idle)) {
+            quiet_since_ns = now_ns;
+            observe(runtime, seen);
+        } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+            rest(runtime);
+            quiet_since_ns = tni_clock_ns();
+        }
+    }
+    tni_free(&runtime->allocator, seen, sizeof *seen);
+    return NULL;
+}
+
+void tni_monitor_notice(tn_runtime *runtime)
+{
+    tni_monitor *monitor = &runtime->monitor;
+
+    /* Orders the end of our parked mark before the look, against the fence in rest(). */
+    tni_fence_full();
+    /* Relaxed: behind the fence; the exchange decides who wakes. */
+    if (tni_unlikely(tni_a32_load(&monitor->resting, TNI_RELAXED) != 0) &&
+        tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0)
+        tni_futex_wake(&monitor->resting, 1);
+}
+
+int tni_monitor_start(tn_runtime *runtime)
+{
+    tni_monitor *monitor = &runtime->monitor;
+    int rc;
+
+    tni_a32_init(&monitor->resting, 0);
+    tni_a32_init(&monitor->stop, 0);
+    rc = tni_thread_start(&monitor->thread, "tn-monitor", monitor_main, runtime);
+    monitor->started = rc == 0;
+    return rc;
+}
+
+void tni_monitor_stop(tn_runtime *runtime)
+{
+    tni_monitor *monitor = &runtime->monitor;
+
+    if (!monitor->started)
+        return;
+    /* Release: partner: monitor_main. The exchange of resting ends a rest that began before it saw stop. */
+    tni_a32_store(&monitor->stop, 1, TNI_RELEASE);
+    tni_futex_wake(&monitor->stop, 1);
+    tni_fence_full(); /* stop before the look; against the fence in rest() */
+    if (tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0) /* relaxed: behind the fence */
+        tni_futex_wake(&monitor->resting, 1);
+    tni_thread_join(&monitor->thread);
+    monitor->started = false;
+}

@@ -1,0 +1,149 @@
+/* libuv 1.44 as the driver. Read with its sources at hand:
+ *
+ * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So it is started once for its life, for
+ * everything, and after its first report (which comes at once: a fresh socket is writable) one EPOLL_CTL_MOD on the loop's own epoll
+ * makes it edge-triggered. libuv never touches an fd's registration again unless the handle is started anew, which we never do. The
+ * figures that chose this are in README.md.
+ *
+ * An EPOLLERR makes libuv stop the handle and report UV_EBADF: we report TNI_OS_ERROR, and the next read or write tells the error.
+ */
+#include "os_loop.h"
+
+#include <sys/epoll.h>
+
+#define EVERYTHING (UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED)
+
+static void on_wake(uv_async_t *async)
+{
+    (void)async; /* its only use is to make uv_run return */
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+int tni_os_loop_open(tni_os_loop *loop)
+{
+    int rc = uv_loop_init(&loop->loop);
+
+    if (rc != 0)
+        return rc;
+    loop->open_polls = 0;
+    rc = uv_async_init(&loop->loop, &loop->wake, on_wake);
+    if (rc != 0) {
+        (void)uv_loop_close(&loop->loop);
+        return rc;
+    }
+    rc = uv_timer_init(&loop->loop, &loop->timeout); /* cannot fail */
+    tni_assert(rc == 0, "uv_timer_init failed");
+    return 0;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    tni_os_loop *loop = arg;
+
+    if (uv_is_closing(handle))
+        return;
+    if (handle->type == UV_POLL)
+        tni_os_poll_close(loop, tni_container_of((uv_poll_t *)handle, tni_os_poll, handle));
+    else
+        uv_close(handle, NULL);
+}
+
+void tni_os_loop_close(tni_os_loop *loop)
+{
+    int rc;
+
+    uv_walk(&loop->loop, close_handle, loop);
+    (void)uv_run(&loop->loop, UV_RUN_DEFAULT);
+    rc = uv_loop_close(&loop->loop);
+    tni_assert(rc == 0, "a loop is closed that has handles");
+}
+
+void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
+{
+    if (timeout_ns == 0) {
+        (void)uv_run(&loop->loop, UV_RUN_NOWAIT);
+        return;
+    }
+    if (timeout_ns != UINT64_MAX) {
+        /* libuv counts whole milliseconds from a time it has cached: refresh that, and round up, or it wakes early for nothing. */
+        uv_update_time(&loop->loop);
+        (void)uv_timer_start(&loop->timeout, on_timeout, timeout_ns / 1000000 + (timeout_ns % 1000000 != 0), 0);
+    }
+    (void)uv_run(&loop->loop, UV_RUN_ONCE);
+    if (timeout_ns != UINT64_MAX)
+        (void)uv_timer_stop(&loop->timeout);
+}
+
+void tni_os_loop_wake(tni_os_loop *loop)
+{
+    int rc = uv_async_send(&loop->wake);
+    tni_assert(rc == 0, "uv_async_send failed");
+}
+
+static void make_edge_triggered(tni_os_poll *poll)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
+    int fd = poll->handle.io_watcher.fd;
+
+    event.data.fd = fd; /* as libuv has it */
+    poll->edge = epoll_ctl(uv_backend_fd(poll->handle.loop), EPOLL_CTL_MOD, fd, &event) == 0;
+    /* Where it fails (no memory) the handle stays level-triggered and the next report tries again: slower, not wrong. */
+}
+
+static uint32_t translate(int status, int events)
+{
+    uint32_t out = 0;
+
+    if (status < 0)
+        return TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_READ_CLOSED | TNI_OS_ERROR;
+    if (events & UV_READABLE)
+        out |= TNI_OS_READABLE;
+    if (events & UV_WRITABLE)
+        out |= TNI_OS_WRITABLE;
+    if (events & UV_DISCONNECT)
+        out |= TNI_OS_READABLE | TNI_OS_READ_CLOSED;
+    if (events & UV_PRIORITIZED)
+        out |= TNI_OS_URGENT;
+    return out;
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+    tni_os_poll *poll = tni_container_of(handle, tni_os_poll, handle);
+
+    if (status == 0 && !poll->edge)
+        make_edge_triggered(poll);
+    poll->ready(poll, translate(status, events));
+}
+
+int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_fn ready, tni_os_closed_fn closed)
+{
+    int rc = uv_poll_init(&loop->loop, &poll->handle, fd);
+
+    if (rc != 0)
+        return rc;
+    poll->ready = ready;
+    poll->closed = closed;
+    poll->edge = false;
+    loop->open_polls++;
+    rc = uv_poll_start(&poll->handle, EVERYTHING, on_poll);
+    tni_assert(rc == 0, "uv_poll_start failed"); /* it only queues the watcher */
+    return 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    tni_os_poll *poll = tni_container_of((uv_poll_t *)handle, tni_os_poll, handle);
+
+    poll->closed(poll);
+}
+
+void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)
+{
+    loop->open_polls--;
+    uv_close((uv_handle_t *)&poll->handle, on_closed);
+}

@@ -1,0 +1,175 @@
+/* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
+ * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in settle(). The same goes for a dead
+ * fiber's stack. Stackless tasks go the same way, without the switch. */
+#include "run.h"
+
+#include "local.h"
+#include "runtime.h"
+#include "schedule.h"
+
+void tni_fiber_leave(tn_task *task, tni_run_result result)
+{
+    task->run_result = (uint8_t)result;
+    tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);
+}
+
+static void fiber_main(void *arg)
+{
+    tn_task *task = arg;
+
+    task->result = task->body.fiber.entry(task->body.fiber.arg);
+    task->run_result = TNI_RUN_ENDED;
+    tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
+}
+
+static tni_stack_cache *stack_cache(tni_core *core)
+{
+    return core == NULL ? NULL : &core->stacks;
+}
+
+/* Binds a stack at the first run. 0; 1: there is none now, and the task is not ours any more; TN_ENOMEM: there will never be one. */
+static int bind_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_stack *stack;
+    int rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &stack);
+
+    if (tni_unlikely(rc != 0)) {
+        rc = tni_runtime_wait_for_stack(runtime, task, &stack);
+        if (rc != 0)
+            return rc;
+    }
+    task->body.fiber.stack = stack;
+    tni_context_make(&task->body.fiber.context, stack, fiber_main, task);
+    return 0;
+}
+
+static void release_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_stack *stack = task->body.fiber.stack;
+
+    if (runtime->options.measure_stacks) {
+        uint64_t used = tni_stack_used(stack);
+        tni_counts *counts = core != NULL ? &core->counts : &runtime->foreign;
+        /* Relaxed: one writer a core; off the cores a lost maximum is bearable. */
+        if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
+            tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
+    }
+    tni_context_fini(&task->body.fiber.context);
+    task->body.fiber.stack = NULL;
+    tni_stack_put(&runtime->stacks, stack_cache(core), stack);
+    if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
+        tni_runtime_stacks_came_back(runtime, 1);
+}
+
+static void poll_future(tn_task *task)
+{
+    tn_future *future = task->body.future;
+    int rc = TN_ECANCELED;
+
+    if (!tni_task_is_cancelled(task))
+        rc = future->ops->poll(future, tni_waker_of(task));
+    if (rc == TN_PENDING) {
+        task->run_result = TNI_RUN_SUSPENDED;
+        return;
+    }
+    task->result = (void *)(intptr_t)rc;
+    future->ops->drop(future);
+    task->run_result = TNI_RUN_ENDED;
+}
+
+static void end(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    uint64_t old;
+
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL)
+        release_stack(core, task);
+    tni_timer_disarm(task);
+    if (core != NULL)
+        tni_count(&core->counts.finished, 1);
+    else
+        tni_count_shared(&runtime->foreign.finished, 1);
+    old = tni_task_complete(task);
+    if (old / TNI_TASK_REF > 1)
+        (void)tni_wait_wake(&task->join); /* whoever joins holds a reference */
+    tni_task_unref(task);
+    tni_runtime_task_ended(runtime);
+}
+
+static void end_unrun(tni_core *core, tn_task *task, int error)
+{
+    tni_log_write(&task->runtime->log, TN_LOG_ERROR,
+                  "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
+                  task->name);
+    task->error = error;
+    end(core, task);
+}
+
+/* On the worker's stack, after the task has left. */
+static void settle(tni_core *core, tn_task *task)
+{
+    switch ((tni_run_result)task->run_result) {
+    case TNI_RUN_SUSPENDED:
+        if (task->deadline_ns != TNI_FOREVER)
+            tni_timer_arm(core, task);
+        if (!tni_task_rest(task))
+            tni_sched_requeue(core, task, false);
+        break;
+    case TNI_RUN_YIELDED:
+        tni_sched_requeue(core, task, true);
+        break;
+    case TNI_RUN_ENDED:
+        end(core, task);
+        break;
+    }
+}
+
+tni_core *tni_run_task(tni_worker *worker, tni_core *core, tn_task *task)
+{
+    tni_local *local = tni_local_get();
+
+    tni_task_begin_run(task);
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+    if (core != NULL) {
+        tni_count(&core->counts.polls, 1);
+        task->last_core = (uint16_t)core->index;
+    }
+    if (task->pinned)
+        task->home = worker;
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack == NULL) {
+        int rc = bind_stack(core, task);
+        if (tni_unlikely(rc != 0)) {
+            if (rc < 0)
+                end_unrun(core, task, rc);
+            return core;
+        }
+    }
+    local->task = task;
+    /* Release: who looks from outside (a signal handler of this thread, a dump) finds the task whole. */
+    tni_aptr_store(&worker->running, task, TNI_RELEASE);
+    if (core != NULL)
+        tni_worker_leave(worker);
+    if (task->kind == TNI_TASK_FIBER)
+        tni_context_switch(&worker->context, &task->body.fiber.context);
+    else
+        poll_future(task);
+    core = tni_worker_enter(worker);
+    local->task = NULL;
+    /* Release: as above. */
+    tni_aptr_store(&worker->running, NULL, TNI_RELEASE);
+    settle(core, task);
+    return core;
+}
+
+void tni_budget_spend(void)
+{
+    tn_task *task = tni_local_get()->task;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return;
+    if (--task->budget == 0)
+        tni_fiber_leave(task, TNI_RUN_YIELDED);
+}

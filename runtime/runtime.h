@@ -1,0 +1,78 @@
+/* The runtime: cores, workers, and what they share. */
+#ifndef TNI_RUNTIME_H
+#define TNI_RUNTIME_H
+
+#include "core.h"
+#include "idle.h"
+#include "inject.h"
+#include "log.h"
+#include "monitor.h"
+#include "worker.h"
+
+struct tn_runtime {
+    /* Constant from create on. */
+    tn_options options;
+    tn_allocator allocator;
+    tni_log log;
+    bool asymmetric; /* light and heavy fences are to be had */
+    unsigned core_count;
+    tni_core *cores[TNI_WORKERS_MAX];
+
+    /* Rarely written. */
+    tni_cache_aligned tni_a32 closing; /* destroy has begun: ends of tasks are looked at */
+    tni_a32 cancelling;                /* tasks are born cancelled */
+    tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
+    tni_a32 any_core;                  /* the next core for who has none of its own */
+    tni_a32 driven;                    /* current-thread: somebody is in tn_block_on */
+
+    tni_stack_pool stacks;
+    tni_idle idle;
+    tni_injector injector;
+    tni_monitor monitor;
+
+    tni_mutex lock;           /* held over a claim too: one taker at a time */
+    tni_worker *workers;      /* lock: all there are, spares too */
+    tni_worker *spares;       /* lock: those without a core, asleep */
+    tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
+    tn_task *stack_waiters_last; /* lock */
+
+    tni_mutex foreign_lock;       /* of foreign_slabs */
+    tni_slab_cache foreign_slabs; /* headers of tasks spawned from outside */
+    tni_counts foreign;           /* what happened off the cores */
+
+    tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
+    tni_a32 references;                /* those threads and destroy: the last one frees */
+    tni_a32 quiet;                     /* 1: closing, and no task is left; destroy sleeps on it */
+};
+
+/* Tasks spawned and not ended. 0 is exact once nobody spawns from outside. */
+uint64_t tni_runtime_live(const tn_runtime *runtime);
+
+/* A task ended: tells destroy if it was the last. */
+void tni_runtime_task_ended(tn_runtime *runtime);
+
+/* A core for who has none: in turn. */
+tni_core *tni_runtime_any_core(tn_runtime *runtime);
+
+/* The last thing a worker thread does. */
+void tni_runtime_thread_ended(tn_runtime *runtime);
+
+/* A task found no stack. 0: there is one now, in *out. 1: the task is in the list of those that wait, and not the caller's any more.
+ * TN_ENOMEM: none will ever come. */
+int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **out);
+/* `count` stacks came back to the pool: those that wait longest try again. */
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
+
+static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)
+{
+    /* Acquire: a thread that stops sees what destroy wrote before; partner: tn_runtime_destroy. */
+    return tni_unlikely(tni_a32_load(&runtime->stopping, TNI_ACQUIRE) != 0);
+}
+
+static inline bool tni_runtime_is_quiet(const tn_runtime *runtime)
+{
+    /* Acquire: the last task's end; partner: tni_runtime_task_ended. */
+    return tni_a32_load(&runtime->quiet, TNI_ACQUIRE) != 0;
+}
+
+#endif

@@ -1,0 +1,316 @@
+#include "schedule.h"
+
+#include "local.h"
+#include "runtime.h"
+
+/* --- Queueing -------------------------------------------------------------------------------------------------------------- */
+
+void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count)
+{
+    tni_injector_push(&runtime->injector, first, last, count);
+    tni_sched_wake_one(runtime);
+}
+
+/* The deque is full: its newer half and `task`, the newest of all, go to the injector. The older half has waited longer and runs here;
+ * were it sent round, it would run after what came later. */
+static void spill(tni_core *core, tni_deque *queue, tn_task *task)
+{
+    void *items[TNI_DEQUE_CAPACITY / 2];
+    unsigned count = 0;
+
+    if (tni_deque_take_newest(queue, items, TNI_DEQUE_CAPACITY / 2))
+        count = TNI_DEQUE_CAPACITY / 2;
+    for (unsigned i = 0; i < count; i++)
+        ((tn_task *)items[i])->queue_next = i + 1 < count ? items[i + 1] : task;
+    tni_count(&core->counts.overflows, count + 1);
+    tni_injector_push(&core->runtime->injector, count > 0 ? items[0] : task, task, count + 1);
+}
+
+static void append(tni_core *core, tni_deque *queue, tn_task *task)
+{
+    if (!tni_deque_push(queue, task))
+        spill(core, queue, task);
+}
+
+static tni_deque *serving_queue(tni_core *core)
+{
+    /* Relaxed: written by the holder, that is us. */
+    return &core->queues[tni_a32_load(&core->serving, TNI_RELAXED)];
+}
+
+static tni_deque *yielded_queue(tni_core *core)
+{
+    /* Relaxed: as above. */
+    return &core->queues[tni_a32_load(&core->serving, TNI_RELAXED) ^ 1];
+}
+
+void tni_sched_push(tni_core *core, tn_task *task)
+{
+    tn_task *displaced;
+
+    if (core->batching) {
+        append(core, serving_queue(core), task);
+        core->batch++;
+        return;
+    }
+    /* Release: a thief that takes it sees the task; acquire: as it was put there. Partner: steal_next. */
+    displaced = tni_aptr_exchange(&core->next, task, TNI_ACQ_REL);
+    if (displaced != NULL) {
+        append(core, serving_queue(core), displaced);
+        tni_sched_wake_one(core->runtime);
+    }
+}
+
+/* force_migration: every resume on another worker than the last. */
+static bool mail_elsewhere(tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_core *core;
+    tni_worker *worker;
+
+    if (!runtime->options.force_migration || runtime->core_count < 2)
+        return false;
+    core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
+    /* Acquire: the worker as it was made; partner: whoever gave it the core. */
+    worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+    tni_worker_mail(worker, task);
+    return true;
+}
+
+static bool queue_apart(tn_task *task)
+{
+    if (task->kind == TNI_TASK_THREAD) {
+        (void)tni_parker_notify(&task->body.parker);
+        return true;
+    }
+    if (task->home != NULL) {
+        tni_worker_mail(task->home, task);
+        return true;
+    }
+    return mail_elsewhere(task);
+}
+
+void tni_sched_ready(tn_task *task)
+{
+    tni_core *core;
+
+    if (queue_apart(task))
+        return;
+    core = tni_core_enter();
+    if (core != NULL && core->runtime == task->runtime)
+        tni_sched_push(core, task);
+    else
+        tni_sched_inject(task->runtime, task, task, 1);
+    if (core != NULL)
+        tni_core_leave();
+}
+
+void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end)
+{
+    if (queue_apart(task))
+        return;
+    if (core == NULL)
+        tni_sched_inject(task->runtime, task, task, 1);
+    else
+        append(core, to_the_end ? yielded_queue(core) : serving_queue(core), task);
+}
+
+/* --- Dequeueing ------------------------------------------------------------------------------------------------------------- */
+
+static tn_task *take_next_slot(tni_core *core)
+{
+    /* Relaxed look: only we fill the slot; a thief may empty it. */
+    if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL)
+        return NULL;
+    /* Acquire: the task as it was put there (maybe by the thread that held this core before us). */
+    return tni_aptr_exchange(&core->next, NULL, TNI_ACQUIRE);
+}
+
+static tn_task *take_own(tni_deque *queue)
+{
+    void *task;
+
+    for (;;) {
+        switch (tni_deque_take_own(queue, &task)) {
+        case TNI_TAKE_GOT:
+            return task;
+        case TNI_TAKE_EMPTY:
+            return NULL;
+        case TNI_TAKE_RETRY: /* a thief got that one: the next */
+            break;
+        }
+    }
+}
+
+tn_task *tni_sched_take_injected(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    tn_task *tasks[TNI_DEQUE_CAPACITY / 2];
+    unsigned share = tni_injector_length(&runtime->injector) / runtime->core_count + 1;
+    unsigned room = TNI_DEQUE_CAPACITY - tni_deque_length(serving_queue(core));
+    unsigned count;
+
+    if (share > TNI_DEQUE_CAPACITY / 2)
+        share = TNI_DEQUE_CAPACITY / 2;
+    if (share > room + 1)
+        share = room + 1;
+    count = tni_injector_take(&runtime->injector, tasks, share);
+    if (count == 0)
+        return NULL;
+    tni_count(&core->counts.injector_takes, count);
+    for (unsigned i = 1; i < count; i++)
+        append(core, serving_queue(core), tasks[i]);
+    return tasks[0];
+}
+
+tn_task *tni_sched_next(tni_core *core)
+{
+    tn_task *task;
+
+    if (core->next_streak < TNI_NEXT_STREAK_MAX) {
+        task = take_next_slot(core);
+        if (task != NULL) {
+            core->next_streak++;
+            return task;
+        }
+    } else {
+        /* Three in a row: this one waits its turn. */
+        task = take_next_slot(core);
+        if (task != NULL)
+            append(core, serving_queue(core), task);
+    }
+    core->next_streak = 0;
+    task = take_own(serving_queue(core));
+    if (task != NULL)
+        return task;
+    task = tni_sched_take_injected(core);
+    if (task != NULL)
+        return task;
+    /* The round is over: those that yielded are served now, and the other queue collects. Relaxed: thieves look at both. */
+    tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
+    return take_own(serving_queue(core));
+}
+
+void tni_sched_serve_yielded(tni_core *core)
+{
+    if (tni_deque_length(serving_queue(core)) == 0)
+        return; /* they come next anyway */
+    for (unsigned count = tni_deque_length(yielded_queue(core)); count > 0; count--) {
+        tn_task *task = take_own(yielded_queue(core));
+        if (task == NULL)
+            return;
+        append(core, serving_queue(core), task);
+    }
+}
+
+/* --- Stealing -------------------------------------------------------------------------------------------------------------- */
+
+static tn_task *steal_next(tni_core *victim)
+{
+    void *task = tni_aptr_load(&victim->next, TNI_RELAXED); /* the CAS checks it */
+
+    /* Acquire: the task as it was put there; partner: tni_sched_push. */
+    return task != NULL && tni_aptr_cas(&victim->next, &task, NULL, TNI_ACQ_REL) ? task : NULL;
+}
+
+/* Up to half of a queue, each task by its own CAS; one is answered, the others go into the thief's queue. */
+static tn_task *steal_half(tni_core *core, tni_deque *queue)
+{
+    unsigned wanted = (tni_deque_length(queue) + 1) / 2;
+    tn_task *first = NULL;
+    unsigned got = 0;
+    void *task;
+
+    while (got < wanted) {
+        tni_take took = tni_deque_take(queue, &task);
+        if (took == TNI_TAKE_EMPTY)
+            break;
+        if (took == TNI_TAKE_RETRY)
+            continue;
+        if (got++ == 0)
+            first = task;
+        else
+            append(core, serving_queue(core), task);
+    }
+    if (got > 0)
+        tni_count(&core->counts.steals, got);
+    return first;
+}
+
+static tn_task *steal_from(tni_core *core, tni_core *victim, bool next_too)
+{
+    tn_task *task;
+
+    tni_count(&core->counts.steal_attempts, 1);
+    task = steal_half(core, serving_queue(victim));
+    if (task == NULL)
+        task = steal_half(core, yielded_queue(victim));
+    if (task == NULL && next_too)
+        task = steal_next(victim);
+    return task;
+}
+
+tn_task *tni_sched_steal(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned count = runtime->core_count;
+
+    for (unsigned sweep = 0; sweep < TNI_STEAL_SWEEPS; sweep++) {
+        unsigned start = tni_random_next(&core->random) % count;
+        for (unsigned i = 0; i < count; i++) {
+            tni_core *victim = runtime->cores[(start + i) % count];
+            tn_task *task = victim == core ? NULL : steal_from(core, victim, sweep + 1 == TNI_STEAL_SWEEPS);
+            if (task != NULL)
+                return task;
+        }
+        tni_spin_hint();
+    }
+    return tni_sched_take_injected(core);
+}
+
+/* --- Waking ---------------------------------------------------------------------------------------------------------------- */
+
+bool tni_sched_any_work(const tn_runtime *runtime)
+{
+    if (tni_injector_length(&runtime->injector) > 0)
+        return true;
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (tni_deque_length(&runtime->cores[i]->queues[0]) > 0 || tni_deque_length(&runtime->cores[i]->queues[1]) > 0)
+            return true;
+    return false;
+}
+
+void tni_sched_wake_one(tn_runtime *runtime)
+{
+    tni_core *mine;
+    int chosen;
+
+    /* Orders the push before the look at searchers and sleepers; partners: the fences of a worker that parks. */
+    tni_fence_full();
+    chosen = tni_idle_choose(&runtime->idle);
+    if (chosen < 0)
+        return;
+    mine = tni_core_enter();
+    if (mine != NULL) {
+        tni_count(&mine->counts.wakes, 1);
+        tni_core_leave();
+    } else {
+        tni_count_shared(&runtime->foreign.wakes, 1);
+    }
+    /* Acquire: the worker as it was made. It holds the core until it wakes: only workers inside a task lose theirs. */
+    tni_worker_unpark(tni_aptr_load(&runtime->cores[chosen]->worker, TNI_ACQUIRE));
+}
+
+void tni_sched_batch_begin(tni_core *core)
+{
+    core->batching = true;
+    core->batch = 0;
+}
+
+void tni_sched_batch_end(tni_core *core)
+{
+    core->batching = false;
+    /* One task runs here next; for the others one more worker may be needed. */
+    if (core->batch > 0 && tni_deque_length(serving_queue(core)) > 1)
+        tni_sched_wake_one(core->runtime);
+}

@@ -1,0 +1,41 @@
+/* Where runnable tasks go, and where a worker gets the next one from. README.md ("Queues") says in which order and why. */
+#ifndef TNI_SCHEDULE_H
+#define TNI_SCHEDULE_H
+
+#include "core.h"
+
+/* Queues a task that has just become ACTIVE by a wake, from any thread. */
+void tni_sched_ready(tn_task *task);
+
+/* Holder: queues a new or woken task on the core: into the next slot, or behind the queue while a batch is handed out. */
+void tni_sched_push(tni_core *core, tn_task *task);
+
+/* Queues a task again that yielded (`to_the_end`), or was woken while it ran. `core`: the one it ran on, or NULL. */
+void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end);
+
+/* Queues tasks from outside any core: `count` of them, linked from `first` to `last`. */
+void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count);
+
+/* Holder: the next task of this core's own: next slot, queue, injector, those that yielded. NULL: none. */
+tn_task *tni_sched_next(tni_core *core);
+
+/* Holder, after a poll of the loop: those that yielded go behind the queue, so that a queue that never runs empty cannot starve them. */
+void tni_sched_serve_yielded(tni_core *core);
+
+/* Holder: takes a share of the injector into the queue and answers one task of it. */
+tn_task *tni_sched_take_injected(tni_core *core);
+
+/* Holder, searching: takes tasks from other cores. NULL: none found. */
+tn_task *tni_sched_steal(tni_core *core);
+
+/* Is anything to be had anywhere but in a next slot? Behind a full fence. */
+bool tni_sched_any_work(const tn_runtime *runtime);
+
+/* After a submit: wakes a worker if one is needed. */
+void tni_sched_wake_one(tn_runtime *runtime);
+
+/* Holder: between begin and end tasks are queued without a wake each; the end makes one decision for all. */
+void tni_sched_batch_begin(tni_core *core);
+void tni_sched_batch_end(tni_core *core);
+
+#endif

@@ -1,0 +1,209 @@
+/* Bringing tasks to life, and what the public calls on tasks are made of. */
+#include <sched.h>
+#include <string.h>
+
+#include "local.h"
+#include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+
+/* What a new task is made from. */
+typedef struct {
+    tni_task_kind kind;
+    tn_entry_fn entry; /* fiber */
+    void *arg;         /* fiber */
+    tn_future *future; /* stackless */
+    tn_spawn_options options;
+} blueprint;
+
+static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
+{
+    task->runtime = runtime;
+    tni_wait_init(&task->join);
+    if (plan->kind == TNI_TASK_FIBER) {
+        task->body.fiber.entry = plan->entry;
+        task->body.fiber.arg = plan->arg;
+        task->body.fiber.stack = NULL;
+    } else {
+        task->body.future = plan->future;
+    }
+    task->result = NULL;
+    task->home = NULL;
+    task->timer = (tni_timer)TNI_TIMER_INIT;
+    tni_aptr_init(&task->timer_core, NULL);
+    task->kind = (uint8_t)plan->kind;
+    task->pinned = plan->options.pinned || runtime->options.no_migration;
+    task->stack_kib = (uint16_t)(plan->options.stack_size_bytes / 1024);
+    task->error = 0;
+    task->name[0] = '\0';
+    if (plan->options.name != NULL) {
+        strncpy(task->name, plan->options.name, sizeof task->name - 1);
+        task->name[sizeof task->name - 1] = '\0';
+    }
+    tni_task_birth(task, with_handle ? 2 : 1);
+    /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its walk sees
+     * the task. */
+    tni_fence_light(runtime->asymmetric);
+    /* Relaxed: behind the fence. */
+    if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0))
+        tni_task_set_cancelled(task);
+}
+
+static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
+{
+    tn_task *task = tni_slab_alloc(&core->slabs);
+
+    if (task == NULL)
+        return TN_ENOMEM;
+    tni_count(&core->counts.spawned, 1);
+    build(core->runtime, task, plan, out != NULL);
+    if (out != NULL)
+        *out = task;
+    tni_sched_push(core, task);
+    return 0;
+}
+
+static tn_task *alloc_foreign(tn_runtime *runtime)
+{
+    tn_task *task;
+
+    tni_mutex_lock(&runtime->foreign_lock);
+    task = tni_slab_alloc(&runtime->foreign_slabs);
+    tni_mutex_unlock(&runtime->foreign_lock);
+    return task;
+}
+
+/* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
+static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
+{
+    tn_task *task = alloc_foreign(runtime);
+
+    if (task == NULL)
+        return TN_ENOMEM;
+    build(runtime, task, plan, out != NULL);
+    if (out != NULL)
+        *out = task;
+    if (inside) {
+        tni_count_shared(&runtime->foreign.spawned, 1);
+        tni_injector_push(&runtime->injector, task, task, 1);
+    } else if (!tni_injector_spawn(&runtime->injector, task, &runtime->foreign.spawned)) {
+        /* Never seen by anyone but a registry walk, whose reference may outlive ours. */
+        (void)tni_task_complete(task);
+        if (out != NULL)
+            tni_task_unref(task);
+        tni_task_unref(task);
+        return TN_ESHUTDOWN;
+    }
+    tni_sched_wake_one(runtime);
+    return 0;
+}
+
+static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
+{
+    tn_task *self = tni_local_get()->task;
+    tni_core *core;
+    int rc;
+
+    if (out != NULL)
+        *out = NULL;
+    plan->options = tn_spawn_options_default();
+    if (options != NULL)
+        memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
+    if (runtime == NULL)
+        runtime = tn_runtime_current();
+    if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return TN_EINVAL;
+    core = tni_core_enter();
+    if (core != NULL && core->runtime == runtime)
+        rc = spawn_here(core, plan, out);
+    else
+        rc = spawn_from_outside(runtime, self != NULL && self->runtime == runtime, plan, out);
+    if (core != NULL)
+        tni_core_leave();
+    if (rc != 0 && out != NULL)
+        *out = NULL;
+    return rc;
+}
+
+int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg};
+
+    return spawn(runtime, options, out, &plan);
+}
+
+int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg)
+{
+    return tn_spawn_on(NULL, NULL, out, entry, arg);
+}
+
+int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future)
+{
+    blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future};
+
+    return spawn(runtime, options, out, &plan);
+}
+
+/* --- Handles -------------------------------------------------------------------------------------------------------------- */
+
+tn_task *tn_task_retain(tn_task *task)
+{
+    tni_task_ref(task);
+    return task;
+}
+
+void tn_task_release(tn_task *task)
+{
+    if (task != NULL)
+        tni_task_unref(task);
+}
+
+void tn_cancel(tn_task *task)
+{
+    tni_task_set_cancelled(task);
+    tni_task_wake(task);
+}
+
+bool tn_task_is_finished(const tn_task *task)
+{
+    return tni_task_has_ended(task);
+}
+
+uint64_t tn_task_id(const tn_task *task)
+{
+    return task->id;
+}
+
+const char *tn_task_name(const tn_task *task)
+{
+    return task->name;
+}
+
+/* --- The calling task ------------------------------------------------------------------------------------------------------ */
+
+tn_task *tn_self(void)
+{
+    return tni_local_get()->task;
+}
+
+int tn_checkpoint(void)
+{
+    tn_task *task = tni_local_get()->task;
+
+    return task != NULL && tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+}
+
+int tn_yield(void)
+{
+    tni_local *local = tni_local_get();
+    tn_task *task = local->task;
+
+    if (task == NULL) {
+        tni_assert(local->worker == NULL, "tn_yield in a hook of the runtime");
+        (void)sched_yield();
+        return 0;
+    }
+    tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
+    tni_fiber_leave(task, TNI_RUN_YIELDED);
+    return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+}

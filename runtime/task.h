@@ -1,0 +1,190 @@
+/* The task header and its state word.
+ *
+ * State word: flags in the low byte, the reference count above. Who may touch a field and when:
+ *   A  the scheduler or the running task, while ACTIVE is set: exactly one thread at a time, handed over by the queues
+ *   S  written at the spawn, constant afterwards
+ *   W  a word with its own protocol
+ * A header lives in a slab and its memory stays a header until the runtime is gone, so a registry walk may look at any of them;
+ * everyone else holds a counted reference.
+ */
+#ifndef TNI_TASK_H
+#define TNI_TASK_H
+
+#include "config.h"
+#include "fiber.h"
+#include "park.h"
+#include "prim.h"
+#include "tn_task.h"
+#include "wait.h"
+#include "wheel.h"
+
+/* The scheduler owns the task: it is queued or running. Whoever sets it has to queue the task. */
+#define TNI_TASK_ACTIVE UINT64_C(1)
+/* Woken while ACTIVE: it has to be run once more before it may rest. */
+#define TNI_TASK_NOTIFIED UINT64_C(2)
+/* It has ended and its result stands. Never set together with ACTIVE; never cleared but by the next spawn in this header. */
+#define TNI_TASK_COMPLETE UINT64_C(4)
+/* tn_cancel was called. Stays set. */
+#define TNI_TASK_CANCELLED UINT64_C(8)
+/* One reference: the scheduler's from spawn to end, a handle's, a waker's. */
+#define TNI_TASK_REF UINT64_C(256)
+
+typedef enum {
+    TNI_TASK_FIBER,
+    TNI_TASK_FUTURE,
+    TNI_TASK_THREAD, /* a plain thread that waits: never queued, woken by its parker */
+} tni_task_kind;
+
+/* What a run of a task ended in; set by the task before it leaves. */
+typedef enum { TNI_RUN_SUSPENDED, TNI_RUN_YIELDED, TNI_RUN_ENDED } tni_run_result;
+
+typedef struct tni_worker tni_worker;
+typedef struct tni_core tni_core;
+
+struct tn_task {
+    tni_a64 state;          /* W: flags and references */
+    tn_task *queue_next;    /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+    tn_runtime *runtime;    /* S */
+    tni_wait join;          /* W: who waits for the end */
+    union {
+        struct {
+            tn_entry_fn entry;  /* S */
+            void *arg;          /* S */
+            tni_stack *stack;   /* A: from the first run to the end */
+            tni_context context; /* A: where it goes on */
+        } fiber;
+        tn_future *future;      /* S: until its drop */
+        tni_parker parker;      /* W: where a plain thread sleeps */
+    } body;
+    void *result;           /* A; after COMPLETE: constant */
+    tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
+    tni_timer timer;        /* its driver's timer lock */
+    tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
+    uint64_t deadline_ns;   /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
+    uint64_t id;            /* S */
+    uint8_t kind;           /* S: tni_task_kind */
+    uint8_t pinned;         /* S */
+    uint8_t run_result;     /* A: tni_run_result */
+    uint8_t budget;         /* A: operations that may still be ready at once in this run */
+    uint16_t last_core;     /* A: index of the core it last ran on */
+    uint16_t stack_kib;     /* S: wished stack size; 0: the runtime's */
+    int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
+    char name[TNI_NAME_SIZE]; /* S */
+};
+
+_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "a million sleeping tasks have to fit");
+
+/* --- Named transitions ---------------------------------------------------------------------------------------------------- */
+
+/* Header fresh from the slab -> ACTIVE with `references`. Release: a registry walk that acquires the word sees the header whole. */
+static inline void tni_task_birth(tn_task *task, unsigned references)
+{
+    tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
+}
+
+/* A wake. True: it rested, and the caller has to queue it. */
+static inline bool tni_task_notify(tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+    uint64_t wanted;
+
+    do {
+        if (old & TNI_TASK_COMPLETE)
+            return false;
+        wanted = old | (old & TNI_TASK_ACTIVE ? TNI_TASK_NOTIFIED : TNI_TASK_ACTIVE);
+        /* Release: publishes what the waker wrote to the run that follows, also when NOTIFIED was set already (so the exchange is made
+         * even if it changes nothing); partners: tni_task_begin_run, tni_task_rest. Acquire: whoever queues the task hands on the
+         * registers that tni_task_rest published. */
+    } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
+    return !(old & TNI_TASK_ACTIVE);
+}
+
+/* Before a run: the wakes so far are answered by this run. */
+static inline void tni_task_begin_run(tn_task *task)
+{
+    /* Relaxed: a wake that is missed here stays set and makes tni_task_rest answer false. */
+    uint64_t state = tni_a64_load(&task->state, TNI_RELAXED);
+
+    tni_assert((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task is run that the scheduler does not own");
+    if (tni_unlikely(state & TNI_TASK_NOTIFIED)) {
+        /* Observes what those wakers wrote; partner: tni_task_notify. Without acquire the run could miss it, and no other would
+         * follow. */
+        (void)tni_a64_fetch_and(&task->state, ~TNI_TASK_NOTIFIED, TNI_ACQUIRE);
+    }
+}
+
+/* After a run that suspended: ACTIVE -> resting. False: it was woken meanwhile and stays ACTIVE; the caller has to queue it. From
+ * the moment this answers true the task belongs to whoever wakes it. */
+static inline bool tni_task_rest(tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+    uint64_t wanted;
+
+    do {
+        tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task suspends that was not running");
+        if (old & TNI_TASK_NOTIFIED)
+            return false;
+        wanted = old & ~TNI_TASK_ACTIVE;
+        /* Release: publishes the saved registers and all the run wrote to the next run; partner: tni_task_notify. Weaker, another
+         * worker could resume the fiber with a stale stack pointer. This is the commit: it comes after the switch. */
+    } while (!tni_a64_cas(&task->state, &old, wanted, TNI_RELEASE));
+    return true;
+}
+
+/* After the last run: ACTIVE -> COMPLETE. Answers the word as it was. */
+static inline uint64_t tni_task_complete(tn_task *task)
+{
+    /* Release: publishes the result; partner: tni_task_has_ended. Acquire: whoever frees the header has seen every other owner's
+     * last access. */
+    uint64_t old = tni_a64_fetch_add(&task->state, TNI_TASK_COMPLETE - TNI_TASK_ACTIVE, TNI_ACQ_REL);
+    tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task ends that was not running");
+    return old;
+}
+
+static inline bool tni_task_has_ended(const tn_task *task)
+{
+    /* Observes the result; partner: tni_task_complete. */
+    return tni_a64_load(&task->state, TNI_ACQUIRE) & TNI_TASK_COMPLETE;
+}
+
+static inline bool tni_task_is_cancelled(const tn_task *task)
+{
+    /* Observes what the canceller wrote before; partner: tni_task_set_cancelled. It may miss a cancellation of this very moment: then
+     * the wake that follows it leads to another look. */
+    return tni_unlikely(tni_a64_load(&task->state, TNI_ACQUIRE) & TNI_TASK_CANCELLED);
+}
+
+static inline void tni_task_set_cancelled(tn_task *task)
+{
+    /* Publishes the canceller's writes; partner: tni_task_is_cancelled. */
+    (void)tni_a64_fetch_or(&task->state, TNI_TASK_CANCELLED, TNI_RELEASE);
+}
+
+static inline void tni_task_ref(tn_task *task)
+{
+    /* Relaxed: the caller has a reference already, nothing is published by one more. */
+    (void)tni_a64_fetch_add(&task->state, TNI_TASK_REF, TNI_RELAXED);
+}
+
+/* A reference for who has none yet (a walk over the registry); false when the header is free or the task has ended. */
+bool tni_task_ref_if_alive(tn_task *task);
+
+/* Gives back a reference; the last one frees the header. */
+void tni_task_unref(tn_task *task);
+
+/* Makes a task runnable and, if it rested, queues it: the body of every wake. */
+void tni_task_wake(tn_task *task);
+
+static inline tn_task *tni_task_of(tn_waker *waker)
+{
+    return (tn_task *)(void *)waker;
+}
+
+static inline tn_waker *tni_waker_of(tn_task *task)
+{
+    return (tn_waker *)(void *)task;
+}
+
+#endif

@@ -1,0 +1,158 @@
+#include "timer.h"
+
+#include "runtime.h"
+
+void tni_timers_init(tni_timers *timers)
+{
+    tni_mutex_init(&timers->lock);
+    tni_wheel_init(&timers->wheel, tni_clock_ns());
+    timers->sleeping_until_ns = 0;
+    tni_a64_init(&timers->next_ns, TNI_FOREVER);
+}
+
+void tni_timers_fini(tni_timers *timers)
+{
+    tni_mutex_fini(&timers->lock);
+}
+
+/* Lock held. */
+static void publish_next(tni_timers *timers)
+{
+    /* Relaxed: a hint, looked at again at each poll of the loop; a sleeper goes by tni_timers_sleep, which holds the lock. */
+    tni_a64_store(&timers->next_ns, tni_wheel_next_ns(&timers->wheel), TNI_RELAXED);
+}
+
+/* Lock held. The node is in no wheel afterwards. */
+static void take_out(tni_timers *timers, tn_task *task)
+{
+    tni_wheel_remove(&timers->wheel, &task->timer);
+    /* Publishes that the node is free; partner: the load in tni_timer_arm and tni_timer_disarm. */
+    tni_aptr_store(&task->timer_core, NULL, TNI_RELEASE);
+}
+
+/* Lock held. True: the core's worker sleeps too long now. */
+static bool put_in(tni_core *core, tn_task *task)
+{
+    tni_timers *timers = &core->timers;
+    uint64_t due_ns;
+
+    tni_wheel_add(&timers->wheel, &task->timer, task->deadline_ns);
+    /* Relaxed: the next one to look is the task's next run or end, ordered by its state word, or this lock. */
+    tni_aptr_store(&task->timer_core, core, TNI_RELAXED);
+    due_ns = task->timer.deadline_tick * TNI_WHEEL_TICK_NS;
+    /* Relaxed: as in publish_next. */
+    if (due_ns < tni_a64_load(&timers->next_ns, TNI_RELAXED))
+        tni_a64_store(&timers->next_ns, due_ns, TNI_RELAXED);
+    return task->deadline_ns < timers->sleeping_until_ns;
+}
+
+static bool arms_in_time(const tn_task *task)
+{
+    return task->timer.deadline_tick * TNI_WHEEL_TICK_NS <= task->deadline_ns + TNI_WHEEL_TICK_NS - 1;
+}
+
+void tni_timer_arm(tni_core *core, tn_task *task)
+{
+    /* Observes who took the node out; partner: take_out. */
+    tni_core *armed = tni_aptr_load(&task->timer_core, TNI_ACQUIRE);
+    bool wake;
+
+    if (core == NULL)
+        core = tni_runtime_any_core(task->runtime);
+    if (armed != NULL) {
+        bool enough;
+
+        tni_mutex_lock(&armed->timers.lock);
+        /* Relaxed: under the lock. Another thread may have fired it since. */
+        if (tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL) {
+            enough = arms_in_time(task);
+            if (!enough)
+                take_out(&armed->timers, task);
+        } else {
+            enough = false;
+        }
+        tni_mutex_unlock(&armed->timers.lock);
+        if (enough)
+            return;
+    }
+    tni_mutex_lock(&core->timers.lock);
+    wake = put_in(core, task);
+    tni_mutex_unlock(&core->timers.lock);
+    if (wake)
+        tni_worker_kick(core);
+}
+
+void tni_timer_disarm(tn_task *task)
+{
+    /* Observes who took the node out: it has finished with the node; partner: take_out. */
+    tni_core *armed = tni_aptr_load(&task->timer_core, TNI_ACQUIRE);
+
+    if (armed == NULL)
+        return;
+    tni_mutex_lock(&armed->timers.lock);
+    /* Relaxed: under the lock. */
+    if (tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL)
+        take_out(&armed->timers, task);
+    tni_mutex_unlock(&armed->timers.lock);
+}
+
+/* Takes out what is due, with a reference to each task; a chain through timer.next. */
+static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
+{
+    tni_timer *timer;
+    unsigned count = 0;
+
+    tni_mutex_lock(&timers->lock);
+    for (timer = tni_wheel_expire(&timers->wheel, now_ns, TNI_TIMER_BATCH); timer != NULL; count++) {
+        tn_task *task = tni_container_of(timer, tn_task, timer);
+        timer = timer->next;
+        tni_task_ref(task);
+        due[count] = task;
+        /* As in take_out. From here on the task's own run may arm the node again. */
+        tni_aptr_store(&task->timer_core, NULL, TNI_RELEASE);
+    }
+    publish_next(timers);
+    tni_mutex_unlock(&timers->lock);
+    return count;
+}
+
+unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns)
+{
+    tn_task *due[TNI_TIMER_BATCH];
+    unsigned fired = 0;
+    unsigned count;
+
+    /* Relaxed: a hint; see publish_next. */
+    if (tni_a64_load(&timers->next_ns, TNI_RELAXED) > now_ns)
+        return 0;
+    do {
+        count = collect(timers, now_ns, due);
+        for (unsigned i = 0; i < count; i++) {
+            tni_task_wake(due[i]);
+            tni_task_unref(due[i]);
+        }
+        fired += count;
+    } while (count == TNI_TIMER_BATCH);
+    return fired;
+}
+
+uint64_t tni_timers_sleep(tni_timers *timers)
+{
+    uint64_t until;
+
+    tni_mutex_lock(&timers->lock);
+    until = tni_wheel_next_ns(&timers->wheel);
+    timers->sleeping_until_ns = until;
+    tni_mutex_unlock(&timers->lock);
+    return until;
+}
+
+void tni_timers_awake(tni_timers *timers)
+{
+    tni_mutex_lock(&timers->lock);
+    timers->sleeping_until_ns = 0;
+    /* The wheel files by the time of its last expire, which was before the sleep: have the next fire go through with it. Relaxed: as in
+     * publish_next. */
+    tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
+    tni_mutex_unlock(&timers->lock);
+}

@@ -1,0 +1,8 @@
+/* tournant: everything. */
+#ifndef TN_H
+#define TN_H
+
+#include "tn_net.h"
+#include "tn_runtime.h"
+
+#endif

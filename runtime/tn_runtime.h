@@ -1,0 +1,127 @@
+/* tournant: starting and stopping a runtime. */
+#ifndef TN_RUNTIME_H
+#define TN_RUNTIME_H
+
+#include "tn_task.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tn_allocator {
+    void *(*alloc)(void *ctx, size_t size_bytes, size_t align_bytes); /* NULL when there is none; align: a power of two */
+    void (*free)(void *ctx, void *ptr, size_t size_bytes);
+    void *ctx;
+} tn_allocator;
+
+typedef enum tn_log_level { TN_LOG_INFO, TN_LOG_WARNING, TN_LOG_ERROR } tn_log_level;
+
+/* `message`: one line without its newline, borrowed for the call. From any thread. */
+typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
+
+/* Called on each of the runtime's threads. */
+typedef void (*tn_thread_hook_fn)(void *ctx);
+
+typedef enum tn_flavour {
+    TN_MULTI_THREAD,   /* one worker thread a core, stealing from each other */
+    TN_CURRENT_THREAD, /* no thread: whoever calls tn_block_on drives everything meanwhile */
+} tn_flavour;
+
+typedef enum tn_guard {
+    TN_GUARD_DEFAULT,  /* light where the kernel has them (Linux 6.13), else mprotect */
+    TN_GUARD_LIGHT,    /* or tn_runtime_create fails */
+    TN_GUARD_MPROTECT, /* two mappings a stack: about 32,000 at the default vm.max_map_count */
+    TN_GUARD_NONE,     /* a canary, looked at when the stack comes back */
+} tn_guard;
+
+typedef struct tn_options {
+    size_t size;             /* of this struct; tn_options_default() sets it */
+    tn_flavour flavour;
+    unsigned workers;        /* 0: the CPUs this process may really use; at most 1024 */
+    size_t stack_size_bytes; /* of a fiber; 0: 256 KiB */
+    size_t stacks_max;       /* fibers with a stack at once, the others wait for theirs; 0: no limit */
+    tn_guard guard;
+    bool guard_fallback;     /* out of mappings for guards: go on with canaries instead of TN_ENOMEM */
+    bool no_migration;       /* each task stays on the worker that runs it first */
+    bool report_overflow;    /* a SIGSEGV handler that names the task whose stack overflowed; the old handler is chained */
+    bool measure_stacks;     /* keep high-water marks: tn_counters.stack_used_max_bytes */
+    bool force_migration;    /* for tests: every resume happens on another worker than the last */
+    const char *name;        /* threads are called NAME-0, NAME-1, …; NULL: "tn" */
+    const tn_allocator *allocator; /* copied; NULL: the C library's */
+    tn_log_fn log;           /* NULL: warnings and errors go to stderr */
+    void *log_ctx;
+    tn_thread_hook_fn on_thread_start; /* first thing on each thread of the runtime */
+    tn_thread_hook_fn on_thread_stop;  /* last thing there */
+    void *thread_hook_ctx;
+} tn_options;
+
+/* Suspends: no. Callable from: anywhere. */
+TN_API tn_options tn_options_default(void);
+
+/* Creates a runtime, runs `entry(arg)` as its first task, waits for all tasks and destroys the runtime; stack overflows are
+ * reported. `options`: NULL for the defaults.
+ * Suspends: blocks the calling thread. Callable from: a plain thread.
+ * Ownership: `arg` is borrowed. Errors: those of tn_runtime_create and tn_block_on; else 0. Cancellation: no checkpoint. */
+TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
+
+/* Starts the worker threads. `options`: NULL for the defaults.
+ * Suspends: no. Callable from: anywhere. Ownership: to be destroyed with tn_runtime_destroy.
+ * Errors: TN_EINVAL (the log says which option), TN_ENOMEM, TN_EAGAIN (no thread), TN_EMFILE; nothing stays behind.
+ * Cancellation: no checkpoint. */
+TN_API int tn_runtime_create(tn_runtime **out, const tn_options *options);
+
+typedef enum tn_shutdown {
+    TN_SHUTDOWN_WAIT,   /* for every task to end by itself */
+    TN_SHUTDOWN_CANCEL, /* cancel every task, then wait for them */
+} tn_shutdown;
+
+/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. After `timeout_ns`
+ * (UINT64_MAX: never) it gives up: tasks that are suspended are thrown away with their stacks; a worker that is inside a task
+ * keeps what it may still touch, and the last such worker frees it when its task comes back.
+ * Suspends: blocks the calling thread. Callable from: a plain thread, once.
+ * Ownership: consumes `runtime`; its handles and streams are void after it. Errors: none.
+ * Answers the number of tasks that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
+TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);
+
+/* Runs `entry(arg)` as a fiber and waits for it; `result` (may be NULL) gets what it returned. In a current-thread runtime the
+ * calling thread runs all tasks meanwhile.
+ * Suspends: blocks the calling thread. Callable from: a plain thread; in a current-thread runtime from one at a time.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN, TN_EBUSY (current-thread: another thread drives it). Cancellation: no checkpoint. */
+TN_API int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result);
+
+/* The runtime of the calling task; NULL outside one. Suspends: no. Callable from: anywhere. */
+TN_API tn_runtime *tn_runtime_current(void);
+
+/* How many cores it has. Suspends: no. Callable from: anywhere. */
+TN_API unsigned tn_runtime_workers(const tn_runtime *runtime);
+
+/* What a core has done since the start. Counts only grow; they may lag behind by a moment. */
+typedef struct tn_counters {
+    uint64_t spawned;            /* tasks that came to be here */
+    uint64_t finished;           /* tasks that ended here */
+    uint64_t polls;              /* times a task was run */
+    uint64_t steals;             /* tasks taken from other cores */
+    uint64_t steal_attempts;     /* looks into other cores' queues */
+    uint64_t parks;              /* times the worker went to sleep */
+    uint64_t wakes;              /* workers this core woke */
+    uint64_t overflows;          /* tasks moved from the full local queue to the injector */
+    uint64_t injector_takes;     /* tasks taken from the injector */
+    uint64_t driver_polls;       /* times the loop was run */
+    uint64_t driver_events;      /* readiness reports */
+    uint64_t timers_fired;
+    uint64_t stack_used_max_bytes; /* deepest stack of a fiber that ended here; needs measure_stacks */
+} tn_counters;
+
+/* Reads the counters of core `index` while it runs; `index` == tn_runtime_workers(): everything that happened off the cores.
+ * Suspends: no. Callable from: anywhere. Errors: TN_EINVAL. */
+TN_API int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *out);
+
+/* Tasks that have been spawned and have not ended. Exact when nothing is spawned meanwhile.
+ * Suspends: no. Callable from: anywhere. */
+TN_API size_t tn_runtime_tasks(const tn_runtime *runtime);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,80 @@
+/* A wait: one claim word between a task that waits for something and whoever ends the wait.
+ *
+ * The word holds the waiter's counted waker, or NULL. Whoever exchanges the waker out has claimed the wait: the source of the event
+ * to wake it, or the waiter itself because it was cancelled, its deadline passed, or it need not wait after all. Exactly one wins.
+ *
+ * No wake-up is lost:
+ *   source:  make the condition true;  tni_wait_wake (exchange)
+ *   waiter:  tni_wait_arm (exchange);  look at the condition again; suspend only if it is still false
+ * Both exchanges are read-modify-writes of one word, so one comes first. If the waiter's does, the source finds the waker. If the
+ * source's does, the waiter's exchange reads it (or a later one) and acquires the condition, which the second look then sees.
+ *
+ * Nothing is freed early: the word belongs to the object that is waited for (a task's header, a registration), not to the waiter's
+ * frame, and the source touches only that object and the waker, which is counted.
+ */
+#ifndef TNI_WAIT_H
+#define TNI_WAIT_H
+
+#include "prim.h"
+#include "tn_future.h"
+
+typedef struct {
+    tni_aptr claim; /* tn_waker *, owned; NULL: nobody waits */
+} tni_wait;
+
+static inline void tni_wait_init(tni_wait *wait)
+{
+    tni_aptr_init(&wait->claim, NULL);
+}
+
+/* Waiter: from now on a wake finds `waker` (borrowed; a reference is kept). One waiter at a time. */
+static inline void tni_wait_arm(tni_wait *wait, tn_waker *waker)
+{
+    tn_waker *old;
+
+    /* Relaxed: only ourselves could have put it there, and if a source takes it now the wake is on its way. */
+    if (tni_aptr_load(&wait->claim, TNI_RELAXED) == waker)
+        return;
+    /* Publishes that we wait, observes the condition of a source that was here before us; partner: tni_wait_wake. With less than
+     * acq_rel the second look at the condition could miss what that source wrote. */
+    old = tni_aptr_exchange(&wait->claim, tn_waker_retain(waker), TNI_ACQ_REL);
+    if (old != NULL)
+        tn_waker_release(old);
+}
+
+/* Waiter: as tni_wait_arm, but false when somebody else waits already. */
+static inline bool tni_wait_try_arm(tni_wait *wait, tn_waker *waker)
+{
+    void *nobody = NULL;
+
+    /* As in tni_wait_arm: publishes that we wait, observes a source that was here before. */
+    if (tni_aptr_cas(&wait->claim, &nobody, tn_waker_retain(waker), TNI_ACQ_REL))
+        return true;
+    tn_waker_release(waker);
+    return false;
+}
+
+/* Waiter: takes the claim back; false when a wake has won it. */
+static inline bool tni_wait_disarm(tni_wait *wait)
+{
+    /* Observes a source that claimed before us, with all it wrote; partner: tni_wait_wake. */
+    tn_waker *waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
+    if (waker == NULL)
+        return false;
+    tn_waker_release(waker);
+    return true;
+}
+
+/* Source: ends the wait of whoever waits; false when nobody does. */
+static inline bool tni_wait_wake(tni_wait *wait)
+{
+    /* Publishes the condition to a waiter that arms later, observes the waker of one that has armed; partner: tni_wait_arm. Always a
+     * read-modify-write, also when nobody seems to wait: a plain look could miss a waiter that does not see the condition yet. */
+    tn_waker *waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
+    if (waker == NULL)
+        return false;
+    tn_waker_wake(waker);
+    return true;
+}
+
+#endif

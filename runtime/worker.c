@@ -1,0 +1,443 @@
+/* The worker's loop. README.md ("A worker's loop", "Idle") has the order of things and the argument that no wake-up is lost. */
+#include "worker.h"
+
+#include <stdio.h>
+
+#include "local.h"
+#include "overflow.h"
+#include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+
+/* --- Mailbox: tasks that only this worker may run ---------------------------------------------------------------------------- */
+
+void tni_worker_mail(tni_worker *worker, tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    void *head = tni_aptr_load(&worker->mailbox, TNI_RELAXED);
+
+    do {
+        task->queue_next = head;
+        /* Publishes the task; partner: take_mail. */
+    } while (!tni_aptr_cas(&worker->mailbox, &head, task, TNI_RELEASE));
+    tni_worker_unpark(worker);
+}
+
+static bool has_mail(const tni_worker *worker)
+{
+    /* Relaxed: a look before sleeping needs no fence, because who mails also unparks, and that is never lost. */
+    return worker->pinned != NULL || tni_aptr_load(&worker->mailbox, TNI_RELAXED) != NULL;
+}
+
+static tn_task *take_mail(tni_worker *worker)
+{
+    tn_task *task = worker->pinned;
+
+    if (task == NULL) {
+        /* Acquire: the tasks as they were mailed; taken whole, so there is no ABA. */
+        tn_task *newest = has_mail(worker) ? tni_aptr_exchange(&worker->mailbox, NULL, TNI_ACQUIRE) : NULL;
+        while (newest != NULL) { /* turned round: oldest first */
+            tn_task *next = newest->queue_next;
+            newest->queue_next = task;
+            task = newest;
+            newest = next;
+        }
+    }
+    if (task != NULL)
+        worker->pinned = task->queue_next;
+    return task;
+}
+
+/* --- Waking ------------------------------------------------------------------------------------------------------------------- */
+
+void tni_worker_unpark(tni_worker *worker)
+{
+    tni_core *core;
+
+    if (!tni_parker_notify(&worker->parker))
+        return;
+    /* Acquire: it slept in the loop of this core; if it has a newer one meanwhile it is awake, and the wake costs nothing but time. */
+    core = tni_aptr_load(&worker->core, TNI_ACQUIRE);
+    if (core != NULL)
+        tni_os_loop_wake(&core->driver.loop);
+}
+
+void tni_worker_kick(tni_core *core)
+{
+    /* Acquire: the worker as it was made. */
+    tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+
+    if (worker != NULL && tni_idle_is_parked(&core->runtime->idle, core->index))
+        tni_worker_unpark(worker);
+}
+
+/* --- Polling ------------------------------------------------------------------------------------------------------------------ */
+
+/* Holder: runs the loop and the timers; what becomes runnable is queued here. */
+static void poll_driver(tni_core *core, uint64_t timeout_ns)
+{
+    tni_sched_batch_begin(core);
+    tni_driver_own(&core->driver);
+    tni_driver_poll(&core->driver, timeout_ns);
+    tni_driver_disown(&core->driver);
+    core->polled_ns = tni_clock_ns();
+    core->looked_ns = core->polled_ns;
+    tni_count(&core->counts.driver_polls, 1);
+    tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
+}
+
+/* Tasks wait for a stack: what this core keeps for itself is for them. */
+static void share_stacks(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned count = core->stacks.count;
+
+    if (tni_likely(!tni_stack_waited_for(&runtime->stacks)) || count == 0)
+        return;
+    tni_stack_cache_flush(&runtime->stacks, &core->stacks);
+    tni_runtime_stacks_came_back(runtime, count);
+}
+
+/* Every so many runs: reads the clock, and when the period is over polls the loop and takes a share of the injector. */
+static void look_around(tni_core *core)
+{
+    uint64_t now_ns = tni_clock_ns();
+    uint64_t since_look_ns = now_ns - core->looked_ns;
+
+    core->looked_ns = now_ns;
+    if (since_look_ns > TNI_POLL_PERIOD_NS / 2 && core->ticks_period > TNI_TICKS_MIN)
+        core->ticks_period /= 2;
+    else if (since_look_ns < TNI_POLL_PERIOD_NS / 4 && core->ticks_period < TNI_TICKS_MAX)
+        core->ticks_period *= 2;
+    core->ticks_left = core->ticks_period;
+    if (now_ns - core->polled_ns >= TNI_POLL_PERIOD_NS) {
+        tn_task *injected;
+        poll_driver(core, 0);
+        tni_sched_batch_end(core);
+        injected = tni_sched_take_injected(core);
+        if (injected != NULL)
+            tni_sched_requeue(core, injected, false);
+        tni_sched_serve_yielded(core);
+    }
+    share_stacks(core);
+}
+
+/* --- Idle --------------------------------------------------------------------------------------------------------------------- */
+
+static void stop_searching(tni_worker *worker, bool found)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    if (!worker->searching)
+        return;
+    worker->searching = false;
+    if (!tni_idle_search_end(&runtime->idle) || !found)
+        return;
+    /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders our
+     * decrement before the look; a submitter that still saw us has pushed before its own fence. */
+    tni_fence_full();
+    if (tni_sched_any_work(runtime))
+        tni_sched_wake_one(runtime);
+}
+
+/* Has the worker nothing to do here any more? */
+static bool is_done(const tni_worker *worker)
+{
+    if (tni_runtime_is_stopping(worker->runtime))
+        return true;
+    if (worker->owns_thread)
+        return false;
+    return (worker->until != NULL && tni_task_has_ended(worker->until)) ||
+           (worker->until == NULL && tni_runtime_is_quiet(worker->runtime)) ||
+           (worker->until_ns != TNI_FOREVER && tni_clock_ns() >= worker->until_ns);
+}
+
+static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
+{
+    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) || tni_driver_has_mail(&core->driver);
+}
+
+static void sleep_in_loop(tni_worker *worker, tni_core *core)
+{
+    uint64_t until_ns;
+    uint64_t now_ns;
+
+    if (!tni_parker_prepare(&worker->parker, TNI_PARK_LOOP))
+        return;
+    tni_count(&core->counts.parks, 1);
+    until_ns = tni_timers_sleep(&core->timers);
+    if (until_ns > worker->until_ns)
+        until_ns = worker->until_ns;
+    now_ns = until_ns == TNI_FOREVER ? 0 : tni_clock_ns();
+    poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
+    tni_timers_awake(&core->timers);
+    tni_parker_finish(&worker->parker);
+}
+
+static void park(tni_worker *worker, tni_core *core)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    share_stacks(core);
+    tni_idle_park(&runtime->idle, core->index);
+    stop_searching(worker, false);
+    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_sched_wake_one, post). */
+    tni_fence_full();
+    if (!must_not_sleep(worker, core))
+        sleep_in_loop(worker, core);
+    if (!tni_idle_unpark(&runtime->idle, core->index))
+        worker->searching = true; /* a waker took the mark and counted us */
+    if (core->batching)
+        tni_sched_batch_end(core);
+    tni_monitor_notice(runtime);
+}
+
+/* --- The loop ----------------------------------------------------------------------------------------------------------------- */
+
+static tn_task *find_task(tni_worker *worker, tni_core *core)
+{
+    tn_task *task = NULL;
+
+    if (core->ticks_left-- == 0)
+        look_around(core);
+    worker->pinned_turn = !worker->pinned_turn;
+    if (worker->pinned_turn && has_mail(worker))
+        task = take_mail(worker);
+    if (task == NULL)
+        task = tni_sched_next(core);
+    if (task == NULL && has_mail(worker))
+        task = take_mail(worker);
+    if (task == NULL) {
+        if (!worker->searching)
+            worker->searching = tni_idle_search_begin(&worker->runtime->idle);
+        if (worker->searching)
+            task = tni_sched_steal(core);
+    }
+    if (task != NULL)
+        stop_searching(worker, true);
+    return task;
+}
+
+/* Runs tasks until the worker has to stop or has lost its core. `core` is entered once. */
+static void run_core(tni_worker *worker, tni_core *core)
+{
+    while (!is_done(worker)) {
+        tn_task *task = find_task(worker, core);
+        if (task == NULL) {
+            park(worker, core);
+            continue;
+        }
+        core = tni_run_task(worker, core, task);
+        if (core == NULL)
+            return;
+    }
+    stop_searching(worker, true);
+    tni_worker_leave(worker);
+}
+
+/* Without a core: runs what only this thread may run, and sleeps until it is given a core. */
+static void be_spare(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+    tn_task *task = take_mail(worker);
+
+    if (task != NULL) {
+        if (tni_run_task(worker, NULL, task) != NULL)
+            tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
+        return;
+    }
+    tni_worker_offer(worker);
+    while (!tni_runtime_is_stopping(runtime) && !has_mail(worker) && !tni_worker_was_given(worker))
+        tni_parker_wait(&worker->parker, TNI_FOREVER);
+    tni_worker_withdraw(worker);
+}
+
+static void worker_begin(tni_worker *worker)
+{
+    tni_local_get()->worker = worker;
+    tni_context_init_thread(&worker->context);
+}
+
+static void *worker_main(void *arg)
+{
+    tni_worker *worker = arg;
+    tn_runtime *runtime = worker->runtime;
+    tni_overflow_thread alternate;
+    bool reports = runtime->options.report_overflow && tni_overflow_thread_init(&alternate) == 0;
+
+    worker_begin(worker);
+    if (runtime->options.on_thread_start != NULL)
+        runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
+    while (!tni_runtime_is_stopping(runtime)) {
+        tni_core *core = tni_worker_enter(worker);
+        if (core != NULL)
+            run_core(worker, core);
+        else
+            be_spare(worker);
+    }
+    if (runtime->options.on_thread_stop != NULL)
+        runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
+    tni_context_fini(&worker->context);
+    tni_local_get()->worker = NULL;
+    if (reports)
+        tni_overflow_thread_fini(&alternate);
+    /* Release: destroy may join this thread at once. */
+    tni_a32_store(&worker->ended, 1, TNI_RELEASE);
+    tni_runtime_thread_ended(runtime);
+    return NULL;
+}
+
+/* --- Threads and cores -------------------------------------------------------------------------------------------------------- */
+
+/* Runtime's lock held, or nobody else there yet. */
+static void give_core(tni_worker *worker, tni_core *core)
+{
+    /* Relaxed: published with the core below. */
+    tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
+    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_sched_wake_one. */
+    tni_aptr_store(&core->worker, worker, TNI_RELEASE);
+    /* Release: hands over the core as the holder before left it, and the claim word; partner: tni_worker_was_given, and whoever takes
+     * this core next. */
+    tni_aptr_store(&worker->core, core, TNI_RELEASE);
+}
+
+void tni_worker_offer(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    tni_mutex_lock(&runtime->lock);
+    if (!tni_worker_was_given(worker)) {
+        worker->next_spare = runtime->spares;
+        runtime->spares = worker;
+    }
+    tni_mutex_unlock(&runtime->lock);
+}
+
+bool tni_worker_was_given(const tni_worker *worker)
+{
+    /* Acquire: the core as the holder before left it; partner: give_core. */
+    return tni_aptr_load(&worker->core, TNI_ACQUIRE) != NULL;
+}
+
+void tni_worker_withdraw(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+    tni_worker **link;
+
+    tni_mutex_lock(&runtime->lock);
+    for (link = &runtime->spares; *link != NULL; link = &(*link)->next_spare)
+        if (*link == worker) {
+            *link = worker->next_spare;
+            break;
+        }
+    tni_mutex_unlock(&runtime->lock);
+}
+
+bool tni_worker_replace(tni_worker *victim)
+{
+    tn_runtime *runtime = victim->runtime;
+    tni_worker *spare;
+    tni_core *core = NULL;
+
+    tni_mutex_lock(&runtime->lock);
+    spare = runtime->spares;
+    if (spare != NULL && !tni_runtime_is_stopping(runtime))
+        core = tni_worker_claim(victim);
+    if (core != NULL) {
+        runtime->spares = spare->next_spare;
+        give_core(spare, core);
+    }
+    tni_mutex_unlock(&runtime->lock);
+    if (core != NULL)
+        tni_worker_unpark(spare);
+    else if (spare == NULL && !tni_runtime_is_stopping(runtime))
+        (void)tni_worker_start(runtime, NULL, &spare); /* without one the victim keeps its core */
+    return core != NULL;
+}
+
+static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
+{
+    tni_worker *worker = tni_alloc(&runtime->allocator, sizeof *worker, _Alignof(tni_worker));
+
+    if (worker == NULL)
+        return NULL;
+    worker->runtime = runtime;
+    worker->until_ns = TNI_FOREVER;
+    tni_aptr_init(&worker->core, NULL);
+    tni_a32_init(&worker->in_runtime, 0);
+    tni_a32_init(&worker->claim, TNI_CLAIM_HELD);
+    tni_aptr_init(&worker->mailbox, NULL);
+    tni_aptr_init(&worker->running, NULL);
+    tni_parker_init(&worker->parker);
+    if (core != NULL)
+        give_core(worker, core);
+    return worker;
+}
+
+/* Runtime's lock held. */
+static void add_worker(tn_runtime *runtime, tni_worker *worker)
+{
+    worker->next_worker = runtime->workers;
+    runtime->workers = worker;
+}
+
+int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
+{
+    tni_worker *worker = new_worker(runtime, core);
+    char name[16];
+    int rc;
+
+    if (worker == NULL)
+        return TN_ENOMEM;
+    (void)snprintf(name, sizeof name, "%.8s-%u", runtime->options.name, core != NULL ? core->index : runtime->core_count);
+    worker->owns_thread = true;
+    tni_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
+    if (tni_runtime_is_stopping(runtime)) {
+        rc = TN_ESHUTDOWN;
+    } else {
+        /* Relaxed: counted before it can end; destroy reads it behind the lock. */
+        (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
+        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: we hold one */
+        rc = tni_thread_start(&worker->thread, name, worker_main, worker);
+        if (rc == 0) {
+            add_worker(runtime, worker);
+        } else {
+            (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELAXED);    /* relaxed: as above */
+            (void)tni_a32_fetch_sub(&runtime->references, 1, TNI_RELAXED); /* relaxed: as above */
+        }
+    }
+    tni_mutex_unlock(&runtime->lock);
+    if (rc != 0) {
+        if (core != NULL)
+            tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: nobody else is there yet */
+        tni_free(&runtime->allocator, worker, sizeof *worker);
+        return rc;
+    }
+    *out = worker;
+    return 0;
+}
+
+int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out)
+{
+    tni_worker *worker = new_worker(runtime, core);
+
+    if (worker == NULL)
+        return TN_ENOMEM;
+    add_worker(runtime, worker);
+    *out = worker;
+    return 0;
+}
+
+void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
+{
+    tni_local *local = tni_local_get();
+    tni_local before = *local;
+
+    worker_begin(worker);
+    local->task = NULL;
+    worker->until = until;
+    worker->until_ns = until_ns;
+    run_core(worker, tni_worker_enter(worker));
+    tni_context_fini(&worker->context);
+    *local = before;
+}

@@ -1,0 +1,66 @@
+/* A worker: a thread that holds a core and runs tasks, or has none at the moment (a spare). */
+#ifndef TNI_WORKER_H
+#define TNI_WORKER_H
+
+#include "core.h"
+#include "fiber.h"
+#include "park.h"
+
+/* States of a worker's claim word; see core.h. */
+enum { TNI_CLAIM_HELD, TNI_CLAIM_CLAIMING, TNI_CLAIM_TAKEN };
+
+struct tni_worker {
+    /* Constant once it runs. */
+    tn_runtime *runtime;
+    tni_thread thread;
+    tni_worker *next_worker; /* the list of all workers of the runtime */
+    bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
+
+    /* The thread itself. */
+    tni_context context; /* where the scheduler goes on when a task leaves */
+    bool searching;      /* counted in tni_idle.searching */
+    bool pinned_turn;    /* the mailbox goes before the queues this time */
+    tn_task *pinned;     /* taken from the mailbox, oldest first */
+    tn_task *until;      /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
+    uint64_t until_ns;   /* current-thread: stop at that time at the latest */
+
+    /* Shared. */
+    tni_cache_aligned tni_aptr core; /* tni_core *; NULL: a spare. Set by whoever gives it a core, cleared by itself */
+    tni_a32 in_runtime;              /* how deep the thread is inside the scheduler; written by itself */
+    tni_a32 claim;                   /* TNI_CLAIM_* */
+    tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
+    tni_parker parker;
+    tni_aptr running;                /* the task it is inside of, for those who look */
+    tni_a32 ended;                   /* 1: the thread does nothing any more but return */
+    tni_worker *next_spare;          /* the runtime's lock: the list of spares */
+};
+
+/* Starts a worker thread that holds `core` (NULL: it begins as a spare) and adds it to the runtime's list. 0 or a negative errno
+ * value. */
+int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out);
+
+/* Makes a worker without a thread, which tni_worker_drive lends it, and adds it to the list. Before anyone else knows the runtime. */
+int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
+
+/* Runs the scheduler on the calling thread until `until` has ended (NULL: until the runtime is quiet), or until `until_ns`. */
+void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns);
+
+/* Takes the core of `victim`, if it is inside a task, and gives it to a spare thread. False: there was nothing to take, or no
+ * spare thread yet (then one is started, for the next time). */
+bool tni_worker_replace(tni_worker *victim);
+
+/* A spare offers itself, was given a core, takes its offer back. */
+void tni_worker_offer(tni_worker *worker);
+bool tni_worker_was_given(const tni_worker *worker);
+void tni_worker_withdraw(tni_worker *worker);
+
+/* Gives a task to the one worker that may run it. */
+void tni_worker_mail(tni_worker *worker, tn_task *task);
+
+/* Wakes the worker, wherever it sleeps. */
+void tni_worker_unpark(tni_worker *worker);
+
+/* Wakes the worker that holds `core`, if it sleeps: there is something new for it to look at. */
+void tni_worker_kick(tni_core *core);
+
+#endif

@@ -1,0 +1,718 @@
+/* Stacks, their guards, and the report of an overflow. */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fiber.h"
+#include "overflow.h"
+#include "prim.h"
+#include "stack.h"
+
+#if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
+#define MANY 2000
+#else
+#define MANY 100000
+#endif
+
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+/* The wished kind is skipped where the kernel does not have it. */
+static bool open_pool(tni_stack_pool *pool, tni_stack_config config)
+{
+    int rc = tni_stack_pool_init(pool, &config);
+    if (rc == -ENOTSUP && config.guard == TNI_GUARD_LIGHT)
+        return false;
+    cr_assert_eq(rc, 0);
+    return true;
+}
+
+static tni_stack *must_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size)
+{
+    tni_stack *stack = NULL;
+    cr_assert_eq(tni_stack_get(pool, cache, size, &stack), 0);
+    return stack;
+}
+
+/* What a child process that runs fn(arg) ends with, and what it wrote to stderr. */
+typedef struct {
+    int status;      /* of waitpid */
+    char text[1024]; /* terminated */
+} ending;
+
+static ending in_child(void (*fn)(void *), void *arg)
+{
+    ending e = {0};
+    int ends[2];
+    size_t length = 0;
+    ssize_t n;
+    cr_assert_eq(pipe(ends), 0);
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        (void)signal(SIGSEGV, SIG_DFL);
+        (void)signal(SIGBUS, SIG_DFL);
+        (void)signal(SIGABRT, SIG_DFL);
+        (void)dup2(ends[1], STDERR_FILENO);
+        fn(arg);
+        _exit(0);
+    }
+    close(ends[1]);
+    while (length < sizeof e.text - 1 && (n = read(ends[0], e.text + length, sizeof e.text - 1 - length)) > 0)
+        length += (size_t)n;
+    close(ends[0]);
+    cr_assert_eq(waitpid(child, &e.status, 0), child);
+    return e;
+}
+
+static bool killed_by(ending e, int signal_number)
+{
+    return WIFSIGNALED(e.status) && WTERMSIG(e.status) == signal_number;
+}
+
+static bool exited(ending e, int code)
+{
+    return WIFEXITED(e.status) && WEXITSTATUS(e.status) == code;
+}
+
+/* --- Sizes and places ---------------------------------------------------------------------------------------------------- */
+
+Test(stack, sizes_are_at_least_what_was_asked_for)
+{
+    static const size_t asked[] = {0, 1, 16384, 16385, 65536, 262144, 262145, 1 << 20, 64 << 20};
+    tni_stack_pool pool;
+    open_pool(&pool, (tni_stack_config){0});
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        size_t least = asked[i] == 0 ? TNI_STACK_DEFAULT_SIZE : asked[i];
+        tni_stack *stack = must_get(&pool, NULL, asked[i]);
+        char *base = tni_stack_base(stack), *top = tni_stack_top(stack);
+        cr_expect_geq(tni_stack_size(stack), least);
+        cr_expect_lt(tni_stack_size(stack), 2 * (least < 16384 ? 16384 : least) + 2 * PAGE);
+        cr_expect_eq((uintptr_t)top % 64, 0);
+        base[0] = 1;
+        top[-1] = 1;
+        tni_stack_put(&pool, NULL, stack);
+    }
+    tni_stack *stack;
+    cr_expect_eq(tni_stack_get(&pool, NULL, ((size_t)64 << 20) + 1, &stack), -EINVAL);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, a_default_over_the_largest_class_is_refused)
+{
+    tni_stack_pool pool;
+    tni_stack_config config = {.stack_size_bytes = (size_t)65 << 20};
+    cr_assert_eq(tni_stack_pool_init(&pool, &config), -EINVAL);
+}
+
+Test(stack, tops_of_neighbours_differ)
+{
+    tni_stack_pool pool;
+    tni_stack *stacks[16];
+    open_pool(&pool, (tni_stack_config){0});
+    for (int i = 0; i < 16; i++) {
+        stacks[i] = must_get(&pool, NULL, 0);
+        for (int j = 0; j < i; j++)
+            cr_assert_neq((uintptr_t)tni_stack_top(stacks[i]) % 4096, (uintptr_t)tni_stack_top(stacks[j]) % 4096);
+    }
+    for (int i = 0; i < 16; i++)
+        tni_stack_put(&pool, NULL, stacks[i]);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, stacks_do_not_overlap)
+{
+    tni_stack_pool pool;
+    tni_stack *stacks[200];
+    open_pool(&pool, (tni_stack_config){.stack_size_bytes = 16384});
+    for (int i = 0; i < 200; i++) {
+        stacks[i] = must_get(&pool, NULL, 0);
+        memset(tni_stack_base(stacks[i]), i, tni_stack_size(stacks[i]));
+    }
+    for (int i = 0; i < 200; i++) {
+        const unsigned char *base = tni_stack_base(stacks[i]);
+        for (size_t at = 0; at < tni_stack_size(stacks[i]); at++)
+            cr_assert_eq(base[at], (unsigned char)i);
+        tni_stack_put(&pool, NULL, stacks[i]);
+    }
+    tni_stack_pool_fini(&pool);
+}
+
+/* --- Guards -------------------------------------------------------------------------------------------------------------- */
+
+static void write_to(void *address)
+{
+    *(volatile char *)address = 1;
+}
+
+static void check_guard(tni_guard_kind kind)
+{
+    tni_stack_pool pool;
+    if (!open_pool(&pool, (tni_stack_config){.guard = kind}))
+        cr_skip_test("this kernel has no such guards");
+    cr_assert_eq(pool.guard, kind);
+    for (int i = 0; i < 3; i++) {
+        tni_stack *stack = must_get(&pool, NULL, 0);
+        char *base = tni_stack_base(stack);
+        cr_expect(killed_by(in_child(write_to, base - 1), SIGSEGV));
+        cr_expect(killed_by(in_child(write_to, base - stack->guard_size), SIGSEGV));
+        cr_expect(exited(in_child(write_to, base), 0));
+        cr_expect(tni_stack_owns_guard(stack, base - 1));
+        cr_expect(tni_stack_owns_guard(stack, base - stack->guard_size - 100));
+        cr_expect(!tni_stack_owns_guard(stack, base));
+        cr_expect(!tni_stack_owns_guard(stack, NULL));
+        cr_expect(!tni_stack_owns_guard(stack, base - (1 << 20)));
+        /* It has to outlast the memory above it. */
+        memset(base, 1, tni_stack_size(stack));
+        tni_stack_put(&pool, NULL, stack);
+        cr_expect(killed_by(in_child(write_to, base - 1), SIGSEGV));
+    }
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, light_guards_fault)
+{
+    check_guard(TNI_GUARD_LIGHT);
+}
+
+Test(stack, protected_guards_fault)
+{
+    check_guard(TNI_GUARD_MPROTECT);
+}
+
+Test(stack, automatic_guards_fault)
+{
+    tni_stack_pool pool;
+    open_pool(&pool, (tni_stack_config){0});
+    tni_stack *stack = must_get(&pool, NULL, 0);
+    cr_assert_neq(pool.guard, TNI_GUARD_NONE);
+    cr_assert(killed_by(in_child(write_to, (char *)tni_stack_base(stack) - 1), SIGSEGV));
+    tni_stack_put(&pool, NULL, stack);
+    tni_stack_pool_fini(&pool);
+}
+
+/* A kernel before 6.13, as far as guards go. */
+static bool forget_light_guards(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 102, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void get_on_an_old_kernel(void *arg)
+{
+    tni_stack_pool pool;
+    tni_stack_config config = {.guard = TNI_GUARD_LIGHT};
+    tni_stack *stack;
+    (void)arg;
+    if (!forget_light_guards())
+        _exit(77);
+    if (tni_stack_pool_init(&pool, &config) != -ENOTSUP)
+        _exit(1);
+    config.guard = TNI_GUARD_AUTO;
+    if (tni_stack_pool_init(&pool, &config) != 0 || pool.guard != TNI_GUARD_MPROTECT)
+        _exit(2);
+    if (tni_stack_get(&pool, NULL, 0, &stack) != 0)
+        _exit(3);
+    write_to((char *)tni_stack_base(stack) - 1);
+}
+
+Test(stack, without_light_guards_pages_are_protected)
+{
+    ending e = in_child(get_on_an_old_kernel, NULL);
+    if (exited(e, 77))
+        cr_skip_test("no system call filter to be had");
+    cr_assert(killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
+}
+
+/* --- Out of mappings ----------------------------------------------------------------------------------------------------- */
+
+#define GUARDED 10
+
+static unsigned messages;
+static void count_message(void *arg, const char *message)
+{
+    (void)message;
+    messages += *(unsigned *)arg;
+}
+
+static tni_stack_config few_mappings(bool fallback)
+{
+    static unsigned one = 1;
+    return (tni_stack_config){.guard = TNI_GUARD_MPROTECT,
+                              .map_count_max = 5000 + 2 * GUARDED,
+                              .unguarded_fallback = fallback,
+                              .log = count_message,
+                              .log_arg = &one};
+}
+
+Test(stack, out_of_mappings_is_an_error)
+{
+    tni_stack_pool pool;
+    tni_stack *stacks[GUARDED], *stack;
+    open_pool(&pool, few_mappings(false));
+    for (int i = 0; i < GUARDED; i++)
+        stacks[i] = must_get(&pool, NULL, 0);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 0, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_live(&pool), GUARDED);
+    tni_stack_put(&pool, NULL, stacks[0]);
+    stacks[0] = must_get(&pool, NULL, 0);
+    /* A larger one that lies idle is better than none. */
+    tni_stack_put(&pool, NULL, stacks[0]);
+    stack = must_get(&pool, NULL, 16384);
+    cr_assert_eq(stack, stacks[0]);
+    for (int i = 0; i < GUARDED; i++)
+        tni_stack_put(&pool, NULL, stacks[i]);
+    cr_assert_eq(tni_stack_live(&pool), 0);
+    tni_stack_pool_fini(&pool);
+    cr_assert_eq(messages, 0);
+}
+
+Test(stack, out_of_mappings_can_mean_unguarded)
+{
+    tni_stack_pool pool;
+    tni_stack *stacks[2 * GUARDED];
+    open_pool(&pool, few_mappings(true));
+    for (int i = 0; i < 2 * GUARDED; i++) {
+        stacks[i] = must_get(&pool, NULL, 0);
+        cr_assert_eq(stacks[i]->guard, i < GUARDED ? TNI_GUARD_MPROTECT : TNI_GUARD_NONE);
+        cr_assert_eq(messages, i < GUARDED ? 0 : 1, "said once");
+    }
+    cr_assert(!tni_stack_owns_guard(stacks[GUARDED], (char *)tni_stack_base(stacks[GUARDED]) - 1));
+    for (int i = 0; i < 2 * GUARDED; i++)
+        tni_stack_put(&pool, NULL, stacks[i]);
+    tni_stack_pool_fini(&pool);
+}
+
+static void overrun_unguarded(void *arg)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    tni_stack *stack;
+    size_t below = *(size_t *)arg;
+    tni_stack_config config = {.guard = TNI_GUARD_NONE};
+    if (tni_stack_pool_init(&pool, &config) != 0 || tni_stack_get(&pool, &cache, 0, &stack) != 0)
+        _exit(1);
+    ((char *)tni_stack_base(stack))[-(ptrdiff_t)below] = 1;
+    tni_stack_put(&pool, &cache, stack);
+}
+
+Test(stack, an_overrun_of_an_unguarded_stack_is_found)
+{
+    size_t below = 1;
+    ending e = in_child(overrun_unguarded, &below);
+    cr_assert(killed_by(e, SIGABRT));
+    cr_assert(strstr(e.text, "overflowed its unguarded stack") != NULL, "%s", e.text);
+    below = PAGE;
+    cr_assert(killed_by(in_child(overrun_unguarded, &below), SIGABRT));
+    below = 0;
+    cr_assert(exited(in_child(overrun_unguarded, &below), 0));
+}
+
+/* --- Recycling ----------------------------------------------------------------------------------------------------------- */
+
+/* Pages in memory from base up to `end`. */
+static size_t resident(tni_stack *stack, char *end)
+{
+    static unsigned char pages[4096];
+    char *base = tni_stack_base(stack);
+    size_t length = (size_t)(end - base) & ~(PAGE - 1), count = 0;
+    cr_assert_eq(mincore(base, length, pages), 0);
+    for (size_t i = 0; i < length / PAGE; i++)
+        count += pages[i] & 1;
+    return count;
+}
+
+Test(stack, what_lies_below_the_watermark_is_given_back)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    open_pool(&pool, (tni_stack_config){0});
+    tni_stack *stack = must_get(&pool, &cache, 0);
+    char *top = tni_stack_top(stack), *watermark = top - TNI_STACK_WATERMARK - PAGE;
+    memset(tni_stack_base(stack), 0x55, tni_stack_size(stack));
+    cr_assert_geq(resident(stack, watermark), 40 * 4096 / PAGE);
+    tni_stack_put(&pool, &cache, stack);
+    cr_assert_geq(resident(stack, watermark), 40 * 4096 / PAGE, "stays hot in the core's cache");
+    tni_stack_cache_flush(&pool, &cache);
+    cr_assert_eq(resident(stack, watermark), 0);
+    cr_assert_geq(resident(stack, top), 15 * 4096 / PAGE, "stays above the watermark");
+    /* The same once more, now that the stack was trimmed before. */
+    cr_assert_eq(must_get(&pool, NULL, 0), stack);
+    memset(tni_stack_base(stack), 0x55, tni_stack_size(stack));
+    tni_stack_put(&pool, NULL, stack);
+    cr_assert_eq(resident(stack, watermark), 0);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, large_stacks_are_always_trimmed)
+{
+    tni_stack_pool pool;
+    open_pool(&pool, (tni_stack_config){0});
+    tni_stack *stack = must_get(&pool, NULL, 1 << 20);
+    char *base = tni_stack_base(stack);
+    base[0] = 1; /* one page, and nothing near the top */
+    tni_stack_put(&pool, NULL, stack);
+    cr_assert_eq(resident(stack, base + (512 << 10)), 0);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, the_cache_is_last_in_first_out_and_bounded)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    tni_stack *stacks[3 * TNI_STACK_CACHE_MAX];
+    open_pool(&pool, (tni_stack_config){0});
+    for (int i = 0; i < 3 * TNI_STACK_CACHE_MAX; i++)
+        stacks[i] = must_get(&pool, &cache, 0);
+    for (int i = 0; i < 3 * TNI_STACK_CACHE_MAX; i++) {
+        tni_stack_put(&pool, &cache, stacks[i]);
+        cr_assert_leq(cache.count, TNI_STACK_CACHE_MAX);
+    }
+    cr_assert_eq(tni_stack_live(&pool), cache.count);
+    for (int i = 3 * TNI_STACK_CACHE_MAX - 1; cache.count > 0; i--)
+        cr_assert_eq(must_get(&pool, &cache, 0), stacks[i]);
+    tni_stack *another = must_get(&pool, &cache, 0);
+    cr_assert_gt(cache.count, 0, "an empty cache takes several");
+    tni_stack_put(&pool, &cache, another);
+    for (int i = 3 * TNI_STACK_CACHE_MAX - 1; i >= 0; i--)
+        if (stacks[i]->live)
+            tni_stack_put(&pool, &cache, stacks[i]);
+    /* Other sizes pass it by. */
+    uint32_t count = cache.count;
+    tni_stack *small = must_get(&pool, &cache, 16384);
+    tni_stack_put(&pool, &cache, small);
+    cr_assert_eq(cache.count, count);
+    tni_stack_cache_flush(&pool, &cache);
+    cr_assert_eq(tni_stack_live(&pool), 0);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, no_more_than_stacks_max)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    tni_stack *stacks[3], *stack;
+    open_pool(&pool, (tni_stack_config){.stacks_max = 3});
+    for (int i = 0; i < 3; i++)
+        stacks[i] = must_get(&pool, &cache, 0);
+    cr_assert_eq(tni_stack_get(&pool, &cache, 0, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_live(&pool), 3);
+    tni_stack_put(&pool, &cache, stacks[1]);
+    cr_assert_eq(tni_stack_live(&pool), 2, "few stacks are not hoarded");
+    stacks[1] = must_get(&pool, NULL, 16384);
+    for (int i = 0; i < 3; i++)
+        tni_stack_put(&pool, &cache, stacks[i]);
+    tni_stack_pool_fini(&pool);
+}
+
+Test(stack, while_somebody_waits_nothing_is_hoarded)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    open_pool(&pool, (tni_stack_config){0});
+    tni_stack *stack = must_get(&pool, &cache, 0);
+    tni_stack_wait_begin(&pool);
+    cr_assert(tni_stack_waited_for(&pool));
+    tni_stack_put(&pool, &cache, stack);
+    cr_assert_eq(cache.count, 0);
+    cr_assert_eq(tni_stack_live(&pool), 0);
+    tni_stack_wait_end(&pool);
+    cr_assert(!tni_stack_waited_for(&pool));
+    stack = must_get(&pool, &cache, 0);
+    tni_stack_put(&pool, &cache, stack);
+    cr_assert_eq(cache.count, 1);
+    tni_stack_cache_flush(&pool, &cache);
+    tni_stack_pool_fini(&pool);
+}
+
+static void put_twice(void *arg)
+{
+    tni_stack_pool pool;
+    tni_stack *stack;
+    tni_stack_config config = {0};
+    (void)arg;
+    if (tni_stack_pool_init(&pool, &config) != 0 || tni_stack_get(&pool, NULL, 0, &stack) != 0)
+        _exit(1);
+    tni_stack_put(&pool, NULL, stack);
+    tni_stack_put(&pool, NULL, stack);
+}
+
+Test(stack, putting_back_twice_is_found)
+{
+    ending e = in_child(put_twice, NULL);
+    cr_assert(killed_by(e, SIGABRT));
+    cr_assert(strstr(e.text, "put back twice") != NULL, "%s", e.text);
+}
+
+Test(stack, fini_unmaps_everything)
+{
+    static tni_stack *stacks[1000];
+    unsigned char page;
+    tni_stack_pool pool;
+    open_pool(&pool, (tni_stack_config){0});
+    for (size_t i = 0; i < 1000; i++)
+        stacks[i] = must_get(&pool, NULL, i % 3 == 0 ? 0 : (size_t)16384 << i % 5);
+    void *bases[1000];
+    for (int i = 0; i < 1000; i++) {
+        bases[i] = tni_stack_base(stacks[i]);
+        tni_stack_put(&pool, NULL, stacks[i]);
+    }
+    tni_stack_pool_fini(&pool);
+    for (int i = 0; i < 1000; i++)
+        cr_assert(mincore(bases[i], PAGE, &page) == -1 && errno == ENOMEM);
+}
+
+/* --- Measuring ----------------------------------------------------------------------------------------------------------- */
+
+Test(stack, use_is_measured)
+{
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    open_pool(&pool, (tni_stack_config){.measure = true});
+    for (size_t depth = 100; depth < 200000; depth = depth * 3 + 8) {
+        tni_stack *stack = must_get(&pool, &cache, 0);
+        cr_assert_eq(tni_stack_used(stack), 0);
+        ((char *)tni_stack_top(stack))[-(ptrdiff_t)depth] = 7;
+        ((char *)tni_stack_top(stack))[-8] = 7;
+        cr_assert_geq(tni_stack_used(stack), depth);
+        cr_assert_leq(tni_stack_used(stack), depth + 8);
+        tni_stack_put(&pool, depth % 2 == 0 ? &cache : NULL, stack);
+    }
+    tni_stack_cache_flush(&pool, &cache);
+    tni_stack_pool_fini(&pool);
+}
+
+/* --- Many ---------------------------------------------------------------------------------------------------------------- */
+
+static long rss_kib(void)
+{
+    char line[256];
+    long kib = -1;
+    FILE *status = fopen("/proc/self/status", "r");
+    cr_assert(status != NULL);
+    while (fgets(line, sizeof line, status) != NULL && sscanf(line, "VmRSS: %ld", &kib) != 1)
+        ;
+    (void)fclose(status);
+    return kib;
+}
+
+Test(stack, very_many_with_light_guards, .timeout = 120)
+{
+    static tni_stack *stacks[MANY];
+    tni_stack_pool pool;
+    tni_stack_cache cache = {0};
+    if (!open_pool(&pool, (tni_stack_config){.guard = TNI_GUARD_LIGHT}))
+        cr_skip_test("this kernel has no such guards");
+    for (int round = 0; round < 2; round++) {
+        long rss = rss_kib();
+        uint64_t start = tni_clock_ns();
+        for (int i = 0; i < MANY; i++)
+            stacks[i] = must_get(&pool, &cache, 0);
+        uint64_t middle = tni_clock_ns();
+        long more = rss_kib() - rss;
+        cr_assert_eq(tni_stack_live(&pool), MANY + cache.count);
+        for (int i = 0; i < MANY; i++)
+            tni_stack_put(&pool, &cache, stacks[i]);
+        uint64_t end = tni_clock_ns();
+        (void)fprintf(stderr, "%d %s stacks: get %.0f ns each, %ld KiB more resident (%.1f each); put %.0f ns\n", MANY,
+                      round == 0 ? "fresh" : "used", (double)(middle - start) / MANY, more, (double)more / MANY,
+                      (double)(end - middle) / MANY);
+    }
+    tni_stack_cache_flush(&pool, &cache);
+    tni_stack_pool_fini(&pool);
+}
+
+/* --- Several threads ----------------------------------------------------------------------------------------------------- */
+
+#define TURNS 20000
+#define HELD 300
+
+static void *get_and_put(void *arg)
+{
+    tni_stack_pool *pool = arg;
+    tni_stack_cache cache = {0};
+    tni_stack *held[HELD] = {0};
+    uint64_t seed = tni_random_seed() | 1;
+    for (int turn = 0; turn < TURNS; turn++) {
+        tni_stack **stack = &held[tni_random_next(&seed) % HELD];
+        if (*stack != NULL) {
+            tni_stack_put(pool, &cache, *stack);
+            *stack = NULL;
+        } else if (tni_stack_get(pool, &cache, turn % 16 == 0 ? 16384 : 0, stack) == 0) {
+            memset((char *)tni_stack_top(*stack) - 64, turn, 64);
+        }
+        if (turn % 1000 == 999)
+            tni_stack_cache_flush(pool, &cache);
+    }
+    for (int i = 0; i < HELD; i++)
+        if (held[i] != NULL)
+            tni_stack_put(pool, &cache, held[i]);
+    tni_stack_cache_flush(pool, &cache);
+    return NULL;
+}
+
+Test(stack, threads_share_a_pool, .timeout = 60)
+{
+    tni_stack_pool pool;
+    tni_thread threads[4];
+    open_pool(&pool, (tni_stack_config){.stacks_max = 700});
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(tni_thread_start(&threads[i], "stacks", get_and_put, &pool), 0);
+    for (int i = 0; i < 4; i++)
+        tni_thread_join(&threads[i]);
+    cr_assert_eq(tni_stack_live(&pool), 0);
+    tni_stack_pool_fini(&pool);
+}
+
+/* --- The report ---------------------------------------------------------------------------------------------------------- */
+
+static tni_stack *running; /* what the only fiber of these tests runs on */
+
+static bool find_running(const void *fault_address, tni_overflow_info *out)
+{
+    if (running == NULL || !tni_stack_owns_guard(running, fault_address))
+        return false;
+    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_size(running)};
+    return true;
+}
+
+static volatile int depth_max = 1 << 30;
+static __attribute__((noinline)) int recurse(int depth)
+{
+    volatile char frame[256];
+    frame[0] = (char)depth;
+    return depth == depth_max ? 0 : recurse(depth + 1) + frame[0];
+}
+
+static void recurse_forever(void *arg)
+{
+    tni_context **contexts = arg;
+    depth_max += recurse(0);
+    tni_context_exit_to(contexts[0], contexts[1]);
+}
+
+static void overflow_a_fiber(void *arg)
+{
+    static tni_stack_pool pool;
+    static tni_context fiber, here;
+    tni_context *contexts[] = {&fiber, &here};
+    tni_stack_config config = {0};
+    tni_overflow_thread thread;
+    bool reported = *(bool *)arg;
+    if (tni_overflow_install(find_running) != 0 || tni_overflow_install(find_running) != 0)
+        _exit(1);
+    if (tni_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
+        _exit(2);
+    tni_overflow_uninstall(); /* the other one is still there */
+    if (tni_stack_get(&pool, NULL, 0, &running) != 0)
+        _exit(3);
+    if (!reported)
+        tni_overflow_uninstall();
+    tni_context_init_thread(&here);
+    tni_context_make(&fiber, running, recurse_forever, contexts);
+    tni_context_switch(&here, &fiber);
+}
+
+Test(overflow, is_reported)
+{
+    bool reported = true;
+    ending e = in_child(overflow_a_fiber, &reported);
+    cr_assert(killed_by(e, SIGABRT), "status 0x%x: %s", (unsigned)e.status, e.text);
+    cr_assert(strstr(e.text, "tournant: stack overflow in task \"greedy\": its stack is 25") != NULL, "%s", e.text);
+    cr_assert(strstr(e.text, "give it a larger stack_size_bytes (fault at 0x") != NULL, "%s", e.text);
+}
+
+Test(overflow, is_left_alone_after_the_last_uninstall)
+{
+    bool reported = false;
+    ending e = in_child(overflow_a_fiber, &reported);
+    cr_assert(killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
+}
+
+static void exit_42(int signal_number)
+{
+    (void)signal_number;
+    _exit(42);
+}
+
+static void fault_elsewhere(void *arg)
+{
+    int how = *(int *)arg;
+    tni_overflow_thread thread;
+    if (how == 1)
+        (void)signal(SIGSEGV, exit_42);
+    if (tni_overflow_install(find_running) != 0 || tni_overflow_thread_init(&thread) != 0)
+        _exit(1);
+    if (how == 2)
+        (void)raise(SIGSEGV);
+    else
+        write_to(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+Test(overflow, other_faults_do_what_they_did)
+{
+    int how = 0;
+    cr_assert(killed_by(in_child(fault_elsewhere, &how), SIGSEGV), "the default action");
+    how = 1;
+    cr_assert(exited(in_child(fault_elsewhere, &how), 42), "the handler that was there before");
+    how = 2;
+    cr_assert(killed_by(in_child(fault_elsewhere, &how), SIGSEGV), "a signal that somebody sent");
+}
+
+static void *use_alt_stack(void *arg)
+{
+    tni_overflow_thread thread;
+    stack_t present;
+    int *rc = arg;
+    *rc = tni_overflow_thread_init(&thread);
+    if (*rc == 0 && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) != 0))
+        *rc = -1;
+    bool ours = thread.memory != NULL;
+    tni_overflow_thread_fini(&thread);
+    if (*rc == 0 && ours && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0))
+        *rc = -2;
+    return NULL;
+}
+
+Test(overflow, threads_get_a_stack_for_signals_and_lose_it)
+{
+    tni_thread thread;
+    int rc = 1;
+    cr_assert_eq(tni_thread_start(&thread, "alt", use_alt_stack, &rc), 0);
+    tni_thread_join(&thread);
+    cr_assert_eq(rc, 0);
+}
+
+Test(overflow, handlers_come_back)
+{
+    struct sigaction before, now;
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &before), 0);
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
+    cr_assert_neq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
+    cr_assert_eq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
+}
