@@ -4,9 +4,9 @@
  * and lives on one thread; a request is one epoll_wait (shared by all connections that are ready), one recv and one send. A short
  * read ends the reading, without the recv that would answer EAGAIN.
  *
- * The main thread accepts, blocking, and deals connections out in turn. Neither SO_REUSEPORT (a hash: 64 connections on two threads
- * fall as unevenly as 26 to 38) nor one listener with EPOLLEXCLUSIVE (the thread that wakes first drains the queue) spreads them
- * evenly, and on a loopback test the fullest thread sets the result. The steady state is the same, without a listener in the loops.
+ * The main thread accepts, blocking, and deals connections out in turn. Neither SO_REUSEPORT (a hash: 64 connections on two
+ * threads fall as unevenly as 26 to 38) nor one listener with EPOLLEXCLUSIVE (the thread that wakes first drains the queue)
+ * spreads them evenly, and the fullest thread sets the result. The steady state is the same, without a listener in the loops.
  *
  * Run:   epoll_server --port 8080 --threads 2
  */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* --- Answers: fixed texts ------------------------------------------------------------------------------------------------- */
+/* --- Answers: fixed texts ----------------------------------------------------------------------------------------------- */
 
 enum status { OK, NOT_FOUND, NOT_ALLOWED, BAD_REQUEST, TOO_LARGE };
 
@@ -53,7 +53,7 @@ static void queue_answer(http_session *session, enum status status, enum connect
     session->closing = connection == CLOSE;
 }
 
-/* --- The request target, as it comes in pieces ----------------------------------------------------------------------------- */
+/* --- The request target, as it comes in pieces -------------------------------------------------------------------------- */
 
 /* "/" and "/?query" are the page; so is "http://host/", which a server has to understand too. */
 enum target {
@@ -86,7 +86,7 @@ static enum target next_target(enum target target, char c)
     return target;
 }
 
-/* --- What the parser calls --------------------------------------------------------------------------------------------------- */
+/* --- What the parser calls ---------------------------------------------------------------------------------------------- */
 
 static int on_message_begin(http_parser *parser)
 {
@@ -132,7 +132,7 @@ static const http_parser_settings settings = {
     .on_message_complete = on_message_complete,
 };
 
-/* --- The session --------------------------------------------------------------------------------------------------------------- */
+/* --- The session -------------------------------------------------------------------------------------------------------- */
 
 void http_session_init(http_session *session)
 {
@@ -174,7 +174,7 @@ size_t http_take(http_session *session, char *out)
     return size;
 }
 
-/* --- Straight-line servers -------------------------------------------------------------------------------------------------- */
+/* --- Straight-line servers ---------------------------------------------------------------------------------------------- */
 
 /* Apart from write_answers, and never inlined there: the stack of a connection whose requests come one by one stays small. */
 __attribute__((noinline)) static int write_many(http_session *session, const http_io *io, void *conn)

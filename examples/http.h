@@ -1,9 +1,9 @@
-/* HTTP/1.1 for the example servers: one parser and one set of answers for all of them, so that a comparison of two servers compares
- * how they wait and nothing else.
+/* HTTP/1.1 for the example servers: one parser and one set of answers for all of them, so that a comparison of two servers
+ * compares how they wait and nothing else.
  *
- * Requests are parsed by libhttp-parser. GET and HEAD of "/" get a fixed page, other paths 404, other methods 405; bodies are read
- * and thrown away; garbage gets 400 and headers that are too long 431, then the connection ends. Connections are kept alive, and
- * requests that arrive together are answered together.
+ * Requests are parsed by libhttp-parser. GET and HEAD of "/" get a fixed page, other paths 404, other methods 405; bodies are
+ * read and thrown away; garbage gets 400 and headers that are too long 431, then the connection ends. Connections are kept
+ * alive, and requests that arrive together are answered together.
  *
  * Left out, to stay small: a Date header, a check for the Host header, Expect: 100-continue (clients go on by themselves after a
  * moment), time limits for slow clients.
@@ -37,7 +37,7 @@ typedef struct http_io {
 /* Answers the requests of one connection until it ends. The connection is then the caller's to close. */
 void http_serve(const http_io *io, void *conn);
 
-/* --- For servers that wait in an event loop ------------------------------------------------------------------------------ */
+/* --- For servers that wait in an event loop ----------------------------------------------------------------------------- */
 
 /* One connection: what has been parsed of the current request, and the answers that are not written yet. It must not move. */
 typedef struct http_session {

@@ -1,7 +1,7 @@
 /* http_server: an HTTP server with one fiber a connection.
  *
- * It shows how a server is written: one task accepts, each connection gets a task of its own, and that task reads and writes as if
- * it were alone, in straight-line code. A few worker threads run them all; thousands of idle connections cost memory only.
+ * It shows how a server is written: one task accepts, each connection gets a task of its own, and that task reads and writes as
+ * if it were alone, in straight-line code. A few worker threads run them all; thousands of idle connections cost memory only.
  *
  * Run:   http_server --port 8080
  * See:   http_server: listening on http://127.0.0.1:8080/

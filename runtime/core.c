@@ -50,7 +50,8 @@ tni_core *tni_worker_enter(tni_worker *worker)
 
     if (core == NULL)
         return NULL;
-    /* Says that we are in, before we read the claim: the light fence against the taker's heavy one. Relaxed: the fence orders it. */
+    /* Says that we are in, before we read the claim: the light fence against the taker's heavy one. Relaxed: the fence orders
+     * it. */
     tni_a32_store(&worker->in_runtime, depth + 1, TNI_RELAXED);
     if (depth > 0)
         return core;

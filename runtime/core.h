@@ -1,9 +1,10 @@
 /* What a worker needs to schedule, apart from the thread that holds it: so a thread that is stuck in a task can lose its core.
  *
- * Core access. Everything marked "holder" is reached only between tni_core_enter and tni_core_leave, by the thread that holds the
- * core. Enter counts the worker in (in_runtime), then reads its claim word; whoever wants to take the core sets the claim, makes a
- * heavy fence, and backs off if the worker is in. So either the worker sees the claim or the taker sees the worker. A claim that is
- * seen half done is refused by the worker. Enter that answers NULL means: no core; the caller goes the way of a foreign thread.
+ * Core access. Everything marked "holder" is reached only between tni_core_enter and tni_core_leave, by the thread that holds
+ * the core. Enter counts the worker in (in_runtime), then reads its claim word; whoever wants to take the core sets the claim,
+ * makes a heavy fence, and backs off if the worker is in. So either the worker sees the claim or the taker sees the worker. A
+ * claim that is seen half done is refused by the worker. Enter that answers NULL means: no core; the caller goes the way of a
+ * foreign thread.
  *
  *   worker: in_runtime = 1; light fence; read claim: HELD -> go on
  *                                                    CLAIMING -> CAS to HELD: refused, go on;  lost: TAKEN
@@ -63,8 +64,8 @@ void tni_core_leave(void);
 tni_core *tni_worker_enter(tni_worker *worker);
 void tni_worker_leave(tni_worker *worker);
 
-/* Taker (one at a time a runtime): takes the core from `victim`, unless it is inside the runtime or has none. The core then has no
- * holder until the caller gives it to a worker. */
+/* Taker (one at a time a runtime): takes the core from `victim`, unless it is inside the runtime or has none. The core then has
+ * no holder until the caller gives it to a worker. */
 tni_core *tni_worker_claim(tni_worker *victim);
 
 #endif

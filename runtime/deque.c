@@ -45,8 +45,8 @@ tni_take tni_deque_take(tni_deque *d, void **item)
     uint64_t top = tni_a64_load(&d->top, TNI_ACQUIRE);
     int64_t bottom;
 
-    /* Orders the read of top before the read of bottom, against the owner's fence in tni_deque_take_newest: without it a thief could
-     * pair a fresh top with a bottom from before the owner lowered it, and both would hold the item. */
+    /* Orders the read of top before the read of bottom, against the owner's fence in tni_deque_take_newest: without it a thief
+     * could pair a fresh top with a bottom from before the owner lowered it, and both would hold the item. */
     tni_fence_full();
     /* Observes the push: the slot and the item behind it. */
     bottom = (int64_t)tni_a64_load(&d->bottom, TNI_ACQUIRE);
@@ -69,10 +69,11 @@ bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count)
     int64_t lowered = bottom - (int64_t)count;
     int64_t top;
 
-    /* Release: a thief that reads this bottom must see the slots below it, as after a push; the fence below comes too late for that. */
+    /* Release: a thief that reads this bottom must see the slots below it, as after a push; the fence below comes too late for
+     * that. */
     tni_a64_store(&d->bottom, (uint64_t)lowered, TNI_RELEASE);
-    /* Orders the lowered bottom before the read of top: a thief whose fence comes after this one sees it, and one whose fence came
-     * before has left a top that we see. */
+    /* Orders the lowered bottom before the read of top: a thief whose fence comes after this one sees it, and one whose fence
+     * came before has left a top that we see. */
     tni_fence_full();
     /* Relaxed: the slots below are our own writes. */
     top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);

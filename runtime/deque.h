@@ -2,12 +2,12 @@
  * Nardelli, PPoPP 2013, with their published errors mended).
  *
  * The owner pushes at the bottom. Everyone, the owner too, takes the oldest item at the top, each item by a CAS of its own: so
- * tasks are served first in, first out, and a thief has nothing that the owner does not have. From the bottom the owner only takes
- * the newer half, to spill it when the deque is full; that is why one CAS for a batch of thefts would be unsound.
+ * tasks are served first in, first out, and a thief has nothing that the owner does not have. From the bottom the owner only
+ * takes the newer half, to spill it when the deque is full; that is why one CAS for a batch of thefts would be unsound.
  *
  * Differences from the paper: no growth, so there is no buffer to replace (its resize errors do not arise); indices are signed
- * 64-bit counters that never wrap (an unsigned `top <= bottom` underflows at 0); slots are atomic words, and a slot is read before
- * the CAS that takes it (after it, the owner may have reused it). README.md has the argument.
+ * 64-bit counters that never wrap (an unsigned `top <= bottom` underflows at 0); slots are atomic words, and a slot is read
+ * before the CAS that takes it (after it, the owner may have reused it). README.md has the argument.
  */
 #ifndef TNI_DEQUE_H
 #define TNI_DEQUE_H

@@ -70,7 +70,7 @@ bool tni_driver_has_mail(const tni_driver *driver)
     return tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
 }
 
-/* --- Reports ------------------------------------------------------------------------------------------------------------- */
+/* --- Reports ---------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t bits_of(uint32_t events)
 {
@@ -111,7 +111,7 @@ static void on_ready(tni_os_poll *poll, uint32_t events)
     report(registration, bits_of(events));
 }
 
-/* --- Opening and closing ------------------------------------------------------------------------------------------------- */
+/* --- Opening and closing ---------------------------------------------------------------------------------------------------- */
 
 static void free_registration(tni_registration *registration)
 {
@@ -234,7 +234,7 @@ void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns)
     tni_os_loop_run(&driver->loop, timeout_ns);
 }
 
-/* --- For the streams ------------------------------------------------------------------------------------------------------ */
+/* --- For the streams -------------------------------------------------------------------------------------------------------- */
 
 int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
 {

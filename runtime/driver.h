@@ -1,19 +1,20 @@
 /* The driver of a core: its loop, and the registrations of file descriptors in it.
  *
- * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each poll and
- * keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a registration, or to
- * poll for a worker that is inside one task too long (monitor.c). Who finds it taken posts to the inbox.
+ * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each
+ * poll and keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a
+ * registration, or to poll for a worker that is inside one task too long (monitor.c). Who finds it taken posts to the inbox.
  *
- * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it runs
- * the loop. A worker that is about to sleep looks at it after having said that it will (idle.h); who posts looks, behind a full
- * fence, whether the worker sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor does.
+ * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it
+ * runs the loop. A worker that is about to sleep looks at it after having said that it will (idle.h); who posts looks, behind a
+ * full fence, whether the worker sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor
+ * does.
  *
- * Readiness word. The events reported so far and a tick that each report increments. A read that was told "nothing left" clears the
- * bit only if the tick is still the one seen before that read: a report that came in between stays. Once the peer has closed or the fd
- * broke, the bits stay for good.
+ * Readiness word. The events reported so far and a tick that each report increments. A read that was told "nothing left" clears
+ * the bit only if the tick is still the one seen before that read: a report that came in between stays. Once the peer has
+ * closed or the fd broke, the bits stay for good.
  *
- * Close. The stream gives its fd to the registration; the fd is closed, and the memory freed, only when the loop has let go. Until
- * then the number cannot come back from accept, so no report, read or write meant for one connection can reach another.
+ * Close. The stream gives its fd to the registration; the fd is closed, and the memory freed, only when the loop has let go.
+ * Until then the number cannot come back from accept, so no report, read or write meant for one connection can reach another.
  */
 #ifndef TNI_DRIVER_H
 #define TNI_DRIVER_H
@@ -56,8 +57,8 @@ typedef enum { TNI_READ, TNI_WRITE } tni_side;
  * next read or write tells. */
 int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out);
 
-/* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be using
- * it any more. */
+/* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be
+ * using it any more. */
 void tni_registration_close(tni_registration *registration);
 
 /* 0 when that side is ready (or closed, or broken); else TN_PENDING, and the waker is kept. */

@@ -19,7 +19,7 @@
 #endif
 #endif
 
-/* --- AddressSanitizer and LeakSanitizer ---------------------------------------------------------------------------------- */
+/* --- AddressSanitizer and LeakSanitizer ------------------------------------------------------------------------------------- */
 #if defined(TNI_SAN_ADDRESS)
 
 #include <sanitizer/asan_interface.h>
@@ -85,7 +85,7 @@ static inline void tni_san_stack_idle(void *base, size_t size)
 /* The addresses go back to the system, which may give them to someone who knows nothing of us. */
 static inline void tni_san_unmap(void *base, size_t size) { __asan_unpoison_memory_region(base, size); }
 
-/* --- ThreadSanitizer ----------------------------------------------------------------------------------------------------- */
+/* --- ThreadSanitizer -------------------------------------------------------------------------------------------------------- */
 #elif defined(TNI_SAN_THREAD)
 
 #include <sanitizer/tsan_interface.h>
@@ -129,7 +129,7 @@ static inline void tni_san_stack_live(void *base, size_t size) { (void)base, (vo
 static inline void tni_san_stack_idle(void *base, size_t size) { (void)base, (void)size; }
 static inline void tni_san_unmap(void *base, size_t size) { (void)base, (void)size; }
 
-/* --- Ordinary builds ----------------------------------------------------------------------------------------------------- */
+/* --- Ordinary builds -------------------------------------------------------------------------------------------------------- */
 #else
 
 #define TNI_SAN_UNCHECKED

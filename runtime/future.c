@@ -1,17 +1,19 @@
 /* tn_await and the futures of the runtime itself: sleep and join. */
+#include "tn_future.h"
+
 #include "deadline.h"
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
 
-/* --- Awaiting ------------------------------------------------------------------------------------------------------------- */
+/* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
     for (;;) {
         int rc;
-        /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back what
-         * the event had granted. */
+        /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
+         * what the event had granted. */
         if (tni_task_is_cancelled(task))
             return TN_ECANCELED;
         rc = future->ops->poll(future, tni_waker_of(task));
@@ -21,8 +23,8 @@ static int await_in_fiber(tn_task *task, tn_future *future)
     }
 }
 
-/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker that
- * comes late finds it still there. */
+/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
+ * that comes late finds it still there. */
 static int await_in_thread(tn_future *future)
 {
     tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
@@ -65,7 +67,7 @@ int tn_await(tn_future *future)
     return rc;
 }
 
-/* --- Sleep ---------------------------------------------------------------------------------------------------------------- */
+/* --- Sleep ------------------------------------------------------------------------------------------------------------------ */
 
 static int sleep_poll(tn_future *self, tn_waker *waker)
 {
@@ -106,7 +108,7 @@ uint64_t tn_now(void)
     return tni_clock_ns();
 }
 
-/* --- Join ----------------------------------------------------------------------------------------------------------------- */
+/* --- Join ------------------------------------------------------------------------------------------------------------------- */
 
 static int join_poll(tn_future *self, tn_waker *waker)
 {

@@ -13,8 +13,8 @@ void tni_idle_park(tni_idle *idle, unsigned core)
 {
     /* Relaxed: a hint. */
     (void)tni_a32_fetch_add(&idle->parked_count, 1, TNI_RELAXED);
-    /* Publishes the mark; ordered before the second look by the caller's fence. Partner: tni_idle_choose. Release: who takes the mark
-     * sees this worker's state. */
+    /* Publishes the mark; ordered before the second look by the caller's fence. Partner: tni_idle_choose. Release: who takes
+     * the mark sees this worker's state. */
     (void)tni_a64_fetch_or(&idle->parked[core / 64], UINT64_C(1) << (core % 64), TNI_RELEASE);
 }
 
@@ -58,7 +58,8 @@ bool tni_idle_search_begin(tni_idle *idle)
 
     if (2 * searching >= busy)
         return false;
-    /* Seq_cst: a submitter that reads this count and wakes nobody must come before our decrement, whose fence orders our last look. */
+    /* Seq_cst: a submitter that reads this count and wakes nobody must come before our decrement, whose fence orders our last
+     * look. */
     (void)tni_a32_fetch_add(&idle->searching, 1, TNI_SEQ_CST);
     return true;
 }
@@ -112,8 +113,8 @@ int tni_idle_choose(tni_idle *idle)
         core = take_any(idle);
         if (core >= 0)
             return core;
-        /* Somebody else took the last sleeper. While we were counted, another submitter may have relied on us, and a worker may have
-         * parked since: look again behind a fence. */
+        /* Somebody else took the last sleeper. While we were counted, another submitter may have relied on us, and a worker may
+         * have parked since: look again behind a fence. */
         (void)tni_idle_search_end(idle);
         tni_fence_full();
     }

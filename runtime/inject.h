@@ -1,7 +1,7 @@
 /* The injector: the global queue of a runtime. Spawns and wakes from outside land here, and what a full local queue spills.
  *
- * A mutex and an intrusive list, as in Tokio and Go: measured elsewhere, lock-free queues scaled worse, and it is not the common path.
- * The length is an atomic word besides, so that an idle worker's look costs no lock.
+ * A mutex and an intrusive list, as in Tokio and Go: measured elsewhere, lock-free queues scaled worse, and it is not the
+ * common path. The length is an atomic word besides, so that an idle worker's look costs no lock.
  */
 #ifndef TNI_INJECT_H
 #define TNI_INJECT_H

@@ -1,10 +1,10 @@
-/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake. A core that has run no new task since the
- * last look is inside a long one: the monitor polls its loop and fires its timers for it (what becomes runnable goes to the injector),
- * and, if tasks wait in its queue, wakes a worker that steals them.
+/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake. A core that has run no new task since
+ * the last look is inside a long one: the monitor polls its loop and fires its timers for it (what becomes runnable goes to the
+ * injector), and, if tasks wait in its queue, wakes a worker that steals them.
  *
- * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and sleeps for
- * good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it rests: one of
- * the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing.
+ * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
+ * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
+ * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing.
  */
 #include "monitor.h"
 

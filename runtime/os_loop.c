@@ -1,11 +1,12 @@
 /* libuv 1.44 as the driver. Read with its sources at hand:
  *
- * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So it is started once for its life, for
- * everything, and after its first report (which comes at once: a fresh socket is writable) one EPOLL_CTL_MOD on the loop's own epoll
- * makes it edge-triggered. libuv never touches an fd's registration again unless the handle is started anew, which we never do. The
- * figures that chose this are in README.md.
+ * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So it is started once for its life,
+ * for everything, and after its first report (which comes at once: a fresh socket is writable) one EPOLL_CTL_MOD on the loop's
+ * own epoll makes it edge-triggered. libuv never touches an fd's registration again unless the handle is started anew, which we
+ * never do. The figures that chose this are in README.md.
  *
- * An EPOLLERR makes libuv stop the handle and report UV_EBADF: we report TNI_OS_ERROR, and the next read or write tells the error.
+ * An EPOLLERR makes libuv stop the handle and report UV_EBADF: we report TNI_OS_ERROR, and the next read or write tells the
+ * error.
  */
 #include "os_loop.h"
 
@@ -69,7 +70,7 @@ void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
         return;
     }
     if (timeout_ns != UINT64_MAX) {
-        /* libuv counts whole milliseconds from a time it has cached: refresh that, and round up, or it wakes early for nothing. */
+        /* libuv counts whole milliseconds from a time it has cached: refresh that, and round up. */
         uv_update_time(&loop->loop);
         (void)uv_timer_start(&loop->timeout, on_timeout, timeout_ns / 1000000 + (timeout_ns % 1000000 != 0), 0);
     }

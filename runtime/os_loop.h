@@ -1,8 +1,8 @@
 /* The door to libuv: one loop that reports readiness of file descriptors, sleeps and is woken.
  *
- * One thread at a time runs a loop or opens and closes polls in it; the caller sees to that (driver.h). tni_os_loop_wake alone may
- * be called by anyone. The arming scheme is private to this door: a poll reports edges, that is, each change at least once, and what
- * was ready before tni_os_poll_open too. A simulator replaces this header's functions and nothing else.
+ * One thread at a time runs a loop or opens and closes polls in it; the caller sees to that (driver.h). tni_os_loop_wake alone
+ * may be called by anyone. The arming scheme is private to this door: a poll reports edges, that is, each change at least once,
+ * and what was ready before tni_os_poll_open too. A simulator replaces this header's functions and nothing else.
  */
 #ifndef TNI_OS_LOOP_H
 #define TNI_OS_LOOP_H
@@ -42,8 +42,8 @@ int tni_os_loop_open(tni_os_loop *loop);
 /* Closes all polls that are still open (their `closed` is called) and the loop. */
 void tni_os_loop_close(tni_os_loop *loop);
 
-/* Reports what is ready; if nothing is, sleeps at most `timeout_ns` (0: does not sleep; UINT64_MAX: until something happens) or until
- * woken. May return early. */
+/* Reports what is ready; if nothing is, sleeps at most `timeout_ns` (0: does not sleep; UINT64_MAX: until something happens) or
+ * until woken. May return early. */
 void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns);
 
 /* Makes the current tni_os_loop_run, or else the next, return soon. From any thread. */

@@ -17,7 +17,7 @@ int tni_os_unmap(void *address, size_t size);
 int tni_os_protect_none(void *address, size_t size);
 int tni_os_advise(void *address, size_t size, tni_os_advice advice);
 
-/* Whether touching this address would fault; found out without faulting. */
+/* Whether it is known that touching these eight bytes would fault; found out without faulting. */
 bool tni_os_faults(const void *address);
 
 /* Bytes a page. */

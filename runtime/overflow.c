@@ -30,7 +30,7 @@ static struct {
     struct sigaction before[WATCHED]; /* what was there; does not change while hooked */
 } state;
 
-/* --- The message --------------------------------------------------------------------------------------------------------- */
+/* --- The message ------------------------------------------------------------------------------------------------------------ */
 
 /* Built by hand: nothing from stdio may be called here. */
 typedef struct {
@@ -71,7 +71,7 @@ _Noreturn static void report(const tni_overflow_info *info, const void *fault_ad
     abort();
 }
 
-/* --- The handler --------------------------------------------------------------------------------------------------------- */
+/* --- The handler ------------------------------------------------------------------------------------------------------------ */
 
 static const struct sigaction *action_before(int signal_number)
 {
@@ -109,7 +109,7 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
     pass_on(signal_number, info, ucontext);
 }
 
-/* --- Installing ---------------------------------------------------------------------------------------------------------- */
+/* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
 /* A tni_mutex cannot be had before somebody initialises it; this is rare and short. */
 static void lock_state(void)
@@ -190,7 +190,7 @@ void tni_overflow_uninstall(void)
     unlock_state();
 }
 
-/* --- A thread's part ----------------------------------------------------------------------------------------------------- */
+/* --- A thread's part -------------------------------------------------------------------------------------------------------- */
 
 static size_t alt_stack_size(void)
 {

@@ -1,8 +1,8 @@
 /* Where a thread sleeps: one word, EMPTY -> PARKED_x -> NOTIFIED -> EMPTY.
  *
  * A notification is never lost: it is an exchange, so it either finds the sleeper's mark and then wakes it, or is found by the
- * sleeper's own compare-and-swap, which then does not sleep. A worker sleeps in its loop (PARKED_LOOP; who notifies it sends the loop
- * a wake, which pends if the loop is not run yet), everyone else on the word itself (PARKED_FUTEX).
+ * sleeper's own compare-and-swap, which then does not sleep. A worker sleeps in its loop (PARKED_LOOP; who notifies it sends
+ * the loop a wake, which pends if the loop is not run yet), everyone else on the word itself (PARKED_FUTEX).
  */
 #ifndef TNI_PARK_H
 #define TNI_PARK_H
@@ -54,8 +54,8 @@ static inline void tni_parker_wait(tni_parker *parker, uint64_t deadline_ns)
  * that. */
 static inline bool tni_parker_notify(tni_parker *parker)
 {
-    /* Release, also when NOTIFIED already: the sleeper must see what this caller wrote. Acquire: the loop that it sleeps in is seen
-     * as it was when it went to sleep. */
+    /* Release, also when NOTIFIED already: the sleeper must see what this caller wrote. Acquire: the loop that it sleeps in is
+     * seen as it was when it went to sleep. */
     uint32_t old = tni_a32_exchange(&parker->state, TNI_PARK_NOTIFIED, TNI_ACQ_REL);
 
     if (old == TNI_PARK_FUTEX)

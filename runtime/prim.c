@@ -5,12 +5,15 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "ck.h"
 
 bool tni_fence_asymmetric_init(void)
 {
@@ -25,17 +28,10 @@ void tni_fence_heavy(bool asymmetric)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-#if defined(__x86_64__)
 void tni_spin_hint(void)
 {
-    __builtin_ia32_pause();
+    ck_pr_stall();
 }
-#elif defined(__aarch64__)
-void tni_spin_hint(void)
-{
-    __asm__ volatile("isb" ::: "memory"); /* yield is a no-op on most cores; isb takes about as long as x86's pause */
-}
-#endif
 
 void tni_mutex_init(tni_mutex *m)
 {
@@ -116,6 +112,11 @@ void tni_thread_detach(tni_thread *thread)
 {
     int rc = pthread_detach(thread->id);
     tni_assert(rc == 0, "pthread_detach failed");
+}
+
+void tni_thread_yield(void)
+{
+    (void)sched_yield();
 }
 
 uint64_t tni_clock_ns(void)

@@ -18,7 +18,7 @@
 
 #include "defs.h"
 
-/* --- Atomic words ------------------------------------------------------------------------------------------------------- */
+/* --- Atomic words ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     _Atomic uint32_t value;
@@ -99,7 +99,7 @@ void tni_fence_heavy(bool asymmetric);
 /* A hint for a loop that waits for another core. */
 void tni_spin_hint(void);
 
-/* --- Locks, sleeping, threads ------------------------------------------------------------------------------------------- */
+/* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
 
 /* A short lock; never held over a suspension. */
 typedef struct {
@@ -126,10 +126,12 @@ typedef struct {
  * 0, or a negative errno value (TN_EAGAIN where the system has no thread left). */
 int tni_thread_start(tni_thread *out, const char *name, void *(*main)(void *), void *arg);
 void tni_thread_join(tni_thread *thread);
+/* Lets another thread of this processor run. */
+void tni_thread_yield(void);
 /* Nobody will join it. */
 void tni_thread_detach(tni_thread *thread);
 
-/* --- Time and chance ----------------------------------------------------------------------------------------------------- */
+/* --- Time and chance -------------------------------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t tni_clock_ns(void);

@@ -4,8 +4,8 @@
 
 #include "worker.h"
 
-/* Runs a task that the calling worker took from a queue. `core`: the worker's, entered once, or NULL. Answers the core that the worker
- * still holds afterwards, entered once, or NULL. */
+/* Runs a task that the calling worker took from a queue. `core`: the worker's, entered once, or NULL. Answers the core that the
+ * worker still holds afterwards, entered once, or NULL. */
 tni_core *tni_run_task(tni_worker *worker, tni_core *core, tn_task *task);
 
 /* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. */

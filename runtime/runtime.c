@@ -11,7 +11,7 @@
 /* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
 #define STOP_GRACE_NS UINT64_C(200000000)
 
-/* --- Options -------------------------------------------------------------------------------------------------------------- */
+/* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
 tn_options tn_options_default(void)
 {
@@ -75,7 +75,7 @@ static unsigned choose_cores(const tn_options *options)
     return count < TNI_WORKERS_MAX ? count : TNI_WORKERS_MAX;
 }
 
-/* --- Overflow report ------------------------------------------------------------------------------------------------------- */
+/* --- Overflow report -------------------------------------------------------------------------------------------------------- */
 
 /* In a signal handler of the faulting thread. */
 static bool find_overflow(const void *fault_address, tni_overflow_info *out)
@@ -338,7 +338,7 @@ no_stacks:
     return rc;
 }
 
-/* --- Destroying -------------------------------------------------------------------------------------------------------------- */
+/* --- Destroying ------------------------------------------------------------------------------------------------------------- */
 
 uint64_t tni_runtime_live(const tn_runtime *runtime)
 {
@@ -423,7 +423,7 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     return left;
 }
 
-/* --- Running --------------------------------------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------------------------------------------------------------- */
 
 static int drive(tn_runtime *runtime, tn_task *task, void **result)
 {
@@ -473,7 +473,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
     return rc;
 }
 
-/* --- Looking --------------------------------------------------------------------------------------------------------------- */
+/* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
 tn_runtime *tn_runtime_current(void)
 {
@@ -521,7 +521,7 @@ int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *
     return 0;
 }
 
-/* --- Shared by the cores ----------------------------------------------------------------------------------------------------- */
+/* --- Shared by the cores ---------------------------------------------------------------------------------------------------- */
 
 tni_core *tni_runtime_any_core(tn_runtime *runtime)
 {

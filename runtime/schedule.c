@@ -3,7 +3,7 @@
 #include "local.h"
 #include "runtime.h"
 
-/* --- Queueing -------------------------------------------------------------------------------------------------------------- */
+/* --- Queueing --------------------------------------------------------------------------------------------------------------- */
 
 void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count)
 {
@@ -11,8 +11,8 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
     tni_sched_wake_one(runtime);
 }
 
-/* The deque is full: its newer half and `task`, the newest of all, go to the injector. The older half has waited longer and runs here;
- * were it sent round, it would run after what came later. */
+/* The deque is full: its newer half and `task`, the newest of all, go to the injector. The older half has waited longer and
+ * runs here; were it sent round, it would run after what came later. */
 static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 {
     void *items[TNI_DEQUE_CAPACITY / 2];
@@ -203,7 +203,7 @@ void tni_sched_serve_yielded(tni_core *core)
     }
 }
 
-/* --- Stealing -------------------------------------------------------------------------------------------------------------- */
+/* --- Stealing --------------------------------------------------------------------------------------------------------------- */
 
 static tn_task *steal_next(tni_core *victim)
 {
@@ -268,7 +268,7 @@ tn_task *tni_sched_steal(tni_core *core)
     return tni_sched_take_injected(core);
 }
 
-/* --- Waking ---------------------------------------------------------------------------------------------------------------- */
+/* --- Waking ----------------------------------------------------------------------------------------------------------------- */
 
 bool tni_sched_any_work(const tn_runtime *runtime)
 {

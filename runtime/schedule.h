@@ -19,7 +19,8 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
 /* Holder: the next task of this core's own: next slot, queue, injector, those that yielded. NULL: none. */
 tn_task *tni_sched_next(tni_core *core);
 
-/* Holder, after a poll of the loop: those that yielded go behind the queue, so that a queue that never runs empty cannot starve them. */
+/* Holder, after a poll of the loop: those that yielded go behind the queue, so that a queue that never runs empty cannot starve
+ * them. */
 void tni_sched_serve_yielded(tni_core *core);
 
 /* Holder: takes a share of the injector into the queue and answers one task of it. */

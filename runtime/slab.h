@@ -1,8 +1,8 @@
 /* Task headers: handed out from per-core slabs, which together are the registry of all tasks.
  *
- * A cache belongs to a core. Its owner allocates from a plain list; whoever else frees a header pushes it on the cache's remote list,
- * which the owner takes whole by one exchange (so there is no ABA). Blocks are only given back when the runtime goes: a header's
- * memory stays a header, and a walk over the registry may look at any state word at any time.
+ * A cache belongs to a core. Its owner allocates from a plain list; whoever else frees a header pushes it on the cache's remote
+ * list, which the owner takes whole by one exchange (so there is no ABA). Blocks are only given back when the runtime goes: a
+ * header's memory stays a header, and a walk over the registry may look at any state word at any time.
  */
 #ifndef TNI_SLAB_H
 #define TNI_SLAB_H

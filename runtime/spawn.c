@@ -1,5 +1,4 @@
 /* Bringing tasks to life, and what the public calls on tasks are made of. */
-#include <sched.h>
 #include <string.h>
 
 #include "local.h"
@@ -41,8 +40,8 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         task->name[sizeof task->name - 1] = '\0';
     }
     tni_task_birth(task, with_handle ? 2 : 1);
-    /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its walk sees
-     * the task. */
+    /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its
+     * walk sees the task. */
     tni_fence_light(runtime->asymmetric);
     /* Relaxed: behind the fence. */
     if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0))
@@ -144,7 +143,7 @@ int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_tas
     return spawn(runtime, options, out, &plan);
 }
 
-/* --- Handles -------------------------------------------------------------------------------------------------------------- */
+/* --- Handles ---------------------------------------------------------------------------------------------------------------- */
 
 tn_task *tn_task_retain(tn_task *task)
 {
@@ -179,7 +178,7 @@ const char *tn_task_name(const tn_task *task)
     return task->name;
 }
 
-/* --- The calling task ------------------------------------------------------------------------------------------------------ */
+/* --- The calling task ------------------------------------------------------------------------------------------------------- */
 
 tn_task *tn_self(void)
 {
@@ -200,7 +199,7 @@ int tn_yield(void)
 
     if (task == NULL) {
         tni_assert(local->worker == NULL, "tn_yield in a hook of the runtime");
-        (void)sched_yield();
+        tni_thread_yield();
         return 0;
     }
     tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");

@@ -28,11 +28,12 @@ struct tni_stack_slab {
 };
 
 _Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record stands above the first descriptor");
+_Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
 static size_t class_size(size_t class_index)
 {
-    return (size_t)1 << (TNI_STACK_CLASS_MIN_SHIFT + class_index);
+    return (size_t)TNI_STACK_MIN_BYTES << class_index;
 }
 
 /* TNI_STACK_CLASSES when it is too large for any. */
@@ -51,7 +52,7 @@ static size_t slot_size(const tni_stack_pool *pool, size_t class_index)
     return pool->guard_size + usable;
 }
 
-/* --- Cutting stacks from slabs, under the lock --------------------------------------------------------------------------- */
+/* --- Cutting stacks from slabs, under the lock ------------------------------------------------------------------------------ */
 
 static int slab_map(tni_stack_pool *pool, size_t class_index)
 {
@@ -165,7 +166,7 @@ static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
     }
 }
 
-/* --- Handing out --------------------------------------------------------------------------------------------------------- */
+/* --- Handing out ------------------------------------------------------------------------------------------------------------ */
 
 /* Outside the lock: it is a system call, and the stack is ours already. */
 static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
@@ -228,7 +229,7 @@ int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_byte
     return 0;
 }
 
-/* --- Taking back --------------------------------------------------------------------------------------------------------- */
+/* --- Taking back ------------------------------------------------------------------------------------------------------------ */
 
 /* A list of default-class stacks, or one of any class. */
 static void give_back(tni_stack_pool *pool, tni_stack *first)
@@ -287,7 +288,7 @@ void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)
         give_back(pool, all);
 }
 
-/* --- Who waits, who is left ---------------------------------------------------------------------------------------------- */
+/* --- Who waits, who is left ------------------------------------------------------------------------------------------------- */
 
 size_t tni_stack_live(tni_stack_pool *pool)
 {
@@ -316,11 +317,11 @@ bool tni_stack_waited_for(const tni_stack_pool *pool)
     return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
 }
 
-/* --- The pool ------------------------------------------------------------------------------------------------------------ */
+/* --- The pool --------------------------------------------------------------------------------------------------------------- */
 
 int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
 {
-    size_t size = config->stack_size_bytes != 0 ? config->stack_size_bytes : TNI_STACK_DEFAULT_SIZE;
+    size_t size = config->stack_size_bytes != 0 ? config->stack_size_bytes : TNI_STACK_DEFAULT_BYTES;
     size_t class_index = class_of(size);
     if (class_index == TNI_STACK_CLASSES)
         return -EINVAL;
@@ -335,7 +336,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
     int rc = tni_stack_guard_init(pool);
     if (rc < 0)
         return rc;
-    tni_a32_init(&pool->waiters, 0);
+    tni_a32_init(&pool->waiters, 0); /* nobody else sees the pool yet */
     tni_mutex_init(&pool->lock);
     return 0;
 }

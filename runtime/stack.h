@@ -7,15 +7,12 @@
 #ifndef TNI_STACK_H
 #define TNI_STACK_H
 
+#include "config.h"
 #include "defs.h"
 #include "prim.h"
 
-#define TNI_STACK_DEFAULT_SIZE ((size_t)256 * 1024)
-
-/* Sizes are powers of two between these; a request is rounded up to one. */
-#define TNI_STACK_CLASS_MIN_SHIFT 14
-#define TNI_STACK_CLASS_MAX_SHIFT 26
-#define TNI_STACK_CLASSES (TNI_STACK_CLASS_MAX_SHIFT - TNI_STACK_CLASS_MIN_SHIFT + 1)
+/* Sizes are powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES; a request is rounded up to one. */
+#define TNI_STACK_CLASSES 13
 
 /* A core keeps at most this many idle stacks to itself, hot and untrimmed. */
 #define TNI_STACK_CACHE_MAX 64
@@ -39,7 +36,7 @@ struct tni_stack {
     tni_stack *next;      /* in the free list or the cache it is in */
     tni_stack_pool *pool; /* where it belongs */
     uint32_t guard_size;  /* bytes below base that nobody may use, guarded or not */
-    uint8_t class_index;  /* its size is 1 << (TNI_STACK_CLASS_MIN_SHIFT + class_index) or a little more */
+    uint8_t class_index;  /* its size is TNI_STACK_MIN_BYTES << class_index or a little more */
     uint8_t guard;        /* a tni_guard_kind */
     bool live;            /* handed out: catches a stack put back twice */
     bool used_before;     /* its memory is not all zero any more */
@@ -50,7 +47,7 @@ static inline void *tni_stack_top(const tni_stack *stack) { return (void *)(uint
 static inline size_t tni_stack_size(const tni_stack *stack) { return (size_t)((const char *)stack - stack->base); }
 
 typedef struct {
-    size_t stack_size_bytes; /* of the default class; 0: TNI_STACK_DEFAULT_SIZE */
+    size_t stack_size_bytes; /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
     tni_guard_kind guard;    /* what to guard with */
     bool unguarded_fallback; /* hand out unguarded stacks when no guard is left, rather than none */
     size_t stacks_max;       /* how many may be out of the pool; 0: no limit */

@@ -74,9 +74,10 @@ struct tn_task {
 
 _Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "a million sleeping tasks have to fit");
 
-/* --- Named transitions ---------------------------------------------------------------------------------------------------- */
+/* --- Named transitions ------------------------------------------------------------------------------------------------------ */
 
-/* Header fresh from the slab -> ACTIVE with `references`. Release: a registry walk that acquires the word sees the header whole. */
+/* Header fresh from the slab -> ACTIVE with `references`. Release: a registry walk that acquires the word sees the header
+ * whole. */
 static inline void tni_task_birth(tn_task *task, unsigned references)
 {
     tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
@@ -93,9 +94,9 @@ static inline bool tni_task_notify(tn_task *task)
         if (old & TNI_TASK_COMPLETE)
             return false;
         wanted = old | (old & TNI_TASK_ACTIVE ? TNI_TASK_NOTIFIED : TNI_TASK_ACTIVE);
-        /* Release: publishes what the waker wrote to the run that follows, also when NOTIFIED was set already (so the exchange is made
-         * even if it changes nothing); partners: tni_task_begin_run, tni_task_rest. Acquire: whoever queues the task hands on the
-         * registers that tni_task_rest published. */
+        /* Release: publishes what the waker wrote to the run that follows, also when NOTIFIED was set already (so the exchange
+         * is made even if it changes nothing); partners: tni_task_begin_run, tni_task_rest. Acquire: whoever queues the task
+         * hands on the registers that tni_task_rest published. */
     } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
     return !(old & TNI_TASK_ACTIVE);
 }
@@ -106,7 +107,7 @@ static inline void tni_task_begin_run(tn_task *task)
     /* Relaxed: a wake that is missed here stays set and makes tni_task_rest answer false. */
     uint64_t state = tni_a64_load(&task->state, TNI_RELAXED);
 
-    tni_assert((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task is run that the scheduler does not own");
+    tni_assert((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "the scheduler does not own the task it runs");
     if (tni_unlikely(state & TNI_TASK_NOTIFIED)) {
         /* Observes what those wakers wrote; partner: tni_task_notify. Without acquire the run could miss it, and no other would
          * follow. */
@@ -151,8 +152,8 @@ static inline bool tni_task_has_ended(const tn_task *task)
 
 static inline bool tni_task_is_cancelled(const tn_task *task)
 {
-    /* Observes what the canceller wrote before; partner: tni_task_set_cancelled. It may miss a cancellation of this very moment: then
-     * the wake that follows it leads to another look. */
+    /* Observes what the canceller wrote before; partner: tni_task_set_cancelled. It may miss a cancellation of this very
+     * moment: then the wake that follows it leads to another look. */
     return tni_unlikely(tni_a64_load(&task->state, TNI_ACQUIRE) & TNI_TASK_CANCELLED);
 }
 

@@ -151,8 +151,8 @@ void tni_timers_awake(tni_timers *timers)
 {
     tni_mutex_lock(&timers->lock);
     timers->sleeping_until_ns = 0;
-    /* The wheel files by the time of its last expire, which was before the sleep: have the next fire go through with it. Relaxed: as in
-     * publish_next. */
+    /* The wheel files by the time of its last expire, which was before the sleep: have the next fire go through with it.
+     * Relaxed: as in publish_next. */
     tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
     tni_mutex_unlock(&timers->lock);
 }

@@ -1,15 +1,14 @@
 /* Timers of tasks: a wheel a core behind a short lock of its own.
  *
- * A task has one timer node. Polls leave the earliest moment they want to be polled again in task->deadline_ns; when the run ends
- * suspended, the node is armed once, in the wheel of the core it ran on. A node that is armed for an earlier or the same moment
- * stays as it is: it goes off early, the task is polled, and the deadline is armed anew. So a deadline that is not reached, and one
- * that never suspends, cost no wheel operation at all.
+ * A task has one timer node. Polls leave the earliest moment they want to be polled again in task->deadline_ns; when the run
+ * ends suspended, the node is armed once, in the wheel of the core it ran on. A node that is armed for an earlier or the same
+ * moment stays as it is: it goes off early, the task is polled, and the deadline is armed anew. So a deadline that is not
+ * reached, and one that never suspends, cost no wheel operation at all.
  *
- * Words: task->timer_core says whose wheel holds the node. The task's own run sets it (nobody else arms it); whoever takes the node
- * out of the wheel clears it, under that wheel's lock. So the run that reads NULL may arm freely, and the run that reads a core takes
- * that core's lock and looks again.
- * Lifetime: an armed node belongs to a task that has not ended: the end disarms it under the lock. Going off takes the node out and a
- * reference to the task under the lock, then wakes without it.
+ * Words: task->timer_core says whose wheel holds the node. The task's own run sets it (nobody else arms it); whoever takes the
+ * node out of the wheel clears it, under that wheel's lock. So the run that reads NULL may arm freely, and the run that reads a
+ * core takes that core's lock and looks again. Lifetime: an armed node belongs to a task that has not ended: the end disarms it
+ * under the lock. Going off takes the node out and a reference to the task under the lock, then wakes without it.
  *
  * The lock is held for O(1) work, or for TNI_TIMER_BATCH nodes when timers go off, and never over a loop's sleep: arming and
  * cancelling from another core do not wait for the loop.

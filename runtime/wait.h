@@ -1,16 +1,18 @@
 /* A wait: one claim word between a task that waits for something and whoever ends the wait.
  *
- * The word holds the waiter's counted waker, or NULL. Whoever exchanges the waker out has claimed the wait: the source of the event
- * to wake it, or the waiter itself because it was cancelled, its deadline passed, or it need not wait after all. Exactly one wins.
+ * The word holds the waiter's counted waker, or NULL. Whoever exchanges the waker out has claimed the wait: the source of the
+ * event to wake it, or the waiter itself because it was cancelled, its deadline passed, or it need not wait after all. Exactly
+ * one wins.
  *
  * No wake-up is lost:
  *   source:  make the condition true;  tni_wait_wake (exchange)
  *   waiter:  tni_wait_arm (exchange);  look at the condition again; suspend only if it is still false
- * Both exchanges are read-modify-writes of one word, so one comes first. If the waiter's does, the source finds the waker. If the
- * source's does, the waiter's exchange reads it (or a later one) and acquires the condition, which the second look then sees.
+ * Both exchanges are read-modify-writes of one word, so one comes first. If the waiter's does, the source finds the waker. If
+ * the source's does, the waiter's exchange reads it (or a later one) and acquires the condition, which the second look then
+ * sees.
  *
- * Nothing is freed early: the word belongs to the object that is waited for (a task's header, a registration), not to the waiter's
- * frame, and the source touches only that object and the waker, which is counted.
+ * Nothing is freed early: the word belongs to the object that is waited for (a task's header, a registration), not to the
+ * waiter's frame, and the source touches only that object and the waker, which is counted.
  */
 #ifndef TNI_WAIT_H
 #define TNI_WAIT_H
@@ -68,8 +70,9 @@ static inline bool tni_wait_disarm(tni_wait *wait)
 /* Source: ends the wait of whoever waits; false when nobody does. */
 static inline bool tni_wait_wake(tni_wait *wait)
 {
-    /* Publishes the condition to a waiter that arms later, observes the waker of one that has armed; partner: tni_wait_arm. Always a
-     * read-modify-write, also when nobody seems to wait: a plain look could miss a waiter that does not see the condition yet. */
+    /* Publishes the condition to a waiter that arms later, observes the waker of one that has armed; partner: tni_wait_arm.
+     * Always a read-modify-write, also when nobody seems to wait: a plain look could miss a waiter that does not see the
+     * condition yet. */
     tn_waker *waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
     if (waker == NULL)
         return false;

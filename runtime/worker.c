@@ -9,7 +9,7 @@
 #include "runtime.h"
 #include "schedule.h"
 
-/* --- Mailbox: tasks that only this worker may run ---------------------------------------------------------------------------- */
+/* --- Mailbox: tasks that only this worker may run --------------------------------------------------------------------------- */
 
 void tni_worker_mail(tni_worker *worker, tn_task *task)
 {
@@ -48,7 +48,7 @@ static tn_task *take_mail(tni_worker *worker)
     return task;
 }
 
-/* --- Waking ------------------------------------------------------------------------------------------------------------------- */
+/* --- Waking ----------------------------------------------------------------------------------------------------------------- */
 
 void tni_worker_unpark(tni_worker *worker)
 {
@@ -56,7 +56,8 @@ void tni_worker_unpark(tni_worker *worker)
 
     if (!tni_parker_notify(&worker->parker))
         return;
-    /* Acquire: it slept in the loop of this core; if it has a newer one meanwhile it is awake, and the wake costs nothing but time. */
+    /* Acquire: it slept in the loop of this core; if it has a newer one meanwhile it is awake, and the wake costs nothing but
+     * time. */
     core = tni_aptr_load(&worker->core, TNI_ACQUIRE);
     if (core != NULL)
         tni_os_loop_wake(&core->driver.loop);
@@ -71,7 +72,7 @@ void tni_worker_kick(tni_core *core)
         tni_worker_unpark(worker);
 }
 
-/* --- Polling ------------------------------------------------------------------------------------------------------------------ */
+/* --- Polling ---------------------------------------------------------------------------------------------------------------- */
 
 /* Holder: runs the loop and the timers; what becomes runnable is queued here. */
 static void poll_driver(tni_core *core, uint64_t timeout_ns)
@@ -122,7 +123,7 @@ static void look_around(tni_core *core)
     share_stacks(core);
 }
 
-/* --- Idle --------------------------------------------------------------------------------------------------------------------- */
+/* --- Idle ------------------------------------------------------------------------------------------------------------------- */
 
 static void stop_searching(tni_worker *worker, bool found)
 {
@@ -133,8 +134,8 @@ static void stop_searching(tni_worker *worker, bool found)
     worker->searching = false;
     if (!tni_idle_search_end(&runtime->idle) || !found)
         return;
-    /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders our
-     * decrement before the look; a submitter that still saw us has pushed before its own fence. */
+    /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders
+     * our decrement before the look; a submitter that still saw us has pushed before its own fence. */
     tni_fence_full();
     if (tni_sched_any_work(runtime))
         tni_sched_wake_one(runtime);
@@ -181,7 +182,8 @@ static void park(tni_worker *worker, tni_core *core)
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, false);
-    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_sched_wake_one, post). */
+    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_sched_wake_one,
+     * post). */
     tni_fence_full();
     if (!must_not_sleep(worker, core))
         sleep_in_loop(worker, core);
@@ -192,7 +194,7 @@ static void park(tni_worker *worker, tni_core *core)
     tni_monitor_notice(runtime);
 }
 
-/* --- The loop ----------------------------------------------------------------------------------------------------------------- */
+/* --- The loop --------------------------------------------------------------------------------------------------------------- */
 
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
@@ -287,7 +289,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* --- Threads and cores -------------------------------------------------------------------------------------------------------- */
+/* --- Threads and cores ------------------------------------------------------------------------------------------------------ */
 
 /* Runtime's lock held, or nobody else there yet. */
 static void give_core(tni_worker *worker, tni_core *core)
@@ -296,8 +298,8 @@ static void give_core(tni_worker *worker, tni_core *core)
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
     /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_sched_wake_one. */
     tni_aptr_store(&core->worker, worker, TNI_RELEASE);
-    /* Release: hands over the core as the holder before left it, and the claim word; partner: tni_worker_was_given, and whoever takes
-     * this core next. */
+    /* Release: hands over the core as the holder before left it, and the claim word; partner: tni_worker_was_given, and whoever
+     * takes this core next. */
     tni_aptr_store(&worker->core, core, TNI_RELEASE);
 }
 

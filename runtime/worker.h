@@ -39,7 +39,8 @@ struct tni_worker {
  * value. */
 int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out);
 
-/* Makes a worker without a thread, which tni_worker_drive lends it, and adds it to the list. Before anyone else knows the runtime. */
+/* Makes a worker without a thread, which tni_worker_drive lends it, and adds it to the list. Before anyone else knows the
+ * runtime. */
 int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
 
 /* Runs the scheduler on the calling thread until `until` has ended (NULL: until the runtime is quiet), or until `until_ns`. */

@@ -80,9 +80,9 @@ def stop(child):
         children.remove(child)
 
 
-def run_step(args, what, env=None):
+def run_step(args, what):
     """A command whose output is shown as progress."""
-    child = start(args, stdin=subprocess.DEVNULL, stdout=sys.stderr, env=env)
+    child = start(args, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     status = child.wait()
     children.remove(child)
     if status != 0:
@@ -111,8 +111,8 @@ def install_missing():
         root = ["sudo"]
     say("installing " + " ".join(missing))
     run_step(root + ["apt-get", "update", "-q"], "reading the list of packages")
-    run_step(root + ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends"] + missing,
-             "installing packages")
+    install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends"]
+    run_step(root + install + missing, "installing packages")
 
 
 def build():
@@ -200,8 +200,8 @@ def measure(path, connections, seconds):
         raise Failure("%s answered nothing; wrk said: %s" % (path, output))
     errors = collections.Counter({key: report[key] for key in ("non_2xx", "connect", "read", "write", "timeout")})
     errors["missing"] = max(connections - open_connections, 0)
-    return Run(server.name, connections, report["requests"], report["duration_us"] / 1e6, report["p50_us"], report["p99_us"], cpu_s,
-               kib_a_connection, errors)
+    return Run(server.name, connections, report["requests"], report["duration_us"] / 1e6, report["p50_us"], report["p99_us"],
+               cpu_s, kib_a_connection, errors)
 
 
 def merge(runs):
@@ -260,7 +260,8 @@ def print_table(runs):
 
 def print_ratio(runs):
     count = RATIO_AT if any(run.connections == RATIO_AT for run in runs) else runs[-1].connections
-    ours, theirs = [next(run for run in runs if run.connections == count and run.server == os.path.basename(path)) for path in SERVERS]
+    ours, theirs = [next(run for run in runs if run.connections == count and run.server == os.path.basename(path))
+                    for path in SERVERS]
     print("CPU a request at %d connections, tournant / threads: %.1f / %.1f us = %.2f"
           % (count, cpu_us(ours), cpu_us(theirs), cpu_us(ours) / cpu_us(theirs)))
 
@@ -308,8 +309,8 @@ def demo(options):
         serve(options.port)
     paths = [os.path.join(BUILD, path) for path in SERVERS] + options.also
     runs = measure_all(paths, counts, options.seconds, options.rounds)
-    print("\n%d processors; wrk -t1 on the same machine; %d runs of %d s each\n" % (len(os.sched_getaffinity(0)), options.rounds,
-                                                                               options.seconds))
+    print("\n%d processors; wrk -t1 on the same machine; %d x %d s a line\n"
+          % (len(os.sched_getaffinity(0)), options.rounds, options.seconds))
     print_table(runs)
     print()
     print_ratio(runs)

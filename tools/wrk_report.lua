@@ -3,8 +3,8 @@
 function done(summary, latency, requests)
     local e = summary.errors
     io.write(string.format(
-        '{"requests": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "non_2xx": %d, "connect": %d, "read": %d, "write": %d, ' ..
-        '"timeout": %d}\n',
+        '{"requests": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, ' ..
+        '"non_2xx": %d, "connect": %d, "read": %d, "write": %d, "timeout": %d}\n',
         summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), e.status, e.connect, e.read, e.write,
         e.timeout))
 end

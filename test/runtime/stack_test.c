@@ -1,4 +1,4 @@
-/* Stacks, their guards, and the report of an overflow. */
+/* Stacks and their guards. */
 #include <criterion/criterion.h>
 
 #include <errno.h>
@@ -11,13 +11,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "fiber.h"
-#include "overflow.h"
+#include "fiber_san.h"
 #include "prim.h"
 #include "stack.h"
+#include "support/child.h"
 
 #if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
 #define MANY 2000
@@ -44,47 +43,6 @@ static tni_stack *must_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t 
     return stack;
 }
 
-/* What a child process that runs fn(arg) ends with, and what it wrote to stderr. */
-typedef struct {
-    int status;      /* of waitpid */
-    char text[1024]; /* terminated */
-} ending;
-
-static ending in_child(void (*fn)(void *), void *arg)
-{
-    ending e = {0};
-    int ends[2];
-    size_t length = 0;
-    ssize_t n;
-    cr_assert_eq(pipe(ends), 0);
-    pid_t child = fork();
-    cr_assert_geq(child, 0);
-    if (child == 0) {
-        (void)signal(SIGSEGV, SIG_DFL);
-        (void)signal(SIGBUS, SIG_DFL);
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)dup2(ends[1], STDERR_FILENO);
-        fn(arg);
-        _exit(0);
-    }
-    close(ends[1]);
-    while (length < sizeof e.text - 1 && (n = read(ends[0], e.text + length, sizeof e.text - 1 - length)) > 0)
-        length += (size_t)n;
-    close(ends[0]);
-    cr_assert_eq(waitpid(child, &e.status, 0), child);
-    return e;
-}
-
-static bool killed_by(ending e, int signal_number)
-{
-    return WIFSIGNALED(e.status) && WTERMSIG(e.status) == signal_number;
-}
-
-static bool exited(ending e, int code)
-{
-    return WIFEXITED(e.status) && WEXITSTATUS(e.status) == code;
-}
-
 /* --- Sizes and places ---------------------------------------------------------------------------------------------------- */
 
 Test(stack, sizes_are_at_least_what_was_asked_for)
@@ -93,7 +51,7 @@ Test(stack, sizes_are_at_least_what_was_asked_for)
     tni_stack_pool pool;
     open_pool(&pool, (tni_stack_config){0});
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        size_t least = asked[i] == 0 ? TNI_STACK_DEFAULT_SIZE : asked[i];
+        size_t least = asked[i] == 0 ? TNI_STACK_DEFAULT_BYTES : asked[i];
         tni_stack *stack = must_get(&pool, NULL, asked[i]);
         char *base = tni_stack_base(stack), *top = tni_stack_top(stack);
         cr_expect_geq(tni_stack_size(stack), least);
@@ -164,9 +122,9 @@ static void check_guard(tni_guard_kind kind)
     for (int i = 0; i < 3; i++) {
         tni_stack *stack = must_get(&pool, NULL, 0);
         char *base = tni_stack_base(stack);
-        cr_expect(killed_by(in_child(write_to, base - 1), SIGSEGV));
-        cr_expect(killed_by(in_child(write_to, base - stack->guard_size), SIGSEGV));
-        cr_expect(exited(in_child(write_to, base), 0));
+        cr_expect(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
+        cr_expect(child_killed_by(child_run(write_to, base - stack->guard_size), SIGSEGV));
+        cr_expect(child_exited(child_run(write_to, base), 0));
         cr_expect(tni_stack_owns_guard(stack, base - 1));
         cr_expect(tni_stack_owns_guard(stack, base - stack->guard_size - 100));
         cr_expect(!tni_stack_owns_guard(stack, base));
@@ -175,7 +133,7 @@ static void check_guard(tni_guard_kind kind)
         /* It has to outlast the memory above it. */
         memset(base, 1, tni_stack_size(stack));
         tni_stack_put(&pool, NULL, stack);
-        cr_expect(killed_by(in_child(write_to, base - 1), SIGSEGV));
+        cr_expect(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
     }
     tni_stack_pool_fini(&pool);
 }
@@ -196,7 +154,7 @@ Test(stack, automatic_guards_fault)
     open_pool(&pool, (tni_stack_config){0});
     tni_stack *stack = must_get(&pool, NULL, 0);
     cr_assert_neq(pool.guard, TNI_GUARD_NONE);
-    cr_assert(killed_by(in_child(write_to, (char *)tni_stack_base(stack) - 1), SIGSEGV));
+    cr_assert(child_killed_by(child_run(write_to, (char *)tni_stack_base(stack) - 1), SIGSEGV));
     tni_stack_put(&pool, NULL, stack);
     tni_stack_pool_fini(&pool);
 }
@@ -236,10 +194,10 @@ static void get_on_an_old_kernel(void *arg)
 
 Test(stack, without_light_guards_pages_are_protected)
 {
-    ending e = in_child(get_on_an_old_kernel, NULL);
-    if (exited(e, 77))
+    child_end e = child_run(get_on_an_old_kernel, NULL);
+    if (child_exited(e, 77))
         cr_skip_test("no system call filter to be had");
-    cr_assert(killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
+    cr_assert(child_killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
 }
 
 /* --- Out of mappings ----------------------------------------------------------------------------------------------------- */
@@ -318,13 +276,13 @@ static void overrun_unguarded(void *arg)
 Test(stack, an_overrun_of_an_unguarded_stack_is_found)
 {
     size_t below = 1;
-    ending e = in_child(overrun_unguarded, &below);
-    cr_assert(killed_by(e, SIGABRT));
+    child_end e = child_run(overrun_unguarded, &below);
+    cr_assert(child_killed_by(e, SIGABRT));
     cr_assert(strstr(e.text, "overflowed its unguarded stack") != NULL, "%s", e.text);
     below = PAGE;
-    cr_assert(killed_by(in_child(overrun_unguarded, &below), SIGABRT));
+    cr_assert(child_killed_by(child_run(overrun_unguarded, &below), SIGABRT));
     below = 0;
-    cr_assert(exited(in_child(overrun_unguarded, &below), 0));
+    cr_assert(child_exited(child_run(overrun_unguarded, &below), 0));
 }
 
 /* --- Recycling ----------------------------------------------------------------------------------------------------------- */
@@ -459,8 +417,8 @@ static void put_twice(void *arg)
 
 Test(stack, putting_back_twice_is_found)
 {
-    ending e = in_child(put_twice, NULL);
-    cr_assert(killed_by(e, SIGABRT));
+    child_end e = child_run(put_twice, NULL);
+    cr_assert(child_killed_by(e, SIGABRT));
     cr_assert(strstr(e.text, "put back twice") != NULL, "%s", e.text);
 }
 
@@ -582,137 +540,4 @@ Test(stack, threads_share_a_pool, .timeout = 60)
         tni_thread_join(&threads[i]);
     cr_assert_eq(tni_stack_live(&pool), 0);
     tni_stack_pool_fini(&pool);
-}
-
-/* --- The report ---------------------------------------------------------------------------------------------------------- */
-
-static tni_stack *running; /* what the only fiber of these tests runs on */
-
-static bool find_running(const void *fault_address, tni_overflow_info *out)
-{
-    if (running == NULL || !tni_stack_owns_guard(running, fault_address))
-        return false;
-    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_size(running)};
-    return true;
-}
-
-static volatile int depth_max = 1 << 30;
-static __attribute__((noinline)) int recurse(int depth)
-{
-    volatile char frame[256];
-    frame[0] = (char)depth;
-    return depth == depth_max ? 0 : recurse(depth + 1) + frame[0];
-}
-
-static void recurse_forever(void *arg)
-{
-    tni_context **contexts = arg;
-    depth_max += recurse(0);
-    tni_context_exit_to(contexts[0], contexts[1]);
-}
-
-static void overflow_a_fiber(void *arg)
-{
-    static tni_stack_pool pool;
-    static tni_context fiber, here;
-    tni_context *contexts[] = {&fiber, &here};
-    tni_stack_config config = {0};
-    tni_overflow_thread thread;
-    bool reported = *(bool *)arg;
-    if (tni_overflow_install(find_running) != 0 || tni_overflow_install(find_running) != 0)
-        _exit(1);
-    if (tni_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
-        _exit(2);
-    tni_overflow_uninstall(); /* the other one is still there */
-    if (tni_stack_get(&pool, NULL, 0, &running) != 0)
-        _exit(3);
-    if (!reported)
-        tni_overflow_uninstall();
-    tni_context_init_thread(&here);
-    tni_context_make(&fiber, running, recurse_forever, contexts);
-    tni_context_switch(&here, &fiber);
-}
-
-Test(overflow, is_reported)
-{
-    bool reported = true;
-    ending e = in_child(overflow_a_fiber, &reported);
-    cr_assert(killed_by(e, SIGABRT), "status 0x%x: %s", (unsigned)e.status, e.text);
-    cr_assert(strstr(e.text, "tournant: stack overflow in task \"greedy\": its stack is 25") != NULL, "%s", e.text);
-    cr_assert(strstr(e.text, "give it a larger stack_size_bytes (fault at 0x") != NULL, "%s", e.text);
-}
-
-Test(overflow, is_left_alone_after_the_last_uninstall)
-{
-    bool reported = false;
-    ending e = in_child(overflow_a_fiber, &reported);
-    cr_assert(killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
-}
-
-static void exit_42(int signal_number)
-{
-    (void)signal_number;
-    _exit(42);
-}
-
-static void fault_elsewhere(void *arg)
-{
-    int how = *(int *)arg;
-    tni_overflow_thread thread;
-    if (how == 1)
-        (void)signal(SIGSEGV, exit_42);
-    if (tni_overflow_install(find_running) != 0 || tni_overflow_thread_init(&thread) != 0)
-        _exit(1);
-    if (how == 2)
-        (void)raise(SIGSEGV);
-    else
-        write_to(mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-}
-
-Test(overflow, other_faults_do_what_they_did)
-{
-    int how = 0;
-    cr_assert(killed_by(in_child(fault_elsewhere, &how), SIGSEGV), "the default action");
-    how = 1;
-    cr_assert(exited(in_child(fault_elsewhere, &how), 42), "the handler that was there before");
-    how = 2;
-    cr_assert(killed_by(in_child(fault_elsewhere, &how), SIGSEGV), "a signal that somebody sent");
-}
-
-static void *use_alt_stack(void *arg)
-{
-    tni_overflow_thread thread;
-    stack_t present;
-    int *rc = arg;
-    *rc = tni_overflow_thread_init(&thread);
-    if (*rc == 0 && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) != 0))
-        *rc = -1;
-    bool ours = thread.memory != NULL;
-    tni_overflow_thread_fini(&thread);
-    if (*rc == 0 && ours && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0))
-        *rc = -2;
-    return NULL;
-}
-
-Test(overflow, threads_get_a_stack_for_signals_and_lose_it)
-{
-    tni_thread thread;
-    int rc = 1;
-    cr_assert_eq(tni_thread_start(&thread, "alt", use_alt_stack, &rc), 0);
-    tni_thread_join(&thread);
-    cr_assert_eq(rc, 0);
-}
-
-Test(overflow, handlers_come_back)
-{
-    struct sigaction before, now;
-    cr_assert_eq(sigaction(SIGSEGV, NULL, &before), 0);
-    cr_assert_eq(tni_overflow_install(find_running), 0);
-    cr_assert_eq(tni_overflow_install(find_running), 0);
-    tni_overflow_uninstall();
-    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
-    cr_assert_neq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
-    tni_overflow_uninstall();
-    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
-    cr_assert_eq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
 }

@@ -1,0 +1,325 @@
+/* Streams: making, reading, writing, closing.
+ *
+ * A call tries first and waits only when the socket has nothing: so a stream that never has to wait is never registered, and one that
+ * is registered is not tried while its readiness word says that it is in vain. README.md ("Readiness") has the rules.
+ */
+#include "stream.h"
+
+#include "run.h"
+#include "runtime.h"
+
+/* The kernel moves at most 2^31 - 4096 bytes a call. What we ask for stays below, so that a short count is the socket's doing. */
+#define TRANSFER_MAX ((size_t)1 << 30)
+
+#define IOV_COUNT_MAX 1024
+
+/* --- Making ---------------------------------------------------------------------------------------------------------------- */
+
+static void release(tni_endpoint *endpoint)
+{
+    tn_stream *stream = tni_container_of(endpoint, tn_stream, endpoint);
+
+    tni_endpoint_fini(endpoint);
+    tni_stream_free(endpoint->runtime, stream);
+}
+
+static const tni_endpoint_ops stream_ops = {NULL, release};
+
+tn_stream *tni_stream_alloc(tn_runtime *runtime)
+{
+    return tni_alloc(&runtime->allocator, sizeof(tn_stream), _Alignof(tn_stream));
+}
+
+void tni_stream_free(tn_runtime *runtime, tn_stream *stream)
+{
+    tni_free(&runtime->allocator, stream, sizeof *stream);
+}
+
+void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp)
+{
+    tni_endpoint_init(&stream->endpoint, runtime, &stream_ops, fd);
+    stream->tcp = tcp;
+    stream->read_may_be_stale = true;
+}
+
+tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what)
+{
+    if (runtime == NULL)
+        runtime = tn_runtime_current();
+    if (runtime == NULL)
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that belongs to no runtime: name the runtime in the call", what);
+    return runtime;
+}
+
+/* Other protocols (MPTCP, Unix) may break a read off in the middle of what is there. */
+static bool is_plain_tcp(int fd)
+{
+    int protocol;
+
+    return tni_os_get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_TCP;
+}
+
+int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd)
+{
+    tn_stream *stream;
+    int type;
+    int rc;
+
+    runtime = tni_net_runtime(runtime, "tn_stream_open");
+    if (runtime == NULL)
+        return TN_EINVAL;
+    rc = tni_os_get_option(fd, SOL_SOCKET, SO_TYPE, &type);
+    if (rc != 0 || type != SOCK_STREAM) {
+        tni_log_write(&runtime->log, TN_LOG_ERROR, "tn_stream_open: file %d is not a socket of the type SOCK_STREAM", fd);
+        return TN_EINVAL;
+    }
+    rc = tni_os_set_nonblocking(fd);
+    if (rc != 0)
+        return rc;
+    stream = tni_stream_alloc(runtime);
+    if (stream == NULL)
+        return TN_ENOMEM;
+    tni_stream_init(stream, runtime, fd, is_plain_tcp(fd));
+    *out = stream;
+    return 0;
+}
+
+tn_stream *tn_stream_retain(tn_stream *stream)
+{
+    tni_endpoint_retain(&stream->endpoint);
+    return stream;
+}
+
+void tn_stream_release(tn_stream *stream)
+{
+    tni_endpoint_release(&stream->endpoint);
+}
+
+void tn_stream_close(tn_stream *stream)
+{
+    if (stream != NULL)
+        tni_endpoint_close(&stream->endpoint);
+}
+
+/* --- One try ---------------------------------------------------------------------------------------------------------------- */
+
+/* All of these: for who is in flight on that side. TN_EAGAIN: nothing can be moved now. */
+
+static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
+{
+    tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
+    uint64_t seen = 0;
+    ssize_t n;
+
+    if (registration != NULL) {
+        seen = tni_registration_look(registration);
+        if (!tni_readiness_has(seen, TNI_READ))
+            return TN_EAGAIN;
+    }
+    if (size > TRANSFER_MAX)
+        size = TRANSFER_MAX;
+    n = tni_os_recv(stream->endpoint.fd, buf, size);
+    stream->read_may_be_stale = true;
+    if (registration == NULL)
+        return n;
+    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->tcp && tni_readiness_trusts_short(seen))) {
+        tni_registration_clear(registration, TNI_READ, seen);
+        stream->read_may_be_stale = false; /* if the clear failed, something was reported after our read began */
+    }
+    return n;
+}
+
+typedef struct {
+    const struct iovec *iov; /* NULL: `one` */
+    struct iovec one;
+    size_t count;
+    size_t total_bytes;
+} gather;
+
+static ssize_t try_write(tn_stream *stream, const gather *data)
+{
+    tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
+    uint64_t seen = 0;
+    ssize_t n;
+
+    if (registration != NULL) {
+        seen = tni_registration_look(registration);
+        if (!tni_readiness_has(seen, TNI_WRITE))
+            return TN_EAGAIN;
+    }
+    if (data->iov == NULL)
+        n = tni_os_send(stream->endpoint.fd, data->one.iov_base, data->one.iov_len);
+    else
+        n = tni_os_sendv(stream->endpoint.fd, data->iov, data->count);
+    if (registration == NULL)
+        return n;
+    if (n == TN_EAGAIN || (n > 0 && (size_t)n < data->total_bytes && data->total_bytes <= TRANSFER_MAX && stream->tcp))
+        tni_registration_clear(registration, TNI_WRITE, seen);
+    return n;
+}
+
+/* --- Reading ---------------------------------------------------------------------------------------------------------------- */
+
+static int begin(tn_stream *stream, tni_operation operation)
+{
+    int rc = tn_checkpoint();
+
+    return rc != 0 ? rc : tni_endpoint_begin(&stream->endpoint, operation);
+}
+
+ssize_t tn_read(tn_stream *stream, void *buf, size_t size)
+{
+    ssize_t n = begin(stream, TNI_OPERATION_READ);
+
+    if (n != 0)
+        return n;
+    while (size > 0 && (n = try_read(stream, buf, size)) == TN_EAGAIN) {
+        int rc = tni_endpoint_wait(&stream->endpoint, TNI_READ);
+        if (rc != 0) {
+            n = rc;
+            break;
+        }
+    }
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_READ);
+    tni_budget_spend();
+    return n;
+}
+
+ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size)
+{
+    ssize_t n = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_READ);
+
+    if (n != 0)
+        return n;
+    if (size > 0)
+        n = try_read(stream, buf, size);
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_READ);
+    return n;
+}
+
+/* Is there something to read? The readiness word knows, unless what it reported may have been read already: then the socket is
+ * asked. */
+static bool is_readable(tn_stream *stream)
+{
+    tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
+    uint64_t seen;
+
+    if (registration == NULL)
+        return tni_os_peek(stream->endpoint.fd) != TN_EAGAIN;
+    seen = tni_registration_look(registration);
+    if (!tni_readiness_has(seen, TNI_READ))
+        return false;
+    if (!stream->read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)
+        return true;
+    tni_registration_clear(registration, TNI_READ, seen);
+    stream->read_may_be_stale = false;
+    return false;
+}
+
+int tn_wait_readable(tn_stream *stream)
+{
+    int rc = begin(stream, TNI_OPERATION_READ);
+
+    if (rc != 0)
+        return rc;
+    while (rc == 0 && !is_readable(stream))
+        rc = tni_endpoint_wait(&stream->endpoint, TNI_READ);
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_READ);
+    tni_budget_spend();
+    return rc;
+}
+
+/* --- Writing ---------------------------------------------------------------------------------------------------------------- */
+
+static gather gather_one(const void *buf, size_t size)
+{
+    size_t some = size > TRANSFER_MAX ? TRANSFER_MAX : size;
+    gather data = {NULL, {(void *)(uintptr_t)buf, some}, 1, some}; /* only read: iovec is shared with readv */
+
+    return data;
+}
+
+/* In flight: moves at least one byte, or fails. */
+static ssize_t write_some(tn_stream *stream, const gather *data)
+{
+    ssize_t n;
+
+    while ((n = try_write(stream, data)) == TN_EAGAIN) {
+        int rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE);
+        if (rc != 0)
+            return rc;
+    }
+    return n;
+}
+
+static ssize_t write_once(tn_stream *stream, const gather *data)
+{
+    ssize_t n = begin(stream, TNI_OPERATION_WRITE);
+
+    if (n != 0)
+        return n;
+    if (data->total_bytes > 0)
+        n = write_some(stream, data);
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
+    tni_budget_spend();
+    return n;
+}
+
+ssize_t tn_write(tn_stream *stream, const void *buf, size_t size)
+{
+    gather data = gather_one(buf, size);
+
+    return write_once(stream, &data);
+}
+
+ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
+{
+    gather data = {.iov = iov, .count = (size_t)count};
+
+    if (count < 0 || count > IOV_COUNT_MAX)
+        return TN_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - data.total_bytes)
+            return TN_EINVAL;
+        data.total_bytes += iov[i].iov_len;
+    }
+    return write_once(stream, &data);
+}
+
+ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
+{
+    gather data = gather_one(buf, size);
+    ssize_t n = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
+
+    if (n != 0)
+        return n;
+    if (size > 0)
+        n = try_write(stream, &data);
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
+    return n;
+}
+
+int tn_write_all(tn_stream *stream, const void *buf, size_t size)
+{
+    const char *next = buf;
+    ssize_t n = begin(stream, TNI_OPERATION_WRITE);
+
+    if (n != 0)
+        return (int)n;
+    while (size > 0) {
+        gather data = gather_one(next, size);
+        n = write_some(stream, &data);
+        if (n < 0)
+            break;
+        next += n;
+        size -= (size_t)n;
+        tni_budget_spend();
+        /* A peer that reads as fast as we write keeps us from ever waiting: whoever wants us to stop must be heard all the same. */
+        if (size > 0 && (tn_checkpoint() != 0 || tni_endpoint_is_closing(&stream->endpoint))) {
+            n = TN_ECANCELED;
+            break;
+        }
+    }
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
+    return n < 0 ? (int)n : 0;
+}

@@ -1,0 +1,29 @@
+/* A stream from the inside, for accept and connect. */
+#ifndef TNI_STREAM_H
+#define TNI_STREAM_H
+
+#include "address.h"
+#include "endpoint.h"
+#include "tn_net.h"
+
+struct tn_stream {
+    tni_endpoint endpoint;
+    bool tcp;               /* constant: a short read or write says that nothing is left */
+    bool read_may_be_stale; /* reader: the readiness word may say READ though all has been read */
+};
+
+/* Memory for a stream, or NULL. */
+tn_stream *tni_stream_alloc(tn_runtime *runtime);
+void tni_stream_free(tn_runtime *runtime, tn_stream *stream);
+
+/* Makes a stream of that memory and `fd`. Cannot fail. */
+void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
+
+/* `runtime`, or that of the calling task; NULL: there is none, and a line in the log says so about `what`. */
+tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what);
+
+/* The address that `get` (tni_os_local_address, tni_os_peer_address) answers, as text. */
+typedef int (*tni_address_get)(int fd, struct sockaddr *address, socklen_t *length);
+int tni_endpoint_address(tni_endpoint *endpoint, tni_address_get get, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,145 @@
+/* The report of a stack overflow. */
+#include <criterion/criterion.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fiber.h"
+#include "overflow.h"
+#include "prim.h"
+#include "stack.h"
+#include "support/child.h"
+
+static tni_stack *running; /* what the only fiber of these tests runs on */
+
+static bool find_running(const void *fault_address, tni_overflow_info *out)
+{
+    if (running == NULL || !tni_stack_owns_guard(running, fault_address))
+        return false;
+    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_size(running)};
+    return true;
+}
+
+static volatile int depth_max = 1 << 30;
+static __attribute__((noinline)) int recurse(int depth)
+{
+    volatile char frame[256];
+    frame[0] = (char)depth;
+    return depth == depth_max ? 0 : recurse(depth + 1) + frame[0];
+}
+
+static void recurse_forever(void *arg)
+{
+    tni_context **contexts = arg;
+    depth_max += recurse(0);
+    tni_context_exit_to(contexts[0], contexts[1]);
+}
+
+static void overflow_a_fiber(void *arg)
+{
+    static tni_stack_pool pool;
+    static tni_context fiber, here;
+    tni_context *contexts[] = {&fiber, &here};
+    tni_stack_config config = {0};
+    tni_overflow_thread thread;
+    bool reported = *(bool *)arg;
+    if (tni_overflow_install(find_running) != 0 || tni_overflow_install(find_running) != 0)
+        _exit(1);
+    if (tni_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
+        _exit(2);
+    tni_overflow_uninstall(); /* the other one is still there */
+    if (tni_stack_get(&pool, NULL, 0, &running) != 0)
+        _exit(3);
+    if (!reported)
+        tni_overflow_uninstall();
+    tni_context_init_thread(&here);
+    tni_context_make(&fiber, running, recurse_forever, contexts);
+    tni_context_switch(&here, &fiber);
+}
+
+Test(overflow, is_reported)
+{
+    bool reported = true;
+    child_end e = child_run(overflow_a_fiber, &reported);
+    cr_assert(child_killed_by(e, SIGABRT), "status 0x%x: %s", (unsigned)e.status, e.text);
+    cr_assert(strstr(e.text, "tournant: stack overflow in task \"greedy\": its stack is 25") != NULL, "%s", e.text);
+    cr_assert(strstr(e.text, "give it a larger stack_size_bytes (fault at 0x") != NULL, "%s", e.text);
+}
+
+Test(overflow, is_left_alone_after_the_last_uninstall)
+{
+    bool reported = false;
+    child_end e = child_run(overflow_a_fiber, &reported);
+    cr_assert(child_killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
+}
+
+static void exit_42(int signal_number)
+{
+    (void)signal_number;
+    _exit(42);
+}
+
+static void fault_elsewhere(void *arg)
+{
+    int how = *(int *)arg;
+    tni_overflow_thread thread;
+    struct sigaction earlier = {.sa_handler = exit_42};
+    if (how == 1)
+        (void)sigaction(SIGSEGV, &earlier, NULL);
+    if (tni_overflow_install(find_running) != 0 || tni_overflow_thread_init(&thread) != 0)
+        _exit(1);
+    if (how == 2)
+        (void)raise(SIGSEGV);
+    else
+        *(volatile char *)mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) = 1;
+}
+
+Test(overflow, other_faults_do_what_they_did)
+{
+    int how = 0;
+    cr_assert(child_killed_by(child_run(fault_elsewhere, &how), SIGSEGV), "the default action");
+    how = 1;
+    cr_assert(child_exited(child_run(fault_elsewhere, &how), 42), "the handler that was there before");
+    how = 2;
+    cr_assert(child_killed_by(child_run(fault_elsewhere, &how), SIGSEGV), "a signal that somebody sent");
+}
+
+static void *use_alt_stack(void *arg)
+{
+    tni_overflow_thread thread;
+    stack_t present;
+    int *rc = arg;
+    *rc = tni_overflow_thread_init(&thread);
+    if (*rc == 0 && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) != 0))
+        *rc = -1;
+    bool ours = thread.memory != NULL;
+    tni_overflow_thread_fini(&thread);
+    if (*rc == 0 && ours && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0))
+        *rc = -2;
+    return NULL;
+}
+
+Test(overflow, threads_get_a_stack_for_signals_and_lose_it)
+{
+    tni_thread thread;
+    int rc = 1;
+    cr_assert_eq(tni_thread_start(&thread, "alt", use_alt_stack, &rc), 0);
+    tni_thread_join(&thread);
+    cr_assert_eq(rc, 0);
+}
+
+Test(overflow, handlers_come_back)
+{
+    struct sigaction before, now;
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &before), 0);
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
+    cr_assert_neq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
+    cr_assert_eq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
+}
