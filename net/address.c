@@ -61,7 +61,7 @@ static int parse_v6(struct sockaddr_in6 *out, char *host, const tni_log *log, co
     if (percent != NULL) {
         *percent = '\0';
         if (!parse_scope(percent + 1, &out->sin6_scope_id))
-            return refuse(log, text, "behind '%' stands the name or number of an interface of this machine, as in [fe80::1%eth0]:7000");
+            return refuse(log, text, "behind '%' stands an interface's name or number, as in [fe80::1%eth0]:7000");
     }
     if (inet_pton(AF_INET6, host, &out->sin6_addr) != 1)
         return refuse(log, text, "there has to be an IPv6 address between '[' and ']', as in [::1]:7000");
@@ -142,7 +142,7 @@ int tni_address_parse_unix(tni_address *out, const char *path, const tni_log *lo
         return TN_EINVAL;
     }
     if (length >= sizeof local->sun_path) {
-        tni_log_write(log, TN_LOG_ERROR, "the Unix socket's path '%.60s...' has %zu bytes, at most %zu are allowed: use a shorter one",
+        tni_log_write(log, TN_LOG_ERROR, "the Unix socket's path '%.60s...' has %zu bytes, at most %zu may be: use a shorter one",
                       path, length, sizeof local->sun_path - 1);
         return TN_EINVAL;
     }

@@ -19,8 +19,8 @@ typedef struct {
 /* What an address is wanted for: a port 0 and "*" make sense for listening alone. */
 typedef enum { TNI_TO_LISTEN, TNI_TO_CONNECT } tni_purpose;
 
-/* "127.0.0.1:7000", "[::1]:7000", "[fe80::1%eth0]:7000" (or the interface's number), and for listening "*:7000": every address, as
- * IPv6. 0; or TN_EINVAL, and `log` got a line that says what is wrong and what to write instead. */
+/* "127.0.0.1:7000", "[::1]:7000", "[fe80::1%eth0]:7000" (or the interface's number), and for listening "*:7000": every address,
+ * as IPv6. 0; or TN_EINVAL, and `log` got a line that says what is wrong and what to write instead. */
 int tni_address_parse_tcp(tni_address *out, const char *text, tni_purpose purpose, const tni_log *log);
 
 /* A path; "@name": the abstract name space. Errors as above. */

@@ -89,8 +89,8 @@ static void end_waits(tni_endpoint *endpoint)
 
     if (endpoint->ops->closing != NULL)
         endpoint->ops->closing(endpoint);
-    /* CLOSING before the look at the registration, against open_registration: registration before the look at CLOSING. One of the two
-     * sees the other. */
+    /* CLOSING before the look at the registration; against open_registration: the registration before the look at CLOSING. One of
+     * the two sees the other. */
     tni_fence_full();
     /* Acquire: the registration as its opener left it. */
     registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
@@ -164,8 +164,8 @@ static int open_registration(tni_endpoint *endpoint)
         if (rc == 0) {
             /* Publishes the registration; partner: tni_endpoint_registration. */
             tni_aptr_store(&endpoint->registration, registration, TNI_RELEASE);
-            /* Against end_waits: a closer that did not see it is seen here, and then the shutting falls to us. So every wait on this
-             * registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
+            /* Against end_waits: a closer that did not see it is seen here, and then the shutting falls to us. So every wait on
+             * this registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
             tni_fence_full();
             if (tni_endpoint_is_closing(endpoint))
                 tni_registration_shut(registration);

@@ -1,8 +1,8 @@
 /* What streams and listeners share: an fd, who is using it, how to wait on it, and its end. README.md has the argument.
  *
- * Operation word. Who uses the fd is in flight: at most one reader (who accepts, for a listener), at most one writer, and any number
- * of short uses that never wait. Bits that are only ever set: CLOSING, LET_GO (nobody holds a reference), FINISHED (the fd has been
- * given away to be closed).
+ * Operation word. Who uses the fd is in flight: at most one reader (who accepts, for a listener), at most one writer, and any
+ * number of short uses that never wait. Bits that are only ever set: CLOSING, LET_GO (nobody holds a reference), FINISHED (the fd
+ * has been given away to be closed).
  *
  *   begin   needs !CLOSING, and its own side free       sets its bit, or counts one use more
  *   end     takes it back; with CLOSING and nothing in flight any more: finish

@@ -1,5 +1,5 @@
-/* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves the fd
- * open until it has let go. */
+/* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves
+ * the fd open until it has let go. */
 #include "stream.h"
 
 static tni_operation operation_of(const tn_ready_future *future)

@@ -1,7 +1,7 @@
 /* Streams: making, reading, writing, closing.
  *
- * A call tries first and waits only when the socket has nothing: so a stream that never has to wait is never registered, and one that
- * is registered is not tried while its readiness word says that it is in vain. README.md ("Readiness") has the rules.
+ * A call tries first and waits only when the socket has nothing: so a stream that never has to wait is never registered, and one
+ * that is registered is not tried while its readiness word says that it is in vain. README.md ("Readiness") has the rules.
  */
 #include "stream.h"
 
@@ -47,7 +47,7 @@ tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what)
     if (runtime == NULL)
         runtime = tn_runtime_current();
     if (runtime == NULL)
-        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that belongs to no runtime: name the runtime in the call", what);
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that is in no task: name the runtime in the call", what);
     return runtime;
 }
 
@@ -105,6 +105,13 @@ void tn_stream_close(tn_stream *stream)
 
 /* All of these: for who is in flight on that side. TN_EAGAIN: nothing can be moved now. */
 
+static void nothing_left(tn_stream *stream, tni_registration *registration, uint64_t seen)
+{
+    tni_registration_clear(registration, TNI_READ, seen);
+    /* What is reported after a clear is news. But the clear gives way to any report, of a writable socket too. */
+    stream->read_may_be_stale = tni_readiness_has(tni_registration_look(registration), TNI_READ);
+}
+
 static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
 {
     tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
@@ -122,10 +129,8 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
     stream->read_may_be_stale = true;
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->tcp && tni_readiness_trusts_short(seen))) {
-        tni_registration_clear(registration, TNI_READ, seen);
-        stream->read_may_be_stale = false; /* if the clear failed, something was reported after our read began */
-    }
+    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->tcp && tni_readiness_trusts_short(seen)))
+        nothing_left(stream, registration, seen);
     return n;
 }
 
@@ -211,8 +216,7 @@ static bool is_readable(tn_stream *stream)
         return false;
     if (!stream->read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)
         return true;
-    tni_registration_clear(registration, TNI_READ, seen);
-    stream->read_may_be_stale = false;
+    nothing_left(stream, registration, seen);
     return false;
 }
 
@@ -299,6 +303,13 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
     return n;
 }
 
+static int stopped(const tn_stream *stream)
+{
+    int rc = tn_checkpoint();
+
+    return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
+}
+
 int tn_write_all(tn_stream *stream, const void *buf, size_t size)
 {
     const char *next = buf;
@@ -314,11 +325,9 @@ int tn_write_all(tn_stream *stream, const void *buf, size_t size)
         next += n;
         size -= (size_t)n;
         tni_budget_spend();
-        /* A peer that reads as fast as we write keeps us from ever waiting: whoever wants us to stop must be heard all the same. */
-        if (size > 0 && (tn_checkpoint() != 0 || tni_endpoint_is_closing(&stream->endpoint))) {
-            n = TN_ECANCELED;
+        /* A peer that reads as fast as we write keeps us from ever waiting: who wants us to stop must be heard all the same. */
+        if (size > 0 && (n = stopped(stream)) < 0)
             break;
-        }
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return n < 0 ? (int)n : 0;

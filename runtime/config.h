@@ -27,6 +27,11 @@
 #define TNI_TICKS_MIN 1
 #define TNI_TICKS_MAX 64
 
+/* Tasks that a worker takes from the injector at once: when it has none of its own, and while it is busy. The latter is small: a full
+ * queue would spill them again at the next spawn. */
+#define TNI_INJECTED_MAX (TNI_DEQUE_CAPACITY / 2)
+#define TNI_INJECTED_BUSY (TNI_DEQUE_CAPACITY / 32 + 1)
+
 /* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
 #define TNI_STEAL_SWEEPS 4
 

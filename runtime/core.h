@@ -43,6 +43,9 @@ struct tni_core {
     tni_cache_aligned tni_counts counts;
     tni_a32 serving; /* which of the two queues is served; the other one collects the tasks that yielded */
 
+    /* The monitor. */
+    uint64_t observed_polls; /* counts.polls at its last look */
+
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */
     tni_aptr next;                     /* the task just woken; goes first */

@@ -30,8 +30,10 @@ static int await_in_thread(tn_future *future)
     tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
     int rc;
 
-    if (task == NULL)
+    if (task == NULL) {
+        future->ops->drop(future);
         return TN_ENOMEM;
+    }
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
     tni_task_birth(task, 1);
@@ -124,6 +126,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
         if (!tni_task_has_ended(task))
             return TN_PENDING;
     }
+    future->ended = true;
     future->result = task->result;
     return task->error;
 }
@@ -132,7 +135,8 @@ static void join_drop(tn_future *self)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
 
-    if (future->waiting)
+    /* Whoever ends the task takes the claim in any case, and wakes a waker that is counted. */
+    if (future->waiting && !future->ended)
         (void)tni_wait_disarm(&future->task->join);
     future->waiting = false;
 }
@@ -145,6 +149,7 @@ void tn_join_init(tn_join_future *future, tn_task *task)
     future->task = task;
     future->result = NULL;
     future->waiting = false;
+    future->ended = false;
 }
 
 int tn_join(tn_task *task, void **result)
@@ -154,7 +159,7 @@ int tn_join(tn_task *task, void **result)
 
     tn_join_init(&future, task);
     rc = tn_await(&future.base);
-    if (rc == TN_ECANCELED || rc == TN_EBUSY)
+    if (!future.ended)
         return rc;
     if (result != NULL)
         *result = future.result;

@@ -11,11 +11,6 @@
 #include "runtime.h"
 #include "schedule.h"
 
-/* What the monitor remembers of the cores; the array belongs to its thread. */
-typedef struct {
-    uint64_t polls[TNI_WORKERS_MAX];
-} observations;
-
 static void help(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;
@@ -29,11 +24,12 @@ static void help(tni_core *core, uint64_t now_ns)
         tni_count_shared(&runtime->foreign.driver_polls, 1);
     }
     tni_fence_full(); /* as any submit; the look below is behind it */
-    if (tni_sched_any_work(runtime))
+    /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
+    if (tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL)
         tni_sched_wake_one(runtime);
 }
 
-static void observe(tn_runtime *runtime, observations *seen)
+static void observe(tn_runtime *runtime)
 {
     uint64_t now_ns = tni_clock_ns();
 
@@ -41,9 +37,9 @@ static void observe(tn_runtime *runtime, observations *seen)
         tni_core *core = runtime->cores[i];
         /* Relaxed: a hint. */
         uint64_t polls = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-        if (polls == seen->polls[i] && !tni_idle_is_parked(&runtime->idle, i))
+        if (polls == core->observed_polls && !tni_idle_is_parked(&runtime->idle, i))
             help(core, now_ns);
-        seen->polls[i] = polls;
+        core->observed_polls = polls;
     }
 }
 
@@ -70,23 +66,21 @@ static void *monitor_main(void *arg)
 {
     tn_runtime *runtime = arg;
     tni_monitor *monitor = &runtime->monitor;
-    observations *seen = tni_alloc(&runtime->allocator, sizeof *seen, _Alignof(observations));
     uint64_t quiet_since_ns = tni_clock_ns();
 
     /* Acquire: partner: tni_monitor_stop. */
-    while (seen != NULL && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+    while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t now_ns;
         tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
         now_ns = tni_clock_ns();
         if (!tni_idle_all_parked(&runtime->idle)) {
             quiet_since_ns = now_ns;
-            observe(runtime, seen);
+            observe(runtime);
         } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }
     }
-    tni_free(&runtime->allocator, seen, sizeof *seen);
     return NULL;
 }
 

@@ -56,7 +56,7 @@ typedef struct {
 int tni_os_path_id(const char *path, tni_os_file_id *out);
 int tni_os_unlink(const char *path);
 
-/* An interface's number by its name, 0: there is none such; and the other way round, `name` of at least IF_NAMESIZE (16) bytes. */
+/* An interface's number by its name, 0: there is none such; and the other way round, `name` of 16 bytes (IF_NAMESIZE). */
 #define TNI_OS_INTERFACE_NAME_SIZE 16
 unsigned tni_os_interface_index(const char *name);
 bool tni_os_interface_name(unsigned index, char *name);

@@ -1,17 +1,11 @@
 /* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
- * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in settle(). The same goes for
+ * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_settle. The same goes for
  * a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
-
-void tni_fiber_leave(tn_task *task, tni_run_result result)
-{
-    task->run_result = (uint8_t)result;
-    tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);
-}
 
 static void fiber_main(void *arg)
 {
@@ -64,7 +58,7 @@ static void release_stack(tni_core *core, tn_task *task)
         tni_runtime_stacks_came_back(runtime, 1);
 }
 
-static void poll_future(tn_task *task)
+void tni_run_future(tn_task *task)
 {
     tn_future *future = task->body.future;
     int rc = TN_ECANCELED;
@@ -93,9 +87,12 @@ static void end(tni_core *core, tn_task *task)
     else
         tni_count_shared(&runtime->foreign.finished, 1);
     old = tni_task_complete(task);
-    if (old / TNI_TASK_REF > 1)
+    if (old / TNI_TASK_REF == 1) {
+        tni_task_free(task); /* nobody holds it, and nobody can begin to: a walk takes no reference to a task that has ended */
+    } else {
         (void)tni_wait_wake(&task->join); /* whoever joins holds a reference */
-    tni_task_unref(task);
+        tni_task_unref(task);
+    }
     tni_runtime_task_ended(runtime);
 }
 
@@ -108,8 +105,7 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
     end(core, task);
 }
 
-/* On the worker's stack, after the task has left. */
-static void settle(tni_core *core, tn_task *task)
+void tni_run_settle(tni_core *core, tn_task *task)
 {
     switch ((tni_run_result)task->run_result) {
     case TNI_RUN_SUSPENDED:
@@ -127,42 +123,13 @@ static void settle(tni_core *core, tn_task *task)
     }
 }
 
-tni_core *tni_run_task(tni_worker *worker, tni_core *core, tn_task *task)
+bool tni_run_first(tni_core *core, tn_task *task)
 {
-    tni_local *local = tni_local_get();
+    int rc = bind_stack(core, task);
 
-    tni_task_begin_run(task);
-    task->budget = TNI_BUDGET;
-    task->deadline_ns = TNI_FOREVER;
-    if (core != NULL) {
-        tni_count(&core->counts.polls, 1);
-        task->last_core = (uint16_t)core->index;
-    }
-    if (task->pinned)
-        task->home = worker;
-    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack == NULL) {
-        int rc = bind_stack(core, task);
-        if (tni_unlikely(rc != 0)) {
-            if (rc < 0)
-                end_unrun(core, task, rc);
-            return core;
-        }
-    }
-    local->task = task;
-    /* Release: who looks from outside (a signal handler of this thread, a dump) finds the task whole. */
-    tni_aptr_store(&worker->running, task, TNI_RELEASE);
-    if (core != NULL)
-        tni_worker_leave(worker);
-    if (task->kind == TNI_TASK_FIBER)
-        tni_context_switch(&worker->context, &task->body.fiber.context);
-    else
-        poll_future(task);
-    core = tni_worker_enter(worker);
-    local->task = NULL;
-    /* Release: as above. */
-    tni_aptr_store(&worker->running, NULL, TNI_RELEASE);
-    settle(core, task);
-    return core;
+    if (tni_unlikely(rc < 0))
+        end_unrun(core, task, rc);
+    return rc == 0;
 }
 
 void tni_budget_spend(void)

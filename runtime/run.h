@@ -1,15 +1,28 @@
-/* One run of a task: from the queue to where it suspends, yields or ends. */
+/* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop (worker.c).
+ */
 #ifndef TNI_RUN_H
 #define TNI_RUN_H
 
+#include "local.h"
 #include "worker.h"
 
-/* Runs a task that the calling worker took from a queue. `core`: the worker's, entered once, or NULL. Answers the core that the
- * worker still holds afterwards, entered once, or NULL. */
-tni_core *tni_run_task(tni_worker *worker, tni_core *core, tn_task *task);
+/* Binds a stack to a fiber that has none yet. False: it is not to be run now, and not the caller's any more. `core`: the worker's,
+ * or NULL. */
+bool tni_run_first(tni_core *core, tn_task *task);
 
-/* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. */
-void tni_fiber_leave(tn_task *task, tni_run_result result);
+/* Polls a stackless task once. */
+void tni_run_future(tn_task *task);
+
+/* On the worker's own stack, after the task has left: does what it left a note for. `core`: as above, after the run. */
+void tni_run_settle(tni_core *core, tn_task *task);
+
+/* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
+ * back after a switch is mispredicted. */
+static inline void tni_fiber_leave(tn_task *task, tni_run_result result)
+{
+    task->run_result = (uint8_t)result;
+    tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);
+}
 
 /* An operation was ready at once: after TNI_BUDGET of them in one run the fiber yields. Nothing happens elsewhere. */
 void tni_budget_spend(void);

@@ -287,8 +287,7 @@ static int start_workers(tn_runtime *runtime)
 static void take_options(tn_runtime *runtime, const tn_options *options)
 {
     runtime->options = *options;
-    if (runtime->options.name == NULL)
-        runtime->options.name = "tn";
+    strncpy(runtime->name, options->name != NULL ? options->name : "tn", sizeof runtime->name - 1);
     runtime->log = (tni_log){.fn = options->log, .ctx = options->log_ctx};
     runtime->asymmetric = tni_fence_asymmetric_init();
     runtime->core_count = choose_cores(options);
@@ -550,7 +549,9 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **o
         runtime->stack_waiters_last->queue_next = task;
     runtime->stack_waiters_last = task;
     tni_mutex_unlock(&runtime->lock);
-    /* Sleeping workers may have stacks in their caches. */
+    /* Workers that sleep may have stacks in their caches. The fence orders our wish before the look whether they sleep, against
+     * theirs between saying that they will and their last look. */
+    tni_fence_full();
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_worker_kick(runtime->cores[i]);
     return 1;

@@ -14,6 +14,7 @@ struct tn_runtime {
     tn_options options;
     tn_allocator allocator;
     tni_log log;
+    char name[9]; /* options.name, cut: thread names have 15 characters */
     bool asymmetric; /* light and heavy fences are to be had */
     unsigned core_count;
     tni_core *cores[TNI_WORKERS_MAX];

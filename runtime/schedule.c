@@ -53,7 +53,13 @@ void tni_sched_push(tni_core *core, tn_task *task)
         core->batch++;
         return;
     }
-    /* Release: a thief that takes it sees the task; acquire: as it was put there. Partner: steal_next. */
+    /* Relaxed: only the holder fills the slot, so what it sees empty stays so. */
+    if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL) {
+        /* Release: a thief that takes it sees the task; partner: steal_next. */
+        tni_aptr_store(&core->next, task, TNI_RELEASE);
+        return;
+    }
+    /* Release: as above; acquire: the one displaced is as it was put there. */
     displaced = tni_aptr_exchange(&core->next, task, TNI_ACQ_REL);
     if (displaced != NULL) {
         append(core, serving_queue(core), displaced);
@@ -142,16 +148,16 @@ static tn_task *take_own(tni_deque *queue)
     }
 }
 
-tn_task *tni_sched_take_injected(tni_core *core)
+tn_task *tni_sched_take_injected(tni_core *core, unsigned max)
 {
     tn_runtime *runtime = core->runtime;
-    tn_task *tasks[TNI_DEQUE_CAPACITY / 2];
+    tn_task *tasks[TNI_INJECTED_MAX];
     unsigned share = tni_injector_length(&runtime->injector) / runtime->core_count + 1;
     unsigned room = TNI_DEQUE_CAPACITY - tni_deque_length(serving_queue(core));
     unsigned count;
 
-    if (share > TNI_DEQUE_CAPACITY / 2)
-        share = TNI_DEQUE_CAPACITY / 2;
+    if (share > max)
+        share = max;
     if (share > room + 1)
         share = room + 1;
     count = tni_injector_take(&runtime->injector, tasks, share);
@@ -183,7 +189,7 @@ tn_task *tni_sched_next(tni_core *core)
     task = take_own(serving_queue(core));
     if (task != NULL)
         return task;
-    task = tni_sched_take_injected(core);
+    task = tni_sched_take_injected(core, TNI_INJECTED_MAX);
     if (task != NULL)
         return task;
     /* The round is over: those that yielded are served now, and the other queue collects. Relaxed: thieves look at both. */
@@ -265,7 +271,7 @@ tn_task *tni_sched_steal(tni_core *core)
         }
         tni_spin_hint();
     }
-    return tni_sched_take_injected(core);
+    return tni_sched_take_injected(core, TNI_INJECTED_MAX);
 }
 
 /* --- Waking ----------------------------------------------------------------------------------------------------------------- */

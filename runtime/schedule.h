@@ -23,8 +23,8 @@ tn_task *tni_sched_next(tni_core *core);
  * them. */
 void tni_sched_serve_yielded(tni_core *core);
 
-/* Holder: takes a share of the injector into the queue and answers one task of it. */
-tn_task *tni_sched_take_injected(tni_core *core);
+/* Holder: takes a share of the injector, at most `max`, into the queue, and answers the oldest task of it. */
+tn_task *tni_sched_take_injected(tni_core *core, unsigned max);
 
 /* Holder, searching: takes tasks from other cores. NULL: none found. */
 tn_task *tni_sched_steal(tni_core *core);

@@ -32,7 +32,7 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     tni_aptr_init(&task->timer_core, NULL);
     task->kind = (uint8_t)plan->kind;
     task->pinned = plan->options.pinned || runtime->options.no_migration;
-    task->stack_kib = (uint16_t)(plan->options.stack_size_bytes / 1024);
+    task->stack_kib = (uint32_t)((plan->options.stack_size_bytes + 1023) / 1024);
     task->error = 0;
     task->name[0] = '\0';
     if (plan->options.name != NULL) {

@@ -17,7 +17,7 @@ bool tni_task_ref_if_alive(tn_task *task)
     return true;
 }
 
-static void free_header(tn_task *task)
+void tni_task_free(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_core *core;
@@ -41,7 +41,7 @@ void tni_task_unref(tn_task *task)
     if (old / TNI_TASK_REF > 1)
         return;
     tni_assert((old & TNI_TASK_COMPLETE) || task->kind == TNI_TASK_THREAD, "the scheduler's reference was released by another");
-    free_header(task);
+    tni_task_free(task);
 }
 
 void tni_task_wake(tn_task *task)
@@ -63,8 +63,14 @@ void tn_waker_release(tn_waker *waker)
 
 void tn_waker_wake(tn_waker *waker)
 {
-    tni_task_wake(tni_task_of(waker));
-    tni_task_unref(tni_task_of(waker));
+    tn_task *task = tni_task_of(waker);
+    bool ended;
+
+    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too. */
+    if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
+        tni_sched_ready(task);
+    else if (ended)
+        tni_task_unref(task);
 }
 
 void tn_waker_wake_by_ref(tn_waker *waker)

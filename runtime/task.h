@@ -66,8 +66,8 @@ struct tn_task {
     uint8_t pinned;         /* S */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still be ready at once in this run */
+    uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     uint16_t last_core;     /* A: index of the core it last ran on */
-    uint16_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
     char name[TNI_NAME_SIZE]; /* S */
 };
@@ -83,22 +83,31 @@ static inline void tni_task_birth(tn_task *task, unsigned references)
     tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
 }
 
-/* A wake. True: it rested, and the caller has to queue it. */
-static inline bool tni_task_notify(tn_task *task)
+/* A wake. True: it rested, and the caller has to queue it. `spent`: the references that go with it, 0 or TNI_TASK_REF; they are left
+ * for tni_task_unref when the task has ended (then *ended is set). */
+static inline bool tni_task_notify_spending(tn_task *task, uint64_t spent, bool *ended)
 {
     /* Relaxed: the CAS checks it. */
     uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
     uint64_t wanted;
 
     do {
-        if (old & TNI_TASK_COMPLETE)
+        *ended = old & TNI_TASK_COMPLETE;
+        if (*ended)
             return false;
-        wanted = old | (old & TNI_TASK_ACTIVE ? TNI_TASK_NOTIFIED : TNI_TASK_ACTIVE);
+        wanted = (old | (old & TNI_TASK_ACTIVE ? TNI_TASK_NOTIFIED : TNI_TASK_ACTIVE)) - spent;
         /* Release: publishes what the waker wrote to the run that follows, also when NOTIFIED was set already (so the exchange
          * is made even if it changes nothing); partners: tni_task_begin_run, tni_task_rest. Acquire: whoever queues the task
          * hands on the registers that tni_task_rest published. */
     } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
     return !(old & TNI_TASK_ACTIVE);
+}
+
+static inline bool tni_task_notify(tn_task *task)
+{
+    bool ended;
+
+    return tni_task_notify_spending(task, 0, &ended);
 }
 
 /* Before a run: the wakes so far are answered by this run. */
@@ -174,6 +183,8 @@ bool tni_task_ref_if_alive(tn_task *task);
 
 /* Gives back a reference; the last one frees the header. */
 void tni_task_unref(tn_task *task);
+/* Frees the header of a task that has ended and whose last reference is the caller's. */
+void tni_task_free(tn_task *task);
 
 /* Makes a task runnable and, if it rested, queues it: the body of every wake. */
 void tni_task_wake(tn_task *task);

@@ -19,7 +19,7 @@ typedef enum tn_log_level { TN_LOG_INFO, TN_LOG_WARNING, TN_LOG_ERROR } tn_log_l
 /* `message`: one line without its newline, borrowed for the call. From any thread. */
 typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
 
-/* Called on each of the runtime's threads. */
+/* Called on each worker thread; must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
 typedef enum tn_flavour {
@@ -50,7 +50,7 @@ typedef struct tn_options {
     const tn_allocator *allocator; /* copied; NULL: the C library's */
     tn_log_fn log;           /* NULL: warnings and errors go to stderr */
     void *log_ctx;
-    tn_thread_hook_fn on_thread_start; /* first thing on each thread of the runtime */
+    tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
     void *thread_hook_ctx;
 } tn_options;

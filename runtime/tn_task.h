@@ -49,7 +49,7 @@ TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options,
 
 /* Waits until the task has ended; `result` (may be NULL) gets what its entry function returned.
  * Suspends: unless it has ended. Callable from: a fiber, a plain thread.
- * Ownership: consumes the handle; not when it answers TN_ECANCELED or TN_EBUSY.
+ * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_EBUSY) it stays the caller's.
  * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it.
  * Cancellation: checkpoint (of the caller); the handle stays the caller's. */
 TN_API int tn_join(tn_task *task, void **result);
@@ -58,8 +58,9 @@ TN_API int tn_join(tn_task *task, void **result);
 typedef struct tn_join_future {
     tn_future base;
     tn_task *task;
-    void *result;
-    bool waiting;
+    void *result; /* when it is ready */
+    bool waiting; /* it is the one joiner of the task */
+    bool ended;   /* the task's end has been seen */
 } tn_join_future;
 
 /* Prepares `future` to wait for `task`.

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "local.h"
-#include "overflow.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -74,11 +73,10 @@ void tni_worker_kick(tni_core *core)
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------------- */
 
-/* Holder: runs the loop and the timers; what becomes runnable is queued here. */
+/* Holder, owner of the driver: runs the loop and the timers; what becomes runnable is queued here. Gives the driver back. */
 static void poll_driver(tni_core *core, uint64_t timeout_ns)
 {
     tni_sched_batch_begin(core);
-    tni_driver_own(&core->driver);
     tni_driver_poll(&core->driver, timeout_ns);
     tni_driver_disown(&core->driver);
     core->polled_ns = tni_clock_ns();
@@ -113,9 +111,10 @@ static void look_around(tni_core *core)
     core->ticks_left = core->ticks_period;
     if (now_ns - core->polled_ns >= TNI_POLL_PERIOD_NS) {
         tn_task *injected;
+        tni_driver_own(&core->driver);
         poll_driver(core, 0);
         tni_sched_batch_end(core);
-        injected = tni_sched_take_injected(core);
+        injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
         if (injected != NULL)
             tni_sched_requeue(core, injected, false);
         tni_sched_serve_yielded(core);
@@ -155,7 +154,8 @@ static bool is_done(const tni_worker *worker)
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
-    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) || tni_driver_has_mail(&core->driver);
+    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) || tni_driver_has_mail(&core->driver) ||
+           (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
 static void sleep_in_loop(tni_worker *worker, tni_core *core)
@@ -163,8 +163,13 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     uint64_t until_ns;
     uint64_t now_ns;
 
-    if (!tni_parker_prepare(&worker->parker, TNI_PARK_LOOP))
+    /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run, not
+     * ours. */
+    tni_driver_own(&core->driver);
+    if (!tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
+        tni_driver_disown(&core->driver);
         return;
+    }
     tni_count(&core->counts.parks, 1);
     until_ns = tni_timers_sleep(&core->timers);
     if (until_ns > worker->until_ns)
@@ -195,6 +200,36 @@ static void park(tni_worker *worker, tni_core *core)
 }
 
 /* --- The loop --------------------------------------------------------------------------------------------------------------- */
+
+/* Runs a task that this worker took from a queue. `core`: the worker's, entered once, or NULL. Answers the core that it still
+ * holds afterwards, entered once, or NULL. */
+static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
+{
+    tni_local *local = tni_local_get();
+
+    tni_task_begin_run(task);
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+    if (task->pinned)
+        task->home = worker;
+    if (core != NULL) {
+        tni_count(&core->counts.polls, 1);
+        task->last_core = (uint16_t)core->index;
+    }
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack == NULL && !tni_run_first(core, task))
+        return core;
+    local->task = task;
+    if (core != NULL)
+        tni_worker_leave(worker);
+    if (task->kind == TNI_TASK_FIBER)
+        tni_context_switch(&worker->context, &task->body.fiber.context);
+    else
+        tni_run_future(task);
+    core = tni_worker_enter(worker);
+    local->task = NULL;
+    tni_run_settle(core, task);
+    return core;
+}
 
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
@@ -229,7 +264,7 @@ static void run_core(tni_worker *worker, tni_core *core)
             park(worker, core);
             continue;
         }
-        core = tni_run_task(worker, core, task);
+        core = run_task(worker, core, task);
         if (core == NULL)
             return;
     }
@@ -244,7 +279,7 @@ static void be_spare(tni_worker *worker)
     tn_task *task = take_mail(worker);
 
     if (task != NULL) {
-        if (tni_run_task(worker, NULL, task) != NULL)
+        if (run_task(worker, NULL, task) != NULL)
             tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
         return;
     }
@@ -258,18 +293,27 @@ static void worker_begin(tni_worker *worker)
 {
     tni_local_get()->worker = worker;
     tni_context_init_thread(&worker->context);
+    /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
+    if (worker->runtime->options.report_overflow)
+        (void)tni_overflow_thread_init(&worker->overflow);
+}
+
+static void worker_end(tni_worker *worker)
+{
+    if (worker->runtime->options.report_overflow)
+        tni_overflow_thread_fini(&worker->overflow);
+    tni_context_fini(&worker->context);
+    tni_local_get()->worker = NULL;
 }
 
 static void *worker_main(void *arg)
 {
     tni_worker *worker = arg;
     tn_runtime *runtime = worker->runtime;
-    tni_overflow_thread alternate;
-    bool reports = runtime->options.report_overflow && tni_overflow_thread_init(&alternate) == 0;
 
-    worker_begin(worker);
     if (runtime->options.on_thread_start != NULL)
         runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
+    worker_begin(worker);
     while (!tni_runtime_is_stopping(runtime)) {
         tni_core *core = tni_worker_enter(worker);
         if (core != NULL)
@@ -277,12 +321,9 @@ static void *worker_main(void *arg)
         else
             be_spare(worker);
     }
+    worker_end(worker);
     if (runtime->options.on_thread_stop != NULL)
         runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
-    tni_context_fini(&worker->context);
-    tni_local_get()->worker = NULL;
-    if (reports)
-        tni_overflow_thread_fini(&alternate);
     /* Release: destroy may join this thread at once. */
     tni_a32_store(&worker->ended, 1, TNI_RELEASE);
     tni_runtime_thread_ended(runtime);
@@ -369,7 +410,6 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     tni_a32_init(&worker->in_runtime, 0);
     tni_a32_init(&worker->claim, TNI_CLAIM_HELD);
     tni_aptr_init(&worker->mailbox, NULL);
-    tni_aptr_init(&worker->running, NULL);
     tni_parker_init(&worker->parker);
     if (core != NULL)
         give_core(worker, core);
@@ -391,7 +431,7 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
 
     if (worker == NULL)
         return TN_ENOMEM;
-    (void)snprintf(name, sizeof name, "%.8s-%u", runtime->options.name, core != NULL ? core->index : runtime->core_count);
+    (void)snprintf(name, sizeof name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
     worker->owns_thread = true;
     tni_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
     if (tni_runtime_is_stopping(runtime)) {
@@ -440,6 +480,6 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
     worker->until = until;
     worker->until_ns = until_ns;
     run_core(worker, tni_worker_enter(worker));
-    tni_context_fini(&worker->context);
+    worker_end(worker);
     *local = before;
 }

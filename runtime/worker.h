@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "fiber.h"
+#include "overflow.h"
 #include "park.h"
 
 /* States of a worker's claim word; see core.h. */
@@ -18,6 +19,7 @@ struct tni_worker {
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
+    tni_overflow_thread overflow; /* report_overflow: where the handler runs */
     bool searching;      /* counted in tni_idle.searching */
     bool pinned_turn;    /* the mailbox goes before the queues this time */
     tn_task *pinned;     /* taken from the mailbox, oldest first */
@@ -30,7 +32,6 @@ struct tni_worker {
     tni_a32 claim;                   /* TNI_CLAIM_* */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
-    tni_aptr running;                /* the task it is inside of, for those who look */
     tni_a32 ended;                   /* 1: the thread does nothing any more but return */
     tni_worker *next_spare;          /* the runtime's lock: the list of spares */
 };

@@ -1,9 +1,15 @@
 #include "support/runtime.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define GATE_LIMIT_S 60
 
 static unsigned long environment_number(const char *name, unsigned long otherwise)
 {
@@ -49,7 +55,8 @@ void tt_run(tn_entry_fn entry, void *arg)
 
 unsigned long tt_scaled(unsigned long count)
 {
-    unsigned long scaled = count * environment_number("TN_TEST_SCALE", 100) / 100;
+    unsigned long usual = TT_TSAN ? 10 : TT_ASAN ? 25 : 100;
+    unsigned long scaled = count * environment_number("TN_TEST_SCALE", usual) / 100;
 
     return scaled > 0 ? scaled : 1;
 }
@@ -86,4 +93,142 @@ size_t tt_resident_bytes(void)
     cr_assert_eq(fscanf(file, "%lu %lu", &total, &resident), 2);
     fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* --- For tasks and threads -------------------------------------------------------------------------------------------------- */
+
+void tt_check_failed(const char *file, int line, const char *text)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, text);
+    abort();
+}
+
+tn_task *tt_spawn(tn_entry_fn entry, void *arg)
+{
+    return tt_spawn_on(NULL, entry, arg);
+}
+
+tn_task *tt_spawn_on(tn_runtime *runtime, tn_entry_fn entry, void *arg)
+{
+    tn_task *task = NULL;
+
+    tt_check(tn_spawn_on(runtime, NULL, &task, entry, arg) == 0);
+    return task;
+}
+
+void *tt_join(tn_task *task)
+{
+    void *result = NULL;
+
+    tt_check(tn_join(task, &result) == 0);
+    return result;
+}
+
+pthread_t tt_thread_start(void *(*entry)(void *arg), void *arg)
+{
+    pthread_t thread;
+
+    tt_check(pthread_create(&thread, NULL, entry, arg) == 0);
+    return thread;
+}
+
+void tt_thread_join(pthread_t thread)
+{
+    tt_check(pthread_join(thread, NULL) == 0);
+}
+
+void tt_gate_open(tt_gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->opened++;
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void tt_gate_wait(tt_gate *gate, unsigned times)
+{
+    struct timespec limit;
+
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += GATE_LIMIT_S;
+    pthread_mutex_lock(&gate->lock);
+    while (gate->opened < times)
+        tt_check(pthread_cond_timedwait(&gate->changed, &gate->lock, &limit) == 0);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+bool tt_gate_is_open(tt_gate *gate)
+{
+    bool is_open;
+
+    pthread_mutex_lock(&gate->lock);
+    is_open = gate->opened > 0;
+    pthread_mutex_unlock(&gate->lock);
+    return is_open;
+}
+
+bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns)
+{
+    uint64_t until_ns = tn_now() + limit_ns;
+
+    while (!condition(arg)) {
+        if (tn_now() >= until_ns)
+            return false;
+        tt_block_thread(TN_MS);
+    }
+    return true;
+}
+
+void tt_block_thread(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / TN_S), .tv_nsec = (long)(ns % TN_S)};
+
+    while (nanosleep(&left, &left) != 0)
+        ;
+}
+
+void tt_burn(uint64_t ns)
+{
+    uint64_t until_ns = tn_now() + ns;
+
+    while (tn_now() < until_ns)
+        ;
+}
+
+/* --- Another process -------------------------------------------------------------------------------------------------------- */
+
+tt_child tt_fork(void (*fn)(void *arg), void *arg)
+{
+    tt_child child = {.status = 0};
+    size_t length = 0;
+    int pipe_ends[2];
+    ssize_t n;
+    pid_t pid;
+
+    tt_check(pipe(pipe_ends) == 0);
+    fflush(NULL);
+    pid = fork();
+    tt_check(pid >= 0);
+    if (pid == 0) {
+        tt_check(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
+        close(pipe_ends[0]);
+        close(pipe_ends[1]);
+        fn(arg);
+        _exit(0);
+    }
+    close(pipe_ends[1]);
+    while ((n = read(pipe_ends[0], child.said + length, sizeof child.said - 1 - length)) > 0)
+        length += (size_t)n;
+    close(pipe_ends[0]);
+    tt_check(waitpid(pid, &child.status, 0) == pid);
+    return child;
+}
+
+bool tt_child_aborted(const tt_child *child, const char *text)
+{
+    bool as_wanted = WIFSIGNALED(child->status) && WTERMSIG(child->status) == SIGABRT && strstr(child->said, text) != NULL;
+
+    if (!as_wanted)
+        fprintf(stderr, "wait status 0x%x, wrote: %s\n", (unsigned)child->status, child->said);
+    return as_wanted;
 }

@@ -1,11 +1,13 @@
 /* A runtime for tests, made as the environment says, so that each test runs in several shapes:
  *   TN_TEST_WORKERS=N   workers (2)
  *   TN_TEST_MIGRATE=1   every resume on another worker than the last
- *   TN_TEST_SCALE=P     percent of the usual counts, for slow builds (100) */
+ *   TN_TEST_SCALE=P     percent of the usual counts, for slow builds (100; 10 under ThreadSanitizer, 25 under AddressSanitizer)
+ */
 #ifndef TT_RUNTIME_H
 #define TT_RUNTIME_H
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include "tn_runtime.h"
 
@@ -30,5 +32,73 @@ unsigned tt_files(void);
 
 /* Resident memory of this process in bytes. */
 size_t tt_resident_bytes(void);
+
+/* --- For tasks and threads -------------------------------------------------------------------------------------------------- */
+
+/* As cr_assert, on any thread and in any task: Criterion's own goes back to the main thread's stack by a jump. Says where it is,
+ * and aborts. */
+#define tt_check(cond) ((cond) ? (void)0 : tt_check_failed(__FILE__, __LINE__, #cond))
+_Noreturn void tt_check_failed(const char *file, int line, const char *text);
+
+/* As tn_spawn and tn_join, for what cannot fail. */
+tn_task *tt_spawn(tn_entry_fn entry, void *arg);
+tn_task *tt_spawn_on(tn_runtime *runtime, tn_entry_fn entry, void *arg);
+void *tt_join(tn_task *task);
+
+/* A plain thread. */
+pthread_t tt_thread_start(void *(*entry)(void *arg), void *arg);
+void tt_thread_join(pthread_t thread);
+
+/* A gate that opens once, or a number of times. Waiting blocks the thread, also that of a task. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned opened;
+} tt_gate;
+
+#define TT_GATE_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+
+void tt_gate_open(tt_gate *gate);
+/* Waits until it was opened `times` times; aborts after 60 s. */
+void tt_gate_wait(tt_gate *gate, unsigned times);
+bool tt_gate_is_open(tt_gate *gate);
+
+/* Waits until condition(arg) holds, looking every millisecond; false after `limit_ns`. Blocks the thread. */
+bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns);
+
+/* Blocks the thread (no checkpoint). */
+void tt_block_thread(uint64_t ns);
+/* Keeps the processor busy (no checkpoint). */
+void tt_burn(uint64_t ns);
+
+/* --- Another process -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int status;      /* as waitpid gives it */
+    char said[8192]; /* what it wrote to stderr, cut */
+} tt_child;
+
+/* Runs fn(arg) in a child and then _exit(0); waits for it. Call it while the process has one thread. */
+tt_child tt_fork(void (*fn)(void *arg), void *arg);
+
+/* Did the child end by SIGABRT, having written `text`? */
+bool tt_child_aborted(const tt_child *child, const char *text);
+
+/* Built with a sanitizer? */
+#if defined(__SANITIZE_THREAD__)
+#define TT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TT_TSAN 1
+#endif
+#endif
+#ifndef TT_TSAN
+#define TT_TSAN 0
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define TT_ASAN 1
+#else
+#define TT_ASAN 0
+#endif
 
 #endif

@@ -1,0 +1,136 @@
+/* Connecting: nobody knows the stream yet, so its operation word is not needed, and giving up is closing it. */
+#include <string.h>
+
+#include "runtime.h"
+#include "stream.h"
+
+#define PAUSE_MIN_NS (1 * TN_MS)
+#define PAUSE_MAX_NS (50 * TN_MS)
+
+/* 0: connected. TN_EAGAIN: not yet, what was reported was something else. Or why it failed. */
+static int outcome(int fd)
+{
+    tni_address peer = {.length = sizeof peer.socket};
+    int error;
+    int rc = tni_os_get_option(fd, SOL_SOCKET, SO_ERROR, &error);
+
+    if (rc != 0)
+        return rc;
+    if (error != 0)
+        return -error;
+    rc = tni_os_peer_address(fd, &peer.socket.any, &peer.length);
+    return rc == TN_ENOTCONN ? TN_EAGAIN : rc;
+}
+
+static int wait_connected(tn_stream *stream)
+{
+    int rc;
+
+    do {
+        tni_registration *registration;
+        uint64_t seen;
+
+        rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE);
+        if (rc != 0)
+            return rc;
+        registration = tni_endpoint_registration(&stream->endpoint);
+        seen = tni_registration_look(registration);
+        rc = outcome(stream->endpoint.fd);
+        if (rc == TN_EAGAIN)
+            tni_registration_clear(registration, TNI_WRITE, seen);
+    } while (rc == TN_EAGAIN);
+    return rc;
+}
+
+/* A Unix listener whose backlog is full refuses at once, and there is nothing to wait on but time. */
+static int connect_patiently(int fd, const tni_address *address)
+{
+    uint64_t pause_ns = PAUSE_MIN_NS;
+
+    for (;;) {
+        int rc = tni_os_connect(fd, &address->socket.any, address->length);
+        if (rc != TN_EAGAIN || address->socket.any.sa_family != AF_UNIX)
+            return rc;
+        rc = tn_sleep(pause_ns);
+        if (rc != 0)
+            return rc;
+        pause_ns = pause_ns < PAUSE_MAX_NS / 2 ? pause_ns * 2 : PAUSE_MAX_NS;
+    }
+}
+
+/* The kernel may choose the very port we connect to as our own. The connection to ourselves that comes of it would hold the port
+ * against the server that is about to start there. */
+static bool is_connected_to_itself(int fd)
+{
+    tni_address here = {.length = sizeof here.socket};
+    tni_address there = {.length = sizeof there.socket};
+
+    return tni_os_local_address(fd, &here.socket.any, &here.length) == 0 &&
+           tni_os_peer_address(fd, &there.socket.any, &there.length) == 0 && tni_address_equal(&here, &there);
+}
+
+static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
+{
+    bool tcp = domain != AF_UNIX;
+    tn_stream *stream = tni_stream_alloc(runtime);
+    int fd;
+
+    if (stream == NULL)
+        return TN_ENOMEM;
+    fd = tni_os_socket(domain, SOCK_STREAM, 0);
+    if (fd < 0) {
+        tni_stream_free(runtime, stream);
+        return fd;
+    }
+    if (tcp)
+        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* a fresh socket takes it; if not, it is slower */
+    tni_stream_init(stream, runtime, fd, tcp);
+    *out = stream;
+    return 0;
+}
+
+static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *address)
+{
+    tn_stream *stream;
+    int rc = tn_checkpoint();
+
+    if (rc == 0)
+        rc = open_socket(runtime, &stream, address->socket.any.sa_family);
+    if (rc != 0)
+        return rc;
+    rc = connect_patiently(stream->endpoint.fd, address);
+    if (rc == -EINPROGRESS)
+        rc = wait_connected(stream);
+    if (rc == 0 && stream->tcp && is_connected_to_itself(stream->endpoint.fd))
+        rc = TN_ECONNREFUSED;
+    if (rc != 0) {
+        tn_stream_close(stream);
+        return rc;
+    }
+    *out = stream;
+    return 0;
+}
+
+int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address)
+{
+    tni_address parsed;
+    int rc;
+
+    runtime = tni_net_runtime(runtime, "tn_tcp_connect");
+    if (runtime == NULL)
+        return TN_EINVAL;
+    rc = tni_address_parse_tcp(&parsed, address, TNI_TO_CONNECT, &runtime->log);
+    return rc != 0 ? rc : connect_to(runtime, out, &parsed);
+}
+
+int tn_unix_connect(tn_runtime *runtime, tn_stream **out, const char *path)
+{
+    tni_address parsed;
+    int rc;
+
+    runtime = tni_net_runtime(runtime, "tn_unix_connect");
+    if (runtime == NULL)
+        return TN_EINVAL;
+    rc = tni_address_parse_unix(&parsed, path, &runtime->log);
+    return rc != 0 ? rc : connect_to(runtime, out, &parsed);
+}

@@ -1,0 +1,161 @@
+/* What the tests of net share. Checks in tasks end the process: a task may be on any thread, and Criterion's way out is not for all
+ * of them. */
+#ifndef NET_SUPPORT_H
+#define NET_SUPPORT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support/runtime.h"
+#include "tn_net.h"
+
+#define check(cond) \
+    do { \
+        if (!(cond)) { \
+            fprintf(stderr, "%s:%d: %s: does not hold: %s\n", __FILE__, __LINE__, __func__, #cond); \
+            abort(); \
+        } \
+    } while (0)
+
+/* Two numbers, which are shown when they differ. */
+#define check_eq(a, b) \
+    do { \
+        long long check_a = (long long)(a), check_b = (long long)(b); \
+        if (check_a != check_b) { \
+            fprintf(stderr, "%s:%d: %s: %s is %lld, not %lld\n", __FILE__, __LINE__, __func__, #a, check_a, check_b); \
+            abort(); \
+        } \
+    } while (0)
+
+static inline tn_task *ns_spawn(tn_entry_fn entry, void *arg)
+{
+    tn_task *task;
+
+    check_eq(tn_spawn(&task, entry, arg), 0);
+    return task;
+}
+
+static inline void *ns_join(tn_task *task)
+{
+    void *result;
+
+    check_eq(tn_join(task, &result), 0);
+    return result;
+}
+
+/* Long enough for another task to get where it waits. */
+static inline void ns_settle(void)
+{
+    check_eq(tn_sleep(20 * TN_MS), 0);
+}
+
+static inline tn_stream *ns_open(int fd)
+{
+    tn_stream *stream;
+
+    check_eq(tn_stream_open(NULL, &stream, fd), 0);
+    return stream;
+}
+
+/* Two ends of a Unix connection. */
+static inline void ns_unix_pair(tn_stream *ends[2])
+{
+    int fds[2];
+
+    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    ends[0] = ns_open(fds[0]);
+    ends[1] = ns_open(fds[1]);
+}
+
+static inline tn_listener *ns_listen(char address[TN_ADDRESS_SIZE])
+{
+    tn_listener *listener;
+
+    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
+    check_eq(tn_listener_address(listener, address, TN_ADDRESS_SIZE), 0);
+    return listener;
+}
+
+/* Two ends of a TCP connection: that which connected first. */
+static inline void ns_tcp_pair(tn_stream *ends[2])
+{
+    char address[TN_ADDRESS_SIZE];
+    tn_listener *listener = ns_listen(address);
+
+    check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
+    check_eq(tn_accept(listener, &ends[1]), 0);
+    tn_listener_close(listener);
+}
+
+static inline void ns_close_pair(tn_stream *ends[2])
+{
+    tn_stream_close(ends[0]);
+    tn_stream_close(ends[1]);
+}
+
+/* Reads exactly `size` bytes. */
+static inline void ns_read_all(tn_stream *stream, void *buf, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = tn_read(stream, (char *)buf + done, size - done);
+        check(n > 0);
+        done += (size_t)n;
+    }
+}
+
+/* Sends back what comes, to the end, and closes. */
+static inline void *ns_echo(void *arg)
+{
+    tn_stream *stream = arg;
+    char buf[16384];
+    ssize_t n;
+
+    while ((n = tn_read(stream, buf, sizeof buf)) > 0)
+        check_eq(tn_write_all(stream, buf, (size_t)n), 0);
+    check_eq(n, 0);
+    tn_stream_close(stream);
+    return NULL;
+}
+
+/* Waits up to 2 s until as many files are open: a loop may hold a closed one for a moment. */
+static inline unsigned ns_files_become(unsigned count)
+{
+    for (int i = 0; i < 200 && tt_files() != count; i++)
+        usleep(10000);
+    return tt_files();
+}
+
+/* Collects the lines of a log. */
+typedef struct {
+    char text[8192];
+    unsigned lines;
+} ns_log;
+
+static inline void ns_log_write(void *ctx, tn_log_level level, const char *message)
+{
+    ns_log *log = ctx;
+    size_t used = strlen(log->text);
+
+    (void)level;
+    snprintf(log->text + used, sizeof log->text - used, "%s\n", message);
+    __atomic_fetch_add(&log->lines, 1, __ATOMIC_RELAXED);
+}
+
+/* As tt_run, with the runtime's lines going to `log`. */
+static inline void ns_run_logged(ns_log *log, tn_entry_fn entry, void *arg)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    memset(log, 0, sizeof *log);
+    options.log = ns_log_write;
+    options.log_ctx = log;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, entry, arg, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
+#endif

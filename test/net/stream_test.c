@@ -1,0 +1,803 @@
+/* Tests of streams: what goes in comes out, how reads and writes wait, ends and errors. */
+/* ctest: timeout=120 */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "net_support.h"
+#include "stream.h"
+
+/* --- Echo over each kind ------------------------------------------------------------------------------------------------------ */
+
+static void *accept_and_echo(void *arg)
+{
+    tn_stream *stream;
+
+    check_eq(tn_accept(arg, &stream), 0);
+    return ns_echo(stream);
+}
+
+static void exchange(tn_stream *stream)
+{
+    char out[3000];
+    char in[3000];
+
+    for (unsigned i = 0; i < 50; i++) {
+        memset(out, (int)('a' + i % 26), sizeof out);
+        check_eq(tn_write_all(stream, out, i * 61), 0);
+        ns_read_all(stream, in, i * 61);
+        check(memcmp(in, out, i * 61) == 0);
+    }
+    check_eq(tn_stream_shutdown_write(stream), 0);
+    check_eq(tn_read(stream, in, sizeof in), 0);
+    check_eq(tn_read(stream, in, sizeof in), 0);
+}
+
+static void *echo_tcp(void *arg)
+{
+    char address[TN_ADDRESS_SIZE];
+    char peer[TN_ADDRESS_SIZE];
+    char local[TN_ADDRESS_SIZE];
+    tn_listener *listener;
+    tn_stream *stream;
+    tn_task *task;
+
+    check_eq(tn_tcp_listen(&listener, arg, NULL), 0);
+    check_eq(tn_listener_address(listener, address, sizeof address), 0);
+    check(strncmp(address, arg, strlen(arg) - 1) == 0);
+    task = ns_spawn(accept_and_echo, listener);
+    check_eq(tn_tcp_connect(NULL, &stream, address), 0);
+    check_eq(tn_stream_peer_address(stream, peer, sizeof peer), 0);
+    check(strcmp(peer, address) == 0);
+    check_eq(tn_stream_local_address(stream, local, sizeof local), 0);
+    check(strcmp(local, peer) != 0 && strncmp(local, arg, strlen(arg) - 1) == 0);
+    check_eq(tn_stream_local_address(stream, local, TN_ADDRESS_SIZE - 1), TN_EINVAL);
+    exchange(stream);
+    ns_join(task);
+    tn_stream_close(stream);
+    tn_listener_close(listener);
+    return NULL;
+}
+
+Test(stream, echo_tcp4)
+{
+    tt_run(echo_tcp, "127.0.0.1:0");
+}
+
+Test(stream, echo_tcp6)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 loopback = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&loopback, sizeof loopback) != 0)
+        cr_skip_test("no IPv6 here");
+    close(fd);
+    tt_run(echo_tcp, "[::1]:0");
+}
+
+static void *echo_unix(void *arg)
+{
+    char text[TN_ADDRESS_SIZE];
+    tn_listener *listener;
+    tn_stream *stream;
+    tn_task *task;
+
+    check_eq(tn_unix_listen(&listener, arg, NULL), 0);
+    check_eq(tn_listener_address(listener, text, sizeof text), 0);
+    check(strcmp(text, arg) == 0);
+    task = ns_spawn(accept_and_echo, listener);
+    check_eq(tn_unix_connect(NULL, &stream, text), 0);
+    check_eq(tn_stream_peer_address(stream, text, sizeof text), 0);
+    check(strcmp(text, arg) == 0);
+    check_eq(tn_stream_local_address(stream, text, sizeof text), 0);
+    check(strcmp(text, "") == 0);
+    exchange(stream);
+    ns_join(task);
+    tn_stream_close(stream);
+    tn_listener_close(listener);
+    return NULL;
+}
+
+Test(stream, echo_unix)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/tmp/tn-stream-test-%d", (int)getpid());
+    tt_run(echo_unix, path);
+    cr_assert_neq(access(path, F_OK), 0, "the path was left behind");
+}
+
+Test(stream, echo_abstract)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "@tn-stream-test-%d", (int)getpid());
+    tt_run(echo_unix, path);
+}
+
+/* --- Much data, little data ----------------------------------------------------------------------------------------------------- */
+
+#define BIG (32ul << 20)
+#define CHUNK (64ul << 10)
+
+static unsigned char pattern(size_t position)
+{
+    return (unsigned char)((position * 2654435761u) >> 13);
+}
+
+typedef struct {
+    tn_stream *stream;
+    size_t chunk;       /* of a read or write */
+    bool slow;          /* sleeps now and then */
+    uint64_t checksum;  /* of what went through */
+    size_t bytes;
+} flow;
+
+static uint64_t add_up(uint64_t sum, const unsigned char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 1099511628211u + data[i];
+    return sum;
+}
+
+static void *send_big(void *arg)
+{
+    flow *out = arg;
+    unsigned char *buf = malloc(out->chunk);
+    size_t total = tt_scaled(BIG);
+
+    while (out->bytes < total) {
+        size_t size = out->chunk < total - out->bytes ? out->chunk : total - out->bytes;
+        for (size_t i = 0; i < size; i++)
+            buf[i] = pattern(out->bytes + i);
+        check_eq(tn_write_all(out->stream, buf, size), 0);
+        out->checksum = add_up(out->checksum, buf, size);
+        out->bytes += size;
+    }
+    check_eq(tn_stream_shutdown_write(out->stream), 0);
+    free(buf);
+    return NULL;
+}
+
+static void *receive_big(void *arg)
+{
+    flow *in = arg;
+    unsigned char *buf = malloc(in->chunk);
+    unsigned reads = 0;
+    ssize_t n;
+
+    while ((n = tn_read(in->stream, buf, in->chunk)) > 0) {
+        in->checksum = add_up(in->checksum, buf, (size_t)n);
+        in->bytes += (size_t)n;
+        if (in->slow && ++reads % 64 == 0)
+            check_eq(tn_sleep(TN_MS), 0);
+    }
+    check_eq(n, 0);
+    free(buf);
+    return NULL;
+}
+
+static void compare(const flow *out, const flow *in)
+{
+    check_eq(in->bytes, tt_scaled(BIG));
+    check_eq(in->bytes, out->bytes);
+    check(in->checksum == out->checksum);
+}
+
+/* Both ways at once, the readers slower than the writers: what is under way stays in the kernel's buffers, not in ours. */
+static void big_both_ways(tn_stream *ends[2], bool slow)
+{
+    flow flows[4] = {
+        {.stream = ends[0], .chunk = CHUNK},
+        {.stream = ends[1], .chunk = CHUNK / 4, .slow = slow},
+        {.stream = ends[1], .chunk = 3 * CHUNK + 1},
+        {.stream = ends[0], .chunk = CHUNK / 4 + 1, .slow = slow},
+    };
+    tn_task *tasks[4];
+    size_t before = tt_resident_bytes();
+
+    for (int i = 0; i < 4; i++)
+        tasks[i] = ns_spawn(i % 2 == 0 ? send_big : receive_big, &flows[i]);
+    for (int i = 0; i < 4; i++)
+        ns_join(tasks[i]);
+    compare(&flows[0], &flows[1]);
+    compare(&flows[2], &flows[3]);
+    if (getenv("TN_TEST_SCALE") == NULL) /* sanitizers keep freed memory */
+        check(tt_resident_bytes() < before + BIG / 2);
+    ns_close_pair(ends);
+}
+
+static void *big_tcp(void *arg)
+{
+    tn_stream *ends[2];
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    big_both_ways(ends, true);
+    return NULL;
+}
+
+Test(stream, big_tcp_slow_reader)
+{
+    tt_run(big_tcp, NULL);
+}
+
+static void *big_unix(void *arg)
+{
+    tn_stream *ends[2];
+
+    (void)arg;
+    ns_unix_pair(ends);
+    big_both_ways(ends, false);
+    return NULL;
+}
+
+Test(stream, big_unix)
+{
+    tt_run(big_unix, NULL);
+}
+
+static void *send_bytes(void *arg)
+{
+    tn_stream *stream = arg;
+
+    for (unsigned i = 0; i < tt_scaled(30000); i++) {
+        unsigned char byte = pattern(i);
+        check_eq(tn_write(stream, &byte, 1), 1);
+    }
+    check_eq(tn_stream_shutdown_write(stream), 0);
+    return NULL;
+}
+
+static void *bytes_one_by_one(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *task;
+    unsigned count = 0;
+    unsigned char buf[7];
+    ssize_t n;
+
+    if (arg == NULL)
+        ns_tcp_pair(ends);
+    else
+        ns_unix_pair(ends);
+    task = ns_spawn(send_bytes, ends[0]);
+    while ((n = tn_read(ends[1], buf, 1 + count % sizeof buf)) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            check_eq(buf[i], pattern(count++));
+    check_eq(n, 0);
+    check_eq(count, tt_scaled(30000));
+    ns_join(task);
+    ns_close_pair(ends);
+    return NULL;
+}
+
+Test(stream, one_byte_packets_tcp)
+{
+    tt_run(bytes_one_by_one, NULL);
+}
+
+Test(stream, one_byte_packets_unix)
+{
+    tt_run(bytes_one_by_one, "unix");
+}
+
+/* A writer whose peer does not read waits, and so does nothing. */
+static void *write_until_cancelled(void *arg)
+{
+    static char zeroes[CHUNK];
+    size_t total = 0;
+    ssize_t n;
+
+    while ((n = tn_write(arg, zeroes, sizeof zeroes)) > 0)
+        total += (size_t)n;
+    check_eq(n, TN_ECANCELED);
+    return (void *)total;
+}
+
+static void *writer_waits(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *task;
+    size_t sent;
+    size_t got = 0;
+    ssize_t n;
+    char buf[4096];
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    task = ns_spawn(write_until_cancelled, ends[0]);
+    check_eq(tn_sleep(100 * TN_MS), 0);
+    check(!tn_task_is_finished(task));
+    tn_cancel(task);
+    sent = (size_t)ns_join(task);
+    check(sent > 0 && sent < (64u << 20));
+    tn_stream_close(ends[0]);
+    while ((n = tn_read(ends[1], buf, sizeof buf)) > 0)
+        got += (size_t)n;
+    check_eq(n, 0);
+    check_eq(got, sent); /* a cancelled write wrote nothing */
+    tn_stream_close(ends[1]);
+    return NULL;
+}
+
+Test(stream, writer_waits_and_cancelled_write_wrote_nothing)
+{
+    tt_run(writer_waits, NULL);
+}
+
+/* --- Ends and errors -------------------------------------------------------------------------------------------------------------- */
+
+static void *read_once(void *arg)
+{
+    char buf[16];
+
+    return (void *)(intptr_t)tn_read(arg, buf, sizeof buf);
+}
+
+static void *peer_closes(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *task;
+    char byte = 'x';
+
+    if (arg == NULL)
+        ns_tcp_pair(ends);
+    else
+        ns_unix_pair(ends);
+    task = ns_spawn(read_once, ends[0]);
+    ns_settle();
+    tn_stream_close(ends[1]);
+    check_eq((intptr_t)ns_join(task), 0);
+    check_eq(tn_wait_readable(ends[0]), 0);
+    check_eq(tn_try_read(ends[0], &byte, 1), 0);
+    for (int i = 0; i < 100 && tn_write(ends[0], &byte, 1) == 1; i++) /* TCP learns of it by the answer */
+        ns_settle();
+    check_eq(tn_write(ends[0], &byte, 1), TN_EPIPE);
+    check_eq(tn_write_all(ends[0], &byte, 1), TN_EPIPE);
+    tn_stream_close(ends[0]);
+    return NULL;
+}
+
+Test(stream, peer_closes_while_waited_for)
+{
+    tt_run(peer_closes, NULL);
+    tt_run(peer_closes, "unix");
+}
+
+static void *half_close(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *task;
+    char buf[8];
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    task = ns_spawn(read_once, ends[1]);
+    ns_settle();
+    check_eq(tn_stream_shutdown_write(ends[0]), 0);
+    check_eq((intptr_t)ns_join(task), 0);
+    check_eq(tn_write(ends[0], "x", 1), TN_EPIPE);
+    task = ns_spawn(read_once, ends[0]); /* the other direction lives on, and waits */
+    ns_settle();
+    check(!tn_task_is_finished(task));
+    check_eq(tn_write_all(ends[1], "answer", 6), 0);
+    check_eq((intptr_t)ns_join(task), 6);
+    check_eq(tn_read(ends[1], buf, sizeof buf), 0);
+    tn_stream_close(ends[1]);
+    check_eq(tn_read(ends[0], buf, sizeof buf), 0);
+    check_eq(tn_stream_shutdown_write(ends[0]), TN_ENOTCONN);
+    tn_stream_close(ends[0]);
+    return NULL;
+}
+
+Test(stream, half_close)
+{
+    tt_run(half_close, NULL);
+}
+
+/* The reset comes while one waits to read, and another to write. */
+static void *reset(void *arg)
+{
+    static char zeroes[CHUNK];
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    tn_stream *ends[2];
+    tn_task *reader;
+    ssize_t n = 0;
+    int fd;
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    fd = ends[1]->endpoint.fd;
+    reader = ns_spawn(read_once, ends[0]);
+    ns_settle();
+    check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    tn_stream_close(ends[1]);
+    check_eq((intptr_t)ns_join(reader), TN_ECONNRESET);
+    n = tn_write(ends[0], zeroes, sizeof zeroes);
+    check(n == TN_EPIPE || n == TN_ECONNRESET);
+    check_eq(tn_read(ends[0], zeroes, 1), 0);
+    tn_stream_close(ends[0]);
+    return NULL;
+}
+
+Test(stream, reset_while_reading)
+{
+    tt_run(reset, NULL);
+}
+
+static void *write_forever(void *arg)
+{
+    static char zeroes[CHUNK];
+    ssize_t n;
+
+    while ((n = tn_write(arg, zeroes, sizeof zeroes)) > 0)
+        ;
+    return (void *)n;
+}
+
+static void *reset_of_writer(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *writer;
+    intptr_t n;
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    writer = ns_spawn(write_forever, ends[0]);
+    check_eq(tn_sleep(50 * TN_MS), 0);
+    tn_stream_close(ends[1]); /* with unread data: a reset */
+    n = (intptr_t)ns_join(writer);
+    check(n == TN_EPIPE || n == TN_ECONNRESET);
+    tn_stream_close(ends[0]);
+    return NULL;
+}
+
+Test(stream, reset_while_writing)
+{
+    tt_run(reset_of_writer, NULL);
+}
+
+/* The main thread does not block SIGPIPE: the write itself has to keep it away. */
+Test(stream, no_sigpipe)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    struct iovec iov = {"x", 1};
+    tn_stream *stream;
+    int fds[2];
+
+    signal(SIGPIPE, SIG_DFL);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    close(fds[1]);
+    cr_assert_eq(tn_stream_open(runtime, &stream, fds[0]), 0);
+    cr_assert_eq(tn_write(stream, "x", 1), TN_EPIPE);
+    cr_assert_eq(tn_writev(stream, &iov, 1), TN_EPIPE);
+    cr_assert_eq(tn_try_write(stream, "x", 1), TN_EPIPE);
+    tn_stream_close(stream);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Single calls ------------------------------------------------------------------------------------------------------------------ */
+
+static void *small_calls(void *arg)
+{
+    tn_stream *ends[2];
+    struct iovec iov[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+    struct iovec huge[2] = {{"", SSIZE_MAX}, {"", 1}};
+    char buf[16];
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    check_eq(tn_read(ends[0], buf, 0), 0);
+    check_eq(tn_try_read(ends[0], buf, 0), 0);
+    check_eq(tn_write(ends[0], buf, 0), 0);
+    check_eq(tn_try_write(ends[0], buf, 0), 0);
+    check_eq(tn_write_all(ends[0], buf, 0), 0);
+    check_eq(tn_writev(ends[0], NULL, 0), 0);
+    check_eq(tn_writev(ends[0], iov + 1, 1), 0);
+    check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
+    check_eq(tn_writev(ends[0], iov, -1), TN_EINVAL);
+    check_eq(tn_writev(ends[0], iov, 1025), TN_EINVAL);
+    check_eq(tn_writev(ends[0], huge, 2), TN_EINVAL);
+    check_eq(tn_writev(ends[0], iov, 3), 5);
+    ns_read_all(ends[1], buf, 5);
+    check(memcmp(buf, "abcde", 5) == 0);
+    check_eq(tn_try_write(ends[0], "xyz", 3), 3);
+    check_eq(tn_wait_readable(ends[1]), 0);
+    check_eq(tn_try_read(ends[1], buf, sizeof buf), 3);
+    check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
+    ns_close_pair(ends);
+    return NULL;
+}
+
+Test(stream, small_calls)
+{
+    tt_run(small_calls, NULL);
+}
+
+static void *wait_readable(void *arg)
+{
+    return (void *)(intptr_t)tn_wait_readable(arg);
+}
+
+static void expect_to_wait(tn_stream *ends[2])
+{
+    tn_task *task = ns_spawn(wait_readable, ends[0]);
+
+    ns_settle();
+    check(!tn_task_is_finished(task));
+    check_eq(tn_write_all(ends[1], "1234", 4), 0);
+    check_eq((intptr_t)ns_join(task), 0);
+    check_eq(tn_wait_readable(ends[0]), 0); /* again: it takes nothing */
+}
+
+/* Waits whenever a read would: after a short read, after one that took exactly what was there, after one that found nothing. */
+static void *wait_readable_cases(void *arg)
+{
+    tn_stream *ends[2];
+    char buf[16];
+
+    if (arg == NULL)
+        ns_tcp_pair(ends);
+    else
+        ns_unix_pair(ends);
+    expect_to_wait(ends);
+    check_eq(tn_read(ends[0], buf, sizeof buf), 4);
+    expect_to_wait(ends);
+    check_eq(tn_read(ends[0], buf, 4), 4);
+    expect_to_wait(ends);
+    check_eq(tn_read(ends[0], buf, 3), 3);
+    check_eq(tn_wait_readable(ends[0]), 0);
+    check_eq(tn_read(ends[0], buf, 3), 1);
+    check_eq(tn_try_read(ends[0], buf, 1), TN_EAGAIN);
+    expect_to_wait(ends);
+    ns_close_pair(ends);
+    return NULL;
+}
+
+Test(stream, wait_readable)
+{
+    tt_run(wait_readable_cases, NULL);
+    tt_run(wait_readable_cases, "unix");
+}
+
+static int option_of(tn_stream *stream, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+
+    check_eq(getsockopt(stream->endpoint.fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static void *options(void *arg)
+{
+    tn_stream *ends[2];
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    check(option_of(ends[0], IPPROTO_TCP, TCP_NODELAY) != 0);
+    check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
+    check_eq(tn_stream_set_nodelay(ends[1], false), 0);
+    check_eq(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY), 0);
+    check_eq(tn_stream_set_nodelay(ends[1], true), 0);
+    check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
+    check_eq(tn_stream_set_keepalive(ends[0], 33), 0);
+    check(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE) != 0);
+    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPIDLE), 33);
+    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
+    check_eq(tn_stream_set_keepalive(ends[0], 0), 0);
+    check_eq(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE), 0);
+    check_eq(tn_stream_set_keepalive(ends[0], UINT_MAX), TN_EINVAL);
+    check_eq(tn_stream_set_keepalive(ends[0], 1000000), TN_EINVAL);
+    check(fcntl(ends[0]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
+    check(fcntl(ends[1]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
+    ns_close_pair(ends);
+    ns_unix_pair(ends);
+    check_eq(tn_stream_set_nodelay(ends[0], true), TN_EINVAL);
+    check_eq(tn_stream_set_keepalive(ends[0], 10), TN_EINVAL);
+    ns_close_pair(ends);
+    return NULL;
+}
+
+Test(stream, options)
+{
+    tt_run(options, NULL);
+}
+
+static void *open_refuses(void *arg)
+{
+    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int pipes[2];
+    tn_stream *stream = NULL;
+
+    (void)arg;
+    check_eq(pipe(pipes), 0);
+    check_eq(tn_stream_open(NULL, &stream, udp), TN_EINVAL);
+    check_eq(tn_stream_open(NULL, &stream, pipes[0]), TN_EINVAL);
+    check_eq(tn_stream_open(NULL, &stream, -1), TN_EINVAL);
+    check(stream == NULL);
+    check(fcntl(udp, F_GETFD) >= 0 && fcntl(pipes[0], F_GETFD) >= 0); /* still the caller's */
+    close(udp);
+    close(pipes[0]);
+    close(pipes[1]);
+    return NULL;
+}
+
+Test(stream, open_refuses)
+{
+    ns_log log;
+
+    ns_run_logged(&log, open_refuses, NULL);
+    cr_assert_eq(log.lines, 3);
+    cr_assert_not_null(strstr(log.text, "is not a socket"));
+}
+
+/* --- Plain threads ------------------------------------------------------------------------------------------------------------------ */
+
+static void *thread_echo(void *arg)
+{
+    return ns_echo(arg);
+}
+
+/* Listens, connects, accepts, reads and writes on threads that belong to no runtime. */
+Test(stream, plain_threads)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_listen_options options = tn_listen_options_default();
+    char address[TN_ADDRESS_SIZE];
+    tn_listener *listener;
+    tn_stream *ends[2];
+    pthread_t thread;
+
+    cr_assert_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), TN_EINVAL);
+    cr_assert_eq(tn_tcp_connect(NULL, &ends[0], "127.0.0.1:1"), TN_EINVAL);
+    options.runtime = runtime;
+    cr_assert_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), 0);
+    cr_assert_eq(tn_listener_address(listener, address, sizeof address), 0);
+    cr_assert_eq(tn_try_accept(listener, &ends[1]), TN_EAGAIN);
+    cr_assert_eq(tn_tcp_connect(runtime, &ends[0], address), 0);
+    cr_assert_eq(tn_accept(listener, &ends[1]), 0);
+    tn_listener_close(listener);
+    cr_assert_eq(pthread_create(&thread, NULL, thread_echo, ends[1]), 0);
+    exchange(ends[0]);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    tn_stream_close(ends[0]);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Ready futures -------------------------------------------------------------------------------------------------------------------- */
+
+/* A stackless echo: reads, then writes all of it, until the end. */
+typedef struct {
+    tn_future base;
+    tn_stream *stream;
+    tn_ready_future ready;
+    bool waiting;
+    size_t start, end; /* what is still to be written */
+    unsigned *dropped;
+    char buf[512];
+} echo_future;
+
+static ssize_t echo_step(echo_future *echo)
+{
+    ssize_t n;
+
+    if (echo->start == echo->end) {
+        n = tn_try_read(echo->stream, echo->buf, sizeof echo->buf);
+        if (n > 0) {
+            echo->start = 0;
+            echo->end = (size_t)n;
+        }
+        return n;
+    }
+    n = tn_try_write(echo->stream, echo->buf + echo->start, echo->end - echo->start);
+    if (n > 0)
+        echo->start += (size_t)n;
+    return n;
+}
+
+static int echo_poll(tn_future *self, tn_waker *waker)
+{
+    echo_future *echo = (echo_future *)(void *)self;
+
+    for (;;) {
+        if (echo->waiting) {
+            int rc = echo->ready.base.ops->poll(&echo->ready.base, waker);
+            if (rc == TN_PENDING)
+                return TN_PENDING;
+            echo->ready.base.ops->drop(&echo->ready.base);
+            echo->waiting = false;
+            if (rc != 0)
+                return rc;
+        }
+        ssize_t n = echo_step(echo);
+        if (n == TN_EAGAIN) {
+            tn_ready_init(&echo->ready, echo->stream, echo->start == echo->end ? TN_READABLE : TN_WRITABLE);
+            echo->waiting = true;
+        } else if (n <= 0) {
+            return (int)n;
+        }
+    }
+}
+
+static void echo_drop(tn_future *self)
+{
+    echo_future *echo = (echo_future *)(void *)self;
+
+    if (echo->waiting)
+        echo->ready.base.ops->drop(&echo->ready.base);
+    tn_stream_close(echo->stream);
+    __atomic_fetch_add(echo->dropped, 1, __ATOMIC_RELAXED);
+    free(echo);
+}
+
+static const tn_future_ops echo_ops = {echo_poll, echo_drop};
+
+static tn_task *spawn_echo(tn_stream *stream, unsigned *dropped)
+{
+    echo_future *echo = calloc(1, sizeof *echo);
+    tn_task *task;
+
+    *echo = (echo_future){.base = {&echo_ops}, .stream = stream, .dropped = dropped};
+    check_eq(tn_spawn_future(NULL, NULL, &task, &echo->base), 0);
+    return task;
+}
+
+static void *stackless_echo(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *tasks[3];
+    unsigned dropped = 0;
+    flow flows[2] = {{.chunk = CHUNK}, {.chunk = CHUNK}};
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    tasks[0] = spawn_echo(ends[1], &dropped);
+    flows[0].stream = flows[1].stream = ends[0];
+    tasks[1] = ns_spawn(send_big, &flows[0]);
+    tasks[2] = ns_spawn(receive_big, &flows[1]);
+    for (int i = 0; i < 3; i++)
+        check_eq((intptr_t)ns_join(tasks[i]), 0);
+    compare(&flows[0], &flows[1]);
+    tn_stream_close(ends[0]);
+    check_eq(dropped, 1);
+    return NULL;
+}
+
+Test(stream, stackless_echo)
+{
+    tt_run(stackless_echo, NULL);
+}
+
+static void *stackless_cancelled(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *task;
+    unsigned dropped = 0;
+    char byte;
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    tn_stream_retain(ends[1]);
+    task = spawn_echo(ends[1], &dropped);
+    ns_settle();
+    check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* it is the reader, though it holds no stack */
+    check_eq(tn_try_read(ends[1], &byte, 1), TN_EBUSY);
+    tn_cancel(task);
+    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
+    check_eq(dropped, 1);
+    check_eq(tn_read(ends[0], &byte, 1), 0);
+    check_eq(tn_try_read(ends[1], &byte, 1), TN_EBADF);
+    tn_stream_release(ends[1]);
+    tn_stream_close(ends[0]);
+    return NULL;
+}
+
+Test(stream, stackless_cancelled)
+{
+    tt_run(stackless_cancelled, NULL);
+}
