@@ -27,6 +27,14 @@
 #define TNI_TICKS_MIN 1
 #define TNI_TICKS_MAX 64
 
+/* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a wake
+ * costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
+#define TNI_BACKLOG_NS 50000
+
+/* A socket is registered in another core's loop if that has so many fewer. Few sockets stay together: one worker serves them for less
+ * than two do. */
+#define TNI_REGISTRATIONS_SLACK 128
+
 /* Tasks that a worker takes from the injector at once: when it has none of its own, and while it is busy. The latter is small: a full
  * queue would spill them again at the next spawn. */
 #define TNI_INJECTED_MAX (TNI_DEQUE_CAPACITY / 2)
@@ -36,7 +44,7 @@
 #define TNI_STEAL_SWEEPS 4
 
 /* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
-#define TNI_MONITOR_PERIOD_NS 5000000
+#define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_REST_NS 50000000
 
 /* Timers that go off under one hold of the wheel's lock: it bounds how long an arm from another core can wait. */

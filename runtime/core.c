@@ -12,6 +12,8 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->ticks_left = TNI_TICKS_MAX;
     core->looked_ns = tni_clock_ns();
     core->polled_ns = core->looked_ns;
+    core->looked_runs = 0;
+    core->run_ns = TNI_BACKLOG_NS;
     core->random = tni_random_seed();
     core->next_streak = 0;
     core->batching = false;
@@ -28,7 +30,6 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
 
 void tni_core_fini(tni_core *core)
 {
-    tni_driver_fini(&core->driver);
     tni_timers_fini(&core->timers);
     tni_slab_cache_fini(&core->slabs);
 }

@@ -32,6 +32,8 @@ struct tni_core {
     uint32_t ticks_period; /* what ticks_left starts from */
     uint64_t looked_ns;    /* the clock at the last look */
     uint64_t polled_ns;    /* the loop was polled, the injector looked at */
+    uint64_t looked_runs;  /* counts.polls at the last look */
+    uint64_t run_ns;       /* what a run has taken lately, moving average */
     uint64_t random;       /* state of the generator */
     unsigned next_streak;  /* runs in a row that came from the next slot */
     bool batching;         /* the loop or the timers are handing out tasks: one wake decision at the end */
@@ -56,6 +58,7 @@ struct tni_core {
 
 /* 0, or a negative errno value and nothing left behind. */
 int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index);
+/* After tni_driver_fini of all cores: their loops may hold wakers of this one's tasks. */
 void tni_core_fini(tni_core *core);
 
 /* The core of the calling thread, or NULL: not a worker, or it has lost its core. Nests. Each non-NULL answer is paired with a

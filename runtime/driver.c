@@ -36,6 +36,7 @@ int tni_driver_init(tni_driver *driver)
 {
     tni_a32_init(&driver->owner, OWNER_FREE);
     tni_aptr_init(&driver->inbox, NULL);
+    tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);
     return tni_os_loop_open(&driver->loop);
 }
@@ -118,6 +119,8 @@ static void free_registration(tni_registration *registration)
     /* A waker that was left behind would never be woken by anyone. */
     (void)tni_wait_disarm(&registration->waits[TNI_READ]);
     (void)tni_wait_disarm(&registration->waits[TNI_WRITE]);
+    /* Relaxed: a hint. */
+    (void)tni_a32_fetch_sub(&registration->core->driver.registrations, 1, TNI_RELAXED);
     tni_free(&registration->core->runtime->allocator, registration, sizeof *registration);
 }
 
@@ -236,6 +239,22 @@ void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns)
 
 /* --- For the streams -------------------------------------------------------------------------------------------------------- */
 
+static uint32_t load_of(const tni_core *core)
+{
+    return tni_a32_load(&core->driver.registrations, TNI_RELAXED); /* a hint */
+}
+
+/* The core whose loop is to watch one more fd: the caller's own, unless another one has much less to do. */
+static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
+{
+    tni_core *least = own;
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (load_of(runtime->cores[i]) < load_of(least))
+            least = runtime->cores[i];
+    return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
+}
+
 int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
 {
     tni_registration *registration = tni_alloc(&runtime->allocator, sizeof *registration, _Alignof(tni_registration));
@@ -244,7 +263,10 @@ int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
     if (registration == NULL)
         return TN_ENOMEM;
     core = tni_core_enter();
-    registration->core = core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime);
+    registration->core =
+        choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
+    /* Relaxed: a hint. */
+    (void)tni_a32_fetch_add(&registration->core->driver.registrations, 1, TNI_RELAXED);
     registration->fd = fd;
     tni_a32_init(&registration->requests, 0);
     tni_a64_init(&registration->readiness, 0);

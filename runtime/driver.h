@@ -30,6 +30,7 @@ typedef struct tni_registration tni_registration;
 typedef struct {
     tni_cache_aligned tni_a32 owner; /* 0: free; 1: held; 2: held, and somebody sleeps for it */
     tni_os_loop loop;                /* owner */
+    tni_a32 registrations;           /* open or asked for; a hint for who chooses a loop */
     tni_a64 events;                  /* written by the owner: reports since the loop was opened */
     tni_cache_aligned tni_aptr inbox; /* registrations with something to be done */
 } tni_driver;

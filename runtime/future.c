@@ -125,6 +125,8 @@ static int join_poll(tn_future *self, tn_waker *waker)
         future->waiting = true;
         if (!tni_task_has_ended(task))
             return TN_PENDING;
+        /* Whoever ended it may have looked for a waiter before we were one. */
+        (void)tni_wait_disarm(&task->join);
     }
     future->ended = true;
     future->result = task->result;
@@ -135,7 +137,7 @@ static void join_drop(tn_future *self)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
 
-    /* Whoever ends the task takes the claim in any case, and wakes a waker that is counted. */
+    /* Once the end has been seen, the claim is taken, by whoever ended the task or by the poll. */
     if (future->waiting && !future->ended)
         (void)tni_wait_disarm(&future->task->join);
     future->waiting = false;

@@ -43,6 +43,7 @@ static void release_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_stack *stack = task->body.fiber.stack;
+    size_t size_bytes = tni_stack_size(stack);
 
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
@@ -55,7 +56,7 @@ static void release_stack(tni_core *core, tn_task *task)
     task->body.fiber.stack = NULL;
     tni_stack_put(&runtime->stacks, stack_cache(core), stack);
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
-        tni_runtime_stacks_came_back(runtime, 1);
+        tni_runtime_stacks_came_back(runtime, 1, size_bytes);
 }
 
 void tni_run_future(tn_task *task)

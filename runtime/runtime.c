@@ -121,8 +121,12 @@ static int init_stacks(tn_runtime *runtime)
 
 static void free_cores(tn_runtime *runtime)
 {
+    /* All loops before any slab: what a loop lets go of may be a waker, that is, a header from any core. */
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
         tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
+        tni_driver_fini(&runtime->cores[i]->driver);
+    }
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
         tni_core_fini(runtime->cores[i]);
         tni_free(&runtime->allocator, runtime->cores[i], sizeof(tni_core));
         runtime->cores[i] = NULL;
@@ -136,8 +140,7 @@ static int init_cores(tn_runtime *runtime)
         int rc = core == NULL ? TN_ENOMEM : tni_core_init(core, runtime, i);
         if (rc != 0) {
             tni_free(&runtime->allocator, core, sizeof *core);
-            free_cores(runtime);
-            return rc;
+            return rc; /* the cores so far go with the runtime */
         }
         runtime->cores[i] = core;
     }
@@ -183,7 +186,7 @@ static void abandon(void *arg, tn_task *task)
 
 static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task))
 {
-    for (unsigned i = 0; i < runtime->core_count; i++)
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, runtime);
     tni_slab_walk(&runtime->foreign_slabs, visit, runtime);
 }
@@ -367,7 +370,11 @@ void tni_runtime_task_ended(tn_runtime *runtime)
     /* Orders the count of this end before the look, against the heavy fence in tn_runtime_destroy. */
     tni_fence_light(runtime->asymmetric);
     /* Relaxed: behind the fence. */
-    if (tni_unlikely(tni_a32_load(&runtime->closing, TNI_RELAXED) != 0) && tni_runtime_live(runtime) == 0)
+    if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))
+        return;
+    /* Two last tasks may end on two cores at once: each one's count comes before its sum, so one of them sees both. */
+    tni_fence_full();
+    if (tni_runtime_live(runtime) == 0)
         become_quiet(runtime);
 }
 
@@ -537,6 +544,9 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **o
     tni_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
     rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, out);
+    /* None is out: one more try, for those that came back since. If that fails and still none is out, none will come. */
+    if (rc != 0 && tni_stack_live(&runtime->stacks) == 0)
+        rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, out);
     if (rc == 0 || tni_stack_live(&runtime->stacks) == 0) {
         tni_stack_wait_end(&runtime->stacks);
         tni_mutex_unlock(&runtime->lock);
@@ -557,17 +567,46 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **o
     return 1;
 }
 
-void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
+static size_t wanted_stack_bytes(const tn_task *task)
+{
+    size_t default_bytes = task->runtime->options.stack_size_bytes;
+
+    if (task->stack_kib != 0)
+        return (size_t)task->stack_kib * 1024;
+    return default_bytes != 0 ? default_bytes : TNI_STACK_DEFAULT_BYTES;
+}
+
+/* Lock held: out of the list comes the first task that a stack of `size_bytes` is enough for; where no stack is out any more, the
+ * first one at all, which then learns that none will come. */
+static tn_task *take_stack_waiter(tn_runtime *runtime, size_t size_bytes)
+{
+    bool last_chance = tni_stack_live(&runtime->stacks) == 0;
+    tn_task *before = NULL;
+    tn_task *task = runtime->stack_waiters;
+
+    while (task != NULL && !last_chance && wanted_stack_bytes(task) > size_bytes) {
+        before = task;
+        task = task->queue_next;
+    }
+    if (task == NULL)
+        return NULL;
+    if (before == NULL)
+        runtime->stack_waiters = task->queue_next;
+    else
+        before->queue_next = task->queue_next;
+    if (runtime->stack_waiters_last == task)
+        runtime->stack_waiters_last = before;
+    tni_stack_wait_end(&runtime->stacks);
+    return task;
+}
+
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count, size_t size_bytes)
 {
     for (; count > 0; count--) {
         tn_task *task;
 
         tni_mutex_lock(&runtime->lock);
-        task = runtime->stack_waiters;
-        if (task != NULL) {
-            runtime->stack_waiters = task->queue_next;
-            tni_stack_wait_end(&runtime->stacks);
-        }
+        task = take_stack_waiter(runtime, size_bytes);
         tni_mutex_unlock(&runtime->lock);
         if (task == NULL)
             return;

@@ -61,8 +61,8 @@ void tni_runtime_thread_ended(tn_runtime *runtime);
 /* A task found no stack. 0: there is one now, in *out. 1: the task is in the list of those that wait, and not the caller's any
  * more. TN_ENOMEM: none will ever come. */
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **out);
-/* `count` stacks came back to the pool: those that wait longest try again. */
-void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
+/* `count` stacks of `size_bytes` came back to the pool: those that wait longest for such a size try again. */
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count, size_t size_bytes);
 
 static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)
 {

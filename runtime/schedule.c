@@ -317,6 +317,6 @@ void tni_sched_batch_end(tni_core *core)
 {
     core->batching = false;
     /* One task runs here next; for the others one more worker may be needed. */
-    if (core->batch > 0 && tni_deque_length(serving_queue(core)) > 1)
+    if (core->batch > 0 && (tni_deque_length(serving_queue(core)) - 1) * core->run_ns > TNI_BACKLOG_NS)
         tni_sched_wake_one(core->runtime);
 }

@@ -66,7 +66,13 @@ void tn_waker_wake(tn_waker *waker)
     tn_task *task = tni_task_of(waker);
     bool ended;
 
-    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too. */
+    if (task->kind == TNI_TASK_THREAD) { /* it may go on, and end, without us: the reference is needed until the wake is done */
+        tni_task_wake(task);
+        tni_task_unref(task);
+        return;
+    }
+    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too, and it does
+     * not end before we have queued it. */
     if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
         tni_sched_ready(task);
     else if (ended)

@@ -30,25 +30,32 @@ static void take_out(tni_timers *timers, tn_task *task)
     tni_aptr_store(&task->timer_core, NULL, TNI_RELEASE);
 }
 
+/* Saturates: the last tick's time is beyond the clock. */
+static uint64_t due_ns(const tn_task *task)
+{
+    uint64_t ns;
+
+    return __builtin_mul_overflow(task->timer.deadline_tick, TNI_WHEEL_TICK_NS, &ns) ? TNI_FOREVER : ns;
+}
+
+/* Does the node that is armed go off no later than one armed for the deadline would? */
+static bool goes_off_in_time(const tn_task *task)
+{
+    return due_ns(task) / TNI_WHEEL_TICK_NS <= task->deadline_ns / TNI_WHEEL_TICK_NS + (task->deadline_ns % TNI_WHEEL_TICK_NS != 0);
+}
+
 /* Lock held. True: the core's worker sleeps too long now. */
 static bool put_in(tni_core *core, tn_task *task)
 {
     tni_timers *timers = &core->timers;
-    uint64_t due_ns;
 
     tni_wheel_add(&timers->wheel, &task->timer, task->deadline_ns);
     /* Relaxed: the next one to look is the task's next run or end, ordered by its state word, or this lock. */
     tni_aptr_store(&task->timer_core, core, TNI_RELAXED);
-    due_ns = task->timer.deadline_tick * TNI_WHEEL_TICK_NS;
     /* Relaxed: as in publish_next. */
-    if (due_ns < tni_a64_load(&timers->next_ns, TNI_RELAXED))
-        tni_a64_store(&timers->next_ns, due_ns, TNI_RELAXED);
+    if (due_ns(task) < tni_a64_load(&timers->next_ns, TNI_RELAXED))
+        tni_a64_store(&timers->next_ns, due_ns(task), TNI_RELAXED);
     return task->deadline_ns < timers->sleeping_until_ns;
-}
-
-static bool arms_in_time(const tn_task *task)
-{
-    return task->timer.deadline_tick * TNI_WHEEL_TICK_NS <= task->deadline_ns + TNI_WHEEL_TICK_NS - 1;
 }
 
 void tni_timer_arm(tni_core *core, tn_task *task)
@@ -65,7 +72,7 @@ void tni_timer_arm(tni_core *core, tn_task *task)
         tni_mutex_lock(&armed->timers.lock);
         /* Relaxed: under the lock. Another thread may have fired it since. */
         if (tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL) {
-            enough = arms_in_time(task);
+            enough = goes_off_in_time(task);
             if (!enough)
                 take_out(&armed->timers, task);
         } else {

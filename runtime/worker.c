@@ -73,6 +73,18 @@ void tni_worker_kick(tni_core *core)
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------------- */
 
+/* The clock has been read: what have the runs since the last time taken? */
+static void note_run_time(tni_core *core, uint64_t now_ns)
+{
+    /* Relaxed: our own counter. */
+    uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+
+    if (runs != core->looked_runs)
+        core->run_ns = (7 * core->run_ns + (now_ns - core->looked_ns) / (runs - core->looked_runs)) / 8;
+    core->looked_runs = runs;
+    core->looked_ns = now_ns;
+}
+
 /* Holder, owner of the driver: runs the loop and the timers; what becomes runnable is queued here. Gives the driver back. */
 static void poll_driver(tni_core *core, uint64_t timeout_ns)
 {
@@ -90,11 +102,13 @@ static void share_stacks(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
     unsigned count = core->stacks.count;
+    size_t size_bytes;
 
     if (tni_likely(!tni_stack_waited_for(&runtime->stacks)) || count == 0)
         return;
+    size_bytes = tni_stack_size(core->stacks.top);
     tni_stack_cache_flush(&runtime->stacks, &core->stacks);
-    tni_runtime_stacks_came_back(runtime, count);
+    tni_runtime_stacks_came_back(runtime, count, size_bytes);
 }
 
 /* Every so many runs: reads the clock, and when the period is over polls the loop and takes a share of the injector. */
@@ -103,7 +117,7 @@ static void look_around(tni_core *core)
     uint64_t now_ns = tni_clock_ns();
     uint64_t since_look_ns = now_ns - core->looked_ns;
 
-    core->looked_ns = now_ns;
+    note_run_time(core, now_ns);
     if (since_look_ns > TNI_POLL_PERIOD_NS / 2 && core->ticks_period > TNI_TICKS_MIN)
         core->ticks_period /= 2;
     else if (since_look_ns < TNI_POLL_PERIOD_NS / 4 && core->ticks_period < TNI_TICKS_MAX)
@@ -174,7 +188,8 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     until_ns = tni_timers_sleep(&core->timers);
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
-    now_ns = until_ns == TNI_FOREVER ? 0 : tni_clock_ns();
+    now_ns = tni_clock_ns();
+    note_run_time(core, now_ns);
     poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
     tni_timers_awake(&core->timers);
     tni_parker_finish(&worker->parker);

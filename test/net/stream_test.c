@@ -9,6 +9,9 @@
 #include "net_support.h"
 #include "stream.h"
 
+/* What a test is given that runs over Unix sockets; NULL: over TCP. */
+static char unix_kind[] = "unix";
+
 /* --- Echo over each kind ------------------------------------------------------------------------------------------------------ */
 
 static void *accept_and_echo(void *arg)
@@ -63,18 +66,21 @@ static void *echo_tcp(void *arg)
 
 Test(stream, echo_tcp4)
 {
-    tt_run(echo_tcp, "127.0.0.1:0");
+    char address[] = "127.0.0.1:0";
+
+    tt_run(echo_tcp, address);
 }
 
 Test(stream, echo_tcp6)
 {
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    char address[] = "[::1]:0";
     struct sockaddr_in6 loopback = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&loopback, sizeof loopback) != 0)
         cr_skip_test("no IPv6 here");
     close(fd);
-    tt_run(echo_tcp, "[::1]:0");
+    tt_run(echo_tcp, address);
 }
 
 static void *echo_unix(void *arg)
@@ -146,7 +152,7 @@ static void *send_big(void *arg)
 {
     flow *out = arg;
     unsigned char *buf = malloc(out->chunk);
-    size_t total = tt_scaled(BIG);
+    size_t total = ns_scaled(BIG);
 
     while (out->bytes < total) {
         size_t size = out->chunk < total - out->bytes ? out->chunk : total - out->bytes;
@@ -181,7 +187,7 @@ static void *receive_big(void *arg)
 
 static void compare(const flow *out, const flow *in)
 {
-    check_eq(in->bytes, tt_scaled(BIG));
+    check_eq(in->bytes, ns_scaled(BIG));
     check_eq(in->bytes, out->bytes);
     check(in->checksum == out->checksum);
 }
@@ -204,7 +210,7 @@ static void big_both_ways(tn_stream *ends[2], bool slow)
         ns_join(tasks[i]);
     compare(&flows[0], &flows[1]);
     compare(&flows[2], &flows[3]);
-    if (getenv("TN_TEST_SCALE") == NULL) /* sanitizers keep freed memory */
+    if (!NS_SANITIZED) /* sanitizers keep freed memory */
         check(tt_resident_bytes() < before + BIG / 2);
     ns_close_pair(ends);
 }
@@ -243,7 +249,7 @@ static void *send_bytes(void *arg)
 {
     tn_stream *stream = arg;
 
-    for (unsigned i = 0; i < tt_scaled(30000); i++) {
+    for (unsigned i = 0; i < ns_scaled(30000); i++) {
         unsigned char byte = pattern(i);
         check_eq(tn_write(stream, &byte, 1), 1);
     }
@@ -268,7 +274,7 @@ static void *bytes_one_by_one(void *arg)
         for (ssize_t i = 0; i < n; i++)
             check_eq(buf[i], pattern(count++));
     check_eq(n, 0);
-    check_eq(count, tt_scaled(30000));
+    check_eq(count, ns_scaled(30000));
     ns_join(task);
     ns_close_pair(ends);
     return NULL;
@@ -281,7 +287,7 @@ Test(stream, one_byte_packets_tcp)
 
 Test(stream, one_byte_packets_unix)
 {
-    tt_run(bytes_one_by_one, "unix");
+    tt_run(bytes_one_by_one, unix_kind);
 }
 
 /* A writer whose peer does not read waits, and so does nothing. */
@@ -364,7 +370,7 @@ static void *peer_closes(void *arg)
 Test(stream, peer_closes_while_waited_for)
 {
     tt_run(peer_closes, NULL);
-    tt_run(peer_closes, "unix");
+    tt_run(peer_closes, unix_kind);
 }
 
 static void *half_close(void *arg)
@@ -464,7 +470,8 @@ Test(stream, reset_while_writing)
 Test(stream, no_sigpipe)
 {
     tn_runtime *runtime = tt_runtime_create();
-    struct iovec iov = {"x", 1};
+    char text[] = "x";
+    struct iovec iov = {text, 1};
     tn_stream *stream;
     int fds[2];
 
@@ -484,8 +491,9 @@ Test(stream, no_sigpipe)
 static void *small_calls(void *arg)
 {
     tn_stream *ends[2];
-    struct iovec iov[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
-    struct iovec huge[2] = {{"", SSIZE_MAX}, {"", 1}};
+    char text[] = "abcde";
+    struct iovec iov[3] = {{text, 2}, {text, 0}, {text + 2, 3}};
+    struct iovec huge[2] = {{text, SSIZE_MAX}, {text, 1}};
     char buf[16];
 
     (void)arg;
@@ -560,7 +568,7 @@ static void *wait_readable_cases(void *arg)
 Test(stream, wait_readable)
 {
     tt_run(wait_readable_cases, NULL);
-    tt_run(wait_readable_cases, "unix");
+    tt_run(wait_readable_cases, unix_kind);
 }
 
 static int option_of(tn_stream *stream, int level, int name)
