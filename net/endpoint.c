@@ -1,6 +1,7 @@
 #include "endpoint.h"
 
 #include "os_socket.h"
+#include "run.h"
 
 /* Bits of the operation word that are never taken back; those above are in flight (tni_operation). */
 #define CLOSING 1u
@@ -225,5 +226,6 @@ int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
 {
     wait_future future = {{&wait_ops}, endpoint, side};
 
+    tni_budget_spend(); /* a wait that is over at once, again and again, must not keep the others from running */
     return tn_await(&future.base);
 }

@@ -121,12 +121,8 @@ static int init_stacks(tn_runtime *runtime)
 
 static void free_cores(tn_runtime *runtime)
 {
-    /* All loops before any slab: what a loop lets go of may be a waker, that is, a header from any core. */
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
         tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
-        tni_driver_fini(&runtime->cores[i]->driver);
-    }
-    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
         tni_core_fini(runtime->cores[i]);
         tni_free(&runtime->allocator, runtime->cores[i], sizeof(tni_core));
         runtime->cores[i] = NULL;
@@ -156,6 +152,8 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->driven, 0);
     tni_a32_init(&runtime->threads, 0);
     tni_a32_init(&runtime->references, 1);
+    tni_a32_init(&runtime->guests, 0);
+    tni_a32_init(&runtime->pins, 1);
     tni_a32_init(&runtime->quiet, 0);
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
@@ -172,18 +170,6 @@ static void fini_words(tn_runtime *runtime)
     tni_injector_fini(&runtime->injector);
 }
 
-/* A task that was left behind: its stack goes, whatever was on it. */
-static void abandon(void *arg, tn_task *task)
-{
-    tn_runtime *runtime = arg;
-
-    if (tni_task_has_ended(task) || task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL)
-        return;
-    tni_context_fini(&task->body.fiber.context);
-    tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
-    task->body.fiber.stack = NULL;
-}
-
 static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task))
 {
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
@@ -191,12 +177,17 @@ static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *ta
     tni_slab_walk(&runtime->foreign_slabs, visit, runtime);
 }
 
-/* Nobody else is left. */
+static void fini_drivers(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_driver_fini(&runtime->cores[i]->driver);
+}
+
+/* Nobody is left who knows of it. */
 static void free_runtime(tn_runtime *runtime)
 {
     tn_allocator allocator = runtime->allocator;
 
-    walk_tasks(runtime, abandon);
     while (runtime->workers != NULL) {
         tni_worker *worker = runtime->workers;
         runtime->workers = worker->next_worker;
@@ -210,11 +201,81 @@ static void free_runtime(tn_runtime *runtime)
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 
+void tni_runtime_unpin(tn_runtime *runtime)
+{
+    /* Acq_rel: the last one sees everybody's last access. */
+    if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) == 1)
+        free_runtime(runtime);
+}
+
+/* A task that was left behind: it never runs again, and its stack goes, whatever was on it. */
+static void abandon(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+
+    if (tni_task_has_ended(task))
+        return;
+    tni_task_abandon(task);
+    if (task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL)
+        return;
+    tni_context_fini(&task->body.fiber.context);
+    tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
+    task->body.fiber.stack = NULL;
+}
+
+static void pin_orphan(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+
+    if (tni_task_orphan(task))
+        (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED); /* relaxed: we hold one */
+}
+
+static void wait_for_guests(tn_runtime *runtime)
+{
+    /* Acquire: what the guests did; partner: tni_runtime_guest_end. They are on their way out. */
+    while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
+        tni_thread_yield();
+}
+
+/* No worker is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back.
+ * 1. All tasks are ended, so that a wake from outside does nothing any more; those that had begun are waited for.
+ * 2. The loops go, and with them the wakers they hold.
+ * 3. Headers that are still held are counted. Who gives one back as a guest before is waited for. */
+static void retire(tn_runtime *runtime)
+{
+    walk_tasks(runtime, abandon);
+    wait_for_guests(runtime);
+    fini_drivers(runtime);
+    walk_tasks(runtime, pin_orphan);
+    wait_for_guests(runtime);
+    tni_runtime_unpin(runtime);
+}
+
+bool tni_runtime_at_home(const tn_runtime *runtime)
+{
+    const tni_worker *worker = tni_local_get()->worker;
+
+    return worker != NULL && worker->runtime == runtime;
+}
+
+void tni_runtime_guest_begin(tn_runtime *runtime)
+{
+    /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and tni_task_orphan. */
+    (void)tni_a32_fetch_add(&runtime->guests, 1, TNI_RELAXED);
+}
+
+void tni_runtime_guest_end(tn_runtime *runtime)
+{
+    /* Release: our accesses are over; partner: wait_for_guests. */
+    (void)tni_a32_fetch_sub(&runtime->guests, 1, TNI_RELEASE);
+}
+
 static void release(tn_runtime *runtime)
 {
     /* Acq_rel: the last one sees everybody's last access. */
     if (tni_a32_fetch_sub(&runtime->references, 1, TNI_ACQ_REL) == 1)
-        free_runtime(runtime);
+        retire(runtime);
 }
 
 void tni_runtime_thread_ended(tn_runtime *runtime)
@@ -327,7 +388,7 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
     if (rc == 0)
         rc = start_workers(runtime);
     if (rc != 0) {
-        free_runtime(runtime);
+        retire(runtime);
         return rc;
     }
     *out = runtime;

@@ -42,7 +42,9 @@ struct tn_runtime {
     tni_counts foreign;           /* what happened off the cores */
 
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
-    tni_a32 references;                /* those threads and destroy: the last one frees */
+    tni_a32 references;                /* those threads and destroy: the last one retires the runtime */
+    tni_a32 guests;                    /* threads that are not ours and touch us on behalf of a waker or handle */
+    tni_a32 pins;                      /* headers that outlive destroy, and the retiring: the last one frees */
     tni_a32 quiet;                     /* 1: closing, and no task is left; destroy sleeps on it */
 };
 
@@ -54,6 +56,16 @@ void tni_runtime_task_ended(tn_runtime *runtime);
 
 /* A core for who has none: in turn. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
+
+/* Is the calling thread one of the runtime's workers? They keep it from being retired. */
+bool tni_runtime_at_home(const tn_runtime *runtime);
+
+/* Anyone else, who is kept by a waker or handle until it gives that back: retiring waits for the guests that are inside. */
+void tni_runtime_guest_begin(tn_runtime *runtime);
+void tni_runtime_guest_end(tn_runtime *runtime);
+
+/* A header that outlived destroy has been given back. */
+void tni_runtime_unpin(tn_runtime *runtime);
 
 /* The last thing a worker thread does. */
 void tni_runtime_thread_ended(tn_runtime *runtime);

@@ -113,10 +113,13 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
         return TN_EINVAL;
     core = tni_core_enter();
-    if (core != NULL && core->runtime == runtime)
+    if (core != NULL && core->runtime == runtime) {
         rc = spawn_here(core, plan, out);
-    else
+    } else {
+        tni_runtime_guest_begin(runtime);
         rc = spawn_from_outside(runtime, self != NULL && self->runtime == runtime, plan, out);
+        tni_runtime_guest_end(runtime);
+    }
     if (core != NULL)
         tni_core_leave();
     if (rc != 0 && out != NULL)

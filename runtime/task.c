@@ -32,22 +32,72 @@ void tni_task_free(tn_task *task)
         tni_core_leave();
 }
 
-void tni_task_unref(tn_task *task)
+void tni_task_abandon(tn_task *task)
 {
-    /* Release: our accesses are over; acquire: so are everybody's, for the last one, who frees. */
-    uint64_t old = tni_a64_fetch_sub(&task->state, TNI_TASK_REF, TNI_ACQ_REL);
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+
+    do {
+        if (old & TNI_TASK_COMPLETE)
+            return;
+        /* Acq_rel: as tni_task_complete; a wake from outside comes before (then its guest is seen) or finds it ended. */
+    } while (!tni_a64_cas(&task->state, &old, ((old | TNI_TASK_COMPLETE) & ~TNI_TASK_ACTIVE) - TNI_TASK_REF, TNI_ACQ_REL));
+}
+
+bool tni_task_orphan(tn_task *task)
+{
+    /* Acq_rel: whoever gives a reference back comes before, and its guest is seen, or after, and sees the flag. */
+    return tni_a64_fetch_or(&task->state, TNI_TASK_ORPHAN, TNI_ACQ_REL) >= TNI_TASK_REF;
+}
+
+/* Release: our accesses are over; acquire: so are everybody's, for the last one, who frees. Answers the word as it was. */
+static uint64_t drop_reference(tn_task *task)
+{
+    uint64_t old = tni_a64_fetch_sub(&task->state, TNI_TASK_REF, TNI_ACQ_REL); /* as above */
 
     tni_assert(old >= TNI_TASK_REF, "a task is released more often than retained");
-    if (old / TNI_TASK_REF > 1)
-        return;
-    tni_assert((old & TNI_TASK_COMPLETE) || task->kind == TNI_TASK_THREAD, "the scheduler's reference was released by another");
-    tni_task_free(task);
+    tni_assert(old / TNI_TASK_REF > 1 || (old & TNI_TASK_COMPLETE) || task->kind == TNI_TASK_THREAD,
+               "the scheduler's reference was released by another");
+    return old;
+}
+
+/* A thread of no runtime, or of another one: from the moment the reference is gone, only being a guest keeps the runtime here. */
+static void unref_from_outside(tn_runtime *runtime, tn_task *task)
+{
+    uint64_t old;
+    bool orphan;
+
+    tni_runtime_guest_begin(runtime);
+    old = drop_reference(task);
+    orphan = old & TNI_TASK_ORPHAN;
+    if (old / TNI_TASK_REF == 1 && !orphan)
+        tni_task_free(task);
+    tni_runtime_guest_end(runtime);
+    if (old / TNI_TASK_REF == 1 && orphan)
+        tni_runtime_unpin(runtime);
+}
+
+void tni_task_unref(tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    if (runtime != NULL && !tni_runtime_at_home(runtime))
+        unref_from_outside(runtime, task);
+    else if (drop_reference(task) / TNI_TASK_REF == 1)
+        tni_task_free(task);
 }
 
 void tni_task_wake(tn_task *task)
 {
+    tn_runtime *runtime = task->runtime;
+    bool guest = runtime != NULL && !tni_runtime_at_home(runtime);
+
+    if (guest)
+        tni_runtime_guest_begin(runtime);
     if (tni_task_notify(task))
         tni_sched_ready(task);
+    if (guest)
+        tni_runtime_guest_end(runtime);
 }
 
 tn_waker *tn_waker_retain(tn_waker *waker)
@@ -66,7 +116,9 @@ void tn_waker_wake(tn_waker *waker)
     tn_task *task = tni_task_of(waker);
     bool ended;
 
-    if (task->kind == TNI_TASK_THREAD) { /* it may go on, and end, without us: the reference is needed until the wake is done */
+    /* Plain threads may go on, and end, without us, and for others only the reference keeps the runtime: it is needed until the
+     * wake is done. */
+    if (task->runtime == NULL || !tni_runtime_at_home(task->runtime)) {
         tni_task_wake(task);
         tni_task_unref(task);
         return;

@@ -26,6 +26,8 @@
 #define TNI_TASK_COMPLETE UINT64_C(4)
 /* tn_cancel was called. Stays set. */
 #define TNI_TASK_CANCELLED UINT64_C(8)
+/* The runtime has been destroyed, and the header waits for its last reference. */
+#define TNI_TASK_ORPHAN UINT64_C(16)
 /* One reference: the scheduler's from spawn to end, a handle's, a waker's. */
 #define TNI_TASK_REF UINT64_C(256)
 
@@ -152,6 +154,12 @@ static inline uint64_t tni_task_complete(tn_task *task)
     tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task ends that was not running");
     return old;
 }
+
+/* Destroy, no worker is left: a task that has not ended never will; the scheduler's reference goes. */
+void tni_task_abandon(tn_task *task);
+
+/* Destroy, after that: true when somebody still holds the header; the last one to give it back then calls tni_runtime_unpin. */
+bool tni_task_orphan(tn_task *task);
 
 static inline bool tni_task_has_ended(const tn_task *task)
 {

@@ -79,7 +79,8 @@ typedef enum tn_shutdown {
  * (UINT64_MAX: never) it gives up: tasks that are suspended are thrown away with their stacks; a worker that is inside a task
  * keeps what it may still touch, and the last such worker frees it when its task comes back.
  * Suspends: blocks the calling thread. Callable from: a plain thread, once.
- * Ownership: consumes `runtime`; its handles and streams are void after it. Errors: none.
+ * Ownership: consumes `runtime`; its streams are void after it, handles and wakers are to be released as ever. No call that
+ * names the runtime may be under way when it returns; waiting for one of its tasks may. Errors: none.
  * Answers the number of tasks that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
 TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);
 

@@ -57,9 +57,10 @@ Test(connect, bad_addresses)
     cr_assert_eq(log.lines, 5);
 }
 
-/* --- To itself ---------------------------------------------------------------------------------------------------------------------- */
+/* --- To itself ------------------------------------------------------------------------------------------------------------- */
 
 #define ONLY_PORT "40001"
+#define ONLY_PORT_NUMBER 40001
 
 static void write_file(const char *name, const char *text)
 {
@@ -90,7 +91,7 @@ static void check_that_it_happens(void)
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    local.sin_port = htons((uint16_t)atoi(ONLY_PORT));
+    local.sin_port = htons(ONLY_PORT_NUMBER);
     check_eq(connect(fd, (struct sockaddr *)&local, sizeof local), 0);
     check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
     close(fd);
@@ -114,7 +115,7 @@ Test(connect, never_to_itself)
     tt_run(itself, NULL);
 }
 
-/* --- Full backlogs ---------------------------------------------------------------------------------------------------------------- */
+/* --- Full backlogs --------------------------------------------------------------------------------------------------------- */
 
 static int full_unix_listener(const char *name, int *filler)
 {

@@ -14,7 +14,7 @@ static void choose_path(void)
     snprintf(path, sizeof path, "/tmp/tn-listener-test-%d", (int)getpid());
 }
 
-/* --- What is refused, and what the log says --------------------------------------------------------------------------------------- */
+/* --- What is refused, and what the log says -------------------------------------------------------------------------------- */
 
 static void *taken_port(void *arg)
 {
@@ -98,7 +98,7 @@ Test(listener, privileged_port)
         limit[0] = '\0';
     if (file != NULL)
         fclose(file);
-    if (geteuid() != 0 || atoi(limit) <= 79)
+    if (geteuid() != 0 || strtoul(limit, NULL, 10) <= 79)
         cr_skip_test("needs to be root, and privileged ports");
     ns_run_logged(&log, privileged, NULL);
     cr_assert_not_null(strstr(log.text, "NET_BIND_SERVICE"), "%s", log.text);
@@ -119,7 +119,7 @@ Test(listener, options_without_a_size)
     tt_run(no_size, NULL);
 }
 
-/* --- Unix paths --------------------------------------------------------------------------------------------------------------------- */
+/* --- Unix paths ------------------------------------------------------------------------------------------------------------ */
 
 static void *unix_paths(void *arg)
 {
@@ -159,7 +159,7 @@ Test(listener, unix_paths)
     cr_assert_not_null(strstr(log.text, "remove what a dead one left"));
 }
 
-/* --- Both families --------------------------------------------------------------------------------------------------------------------- */
+/* --- Both families --------------------------------------------------------------------------------------------------------- */
 
 static void *dual_stack(void *arg)
 {
@@ -221,7 +221,7 @@ Test(listener, ipv6_only)
     tt_run(ipv6_only, NULL);
 }
 
-/* --- Accepting --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Accepting ------------------------------------------------------------------------------------------------------------- */
 
 static void *try_accept(void *arg)
 {
@@ -286,7 +286,7 @@ Test(listener, cancelled_accept_loses_nothing)
     tt_run(cancelled_accept, NULL);
 }
 
-/* --- Out of files ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Out of files ---------------------------------------------------------------------------------------------------------- */
 
 static uint64_t cpu_ns(void)
 {
@@ -341,7 +341,7 @@ static prepared prepare(const char *address)
 {
     prepared sockets = {.server = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
 
-    sockets.server.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+    sockets.server.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
     for (int i = 0; i < WAITING; i++)
         check((sockets.fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
     return sockets;
@@ -354,7 +354,7 @@ static tn_stream *connect_prepared(const prepared *sockets, int i)
     return ns_open(sockets->fds[i]);
 }
 
-/* Connections wait in the backlog; the limit of files allows no more. The one that is served goes on meanwhile, and nothing spins. */
+/* Connections wait in the backlog; the limit of files allows no more. The one that is served goes on, and nothing spins. */
 static void *out_of_files(void *arg)
 {
     ns_log *log = arg;
@@ -470,7 +470,7 @@ Test(listener, try_accept_out_of_files)
     tt_run(try_accept_out_of_files, NULL);
 }
 
-/* --- Many -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- Many ------------------------------------------------------------------------------------------------------------------ */
 
 #define MANY 8000
 

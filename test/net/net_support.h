@@ -1,5 +1,5 @@
-/* What the tests of net share. Checks in tasks end the process: a task may be on any thread, and Criterion's way out is not for all
- * of them. */
+/* What the tests of net share. Checks in tasks end the process: a task may be on any thread, and Criterion's way out is not for
+ * all of them. */
 #ifndef NET_SUPPORT_H
 #define NET_SUPPORT_H
 
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support/runtime.h"
@@ -142,7 +143,7 @@ static inline void *ns_echo(void *arg)
 static inline unsigned ns_files_become(unsigned count)
 {
     for (int i = 0; i < 200 && tt_files() != count; i++)
-        usleep(10000);
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     return tt_files();
 }
 

@@ -261,7 +261,7 @@ static void *stay_here(void *arg)
     (void)arg;
 
     for (int i = 0; i < 200; i++) {
-        tt_check((i % 8 == 0 ? tn_sleep(i % 3 * TN_MS / 2) : tn_yield()) == 0);
+        tt_check((i % 8 == 0 ? tn_sleep((uint64_t)i % 3 * TN_MS / 2) : tn_yield()) == 0);
         tt_check(gettid() == thread);
     }
     return NULL;
@@ -443,7 +443,7 @@ Test(schedule, the_others_help_who_produces)
     for (int i = 1; i < LONG_TASKS; i++)
         several = several || atomic_load(&work.threads[i]) != atomic_load(&work.threads[0]);
     cr_assert_eq(several, tn_runtime_workers(runtime) > 1);
-    cr_assert_eq(total(runtime).steals > 0 || total(runtime).injector_takes > 1, several);
+    cr_assert(!several || total(runtime).steals > 0 || total(runtime).injector_takes > 1);
     tt_runtime_destroy(runtime);
 }
 

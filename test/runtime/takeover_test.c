@@ -1,0 +1,374 @@
+/* Taking cores from workers that are inside a task, at every possible moment: nothing is lost, nothing runs twice.
+ * A plain thread stands in for whoever finds a worker stuck. */
+/* ctest: timeout=120 */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "local.h"
+#include "runtime.h"
+#include "support/runtime.h"
+
+typedef struct {
+    tn_runtime *runtime;
+    unsigned pause_us; /* at most, between two attempts */
+    atomic_bool over;
+    unsigned long attempts;
+    unsigned long taken;
+    unsigned threads_max;
+} taker;
+
+static unsigned list_workers(tn_runtime *runtime, tni_worker **workers, unsigned max)
+{
+    unsigned count = 0;
+
+    tni_mutex_lock(&runtime->lock);
+    for (tni_worker *worker = runtime->workers; worker != NULL && count < max; worker = worker->next_worker)
+        workers[count++] = worker;
+    tni_mutex_unlock(&runtime->lock);
+    return count;
+}
+
+static void *take_cores(void *arg)
+{
+    taker *t = arg;
+    uint64_t random = tni_random_seed();
+    tni_worker *workers[256];
+
+    while (!atomic_load(&t->over)) {
+        unsigned count = list_workers(t->runtime, workers, 256);
+        t->threads_max = count > t->threads_max ? count : t->threads_max;
+        t->attempts++;
+        t->taken += tni_worker_replace(workers[tni_random_next(&random) % count]);
+        if (t->pause_us > 0)
+            tt_block_thread(tni_random_next(&random) % t->pause_us * TN_US);
+    }
+    return NULL;
+}
+
+/* --- What the tasks do ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    atomic_ulong begun;
+    atomic_ulong ended;
+    unsigned long rounds;
+} load;
+
+static void *child(void *arg)
+{
+    load *l = arg;
+
+    atomic_fetch_add(&l->ended, 1);
+    return NULL;
+}
+
+/* A child that suspends in different ways. */
+static void *wandering_child(void *arg)
+{
+    load *l = arg;
+    unsigned long turn = atomic_load(&l->begun);
+
+    tt_check((turn % 3 == 0 ? tn_sleep(turn % 7 * 100 * TN_US) : tn_yield()) == 0);
+    if (turn % 5 == 0)
+        tt_block_thread(50 * TN_US);
+    tt_check(tn_yield() == 0);
+    atomic_fetch_add(&l->ended, 1);
+    return NULL;
+}
+
+static tn_task *begin_child(load *l, tn_entry_fn entry)
+{
+    atomic_fetch_add(&l->begun, 1);
+    return tt_spawn(entry, l);
+}
+
+/* A stackless task that waits to be woken by its parent. */
+typedef struct {
+    tn_future base;
+    load *shared;
+    _Atomic(tn_waker *) waker;
+    atomic_bool ready;
+} signal_future;
+
+static int signal_poll(tn_future *self, tn_waker *waker)
+{
+    signal_future *future = (signal_future *)(void *)self;
+    tn_waker *old = atomic_exchange(&future->waker, tn_waker_retain(waker));
+
+    if (old != NULL)
+        tn_waker_release(old);
+    return atomic_load(&future->ready) ? 5 : TN_PENDING;
+}
+
+static void signal_drop(tn_future *self)
+{
+    signal_future *future = (signal_future *)(void *)self;
+    tn_waker *old = atomic_exchange(&future->waker, NULL);
+
+    if (old != NULL)
+        tn_waker_release(old);
+    atomic_fetch_add(&future->shared->ended, 1);
+}
+
+static const tn_future_ops signal_ops = {signal_poll, signal_drop};
+
+static void wake_a_stackless_child(load *l)
+{
+    signal_future future = {.base = {&signal_ops}, .shared = l};
+    tn_task *task = NULL;
+    tn_waker *waker;
+
+    atomic_fetch_add(&l->begun, 1);
+    tt_check(tn_spawn_future(NULL, NULL, &task, &future.base) == 0);
+    tt_check(tn_yield() == 0);
+    atomic_store(&future.ready, true);
+    waker = atomic_exchange(&future.waker, NULL);
+    if (waker != NULL)
+        tn_waker_wake(waker);
+    tt_check((intptr_t)tt_join(task) == 5);
+}
+
+/* The core may be gone after this; everything that follows has to do without it. */
+static void block_a_while(unsigned long round)
+{
+    if (round % 4 == 0)
+        tt_block_thread(round % 32 * 20 * TN_US);
+    else
+        tt_burn(round % 16 * TN_US);
+}
+
+static void *parent(void *arg)
+{
+    load *l = arg;
+
+    for (unsigned long round = 0; round < l->rounds; round++) {
+        tn_task *children[8];
+        block_a_while(round);
+        for (int i = 0; i < 8; i++)
+            children[i] = begin_child(l, i % 2 ? child : wandering_child);
+        block_a_while(round + 1);
+        wake_a_stackless_child(l);
+        for (int i = 0; i < 8; i++)
+            tt_join(children[i]);
+        if (round % 8 == 0)
+            tt_check(tn_sleep(TN_MS / 2) == 0);
+    }
+    return NULL;
+}
+
+static void *many_parents(void *arg)
+{
+    tn_task *parents[12];
+
+    for (int i = 0; i < 12; i++)
+        parents[i] = tt_spawn(parent, arg);
+    for (int i = 0; i < 12; i++)
+        tt_join(parents[i]);
+    return NULL;
+}
+
+static void run_against_taker(tn_runtime *runtime, unsigned pause_us, unsigned long rounds)
+{
+    load l = {.rounds = rounds};
+    taker t = {.runtime = runtime, .pause_us = pause_us};
+    pthread_t thread = tt_thread_start(take_cores, &t);
+
+    cr_assert_eq(tn_block_on(runtime, many_parents, &l, NULL), 0);
+    atomic_store(&t.over, true);
+    tt_thread_join(thread);
+    cr_assert_eq(atomic_load(&l.begun), 12 * rounds * 9);
+    cr_assert_eq(atomic_load(&l.ended), atomic_load(&l.begun));
+    cr_log_info("%lu of %lu attempts took a core; %u threads", t.taken, t.attempts, t.threads_max);
+    cr_assert_gt(t.taken, 0);
+    /* Who lost a core is the next spare. A taker that never pauses also starts some that it would not have needed. */
+    cr_assert_leq(t.threads_max, 2 * tn_runtime_workers(runtime) + 12 + (pause_us > 0 ? 4 : 150));
+    tt_runtime_destroy(runtime);
+}
+
+Test(takeover, without_pause)
+{
+    run_against_taker(tt_runtime_create(), 0, tt_scaled(200));
+}
+
+Test(takeover, with_short_pauses)
+{
+    run_against_taker(tt_runtime_create(), 50, tt_scaled(200));
+}
+
+Test(takeover, with_long_pauses)
+{
+    run_against_taker(tt_runtime_create(), 2000, tt_scaled(200));
+}
+
+Test(takeover, of_few_stacks)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.stacks_max = 40; /* 12 parents and the first hold one while they wait for children */
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    run_against_taker(runtime, 50, tt_scaled(100));
+}
+
+/* --- A task whose core was taken while it was blocked ---------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_worker *worker;
+    atomic_bool inside;
+    atomic_bool taken;
+    atomic_ulong count;
+} blocked;
+
+static void *add_to_count(void *arg)
+{
+    atomic_fetch_add((atomic_ulong *)arg, 1);
+    return NULL;
+}
+
+static void *use_runtime_without_core(void *arg)
+{
+    blocked *b = arg;
+    tn_task *tasks[100];
+    uint64_t limit_ns;
+
+    b->worker = tni_local_get()->worker;
+    atomic_store(&b->inside, true);
+    limit_ns = tn_now() + 20 * TN_S;
+    while (!atomic_load(&b->taken))
+        tt_check(tn_now() < limit_ns);
+    /* It has no core, and has not noticed: spawn, cancel, look, then join. */
+    for (int i = 0; i < 100; i++)
+        tasks[i] = tt_spawn(add_to_count, &b->count);
+    tt_check(tn_self() != NULL && tn_runtime_current() != NULL && tn_checkpoint() == 0);
+    for (int i = 0; i < 100; i++)
+        tt_join(tasks[i]);
+    tt_check(tn_sleep(TN_MS) == 0);
+    return NULL;
+}
+
+static bool take(void *arg)
+{
+    blocked *b = arg;
+
+    return tni_worker_replace(b->worker);
+}
+
+Test(takeover, a_task_without_core_goes_on)
+{
+    for (int i = 0; i < 20; i++) {
+        tn_runtime *runtime = tt_runtime_create();
+        blocked b = {.worker = NULL};
+        tn_task *task = tt_spawn_on(runtime, use_runtime_without_core, &b);
+        while (!atomic_load(&b.inside))
+            tn_yield();
+        cr_assert(tt_wait_until(take, &b, 20 * TN_S));
+        atomic_store(&b.taken, true);
+        tt_join(task);
+        cr_assert_eq(atomic_load(&b.count), 100);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+/* What was in the queues of the core that was taken runs on at once. */
+typedef struct {
+    blocked shared;
+    atomic_ulong count;
+} queued;
+
+static void *leave_a_full_queue(void *arg)
+{
+    queued *q = arg;
+    uint64_t limit_ns = tn_now() + 20 * TN_S;
+
+    for (int i = 0; i < 1000; i++)
+        tt_check(tn_spawn(NULL, add_to_count, &q->count) == 0);
+    q->shared.worker = tni_local_get()->worker;
+    atomic_store(&q->shared.inside, true);
+    while (atomic_load(&q->count) < 1000) /* never leaves its worker */
+        tt_check(tn_now() < limit_ns);
+    return NULL;
+}
+
+Test(takeover, what_was_queued_runs_on)
+{
+    tn_options options = tt_options();
+
+    options.workers = 1; /* nobody could steal them */
+    for (int i = 0; i < 20; i++) {
+        queued q = {.count = 0};
+        tn_runtime *runtime;
+        tn_task *task;
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        task = tt_spawn_on(runtime, leave_a_full_queue, &q);
+        while (!atomic_load(&q.shared.inside))
+            tn_yield();
+        cr_assert(tt_wait_until(take, &q.shared, 20 * TN_S));
+        tt_join(task);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+/* Pinned tasks stay on their thread also when that has no core. */
+static void *pinned_without_core(void *arg)
+{
+    blocked *b = arg;
+    pid_t thread = gettid();
+
+    use_runtime_without_core(b);
+    tt_check(gettid() == thread);
+    for (int i = 0; i < 100; i++) {
+        tt_check(tn_yield() == 0);
+        tt_check(gettid() == thread);
+    }
+    tt_check(tn_sleep(2 * TN_MS) == 0);
+    tt_check(gettid() == thread);
+    return NULL;
+}
+
+Test(takeover, pinned_tasks_stay_on_their_thread)
+{
+    tn_spawn_options options = tn_spawn_options_default();
+
+    options.pinned = true;
+    for (int i = 0; i < 20; i++) {
+        tn_runtime *runtime = tt_runtime_create();
+        blocked b = {.worker = NULL};
+        tn_task *task = NULL;
+        cr_assert_eq(tn_spawn_on(runtime, &options, &task, pinned_without_core, &b), 0);
+        while (!atomic_load(&b.inside))
+            tn_yield();
+        cr_assert(tt_wait_until(take, &b, 20 * TN_S));
+        atomic_store(&b.taken, true);
+        tt_join(task);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+/* --- Until the end ---------------------------------------------------------------------------------------------------------------- */
+
+static void *block_often(void *arg)
+{
+    for (int i = 0; i < 20; i++) {
+        tt_block_thread(200 * TN_US);
+        tn_yield();
+    }
+    return arg;
+}
+
+/* Stopped a moment before the runtime goes: the spares are there, some just started. */
+Test(takeover, destroy_comes_soon_after)
+{
+    for (unsigned long i = 0; i < tt_scaled(60); i++) {
+        taker t = {.runtime = tt_runtime_create()};
+        pthread_t thread = tt_thread_start(take_cores, &t);
+        tn_task *tasks[8];
+        for (int k = 0; k < 8; k++)
+            tasks[k] = tt_spawn_on(t.runtime, block_often, NULL);
+        tt_join(tasks[0]);
+        atomic_store(&t.over, true);
+        tt_thread_join(thread);
+        for (int k = 1; k < 8; k++)
+            tn_task_release(tasks[k]);
+        tt_runtime_destroy(t.runtime);
+    }
+}
