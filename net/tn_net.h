@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* A connected byte stream, TCP or Unix: counted. At most one task reads and one writes at a time; a second gets TN_EBUSY. Any task
- * that holds a reference may close it, also while others wait on it: they get TN_ECANCELED, and whoever calls later TN_EBADF. */
+/* A connected byte stream, TCP or Unix: counted. At most one task reads and one writes at a time; a second gets TN_EBUSY. Any
+ * task that holds a reference may close it, also while others wait on it: they get TN_ECANCELED, and who calls later TN_EBADF. */
 typedef struct tn_stream tn_stream;
 
 /* Where connections come in: counted. One task accepts at a time; a second gets TN_EBUSY. Closed as a stream is. */
@@ -108,13 +108,15 @@ TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
  * Suspends: until a byte, the end or an error is there. Callable from: a fiber, a plain thread. Cancellation: checkpoint. */
 TN_API int tn_wait_readable(tn_stream *stream);
 
-/* As tn_read and tn_write, but TN_EAGAIN instead of waiting. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* As tn_read and tn_write, but TN_EAGAIN instead of waiting.
+ * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
 TN_API ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size);
 TN_API ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size);
 
 typedef enum tn_direction { TN_READABLE, TN_WRITABLE } tn_direction;
 
-/* A future that is ready when tn_try_read (tn_try_write) is worth another try. Answers 0, TN_EBUSY or TN_ECANCELED. */
+/* A future that is ready when tn_try_read (tn_try_write) is worth another try. Answers 0; TN_EBUSY, TN_EBADF,
+ * TN_ECANCELED as they do; TN_ENOMEM. */
 typedef struct tn_ready_future {
     tn_future base;
     tn_stream *stream;

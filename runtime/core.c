@@ -9,7 +9,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->runtime = runtime;
     core->index = index;
     core->ticks_period = TNI_TICKS_MAX;
-    core->ticks_left = TNI_TICKS_MAX;
+    tni_a32_init(&core->ticks_left, TNI_TICKS_MAX);
     core->looked_ns = tni_clock_ns();
     core->polled_ns = core->looked_ns;
     core->looked_runs = 0;

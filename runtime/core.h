@@ -28,7 +28,6 @@ struct tni_core {
     unsigned index;
 
     /* Holder. */
-    uint32_t ticks_left;   /* runs until the clock is read again */
     uint32_t ticks_period; /* what ticks_left starts from */
     uint64_t looked_ns;    /* the clock at the last look */
     uint64_t polled_ns;    /* the loop was polled, the injector looked at */
@@ -43,10 +42,11 @@ struct tni_core {
 
     /* Written by the holder, read by all. */
     tni_cache_aligned tni_counts counts;
+    tni_a32 ticks_left; /* runs until the clock is read again; the monitor may set it to 0 */
     tni_a32 serving; /* which of the two queues is served; the other one collects the tasks that yielded */
 
     /* The monitor. */
-    uint64_t observed_polls; /* counts.polls at its last look */
+    uint64_t observed_polls; /* counts.driver_polls at its last look */
 
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */

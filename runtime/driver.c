@@ -5,9 +5,6 @@
 #include "runtime.h"
 #include "worker.h"
 
-/* Owner word. */
-enum { OWNER_FREE, OWNER_HELD, OWNER_AWAITED };
-
 /* Readiness word: the reports so far, and above them the tick. */
 #define READY_READ UINT64_C(1)
 #define READY_WRITE UINT64_C(2)
@@ -34,7 +31,7 @@ struct tni_registration {
 
 int tni_driver_init(tni_driver *driver)
 {
-    tni_a32_init(&driver->owner, OWNER_FREE);
+    tni_a32_init(&driver->owned, 0);
     tni_aptr_init(&driver->inbox, NULL);
     tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);
@@ -43,32 +40,16 @@ int tni_driver_init(tni_driver *driver)
 
 bool tni_driver_try_own(tni_driver *driver)
 {
-    uint32_t nobody = OWNER_FREE;
+    uint32_t nobody = 0;
 
     /* Observes all that the owner before did to loop and registrations; partner: tni_driver_disown. */
-    return tni_a32_cas(&driver->owner, &nobody, OWNER_HELD, TNI_ACQUIRE);
-}
-
-void tni_driver_own(tni_driver *driver)
-{
-    if (tni_driver_try_own(driver))
-        return;
-    /* From here on we leave AWAITED behind, also when we get it: another one may sleep too. Acquire: as in try_own. */
-    while (tni_a32_exchange(&driver->owner, OWNER_AWAITED, TNI_ACQUIRE) != OWNER_FREE)
-        tni_futex_wait(&driver->owner, OWNER_AWAITED, TNI_FOREVER);
+    return tni_a32_cas(&driver->owned, &nobody, 1, TNI_ACQUIRE);
 }
 
 void tni_driver_disown(tni_driver *driver)
 {
-    /* Publishes what we did; partners: try_own, own. */
-    if (tni_a32_exchange(&driver->owner, OWNER_FREE, TNI_RELEASE) == OWNER_AWAITED)
-        tni_futex_wake(&driver->owner, 1);
-}
-
-bool tni_driver_has_mail(const tni_driver *driver)
-{
-    /* Relaxed: behind the caller's full fence; the owner takes it with acquire. */
-    return tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
+    /* Publishes what we did; partner: tni_driver_try_own. */
+    tni_a32_store(&driver->owned, 0, TNI_RELEASE);
 }
 
 /* --- Reports ---------------------------------------------------------------------------------------------------------------- */
@@ -174,7 +155,8 @@ static void serve_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
-    if (!tni_driver_has_mail(driver))
+    /* Relaxed: behind the full fence of a worker that is about to sleep; anyone else comes again. */
+    if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
         return;
     /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
     next = tni_aptr_exchange(&driver->inbox, NULL, TNI_ACQUIRE);

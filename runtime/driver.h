@@ -5,7 +5,7 @@
  * registration, or to poll for a worker that is inside one task too long (monitor.c). Who finds it taken posts to the inbox.
  *
  * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it
- * runs the loop. A worker that is about to sleep looks at it after having said that it will (idle.h); who posts looks, behind a
+ * runs the loop. A worker that is about to sleep serves it after having said that it will (idle.h); who posts looks, behind a
  * full fence, whether the worker sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor
  * does.
  *
@@ -28,7 +28,7 @@ typedef struct tni_core tni_core;
 typedef struct tni_registration tni_registration;
 
 typedef struct {
-    tni_cache_aligned tni_a32 owner; /* 0: free; 1: held; 2: held, and somebody sleeps for it */
+    tni_cache_aligned tni_a32 owned; /* the owner word: 1: somebody has it */
     tni_os_loop loop;                /* owner */
     tni_a32 registrations;           /* open or asked for; a hint for who chooses a loop */
     tni_a64 events;                  /* written by the owner: reports since the loop was opened */
@@ -41,15 +41,10 @@ void tni_driver_fini(tni_driver *driver);
 
 /* Takes the owner word if it is free. */
 bool tni_driver_try_own(tni_driver *driver);
-/* Waits for it: holders that do not sleep in the loop are soon done. */
-void tni_driver_own(tni_driver *driver);
 void tni_driver_disown(tni_driver *driver);
 
 /* Owner: serves the inbox and runs the loop (tni_os_loop_run). */
 void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
-
-/* Is something in the inbox? Behind a full fence. */
-bool tni_driver_has_mail(const tni_driver *driver);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 

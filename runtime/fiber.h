@@ -7,6 +7,7 @@
 #define TNI_FIBER_H
 
 #include "defs.h"
+#include "fiber_enter.h"
 #include "fiber_san.h"
 #include "stack.h"
 
@@ -14,10 +15,6 @@ typedef struct {
     void *sp;            /* where the registers lie while suspended; the layout is in fiber_<machine>.S */
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
-
-/* In fiber_<machine>.S. The switch saves the callee's registers and the floating-point control word on the stack it runs on,
- * stores the stack pointer to *save_sp, goes on at to_sp and returns `message` there. */
-__attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 
 /* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: its last act is
  * tni_context_exit_to(). Neither ctx nor stack may move from here on. */
@@ -33,14 +30,14 @@ void tni_context_fini(tni_context *ctx);
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, tni_fiber_switch(&from->sp, to->sp, &from->san));
+    tni_san_arrive(&from->san, tni_fiber_enter(&from->sp, to->sp, &from->san));
 }
 
 /* As tni_context_switch, but `from` is never resumed: who arrives may free it and its stack. */
 __attribute__((always_inline)) _Noreturn static inline void tni_context_exit_to(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, true);
-    (void)tni_fiber_switch(&from->sp, to->sp, &from->san);
+    (void)tni_fiber_enter(&from->sp, to->sp, &from->san);
     __builtin_unreachable();
 }
 

@@ -114,7 +114,11 @@ tni_fiber_root:
     endbr64
     movq %r12, %rdi
     movq %rax, %rsi
-    callq *%rbx
+    /* As in fiber_enter.h: no return prediction for a call that never returns. */
+    leaq .Lroot_end(%rip), %rcx
+    pushq %rcx
+    jmp *%rbx
+.Lroot_end:
     ud2
     .cfi_endproc
     .size tni_fiber_root, . - tni_fiber_root

@@ -45,8 +45,14 @@ bool tni_idle_is_parked(const tni_idle *idle, unsigned core)
 
 bool tni_idle_all_parked(const tni_idle *idle)
 {
-    /* Relaxed: a hint; the monitor stands behind a full fence. */
-    return tni_a32_load(&idle->parked_count, TNI_RELAXED) >= idle->cores;
+    unsigned parked = 0;
+
+    for (unsigned word = 0; word * 64 < idle->cores; word++) {
+        /* Relaxed: the monitor stands behind a full fence, against that of a worker between taking its mark back and looking whether
+         * the monitor rests. The marks and not parked_count: that is changed after a mark is taken. */
+        parked += (unsigned)__builtin_popcountll(tni_a64_load(&idle->parked[word], TNI_RELAXED));
+    }
+    return parked == idle->cores;
 }
 
 bool tni_idle_search_begin(tni_idle *idle)

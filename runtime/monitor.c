@@ -23,6 +23,9 @@ static void help(tni_core *core, uint64_t now_ns)
         tni_driver_disown(&core->driver);
         tni_count_shared(&runtime->foreign.driver_polls, 1);
     }
+    /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a count
+     * of the worker's that overwrites it is set right by the next look. */
+    tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as any submit; the look below is behind it */
     /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
     if (tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL)
@@ -36,7 +39,7 @@ static void observe(tn_runtime *runtime)
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];
         /* Relaxed: a hint. */
-        uint64_t polls = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+        uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
         if (polls == core->observed_polls && !tni_idle_is_parked(&runtime->idle, i))
             help(core, now_ns);
         core->observed_polls = polls;

@@ -21,29 +21,27 @@ static tni_stack_cache *stack_cache(tni_core *core)
     return core == NULL ? NULL : &core->stacks;
 }
 
-/* Binds a stack at the first run. 0; 1: there is none now, and the task is not ours any more; TN_ENOMEM: there will never be
- * one. */
+/* Binds a stack at the first run, unless it was given one while it waited. 0; 1: there is none now, and the task is not ours any more;
+ * TN_ENOMEM: there will never be one. */
 static int bind_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    tni_stack *stack;
-    int rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &stack);
+    int rc = task->error;
 
-    if (tni_unlikely(rc != 0)) {
-        rc = tni_runtime_wait_for_stack(runtime, task, &stack);
-        if (rc != 0)
-            return rc;
+    if (rc == 0 && task->body.fiber.stack == NULL) {
+        rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        if (tni_unlikely(rc == TN_EAGAIN))
+            rc = tni_runtime_wait_for_stack(runtime, task);
     }
-    task->body.fiber.stack = stack;
-    tni_context_make(&task->body.fiber.context, stack, fiber_main, task);
-    return 0;
+    if (rc == 0)
+        tni_context_make(&task->body.fiber.context, task->body.fiber.stack, fiber_main, task);
+    return rc;
 }
 
 static void release_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_stack *stack = task->body.fiber.stack;
-    size_t size_bytes = tni_stack_size(stack);
 
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
@@ -53,10 +51,9 @@ static void release_stack(tni_core *core, tn_task *task)
             tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
     }
     tni_context_fini(&task->body.fiber.context);
-    task->body.fiber.stack = NULL;
     tni_stack_put(&runtime->stacks, stack_cache(core), stack);
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
-        tni_runtime_stacks_came_back(runtime, 1, size_bytes);
+        tni_runtime_stacks_came_back(runtime, 1);
 }
 
 void tni_run_future(tn_task *task)

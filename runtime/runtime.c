@@ -158,6 +158,7 @@ static void init_words(tn_runtime *runtime)
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
     tni_mutex_init(&runtime->lock);
+    runtime->stack_waiters_end = &runtime->stack_waiters;
     tni_mutex_init(&runtime->foreign_lock);
     tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
 }
@@ -218,7 +219,8 @@ static void abandon(void *arg, tn_task *task)
     tni_task_abandon(task);
     if (task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL)
         return;
-    tni_context_fini(&task->body.fiber.context);
+    if (task->body.fiber.context.sp != NULL)
+        tni_context_fini(&task->body.fiber.context);
     tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
     task->body.fiber.stack = NULL;
 }
@@ -471,6 +473,8 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     size_t left;
 
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");
+    /* Relaxed: to find misuse. */
+    tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");
     tni_injector_close(&runtime->injector);
     /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and at a task's birth. */
     tni_a32_store(&runtime->closing, 1, TNI_RELAXED);
@@ -596,30 +600,25 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime)
     return runtime->cores[tni_a32_fetch_add(&runtime->any_core, 1, TNI_RELAXED) % runtime->core_count];
 }
 
-int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **out)
+int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
 {
     int rc;
 
-    /* The second try is under the lock, and who brings a stack back takes the lock before it looks into the list: so it finds the
-     * task there, or this try finds the stack. */
+    /* This try is under the lock, and who brings a stack back takes the lock before it looks into the list: so it finds the task
+     * there, or this try finds the stack. */
     tni_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
-    rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, out);
-    /* None is out: one more try, for those that came back since. If that fails and still none is out, none will come. */
-    if (rc != 0 && tni_stack_live(&runtime->stacks) == 0)
-        rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, out);
-    if (rc == 0 || tni_stack_live(&runtime->stacks) == 0) {
+    rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+    if (rc == TN_EAGAIN) {
+        task->queue_next = NULL;
+        *runtime->stack_waiters_end = task;
+        runtime->stack_waiters_end = &task->queue_next;
+    } else {
         tni_stack_wait_end(&runtime->stacks);
-        tni_mutex_unlock(&runtime->lock);
-        return rc;
     }
-    task->queue_next = NULL;
-    if (runtime->stack_waiters == NULL)
-        runtime->stack_waiters = task;
-    else
-        runtime->stack_waiters_last->queue_next = task;
-    runtime->stack_waiters_last = task;
     tni_mutex_unlock(&runtime->lock);
+    if (rc != TN_EAGAIN)
+        return rc;
     /* Workers that sleep may have stacks in their caches. The fence orders our wish before the look whether they sleep, against
      * theirs between saying that they will and their last look. */
     tni_fence_full();
@@ -628,49 +627,37 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **o
     return 1;
 }
 
-static size_t wanted_stack_bytes(const tn_task *task)
+/* Lock held: takes the first task out of the list that there is a stack for, and gives it that; or that will never have one. */
+static tn_task *serve_stack_waiter(tn_runtime *runtime)
 {
-    size_t default_bytes = task->runtime->options.stack_size_bytes;
-
-    if (task->stack_kib != 0)
-        return (size_t)task->stack_kib * 1024;
-    return default_bytes != 0 ? default_bytes : TNI_STACK_DEFAULT_BYTES;
-}
-
-/* Lock held: out of the list comes the first task that a stack of `size_bytes` is enough for; where no stack is out any more, the
- * first one at all, which then learns that none will come. */
-static tn_task *take_stack_waiter(tn_runtime *runtime, size_t size_bytes)
-{
-    bool last_chance = tni_stack_live(&runtime->stacks) == 0;
-    tn_task *before = NULL;
-    tn_task *task = runtime->stack_waiters;
-
-    while (task != NULL && !last_chance && wanted_stack_bytes(task) > size_bytes) {
-        before = task;
-        task = task->queue_next;
+    for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
+        tn_task *task = *link;
+        int rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        if (rc == TN_EAGAIN)
+            continue; /* it wants a larger one, perhaps; another may be content */
+        if (rc < 0)
+            task->error = rc;
+        *link = task->queue_next;
+        if (runtime->stack_waiters_end == &task->queue_next)
+            runtime->stack_waiters_end = link;
+        tni_stack_wait_end(&runtime->stacks);
+        return task;
     }
-    if (task == NULL)
-        return NULL;
-    if (before == NULL)
-        runtime->stack_waiters = task->queue_next;
-    else
-        before->queue_next = task->queue_next;
-    if (runtime->stack_waiters_last == task)
-        runtime->stack_waiters_last = before;
-    tni_stack_wait_end(&runtime->stacks);
-    return task;
+    return NULL;
 }
 
-void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count, size_t size_bytes)
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
 {
-    for (; count > 0; count--) {
+    while (count > 0) {
         tn_task *task;
 
         tni_mutex_lock(&runtime->lock);
-        task = take_stack_waiter(runtime, size_bytes);
+        task = serve_stack_waiter(runtime);
         tni_mutex_unlock(&runtime->lock);
         if (task == NULL)
             return;
+        if (task->error == 0)
+            count--; /* who goes without leaves it to the next */
         tni_sched_inject(runtime, task, task, 1);
     }
 }

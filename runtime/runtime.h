@@ -35,7 +35,7 @@ struct tn_runtime {
     tni_worker *workers;      /* lock: all there are, spares too */
     tni_worker *spares;       /* lock: those without a core, asleep */
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
-    tn_task *stack_waiters_last; /* lock */
+    tn_task **stack_waiters_end; /* lock: where the next one is linked */
 
     tni_mutex foreign_lock;       /* of foreign_slabs */
     tni_slab_cache foreign_slabs; /* headers of tasks spawned from outside */
@@ -70,11 +70,11 @@ void tni_runtime_unpin(tn_runtime *runtime);
 /* The last thing a worker thread does. */
 void tni_runtime_thread_ended(tn_runtime *runtime);
 
-/* A task found no stack. 0: there is one now, in *out. 1: the task is in the list of those that wait, and not the caller's any
- * more. TN_ENOMEM: none will ever come. */
-int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task, tni_stack **out);
-/* `count` stacks of `size_bytes` came back to the pool: those that wait longest for such a size try again. */
-void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count, size_t size_bytes);
+/* A fiber found no stack. 0: it has one now. 1: it is in the list of those that wait, and not the caller's any more; it is queued
+ * again when it has one, or when none will ever come (then its `error` is set). TN_ENOMEM: none will ever come. */
+int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
+/* `count` stacks came back to the pool: they are handed to those that wait longest. */
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
 
 static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)
 {

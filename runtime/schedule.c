@@ -79,6 +79,8 @@ static bool mail_elsewhere(tn_task *task)
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
     /* Acquire: the worker as it was made; partner: whoever gave it the core. */
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+    if (worker == NULL)
+        return false;
     tni_worker_mail(worker, task);
     return true;
 }
@@ -315,8 +317,13 @@ void tni_sched_batch_begin(tni_core *core)
 
 void tni_sched_batch_end(tni_core *core)
 {
+    unsigned backlog;
+
     core->batching = false;
+    if (core->batch == 0)
+        return;
     /* One task runs here next; for the others one more worker may be needed. */
-    if (core->batch > 0 && (tni_deque_length(serving_queue(core)) - 1) * core->run_ns > TNI_BACKLOG_NS)
+    backlog = tni_deque_length(serving_queue(core));
+    if (backlog > 1 && (backlog - 1) * core->run_ns > TNI_BACKLOG_NS)
         tni_sched_wake_one(core->runtime);
 }

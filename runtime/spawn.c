@@ -23,6 +23,7 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         task->body.fiber.entry = plan->entry;
         task->body.fiber.arg = plan->arg;
         task->body.fiber.stack = NULL;
+        memset(&task->body.fiber.context, 0, sizeof task->body.fiber.context); /* made at the first run */
     } else {
         task->body.future = plan->future;
     }

@@ -139,14 +139,14 @@ static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
     if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
-        return -ENOMEM;
+        return -EAGAIN;
     *out = list_pop(&pool->classes[class_index].idle);
     if (*out == NULL && take_new(pool, class_index, out) < 0) {
         /* Rather a larger one that lies idle than none. */
         for (size_t i = class_index + 1; *out == NULL && i < TNI_STACK_CLASSES; i++)
             *out = list_pop(&pool->classes[i].idle);
         if (*out == NULL)
-            return -ENOMEM;
+            return pool->out > 0 ? -EAGAIN : -ENOMEM;
     }
     pool->out++;
     return 0;
@@ -171,6 +171,7 @@ static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
 /* Outside the lock: it is a system call, and the stack is ours already. */
 static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
 {
+    int rc = 0;
     if (tni_stack_guard_install(pool, stack) == 0)
         return 0;
     tni_mutex_lock(&pool->lock);
@@ -180,12 +181,12 @@ static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
         stack->next = class->bare;
         class->bare = stack;
         pool->out--;
+        rc = pool->out > 0 ? -EAGAIN : -ENOMEM;
     }
     tni_mutex_unlock(&pool->lock);
-    if (!pool->config.unguarded_fallback)
-        return -ENOMEM;
-    stack->guard = TNI_GUARD_NONE;
-    return 0;
+    if (rc == 0)
+        stack->guard = TNI_GUARD_NONE;
+    return rc;
 }
 
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)

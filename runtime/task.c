@@ -26,6 +26,9 @@ void tni_task_free(tn_task *task)
         tni_free(&tni_alloc_default, task, sizeof *task);
         return;
     }
+    /* No reference is left, also where the last one was not given back but found to be the last. Relaxed: nobody looks at it but a
+     * walk, which takes nothing from an ended task. */
+    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELAXED);
     core = tni_core_enter();
     tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
     if (core != NULL)
@@ -77,13 +80,22 @@ static void unref_from_outside(tn_runtime *runtime, tn_task *task)
         tni_runtime_unpin(runtime);
 }
 
+/* Ours is the only reference to a task that has ended: nobody can take another one, so it need not be given back. */
+static bool is_last_reference(const tn_task *task)
+{
+    /* Acquire: everybody else's last access; partner: drop_reference. */
+    uint64_t state = tni_a64_load(&task->state, TNI_ACQUIRE);
+
+    return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
+}
+
 void tni_task_unref(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
 
     if (runtime != NULL && !tni_runtime_at_home(runtime))
         unref_from_outside(runtime, task);
-    else if (drop_reference(task) / TNI_TASK_REF == 1)
+    else if (is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
         tni_task_free(task);
 }
 

@@ -31,7 +31,7 @@ static inline tn_spawn_options tn_spawn_options_default(void)
 
 /* Starts a fiber: a task with a stack of its own, in the runtime of the calling task.
  * `out`: where the handle goes; NULL: nobody will join it.
- * Suspends: no. Callable from: a fiber, a poll function, a hook of the runtime; from elsewhere use tn_spawn_on.
+ * Suspends: no. Callable from: a fiber, a poll function; from elsewhere use tn_spawn_on.
  * Ownership: `arg` goes to the entry function on success only; the handle is to be joined or released.
  * Errors: TN_ENOMEM, TN_ESHUTDOWN, TN_EINVAL (not called from a task).
  * Cancellation: no checkpoint. */

@@ -91,6 +91,8 @@ static void poll_driver(tni_core *core, uint64_t timeout_ns)
     tni_sched_batch_begin(core);
     tni_driver_poll(&core->driver, timeout_ns);
     tni_driver_disown(&core->driver);
+    if (timeout_ns != 0)
+        tni_timers_awake(&core->timers);
     core->polled_ns = tni_clock_ns();
     core->looked_ns = core->polled_ns;
     tni_count(&core->counts.driver_polls, 1);
@@ -102,13 +104,21 @@ static void share_stacks(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
     unsigned count = core->stacks.count;
-    size_t size_bytes;
 
     if (tni_likely(!tni_stack_waited_for(&runtime->stacks)) || count == 0)
         return;
-    size_bytes = tni_stack_size(core->stacks.top);
     tni_stack_cache_flush(&runtime->stacks, &core->stacks);
-    tni_runtime_stacks_came_back(runtime, count, size_bytes);
+    tni_runtime_stacks_came_back(runtime, count);
+}
+
+/* How many runs make half a period, going by the last time; growing slowly, shrinking at once. */
+static uint32_t next_period(uint32_t runs, uint64_t took_ns)
+{
+    uint64_t next = runs * (uint64_t)(TNI_POLL_PERIOD_NS / 2) / (took_ns + 1);
+
+    if (next > 2 * (uint64_t)runs)
+        next = 2 * (uint64_t)runs;
+    return next < TNI_TICKS_MIN ? TNI_TICKS_MIN : next > TNI_TICKS_MAX ? TNI_TICKS_MAX : (uint32_t)next;
 }
 
 /* Every so many runs: reads the clock, and when the period is over polls the loop and takes a share of the injector. */
@@ -118,16 +128,15 @@ static void look_around(tni_core *core)
     uint64_t since_look_ns = now_ns - core->looked_ns;
 
     note_run_time(core, now_ns);
-    if (since_look_ns > TNI_POLL_PERIOD_NS / 2 && core->ticks_period > TNI_TICKS_MIN)
-        core->ticks_period /= 2;
-    else if (since_look_ns < TNI_POLL_PERIOD_NS / 4 && core->ticks_period < TNI_TICKS_MAX)
-        core->ticks_period *= 2;
-    core->ticks_left = core->ticks_period;
+    core->ticks_period = next_period(core->ticks_period, since_look_ns);
+    tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
     if (now_ns - core->polled_ns >= TNI_POLL_PERIOD_NS) {
         tn_task *injected;
-        tni_driver_own(&core->driver);
-        poll_driver(core, 0);
-        tni_sched_batch_end(core);
+        if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
+            poll_driver(core, 0);
+            tni_sched_batch_end(core);
+        }
+        core->polled_ns = core->looked_ns;
         injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
         if (injected != NULL)
             tni_sched_requeue(core, injected, false);
@@ -168,7 +177,7 @@ static bool is_done(const tni_worker *worker)
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
-    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) || tni_driver_has_mail(&core->driver) ||
+    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) ||
            (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
@@ -178,8 +187,11 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     uint64_t now_ns;
 
     /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run, not
-     * ours. */
-    tni_driver_own(&core->driver);
+     * ours. While it does (not for long, unless it is preempted), we sleep elsewhere. */
+    if (!tni_driver_try_own(&core->driver)) {
+        tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
+        return;
+    }
     if (!tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
         tni_driver_disown(&core->driver);
         return;
@@ -191,7 +203,6 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     now_ns = tni_clock_ns();
     note_run_time(core, now_ns);
     poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
-    tni_timers_awake(&core->timers);
     tni_parker_finish(&worker->parker);
 }
 
@@ -231,7 +242,7 @@ static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *ta
         tni_count(&core->counts.polls, 1);
         task->last_core = (uint16_t)core->index;
     }
-    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack == NULL && !tni_run_first(core, task))
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
     if (core != NULL)
@@ -246,11 +257,22 @@ static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *ta
     return core;
 }
 
+static inline bool is_time_to_look(tni_core *core)
+{
+    /* Relaxed, both: our own count, but for the monitor's wish. */
+    uint32_t left = tni_a32_load(&core->ticks_left, TNI_RELAXED);
+
+    if (left == 0)
+        return true;
+    tni_a32_store(&core->ticks_left, left - 1, TNI_RELAXED); /* as above */
+    return false;
+}
+
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
 
-    if (core->ticks_left-- == 0)
+    if (is_time_to_look(core))
         look_around(core);
     worker->pinned_turn = !worker->pinned_turn;
     if (worker->pinned_turn && has_mail(worker))

@@ -6,6 +6,7 @@
 /* ctest: timeout=300 serial */
 #include "net_support.h"
 #include "prim.h"
+#include "support/runtime.h"
 
 #define ROUNDS 1000000ul
 #define LANES 4u

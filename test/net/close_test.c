@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "net_support.h"
+#include "support/runtime.h"
 
 static char unix_kind[] = "unix";
 

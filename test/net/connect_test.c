@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "net_support.h"
+#include "support/runtime.h"
 
 static void *refused(void *arg)
 {

@@ -1,6 +1,7 @@
 /* Tests of streams with much data, little data, and readers slower than writers. */
 /* ctest: timeout=120 */
 #include "net_flow.h"
+#include "support/runtime.h"
 
 static char unix_kind[] = "unix"; /* what a test is given that runs over Unix sockets; NULL: over TCP */
 

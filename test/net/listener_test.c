@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "net_support.h"
+#include "support/runtime.h"
 
 static char path[64];
 

@@ -1,6 +1,7 @@
 /* Tests of ready futures in stackless tasks. close_test.c has their end by a close. */
 /* ctest: timeout=120 */
 #include "net_flow.h"
+#include "support/runtime.h"
 
 /* A stackless echo: reads, then writes all of it, until the end. */
 typedef struct {

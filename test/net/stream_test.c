@@ -8,6 +8,7 @@
 
 #include "net_support.h"
 #include "stream.h"
+#include "support/runtime.h"
 
 /* What a test is given that runs over Unix sockets; NULL: over TCP. */
 static char unix_kind[] = "unix";
@@ -360,8 +361,8 @@ Test(stream, wait_readable)
     tt_run(wait_readable_cases, unix_kind);
 }
 
-/* Where a short read does not mean that nothing is left: a Unix stream with a passed file in the middle, TCP with urgent data. The
- * stream is registered and everything reported before the first read. */
+/* Where a short read does not mean that nothing is left: a Unix stream with a passed file in the middle, TCP with urgent data.
+ * The stream is registered and everything reported before the first read. */
 static void read_in_two(tn_stream *ends[2], const char *first, const char *second)
 {
     char buf[16];

@@ -228,8 +228,8 @@ Test(stack, out_of_mappings_is_an_error)
     open_pool(&pool, few_mappings(false));
     for (int i = 0; i < GUARDED; i++)
         stacks[i] = must_get(&pool, NULL, 0);
-    cr_assert_eq(tni_stack_get(&pool, NULL, 0, &stack), -ENOMEM);
-    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 0, &stack), -EAGAIN);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -EAGAIN);
     cr_assert_eq(tni_stack_live(&pool), GUARDED);
     tni_stack_put(&pool, NULL, stacks[0]);
     stacks[0] = must_get(&pool, NULL, 0);
@@ -372,8 +372,8 @@ Test(stack, no_more_than_stacks_max)
     open_pool(&pool, (tni_stack_config){.stacks_max = 3});
     for (int i = 0; i < 3; i++)
         stacks[i] = must_get(&pool, &cache, 0);
-    cr_assert_eq(tni_stack_get(&pool, &cache, 0, &stack), -ENOMEM);
-    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -ENOMEM);
+    cr_assert_eq(tni_stack_get(&pool, &cache, 0, &stack), -EAGAIN);
+    cr_assert_eq(tni_stack_get(&pool, NULL, 16384, &stack), -EAGAIN);
     cr_assert_eq(tni_stack_live(&pool), 3);
     tni_stack_put(&pool, &cache, stacks[1]);
     cr_assert_eq(tni_stack_live(&pool), 2, "few stacks are not hoarded");

@@ -1,0 +1,449 @@
+/* Fibers and their stacks as a runtime hands them out: many at once, few for many, guards, sizes, overflow. */
+/* ctest: timeout=120 serial */
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "support/runtime.h"
+
+static tn_runtime *create_with(const tn_options *options)
+{
+    tn_runtime *runtime = NULL;
+    int rc = tn_runtime_create(&runtime, options);
+
+    cr_assert_eq(rc, 0, "tn_runtime_create: %s", tn_strerror(rc));
+    return runtime;
+}
+
+static bool has_light_guards(void)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.guard = TN_GUARD_LIGHT;
+    if (tn_runtime_create(&runtime, &options) != 0)
+        return false;
+    tt_runtime_destroy(runtime);
+    return true;
+}
+
+/* --- Many ---------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    atomic_ulong alive;
+    atomic_ulong ended;
+    atomic_bool over;
+} crowd;
+
+/* Alive until the test says so; a checkpoint now and then shows when. */
+static void *live(void *arg)
+{
+    crowd *c = arg;
+
+    atomic_fetch_add(&c->alive, 1);
+    while (tn_sleep(3600 * TN_S) == 0)
+        ;
+    tt_check(tn_checkpoint() == TN_ECANCELED);
+    atomic_fetch_add(&c->ended, 1);
+    return NULL;
+}
+
+static bool enough_alive(void *arg)
+{
+    crowd *c = arg;
+
+    return atomic_load(&c->alive) >= tt_scaled(100000);
+}
+
+static void run_crowd(const tn_options *options)
+{
+    unsigned long count = tt_scaled(100000);
+    tn_runtime *runtime = create_with(options);
+    crowd c = {.alive = 0};
+    size_t before = tt_resident_bytes();
+
+    for (unsigned long i = 0; i < count; i++)
+        cr_assert_eq(tn_spawn_on(runtime, NULL, NULL, live, &c), 0);
+    cr_assert(tt_wait_until(enough_alive, &c, 60 * TN_S), "%lu of %lu fibers alive", atomic_load(&c.alive), count);
+    cr_log_info("%lu fibers alive at once, %zu bytes each", count, (tt_resident_bytes() - before) / count);
+    cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, 60 * TN_S), 0);
+    cr_assert_eq(atomic_load(&c.ended), count);
+}
+
+static atomic_uint warnings;
+
+static void count_warnings(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)message;
+    if (level != TN_LOG_INFO)
+        atomic_fetch_add(&warnings, 1);
+}
+
+Test(fibers, a_hundred_thousand_alive_at_once)
+{
+    tn_options options = tt_options();
+
+    options.guard_fallback = !has_light_guards();
+    options.log = count_warnings;
+    run_crowd(&options);
+    cr_assert_leq(atomic_load(&warnings), 1); /* the fallback says so once */
+}
+
+/* --- Few stacks for many tasks --------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    atomic_ulong inside;
+    atomic_ulong most;
+    atomic_ulong ended;
+} turns;
+
+static void *take_a_turn(void *arg)
+{
+    turns *t = arg;
+    unsigned long inside = atomic_fetch_add(&t->inside, 1) + 1;
+    unsigned long most = atomic_load(&t->most);
+
+    while (inside > most && !atomic_compare_exchange_weak(&t->most, &most, inside))
+        ;
+    tt_check((inside % 3 == 0 ? tn_sleep(TN_MS / 10) : tn_yield()) == 0);
+    atomic_fetch_sub(&t->inside, 1);
+    atomic_fetch_add(&t->ended, 1);
+    return NULL;
+}
+
+static void few_stacks(size_t stacks, unsigned long count)
+{
+    tn_options options = tt_options();
+    turns t = {.inside = 0};
+    tn_runtime *runtime;
+
+    options.stacks_max = stacks;
+    runtime = create_with(&options);
+    for (unsigned long i = 0; i < count; i++)
+        cr_assert_eq(tn_spawn_on(runtime, NULL, NULL, take_a_turn, &t), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&t.ended), count);
+    cr_assert_leq(atomic_load(&t.most), stacks);
+}
+
+Test(fibers, four_stacks_for_a_thousand_tasks)
+{
+    few_stacks(4, tt_scaled(1000));
+}
+
+Test(fibers, one_stack_for_a_hundred_tasks)
+{
+    few_stacks(1, 100);
+}
+
+/* From 16 on a core keeps one to itself. */
+Test(fibers, stacks_in_other_caches_are_found)
+{
+    for (size_t stacks = 16; stacks <= 128; stacks *= 2)
+        few_stacks(stacks, tt_scaled(4000));
+}
+
+/* Rounds with pauses in which all workers sleep, with stacks in their caches; then as many tasks as there are stacks want to be alive
+ * at once, and none ends before all are. */
+typedef struct {
+    atomic_ulong alive;
+    unsigned long wanted;
+} together;
+
+static void *wait_for_all(void *arg)
+{
+    together *t = arg;
+
+    atomic_fetch_add(&t->alive, 1);
+    while (atomic_load(&t->alive) < t->wanted)
+        tt_check(tn_sleep(TN_MS / 4) == 0);
+    return NULL;
+}
+
+Test(fibers, every_stack_can_be_had_from_the_caches)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.stacks_max = 32;
+    runtime = create_with(&options);
+    for (unsigned long round = 0; round < tt_scaled(400); round++) {
+        together t = {.wanted = 32};
+        tn_task *tasks[32];
+        for (int i = 0; i < 32; i++)
+            tasks[i] = tt_spawn_on(runtime, wait_for_all, &t);
+        for (int i = 0; i < 32; i++)
+            cr_assert_eq(tt_join(tasks[i]), NULL);
+        if (round % 8 == 0)
+            tt_block_thread(round % 5 * TN_MS / 4);
+    }
+    tt_runtime_destroy(runtime);
+}
+
+static void *cancelled_while_waiting(void *arg)
+{
+    tt_check(tn_checkpoint() == TN_ECANCELED);
+    atomic_fetch_add((atomic_ulong *)arg, 1);
+    return NULL;
+}
+
+static void *hold_a_stack(void *arg)
+{
+    while (tn_sleep(3600 * TN_S) == 0)
+        ;
+    return arg;
+}
+
+Test(fibers, a_task_that_waits_for_a_stack_can_be_cancelled)
+{
+    tn_options options = tt_options();
+    atomic_ulong ran = 0;
+    tn_runtime *runtime;
+    tn_task *holder;
+    tn_task *waiter;
+
+    options.stacks_max = 1;
+    runtime = create_with(&options);
+    holder = tt_spawn_on(runtime, hold_a_stack, NULL);
+    waiter = tt_spawn_on(runtime, cancelled_while_waiting, &ran);
+    tn_cancel(waiter);
+    tt_block_thread(5 * TN_MS);
+    cr_assert_eq(atomic_load(&ran), 0); /* its entry needs the stack */
+    tn_cancel(holder);
+    tt_join(holder);
+    tt_join(waiter);
+    cr_assert_eq(atomic_load(&ran), 1);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Sizes ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Writes to each page on the way down. */
+__attribute__((noinline)) static size_t go_down(size_t bytes)
+{
+    volatile char page[4096];
+
+    page[0] = 1;
+    page[sizeof page - 1] = 1;
+    if (bytes <= sizeof page)
+        return (size_t)page[0];
+    return go_down(bytes - sizeof page) + (size_t)page[sizeof page - 1];
+}
+
+static void *use_stack(void *arg)
+{
+    (void)go_down(*(size_t *)arg);
+    tt_check(tn_yield() == 0);
+    (void)go_down(*(size_t *)arg);
+    return arg;
+}
+
+static void use_sized(size_t stack_bytes, size_t used_bytes)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_spawn_options options = tn_spawn_options_default();
+    tn_task *task = NULL;
+
+    options.stack_size_bytes = stack_bytes;
+    cr_assert_eq(tn_spawn_on(runtime, &options, &task, use_stack, &used_bytes), 0);
+    cr_assert_eq(tt_join(task), &used_bytes);
+    tt_runtime_destroy(runtime);
+}
+
+#define KIB ((size_t)1024)
+
+/* Frames are larger under the sanitizers. */
+static size_t most_of(size_t bytes)
+{
+    return TT_TSAN || TT_ASAN ? bytes / 4 : bytes / 8 * 6;
+}
+
+Test(fibers, stacks_are_as_large_as_asked)
+{
+    use_sized(0, most_of(256 * KIB));
+    use_sized(64 * KIB, most_of(64 * KIB));
+    use_sized(1024 * KIB, most_of(1024 * KIB));
+    use_sized(8 * 1024 * KIB, most_of(8 * 1024 * KIB));
+    use_sized(63 * 1024 * KIB, most_of(63 * 1024 * KIB));
+}
+
+Test(fibers, the_largest_stack)
+{
+    use_sized(64 * 1024 * KIB, most_of(64 * 1024 * KIB));
+}
+
+Test(fibers, sizes_are_rounded_up)
+{
+    use_sized(64 * KIB + 1, most_of(128 * KIB));
+    use_sized(1024 * KIB + 100, most_of(2048 * KIB));
+}
+
+Test(fibers, the_default_size_is_the_runtimes)
+{
+    tn_options options = tt_options();
+    size_t used = most_of(4096 * KIB);
+    tn_runtime *runtime;
+
+    options.stack_size_bytes = 4096 * KIB;
+    runtime = create_with(&options);
+    cr_assert_eq(tn_block_on(runtime, use_stack, &used, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
+Test(fibers, guards_of_each_kind)
+{
+    static const tn_guard kinds[] = {TN_GUARD_DEFAULT, TN_GUARD_MPROTECT, TN_GUARD_NONE, TN_GUARD_LIGHT};
+    size_t used = 32 * KIB;
+
+    for (int i = 0; i < (has_light_guards() ? 4 : 3); i++) {
+        tn_options options = tt_options();
+        tn_runtime *runtime;
+        options.guard = kinds[i];
+        runtime = create_with(&options);
+        for (int k = 0; k < 50; k++)
+            cr_assert_eq(tn_block_on(runtime, use_stack, &used, NULL), 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+/* --- The high-water mark ------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t stack_used_max(const tn_runtime *runtime)
+{
+    uint64_t most = 0;
+
+    for (unsigned i = 0; i <= tn_runtime_workers(runtime); i++) {
+        tn_counters counters;
+        cr_assert_eq(tn_runtime_counters(runtime, i, &counters), 0);
+        most = counters.stack_used_max_bytes > most ? counters.stack_used_max_bytes : most;
+    }
+    return most;
+}
+
+static void *use_little(void *arg)
+{
+    return arg;
+}
+
+Test(fibers, the_high_water_mark_is_plausible)
+{
+    tn_options options = tt_options();
+    size_t used = 100 * KIB;
+    tn_runtime *runtime;
+    uint64_t little;
+    uint64_t much;
+
+    options.measure_stacks = true;
+    options.stack_size_bytes = 1024 * KIB;
+    runtime = create_with(&options);
+    cr_assert_eq(tn_block_on(runtime, use_little, NULL, NULL), 0);
+    little = stack_used_max(runtime);
+    cr_assert_eq(tn_block_on(runtime, use_stack, &used, NULL), 0);
+    much = stack_used_max(runtime);
+    for (int i = 0; i < 100; i++) /* on stacks that were used before */
+        cr_assert_eq(tn_block_on(runtime, use_little, NULL, NULL), 0);
+    cr_assert_eq(stack_used_max(runtime), much);
+    cr_log_info("%lu and %lu bytes", (unsigned long)little, (unsigned long)much);
+    cr_assert_gt(little, 0);
+    cr_assert_lt(little, 64 * KIB);
+    cr_assert_geq(much, used);
+    cr_assert_lt(much, TT_TSAN || TT_ASAN ? 1024 * KIB : 2 * used);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Overflow ------------------------------------------------------------------------------------------------------------------------- */
+
+static void *overflow(void *arg)
+{
+    return (void *)go_down((size_t)64 * 1024 * KIB + (size_t)(arg != NULL));
+}
+
+typedef struct {
+    tn_flavour flavour;
+    tn_guard guard;
+    bool reports;
+} overflow_case;
+
+static void overflow_in_a_runtime(void *arg)
+{
+    overflow_case *wanted = arg;
+    tn_options options = tt_options();
+    tn_spawn_options spawn_options = tn_spawn_options_default();
+    tn_runtime *runtime;
+    tn_task *task = NULL;
+
+    options.flavour = wanted->flavour;
+    options.workers = wanted->flavour == TN_CURRENT_THREAD ? 0 : options.workers;
+    options.guard = wanted->guard;
+    options.report_overflow = wanted->reports;
+    spawn_options.name = "greedy";
+    spawn_options.stack_size_bytes = 128 * KIB;
+    if (tn_runtime_create(&runtime, &options) != 0 || tn_spawn_on(runtime, &spawn_options, &task, overflow, NULL) != 0)
+        return;
+    if (wanted->flavour == TN_CURRENT_THREAD)
+        (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 10 * TN_S); /* runs what is left */
+    else
+        (void)tn_join(task, NULL);
+}
+
+static void expect_report(overflow_case wanted)
+{
+    tt_child child = tt_fork(overflow_in_a_runtime, &wanted);
+
+    cr_assert(tt_child_aborted(&child, "stack overflow in task \"greedy\": its stack is 128 KiB") ||
+              tt_child_aborted(&child, "stack overflow in task \"greedy\": its stack is 13"), "not reported");
+}
+
+Test(fibers, an_overflow_names_the_task, .disabled = TT_TSAN || TT_ASAN) /* they have handlers of their own */
+{
+    expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_DEFAULT, true});
+    expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_MPROTECT, true});
+}
+
+Test(fibers, an_overflow_in_the_calling_thread_names_the_task, .disabled = TT_TSAN || TT_ASAN)
+{
+    expect_report((overflow_case){TN_CURRENT_THREAD, TN_GUARD_DEFAULT, true});
+}
+
+Test(fibers, an_unreported_overflow_is_a_fault, .disabled = TT_TSAN || TT_ASAN)
+{
+    overflow_case silent = {TN_MULTI_THREAD, TN_GUARD_DEFAULT, false};
+    tt_child child = tt_fork(overflow_in_a_runtime, &silent);
+
+    cr_assert(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
+    cr_assert_null(strstr(child.said, "stack overflow in task"));
+}
+
+static void run_overflow(void *arg)
+{
+    (void)tn_run(overflow, arg, NULL);
+}
+
+Test(fibers, tn_run_reports_overflows, .disabled = TT_TSAN || TT_ASAN)
+{
+    tt_child child = tt_fork(run_overflow, NULL);
+
+    cr_assert(tt_child_aborted(&child, "stack overflow in task \"\""));
+}
+
+static void fault_elsewhere(void *arg)
+{
+    overflow_case *wanted = arg;
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.report_overflow = wanted->reports;
+    if (tn_runtime_create(&runtime, &options) == 0)
+        *(volatile char *)16 = 1;
+}
+
+Test(fibers, other_faults_stay_what_they_are, .disabled = TT_TSAN || TT_ASAN)
+{
+    overflow_case reported = {TN_MULTI_THREAD, TN_GUARD_DEFAULT, true};
+    tt_child child = tt_fork(fault_elsewhere, &reported);
+
+    cr_assert(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSEGV);
+    cr_assert_null(strstr(child.said, "stack overflow"));
+}
