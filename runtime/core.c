@@ -84,6 +84,12 @@ void tni_core_leave(void)
     tni_worker_leave(tni_local_get()->worker);
 }
 
+bool tni_worker_is_outside(const tni_worker *worker)
+{
+    /* Relaxed, both: a hint. */
+    return tni_a32_load(&worker->in_runtime, TNI_RELAXED) == 0 && tni_aptr_load(&worker->core, TNI_RELAXED) != NULL;
+}
+
 tni_core *tni_worker_claim(tni_worker *victim)
 {
     uint32_t expected = TNI_CLAIM_HELD;

@@ -70,6 +70,9 @@ void tni_core_leave(void);
 tni_core *tni_worker_enter(tni_worker *worker);
 void tni_worker_leave(tni_worker *worker);
 
+/* Is the worker outside the runtime, that is, in a task, and holds a core? A look that may be out of date. */
+bool tni_worker_is_outside(const tni_worker *worker);
+
 /* Taker (one at a time a runtime): takes the core from `victim`, unless it is inside the runtime or has none. The core then has
  * no holder until the caller gives it to a worker. */
 tni_core *tni_worker_claim(tni_worker *victim);

@@ -26,6 +26,7 @@ struct tni_registration {
     tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
     tni_registration *inbox_next; /* while in the inbox */
     tni_a64 readiness;           /* READY_* and tick */
+    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_wait waits[2];           /* by tni_side */
 };
 
@@ -114,14 +115,18 @@ static void on_closed(tni_os_poll *poll)
     free_registration(registration);
 }
 
-/* Owner. An fd that cannot be registered shows as broken: the next read or write on it tells, and no wait hangs. */
-static int open_now(tni_registration *registration)
+/* Owner. Waits on an fd that cannot be registered end with the error. */
+static void open_now(tni_registration *registration)
 {
     tni_driver *driver = &registration->core->driver;
     int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, on_ready, on_closed);
 
     registration->opened = rc == 0;
-    return rc;
+    if (rc != 0) {
+        /* Relaxed: published by the report; partner: tni_registration_poll. */
+        tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
+        report(registration, bits_of(TNI_OS_ERROR));
+    }
 }
 
 /* Owner. */
@@ -144,8 +149,8 @@ static void serve(tni_registration *registration)
     /* Observes what the poster wrote. From the exchange on it may be posted again. */
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQUIRE);
 
-    if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE) && open_now(registration) != 0)
-        report(registration, bits_of(TNI_OS_ERROR));
+    if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
+        open_now(registration);
     if (requests & REQUEST_CLOSE)
         close_now(registration);
 }
@@ -198,12 +203,10 @@ static void request(tni_registration *registration, uint32_t what)
         return;
     }
     serve_inbox(driver); /* an open that was posted comes before our close */
-    if (what == REQUEST_OPEN) {
-        if (open_now(registration) != 0)
-            report(registration, bits_of(TNI_OS_ERROR));
-    } else {
+    if (what == REQUEST_OPEN)
+        open_now(registration);
+    else
         close_now(registration);
-    }
     tni_driver_disown(driver);
 }
 
@@ -252,6 +255,7 @@ int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
     registration->fd = fd;
     tni_a32_init(&registration->requests, 0);
     tni_a64_init(&registration->readiness, 0);
+    tni_a32_init(&registration->error, 0);
     tni_wait_init(&registration->waits[TNI_READ]);
     tni_wait_init(&registration->waits[TNI_WRITE]);
     request(registration, REQUEST_OPEN);
@@ -284,13 +288,14 @@ bool tni_readiness_trusts_short(uint64_t readiness)
 
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
 {
-    if (tni_readiness_has(tni_registration_look(registration), side))
-        return 0;
-    tni_wait_arm(&registration->waits[side], waker);
-    if (!tni_readiness_has(tni_registration_look(registration), side))
-        return TN_PENDING;
-    (void)tni_wait_disarm(&registration->waits[side]);
-    return 0;
+    if (!tni_readiness_has(tni_registration_look(registration), side)) {
+        tni_wait_arm(&registration->waits[side], waker);
+        if (!tni_readiness_has(tni_registration_look(registration), side))
+            return TN_PENDING;
+        (void)tni_wait_disarm(&registration->waits[side]);
+    }
+    /* Relaxed: ordered by the look at the readiness, if it was the error that made it. */
+    return -(int)tni_a32_load(&registration->error, TNI_RELAXED);
 }
 
 void tni_registration_forget(tni_registration *registration, tni_side side)

@@ -48,16 +48,15 @@ void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 
-/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then the
- * fd is the caller's as before). An error that shows only later, in another thread's loop, is reported as readiness: the
- * next read or write tells. */
+/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then the fd
+ * is the caller's as before). An error that shows only later, in another thread's loop, ends the waits. */
 int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out);
 
 /* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be
  * using it any more. */
 void tni_registration_close(tni_registration *registration);
 
-/* 0 when that side is ready (or closed, or broken); else TN_PENDING, and the waker is kept. */
+/* 0 when that side is ready (or closed, or broken); TN_PENDING, and the waker is kept; or why the loop cannot watch the fd. */
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker);
 
 /* The waiter does not wait any more. */

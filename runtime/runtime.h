@@ -34,6 +34,7 @@ struct tn_runtime {
     tni_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;      /* lock: all there are, spares too */
     tni_worker *spares;       /* lock: those without a core, asleep */
+    bool spare_comes;         /* lock: one has been started and is not in the list yet */
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
 

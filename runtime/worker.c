@@ -389,6 +389,7 @@ void tni_worker_offer(tni_worker *worker)
     if (!tni_worker_was_given(worker)) {
         worker->next_spare = runtime->spares;
         runtime->spares = worker;
+        runtime->spare_comes = false;
     }
     tni_mutex_unlock(&runtime->lock);
 }
@@ -418,6 +419,7 @@ bool tni_worker_replace(tni_worker *victim)
     tn_runtime *runtime = victim->runtime;
     tni_worker *spare;
     tni_core *core = NULL;
+    bool start;
 
     tni_mutex_lock(&runtime->lock);
     spare = runtime->spares;
@@ -427,11 +429,17 @@ bool tni_worker_replace(tni_worker *victim)
         runtime->spares = spare->next_spare;
         give_core(spare, core);
     }
+    start = spare == NULL && !runtime->spare_comes && tni_worker_is_outside(victim);
+    if (start)
+        runtime->spare_comes = true;
     tni_mutex_unlock(&runtime->lock);
     if (core != NULL)
         tni_worker_unpark(spare);
-    else if (spare == NULL && !tni_runtime_is_stopping(runtime))
-        (void)tni_worker_start(runtime, NULL, &spare); /* without one the victim keeps its core */
+    if (start && tni_worker_start(runtime, NULL, &spare) != 0) {
+        tni_mutex_lock(&runtime->lock);
+        runtime->spare_comes = false; /* no thread to be had: the victim keeps its core */
+        tni_mutex_unlock(&runtime->lock);
+    }
     return core != NULL;
 }
 

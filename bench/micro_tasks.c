@@ -1,0 +1,405 @@
+/* Spawning, joining, yielding, waking. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure.h"
+#include "micro_cases.h"
+
+/* --- Common ----------------------------------------------------------------------------------------------------------------- */
+
+tn_runtime *micro_start(const micro_settings *settings)
+{
+    tn_options options = tn_options_default();
+    tn_runtime *runtime;
+
+    options.workers = settings->workers;
+    measure_check(tn_runtime_create(&runtime, &options) == 0);
+    return runtime;
+}
+
+void micro_stop(tn_runtime *runtime)
+{
+    measure_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 60 * TN_S) == 0);
+}
+
+void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg)
+{
+    measure_check(tn_block_on(runtime, entry, arg, NULL) == 0);
+}
+
+static int latch_poll(tn_future *self, tn_waker *waker)
+{
+    micro_latch *latch = (micro_latch *)(void *)self;
+    tn_waker *old;
+
+    if (atomic_load(&latch->left) == 0)
+        return 0;
+    old = atomic_exchange(&latch->waker, tn_waker_retain(waker));
+    if (old != NULL)
+        tn_waker_release(old);
+    /* Again: the last event may have come before the waker was there. */
+    return atomic_load(&latch->left) == 0 ? 0 : TN_PENDING;
+}
+
+static void latch_drop(tn_future *self)
+{
+    tn_waker *old = atomic_exchange(&((micro_latch *)(void *)self)->waker, NULL);
+
+    if (old != NULL)
+        tn_waker_release(old);
+}
+
+void micro_latch_init(micro_latch *latch, long count)
+{
+    static const tn_future_ops ops = {latch_poll, latch_drop};
+
+    latch->base.ops = &ops;
+    atomic_store(&latch->left, count);
+}
+
+void micro_latch_count(micro_latch *latch)
+{
+    tn_waker *waker;
+    long before = atomic_fetch_sub(&latch->left, 1);
+
+    measure_check(before > 0);
+    if (before > 1)
+        return;
+    waker = atomic_exchange(&latch->waker, NULL);
+    if (waker != NULL)
+        tn_waker_wake(waker);
+}
+
+/* A stretch of work that is measured. */
+typedef struct {
+    uint64_t began_ns;
+    uint64_t cpu_ns;
+} stretch;
+
+static stretch begin(void)
+{
+    stretch s = {.cpu_ns = measure_cpu_ns(), .began_ns = tn_now()};
+
+    return s;
+}
+
+static void note(stretch s, const char *name, const char *unit, double operations)
+{
+    double took = (double)(tn_now() - s.began_ns);
+
+    measure_note(name, unit, took / operations, (double)(measure_cpu_ns() - s.cpu_ns) / operations);
+}
+
+/* --- The switch alone ------------------------------------------------------------------------------------------------------- */
+
+/* Of the library's inside (runtime/fiber.h), which benchmarks do not include: the hidden functions of the static library. */
+void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
+void *tni_fiber_frame(void *top, void (*entry)(void *), void *arg);
+
+#define CONTEXTS ((size_t)200)
+#define CONTEXT_STACK ((size_t)16 * 1024)
+
+static struct {
+    void *sp[CONTEXTS];
+    void *main_sp;
+    uint64_t entered[CONTEXTS];
+    uint64_t left;
+} ring;
+
+static void ring_main(void *arg)
+{
+    size_t self = (size_t)(uintptr_t)arg;
+    size_t next = (self + 1) % CONTEXTS;
+
+    for (;;) {
+        ring.entered[self]++;
+        if (--ring.left == 0)
+            (void)tni_fiber_switch(&ring.sp[self], ring.main_sp, NULL);
+        (void)tni_fiber_switch(&ring.sp[self], ring.sp[next], NULL);
+    }
+}
+
+void micro_switch_loop(const micro_settings *settings)
+{
+    uint64_t turns = settings->quick ? 1000 : 50000;
+    char *stacks = malloc(CONTEXTS * CONTEXT_STACK);
+    stretch s;
+
+    measure_check(stacks != NULL);
+    for (size_t i = 0; i < CONTEXTS; i++) {
+        /* Tops at different offsets, as the runtime's are: else they meet in few sets of the cache. */
+        uintptr_t top = ((uintptr_t)stacks + (i + 1) * CONTEXT_STACK - 128 * (i % 16)) & ~(uintptr_t)63;
+        ring.sp[i] = tni_fiber_frame((void *)top, ring_main, (void *)(uintptr_t)i);
+        ring.entered[i] = 0;
+    }
+    ring.left = CONTEXTS * turns;
+    s = begin();
+    (void)tni_fiber_switch(&ring.main_sp, ring.sp[0], NULL);
+    note(s, "switch_loop", "ns/switch", (double)(CONTEXTS * turns));
+    for (size_t i = 0; i < CONTEXTS; i++)
+        measure_check(ring.entered[i] == turns);
+    free(stacks);
+}
+
+/* --- Spawn and join --------------------------------------------------------------------------------------------------------- */
+
+static void *answer(void *arg)
+{
+    return arg;
+}
+
+static void *spawn_and_join(void *arg)
+{
+    const long *count = arg;
+
+    for (intptr_t i = 0; i < *count; i++) {
+        tn_task *task;
+        void *result;
+        measure_check(tn_spawn(&task, answer, (void *)i) == 0);
+        measure_check(tn_join(task, &result) == 0 && result == (void *)i);
+    }
+    return NULL;
+}
+
+void micro_spawn_join(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long count = settings->quick ? 10000 : 1000000;
+    long warm = 10000;
+    stretch s;
+
+    micro_run(runtime, spawn_and_join, &warm);
+    s = begin();
+    micro_run(runtime, spawn_and_join, &count);
+    note(s, "spawn_join", "ns/op", (double)count);
+    micro_stop(runtime);
+}
+
+/* --- Many at once ----------------------------------------------------------------------------------------------------------- */
+
+enum { CROWD = 10000 };
+
+static micro_latch crowd;
+
+static void *count_off(void *arg)
+{
+    micro_latch_count(arg);
+    return NULL;
+}
+
+/* From a task (runtime NULL) or from outside. */
+static void spawn_crowds(tn_runtime *runtime, long times)
+{
+    for (long t = 0; t < times; t++) {
+        micro_latch_init(&crowd, CROWD);
+        for (int i = 0; i < CROWD; i++)
+            measure_check(tn_spawn_on(runtime, NULL, NULL, count_off, &crowd) == 0);
+        measure_check(tn_await(&crowd.base) == 0 && atomic_load(&crowd.left) == 0);
+    }
+}
+
+static void *spawn_crowds_here(void *arg)
+{
+    spawn_crowds(NULL, *(const long *)arg);
+    return NULL;
+}
+
+void micro_spawn_many_local(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long times = settings->quick ? 2 : 200;
+    long warm = 2;
+    stretch s;
+
+    micro_run(runtime, spawn_crowds_here, &warm);
+    s = begin();
+    micro_run(runtime, spawn_crowds_here, &times);
+    note(s, "spawn_many_local", "ns/op", (double)times * CROWD);
+    micro_stop(runtime);
+}
+
+void micro_spawn_many_remote(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long times = settings->quick ? 2 : 200;
+    stretch s;
+
+    spawn_crowds(runtime, 2);
+    s = begin();
+    spawn_crowds(runtime, times);
+    note(s, "spawn_many_remote", "ns/op", (double)times * CROWD);
+    micro_stop(runtime);
+}
+
+/* --- Yield ------------------------------------------------------------------------------------------------------------------ */
+
+enum { YIELDERS = 200, YIELDS = 1000 };
+
+static void *yield_often(void *arg)
+{
+    intptr_t done = 0;
+
+    (void)arg;
+    while (done < YIELDS && tn_yield() == 0)
+        done++;
+    return (void *)done;
+}
+
+static void *yield_rounds(void *arg)
+{
+    const long *times = arg;
+    tn_task *tasks[YIELDERS];
+
+    for (long t = 0; t < *times; t++) {
+        for (int i = 0; i < YIELDERS; i++)
+            measure_check(tn_spawn(&tasks[i], yield_often, NULL) == 0);
+        for (int i = 0; i < YIELDERS; i++) {
+            void *done;
+            measure_check(tn_join(tasks[i], &done) == 0 && (intptr_t)done == YIELDS);
+        }
+    }
+    return NULL;
+}
+
+void micro_yield_many(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long times = settings->quick ? 1 : 50;
+    long warm = 1;
+    stretch s;
+
+    micro_run(runtime, yield_rounds, &warm);
+    s = begin();
+    micro_run(runtime, yield_rounds, &times);
+    note(s, "yield_many", "ns/yield", (double)times * YIELDERS * YIELDS);
+    micro_stop(runtime);
+}
+
+/* --- A chain ---------------------------------------------------------------------------------------------------------------- */
+
+enum { LINKS = 1000 };
+
+/* One chain at a time; handed from task to task by the spawn. */
+static struct {
+    micro_latch end;
+    long at;
+} chain;
+
+static void *chain_link(void *arg)
+{
+    (void)arg;
+    if (++chain.at < LINKS)
+        measure_check(tn_spawn(NULL, chain_link, NULL) == 0);
+    else
+        micro_latch_count(&chain.end);
+    return NULL;
+}
+
+static void *run_chains(void *arg)
+{
+    const long *times = arg;
+
+    for (long t = 0; t < *times; t++) {
+        chain.at = 0;
+        micro_latch_init(&chain.end, 1);
+        measure_check(tn_spawn(NULL, chain_link, NULL) == 0);
+        measure_check(tn_await(&chain.end.base) == 0 && chain.at == LINKS);
+    }
+    return NULL;
+}
+
+void micro_chained_spawn(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long times = settings->quick ? 10 : 1000;
+    long warm = 10;
+    stretch s;
+
+    micro_run(runtime, run_chains, &warm);
+    s = begin();
+    micro_run(runtime, run_chains, &times);
+    note(s, "chained_spawn", "ns/op", (double)times * LINKS);
+    micro_stop(runtime);
+}
+
+/* --- Ping-pong -------------------------------------------------------------------------------------------------------------- */
+
+/* One side's place to wait: ready when it is this side's turn. */
+typedef struct {
+    tn_future base;
+    int side;
+} turn_future;
+
+static struct {
+    atomic_int turn;
+    _Atomic(tn_waker *) wakers[2];
+    long rounds;
+} table;
+
+static int turn_poll(tn_future *self, tn_waker *waker)
+{
+    int side = ((turn_future *)(void *)self)->side;
+    tn_waker *old;
+
+    if (atomic_load(&table.turn) == side)
+        return 0;
+    old = atomic_exchange(&table.wakers[side], tn_waker_retain(waker));
+    if (old != NULL)
+        tn_waker_release(old);
+    return atomic_load(&table.turn) == side ? 0 : TN_PENDING;
+}
+
+static void turn_drop(tn_future *self)
+{
+    tn_waker *old = atomic_exchange(&table.wakers[((turn_future *)(void *)self)->side], NULL);
+
+    if (old != NULL)
+        tn_waker_release(old);
+}
+
+static void *play(void *arg)
+{
+    static const tn_future_ops ops = {turn_poll, turn_drop};
+    turn_future mine = {.base = {&ops}, .side = (int)(intptr_t)arg};
+    intptr_t played = 0;
+
+    for (; played < table.rounds; played++) {
+        tn_waker *other;
+        measure_check(tn_await(&mine.base) == 0);
+        atomic_store(&table.turn, 1 - mine.side);
+        other = atomic_exchange(&table.wakers[1 - mine.side], NULL);
+        if (other != NULL)
+            tn_waker_wake(other);
+    }
+    return (void *)played;
+}
+
+static void *play_match(void *arg)
+{
+    tn_task *players[2];
+
+    table.rounds = *(const long *)arg;
+    atomic_store(&table.turn, 0);
+    for (intptr_t i = 0; i < 2; i++)
+        measure_check(tn_spawn(&players[i], play, (void *)i) == 0);
+    for (int i = 0; i < 2; i++) {
+        void *played;
+        measure_check(tn_join(players[i], &played) == 0 && (intptr_t)played == table.rounds);
+    }
+    return NULL;
+}
+
+void micro_wake_join(const micro_settings *settings)
+{
+    tn_runtime *runtime = micro_start(settings);
+    long rounds = settings->quick ? 10000 : 1000000;
+    long warm = 1000;
+    stretch s;
+
+    micro_run(runtime, play_match, &warm);
+    s = begin();
+    micro_run(runtime, play_match, &rounds);
+    note(s, "wake_join", "ns/round trip", (double)rounds);
+    micro_stop(runtime);
+}

@@ -1,0 +1,479 @@
+/* Creating a runtime: options, hooks, names, allocators; and everything that can be refused meanwhile. */
+/* ctest: timeout=120 serial */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support/allocator.h"
+#include "support/runtime.h"
+
+/* --- What the system refuses: these stand before the C library's ------------------------------------------------------------------- */
+
+static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
+static atomic_long maps_left;    /* mmap of memory without a file fails when it is 1; 0: never */
+
+typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+typedef void *(*mmap_fn)(void *, size_t, int, int, int, off_t);
+
+/* Under ThreadSanitizer the sanitizer's own stand here under these names. */
+extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
+extern void *__interceptor_mmap(void *, size_t, int, int, int, off_t) __attribute__((weak));
+
+/* Counts down; true at 1, and from then on. */
+static bool is_used_up(atomic_long *left)
+{
+    long now = atomic_load(left);
+
+    while (now > 1)
+        if (atomic_compare_exchange_weak(left, &now, now - 1))
+            return false;
+    return now == 1;
+}
+
+int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*entry)(void *), void *restrict arg)
+{
+    create_fn original = __interceptor_pthread_create;
+
+    if (is_used_up(&threads_left))
+        return EAGAIN;
+    if (original == NULL)
+        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
+    return original(thread, attr, entry, arg);
+}
+
+void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    mmap_fn original = __interceptor_mmap;
+
+    if ((flags & MAP_STACK) != 0 && is_used_up(&maps_left)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    if (original == NULL)
+        *(void **)&original = dlsym(RTLD_NEXT, "mmap");
+    return original(address, size, protection, flags, fd, offset);
+}
+
+/* --- Options ------------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    int errors;
+    char last[400];
+} messages;
+
+static void keep_message(void *ctx, tn_log_level level, const char *message)
+{
+    messages *m = ctx;
+
+    if (level == TN_LOG_ERROR)
+        m->errors++;
+    snprintf(m->last, sizeof m->last, "%s", message);
+}
+
+static void refuse(tn_options options, const char *text)
+{
+    messages m = {0};
+    tn_runtime *runtime = (tn_runtime *)(void *)&m;
+    unsigned threads = tt_threads();
+
+    options.log = keep_message;
+    options.log_ctx = &m;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), TN_EINVAL);
+    cr_assert_null(runtime);
+    cr_assert_eq(m.errors, 1);
+    cr_assert_not_null(strstr(m.last, text), "it says \"%s\"", m.last);
+    cr_assert_eq(tt_threads(), threads);
+    cr_assert_eq(tn_run(NULL, NULL, &options), TN_EINVAL);
+}
+
+Test(create, refuses_bad_options)
+{
+    tn_options options = tn_options_default();
+    tn_allocator lacking = {NULL, NULL, NULL};
+
+    options.size = 0;
+    refuse(options, "options.size");
+    options.size = sizeof options + 8;
+    refuse(options, "options.size");
+    options = tn_options_default();
+    options.flavour = (tn_flavour)7;
+    refuse(options, "options.flavour");
+    options = tn_options_default();
+    options.workers = 1025;
+    refuse(options, "1024");
+    options.workers = 5000;
+    refuse(options, "1024");
+    options = tn_options_default();
+    options.flavour = TN_CURRENT_THREAD;
+    options.workers = 2;
+    refuse(options, "current-thread");
+    options = tn_options_default();
+    options.stack_size_bytes = (size_t)64 * 1024 * 1024 + 1;
+    refuse(options, "64 MiB");
+    options = tn_options_default();
+    options.guard = (tn_guard)9;
+    refuse(options, "options.guard");
+    options = tn_options_default();
+    options.allocator = &lacking;
+    refuse(options, "options.allocator");
+}
+
+static void *echo(void *arg)
+{
+    return arg;
+}
+
+Test(create, takes_defaults)
+{
+    tn_runtime *runtime = NULL;
+    tn_options options = tn_options_default();
+    void *result = NULL;
+
+    cr_assert_eq(tn_runtime_create(&runtime, NULL), 0);
+    cr_assert_gt(tn_runtime_workers(runtime), 0);
+    cr_assert_eq(tn_block_on(runtime, echo, &options, &result), 0);
+    cr_assert_eq(result, &options);
+    tt_runtime_destroy(runtime);
+    options.size = offsetof(tn_options, name); /* an older caller */
+    options.workers = 3;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_runtime_workers(runtime), 3);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(tn_run(echo, NULL, NULL), 0);
+}
+
+/* --- Hooks and names ---------------------------------------------------------------------------------------------------------------- */
+
+enum { THREADS_MAX = 64 };
+
+typedef struct {
+    atomic_uint started;
+    atomic_uint stopped;
+    pid_t start_of[THREADS_MAX];
+    pid_t stop_of[THREADS_MAX];
+} hooks;
+
+static void thread_starts(void *ctx)
+{
+    hooks *h = ctx;
+
+    h->start_of[atomic_fetch_add(&h->started, 1)] = gettid();
+}
+
+static void thread_stops(void *ctx)
+{
+    hooks *h = ctx;
+
+    h->stop_of[atomic_fetch_add(&h->stopped, 1)] = gettid();
+}
+
+static unsigned times(const pid_t *list, unsigned count, pid_t wanted)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        n += list[i] == wanted;
+    return n;
+}
+
+Test(create, hooks_are_called_once_a_thread)
+{
+    for (int round = 0; round < 50; round++) {
+        tn_options options = tt_options();
+        hooks h = {.started = 0};
+        tn_runtime *runtime;
+        unsigned count;
+        options.on_thread_start = thread_starts;
+        options.on_thread_stop = thread_stops;
+        options.thread_hook_ctx = &h;
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        cr_assert_eq(tn_block_on(runtime, echo, NULL, NULL), 0);
+        tt_runtime_destroy(runtime);
+        count = atomic_load(&h.started);
+        cr_assert_geq(count, options.workers);
+        cr_assert_eq(atomic_load(&h.stopped), count);
+        for (unsigned i = 0; i < count; i++) {
+            cr_assert_eq(times(h.start_of, count, h.start_of[i]), 1);
+            cr_assert_eq(times(h.stop_of, count, h.start_of[i]), 1);
+        }
+    }
+}
+
+static void *name_of_thread(void *arg)
+{
+    cr_assert_eq(pthread_getname_np(pthread_self(), arg, 16), 0);
+    return NULL;
+}
+
+Test(create, threads_have_names)
+{
+    tn_options options = tt_options();
+    char name[16] = "";
+    char given[16] = "kitchen";
+    tn_runtime *runtime;
+
+    options.workers = 1;
+    options.name = given;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    memset(given, 'x', sizeof given - 1);
+    tt_block_thread(10 * TN_MS); /* whoever starts a thread names it, maybe after it has begun */
+    cr_assert_eq(tn_block_on(runtime, name_of_thread, name, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_str_eq(name, "kitchen-0");
+    options.name = NULL;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_block_thread(10 * TN_MS);
+    cr_assert_eq(tn_block_on(runtime, name_of_thread, name, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_str_eq(name, "tn-0");
+}
+
+/* --- Allocators --------------------------------------------------------------------------------------------------------------------- */
+
+static void *spawn_many(void *arg)
+{
+    tn_task *tasks[1000];
+
+    for (int i = 0; i < 1000; i++)
+        tasks[i] = tt_spawn(echo, arg);
+    for (int i = 0; i < 1000; i++)
+        tt_check(tt_join(tasks[i]) == arg);
+    return NULL;
+}
+
+Test(create, an_allocator_gets_back_what_it_gave)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    tn_runtime *runtime;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_gt(atomic_load(&allocator.blocks), 0);
+    cr_assert_eq(tn_block_on(runtime, spawn_many, NULL, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+    cr_assert_eq(atomic_load(&allocator.bytes), 0);
+}
+
+static void ignore_message(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)level;
+    (void)message;
+}
+
+static tn_options quiet_options(tt_allocator *allocator)
+{
+    tn_options options = tt_options();
+
+    tt_allocator_init(allocator);
+    options.allocator = &allocator->as_option;
+    options.log = ignore_message;
+    return options;
+}
+
+Test(create, answers_when_there_is_no_memory)
+{
+    unsigned threads = tt_threads();
+    unsigned files = tt_files();
+
+    for (long nth = 1;; nth++) {
+        tt_allocator allocator;
+        tn_options options = quiet_options(&allocator);
+        tn_runtime *runtime = NULL;
+        int rc;
+        tt_allocator_fail(&allocator, nth, 1);
+        rc = tn_runtime_create(&runtime, &options);
+        if (rc == 0) {
+            cr_assert_gt(nth, 3); /* at least runtime, core, worker */
+            tt_runtime_destroy(runtime);
+            cr_assert_eq(atomic_load(&allocator.blocks), 0);
+            break;
+        }
+        cr_assert_eq(rc, TN_ENOMEM, "the %ldth: %s", nth, tn_strerror(rc));
+        cr_assert_null(runtime);
+        cr_assert_eq(atomic_load(&allocator.blocks), 0, "the %ldth leaves something behind", nth);
+        cr_assert_eq(tt_files(), files, "the %ldth leaves files behind", nth);
+    }
+    cr_assert_leq(tt_threads(), threads + TT_TSAN);
+}
+
+/* Spawns until the allocator has had enough, then joins, then spawns again. */
+static void *spawn_until_refused(void *arg)
+{
+    enum { MOST = 5000 };
+    static tn_task *tasks[MOST];
+    tt_allocator *allocator = arg;
+    int count = 0;
+    int rc = 0;
+
+    tt_allocator_fail(allocator, 3, 1000000);
+    for (; count < MOST && rc == 0; count += rc == 0) {
+        rc = tn_spawn(&tasks[count], echo, allocator);
+        tt_check(rc == 0 || (rc == TN_ENOMEM && tasks[count] == NULL));
+    }
+    tt_check(rc == TN_ENOMEM && count > 100);
+    for (int i = 0; i < count; i++)
+        tt_check(tt_join(tasks[i]) == allocator);
+    tt_join(tt_spawn(echo, NULL)); /* headers came back */
+    tt_allocator_fail(allocator, 0, 0);
+    return NULL;
+}
+
+Test(create, spawn_answers_when_there_is_no_memory)
+{
+    tt_allocator allocator;
+    tn_options options = quiet_options(&allocator);
+    tn_runtime *runtime;
+    tn_task *task = NULL;
+    int rc = 0;
+
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_allocator_fail(&allocator, 1, 1000000);
+    for (int i = 0; i < 5000 && rc == 0; i++) { /* from outside */
+        rc = tn_spawn_on(runtime, NULL, &task, echo, NULL);
+        if (rc == 0)
+            tt_join(task);
+    }
+    cr_assert(rc == 0 || rc == TN_ENOMEM);
+    tt_allocator_fail(&allocator, 0, 0);
+    cr_assert_eq(tn_block_on(runtime, spawn_until_refused, &allocator, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
+/* --- Threads, mappings, files --------------------------------------------------------------------------------------------------------- */
+
+Test(create, answers_when_there_is_no_thread)
+{
+    unsigned files = tt_files();
+
+    for (long nth = 1;; nth++) {
+        tt_allocator allocator;
+        tn_options options = quiet_options(&allocator);
+        messages m = {0};
+        tn_runtime *runtime = NULL;
+        int rc;
+        options.log = keep_message;
+        options.log_ctx = &m;
+        atomic_store(&threads_left, nth);
+        rc = tn_runtime_create(&runtime, &options);
+        atomic_store(&threads_left, 0);
+        if (rc == 0) {
+            cr_assert_gt(nth, (long)options.workers);
+            tt_runtime_destroy(runtime);
+            break;
+        }
+        cr_assert_eq(rc, TN_EAGAIN);
+        cr_assert_null(runtime);
+        cr_assert_eq(m.errors, 1);
+        cr_assert_not_null(strstr(m.last, "options.workers"));
+        cr_assert_eq(atomic_load(&allocator.blocks), 0);
+        cr_assert_eq(tt_files(), files);
+    }
+}
+
+Test(create, answers_when_there_are_no_files)
+{
+    struct rlimit before;
+    unsigned files = tt_files();
+    bool created = false;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (rlim_t more = 3; !created; more++) {
+        struct rlimit few = before;
+        tt_allocator allocator;
+        tn_options options = quiet_options(&allocator);
+        tn_runtime *runtime = NULL;
+        int rc;
+        few.rlim_cur = files + more;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+        rc = tn_runtime_create(&runtime, &options);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+        created = rc == 0;
+        if (created) {
+            tt_runtime_destroy(runtime);
+        } else {
+            cr_assert_eq(rc, TN_EMFILE, "%s", tn_strerror(rc));
+            cr_assert_null(runtime);
+        }
+        cr_assert_eq(atomic_load(&allocator.blocks), 0);
+        cr_assert_eq(tt_files(), files);
+    }
+}
+
+static int join_without_stack(tn_runtime *runtime, tn_task **task)
+{
+    tn_spawn_options options = tn_spawn_options_default();
+
+    options.stack_size_bytes = (size_t)1024 * 1024; /* none of these is in a cache */
+    options.name = "hungry";
+    cr_assert_eq(tn_spawn_on(runtime, &options, task, echo, runtime), 0);
+    return tn_join(*task, NULL);
+}
+
+Test(create, a_task_without_a_stack_answers)
+{
+    tt_allocator allocator;
+    tn_options options = quiet_options(&allocator);
+    messages m = {0};
+    tn_runtime *runtime;
+    tn_task *task;
+    void *result = NULL;
+
+    options.log = keep_message;
+    options.log_ctx = &m;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    atomic_store(&maps_left, 1);
+    cr_assert_eq(join_without_stack(runtime, &task), TN_ENOMEM);
+    cr_assert_eq(m.errors, 1);
+    cr_assert_not_null(strstr(m.last, "hungry"));
+    atomic_store(&maps_left, 0);
+    cr_assert_eq(join_without_stack(runtime, &task), 0);
+    cr_assert_eq(tn_block_on(runtime, echo, &m, &result), 0);
+    cr_assert_eq(result, &m);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
+static void *hold_a_stack(void *arg)
+{
+    while (tn_sleep(3600 * TN_S) == 0)
+        ;
+    return arg;
+}
+
+/* Where some stack is out the task waits for it, larger or not. */
+Test(create, a_task_waits_for_the_stack_of_another)
+{
+    tt_allocator allocator;
+    tn_options options = quiet_options(&allocator);
+    tn_spawn_options large = tn_spawn_options_default();
+    tn_runtime *runtime;
+    tn_task *holder = NULL;
+    tn_task *task = NULL;
+
+    large.stack_size_bytes = (size_t)32 * 1024 * 1024; /* one at a mapping */
+    options.stack_size_bytes = (size_t)32 * 1024 * 1024;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    holder = tt_spawn_on(runtime, hold_a_stack, NULL);
+    tt_block_thread(20 * TN_MS);
+    atomic_store(&maps_left, 1);
+    for (int i = 0; i < 8; i++) { /* the first may still find a fresh one beside the holder's */
+        cr_assert_eq(tn_spawn_on(runtime, &large, &task, echo, holder), 0);
+        tn_task_release(task);
+    }
+    tt_block_thread(20 * TN_MS);
+    tn_cancel(holder);
+    tt_join(holder);
+    tt_runtime_destroy(runtime); /* all have run */
+    atomic_store(&maps_left, 0);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
