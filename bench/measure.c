@@ -23,7 +23,7 @@ static size_t row_count;
 void measure_failed(const char *file, int line, const char *text)
 {
     fprintf(stderr, "%s:%d: failed: %s\n", file, line, text);
-    exit(1);
+    _exit(1); /* it may be a task that says so: no clean-up beside running workers */
 }
 
 /* --- Rows ------------------------------------------------------------------------------------------------------------------- */
@@ -111,8 +111,9 @@ int measure_write_json(const char *path, const char *commit, unsigned workers)
     }
     measure_check(uname(&system) == 0);
     processor_name(processor, sizeof processor);
-    fprintf(out, "{\"machine\": {\"processor\": \"%s\", \"cpus\": %ld, \"system\": \"%s %s %s\"},\n \"commit\": \"%s\",\n \"rows\": [",
-            processor, sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, system.machine, commit);
+    fprintf(out, "{\"machine\": {\"processor\": \"%s\", \"cpus\": %ld, \"system\": \"%s %s %s\"},\n", processor,
+            sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, system.machine);
+    fprintf(out, " \"commit\": \"%s\",\n \"rows\": [", commit);
     for (struct row *row = rows; row < rows + row_count; row++) {
         double middle = median(row->values, row->count);
         fprintf(out,
@@ -139,10 +140,7 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void measure_sort(uint64_t *times_ns, size_t count)
-{
-    qsort(times_ns, count, sizeof *times_ns, compare_times);
-}
+void measure_sort(uint64_t *times_ns, size_t count) { qsort(times_ns, count, sizeof *times_ns, compare_times); }
 
 uint64_t measure_percentile(const uint64_t *sorted_ns, size_t count, double percent)
 {

@@ -1,5 +1,5 @@
-/* What the benchmark programs share: rows of values, one a round, printed as a table and as JSON; histograms; what the process has
- * used so far. For one thread. */
+/* What the benchmark programs share: rows of values, one a round, printed as a table and as JSON; histograms; what the process
+ * has used so far. For one thread. */
 #ifndef MEASURE_H
 #define MEASURE_H
 
@@ -9,8 +9,8 @@
 
 enum { MEASURE_ROUNDS_MAX = 100, MEASURE_ROWS_MAX = 64 };
 
-/* Adds one round's value to the row `name`, which begins with its first value. All names and units are literals, and less is always
- * better. `cpu`: processor time of the same work in the same unit; negative: not meant for this row. */
+/* Adds one round's value to the row `name`, which begins with its first value. All names and units are literals, and less is
+ * always better. `cpu`: processor time of the same work in the same unit; negative: not meant for this row. */
 void measure_note(const char *name, const char *unit, double value, double cpu);
 
 /* Median, smallest and largest value of each row, in the order in which they began. */

@@ -98,8 +98,9 @@ typedef struct {
 static command_line parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'}, {"quick", no_argument, NULL, 'q'},
-        {"json", required_argument, NULL, 'j'},    {"commit", required_argument, NULL, 'c'}, {"list", no_argument, NULL, 'l'},
+        {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'},
+        {"quick", no_argument, NULL, 'q'},         {"json", required_argument, NULL, 'j'},
+        {"commit", required_argument, NULL, 'c'},  {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     command_line line = {.settings = {.workers = 2, .quick = false}, .rounds = 5, .json = NULL, .commit = "unknown"};
@@ -107,14 +108,27 @@ static command_line parse(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
-        case 'w': line.settings.workers = parse_number(optarg, 1024); break;
-        case 'r': line.rounds = parse_number(optarg, MEASURE_ROUNDS_MAX); break;
-        case 'q': line.settings.quick = true; break;
-        case 'j': line.json = optarg; break;
-        case 'c': line.commit = parse_name(optarg); break;
-        case 'l': exit(list());
-        case 'h': exit(usage(stdout, 0));
-        default: exit(usage(stderr, 2));
+        case 'w':
+            line.settings.workers = parse_number(optarg, 1024);
+            break;
+        case 'r':
+            line.rounds = parse_number(optarg, MEASURE_ROUNDS_MAX);
+            break;
+        case 'q':
+            line.settings.quick = true;
+            break;
+        case 'j':
+            line.json = optarg;
+            break;
+        case 'c':
+            line.commit = parse_name(optarg);
+            break;
+        case 'l':
+            exit(list());
+        case 'h':
+            exit(usage(stdout, 0));
+        default:
+            exit(usage(stderr, 2));
         }
     }
     for (int i = optind; i < argc; i++)

@@ -27,8 +27,8 @@ void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);
 void micro_idle(const micro_settings *settings);
 
-/* A future that is ready when `left` events have been counted. Whoever counts the last one touches it a last time after it is ready: its
- * memory lives on, and when it is used again meanwhile the new waiter gets a wake too many, after which it arms again. */
+/* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is
+ * ready: so its memory lives on, and when it is used again meanwhile, the new waiter gets a wake too many, and arms again. */
 typedef struct {
     tn_future base;
     atomic_long left;

@@ -1,4 +1,5 @@
 /* Time: many sleepers, how late they wake, and what it costs to have nothing to do. */
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
@@ -27,6 +28,7 @@ static uint64_t pick(uint64_t *state, uint64_t low, uint64_t high)
 /* --- Many sleepers ---------------------------------------------------------------------------------------------------------- */
 
 static micro_latch sleepers;
+static atomic_long started;
 static atomic_long early;
 
 /* A stackless task: sleeps from its first poll on. */
@@ -45,6 +47,7 @@ static int sleeper_poll(tn_future *self, tn_waker *waker)
     if (!s->started) {
         tn_sleep_init(&s->sleep, tn_now() + s->ns);
         s->started = true;
+        atomic_fetch_add(&started, 1);
     }
     rc = s->sleep.base.ops->poll(&s->sleep.base, waker);
     if (rc != TN_PENDING && tn_now() < s->sleep.deadline_ns)
@@ -65,6 +68,7 @@ static void *sleep_in_fiber(void *arg)
     uint64_t ns = (uint64_t)(uintptr_t)arg;
     uint64_t began_ns = tn_now();
 
+    atomic_fetch_add(&started, 1);
     measure_check(tn_sleep(ns) == 0);
     if (tn_now() < began_ns + ns)
         atomic_fetch_add(&early, 1);
@@ -76,7 +80,7 @@ typedef struct {
     long count;
     sleeper *futures; /* NULL: fibers */
     uint64_t took_ns; /* from the first spawn to the last end */
-    double bytes;     /* resident memory a task, before the first wakes */
+    double bytes;     /* resident memory a task, when the last has fallen asleep */
 } sleep_job;
 
 static void *spawn_sleepers(void *arg)
@@ -97,9 +101,8 @@ static void *spawn_sleepers(void *arg)
         job->futures[i] = (sleeper){.base = {&ops}, .ns = ns};
         measure_check(tn_spawn_future(NULL, NULL, NULL, &job->futures[i].base) == 0);
     }
-    /* Until half a second before the first could wake; by then every task has been run once and is asleep. */
-    if (tn_now() < began_ns + 3 * TN_S / 2)
-        measure_check(tn_sleep(began_ns + 3 * TN_S / 2 - tn_now()) == 0);
+    while (atomic_load(&started) < job->count)
+        measure_check(tn_sleep(10 * TN_MS) == 0);
     job->bytes = ((double)measure_resident_bytes() - (double)resident) / (double)job->count;
     measure_check(tn_await(&sleepers.base) == 0);
     job->took_ns = tn_now() - began_ns;
@@ -112,6 +115,8 @@ static sleep_job run_sleepers(const micro_settings *settings, long count, bool s
     sleep_job job = {.count = count, .futures = stackless ? malloc((size_t)count * sizeof(sleeper)) : NULL};
 
     measure_check(!stackless || job.futures != NULL);
+    (void)malloc_trim(0); /* what earlier rounds have left behind would be used again, and not be seen as growth */
+    atomic_store(&started, 0);
     atomic_store(&early, 0);
     micro_run(runtime, spawn_sleepers, &job);
     measure_check(atomic_load(&early) == 0);
@@ -120,16 +125,21 @@ static sleep_job run_sleepers(const micro_settings *settings, long count, bool s
     return job;
 }
 
+static void note_sleepers(const char *name, const sleep_job *job, uint64_t cpu_before_ns)
+{
+    measure_note(name, "ms beyond 3 s", ((double)job->took_ns - 3e9) / 1e6, (double)(measure_cpu_ns() - cpu_before_ns) / 1e6);
+}
+
 void micro_timers(const micro_settings *settings)
 {
     uint64_t cpu_ns = measure_cpu_ns();
     sleep_job job = run_sleepers(settings, settings->quick ? 10000 : 1000000, true);
 
-    measure_note("timers_stackless", "ms beyond 3 s", ((double)job.took_ns - 3e9) / 1e6, (double)(measure_cpu_ns() - cpu_ns) / 1e6);
+    note_sleepers("timers_stackless", &job, cpu_ns);
     measure_note("timers_stackless_size", "bytes/task", job.bytes, -1);
     cpu_ns = measure_cpu_ns();
     job = run_sleepers(settings, settings->quick ? 1000 : 100000, false);
-    measure_note("timers_fibers", "ms beyond 3 s", ((double)job.took_ns - 3e9) / 1e6, (double)(measure_cpu_ns() - cpu_ns) / 1e6);
+    note_sleepers("timers_fibers", &job, cpu_ns);
     measure_note("timers_fibers_size", "bytes/task", job.bytes, -1);
 }
 

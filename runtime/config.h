@@ -27,16 +27,16 @@
 #define TNI_TICKS_MIN 1
 #define TNI_TICKS_MAX 64
 
-/* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a wake
- * costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
+/* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a
+ * wake costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
 #define TNI_BACKLOG_NS 50000
 
-/* A socket is registered in another core's loop if that has so many fewer. Few sockets stay together: one worker serves them for less
- * than two do. */
+/* A socket is registered in another core's loop if that has so many fewer. Few sockets stay together: one worker serves them
+ * for less than two do. */
 #define TNI_REGISTRATIONS_SLACK 128
 
-/* Tasks that a worker takes from the injector at once: when it has none of its own, and while it is busy. The latter is small: a full
- * queue would spill them again at the next spawn. */
+/* Tasks that a worker takes from the injector at once: when it has none of its own, and while it is busy. The latter is small:
+ * a full queue would spill them again at the next spawn. */
 #define TNI_INJECTED_MAX (TNI_DEQUE_CAPACITY / 2)
 #define TNI_INJECTED_BUSY (TNI_DEQUE_CAPACITY / 32 + 1)
 

@@ -34,42 +34,17 @@ void tni_core_fini(tni_core *core)
     tni_slab_cache_fini(&core->slabs);
 }
 
-/* The claim is half done or done. */
-static bool refuse_claim(tni_worker *worker)
+tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core)
 {
     uint32_t claiming = TNI_CLAIM_CLAIMING;
 
     /* Acq_rel: exactly one of this and the taker's exchange succeeds; partner: tni_worker_claim. */
-    return tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD;
-}
-
-tni_core *tni_worker_enter(tni_worker *worker)
-{
-    /* Relaxed: own words. */
-    uint32_t depth = tni_a32_load(&worker->in_runtime, TNI_RELAXED);
-    tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
-
-    if (core == NULL)
-        return NULL;
-    /* Says that we are in, before we read the claim: the light fence against the taker's heavy one. Relaxed: the fence orders
-     * it. */
-    tni_a32_store(&worker->in_runtime, depth + 1, TNI_RELAXED);
-    if (depth > 0)
-        return core;
-    tni_fence_light(worker->runtime->asymmetric);
-    /* Observes a taker that came before us; partner: tni_worker_claim. */
-    if (tni_likely(tni_a32_load(&worker->claim, TNI_ACQUIRE) == TNI_CLAIM_HELD) || refuse_claim(worker))
-        return core;
+    if (tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD)
+        return core; /* refused, or given up by the taker */
     /* Taken: from now on the core is somebody else's. Release on core: who mails to this worker looks at it (worker.c). */
     tni_a32_store(&worker->in_runtime, 0, TNI_RELEASE);
     tni_aptr_store(&worker->core, NULL, TNI_RELEASE);
     return NULL;
-}
-
-void tni_worker_leave(tni_worker *worker)
-{
-    /* Release: what we did to the core is seen by a taker that reads 0; partner: tni_worker_claim. Load relaxed: own word. */
-    tni_a32_store(&worker->in_runtime, tni_a32_load(&worker->in_runtime, TNI_RELAXED) - 1, TNI_RELEASE);
 }
 
 tni_core *tni_core_enter(void)

@@ -66,10 +66,6 @@ void tni_core_fini(tni_core *core);
 tni_core *tni_core_enter(void);
 void tni_core_leave(void);
 
-/* As enter and leave for who knows its worker. */
-tni_core *tni_worker_enter(tni_worker *worker);
-void tni_worker_leave(tni_worker *worker);
-
 /* Is the worker outside the runtime, that is, in a task, and holds a core? A look that may be out of date. */
 bool tni_worker_is_outside(const tni_worker *worker);
 

@@ -26,14 +26,8 @@ typedef enum { TNI_TAKE_EMPTY, TNI_TAKE_RETRY /* lost the race for an item: look
 
 void tni_deque_init(tni_deque *d);
 
-/* Owner: appends `item`; false when the deque is full. Whoever takes the item sees what was written before the push. */
-bool tni_deque_push(tni_deque *d, void *item);
-
 /* Anyone: takes the oldest item. */
 tni_take tni_deque_take(tni_deque *d, void **item);
-
-/* Owner: the same without the barrier that a thief needs. */
-tni_take tni_deque_take_own(tni_deque *d, void **item);
 
 /* Owner: takes the newest `count` items into `items`, oldest of them first, if at least one older item stays; else takes nothing
  * and answers false. */
@@ -41,5 +35,49 @@ bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count);
 
 /* Anyone: how many items there are, by two reads that may be out of date. */
 unsigned tni_deque_length(const tni_deque *d);
+
+/* --- Inline, because they are on the way of every task ---------------------------------------------------------------------*/
+
+#define TNI_DEQUE_MASK (TNI_DEQUE_CAPACITY - 1)
+
+/* Owner: appends `item`; false when the deque is full. Whoever takes the item sees what was written before the push. */
+static inline bool tni_deque_push(tni_deque *d, void *item)
+{
+    /* Own word: no order needed. */
+    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
+    /* Observes the CAS of a taker: its read of the slot happened before our overwrite. Relaxed would let the new item's store be
+     * seen by a taker that still believes in the old index. */
+    int64_t top = (int64_t)tni_a64_load(&d->top, TNI_ACQUIRE);
+
+    if (bottom - top >= TNI_DEQUE_CAPACITY)
+        return false;
+    /* Relaxed: published by the store of bottom below. */
+    tni_aptr_store(&d->slots[bottom & TNI_DEQUE_MASK], item, TNI_RELAXED);
+    /* Publishes the slot and what the item points to; partner: the load of bottom in tni_deque_take. */
+    tni_a64_store(&d->bottom, (uint64_t)(bottom + 1), TNI_RELEASE);
+    return true;
+}
+
+/* Takes index `top` if `bottom` is beyond it. */
+static inline tni_take tni_deque_take_at(tni_deque *d, uint64_t top, int64_t bottom, void **item)
+{
+    if ((int64_t)top >= bottom)
+        return TNI_TAKE_EMPTY;
+    /* Relaxed: ordered by how bottom was read; whether it is still ours is for the CAS to say. */
+    *item = tni_aptr_load(&d->slots[top & TNI_DEQUE_MASK], TNI_RELAXED);
+    /* Takes the index. Release: our slot read is done before the owner can see the index move on and reuse the slot (partner: the
+     * load of top in tni_deque_push). Seq_cst: it takes part in the one order of the fences, see README.md. */
+    return tni_a64_cas(&d->top, &top, top + 1, TNI_SEQ_CST) ? TNI_TAKE_GOT : TNI_TAKE_RETRY;
+}
+
+/* Owner: takes the oldest item, without the barrier that a thief needs. */
+static inline tni_take tni_deque_take_own(tni_deque *d, void **item)
+{
+    /* Observes nothing that the CAS does not check again; the slots are our own writes. */
+    uint64_t top = tni_a64_load(&d->top, TNI_RELAXED);
+    /* Own word: only we lower it, so no fence is needed between the two reads. */
+    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
+    return tni_deque_take_at(d, top, bottom, item);
+}
 
 #endif

@@ -48,8 +48,8 @@ void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 
-/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then the fd
- * is the caller's as before). An error that shows only later, in another thread's loop, ends the waits. */
+/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then
+ * the fd is the caller's as before). An error that shows only later, in another thread's loop, ends the waits. */
 int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out);
 
 /* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be

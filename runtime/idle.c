@@ -48,8 +48,8 @@ bool tni_idle_all_parked(const tni_idle *idle)
     unsigned parked = 0;
 
     for (unsigned word = 0; word * 64 < idle->cores; word++) {
-        /* Relaxed: the monitor stands behind a full fence, against that of a worker between taking its mark back and looking whether
-         * the monitor rests. The marks and not parked_count: that is changed after a mark is taken. */
+        /* Relaxed: the monitor stands behind a full fence, against that of a worker between taking its mark back and looking
+         * whether the monitor rests. The marks and not parked_count: that is changed after a mark is taken. */
         parked += (unsigned)__builtin_popcountll(tni_a64_load(&idle->parked[word], TNI_RELAXED));
     }
     return parked == idle->cores;

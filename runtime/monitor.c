@@ -23,8 +23,8 @@ static void help(tni_core *core, uint64_t now_ns)
         tni_driver_disown(&core->driver);
         tni_count_shared(&runtime->foreign.driver_polls, 1);
     }
-    /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a count
-     * of the worker's that overwrites it is set right by the next look. */
+    /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
+     * count of the worker's that overwrites it is set right by the next look. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as any submit; the look below is behind it */
     /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */

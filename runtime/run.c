@@ -1,6 +1,6 @@
 /* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
- * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_settle. The same goes for
- * a dead fiber's stack. Stackless tasks go the same way, without the switch. */
+ * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_settle. The same
+ * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
 #include "local.h"
@@ -21,8 +21,8 @@ static tni_stack_cache *stack_cache(tni_core *core)
     return core == NULL ? NULL : &core->stacks;
 }
 
-/* Binds a stack at the first run, unless it was given one while it waited. 0; 1: there is none now, and the task is not ours any more;
- * TN_ENOMEM: there will never be one. */
+/* Binds a stack at the first run, unless it was given one while it waited. 0; 1: there is none now, and the task is not ours
+ * any more; TN_ENOMEM: there will never be one. */
 static int bind_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;

@@ -1,4 +1,5 @@
-/* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop (worker.c).
+/* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop
+ * (worker.c).
  */
 #ifndef TNI_RUN_H
 #define TNI_RUN_H
@@ -6,8 +7,8 @@
 #include "local.h"
 #include "worker.h"
 
-/* Binds a stack to a fiber that has none yet. False: it is not to be run now, and not the caller's any more. `core`: the worker's,
- * or NULL. */
+/* Binds a stack to a fiber that has none yet. False: it is not to be run now, and not the caller's any more. `core`: the
+ * worker's, or NULL. */
 bool tni_run_first(tni_core *core, tn_task *task);
 
 /* Polls a stackless task once. */
@@ -18,7 +19,7 @@ void tni_run_settle(tni_core *core, tn_task *task);
 
 /* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
  * back after a switch is mispredicted. */
-static inline void tni_fiber_leave(tn_task *task, tni_run_result result)
+__attribute__((always_inline)) static inline void tni_fiber_leave(tn_task *task, tni_run_result result)
 {
     task->run_result = (uint8_t)result;
     tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);

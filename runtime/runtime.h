@@ -58,6 +58,12 @@ void tni_runtime_task_ended(tn_runtime *runtime);
 /* A core for who has none: in turn. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
+/* Stops the monitor and all workers, and waits at most `timeout_ns` for those that are inside a task. */
+void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
+
+/* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
+void tni_runtime_retire(tn_runtime *runtime);
+
 /* Is the calling thread one of the runtime's workers? They keep it from being retired. */
 bool tni_runtime_at_home(const tn_runtime *runtime);
 

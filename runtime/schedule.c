@@ -74,7 +74,7 @@ static bool mail_elsewhere(tn_task *task)
     tni_core *core;
     tni_worker *worker;
 
-    if (!runtime->options.force_migration || runtime->core_count < 2)
+    if (runtime->core_count < 2)
         return false;
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
     /* Acquire: the worker as it was made; partner: whoever gave it the core. */
@@ -85,7 +85,7 @@ static bool mail_elsewhere(tn_task *task)
     return true;
 }
 
-static bool queue_apart(tn_task *task)
+static inline bool queue_apart(tn_task *task)
 {
     if (task->kind == TNI_TASK_THREAD) {
         (void)tni_parker_notify(&task->body.parker);
@@ -95,22 +95,23 @@ static bool queue_apart(tn_task *task)
         tni_worker_mail(task->home, task);
         return true;
     }
-    return mail_elsewhere(task);
+    return tni_unlikely(task->runtime->options.force_migration) && mail_elsewhere(task);
 }
 
 void tni_sched_ready(tn_task *task)
 {
+    tni_worker *worker = tni_local_get()->worker;
     tni_core *core;
 
     if (queue_apart(task))
         return;
-    core = tni_core_enter();
-    if (core != NULL && core->runtime == task->runtime)
-        tni_sched_push(core, task);
-    else
+    core = worker != NULL && worker->runtime == task->runtime ? tni_worker_enter(worker) : NULL;
+    if (core == NULL) {
         tni_sched_inject(task->runtime, task, task, 1);
-    if (core != NULL)
-        tni_core_leave();
+        return;
+    }
+    tni_sched_push(core, task);
+    tni_worker_leave(worker);
 }
 
 void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end)

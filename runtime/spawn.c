@@ -100,29 +100,28 @@ static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint 
 
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
-    tn_task *self = tni_local_get()->task;
-    tni_core *core;
+    const tni_local *local = tni_local_get();
+    tni_core *core = NULL;
     int rc;
 
     if (out != NULL)
         *out = NULL;
-    plan->options = tn_spawn_options_default();
     if (options != NULL)
         memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
-    if (runtime == NULL)
-        runtime = tn_runtime_current();
+    if (runtime == NULL && local->task != NULL)
+        runtime = local->task->runtime;
     if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
         return TN_EINVAL;
-    core = tni_core_enter();
-    if (core != NULL && core->runtime == runtime) {
+    if (local->worker != NULL && local->worker->runtime == runtime)
+        core = tni_worker_enter(local->worker);
+    if (core != NULL) {
         rc = spawn_here(core, plan, out);
+        tni_worker_leave(local->worker);
     } else {
         tni_runtime_guest_begin(runtime);
-        rc = spawn_from_outside(runtime, self != NULL && self->runtime == runtime, plan, out);
+        rc = spawn_from_outside(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
         tni_runtime_guest_end(runtime);
     }
-    if (core != NULL)
-        tni_core_leave();
     if (rc != 0 && out != NULL)
         *out = NULL;
     return rc;

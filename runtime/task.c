@@ -26,8 +26,8 @@ void tni_task_free(tn_task *task)
         tni_free(&tni_alloc_default, task, sizeof *task);
         return;
     }
-    /* No reference is left, also where the last one was not given back but found to be the last. Relaxed: nobody looks at it but a
-     * walk, which takes nothing from an ended task. */
+    /* No reference is left, also where the last one was not given back but found to be the last. Relaxed: nobody looks at it
+     * but a walk, which takes nothing from an ended task. */
     tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELAXED);
     core = tni_core_enter();
     tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
@@ -135,8 +135,8 @@ void tn_waker_wake(tn_waker *waker)
         tni_task_unref(task);
         return;
     }
-    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too, and it does
-     * not end before we have queued it. */
+    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too, and
+     * it does not end before we have queued it. */
     if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
         tni_sched_ready(task);
     else if (ended)

@@ -85,8 +85,8 @@ static inline void tni_task_birth(tn_task *task, unsigned references)
     tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
 }
 
-/* A wake. True: it rested, and the caller has to queue it. `spent`: the references that go with it, 0 or TNI_TASK_REF; they are left
- * for tni_task_unref when the task has ended (then *ended is set). */
+/* A wake. True: it rested, and the caller has to queue it. `spent`: the references that go with it, 0 or TNI_TASK_REF; they are
+ * left for tni_task_unref when the task has ended (then *ended is set). */
 static inline bool tni_task_notify_spending(tn_task *task, uint64_t spent, bool *ended)
 {
     /* Relaxed: the CAS checks it. */

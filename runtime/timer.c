@@ -41,7 +41,9 @@ static uint64_t due_ns(const tn_task *task)
 /* Does the node that is armed go off no later than one armed for the deadline would? */
 static bool goes_off_in_time(const tn_task *task)
 {
-    return due_ns(task) / TNI_WHEEL_TICK_NS <= task->deadline_ns / TNI_WHEEL_TICK_NS + (task->deadline_ns % TNI_WHEEL_TICK_NS != 0);
+    uint64_t wanted_tick = task->deadline_ns / TNI_WHEEL_TICK_NS + (task->deadline_ns % TNI_WHEEL_TICK_NS != 0);
+
+    return due_ns(task) / TNI_WHEEL_TICK_NS <= wanted_tick;
 }
 
 /* Lock held. True: the core's worker sleeps too long now. */

@@ -147,12 +147,10 @@ static void look_around(tni_core *core)
 
 /* --- Idle ------------------------------------------------------------------------------------------------------------------- */
 
-static void stop_searching(tni_worker *worker, bool found)
+static void stop_search(tni_worker *worker, bool found)
 {
     tn_runtime *runtime = worker->runtime;
 
-    if (!worker->searching)
-        return;
     worker->searching = false;
     if (!tni_idle_search_end(&runtime->idle) || !found)
         return;
@@ -175,6 +173,12 @@ static bool is_done(const tni_worker *worker)
            (worker->until_ns != TNI_FOREVER && tni_clock_ns() >= worker->until_ns);
 }
 
+static inline void stop_searching(tni_worker *worker, bool found)
+{
+    if (tni_unlikely(worker->searching))
+        stop_search(worker, found);
+}
+
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
     return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) ||
@@ -186,8 +190,8 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     uint64_t until_ns;
     uint64_t now_ns;
 
-    /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run, not
-     * ours. While it does (not for long, unless it is preempted), we sleep elsewhere. */
+    /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run,
+     * not ours. While it does (not for long, unless it is preempted), we sleep elsewhere. */
     if (!tni_driver_try_own(&core->driver)) {
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
         return;
@@ -227,9 +231,9 @@ static void park(tni_worker *worker, tni_core *core)
 
 /* --- The loop --------------------------------------------------------------------------------------------------------------- */
 
-/* Runs a task that this worker took from a queue. `core`: the worker's, entered once, or NULL. Answers the core that it still
- * holds afterwards, entered once, or NULL. */
-static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
+/* Inline, because a return after a switch is mispredicted. Runs a task that this worker took from a queue. `core`: the
+ * worker's, entered once, or NULL. Answers the core that it still holds afterwards, entered once, or NULL. */
+__attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
 {
     tni_local *local = tni_local_get();
 
@@ -450,6 +454,7 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     if (worker == NULL)
         return NULL;
     worker->runtime = runtime;
+    worker->asymmetric = runtime->asymmetric;
     worker->until_ns = TNI_FOREVER;
     tni_aptr_init(&worker->core, NULL);
     tni_a32_init(&worker->in_runtime, 0);

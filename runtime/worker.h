@@ -16,6 +16,7 @@ struct tni_worker {
     tni_thread thread;
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
+    bool asymmetric;         /* the runtime's */
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
@@ -64,5 +65,36 @@ void tni_worker_unpark(tni_worker *worker);
 
 /* Wakes the worker that holds `core`, if it sleeps: there is something new for it to look at. */
 void tni_worker_kick(tni_core *core);
+
+/* --- Core access for who knows its worker; see core.h ----------------------------------------------------------------------*/
+
+/* The rest of enter when somebody claims the core. */
+tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core);
+
+static inline tni_core *tni_worker_enter(tni_worker *worker)
+{
+    /* Relaxed: own words. */
+    uint32_t depth = tni_a32_load(&worker->in_runtime, TNI_RELAXED);
+    tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
+
+    if (tni_unlikely(core == NULL))
+        return NULL;
+    /* Says that we are in, before we read the claim: the light fence against the taker's heavy one. Relaxed: the fence orders
+     * it. */
+    tni_a32_store(&worker->in_runtime, depth + 1, TNI_RELAXED);
+    if (depth > 0)
+        return core;
+    tni_fence_light(worker->asymmetric);
+    /* Observes a taker that came before us; partner: tni_worker_claim. */
+    if (tni_likely(tni_a32_load(&worker->claim, TNI_ACQUIRE) == TNI_CLAIM_HELD))
+        return core;
+    return tni_worker_enter_claimed(worker, core);
+}
+
+static inline void tni_worker_leave(tni_worker *worker)
+{
+    /* Release: what we did to the core is seen by a taker that reads 0; partner: tni_worker_claim. Load relaxed: own word. */
+    tni_a32_store(&worker->in_runtime, tni_a32_load(&worker->in_runtime, TNI_RELAXED) - 1, TNI_RELEASE);
+}
 
 #endif

@@ -279,7 +279,13 @@ static tn_options quiet_options(tt_allocator *allocator)
     return options;
 }
 
-Test(create, answers_when_there_is_no_memory)
+/* What libuv opens once a process, and keeps. */
+static void open_what_stays(void)
+{
+    tt_run(echo, NULL);
+}
+
+Test(create, answers_when_there_is_no_memory, .init = open_what_stays)
 {
     unsigned threads = tt_threads();
     unsigned files = tt_files();
@@ -351,7 +357,7 @@ Test(create, spawn_answers_when_there_is_no_memory)
 
 /* --- Threads, mappings, files --------------------------------------------------------------------------------------------------------- */
 
-Test(create, answers_when_there_is_no_thread)
+Test(create, answers_when_there_is_no_thread, .init = open_what_stays)
 {
     unsigned files = tt_files();
 
@@ -380,7 +386,7 @@ Test(create, answers_when_there_is_no_thread)
     }
 }
 
-Test(create, answers_when_there_are_no_files)
+Test(create, answers_when_there_are_no_files, .init = open_what_stays)
 {
     struct rlimit before;
     unsigned files = tt_files();

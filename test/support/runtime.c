@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -210,6 +211,8 @@ tt_child tt_fork(void (*fn)(void *arg), void *arg)
     pid = fork();
     tt_check(pid >= 0);
     if (pid == 0) {
+        struct rlimit none = {0, 0};
+        (void)setrlimit(RLIMIT_CORE, &none); /* it may abort on purpose; under a sanitizer a core is terabytes */
         tt_check(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
         close(pipe_ends[0]);
         close(pipe_ends[1]);

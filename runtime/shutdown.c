@@ -1,0 +1,266 @@
+/* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "local.h"
+#include "runtime.h"
+#include "schedule.h"
+
+/* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
+#define STOP_GRACE_NS UINT64_C(200000000)
+
+/* --- Freeing ---------------------------------------------------------------------------------------------------------------- */
+
+static void free_cores(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
+        tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
+        tni_core_fini(runtime->cores[i]);
+        tni_free(&runtime->allocator, runtime->cores[i], sizeof(tni_core));
+        runtime->cores[i] = NULL;
+    }
+}
+
+static void fini_words(tn_runtime *runtime)
+{
+    tni_slab_cache_fini(&runtime->foreign_slabs);
+    tni_mutex_fini(&runtime->foreign_lock);
+    tni_mutex_fini(&runtime->lock);
+    tni_injector_fini(&runtime->injector);
+}
+
+static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task))
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_slab_walk(&runtime->cores[i]->slabs, visit, runtime);
+    tni_slab_walk(&runtime->foreign_slabs, visit, runtime);
+}
+
+static void fini_drivers(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_driver_fini(&runtime->cores[i]->driver);
+}
+
+/* Nobody is left who knows of it. */
+static void free_runtime(tn_runtime *runtime)
+{
+    tn_allocator allocator = runtime->allocator;
+
+    while (runtime->workers != NULL) {
+        tni_worker *worker = runtime->workers;
+        runtime->workers = worker->next_worker;
+        tni_free(&allocator, worker, sizeof *worker);
+    }
+    free_cores(runtime);
+    tni_stack_pool_fini(&runtime->stacks);
+    fini_words(runtime);
+    if (runtime->options.report_overflow)
+        tni_overflow_uninstall();
+    tni_free(&allocator, runtime, sizeof *runtime);
+}
+
+void tni_runtime_unpin(tn_runtime *runtime)
+{
+    /* Acq_rel: the last one sees everybody's last access. */
+    if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) == 1)
+        free_runtime(runtime);
+}
+
+/* A task that was left behind: it never runs again, and its stack goes, whatever was on it. */
+static void abandon(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+
+    if (tni_task_has_ended(task))
+        return;
+    tni_task_abandon(task);
+    if (task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL)
+        return;
+    if (task->body.fiber.context.sp != NULL)
+        tni_context_fini(&task->body.fiber.context);
+    tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
+    task->body.fiber.stack = NULL;
+}
+
+static void pin_orphan(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+
+    if (tni_task_orphan(task))
+        (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED); /* relaxed: we hold one */
+}
+
+static void wait_for_guests(tn_runtime *runtime)
+{
+    /* Acquire: what the guests did; partner: tni_runtime_guest_end. They are on their way out. */
+    while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
+        tni_thread_yield();
+}
+
+/* Handles and wakers may be left, anywhere: each pins the runtime until it is given back.
+ * 1. All tasks are ended, so that a wake from outside does nothing any more; those that had begun are waited for.
+ * 2. The loops go, and with them the wakers they hold.
+ * 3. Headers that are still held are counted. Who gives one back as a guest before is waited for. */
+void tni_runtime_retire(tn_runtime *runtime)
+{
+    walk_tasks(runtime, abandon);
+    wait_for_guests(runtime);
+    fini_drivers(runtime);
+    walk_tasks(runtime, pin_orphan);
+    wait_for_guests(runtime);
+    tni_runtime_unpin(runtime);
+}
+
+bool tni_runtime_at_home(const tn_runtime *runtime)
+{
+    const tni_worker *worker = tni_local_get()->worker;
+
+    return worker != NULL && worker->runtime == runtime;
+}
+
+void tni_runtime_guest_begin(tn_runtime *runtime)
+{
+    /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and tni_task_orphan. */
+    (void)tni_a32_fetch_add(&runtime->guests, 1, TNI_RELAXED);
+}
+
+void tni_runtime_guest_end(tn_runtime *runtime)
+{
+    /* Release: our accesses are over; partner: wait_for_guests. */
+    (void)tni_a32_fetch_sub(&runtime->guests, 1, TNI_RELEASE);
+}
+
+static void release(tn_runtime *runtime)
+{
+    /* Acq_rel: the last one sees everybody's last access. */
+    if (tni_a32_fetch_sub(&runtime->references, 1, TNI_ACQ_REL) == 1)
+        tni_runtime_retire(runtime);
+}
+
+void tni_runtime_thread_ended(tn_runtime *runtime)
+{
+    /* Release: what the thread did is done; partner: wait_for_threads. The word may be gone after the last reference, so the wake
+     * comes before that. */
+    (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELEASE);
+    tni_futex_wake(&runtime->threads, 1);
+    release(runtime);
+}
+
+/* Tells all workers and the monitor to stop. */
+static void stop_threads(tn_runtime *runtime)
+{
+    tni_monitor_stop(runtime);
+    tni_mutex_lock(&runtime->lock);
+    /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started unseen. */
+    tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
+        tni_worker_unpark(worker);
+    tni_mutex_unlock(&runtime->lock);
+}
+
+/* Waits until no worker thread runs any more; false: the time was up. */
+static bool wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    for (;;) {
+        /* Acquire: what the threads did; partner: tni_runtime_thread_ended. */
+        uint32_t threads = tni_a32_load(&runtime->threads, TNI_ACQUIRE);
+        if (threads == 0)
+            return true;
+        if (deadline_ns != TNI_FOREVER && tni_clock_ns() >= deadline_ns)
+            return false;
+        tni_futex_wait(&runtime->threads, threads, deadline_ns);
+    }
+}
+
+/* Joins the threads that have ended; nobody will join the others. */
+static void part_from_threads(tn_runtime *runtime)
+{
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
+        if (!worker->owns_thread)
+            continue;
+        /* Acquire: partner: worker_main. */
+        if (tni_a32_load(&worker->ended, TNI_ACQUIRE) != 0)
+            tni_thread_join(&worker->thread);
+        else
+            tni_thread_detach(&worker->thread);
+    }
+}
+
+static uint64_t deadline_after(uint64_t ns)
+{
+    uint64_t now_ns = tni_clock_ns();
+
+    return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
+}
+
+void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
+{
+    stop_threads(runtime);
+    (void)wait_for_threads(runtime, deadline_after(timeout_ns));
+    part_from_threads(runtime);
+}
+
+/* --- Destroying ------------------------------------------------------------------------------------------------------------- */
+
+static void become_quiet(tn_runtime *runtime)
+{
+    /* Release: destroy sees what the tasks did; partner: tni_runtime_is_quiet. */
+    tni_a32_store(&runtime->quiet, 1, TNI_RELEASE);
+    tni_futex_wake(&runtime->quiet, 1);
+}
+
+void tni_runtime_task_ended(tn_runtime *runtime)
+{
+    /* Orders the count of this end before the look, against the heavy fence in tn_runtime_destroy. */
+    tni_fence_light(runtime->asymmetric);
+    /* Relaxed: behind the fence. */
+    if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))
+        return;
+    /* Two last tasks may end on two cores at once: each one's count comes before its sum, so one of them sees both. */
+    tni_fence_full();
+    if (tni_runtime_live(runtime) == 0)
+        become_quiet(runtime);
+}
+
+static void cancel_if_alive(void *arg, tn_task *task)
+{
+    (void)arg;
+    if (!tni_task_ref_if_alive(task))
+        return;
+    tn_cancel(task);
+    tni_task_unref(task);
+}
+
+static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    if (runtime->options.flavour == TN_CURRENT_THREAD) {
+        tni_worker_drive(runtime->workers, NULL, deadline_ns);
+        return;
+    }
+    while (!tni_runtime_is_quiet(runtime) && (deadline_ns == TNI_FOREVER || tni_clock_ns() < deadline_ns))
+        tni_futex_wait(&runtime->quiet, 0, deadline_ns);
+}
+
+size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
+{
+    uint64_t deadline_ns = deadline_after(timeout_ns);
+    size_t left;
+
+    tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");
+    /* Relaxed: to find misuse. */
+    tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");
+    tni_injector_close(&runtime->injector);
+    /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and at a task's birth. */
+    tni_a32_store(&runtime->closing, 1, TNI_RELAXED);
+    if (how == TN_SHUTDOWN_CANCEL)
+        tni_a32_store(&runtime->cancelling, 1, TNI_RELAXED);
+    tni_fence_heavy(runtime->asymmetric);
+    if (how == TN_SHUTDOWN_CANCEL)
+        walk_tasks(runtime, cancel_if_alive);
+    if (tni_runtime_live(runtime) == 0)
+        become_quiet(runtime);
+    wait_until_quiet(runtime, deadline_ns);
+    left = (size_t)tni_runtime_live(runtime);
+    tni_runtime_stop(runtime, left == 0 ? TNI_FOREVER : STOP_GRACE_NS);
+    release(runtime);
+    return left;
+}
+
