@@ -281,7 +281,14 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
     return rc;
 }
 
-/* --- Shared by the cores ---------------------------------------------------------------------------------------------------- */
+tn_runtime *tn_runtime_current(void)
+{
+    tni_local *local = tni_local_get();
+
+    if (local->task != NULL)
+        return local->task->runtime;
+    return local->worker != NULL ? local->worker->runtime : NULL;
+}
 
 tni_core *tni_runtime_any_core(tn_runtime *runtime)
 {

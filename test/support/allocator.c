@@ -47,9 +47,9 @@ static void counting_free(void *ctx, void *ptr, size_t size_bytes)
     header = (block_header *)ptr - 1;
     tt_check(header->mark == MARK_LIVE && header->size == size_bytes);
     header->mark = MARK_FREE;
-    atomic_fetch_sub(&allocator->blocks, 1);
-    atomic_fetch_sub(&allocator->bytes, (long)size_bytes);
     free(header->start);
+    atomic_fetch_sub(&allocator->bytes, (long)size_bytes);
+    atomic_fetch_sub(&allocator->blocks, 1); /* last: who sees none may let go of the allocator */
 }
 
 void tt_allocator_init(tt_allocator *allocator)

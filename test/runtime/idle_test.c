@@ -1,0 +1,168 @@
+/* Who sleeps, who searches, whom a submit wakes. */
+#include <stdatomic.h>
+
+#include "idle.h"
+#include "support/runtime.h"
+
+Test(idle, marks_are_taken_once)
+{
+    for (unsigned cores = 1; cores <= TNI_WORKERS_MAX; cores = cores * 3 + 1) {
+        static tni_idle idle;
+        tni_idle_init(&idle, cores);
+        cr_assert_eq(tni_idle_choose(&idle), -1); /* nobody sleeps */
+        for (unsigned i = 0; i < cores; i++) {
+            cr_assert(!tni_idle_is_parked(&idle, i));
+            cr_assert(!tni_idle_all_parked(&idle));
+            tni_idle_park(&idle, i);
+            cr_assert(tni_idle_is_parked(&idle, i));
+        }
+        cr_assert(tni_idle_all_parked(&idle));
+        for (unsigned i = 0; i < cores; i++) {
+            cr_assert(tni_idle_unpark(&idle, i));
+            cr_assert(!tni_idle_unpark(&idle, i));
+        }
+        cr_assert(!tni_idle_is_parked(&idle, 0));
+    }
+}
+
+Test(idle, one_is_woken_and_counts_as_searching)
+{
+    static tni_idle idle;
+
+    tni_idle_init(&idle, 200);
+    for (unsigned i = 0; i < 200; i++)
+        tni_idle_park(&idle, i);
+    for (unsigned i = 0; i < 200; i++) {
+        int chosen = tni_idle_choose(&idle);
+        cr_assert_geq(chosen, 0);
+        cr_assert_lt(chosen, 200);
+        cr_assert(!tni_idle_is_parked(&idle, (unsigned)chosen));
+        cr_assert_eq(tni_idle_choose(&idle), -1); /* one searches already */
+        cr_assert(!tni_idle_unpark(&idle, (unsigned)chosen)); /* it sees that it was chosen */
+        cr_assert(tni_idle_search_end(&idle));
+    }
+    cr_assert_eq(tni_idle_choose(&idle), -1); /* nobody is left */
+}
+
+Test(idle, a_few_search_at_a_time)
+{
+    for (unsigned cores = 1; cores <= 64; cores++) {
+        static tni_idle idle;
+        unsigned searching = 0;
+        tni_idle_init(&idle, cores);
+        while (tni_idle_search_begin(&idle))
+            searching++;
+        cr_assert_eq(searching, (cores + 1) / 2); /* half of the busy ones */
+        for (unsigned i = searching; i > 0; i--)
+            cr_assert_eq(tni_idle_search_end(&idle), i == 1);
+    }
+}
+
+/* --- Submitters and workers ------------------------------------------------------------------------------------------------------- */
+
+enum { WORKERS = 4, SUBMITTERS = 2 };
+
+typedef struct {
+    tni_idle idle;
+    tni_a32 work;              /* what the queues are in life */
+    tni_a32 asleep[WORKERS];   /* futex */
+    atomic_ulong done;
+    unsigned long wanted;
+    atomic_uint next_worker;
+} office;
+
+static bool take_work(office *o)
+{
+    uint32_t old = tni_a32_load(&o->work, TNI_RELAXED);
+
+    while (old > 0)
+        if (tni_a32_cas(&o->work, &old, old - 1, TNI_ACQ_REL))
+            return true;
+    return false;
+}
+
+static void wake(office *o, int chosen)
+{
+    if (chosen < 0)
+        return;
+    tni_a32_store(&o->asleep[chosen], 0, TNI_RELEASE);
+    tni_futex_wake(&o->asleep[chosen], 1);
+}
+
+static bool is_over(office *o)
+{
+    return atomic_load(&o->done) >= o->wanted;
+}
+
+static void end_search(office *o, bool *searching, bool found)
+{
+    if (!*searching)
+        return;
+    *searching = false;
+    if (!tni_idle_search_end(&o->idle) || !found)
+        return;
+    tni_fence_full();
+    if (tni_a32_load(&o->work, TNI_RELAXED) > 0)
+        wake(o, tni_idle_choose(&o->idle));
+}
+
+/* As worker.c does it: sleeps without a limit, so that a wake-up that is lost hangs. */
+static void *work(void *arg)
+{
+    office *o = arg;
+    unsigned me = atomic_fetch_add(&o->next_worker, 1);
+    bool searching = false;
+
+    while (!is_over(o)) {
+        if (!searching)
+            searching = tni_idle_search_begin(&o->idle);
+        if (searching && take_work(o)) {
+            end_search(o, &searching, true);
+            if (atomic_fetch_add(&o->done, 1) + 1 == o->wanted)
+                for (int i = 0; i < WORKERS; i++)
+                    wake(o, i);
+            continue;
+        }
+        tni_a32_store(&o->asleep[me], 1, TNI_RELAXED);
+        tni_idle_park(&o->idle, me);
+        end_search(o, &searching, false);
+        tni_fence_full();
+        if (tni_a32_load(&o->work, TNI_RELAXED) == 0 && !is_over(o))
+            while (tni_a32_load(&o->asleep[me], TNI_ACQUIRE) != 0 && !is_over(o))
+                tni_futex_wait(&o->asleep[me], 1, tni_clock_ns() + (is_over(o) ? 0 : 20 * TN_S));
+        if (!tni_idle_unpark(&o->idle, me))
+            searching = true;
+    }
+    end_search(o, &searching, false);
+    return NULL;
+}
+
+static void *submit(void *arg)
+{
+    office *o = arg;
+
+    for (unsigned long i = 0; i < o->wanted / SUBMITTERS; i++) {
+        (void)tni_a32_fetch_add(&o->work, 1, TNI_RELEASE);
+        tni_fence_full();
+        wake(o, tni_idle_choose(&o->idle));
+        if (i % 4 == 0) /* nothing is left: the workers go to sleep meanwhile, and nobody else would wake them */
+            for (uint64_t limit_ns = tni_clock_ns() + 10 * TN_S; tni_a32_load(&o->work, TNI_RELAXED) > 0;)
+                tt_check(tni_clock_ns() < limit_ns);
+    }
+    return NULL;
+}
+
+Test(idle, no_submit_is_slept_through)
+{
+    static office o;
+    pthread_t threads[WORKERS + SUBMITTERS];
+
+    tni_idle_init(&o.idle, WORKERS);
+    o.wanted = tt_scaled(100000) / SUBMITTERS * SUBMITTERS;
+    for (int i = 0; i < WORKERS + SUBMITTERS; i++)
+        threads[i] = tt_thread_start(i < WORKERS ? work : submit, &o);
+    for (int i = 0; i < WORKERS + SUBMITTERS; i++)
+        tt_thread_join(threads[i]);
+    cr_assert_eq(atomic_load(&o.done), o.wanted);
+    cr_assert_eq(tni_a32_load(&o.idle.searching, TNI_RELAXED), 0);
+}
