@@ -10,7 +10,10 @@
  */
 #include "os_loop.h"
 
+#include <errno.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define EVERYTHING (UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED)
 
@@ -19,15 +22,41 @@ static void on_wake(uv_async_t *async)
     (void)async; /* its only use is to make uv_run return */
 }
 
+/* uv_run looks at its timers before it polls. If the thread lost the processor for the whole timeout before that, the timer goes off
+ * there and is none any more, and the poll would never end: uv_stop makes its timeout 0. The flag is cleared when uv_run returns. */
 static void on_timeout(uv_timer_t *timer)
 {
-    (void)timer;
+    uv_stop(timer->loop);
+}
+
+/* Descriptors that libuv opens for a loop: two, and for the first of a process four more. */
+#define FILES_NEEDED 6
+
+/* Without enough of them libuv 1.44 leaks one, or aborts: so it is not called then. */
+static int check_files(void)
+{
+    int fds[FILES_NEEDED];
+    int count = 0;
+    int rc = 0;
+
+    while (count < FILES_NEEDED && rc == 0) {
+        fds[count] = eventfd(0, EFD_CLOEXEC);
+        if (fds[count] >= 0)
+            count++;
+        else
+            rc = -errno;
+    }
+    while (count > 0)
+        (void)close(fds[--count]);
+    return rc;
 }
 
 int tni_os_loop_open(tni_os_loop *loop)
 {
-    int rc = uv_loop_init(&loop->loop);
+    int rc = check_files();
 
+    if (rc == 0)
+        rc = uv_loop_init(&loop->loop);
     if (rc != 0)
         return rc;
     loop->open_polls = 0;
