@@ -22,8 +22,9 @@ static void on_wake(uv_async_t *async)
     (void)async; /* its only use is to make uv_run return */
 }
 
-/* uv_run looks at its timers before it polls. If the thread lost the processor for the whole timeout before that, the timer goes off
- * there and is none any more, and the poll would never end: uv_stop makes its timeout 0. The flag is cleared when uv_run returns. */
+/* uv_run looks at its timers before it polls. If the thread lost the processor for the whole timeout before that, the timer
+ * goes off there and is none any more, and the poll would never end: uv_stop makes its timeout 0. The flag is cleared when
+ * uv_run returns. */
 static void on_timeout(uv_timer_t *timer)
 {
     uv_stop(timer->loop);

@@ -57,42 +57,52 @@ static void free_runtime(tn_runtime *runtime)
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 
+static void wait_for_guests(tn_runtime *runtime)
+{
+    /* Acquire: what the guests did; partner: tni_runtime_guest_end. They are on their way out. */
+    while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
+        tni_thread_yield();
+}
+
 void tni_runtime_unpin(tn_runtime *runtime)
 {
     /* Acq_rel: the last one sees everybody's last access. */
-    if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) == 1)
-        free_runtime(runtime);
+    if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) != 1)
+        return;
+    wait_for_guests(runtime); /* who gave a reference back before the last one may still be on the way out */
+    free_runtime(runtime);
 }
 
-/* A task that was left behind: it never runs again, and its stack goes, whatever was on it. */
+/* A task that was left behind: it never runs again. Its stack goes, whatever was on it; a future is dropped, as ever once. */
 static void abandon(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
 
     if (tni_task_has_ended(task))
         return;
+    task->error = TN_ESHUTDOWN;
     tni_task_abandon(task);
-    if (task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL)
-        return;
-    if (task->body.fiber.context.sp != NULL)
-        tni_context_fini(&task->body.fiber.context);
-    tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
-    task->body.fiber.stack = NULL;
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL) {
+        if (task->body.fiber.context.sp != NULL)
+            tni_context_fini(&task->body.fiber.context);
+        tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
+        task->body.fiber.stack = NULL;
+    }
+    if (task->kind == TNI_TASK_FUTURE)
+        task->body.future->ops->drop(task->body.future);
+    (void)tni_wait_wake(&task->join); /* a thread, or a task of another runtime, may wait */
+    tni_task_unref(task);
 }
 
 static void pin_orphan(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
 
-    if (tni_task_orphan(task))
-        (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED); /* relaxed: we hold one */
-}
-
-static void wait_for_guests(tn_runtime *runtime)
-{
-    /* Acquire: what the guests did; partner: tni_runtime_guest_end. They are on their way out. */
-    while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
-        tni_thread_yield();
+    /* The pin comes before the flag: whoever sees the flag may give the header back, and the pin with it, at once. Relaxed:
+     * retiring holds one of its own. */
+    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+    if (!tni_task_orphan(task))
+        (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
 }
 
 /* Handles and wakers may be left, anywhere: each pins the runtime until it is given back.

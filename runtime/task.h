@@ -155,7 +155,7 @@ static inline uint64_t tni_task_complete(tn_task *task)
     return old;
 }
 
-/* Destroy, no worker is left: a task that has not ended never will; the scheduler's reference goes. */
+/* Destroy, no worker is left: a task that has not ended never will. The scheduler's reference is the caller's now. */
 void tni_task_abandon(tn_task *task);
 
 /* Destroy, after that: true when somebody still holds the header; the last one to give it back then calls tni_runtime_unpin. */

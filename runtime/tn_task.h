@@ -40,17 +40,18 @@ TN_API int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg);
 /* As tn_spawn, with options (NULL: the defaults), into `runtime` (NULL: that of the calling task), from any thread. */
 TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg);
 
-/* Gives a future to the scheduler as a stackless task. Its drop is called exactly once, on a worker, outside any lock, after the
- * final answer or at cancellation; it may free the future. tn_join gives the final int (TN_ECANCELED when it was cancelled) as
- * `(intptr_t)result`.
- * Suspends: no. Callable from: as tn_spawn_on. Ownership: on success `future` is the runtime's until its drop.
- * Errors: as tn_spawn. Cancellation: no checkpoint. */
+/* Gives a future to the scheduler as a stackless task. Its drop is called exactly once, on a worker (if destroy gave up on it:
+ * on the last thread to leave the runtime), outside any lock, after the final answer or at cancellation; it may free the
+ * future. tn_join gives the final int (TN_ECANCELED when it was cancelled) as `(intptr_t)result`. Suspends: no. Callable from:
+ * as tn_spawn_on. Ownership: on success `future` is the runtime's until its drop. Errors: as tn_spawn. Cancellation: no
+ * checkpoint. */
 TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future);
 
 /* Waits until the task has ended; `result` (may be NULL) gets what its entry function returned.
  * Suspends: unless it has ended. Callable from: a fiber, a plain thread.
  * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_EBUSY) it stays the caller's.
- * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it.
+ * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it;
+ * TN_ESHUTDOWN: it was thrown away with its runtime.
  * Cancellation: checkpoint (of the caller); the handle stays the caller's. */
 TN_API int tn_join(tn_task *task, void **result);
 

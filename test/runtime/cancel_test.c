@@ -10,7 +10,7 @@ static void *echo(void *arg)
     return arg;
 }
 
-/* --- Fibers ------------------------------------------------------------------------------------------------------------------- */
+/* --- Fibers --------------------------------------------------------------------------------------------------------------- */
 
 static void *must_be_cancelled(void *arg)
 {
@@ -153,7 +153,7 @@ Test(cancel, from_a_plain_thread)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Against completion ------------------------------------------------------------------------------------------------------- */
+/* --- Against completion --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     _Atomic(tn_task *) offered; /* the canceller takes the handle from here */
@@ -224,7 +224,7 @@ Test(cancel, races_with_completion)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Stackless tasks ---------------------------------------------------------------------------------------------------------- */
+/* --- Stackless tasks ------------------------------------------------------------------------------------------------------ */
 
 /* Ready at its `ready_at`-th poll; waits for `waker` to be woken by others, or wakes itself. */
 typedef struct {
@@ -356,7 +356,7 @@ Test(cancel, a_failed_spawn_leaves_the_future)
     cr_assert_eq(future.polls, 0);
 }
 
-/* --- Awaiting ------------------------------------------------------------------------------------------------------------------ */
+/* --- Awaiting ------------------------------------------------------------------------------------------------------------- */
 
 static void *await_cancelled(void *arg)
 {

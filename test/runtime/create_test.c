@@ -12,7 +12,7 @@
 #include "support/allocator.h"
 #include "support/runtime.h"
 
-/* --- What the system refuses: these stand before the C library's ------------------------------------------------------------------- */
+/* --- What the system refuses: these stand before the C library's ---------------------------------------------------------- */
 
 static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
 static atomic_long maps_left;    /* mmap of memory without a file fails when it is 1; 0: never */
@@ -59,7 +59,7 @@ void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t 
     return original(address, size, protection, flags, fd, offset);
 }
 
-/* --- Options ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Options -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int errors;
@@ -147,7 +147,7 @@ Test(create, takes_defaults)
     cr_assert_eq(tn_run(echo, NULL, NULL), 0);
 }
 
-/* --- Hooks and names ---------------------------------------------------------------------------------------------------------------- */
+/* --- Hooks and names ------------------------------------------------------------------------------------------------------ */
 
 enum { THREADS_MAX = 64 };
 
@@ -233,7 +233,7 @@ Test(create, threads_have_names)
     cr_assert_str_eq(name, "tn-0");
 }
 
-/* --- Allocators --------------------------------------------------------------------------------------------------------------------- */
+/* --- Allocators ----------------------------------------------------------------------------------------------------------- */
 
 static void *spawn_many(void *arg)
 {
@@ -355,7 +355,7 @@ Test(create, spawn_answers_when_there_is_no_memory)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
-/* --- Threads, mappings, files --------------------------------------------------------------------------------------------------------- */
+/* --- Threads, mappings, files --------------------------------------------------------------------------------------------- */
 
 Test(create, answers_when_there_is_no_thread, .init = open_what_stays)
 {

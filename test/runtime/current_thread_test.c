@@ -145,7 +145,7 @@ Test(current_thread, a_second_driver_is_refused)
     tt_runtime_destroy(s.runtime);
 }
 
-/* --- From other threads ------------------------------------------------------------------------------------------------------------ */
+/* --- From other threads --------------------------------------------------------------------------------------------------- */
 
 static void *count_end(void *arg)
 {
@@ -174,7 +174,7 @@ Test(current_thread, others_may_spawn_and_join)
     tt_runtime_destroy(s.runtime);
 }
 
-/* A current-thread runtime driven by a task of another runtime would block that one's worker: by a plain thread it works beside one. */
+/* Driven by a task of another runtime it would block that one's worker; driven by a plain thread it works beside one. */
 static void *spawn_over_there(void *arg)
 {
     shared *s = arg;
@@ -197,7 +197,7 @@ Test(current_thread, beside_a_multi_thread_runtime)
     tt_runtime_destroy(other);
 }
 
-/* --- Destroying ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Destroying ----------------------------------------------------------------------------------------------------------- */
 
 static void *sleep_long(void *arg)
 {

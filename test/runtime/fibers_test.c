@@ -28,7 +28,7 @@ static bool has_light_guards(void)
     return true;
 }
 
-/* --- Many ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- Many ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     atomic_ulong alive;
@@ -91,7 +91,7 @@ Test(fibers, a_hundred_thousand_alive_at_once)
     cr_assert_leq(atomic_load(&warnings), 1); /* the fallback says so once */
 }
 
-/* --- Few stacks for many tasks --------------------------------------------------------------------------------------------------------- */
+/* --- Few stacks for many tasks -------------------------------------------------------------------------------------------- */
 
 typedef struct {
     atomic_ulong inside;
@@ -145,8 +145,8 @@ Test(fibers, stacks_in_other_caches_are_found)
         few_stacks(stacks, tt_scaled(4000));
 }
 
-/* Rounds with pauses in which all workers sleep, with stacks in their caches; then as many tasks as there are stacks want to be alive
- * at once, and none ends before all are. */
+/* Rounds with pauses in which all workers sleep, with stacks in their caches; then as many tasks as there are stacks want to be
+ * alive at once, and none ends before all are. */
 typedef struct {
     atomic_ulong alive;
     unsigned long wanted;
@@ -218,7 +218,7 @@ Test(fibers, a_task_that_waits_for_a_stack_can_be_cancelled)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Sizes ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- Sizes ---------------------------------------------------------------------------------------------------------------- */
 
 /* Writes to each page on the way down. */
 __attribute__((noinline)) static size_t go_down(size_t bytes)
@@ -310,7 +310,7 @@ Test(fibers, guards_of_each_kind)
     }
 }
 
-/* --- The high-water mark ------------------------------------------------------------------------------------------------------------- */
+/* --- The high-water mark -------------------------------------------------------------------------------------------------- */
 
 static uint64_t stack_used_max(const tn_runtime *runtime)
 {
@@ -355,7 +355,7 @@ Test(fibers, the_high_water_mark_is_plausible)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Overflow ------------------------------------------------------------------------------------------------------------------------- */
+/* --- Overflow ------------------------------------------------------------------------------------------------------------- */
 
 static void *overflow(void *arg)
 {

@@ -4,7 +4,7 @@
 
 #include "support/runtime.h"
 
-/* --- A future for tests: ready once `flag` is set; keeps a waker where others find it --------------------------------------- */
+/* --- A future for tests: ready once `flag` is set; keeps a waker where others find it ------------------------------------- */
 
 typedef struct {
     tn_future base;
@@ -72,7 +72,7 @@ static void wait_for_polls(event_future *future, unsigned count)
         tn_yield();
 }
 
-/* --- Stackless tasks ---------------------------------------------------------------------------------------------------------- */
+/* --- Stackless tasks ------------------------------------------------------------------------------------------------------ */
 
 Test(future, woken_from_a_plain_thread)
 {
@@ -185,7 +185,7 @@ Test(future, a_wake_during_the_poll_is_kept)
     tt_runtime_destroy(runtime);
 }
 
-/* --- A million wakes ------------------------------------------------------------------------------------------------------------ */
+/* --- A million wakes ------------------------------------------------------------------------------------------------------ */
 
 enum { WAKERS = 4 };
 
@@ -252,7 +252,7 @@ Test(future, a_million_wakes_from_four_threads)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Awaiting ------------------------------------------------------------------------------------------------------------------ */
+/* --- Awaiting ------------------------------------------------------------------------------------------------------------- */
 
 static void *await_event(void *arg)
 {
@@ -307,7 +307,7 @@ Test(future, a_plain_thread_is_woken_by_a_task)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Combinators ---------------------------------------------------------------------------------------------------------------- */
+/* --- Combinators ---------------------------------------------------------------------------------------------------------- */
 
 /* Ready when one of the two is: 1, the sleep; 2, the join. */
 typedef struct {
@@ -450,7 +450,7 @@ Test(future, a_dropped_join_future_waits_no_more)
     tt_run(two_join_futures, NULL);
 }
 
-/* --- Misuse ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Misuse --------------------------------------------------------------------------------------------------------------- */
 
 static int sleeping_poll(tn_future *self, tn_waker *waker)
 {

@@ -75,7 +75,7 @@ Test(inject, closed_for_spawns_only)
     free(tasks);
 }
 
-/* --- Three who push, three who take --------------------------------------------------------------------------------------------- */
+/* --- Three who push, three who take --------------------------------------------------------------------------------------- */
 
 typedef struct {
     tni_injector injector;

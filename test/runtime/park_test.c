@@ -42,7 +42,7 @@ Test(park, who_sleeps_in_its_loop_is_woken_there)
     cr_assert(!tni_parker_prepare(&parker, TNI_PARK_LOOP));
 }
 
-/* --- Ping-pong --------------------------------------------------------------------------------------------------------------------- */
+/* --- Ping-pong ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     tni_parker parkers[2];

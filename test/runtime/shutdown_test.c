@@ -32,7 +32,7 @@ static bool all_is_freed(void *arg)
     return atomic_load(&allocator->blocks) == 0 && tt_threads() == threads_before;
 }
 
-/* --- Waiting and cancelling ------------------------------------------------------------------------------------------------------- */
+/* --- Waiting and cancelling ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     atomic_ulong alive;
@@ -106,7 +106,7 @@ Test(shutdown, cancel_ends_all_sleepers)
     }
 }
 
-/* --- Spawning from outside meanwhile ------------------------------------------------------------------------------------------------ */
+/* --- Spawning from outside meanwhile -------------------------------------------------------------------------------------- */
 
 static void *hold_open(void *arg)
 {
@@ -171,7 +171,7 @@ Test(shutdown, spawns_from_outside_are_refused)
     }
 }
 
-/* --- Giving up ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Giving up ------------------------------------------------------------------------------------------------------------ */
 
 static void *never_woken(void *arg)
 {
@@ -327,7 +327,7 @@ Test(shutdown, waits_for_slow_tasks)
     cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, UINT64_MAX), 0);
 }
 
-/* --- Again and again ------------------------------------------------------------------------------------------------------------------ */
+/* --- Again and again ------------------------------------------------------------------------------------------------------ */
 
 static void *spawn_some(void *arg)
 {
@@ -365,7 +365,7 @@ Test(shutdown, a_thousand_runtimes_leave_nothing)
         cr_assert_lt(tt_resident_bytes(), bytes + 4 * 1024 * 1024);
 }
 
-/* --- Two runtimes ---------------------------------------------------------------------------------------------------------------------- */
+/* --- Two runtimes --------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_runtime *here;

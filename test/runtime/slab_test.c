@@ -109,7 +109,7 @@ Test(slab, no_memory_is_an_answer)
     tni_slab_cache_fini(&cache);
 }
 
-/* --- One owner, others that free and walk ---------------------------------------------------------------------------------------- */
+/* --- One owner, others that free and walk --------------------------------------------------------------------------------- */
 
 enum { BOX = 64 };
 

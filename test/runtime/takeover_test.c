@@ -46,7 +46,7 @@ static void *take_cores(void *arg)
     return NULL;
 }
 
-/* --- What the tasks do ------------------------------------------------------------------------------------------------------------ */
+/* --- What the tasks do ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     atomic_ulong begun;
@@ -210,7 +210,7 @@ Test(takeover, of_few_stacks)
     run_against_taker(runtime, 50, tt_scaled(100));
 }
 
-/* --- A task whose core was taken while it was blocked ---------------------------------------------------------------------------- */
+/* --- A task whose core was taken while it was blocked --------------------------------------------------------------------- */
 
 typedef struct {
     tni_worker *worker;
@@ -344,7 +344,7 @@ Test(takeover, pinned_tasks_stay_on_their_thread)
     }
 }
 
-/* --- Until the end ---------------------------------------------------------------------------------------------------------------- */
+/* --- Until the end -------------------------------------------------------------------------------------------------------- */
 
 static void *block_often(void *arg)
 {

@@ -76,7 +76,7 @@ Test(wait, another_waker_takes_its_place)
     cr_assert_eq(references(&second), 100);
 }
 
-/* --- Source against waiter ----------------------------------------------------------------------------------------------------------- */
+/* --- Source against waiter ------------------------------------------------------------------------------------------------ */
 
 /* A future that waits for the next number, and a source that only counts on when the waiter has seen the last one. */
 typedef struct {

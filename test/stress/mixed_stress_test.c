@@ -40,16 +40,17 @@ static uint64_t draw(uint64_t *random, uint64_t below)
     return (x * UINT64_C(0x2545F4914F6CDD1D) >> 33) % below;
 }
 
-/* --- The watchdog ---------------------------------------------------------------------------------------------------------------- */
+/* --- The watchdog --------------------------------------------------------------------------------------------------------- */
 
 static void dump(const tn_runtime *runtime)
 {
     for (unsigned i = 0; i <= tn_runtime_workers(runtime); i++) {
         tn_counters c;
         tt_check(tn_runtime_counters(runtime, i, &c) == 0);
-        fprintf(stderr, "core %u: spawned %lu finished %lu polls %lu steals %lu/%lu parks %lu wakes %lu overflows %lu injected %lu"
-                " driver %lu/%lu timers %lu\n", i, c.spawned, c.finished, c.polls, c.steals, c.steal_attempts, c.parks, c.wakes,
-                c.overflows, c.injector_takes, c.driver_polls, c.driver_events, c.timers_fired);
+        fprintf(stderr, "core %u: spawned %lu finished %lu polls %lu steals %lu/%lu parks %lu wakes %lu", i, c.spawned,
+                c.finished, c.polls, c.steals, c.steal_attempts, c.parks, c.wakes);
+        fprintf(stderr, " overflows %lu injected %lu driver %lu/%lu timers %lu\n", c.overflows, c.injector_takes, c.driver_polls,
+                c.driver_events, c.timers_fired);
     }
 }
 
@@ -76,7 +77,7 @@ static void *watch(void *arg)
     return NULL;
 }
 
-/* --- Futures ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Futures -------------------------------------------------------------------------------------------------------------- */
 
 /* Ready after some polls: woken at once, or by its timer. Lives on the heap and frees itself. */
 typedef struct {
@@ -126,7 +127,7 @@ static step_future *new_step(mix *m, uint64_t *random)
     return future;
 }
 
-/* --- Tasks ------------------------------------------------------------------------------------------------------------------------- */
+/* --- Tasks ---------------------------------------------------------------------------------------------------------------- */
 
 static void *run_job(void *arg);
 
@@ -199,7 +200,8 @@ static void spawn_and_settle(mix *m, uint64_t *random, unsigned depth)
 
     for (unsigned wanted = (unsigned)draw(random, 8) + 1; count < wanted && may_spawn(m); count++) {
         bool fiber = depth > 0 && draw(random, 3) != 0;
-        tasks[count] = fiber ? spawn_job(m, random, depth - 1, somewhere(m, random)) : spawn_future(m, random, somewhere(m, random));
+        tn_runtime *where = somewhere(m, random);
+        tasks[count] = fiber ? spawn_job(m, random, depth - 1, where) : spawn_future(m, random, where);
     }
     if (draw(random, 4) == 0)
         (void)tn_yield();
@@ -266,7 +268,7 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-/* --- The test ----------------------------------------------------------------------------------------------------------------------- */
+/* --- The test ------------------------------------------------------------------------------------------------------------- */
 
 static uint64_t choose_seed(void)
 {

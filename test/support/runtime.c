@@ -96,7 +96,7 @@ size_t tt_resident_bytes(void)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* --- For tasks and threads -------------------------------------------------------------------------------------------------- */
+/* --- For tasks and threads ------------------------------------------------------------------------------------------------ */
 
 void tt_check_failed(const char *file, int line, const char *text)
 {
@@ -196,7 +196,7 @@ void tt_burn(uint64_t ns)
         ;
 }
 
-/* --- Another process -------------------------------------------------------------------------------------------------------- */
+/* --- Another process ------------------------------------------------------------------------------------------------------ */
 
 tt_child tt_fork(void (*fn)(void *arg), void *arg)
 {

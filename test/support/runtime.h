@@ -33,7 +33,7 @@ unsigned tt_files(void);
 /* Resident memory of this process in bytes. */
 size_t tt_resident_bytes(void);
 
-/* --- For tasks and threads -------------------------------------------------------------------------------------------------- */
+/* --- For tasks and threads ------------------------------------------------------------------------------------------------ */
 
 /* As cr_assert, on any thread and in any task: Criterion's own goes back to the main thread's stack by a jump. Says where it is,
  * and aborts. */
@@ -71,7 +71,7 @@ void tt_block_thread(uint64_t ns);
 /* Keeps the processor busy (no checkpoint). */
 void tt_burn(uint64_t ns);
 
-/* --- Another process -------------------------------------------------------------------------------------------------------- */
+/* --- Another process ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     int status;      /* as waitpid gives it */
