@@ -74,9 +74,38 @@ static unsigned entries(const char *folder)
     return count - 2;
 }
 
+static void read_name(const char *folder, const char *entry, char *name, size_t size)
+{
+    char path[320];
+    FILE *file;
+
+    name[0] = '\0';
+    snprintf(path, sizeof path, "%s/%s/comm", folder, entry);
+    file = fopen(path, "r");
+    if (file == NULL)
+        return; /* it has ended meanwhile */
+    if (fgets(name, (int)size, file) == NULL)
+        name[0] = '\0';
+    fclose(file);
+}
+
 unsigned tt_threads(void)
 {
-    return entries("/proc/self/task");
+    char program[32];
+    char name[32];
+    DIR *dir = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    cr_assert_not_null(dir, "cannot read /proc/self/task");
+    read_name("/proc", "self", program, sizeof program);
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (entry->d_name[0] == '.')
+            continue;
+        read_name("/proc/self/task", entry->d_name, name, sizeof name);
+        count += name[0] != '\0' && strcmp(name, program) != 0;
+    }
+    closedir(dir);
+    return count;
 }
 
 unsigned tt_files(void)

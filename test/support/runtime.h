@@ -26,7 +26,8 @@ void tt_run(tn_entry_fn entry, void *arg);
 /* `count` scaled by the environment, at least 1. */
 unsigned long tt_scaled(unsigned long count);
 
-/* Threads of this process; open files of it. */
+/* Threads of this process that have a name of their own, as those of a runtime do (the test runner starts some without when it
+ * likes); open files. */
 unsigned tt_threads(void);
 unsigned tt_files(void);
 
