@@ -2,10 +2,10 @@
  * are.
  *
  * A hierarchical wheel after Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7: 6 levels of 64
- * slots, a tick of 1 ms. A pure data structure with one owner: no atomics, no locks, no clock; the time comes in as an argument.
+ * slots, a tick of 0.5 ms. A pure data structure with one owner: no atomics, no locks, no clock; the time comes in as an argument.
  *
  * Never early: a deadline is rounded up to a tick, and goes off once the whole ticks that have passed reach it. So it is at most
- * 1 ms late by rounding; the rest is up to how soon the owner calls tni_wheel_expire.
+ * 0.5 ms late by rounding; the rest is up to how soon the owner calls tni_wheel_expire.
  *
  * Cost: add and remove O(1), touching a few neighbours. A node moves down at most once a level, so expire is O(1) a node in the
  * sum; but one call may have to move all that one slot holds. A jump of the clock costs by the occupied slots it passes, not by
@@ -16,7 +16,9 @@
 
 #include "defs.h"
 
-#define TNI_WHEEL_TICK_NS UINT64_C(1000000)
+/* libuv sleeps in whole milliseconds, so a loop wakes up to 1 ms late; with half a millisecond for rounding the sum stays below the 2
+ * that tn_sleep promises. */
+#define TNI_WHEEL_TICK_NS UINT64_C(500000)
 #define TNI_WHEEL_LEVELS 6
 #define TNI_WHEEL_SLOT_BITS 6
 #define TNI_WHEEL_SLOTS (1 << TNI_WHEEL_SLOT_BITS)
@@ -69,7 +71,7 @@ tni_timer *tni_wheel_expire(tni_wheel *wheel, uint64_t now_ns, uint32_t max);
 
 /* When to expire again at the latest: never behind the earliest deadline, and that deadline itself in the lowest level and
  * where few nodes share the first slot. Whoever expires at just this time again and again meets each deadline after at most
- * one vain call a level (beyond the reach of 2 years one more each 2 years). UINT64_MAX: no timer, or none that can go off. */
+ * one vain call a level (beyond the reach of one year one more each year). UINT64_MAX: no timer, or none that can go off. */
 uint64_t tni_wheel_next_ns(const tni_wheel *wheel);
 
 #endif
