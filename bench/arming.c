@@ -554,11 +554,12 @@ int main(int argc, char **argv)
 {
     uv_poll_t listener;
     uv_signal_t signals[2];
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     parse_options(argc, argv);
     prepare_answers();
     raise_file_limit();
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &ignore, NULL);
     listen_on(options.port);
     for (int i = 0; i < options.threads; i++)
         worker_init(&workers[i]);

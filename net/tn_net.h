@@ -104,7 +104,8 @@ TN_API int tn_write_all(tn_stream *stream, const void *buf, size_t size);
  * Errors: also TN_EINVAL (count < 0 or > 1024). */
 TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
 
-/* Waits until a tn_read would not have to wait: an idle connection needs no buffer that way. 0, or the errors of tn_read.
+/* Waits until a tn_read would not have to wait: an idle connection needs no buffer that way. Seldom a
+ * late report of what has been read already ends it early; the read then waits. 0, or the errors of tn_read.
  * Suspends: until a byte, the end or an error is there. Callable from: a fiber, a plain thread. Cancellation: checkpoint. */
 TN_API int tn_wait_readable(tn_stream *stream);
 

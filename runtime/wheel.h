@@ -2,10 +2,11 @@
  * are.
  *
  * A hierarchical wheel after Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7: 6 levels of 64
- * slots, a tick of 0.5 ms. A pure data structure with one owner: no atomics, no locks, no clock; the time comes in as an argument.
+ * slots, a tick of 0.5 ms. A pure data structure with one owner: no atomics, no locks, no clock; the time comes in as an
+ * argument.
  *
- * Never early: a deadline is rounded up to a tick, and goes off once the whole ticks that have passed reach it. So it is at most
- * 0.5 ms late by rounding; the rest is up to how soon the owner calls tni_wheel_expire.
+ * Never early: a deadline is rounded up to a tick, and goes off once the whole ticks that have passed reach it. So it is at
+ * most 0.5 ms late by rounding; the rest is up to how soon the owner calls tni_wheel_expire.
  *
  * Cost: add and remove O(1), touching a few neighbours. A node moves down at most once a level, so expire is O(1) a node in the
  * sum; but one call may have to move all that one slot holds. A jump of the clock costs by the occupied slots it passes, not by
@@ -16,8 +17,8 @@
 
 #include "defs.h"
 
-/* libuv sleeps in whole milliseconds, so a loop wakes up to 1 ms late; with half a millisecond for rounding the sum stays below the 2
- * that tn_sleep promises. */
+/* libuv sleeps in whole milliseconds, so a loop wakes up to 1 ms late; with half a millisecond for rounding the sum stays below
+ * the 2 that tn_sleep promises. */
 #define TNI_WHEEL_TICK_NS UINT64_C(500000)
 #define TNI_WHEEL_LEVELS 6
 #define TNI_WHEEL_SLOT_BITS 6
