@@ -205,7 +205,8 @@ tn_listener *tn_listener_retain(tn_listener *listener)
 
 void tn_listener_release(tn_listener *listener)
 {
-    tni_endpoint_release(&listener->endpoint);
+    if (listener != NULL)
+        tni_endpoint_release(&listener->endpoint);
 }
 
 void tn_listener_close(tn_listener *listener)

@@ -92,7 +92,8 @@ tn_stream *tn_stream_retain(tn_stream *stream)
 
 void tn_stream_release(tn_stream *stream)
 {
-    tni_endpoint_release(&stream->endpoint);
+    if (stream != NULL)
+        tni_endpoint_release(&stream->endpoint);
 }
 
 void tn_stream_close(tn_stream *stream)
@@ -108,7 +109,8 @@ void tn_stream_close(tn_stream *stream)
 static void nothing_left(tn_stream *stream, tni_registration *registration, uint64_t seen)
 {
     tni_registration_clear(registration, TNI_READ, seen);
-    /* What is reported after a clear is news. But the clear gives way to any report, of a writable socket too. */
+    /* What is reported after a clear is news, but for a report that was on its way when we read (tn_net.h says so). And the
+     * clear gives way to any report, of a writable socket too. */
     stream->read_may_be_stale = tni_readiness_has(tni_registration_look(registration), TNI_READ);
 }
 
@@ -120,7 +122,7 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
 
     if (registration != NULL) {
         seen = tni_registration_look(registration);
-        if (!tni_readiness_has(seen, TNI_READ))
+        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_READ))
             return TN_EAGAIN;
     }
     if (size > TRANSFER_MAX)
@@ -149,7 +151,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
 
     if (registration != NULL) {
         seen = tni_registration_look(registration);
-        if (!tni_readiness_has(seen, TNI_WRITE))
+        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_WRITE))
             return TN_EAGAIN;
     }
     if (data->iov == NULL)

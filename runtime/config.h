@@ -47,7 +47,9 @@
 #define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_REST_NS 50000000
 
-/* A worker that finds its loop taken by the monitor tries again after this. */
+/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
+ * and then after this time. */
+#define TNI_LOOP_TAKEN_SPINS 200
 #define TNI_LOOP_TAKEN_NS 1000000
 
 /* Timers that go off under one hold of the wheel's lock: it bounds how long an arm from another core can wait. */

@@ -129,18 +129,15 @@ static void open_now(tni_registration *registration)
     }
 }
 
-/* Owner. */
-static void close_now(tni_registration *registration)
+/* Owner. The loop lets go of the fd at once (the caller then closes it), of the registration later. */
+static void let_go(tni_registration *registration)
 {
     if (!registration->opened) {
-        tni_os_close(registration->fd);
         free_registration(registration);
         return;
     }
     registration->closing = true;
-    /* The loop lets go of the fd at once, of the memory later: so the number may come back now. */
     tni_os_poll_close(&registration->core->driver.loop, &registration->poll);
-    tni_os_close(registration->fd);
 }
 
 /* Owner. */
@@ -148,11 +145,14 @@ static void serve(tni_registration *registration)
 {
     /* Observes what the poster wrote. From the exchange on it may be posted again. */
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQUIRE);
+    int fd = registration->fd;
 
     if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
         open_now(registration);
-    if (requests & REQUEST_CLOSE)
-        close_now(registration);
+    if (requests & REQUEST_CLOSE) {
+        let_go(registration);
+        tni_os_close(fd);
+    }
 }
 
 /* Owner. */
@@ -197,6 +197,7 @@ static void post(tni_registration *registration, uint32_t request)
 static void request(tni_registration *registration, uint32_t what)
 {
     tni_driver *driver = &registration->core->driver;
+    int fd = registration->fd;
 
     if (!tni_driver_try_own(driver)) {
         post(registration, what);
@@ -206,8 +207,10 @@ static void request(tni_registration *registration, uint32_t what)
     if (what == REQUEST_OPEN)
         open_now(registration);
     else
-        close_now(registration);
+        let_go(registration);
     tni_driver_disown(driver);
+    if (what == REQUEST_CLOSE)
+        tni_os_close(fd); /* it may take long: not as the owner */
 }
 
 void tni_driver_fini(tni_driver *driver)
@@ -279,6 +282,11 @@ uint64_t tni_registration_look(const tni_registration *registration)
 bool tni_readiness_has(uint64_t readiness, tni_side side)
 {
     return readiness & (side == TNI_READ ? READY_READ | READY_SHUT : READY_WRITE | READY_SHUT);
+}
+
+bool tni_readiness_is_known(uint64_t readiness)
+{
+    return readiness >= READY_TICK;
 }
 
 bool tni_readiness_trusts_short(uint64_t readiness)

@@ -68,6 +68,8 @@ void tni_registration_shut(tni_registration *registration);
 /* The readiness word, to be taken before a read or write and given to tni_registration_clear after it. */
 uint64_t tni_registration_look(const tni_registration *registration);
 bool tni_readiness_has(uint64_t readiness, tni_side side);
+/* Has anything been reported at all? Before that only a try tells. */
+bool tni_readiness_is_known(uint64_t readiness);
 /* May a short read be taken as "nothing left"? */
 bool tni_readiness_trusts_short(uint64_t readiness);
 

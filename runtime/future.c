@@ -23,20 +23,28 @@ static int await_in_fiber(tn_task *task, tn_future *future)
     }
 }
 
-/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
- * that comes late finds it still there. */
-static int await_in_thread(tn_future *future)
+/* Waits for memory too, if it must: a wait cannot fail, or its caller would not know who owns what it waits for. */
+static tn_task *thread_task(void)
 {
     tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
-    int rc;
 
-    if (task == NULL) {
-        future->ops->drop(future);
-        return TN_ENOMEM;
+    while (task == NULL) {
+        tni_thread_yield();
+        task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
     }
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
     tni_task_birth(task, 1);
+    return task;
+}
+
+/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
+ * that comes late finds it still there. */
+static int await_in_thread(tn_future *future)
+{
+    tn_task *task = thread_task();
+    int rc;
+
     for (;;) {
         tni_task_begin_run(task);
         task->deadline_ns = TNI_FOREVER;
@@ -159,6 +167,7 @@ int tn_join(tn_task *task, void **result)
     tn_join_future future;
     int rc;
 
+    tni_assert(task != tni_local_get()->task, "a task joins itself");
     tn_join_init(&future, task);
     rc = tn_await(&future.base);
     if (!future.ended)

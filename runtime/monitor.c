@@ -99,13 +99,18 @@ void tni_monitor_notice(tn_runtime *runtime)
         tni_futex_wake(&monitor->resting, 1);
 }
 
+void tni_monitor_init(tni_monitor *monitor)
+{
+    tni_a32_init(&monitor->resting, 0);
+    tni_a32_init(&monitor->stop, 0);
+    monitor->started = false;
+}
+
 int tni_monitor_start(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
     int rc;
 
-    tni_a32_init(&monitor->resting, 0);
-    tni_a32_init(&monitor->stop, 0);
     rc = tni_thread_start(&monitor->thread, "tn-monitor", monitor_main, runtime);
     monitor->started = rc == 0;
     return rc;

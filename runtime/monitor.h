@@ -12,6 +12,9 @@ typedef struct {
     tni_a32 stop;
 } tni_monitor;
 
+/* Before any worker runs. */
+void tni_monitor_init(tni_monitor *monitor);
+
 /* 0 or a negative errno value. */
 int tni_monitor_start(tn_runtime *runtime);
 /* Stops and joins it; nothing happens if it was not started. */

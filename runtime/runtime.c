@@ -144,6 +144,7 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->quiet, 0);
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
+    tni_monitor_init(&runtime->monitor);
     tni_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
     tni_mutex_init(&runtime->foreign_lock);
@@ -229,18 +230,6 @@ static int drive(tn_runtime *runtime, tn_task *task, void **result)
     return tn_join(task, result);
 }
 
-/* `arg` may be the caller's: there is no way back before the task has ended, even without memory to wait with. */
-static int join_surely(tn_task *task, void **result)
-{
-    int rc = tn_join(task, result);
-
-    while (rc == TN_ENOMEM && !tn_task_is_finished(task)) {
-        tni_thread_yield();
-        rc = tn_join(task, result);
-    }
-    return rc;
-}
-
 int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
 {
     bool drives = runtime->options.flavour == TN_CURRENT_THREAD;
@@ -254,7 +243,7 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
         return TN_EBUSY;
     rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
     if (rc == 0)
-        return drives ? drive(runtime, task, result) : join_surely(task, result);
+        return drives ? drive(runtime, task, result) : tn_join(task, result);
     if (drives)
         tni_a32_store(&runtime->driven, 0, TNI_RELEASE); /* release: as in drive */
     return rc;

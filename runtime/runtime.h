@@ -38,6 +38,8 @@ struct tn_runtime {
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
 
+    tni_stack *abandoned_stacks; /* retiring: of tasks that were left behind */
+
     tni_mutex foreign_lock;       /* of foreign_slabs */
     tni_slab_cache foreign_slabs; /* headers of tasks spawned from outside */
     tni_counts foreign;           /* what happened off the cores */

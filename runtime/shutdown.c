@@ -11,7 +11,6 @@
 static void free_cores(tn_runtime *runtime)
 {
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
-        tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
         tni_core_fini(runtime->cores[i]);
         tni_free(&runtime->allocator, runtime->cores[i], sizeof(tni_core));
         runtime->cores[i] = NULL;
@@ -50,7 +49,6 @@ static void free_runtime(tn_runtime *runtime)
         tni_free(&allocator, worker, sizeof *worker);
     }
     free_cores(runtime);
-    tni_stack_pool_fini(&runtime->stacks);
     fini_words(runtime);
     if (runtime->options.report_overflow)
         tni_overflow_uninstall();
@@ -73,25 +71,40 @@ void tni_runtime_unpin(tn_runtime *runtime)
     free_runtime(runtime);
 }
 
-/* A task that was left behind: it never runs again. Its stack goes, whatever was on it; a future is dropped, as ever once. */
+/* A task that was left behind: it never runs again. A future is dropped, as ever once. A stack is only put aside: the futures
+ * and wait words of other tasks may lie on it. */
 static void abandon(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
+    tni_stack *stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
 
     if (tni_task_has_ended(task))
         return;
     task->error = TN_ESHUTDOWN;
     tni_task_abandon(task);
-    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL) {
+    if (stack != NULL) {
         if (task->body.fiber.context.sp != NULL)
             tni_context_fini(&task->body.fiber.context);
-        tni_stack_put(&runtime->stacks, NULL, task->body.fiber.stack);
-        task->body.fiber.stack = NULL;
+        stack->next = runtime->abandoned_stacks;
+        runtime->abandoned_stacks = stack;
     }
     if (task->kind == TNI_TASK_FUTURE)
         task->body.future->ops->drop(task->body.future);
     (void)tni_wait_wake(&task->join); /* a thread, or a task of another runtime, may wait */
     tni_task_unref(task);
+}
+
+/* All stacks go: what is pinned are headers. */
+static void free_stacks(tn_runtime *runtime)
+{
+    while (runtime->abandoned_stacks != NULL) {
+        tni_stack *stack = runtime->abandoned_stacks;
+        runtime->abandoned_stacks = stack->next;
+        tni_stack_put(&runtime->stacks, NULL, stack);
+    }
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
+    tni_stack_pool_fini(&runtime->stacks);
 }
 
 static void pin_orphan(void *arg, tn_task *task)
@@ -114,6 +127,7 @@ void tni_runtime_retire(tn_runtime *runtime)
     walk_tasks(runtime, abandon);
     wait_for_guests(runtime);
     fini_drivers(runtime);
+    free_stacks(runtime);
     walk_tasks(runtime, pin_orphan);
     wait_for_guests(runtime);
     tni_runtime_unpin(runtime);

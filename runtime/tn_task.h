@@ -13,7 +13,8 @@ typedef struct tn_runtime tn_runtime;
 /* A counted handle of a task. */
 typedef struct tn_task tn_task;
 
-/* What a fiber runs. It always runs, cancelled or not, so that what `arg` owns is never leaked. */
+/* What a fiber runs. It always runs, cancelled or not, so that what `arg` owns is never leaked; unless no stack can ever be had
+ * for it, or destroy gives up: tn_join tells. */
 typedef void *(*tn_entry_fn)(void *arg);
 
 typedef struct tn_spawn_options {
@@ -52,7 +53,8 @@ TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options,
  * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_EBUSY) it stays the caller's.
  * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it;
  * TN_ESHUTDOWN: it was thrown away with its runtime.
- * Cancellation: checkpoint (of the caller); the handle stays the caller's. */
+ * Cancellation: checkpoint (of the caller); the handle stays the caller's. So a task that has been cancelled cannot wait for its
+ * children any more: lend them nothing of its own frame. */
 TN_API int tn_join(tn_task *task, void **result);
 
 /* A future that is ready when the task has ended; answers what tn_join does, the entry's result in `result`. */

@@ -185,6 +185,17 @@ static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
            (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
+/* Others have the loop for a few microseconds at most, unless they are preempted. */
+static bool own_soon(tni_driver *driver)
+{
+    for (unsigned i = 0; i < TNI_LOOP_TAKEN_SPINS; i++) {
+        if (tni_driver_try_own(driver))
+            return true;
+        tni_spin_hint();
+    }
+    return false;
+}
+
 static void sleep_in_loop(tni_worker *worker, tni_core *core)
 {
     uint64_t until_ns;
@@ -192,7 +203,7 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
 
     /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run,
      * not ours. While it does (not for long, unless it is preempted), we sleep elsewhere. */
-    if (!tni_driver_try_own(&core->driver)) {
+    if (!own_soon(&core->driver)) {
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
         return;
     }

@@ -435,10 +435,11 @@ static void fault_elsewhere(void *arg)
     overflow_case *wanted = arg;
     tn_options options = tt_options();
     tn_runtime *runtime;
+    volatile uintptr_t nowhere = 16; /* volatile: the compiler must not know that nothing is there */
 
     options.report_overflow = wanted->reports;
     if (tn_runtime_create(&runtime, &options) == 0)
-        *(volatile char *)16 = 1;
+        *(volatile char *)nowhere = 1;
 }
 
 Test(fibers, other_faults_stay_what_they_are, .disabled = TT_TSAN || TT_ASAN)
