@@ -71,6 +71,7 @@ static void *monitor_main(void *arg)
     tni_monitor *monitor = &runtime->monitor;
     uint64_t quiet_since_ns = tni_clock_ns();
 
+    tni_thread_name("tn-monitor");
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t now_ns;
@@ -111,7 +112,7 @@ int tni_monitor_start(tn_runtime *runtime)
     tni_monitor *monitor = &runtime->monitor;
     int rc;
 
-    rc = tni_thread_start(&monitor->thread, "tn-monitor", monitor_main, runtime);
+    rc = tni_thread_start(&monitor->thread, monitor_main, runtime);
     monitor->started = rc == 0;
     return rc;
 }

@@ -7,7 +7,6 @@
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -73,11 +72,10 @@ void tni_futex_wake(tni_a32 *word, int count)
     (void)syscall(SYS_futex, &word->value, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
 }
 
-int tni_thread_start(tni_thread *out, const char *name, void *(*main)(void *), void *arg)
+int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
     sigset_t blocked;
     sigset_t before;
-    char short_name[16];
     int rc;
 
     /* The new thread inherits the mask, so no signal can slip in before it would set its own. Synchronous ones stay open: they
@@ -93,13 +91,13 @@ int tni_thread_start(tni_thread *out, const char *name, void *(*main)(void *), v
     rc = pthread_sigmask(SIG_SETMASK, &blocked, &before);
     tni_assert(rc == 0, "pthread_sigmask failed");
     rc = pthread_create(&out->id, NULL, main, arg);
-    if (rc == 0) {
-        strncpy(short_name, name, sizeof short_name - 1);
-        short_name[sizeof short_name - 1] = '\0';
-        (void)pthread_setname_np(out->id, short_name); /* for people who look; it may fail */
-    }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return -rc;
+}
+
+void tni_thread_name(const char *name)
+{
+    (void)pthread_setname_np(pthread_self(), name); /* fails for a longer one */
 }
 
 void tni_thread_join(tni_thread *thread)

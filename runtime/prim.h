@@ -122,9 +122,11 @@ typedef struct {
     pthread_t id;
 } tni_thread;
 
-/* Starts `main(arg)` on a thread with all asynchronous signals and SIGPIPE blocked, named `name` (cut to 15 characters).
- * 0, or a negative errno value (TN_EAGAIN where the system has no thread left). */
-int tni_thread_start(tni_thread *out, const char *name, void *(*main)(void *), void *arg);
+/* Starts `main(arg)` on a thread with all asynchronous signals and SIGPIPE blocked. 0, or a negative errno value (TN_EAGAIN
+ * where the system has no thread left). */
+int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
+/* Names the calling thread, for people who look; at most 15 characters. */
+void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
 /* Lets another thread of this processor run. */
 void tni_thread_yield(void);

@@ -363,6 +363,7 @@ static void *worker_main(void *arg)
     tni_worker *worker = arg;
     tn_runtime *runtime = worker->runtime;
 
+    tni_thread_name(worker->name);
     if (runtime->options.on_thread_start != NULL)
         runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
     worker_begin(worker);
@@ -487,12 +488,11 @@ static void add_worker(tn_runtime *runtime, tni_worker *worker)
 int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
 {
     tni_worker *worker = new_worker(runtime, core);
-    char name[16];
     int rc;
 
     if (worker == NULL)
         return TN_ENOMEM;
-    (void)snprintf(name, sizeof name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
+    (void)snprintf(worker->name, sizeof worker->name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
     worker->owns_thread = true;
     tni_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
     if (tni_runtime_is_stopping(runtime)) {
@@ -501,7 +501,7 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
         /* Relaxed: counted before it can end; destroy reads it behind the lock. */
         (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
         (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: we hold one */
-        rc = tni_thread_start(&worker->thread, name, worker_main, worker);
+        rc = tni_thread_start(&worker->thread, worker_main, worker);
         if (rc == 0) {
             add_worker(runtime, worker);
         } else {

@@ -14,6 +14,7 @@ struct tni_worker {
     /* Constant once it runs. */
     tn_runtime *runtime;
     tni_thread thread;
+    char name[16]; /* of the thread */
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
     bool asymmetric;         /* the runtime's */

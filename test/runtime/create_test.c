@@ -220,14 +220,12 @@ Test(create, threads_have_names)
     options.workers = 1;
     options.name = given;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    memset(given, 'x', sizeof given - 1);
-    tt_block_thread(10 * TN_MS); /* whoever starts a thread names it, maybe after it has begun */
+    memset(given, 'x', sizeof given - 1); /* it was copied */
     cr_assert_eq(tn_block_on(runtime, name_of_thread, name, NULL), 0);
     tt_runtime_destroy(runtime);
     cr_assert_str_eq(name, "kitchen-0");
     options.name = NULL;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    tt_block_thread(10 * TN_MS);
     cr_assert_eq(tn_block_on(runtime, name_of_thread, name, NULL), 0);
     tt_runtime_destroy(runtime);
     cr_assert_str_eq(name, "tn-0");
@@ -451,9 +449,10 @@ Test(create, a_task_without_a_stack_answers)
 
 static void *hold_a_stack(void *arg)
 {
+    atomic_store((atomic_bool *)arg, true);
     while (tn_sleep(3600 * TN_S) == 0)
         ;
-    return arg;
+    return NULL;
 }
 
 /* Where some stack is out the task waits for it, larger or not. */
@@ -462,6 +461,7 @@ Test(create, a_task_waits_for_the_stack_of_another)
     tt_allocator allocator;
     tn_options options = quiet_options(&allocator);
     tn_spawn_options large = tn_spawn_options_default();
+    atomic_bool held = false;
     tn_runtime *runtime;
     tn_task *holder = NULL;
     tn_task *task = NULL;
@@ -469,8 +469,9 @@ Test(create, a_task_waits_for_the_stack_of_another)
     large.stack_size_bytes = (size_t)32 * 1024 * 1024; /* one at a mapping */
     options.stack_size_bytes = (size_t)32 * 1024 * 1024;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    holder = tt_spawn_on(runtime, hold_a_stack, NULL);
-    tt_block_thread(20 * TN_MS);
+    holder = tt_spawn_on(runtime, hold_a_stack, &held);
+    while (!atomic_load(&held))
+        tn_yield();
     atomic_store(&maps_left, 1);
     for (int i = 0; i < 8; i++) { /* the first may still find a fresh one beside the holder's */
         cr_assert_eq(tn_spawn_on(runtime, &large, &task, echo, holder), 0);
