@@ -176,7 +176,7 @@ static void test_migration(void)
     tni_context home = p.thread;
     for (unsigned round = 0; round < 100; round++) {
         tni_thread thread;
-        CHECK(tni_thread_start(&thread, "other", other_thread, &p) == 0);
+        CHECK(tni_thread_start(&thread, other_thread, &p) == 0);
         tni_thread_join(&thread);
         p.thread = home;
         tni_context_switch(&p.thread, &p.fiber);
@@ -215,7 +215,7 @@ static void test_atomics(void)
     tni_a64_init(&counter, 0);
     tni_a32_init(&taken, 0);
     tni_deque_init(&queue);
-    CHECK(tni_thread_start(&thread, "adder", adder, NULL) == 0);
+    CHECK(tni_thread_start(&thread, adder, NULL) == 0);
     for (unsigned i = 0; i < ADDS; i++) {
         tni_a64_fetch_add(&counter, 1, TNI_RELAXED); /* as in adder() */
         pushed += tni_deque_push(&queue, &item);

@@ -470,7 +470,7 @@ Test(fiber, a_fiber_goes_on_on_another_thread)
         if (i % 3 == 0) {
             (void)resume_here(&v);
         } else {
-            cr_assert_eq(tni_thread_start(&thread, "visitor", resume_here, &v), 0);
+            cr_assert_eq(tni_thread_start(&thread, resume_here, &v), 0);
             tni_thread_join(&thread);
         }
     }

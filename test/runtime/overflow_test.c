@@ -125,7 +125,7 @@ Test(overflow, threads_get_a_stack_for_signals_and_lose_it)
 {
     tni_thread thread;
     int rc = 1;
-    cr_assert_eq(tni_thread_start(&thread, "alt", use_alt_stack, &rc), 0);
+    cr_assert_eq(tni_thread_start(&thread, use_alt_stack, &rc), 0);
     tni_thread_join(&thread);
     cr_assert_eq(rc, 0);
 }

@@ -535,7 +535,7 @@ Test(stack, threads_share_a_pool, .timeout = 60)
     tni_thread threads[4];
     open_pool(&pool, (tni_stack_config){.stacks_max = 700});
     for (int i = 0; i < 4; i++)
-        cr_assert_eq(tni_thread_start(&threads[i], "stacks", get_and_put, &pool), 0);
+        cr_assert_eq(tni_thread_start(&threads[i], get_and_put, &pool), 0);
     for (int i = 0; i < 4; i++)
         tni_thread_join(&threads[i]);
     cr_assert_eq(tni_stack_live(&pool), 0);
