@@ -187,12 +187,15 @@ uint64_t measure_cpu_ns(void)
 size_t measure_resident_bytes(void)
 {
     FILE *file = fopen("/proc/self/statm", "r");
-    size_t pages = 0;
+    char line[256];
+    char *resident;
 
     measure_check(file != NULL);
-    measure_check(fscanf(file, "%*u %zu", &pages) == 1);
+    measure_check(fgets(line, sizeof line, file) != NULL);
     fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
+    resident = strchr(line, ' '); /* the second number */
+    measure_check(resident != NULL);
+    return strtoul(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t wakes_of(const char *thread)

@@ -48,12 +48,12 @@ static const tni_endpoint_ops listener_ops = {closing, release};
 static int take_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
 {
     *out = tn_listen_options_default();
-    if (options != NULL && options->size < offsetof(tn_listen_options, runtime) + sizeof options->runtime) {
+    if (options != NULL && (options->size == 0 || options->size > sizeof *options)) {
         tni_log_write(NULL, TN_LOG_ERROR, "%s: the options have no size: begin with tn_listen_options_default()", what);
         return TN_EINVAL;
     }
     if (options != NULL)
-        *out = *options;
+        memcpy(out, options, options->size);
     out->runtime = tni_net_runtime(out->runtime, what);
     if (out->runtime == NULL)
         return TN_EINVAL;
