@@ -143,8 +143,9 @@ static void let_go(tni_registration *registration)
 /* Owner. */
 static void serve(tni_registration *registration)
 {
-    /* Observes what the poster wrote. From the exchange on it may be posted again. */
-    uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQUIRE);
+    /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
+     * must not write the link before serve_inbox has read it; partner: post. */
+    uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
     int fd = registration->fd;
 
     if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
