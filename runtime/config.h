@@ -23,9 +23,13 @@
 
 /* The loop and the injector are looked at every so many nanoseconds while tasks run; the clock is read every
  * TNI_TICKS_MIN..MAX tasks, adapted so that it is read about twice a period. */
-#define TNI_POLL_PERIOD_NS 100000
+#define TNI_POLL_PERIOD_NS 200000
 #define TNI_TICKS_MIN 1
 #define TNI_TICKS_MAX 64
+
+/* A worker whose queue is empty polls its loop before it looks for other cores' tasks, unless the last poll was less than this
+ * ago. */
+#define TNI_POLL_FRESH_NS 25000
 
 /* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a
  * wake costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
@@ -41,7 +45,7 @@
 #define TNI_INJECTED_BUSY (TNI_DEQUE_CAPACITY / 32 + 1)
 
 /* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
-#define TNI_STEAL_SWEEPS 4
+#define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
 #define TNI_MONITOR_PERIOD_NS 2500000
