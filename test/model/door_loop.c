@@ -1,0 +1,2 @@
+#include "engine.h"
+void door_loop_reset(void) {}
