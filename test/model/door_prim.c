@@ -60,14 +60,14 @@ void tni_fence_heavy(bool asymmetric)
 void tni_spin_hint(void)
 {
     search_visible((model_op){.kind = OP_YIELD});
-    memory_spins();
+    memory_pauses();
     trace_add(MODEL_PC, "spins");
 }
 
 void tni_thread_yield(void)
 {
     search_visible((model_op){.kind = OP_YIELD});
-    memory_spins();
+    memory_pauses();
     trace_add(MODEL_PC, "yields");
 }
 
@@ -125,6 +125,7 @@ void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
 
     search_visible((model_op){.kind = OP_OBJECT, .object = word});
     race_access(word, sizeof *word, RACE_ATOMIC_READ, MODEL_PC);
+    memory_pauses();
     if (memory_newest(word, sizeof *word) != expected) {
         trace_object(MODEL_PC, "futex wait, not equal:", word);
         return;

@@ -113,8 +113,8 @@ void memory_thread_edge(unsigned from, unsigned to);
 /* A place to leave what the running thread knows (unlock), and where another takes it up (lock). */
 void memory_publish(const void *object);
 void memory_observe(const void *object);
-/* The running thread spins: what it reads again after this is not stale for ever. */
-void memory_spins(void);
+/* The running thread spins or sleeps: what it reads again after this is not stale for ever. */
+void memory_pauses(void);
 /* The bytes were written by a plain access or freed: an atomic word there begins anew. */
 void memory_forget(const void *ptr, size_t bytes);
 model_clock memory_clock(void);

@@ -70,8 +70,8 @@ static bool replay(const char *token, const char *kind)
     }
     engine.tracing = true;
     model_execute();
-    engine.tracing = false;
     trace_print();
+    engine.tracing = false;
     if (engine.failure != NULL)
         printf("%s: %s\n", engine.failure, engine.message);
     same = engine.failure == kind || (engine.failure != NULL && kind != NULL && strcmp(engine.failure, kind) == 0);
@@ -96,7 +96,7 @@ static bool run(const model_scenario *scenario)
     unsigned long executions = 0;
     double begin = seconds();
     const char *kind;
-    char token[4096];
+    static char token[65536];
     bool good;
 
     engine.scenario = scenario;

@@ -38,7 +38,8 @@ typedef struct {
     uint32_t sc_stamp; /* the newest seq_cst store */
     uint8_t bytes;
     bool forgotten; /* overwritten by a plain access */
-    uint32_t spun[MODEL_THREADS]; /* the thread's spins at its last read, and one; 0: never read */
+    uint32_t read_at[MODEL_THREADS]; /* the thread's pauses at its last read, and one; 0: never read */
+    bool read_stale[MODEL_THREADS];  /* that read came after a pause, and still was not of the newest store */
 } location;
 
 typedef struct {
@@ -47,7 +48,7 @@ typedef struct {
     bool has_pending;
     const snapshot *released; /* by its last fence: goes with relaxed stores */
     const snapshot *latest;   /* of `now`, while unchanged */
-    uint32_t spins;
+    uint32_t pauses;
 } thread_memory;
 
 static char pool[POOL_BYTES];
@@ -94,7 +95,7 @@ void memory_reset(void)
         mine->has_pending = false;
         mine->released = NULL;
         mine->latest = NULL;
-        mine->spins = 0;
+        mine->pauses = 0;
     }
     memset(sc_view, 0, location_count * sizeof sc_view[0]);
     location_count = 0;
@@ -225,17 +226,34 @@ static unsigned locate(const void *word, unsigned bytes)
 }
 
 /* The oldest store that the running thread may read. */
-static uint32_t oldest_allowed(location *l, unsigned index, bool seq_cst)
+static uint32_t oldest_allowed(const location *l, unsigned index, bool seq_cst)
 {
     thread_memory *mine = &memories[engine.self];
     uint32_t oldest = mine->now.stamp[index];
 
     if (seq_cst && l->sc_stamp > oldest)
         oldest = l->sc_stamp;
-    if (l->spun[engine.self] != 0 && l->spun[engine.self] != mine->spins + 1)
-        oldest = l->newest->stamp; /* a loop that reads it again: what is there becomes visible at last */
-    l->spun[engine.self] = mine->spins + 1;
     return oldest;
+}
+
+/* Stores become visible at last: a thread that paused, read the old value once more, and paused again, reads the newest. */
+static bool must_be_fresh(const location *l)
+{
+    unsigned self = engine.self;
+
+    return l->read_stale[self] && l->read_at[self] != memories[self].pauses + 1;
+}
+
+static void note_read(location *l, bool stale)
+{
+    unsigned self = engine.self;
+    uint32_t now = memories[self].pauses + 1;
+
+    if (!stale)
+        l->read_stale[self] = false;
+    else if (l->read_at[self] != 0 && l->read_at[self] != now)
+        l->read_stale[self] = true;
+    l->read_at[self] = now;
 }
 
 static void learn(thread_memory *mine, unsigned index, const message *m, bool acquire)
@@ -337,13 +355,14 @@ uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const vo
     race_access(word, bytes, RACE_ATOMIC_READ, pc);
     mine = &memories[engine.self];
     index = locate(word, bytes);
-    oldest = oldest_allowed(&locations[index], index, seq_cst);
+    oldest = must_be_fresh(&locations[index]) ? locations[index].newest->stamp : oldest_allowed(&locations[index], index, seq_cst);
     for (m = locations[index].newest; m->older != NULL && m->older->stamp >= oldest; m = m->older)
         count++;
     chosen = search_value(count);
     m = locations[index].newest;
     for (unsigned i = 0; i < chosen; i++)
         m = m->older;
+    note_read(&locations[index], chosen > 0);
     learn(mine, index, m, acquires(order));
     if (engine.tracing) {
         char rest[40];
@@ -466,7 +485,8 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
     mine = &memories[engine.self];
     index = locate(word, bytes);
     l = &locations[index];
-    read = choose_for_rmw(l, oldest_allowed(l, index, seq_cst), how, expected, &stale);
+    read = choose_for_rmw(l, must_be_fresh(l) ? l->newest->stamp : oldest_allowed(l, index, seq_cst), how, expected, &stale);
+    note_read(l, stale > 0);
     if (how == RMW_CAS && read->value != expected) {
         learn(mine, index, read, true); /* the door's promise: a failed one acquires */
     } else {
@@ -570,9 +590,9 @@ void memory_observe(const void *object)
     tick(mine);
 }
 
-void memory_spins(void)
+void memory_pauses(void)
 {
-    memories[engine.self].spins++;
+    memories[engine.self].pauses++;
 }
 
 void memory_forget(const void *ptr, size_t bytes)

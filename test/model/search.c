@@ -10,7 +10,7 @@
 #include "engine.h"
 
 #define NODES_MAX (4 * MODEL_STEPS_MAX)
-#define TOKEN_BYTES 16384
+#define TOKEN_BYTES 65536
 #define ALONE_MAX 100 /* times that a thread spins while nobody else can run */
 #define NOBODY MODEL_THREADS
 

@@ -9,6 +9,7 @@
 
 #define EVENTS_MAX MODEL_STEPS_MAX
 #define COLUMN 42
+#define SHOWN 150 /* at the beginning and at the end of a long one */
 
 typedef struct {
     const void *pc;
@@ -107,6 +108,10 @@ void trace_print(void)
             printf("| T%u %-*.*s", t, COLUMN - 3, COLUMN - 3, engine.threads[t].name != NULL ? engine.threads[t].name : "");
     printf("\n");
     for (unsigned i = 0; i < event_count; i++) {
+        if (event_count > 2 * SHOWN && i == SHOWN) {
+            printf("     | ... %u more\n", event_count - 2 * SHOWN);
+            i = event_count - SHOWN;
+        }
         printf("%4u ", i);
         for (unsigned t = 0; t < MODEL_THREADS; t++)
             if (used[t])
