@@ -2,12 +2,7 @@
 #include "wait.h"
 
 #include "model.h"
-
-/* Stands for a task: counts what wait.h does to its waker. */
-struct tn_waker {
-    tni_a32 references;
-    tni_a32 wakes;
-};
+#include "waker.h"
 
 typedef struct {
     tni_wait wait;
@@ -15,24 +10,6 @@ typedef struct {
     tni_a32 condition;
     uint32_t data;
 } waiting;
-
-tn_waker *tn_waker_retain(tn_waker *waker)
-{
-    (void)tni_a32_fetch_add(&waker->references, 1, TNI_RELAXED);
-    return waker;
-}
-
-void tn_waker_release(tn_waker *waker)
-{
-    model_check(tni_a32_fetch_sub(&waker->references, 1, TNI_ACQ_REL) > 0);
-}
-
-void tn_waker_wake(tn_waker *waker)
-{
-    (void)tni_a32_fetch_add(&waker->wakes, 1, TNI_RELEASE);
-    tni_futex_wake(&waker->wakes, 1);
-    tn_waker_release(waker);
-}
 
 static void setup(void *state)
 {
@@ -51,7 +28,7 @@ static void source(void *state)
     waiting *w = state;
 
     w->data = 1;
-    tni_a32_store(&w->condition, 1, TNI_RELAXED); /* published by the wake */
+    tni_a32_store(&w->condition, 1, TNI_RELEASE);
     (void)tni_wait_wake(&w->wait);
 }
 
@@ -67,17 +44,16 @@ static void other_source(void *state)
 static void waiter(void *state)
 {
     waiting *w = state;
+    uint32_t wakes = 0;
 
     for (;;) {
-        uint32_t wakes = tni_a32_load(&w->waker.wakes, TNI_ACQUIRE);
         tni_wait_arm(&w->wait, &w->waker);
-        if (tni_a32_load(&w->condition, TNI_RELAXED) == 1)
+        if (tni_a32_load(&w->condition, TNI_ACQUIRE) == 1)
             break;
-        while (tni_a32_load(&w->waker.wakes, TNI_ACQUIRE) == wakes)
-            tni_futex_wait(&w->waker.wakes, wakes, TNI_FOREVER);
+        wakes = waker_wait(&w->waker, wakes);
     }
     (void)tni_wait_disarm(&w->wait);
-    model_check(w->data == 1); /* ordered by whichever exchange told it */
+    model_check(w->data == 1);
 }
 
 /* Arms, and does not want any more: who wins, has the reference. */
