@@ -46,14 +46,6 @@ static void push(queue *q, unsigned index)
     model_check(tni_deque_push(&q->deque, &q->items[index]));
 }
 
-static void take_own(queue *q)
-{
-    void *item;
-
-    while (tni_deque_take_own(&q->deque, &item) == TNI_TAKE_RETRY)
-        ;
-}
-
 /* Until it is empty: what a thief takes at the same time is the thief's. */
 static void drain(queue *q)
 {
@@ -141,12 +133,29 @@ static void reusing_owner(void *state)
         if (!tni_deque_push(&q->deque, &q->items[i]))
             took(&q->items[i]);
     }
-    take_own(q); /* of which only the state of the queue is of interest */
 }
 
-static void drain_rest(void *state)
+static void drain_and_finish(void *state)
 {
     drain(state);
+    finish(state);
+}
+
+/* The newest of two is taken back while a thief takes both. */
+static void setup_two(void *state)
+{
+    setup(state);
+    push(state, 0);
+    push(state, 1);
+}
+
+static void owner_of_newest(void *state)
+{
+    queue *q = state;
+    void *item;
+
+    if (tni_deque_take_newest(&q->deque, &item, 1))
+        took(item);
 }
 
 const model_scenario model_scenarios[] = {
@@ -166,6 +175,16 @@ const model_scenario model_scenarios[] = {
      .state_bytes = sizeof(queue),
      .setup = setup,
      .threads = {reusing_owner, greedy_thief},
-     .finish = drain_rest},
+     .finish = drain_and_finish},
+    {.name = "deque.newest",
+     .state_bytes = sizeof(queue),
+     .setup = setup_two,
+     .threads = {owner_of_newest, greedy_thief},
+     .finish = drain_and_finish},
+    {.name = "deque.newest_two_thieves",
+     .state_bytes = sizeof(queue),
+     .setup = setup_two,
+     .threads = {owner_of_newest, thief, thief},
+     .finish = drain_and_finish},
     {0},
 };

@@ -99,11 +99,12 @@ static void poll_twice(void *state)
     poll_once(state);
 }
 
-/* As park and sleep_in_loop in worker.c, over and over. */
+/* As a worker does: a poll between tasks, then park and sleep_in_loop of worker.c, over and over. */
 static void sleep_in_loop(void *state)
 {
     drive *d = state;
 
+    poll_once(state);
     while (tni_a32_load(&d->stop, TNI_ACQUIRE) == 0) {
         tni_a32_store(&d->parked, 1, TNI_RELAXED);
         tni_fence_full();
