@@ -20,7 +20,10 @@
     }
 
 #define FETCH(name, word, type, bits, what, how) \
-    type name##_fetch_##what(word *w, type v, tni_order o) { return (type)memory_rmw(&w->value, bits / 8, how, v, 0, o, MODEL_PC); }
+    type name##_fetch_##what(word *w, type v, tni_order o) \
+    { \
+        return (type)memory_rmw(&w->value, bits / 8, how, v, 0, o, MODEL_PC); \
+    }
 
 #define INTEGER(name, word, type, bits) \
     WORD(name, word, type, bits) \
@@ -133,7 +136,7 @@ void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
     trace_object(MODEL_PC, "futex wait, sleeps:", word);
     self->woken = false;
     self->deadline_ns = deadline_ns;
-    self->may_wake_itself = true;
+    self->may_wake_itself = !engine.scenario->no_chance;
     search_visible((model_op){.kind = OP_WAKEUP, .object = word});
     if (!self->woken && deadline_ns != TNI_FOREVER && engine.now_ns < deadline_ns)
         engine.now_ns = deadline_ns;

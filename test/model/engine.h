@@ -103,7 +103,8 @@ void memory_store(void *word, unsigned bytes, uint64_t value, tni_order order, c
 /* Reads, and writes desired(old, operand) unless it is a compare-and-swap whose expected value is not found. Answers what was
  * read. */
 typedef enum { RMW_EXCHANGE, RMW_ADD, RMW_SUB, RMW_OR, RMW_AND, RMW_CAS } model_rmw;
-uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand, uint64_t expected, tni_order order, const void *pc);
+uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand, uint64_t expected, tni_order order,
+                    const void *pc);
 /* The newest value in modification order, without being an access of anyone. */
 uint64_t memory_newest(const void *word, unsigned bytes);
 void memory_fence(const void *pc);

@@ -129,6 +129,14 @@ static void join(view *into, const snapshot *from)
     join_stamps(into->stamp, from->stamp, from->count);
 }
 
+static bool clock_exceeds(model_clock a, model_clock b)
+{
+    typedef uint64_t halves __attribute__((vector_size(sizeof(model_clock))));
+    halves later = (halves)(a > b);
+
+    return (later[0] | later[1]) != 0;
+}
+
 static const snapshot *snapshot_of(thread_memory *mine)
 {
     snapshot *made;
@@ -326,7 +334,7 @@ static const char *hex(uint64_t value)
     return text;
 }
 
-/* --- Accesses --------------------------------------------------------------------------------------------------------------- */
+/* --- Accesses -------------------------------------------------------------------------------------------------------------- */
 
 void memory_init(void *word, unsigned bytes, uint64_t value)
 {
@@ -341,33 +349,66 @@ void memory_init(void *word, unsigned bytes, uint64_t value)
     }
 }
 
+static bool tells_no_more(const snapshot *less, const snapshot *more)
+{
+    if (less == NULL || less == more)
+        return true;
+    if (more == NULL || less->count > more->count || clock_exceeds(less->clock, more->clock))
+        return false;
+    for (unsigned i = 0; i < less->count; i++)
+        if (less->stamp[i] > more->stamp[i])
+            return false;
+    return true;
+}
+
+/* Is reading m superfluous, because an older store that may be read has the same value and tells no more? Whatever can happen
+ * after reading m can happen after reading that one: the reader only knows less. */
+static bool is_covered(const message *m, uint32_t oldest)
+{
+    for (const message *other = m->older; other != NULL && other->stamp >= oldest; other = other->older)
+        if (other->value == m->value && tells_no_more(other->released, m->released))
+            return true;
+    return false;
+}
+
+/* Chooses a store that the running thread may read, the newest first. */
+static const message *choose_for_load(const location *l, uint32_t oldest, unsigned *stale)
+{
+    unsigned count = 0;
+    unsigned chosen;
+    const message *m;
+
+    for (m = l->newest; m != NULL && m->stamp >= oldest; m = m->older)
+        count += !is_covered(m, oldest);
+    chosen = search_value(count);
+    for (m = l->newest, *stale = 0; is_covered(m, oldest) || chosen-- > 0; m = m->older)
+        (*stale)++;
+    return m;
+}
+
 uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const void *pc)
 {
     bool seq_cst = order == TNI_SEQ_CST;
     thread_memory *mine;
+    location *l;
     const message *m;
     uint32_t oldest;
     unsigned index;
-    unsigned count = 1;
-    unsigned chosen;
+    unsigned stale;
 
     search_visible((model_op){OP_READ, seq_cst, word});
     race_access(word, bytes, RACE_ATOMIC_READ, pc);
     mine = &memories[engine.self];
     index = locate(word, bytes);
-    oldest = must_be_fresh(&locations[index]) ? locations[index].newest->stamp : oldest_allowed(&locations[index], index, seq_cst);
-    for (m = locations[index].newest; m->older != NULL && m->older->stamp >= oldest; m = m->older)
-        count++;
-    chosen = search_value(count);
-    m = locations[index].newest;
-    for (unsigned i = 0; i < chosen; i++)
-        m = m->older;
-    note_read(&locations[index], chosen > 0);
+    l = &locations[index];
+    oldest = must_be_fresh(l) ? l->newest->stamp : oldest_allowed(l, index, seq_cst);
+    m = choose_for_load(l, oldest, &stale);
+    note_read(l, m->value != l->newest->value);
     learn(mine, index, m, acquires(order));
     if (engine.tracing) {
         char rest[40];
         (void)snprintf(rest, sizeof rest, "= %s", hex(m->value));
-        trace_access(pc, "load", word, order, rest, chosen);
+        trace_access(pc, "load", word, order, rest, stale);
     }
     tick(mine);
     return m->value;
@@ -470,7 +511,8 @@ static void trace_rmw(const void *word, model_rmw how, tni_order order, const me
     trace_access(pc, names[how], word, order, rest, stale);
 }
 
-uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand, uint64_t expected, tni_order order, const void *pc)
+uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand, uint64_t expected, tni_order order,
+                    const void *pc)
 {
     bool seq_cst = order == TNI_SEQ_CST;
     thread_memory *mine;

@@ -81,7 +81,7 @@ class Build:
         return arguments, output
 
     def compile(self, source, tree):
-        output = os.path.join(tree, os.path.basename(source) + ".o")
+        output = os.path.join(tree, os.path.relpath(source, ROOT).replace("/", "_") + ".o")
         arguments, output = self.compile_command(source, tree, output)
         run([*arguments, "-w", "-o", output])
         return output
@@ -110,9 +110,9 @@ class Build:
     def linked_sources(self, program):
         """The library's sources that the program takes from the archive."""
         if program not in self.members:
-            traced = self.link([self.scenario_object(program)], os.devnull, "-Wl,-t")
+            traced = self.link([self.scenario_object(program)], os.devnull, "-Wl,-t,-t")
             names = set(re.findall(r"libmodel_shipped\.a[)(]+([\w.]+\.c)\.o", traced))
-            self.members[program] = [source for source in self.commands if os.path.basename(source) in names and in_layers(source)]
+            self.members[program] = [s for s in self.commands if os.path.basename(s) in names and in_layers(s)]
         return self.members[program]
 
 
@@ -155,10 +155,13 @@ def build_mutant(build, mutant):
 def try_mutant(build, mutant):
     """(how it went, was it as it should be)"""
     begin = time.monotonic()
-    program = build_mutant(build, mutant)
+    try:
+        program = build_mutant(build, mutant)
+    except RuntimeError as error:
+        return f"DOES NOT BUILD {mutant.name}: {error}", False
     try:
         output = subprocess.run(
-            [program, "--bound", "2", mutant.scenario], capture_output=True, text=True, timeout=LIMIT_S, check=False
+            [program, mutant.scenario], capture_output=True, text=True, timeout=LIMIT_S, check=False
         ).stdout
     except subprocess.TimeoutExpired:
         output = ""

@@ -47,6 +47,7 @@ static unsigned bound;
 static bool reduce;
 static unsigned deepest;
 static unsigned previous;
+static bool main_steps; /* T0 has stepped while others ran: usually it only prepares and finishes */
 static char token[TOKEN_BYTES];
 static uint8_t followed[NODES_MAX]; /* the token's choices, and one; 0: the preferred one */
 static bool following;
@@ -69,6 +70,7 @@ void search_execution_begin(void)
 {
     node_count = 0;
     step_count = 0;
+    main_steps = false;
     previous = NOBODY;
 }
 
@@ -111,9 +113,10 @@ static void look_back(void)
 {
     unsigned last = step_count - 1;
     const step *mine = &steps[last];
-    unsigned found = 1u << mine->thread;
+    unsigned found = 1u << mine->thread | !main_steps;
+    unsigned everyone = (1u << engine.thread_count) - 1;
 
-    for (unsigned i = last; i-- > 0;) {
+    for (unsigned i = last; i-- > 0 && (i >= mine->pending_since || found != everyone);) {
         unsigned bit = 1u << steps[i].thread;
         if (i < mine->pending_since && (found & bit))
             continue;
@@ -233,7 +236,8 @@ _Noreturn static void fail_deadlock(void)
             char where[64] = "";
             if (engine.threads[t].pending.object != NULL)
                 arena_describe(engine.threads[t].pending.object, where, sizeof where);
-            used += (size_t)snprintf(text + used, sizeof text - used, "; T%u %s: %s", t, doing[engine.threads[t].pending.kind], where);
+            used += (size_t)snprintf(text + used, sizeof text - used, "; T%u %s: %s", t,
+                                     doing[engine.threads[t].pending.kind], where);
         }
     model_fail("deadlock", "nobody can go on%s", text);
 }
@@ -326,6 +330,8 @@ static unsigned next_step(void)
                 .pending_since = engine.threads[chosen].pending_since,
                 .thread = (uint8_t)chosen};
     note_spinning(chosen);
+    if (chosen == 0 && s->op.kind != OP_ALL)
+        main_steps = true;
     step_count++;
     previous = chosen;
     if (reduce && node_count >= known_nodes) /* for the repeated ones this has been done */

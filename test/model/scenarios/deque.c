@@ -159,7 +159,11 @@ static void owner_of_newest(void *state)
 }
 
 const model_scenario model_scenarios[] = {
-    {.name = "deque.two_thieves", .state_bytes = sizeof(queue), .setup = setup, .threads = {owner, thief, thief}, .finish = finish},
+    {.name = "deque.two_thieves",
+     .state_bytes = sizeof(queue),
+     .setup = setup,
+     .threads = {owner, thief, thief},
+     .finish = finish},
     {.name = "deque.wrap", .state_bytes = sizeof(queue), .setup = setup_high, .threads = {owner, greedy_thief}, .finish = finish},
     {.name = "deque.spill",
      .state_bytes = sizeof(queue),

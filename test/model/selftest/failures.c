@@ -1,5 +1,5 @@
-/* Each kind of failure, and known broken algorithms: they have to be found. Beside each stands, where there is one, the right form,
- * in which nothing must be found. */
+/* Each kind of failure, and known broken algorithms: they have to be found. Beside each stands, where there is one, the right
+ * form, in which nothing must be found. */
 #include "model.h"
 #include "prim_model.h"
 
@@ -118,7 +118,7 @@ static void dekker_without(void *state)
     try_enter(state, no_fence);
 }
 
-/* --- Sleeping ---------------------------------------------------------------------------------------------------------------- */
+/* --- Sleeping --------------------------------------------------------------------------------------------------------------- */
 
 static void sleeper_without_recheck(void *state)
 {
@@ -153,7 +153,7 @@ static void waker(void *state)
     }
 }
 
-/* --- Kinds of failure --------------------------------------------------------------------------------------------------------- */
+/* --- Kinds of failure ------------------------------------------------------------------------------------------------------- */
 
 static void publish(void *state)
 {
