@@ -75,6 +75,7 @@ typedef struct {
     unsigned self;
     bool running;  /* inside an execution */
     bool tracing;  /* inside a replay that is to be printed */
+    bool reduce;   /* leave out what cannot make a difference */
     uint64_t now_ns;
     const model_scenario *scenario;
     void *state;

@@ -365,6 +365,8 @@ static bool tells_no_more(const snapshot *less, const snapshot *more)
  * after reading m can happen after reading that one: the reader only knows less. */
 static bool is_covered(const message *m, uint32_t oldest)
 {
+    if (!engine.reduce)
+        return false;
     for (const message *other = m->older; other != NULL && other->stamp >= oldest; other = other->older)
         if (other->value == m->value && tells_no_more(other->released, m->released))
             return true;

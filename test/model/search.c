@@ -44,7 +44,6 @@ static step steps[MODEL_STEPS_MAX];
 static unsigned step_count;
 static unsigned steps_limit = 4000;
 static unsigned bound;
-static bool reduce;
 static unsigned deepest;
 static unsigned previous;
 static bool main_steps; /* T0 has stepped while others ran: usually it only prepares and finishes */
@@ -55,7 +54,7 @@ static bool following;
 void search_init(unsigned wanted_bound, bool wanted_reduce)
 {
     bound = wanted_bound;
-    reduce = wanted_reduce;
+    engine.reduce = wanted_reduce;
     deepest = 0;
     known_nodes = 0;
     following = false;
@@ -274,7 +273,7 @@ static void fill_node(node *n, unsigned enabled, unsigned by_chance, bool all)
     n->chosen = n->preferred;
     if (following && followed[node_count - 1] != 0)
         n->chosen = (uint8_t)(followed[node_count - 1] - 1);
-    n->wanted = (uint8_t)((all || !reduce ? enabled : 1u << n->chosen) | by_chance);
+    n->wanted = (uint8_t)((all || !engine.reduce ? enabled : 1u << n->chosen) | by_chance);
     n->tried = (uint8_t)(1u << n->chosen);
 }
 
@@ -334,7 +333,7 @@ static unsigned next_step(void)
         main_steps = true;
     step_count++;
     previous = chosen;
-    if (reduce && node_count >= known_nodes) /* for the repeated ones this has been done */
+    if (engine.reduce && node_count >= known_nodes) /* for the repeated ones this has been done */
         look_back();
     return chosen;
 }

@@ -176,7 +176,7 @@ static void setup_unsigned(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("mended", setup, .expect = NULL),
-    CASE("resize", setup_relaxed, .expect = "assertion"),
+    CASE("resize", setup_relaxed, .expect = "race"),
     CASE("reload", setup_no_reload, .expect = "assertion"),
     CASE("index", setup_unsigned, .expect = "assertion"),
     {0},
