@@ -32,6 +32,12 @@ void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
         arena_free(ptr, MODEL_PC);
 }
 
+const char *tn_strerror(int error)
+{
+    (void)error;
+    return "an error";
+}
+
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
 {
     (void)log;

@@ -149,6 +149,8 @@ void race_free(const void *ptr, size_t bytes, const void *pc);
 /* --- Doors that keep state --- */
 void door_loop_reset(void);
 void door_local_reset(void);
+void door_memory_reset(void);
+void door_memory_check_leaks(void);
 
 /* --- The printed interleaving (trace.c) --- */
 void trace_reset(void);

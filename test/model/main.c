@@ -83,10 +83,19 @@ static void print_outcomes(void)
     printf("\n");
 }
 
+static unsigned bound_of(const model_scenario *scenario)
+{
+    if (options.bound >= 0)
+        return (unsigned)options.bound;
+    if (scenario->no_preemptions)
+        return 0;
+    return scenario->bound > 0 ? scenario->bound : 2;
+}
+
 /* True: it went as it should. */
 static bool run(const model_scenario *scenario)
 {
-    unsigned bound = options.bound >= 0 ? (unsigned)options.bound : scenario->bound > 0 ? scenario->bound : 2;
+    unsigned bound = bound_of(scenario);
     const char *expect = options.expect != NULL ? options.expect : scenario->expect;
     unsigned long executions = 0;
     double begin = seconds();

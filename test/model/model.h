@@ -19,6 +19,7 @@ typedef struct {
     void (*finish)(void *state); /* or NULL */
     const char *expect;          /* NULL: must hold; else the kind of failure that has to be found */
     unsigned bound;              /* preemptions; 0: the caller's, 2 if he does not say */
+    bool no_preemptions;         /* a bound of 0 */
     bool symmetric;              /* membarrier is not to be had: light fences are full ones */
     bool no_chance;              /* futexes return only when woken or when their time is up */
 } model_scenario;

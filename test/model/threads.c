@@ -151,6 +151,7 @@ static void run_main(void *arg)
     if (scenario->state_bytes > 0)
         arena_free(engine.state, MODEL_PC);
     arena_check_leaks();
+    door_memory_check_leaks();
 }
 
 void model_execute(void)
@@ -162,6 +163,7 @@ void model_execute(void)
     trace_reset();
     door_loop_reset();
     door_local_reset();
+    door_memory_reset();
     engine.thread_count = 0;
     engine.self = 0;
     engine.now_ns = UINT64_C(1000000000);
