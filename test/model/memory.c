@@ -6,26 +6,15 @@
 #include <string.h>
 
 #include "engine.h"
+#include "views.h"
 
-#define POOL_BYTES ((size_t)32 << 20)
 #define BUCKETS 4096
 #define STAMP_STEP 4096 /* between neighbours, so that a store can go between two others */
-
-typedef struct {
-    model_clock clock;
-    unsigned count;
-    uint32_t stamp[];
-} snapshot; /* never changed once made */
-
-typedef struct {
-    model_clock clock;
-    uint32_t stamp[MODEL_LOCATIONS];
-} view;
 
 typedef struct message {
     struct message *older;
     struct message *newer;
-    const snapshot *released; /* what an acquiring reader learns; NULL: nothing */
+    const model_snapshot *released; /* what an acquiring reader learns; NULL: nothing */
     uint64_t value;
     uint32_t stamp;
     uint8_t thread;
@@ -35,152 +24,32 @@ typedef struct message {
 typedef struct {
     const void *address;
     message *newest;
-    uint32_t sc_stamp; /* the newest seq_cst store */
     uint8_t bytes;
     bool forgotten; /* overwritten by a plain access */
     uint32_t read_at[MODEL_THREADS]; /* the thread's pauses at its last read, and one; 0: never read */
     bool read_stale[MODEL_THREADS];  /* that read came after a pause, and still was not of the newest store */
 } location;
 
-typedef struct {
-    view now;      /* what the thread must see */
-    view pending;  /* what a fence will add to that: released to relaxed reads */
-    bool has_pending;
-    const snapshot *released; /* by its last fence: goes with relaxed stores */
-    const snapshot *latest;   /* of `now`, while unchanged */
-    uint32_t pauses;
-} thread_memory;
-
-static char pool[POOL_BYTES];
-static size_t pool_used;
 static location locations[MODEL_LOCATIONS];
-static unsigned location_count;
 static uint16_t buckets[BUCKETS]; /* location + 1 */
-static thread_memory memories[MODEL_THREADS];
-static uint32_t sc_view[MODEL_LOCATIONS];
-
-/* What unlockers leave for lockers, and the like. */
-static struct {
-    const void *object;
-    const snapshot *left;
-} published[256];
-static unsigned published_count;
-
-static void *pool_take(size_t bytes)
-{
-    void *ptr = pool + pool_used;
-
-    pool_used += (bytes + 15) & ~(size_t)15;
-    if (pool_used > POOL_BYTES)
-        model_fail("livelock", "the execution has made too many stores");
-    return ptr;
-}
 
 void memory_reset(void)
 {
-    for (unsigned i = 0; i < location_count; i++) {
+    for (unsigned i = 0; i < views_width; i++) {
         size_t hash = ((uintptr_t)locations[i].address >> 2) * 2654435761u % BUCKETS;
         while (buckets[hash] != 0) {
             buckets[hash] = 0;
             hash = (hash + 1) % BUCKETS;
         }
     }
-    for (unsigned t = 0; t < MODEL_THREADS; t++) {
-        thread_memory *mine = &memories[t];
-        mine->now.clock = (model_clock){0};
-        mine->now.clock[t] = 1;
-        mine->pending.clock = (model_clock){0};
-        memset(mine->now.stamp, 0, location_count * sizeof mine->now.stamp[0]);
-        memset(mine->pending.stamp, 0, location_count * sizeof mine->pending.stamp[0]);
-        mine->has_pending = false;
-        mine->released = NULL;
-        mine->latest = NULL;
-        mine->pauses = 0;
-    }
-    memset(sc_view, 0, location_count * sizeof sc_view[0]);
-    location_count = 0;
-    published_count = 0;
-    pool_used = 0;
-}
-
-model_clock memory_clock(void)
-{
-    return memories[engine.self].now.clock;
-}
-
-/* --- Views ------------------------------------------------------------------------------------------------------------------ */
-
-static model_clock clock_max(model_clock a, model_clock b)
-{
-    model_clock newer = (model_clock)(a > b);
-
-    return (a & newer) | (b & ~newer);
-}
-
-static void join_stamps(uint32_t *into, const uint32_t *from, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        into[i] = into[i] > from[i] ? into[i] : from[i];
-}
-
-static void join(view *into, const snapshot *from)
-{
-    into->clock = clock_max(into->clock, from->clock);
-    join_stamps(into->stamp, from->stamp, from->count);
-}
-
-static bool clock_exceeds(model_clock a, model_clock b)
-{
-    typedef uint64_t halves __attribute__((vector_size(sizeof(model_clock))));
-    halves later = (halves)(a > b);
-
-    return (later[0] | later[1]) != 0;
-}
-
-static const snapshot *snapshot_of(thread_memory *mine)
-{
-    snapshot *made;
-
-    if (mine->latest != NULL)
-        return mine->latest;
-    made = pool_take(sizeof *made + location_count * sizeof made->stamp[0]);
-    made->clock = mine->now.clock;
-    made->count = location_count;
-    memcpy(made->stamp, mine->now.stamp, location_count * sizeof made->stamp[0]);
-    mine->latest = made;
-    return made;
-}
-
-static const snapshot *merged(const snapshot *a, const snapshot *b)
-{
-    const snapshot *longer;
-    const snapshot *other;
-    snapshot *made;
-
-    if (a == NULL || b == NULL || a == b)
-        return a == NULL ? b : a;
-    longer = a->count >= b->count ? a : b;
-    other = longer == a ? b : a;
-    made = pool_take(sizeof *made + longer->count * sizeof made->stamp[0]);
-    made->clock = clock_max(a->clock, b->clock);
-    made->count = longer->count;
-    memcpy(made->stamp, longer->stamp, longer->count * sizeof made->stamp[0]);
-    join_stamps(made->stamp, other->stamp, other->count);
-    return made;
-}
-
-/* The running thread has done something: plain accesses from here on are not covered by what it has released. */
-static void tick(thread_memory *mine)
-{
-    mine->now.clock[engine.self]++;
-    mine->latest = NULL;
+    views_reset();
 }
 
 /* --- Histories -------------------------------------------------------------------------------------------------------------- */
 
 static message *new_message(uint64_t value, uint32_t stamp)
 {
-    message *m = pool_take(sizeof *m);
+    message *m = views_take(sizeof *m);
 
     *m = (message){.value = value, .stamp = stamp, .thread = (uint8_t)engine.self};
     return m;
@@ -224,23 +93,23 @@ static unsigned locate(const void *word, unsigned bytes)
         }
         return buckets[bucket] - 1u;
     }
-    if (location_count == MODEL_LOCATIONS)
+    if (views_width == MODEL_LOCATIONS)
         model_fail("livelock", "the scenario uses more than %d atomic words", MODEL_LOCATIONS);
-    l = &locations[location_count];
+    l = &locations[views_width];
     *l = (location){.address = word, .bytes = (uint8_t)bytes};
     begin_history(l, raw(word, bytes));
-    buckets[bucket] = (uint16_t)++location_count;
-    return location_count - 1;
+    buckets[bucket] = (uint16_t)++views_width;
+    return views_width - 1;
 }
 
 /* The oldest store that the running thread may read. */
-static uint32_t oldest_allowed(const location *l, unsigned index, bool seq_cst)
+static uint32_t oldest_allowed(unsigned index, bool seq_cst)
 {
-    thread_memory *mine = &memories[engine.self];
+    model_knowledge *mine = views_self();
     uint32_t oldest = mine->now.stamp[index];
 
-    if (seq_cst && l->sc_stamp > oldest)
-        oldest = l->sc_stamp;
+    if (seq_cst && views_sc_stores[index] > oldest)
+        oldest = views_sc_stores[index];
     return oldest;
 }
 
@@ -249,13 +118,13 @@ static bool must_be_fresh(const location *l)
 {
     unsigned self = engine.self;
 
-    return l->read_stale[self] && l->read_at[self] != memories[self].pauses + 1;
+    return l->read_stale[self] && l->read_at[self] != views_self()->pauses + 1;
 }
 
 static void note_read(location *l, bool stale)
 {
     unsigned self = engine.self;
-    uint32_t now = memories[self].pauses + 1;
+    uint32_t now = views_self()->pauses + 1;
 
     if (!stale)
         l->read_stale[self] = false;
@@ -264,16 +133,16 @@ static void note_read(location *l, bool stale)
     l->read_at[self] = now;
 }
 
-static void learn(thread_memory *mine, unsigned index, const message *m, bool acquire)
+static void learn(model_knowledge *mine, unsigned index, const message *m, bool acquire)
 {
     if (mine->now.stamp[index] < m->stamp)
         mine->now.stamp[index] = m->stamp;
     if (m->released == NULL)
         return;
     if (acquire) {
-        join(&mine->now, m->released);
+        views_join(&mine->now, m->released);
     } else {
-        join(&mine->pending, m->released);
+        views_join(&mine->pending, m->released);
         mine->has_pending = true;
     }
 }
@@ -349,18 +218,6 @@ void memory_init(void *word, unsigned bytes, uint64_t value)
     }
 }
 
-static bool tells_no_more(const snapshot *less, const snapshot *more)
-{
-    if (less == NULL || less == more)
-        return true;
-    if (more == NULL || less->count > more->count || clock_exceeds(less->clock, more->clock))
-        return false;
-    for (unsigned i = 0; i < less->count; i++)
-        if (less->stamp[i] > more->stamp[i])
-            return false;
-    return true;
-}
-
 /* Is reading m superfluous, because an older store that may be read has the same value and tells no more? Whatever can happen
  * after reading m can happen after reading that one: the reader only knows less. */
 static bool is_covered(const message *m, uint32_t oldest)
@@ -368,7 +225,7 @@ static bool is_covered(const message *m, uint32_t oldest)
     if (!engine.reduce)
         return false;
     for (const message *other = m->older; other != NULL && other->stamp >= oldest; other = other->older)
-        if (other->value == m->value && tells_no_more(other->released, m->released))
+        if (other->value == m->value && views_tell_no_more(other->released, m->released))
             return true;
     return false;
 }
@@ -391,7 +248,7 @@ static const message *choose_for_load(const location *l, uint32_t oldest, unsign
 uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const void *pc)
 {
     bool seq_cst = order == TNI_SEQ_CST;
-    thread_memory *mine;
+    model_knowledge *mine;
     location *l;
     const message *m;
     uint32_t oldest;
@@ -400,10 +257,10 @@ uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const vo
 
     search_visible((model_op){OP_READ, seq_cst, word});
     race_access(word, bytes, RACE_ATOMIC_READ, pc);
-    mine = &memories[engine.self];
+    mine = views_self();
     index = locate(word, bytes);
     l = &locations[index];
-    oldest = must_be_fresh(l) ? l->newest->stamp : oldest_allowed(l, index, seq_cst);
+    oldest = must_be_fresh(l) ? l->newest->stamp : oldest_allowed(index, seq_cst);
     m = choose_for_load(l, oldest, &stale);
     note_read(l, m->value != l->newest->value);
     learn(mine, index, m, acquires(order));
@@ -412,7 +269,7 @@ uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const vo
         (void)snprintf(rest, sizeof rest, "= %s", hex(m->value));
         trace_access(pc, "load", word, order, rest, stale);
     }
-    tick(mine);
+    views_tick(mine);
     return m->value;
 }
 
@@ -438,7 +295,7 @@ static message *place_at(const location *l, unsigned chosen)
 void memory_store(void *word, unsigned bytes, uint64_t value, tni_order order, const void *pc)
 {
     bool seq_cst = order == TNI_SEQ_CST;
-    thread_memory *mine;
+    model_knowledge *mine;
     location *l;
     message *m;
     unsigned index;
@@ -446,23 +303,23 @@ void memory_store(void *word, unsigned bytes, uint64_t value, tni_order order, c
 
     search_visible((model_op){OP_WRITE, seq_cst, word});
     race_access(word, bytes, RACE_ATOMIC_WRITE, pc);
-    mine = &memories[engine.self];
+    mine = views_self();
     index = locate(word, bytes);
     l = &locations[index];
-    chosen = search_value(count_places(l, oldest_allowed(l, index, seq_cst)));
+    chosen = search_value(count_places(l, oldest_allowed(index, seq_cst)));
     m = new_message(value, 0);
     insert_behind(l, place_at(l, chosen), m, word);
     mine->now.stamp[index] = m->stamp;
     mine->latest = NULL;
-    m->released = releases(order) ? snapshot_of(mine) : mine->released;
+    m->released = releases(order) ? views_snapshot(mine) : mine->released;
     if (seq_cst)
-        l->sc_stamp = m->stamp;
+        views_sc_stores[index] = m->stamp;
     if (engine.tracing) {
         char rest[40];
         (void)snprintf(rest, sizeof rest, ":= %s", hex(value));
         trace_access(pc, "store", word, order, rest, chosen);
     }
-    tick(mine);
+    views_tick(mine);
 }
 
 static uint64_t desired(model_rmw how, uint64_t old, uint64_t operand, unsigned bytes)
@@ -517,7 +374,7 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
                     const void *pc)
 {
     bool seq_cst = order == TNI_SEQ_CST;
-    thread_memory *mine;
+    model_knowledge *mine;
     location *l;
     message *read;
     message *made = NULL;
@@ -526,10 +383,10 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
 
     search_visible((model_op){OP_WRITE, seq_cst, word});
     race_access(word, bytes, RACE_ATOMIC_WRITE, pc);
-    mine = &memories[engine.self];
+    mine = views_self();
     index = locate(word, bytes);
     l = &locations[index];
-    read = choose_for_rmw(l, must_be_fresh(l) ? l->newest->stamp : oldest_allowed(l, index, seq_cst), how, expected, &stale);
+    read = choose_for_rmw(l, must_be_fresh(l) ? l->newest->stamp : oldest_allowed(index, seq_cst), how, expected, &stale);
     note_read(l, stale > 0);
     if (how == RMW_CAS && read->value != expected) {
         learn(mine, index, read, true); /* the door's promise: a failed one acquires */
@@ -541,102 +398,19 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
         mine->now.stamp[index] = made->stamp;
         mine->latest = NULL;
         /* A release sequence goes on through read-modify-writes. */
-        made->released = merged(read->released, releases(order) ? snapshot_of(mine) : mine->released);
+        made->released = views_merged(read->released, releases(order) ? views_snapshot(mine) : mine->released);
         if (seq_cst)
-            l->sc_stamp = made->stamp;
+            views_sc_stores[index] = made->stamp;
     }
     if (engine.tracing)
         trace_rmw(word, how, order, read, made, stale, pc);
-    tick(mine);
+    views_tick(mine);
     return read->value;
 }
 
 uint64_t memory_newest(const void *word, unsigned bytes)
 {
     return locations[locate(word, bytes)].newest->value;
-}
-
-/* --- Fences ----------------------------------------------------------------------------------------------------------------- */
-
-static void fence_of(unsigned thread)
-{
-    thread_memory *mine = &memories[thread];
-
-    if (mine->has_pending) {
-        mine->now.clock = clock_max(mine->now.clock, mine->pending.clock);
-        join_stamps(mine->now.stamp, mine->pending.stamp, location_count);
-        mine->has_pending = false;
-    }
-    for (unsigned i = 0; i < location_count; i++) {
-        uint32_t seen = mine->now.stamp[i] > sc_view[i] ? mine->now.stamp[i] : sc_view[i];
-        if (seen < locations[i].sc_stamp)
-            seen = locations[i].sc_stamp;
-        mine->now.stamp[i] = seen;
-        sc_view[i] = seen;
-    }
-    mine->latest = NULL;
-    mine->released = snapshot_of(mine);
-    mine->now.clock[thread]++;
-    mine->latest = NULL;
-}
-
-void memory_fence(const void *pc)
-{
-    search_visible((model_op){OP_FENCE, true, NULL});
-    fence_of(engine.self);
-    trace_add(pc, "fence");
-}
-
-void memory_fence_everywhere(const void *pc)
-{
-    search_visible((model_op){OP_HEAVY, true, NULL});
-    fence_of(engine.self);
-    for (unsigned t = 0; t < engine.thread_count; t++)
-        if (t != engine.self) /* also those that have ended: their stores are visible all the more */
-            fence_of(t);
-    fence_of(engine.self);
-    trace_add(pc, "fence in every thread");
-}
-
-/* --- Order that does not come from atomic words ----------------------------------------------------------------------------- */
-
-void memory_thread_edge(unsigned from, unsigned to)
-{
-    join(&memories[to].now, snapshot_of(&memories[from]));
-    memories[to].latest = NULL;
-    memories[from].now.clock[from]++;
-    memories[from].latest = NULL;
-}
-
-void memory_publish(const void *object)
-{
-    thread_memory *mine = &memories[engine.self];
-    unsigned i = 0;
-
-    while (i < published_count && published[i].object != object)
-        i++;
-    if (i == sizeof published / sizeof published[0])
-        model_fail("livelock", "the scenario uses too many locks");
-    if (i == published_count)
-        published_count++;
-    published[i].object = object;
-    published[i].left = snapshot_of(mine);
-    tick(mine);
-}
-
-void memory_observe(const void *object)
-{
-    thread_memory *mine = &memories[engine.self];
-
-    for (unsigned i = 0; i < published_count; i++)
-        if (published[i].object == object)
-            join(&mine->now, published[i].left);
-    tick(mine);
-}
-
-void memory_pauses(void)
-{
-    memories[engine.self].pauses++;
 }
 
 void memory_forget(const void *ptr, size_t bytes)
