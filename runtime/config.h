@@ -5,11 +5,15 @@
 #ifdef TNI_MODEL
 #define TNI_DEQUE_CAPACITY 4
 #define TNI_SLAB_BYTES 1024
+#define TNI_LOOP_TAKEN_SPINS 2
 #else
 /* Tasks in a core's ready queue; what does not fit goes to the injector. Tokio and Go both settled on 256. */
 #define TNI_DEQUE_CAPACITY 256
 /* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
 #define TNI_SLAB_BYTES (64 * 1024)
+/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
+ * and then after TNI_LOOP_TAKEN_NS. */
+#define TNI_LOOP_TAKEN_SPINS 200
 #endif
 
 /* A name is copied into the header: 23 bytes and the end. */
@@ -51,9 +55,7 @@
 #define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_REST_NS 50000000
 
-/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
- * and then after this time. */
-#define TNI_LOOP_TAKEN_SPINS 200
+/* How long a worker that found its loop taken, again and again, sleeps elsewhere. */
 #define TNI_LOOP_TAKEN_NS 1000000
 
 /* Timers that go off under one hold of the wheel's lock: it bounds how long an arm from another core can wait. */
