@@ -133,12 +133,13 @@ static void note_sleepers(const char *name, const sleep_job *job, uint64_t cpu_b
 void micro_timers(const micro_settings *settings)
 {
     uint64_t cpu_ns = measure_cpu_ns();
-    sleep_job job = run_sleepers(settings, settings->quick ? 10000 : 1000000, true);
+    long count = settings->count != 0 ? settings->count : settings->quick ? 10000 : 1000000;
+    sleep_job job = run_sleepers(settings, count, true);
 
     note_sleepers("timers_stackless", &job, cpu_ns);
     measure_note("timers_stackless_size", "bytes/task", job.bytes, -1);
     cpu_ns = measure_cpu_ns();
-    job = run_sleepers(settings, settings->quick ? 1000 : 100000, false);
+    job = run_sleepers(settings, count, false);
     note_sleepers("timers_fibers", &job, cpu_ns);
     measure_note("timers_fibers_size", "bytes/task", job.bytes, -1);
 }
