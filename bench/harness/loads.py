@@ -1,0 +1,108 @@
+"""Loads that a server is put under, and what it used meanwhile."""
+import json
+import os
+import re
+import subprocess
+import tempfile
+
+from kit.packages import BUILD
+from kit.processes import Failure, forget, output_of, start, stop
+from kit.servers import Server, Wrk
+
+OPEN_LOOP = os.path.join(BUILD, "bench", "open_loop")
+VALGRIND_REQUESTS = (2000, 6000)  # the difference is what requests cost, without the start
+COMMAND_S = 120
+
+
+def check(report, connections):
+    wrong = {key: report[key] for key in ("non_2xx", "connect", "read", "write", "timeout") if report[key]}
+    if wrong:
+        raise Failure("at %d connections wrk had errors: %s" % (connections, wrong))
+
+
+def closed_loop(command, connections, seconds):
+    """As fast as it can: a dict unit -> value."""
+    server = Server(command)
+    try:
+        cpu_s = server.cpu_s()
+        wrk = Wrk(server.url, connections, seconds)
+        wrk.sleep(0.7)
+        rss_kib = server.rss_kib()
+        report = wrk.report()
+        cpu_s = server.cpu_s() - cpu_s
+    finally:
+        stop(server.child)
+    check(report, connections)
+    return {"cpu_us/request": cpu_s / report["requests"] * 1e6, "requests/s": report["requests"] / report["duration_us"] * 1e6,
+            "p50_us": report["p50_us"], "p99_us": report["p99_us"], "rss_kib": rss_kib}
+
+
+def fixed_rate(command, connections, rate, seconds):
+    """`rate` requests a second, whatever the server does."""
+    server = Server(command)
+    try:
+        cpu_s = server.cpu_s()
+        report = json.loads(output_of([OPEN_LOOP, "--port", str(server.port), "--connections", str(connections), "--rate",
+                                       str(rate), "--seconds", str(seconds), "--warm", "1"], seconds + 30))
+        cpu_s = server.cpu_s() - cpu_s
+    finally:
+        stop(server.child)
+    requests = rate * (seconds + 1)  # the second of warming too
+    return {"p50_us": report["p50_us"], "p99_us": report["p99_us"], "p99.9_us": report["p99.9_us"],
+            "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"]}
+
+
+def hold(command, connections, requests):
+    """Bytes a connection, resident memory with page tables, when each has had so many requests and is idle."""
+    server = Server(command)
+    before_kib = server.rss_kib() + server.page_tables_kib()
+    client = start([OPEN_LOOP, "--port", str(server.port), "--connections", str(connections), "--requests", str(requests), "--hold"],
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if client.stdout.readline() != "ready\n":
+            raise Failure("open_loop could not open %d connections" % connections)
+        return (server.rss_kib() + server.page_tables_kib() - before_kib) * 1024 / connections
+    finally:
+        stop(client)
+        stop(server.child)
+
+
+def counters(command, connections, seconds):
+    """System calls and context switches a request, counted by the kernel."""
+    server = Server(command)
+    events = {"raw_syscalls:sys_enter": "syscalls/request", "context-switches": "switches/request"}
+    with tempfile.NamedTemporaryFile("r", suffix=".perf") as file:
+        perf = start(["perf", "stat", "-x", ",", "-o", file.name, "-e", ",".join(events), "-p", str(server.pid())],
+                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            report = Wrk(server.url, connections, seconds).report()
+            perf.send_signal(2)
+            perf.wait(COMMAND_S)
+            forget(perf)
+        finally:
+            stop(perf)
+            stop(server.child)
+        counts = {line.split(",")[2]: line.split(",")[0] for line in file if line.count(",") > 2}
+    if not all(counts.get(event, "").isdigit() for event in events):
+        raise Failure("perf could not count: %s" % counts)
+    return {unit: int(counts[event]) / report["requests"] for event, unit in events.items()}
+
+
+def instructions_of(command, connections, requests):
+    """All instructions under callgrind, from start to end."""
+    with tempfile.NamedTemporaryFile("r", suffix=".callgrind") as log:
+        server = Server(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + log.name, *command])
+        try:
+            output_of(["h2load", "--h1", "-c%d" % connections, "-n%d" % requests, server.url], COMMAND_S)
+        finally:
+            stop(server.child)
+        match = re.search(r"Collected : (\d+)", log.read())
+    if not match:
+        raise Failure("callgrind counted nothing")
+    return int(match.group(1))
+
+
+def instructions(command, connections):
+    """In user space; the kernel's are not seen."""
+    few, many = VALGRIND_REQUESTS
+    return (instructions_of(command, connections, many) - instructions_of(command, connections, few)) / (many - few)
