@@ -11,8 +11,8 @@ from harness.rows import OURS
 
 AREAS = {"micro": micro, "server": server, "scale": scale, "memory": memory, "mixed": mixed}
 
-HELP = """Measures tournant and its peers (Tokio, Go, threads, bare epoll, libuv), in turn, a fresh process each time. Sets up what is
-missing on Debian 12, builds everything, prints a table, and leaves build/bench/AREA.json and pictures beside it.
+HELP = """Measures tournant and its peers (Tokio, Go, threads, bare epoll, libuv), in turn, a fresh process each time. Sets up
+what is missing on Debian 12, builds everything, prints a table, and leaves build/bench/AREA.json and pictures beside it.
 
 """ + "\n".join("  %-7s %s\n          cases: %s" % (name, area.__doc__.split("\n")[0], " ".join(area.CASES))
                 for name, area in AREAS.items()) + """

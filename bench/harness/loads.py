@@ -56,8 +56,8 @@ def hold(command, connections, requests):
     """Bytes a connection, resident memory with page tables, when each has had so many requests and is idle."""
     server = Server(command)
     before_kib = server.rss_kib() + server.page_tables_kib()
-    client = start([OPEN_LOOP, "--port", str(server.port), "--connections", str(connections), "--requests", str(requests), "--hold"],
-                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    client = start([OPEN_LOOP, "--hold", "--port", str(server.port), "--connections", str(connections), "--requests",
+                    str(requests)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         if client.stdout.readline() != "ready\n":
             raise Failure("open_loop could not open %d connections" % connections)

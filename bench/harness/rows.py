@@ -2,6 +2,7 @@
 from harness import stats
 
 OURS = "tournant"
+NO_COMPARISON = ("generator_lag_p99_us",)  # units that tell about the measurement
 
 
 class Row:
@@ -22,7 +23,7 @@ class Row:
     def best_peer(self):
         medians = {name: stats.median(values) for name, values in self.values.items()
                    if name != OURS and name not in self.beside}
-        if not medians:
+        if not medians or self.unit in NO_COMPARISON:
             return None
         return (min if self.better == "lower" else max)(medians, key=medians.get)
 

@@ -1,7 +1,7 @@
 """The fixed HTTP answer, served by each program in turn."""
 from kit.processes import Failure, say
 
-from harness import loads
+from harness import loads, stats
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Row, Rows
 
@@ -51,8 +51,7 @@ def half_peak(programs, setting, connections, rows):
     """Requests a second for all programs alike: half of what tournant reached in this run, or reaches now."""
     for row in rows.measured():
         if (row.case, row.unit, row.params.get("connections")) == ("closed", "requests/s", connections):
-            values = row.values[OURS]
-            return round(sum(values) / len(values) / 2)
+            return round(stats.median(row.values[OURS]) / 2)
     ours = next((program for program in programs if program.name == OURS), None)
     if ours is None:
         raise Failure("the rate is half of tournant's peak, and tournant does not run here")

@@ -1,6 +1,6 @@
-/* uv_server: the fixed HTTP answer on one libuv loop with streams, as libuv's own examples have it: one thread, whatever --workers
- * says; uv_read_start with one buffer for all (the loop is never inside two callbacks), uv_try_write and only when that does not
- * take all of it a write request. */
+/* uv_server: the fixed HTTP answer on one libuv loop with streams, as libuv's own examples have it: one thread, whatever
+ * --workers says; uv_read_start with one buffer for all (the loop is never inside two callbacks), uv_try_write and only when that
+ * does not take all of it a write request. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* threads_micro: those cases of micro.c that have sense with one thread for a task and nothing but pthreads. bench/README.md has the
- * definitions. The counts are smaller, because a thread costs a hundred times what a task does.
+/* threads_micro: those cases of micro.c that have sense with one thread for a task and nothing but pthreads. bench/README.md has
+ * the definitions. The counts are smaller, because a thread costs a hundred times what a task does.
  *
  * Run:   threads_micro spawn_join mpsc_1
  */
