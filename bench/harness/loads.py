@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 
 from kit.packages import BUILD
 from kit.processes import Failure, forget, output_of, start, stop
@@ -12,6 +13,7 @@ from kit.servers import Server, Wrk
 OPEN_LOOP = os.path.join(BUILD, "bench", "open_loop")
 VALGRIND_REQUESTS = (2000, 6000)  # the difference is what requests cost, without the start
 COMMAND_S = 120
+ACCEPT_S = 20
 
 
 def check(report, connections):
@@ -52,15 +54,27 @@ def fixed_rate(command, connections, rate, seconds):
             "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"]}
 
 
+def wait_for_files(server, count):
+    """Until it has accepted all that the kernel has, and has gone to rest."""
+    until = time.monotonic() + ACCEPT_S
+    while server.files() < count:
+        if time.monotonic() > until:
+            raise Failure("%s has accepted fewer than %d connections" % (server.name, count))
+        time.sleep(0.05)
+    time.sleep(0.2)
+
+
 def hold(command, connections, requests):
     """Bytes a connection, resident memory with page tables, when each has had so many requests and is idle."""
     server = Server(command)
+    files = server.files()
     before_kib = server.rss_kib() + server.page_tables_kib()
     client = start([OPEN_LOOP, "--hold", "--port", str(server.port), "--connections", str(connections), "--requests",
                     str(requests)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         if client.stdout.readline() != "ready\n":
             raise Failure("open_loop could not open %d connections" % connections)
+        wait_for_files(server, files + connections)
         return (server.rss_kib() + server.page_tables_kib() - before_kib) * 1024 / connections
     finally:
         stop(client)

@@ -61,7 +61,7 @@ fixed_options fixed_parse(const char *name, int argc, char **argv)
         {"block", required_argument, NULL, 'b'},  {"buffer", required_argument, NULL, 'k'},
         {NULL, 0, NULL, 0},
     };
-    fixed_options options = {.name = name, .port = 8080, .workers = 2, .block = FIXED_BLOCK_NEVER, .held_buffer = false};
+    fixed_options options = {.name = name, .port = 8080, .workers = 2, .block = FIXED_BLOCK_NEVER, .held_buffer = true};
     int c;
 
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {

@@ -87,7 +87,7 @@ class Servers(unittest.TestCase):
 
     def test_options_that_change_what_a_server_does(self):
         for path in SERVERS:
-            for options in (("--block", "sleep"), ("--block", "busy"), ("--buffer", "held")):
+            for options in (("--block", "sleep"), ("--block", "busy"), ("--buffer", "none")):
                 with self.subTest(server=path, options=options), Server(path, *options) as server:
                     with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S) as conn:
                         conn.sendall(REQUEST)

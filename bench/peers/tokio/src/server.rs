@@ -93,7 +93,7 @@ fn usage() -> ! {
 }
 
 fn parse() -> Options {
-    let mut options = Options { port: 8080, workers: 2, blocking: None, held: false };
+    let mut options = Options { port: 8080, workers: 2, blocking: None, held: true };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().unwrap_or_else(|| usage());
