@@ -52,7 +52,9 @@ static struct {
 static connection *connections;
 static int epoll_fd;
 static uint64_t start_ns;
-static uint64_t due;      /* requests that have become due */
+static uint64_t due;      /* requests that have become due: */
+static uint64_t due_full; /* so many on each connection, */
+static uint64_t due_next; /* and one more on those before this one, whose turn is next */
 static uint64_t counted;  /* times in times_ns, lags in lags_ns */
 static uint64_t lagged;
 static uint64_t times_max;
@@ -127,9 +129,17 @@ static uint64_t due_ns(uint64_t index, uint64_t number)
 }
 
 /* How many requests of connection `index` have become due. */
-static uint64_t due_of(uint64_t index)
+static uint64_t due_of(uint64_t index) { return due_full + (index < due_next); }
+
+static uint64_t next_due_ns(void) { return due_ns(due_next, due_full); }
+
+static void pass_on(void)
 {
-    return due / options.connections + (index < due % options.connections);
+    due++;
+    if (++due_next == options.connections) {
+        due_next = 0;
+        due_full++;
+    }
 }
 
 static bool is_counted(uint64_t was_due_ns) { return was_due_ns >= start_ns + options.warm_s * NS_PER_S; }
@@ -144,13 +154,12 @@ static void note_answer(const connection *conn, uint64_t now)
 
 static void send_due(uint64_t now, uint64_t last)
 {
-    for (; due < last && due_ns(due % options.connections, due / options.connections) <= now; due++) {
-        connection *conn = &connections[due % options.connections];
-        uint64_t was_due_ns = due_ns(due % options.connections, due / options.connections);
-        if (conn->busy || conn->sent < due / options.connections)
+    for (; due < last && next_due_ns() <= now; pass_on()) {
+        connection *conn = &connections[due_next];
+        if (conn->busy || conn->sent < due_full)
             continue; /* its turn comes when the answers before it are there */
-        if (is_counted(was_due_ns))
-            lags_ns[lagged++] = now - was_due_ns;
+        if (is_counted(next_due_ns()))
+            lags_ns[lagged++] = now - next_due_ns();
         send_request(conn);
     }
 }
@@ -212,7 +221,7 @@ static void run(void)
     start_ns = now_ns() + 10000000;
     end_ns = start_ns + (options.warm_s + options.seconds + DRAIN_S) * NS_PER_S;
     while (now_ns() < end_ns && counted < options.rate * options.seconds) {
-        uint64_t next_ns = due < last ? due_ns(due % options.connections, due / options.connections) : end_ns;
+        uint64_t next_ns = due < last ? next_due_ns() : end_ns;
         handle_events(events, wait_until(events, next_ns));
         send_due(now_ns(), last);
     }

@@ -33,6 +33,7 @@ typedef struct {
 } loop;
 
 static fixed_options options;
+static loop *loops;
 
 static void close_connection(connection *conn)
 {
@@ -139,7 +140,6 @@ static void give(const loop *self, int fd)
 int main(int argc, char **argv)
 {
     server_options accepting = {.name = "epoll"};
-    loop *loops;
     int listener;
 
     options = fixed_parse("epoll", argc, argv);
