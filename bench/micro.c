@@ -30,7 +30,7 @@ static micro_case cases[] = {
     {"yield_many", "200 tasks yield 1000 times each", micro_yield_many, false},
     {"chained_spawn", "each task spawns the next, 1000 deep", micro_chained_spawn, false},
     {"wake_join", "two fibers wake each other in turn by a hand-written future", micro_wake_join, false},
-    {"timers", "1,000,000 stackless tasks and 100,000 fibers asleep for 2 to 3 s", micro_timers, false},
+    {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
     {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},

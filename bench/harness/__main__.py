@@ -27,6 +27,10 @@ def positive(text):
     return value
 
 
+def counts(text):
+    return [positive(part) for part in text.split(",")]
+
+
 def names(text):
     chosen = text.split(",")
     unknown = [name for name in chosen if name not in programs.NAMES]
@@ -42,6 +46,7 @@ def parse(arguments):
     parser.add_argument("--rounds", type=positive, metavar="N", help="runs of each program (5; server 15; memory 3)")
     parser.add_argument("--workers", type=positive, default=2, metavar="N", help="worker threads of each program; default 2")
     parser.add_argument("--quick", action="store_true", help="little work and few rounds: shows that it runs, means little")
+    parser.add_argument("--connections", type=counts, metavar="N,…", help="of server, scale and mixed, instead of theirs")
     parser.add_argument("--only", type=names, default=programs.NAMES, metavar="NAME,…",
                         help="these programs of " + " ".join(programs.NAMES))
     options = parser.parse_intermixed_args(arguments)

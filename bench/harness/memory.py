@@ -32,7 +32,7 @@ def connection_jobs(programs, case, setting):
 
 def run(programs, cases, options):
     rows = Rows()
-    setting = server.Setting(options)
+    setting = server.Setting(options, [], [])
     jobs = task_jobs(programs, options) if "tasks" in cases else []
     for case in [case for case in cases if case != "tasks"]:
         jobs += connection_jobs(programs, case, setting)

@@ -10,8 +10,7 @@ CONNECTIONS = [64, 1000]
 
 def run(programs, cases, options):
     rows = Rows()
-    setting = server.Setting(options)
-    setting.connections = [count for count in CONNECTIONS if count <= options.connections_max]
+    setting = server.Setting(options, CONNECTIONS, CONNECTIONS)
     programs = [program for program in programs if program.server]
     jobs = []
     for count in setting.connections:

@@ -18,13 +18,11 @@ def worker_counts():
     return sorted({count for count in (1, 2, 4, 8, 16, 32, 64, cpus) if count <= cpus})
 
 
-def connection_jobs(programs, options):
-    setting = server.Setting(options)
-    counts = [count for count in (QUICK_CONNECTIONS if options.quick else CONNECTIONS) if count <= options.connections_max]
-    return [server.server_job(program, "connections", server.params_of(setting, count),
+def server_jobs(programs, case, setting):
+    return [server.server_job(program, case, server.params_of(setting, count),
                               lambda program=program, count=count: loads.closed_loop(program.server_command(setting.workers),
                                                                                     count, setting.seconds))
-            for count in counts for program in programs if program.server]
+            for count in setting.connections for program in programs if program.server]
 
 
 def count_jobs(programs, case, options):
@@ -34,15 +32,12 @@ def count_jobs(programs, case, options):
 
 
 def worker_jobs(programs, options):
-    setting = server.Setting(options)
-    at = min(WORKERS_AT, options.connections_max)
     jobs = []
     for workers in worker_counts():
         jobs += micro.jobs(programs, WORKER_CASES, workers, options.quick)
-        jobs += [server.server_job(program, "closed", {"connections": at, "workers": workers},
-                                   lambda program=program, workers=workers: loads.closed_loop(program.server_command(workers),
-                                                                                             at, setting.seconds))
-                 for program in programs if program.server and not program.one_thread]
+        setting = server.Setting(options, [WORKERS_AT], [WORKERS_AT])
+        setting.workers = workers
+        jobs += server_jobs([program for program in programs if not program.one_thread], "closed", setting)
     return jobs
 
 
@@ -50,7 +45,7 @@ def run(programs, cases, options):
     rows = Rows()
     jobs = []
     if "connections" in cases:
-        jobs += connection_jobs(programs, options)
+        jobs += server_jobs(programs, "connections", server.Setting(options, CONNECTIONS, QUICK_CONNECTIONS))
     if "tasks" in cases:
         jobs += count_jobs(programs, "live", options)
     if "workers" in cases:

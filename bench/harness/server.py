@@ -17,11 +17,13 @@ ONCE = 3  # rounds of what hardly spreads
 
 
 class Setting:
-    def __init__(self, options):
+    """`connections`, `quick_connections`: how many there are one after the other, if the user does not say."""
+
+    def __init__(self, options, connections, quick_connections):
         self.workers = options.workers
         self.rounds = options.rounds
         self.seconds = QUICK_SECONDS if options.quick else SECONDS
-        self.connections = [count for count in (QUICK_CONNECTIONS if options.quick else CONNECTIONS)
+        self.connections = [count for count in options.connections or (quick_connections if options.quick else connections)
                             if count <= options.connections_max]
         self.idle = min(QUICK_IDLE if options.quick else IDLE, options.connections_max)
 
@@ -96,7 +98,7 @@ RUNS = {"closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": ru
 
 def run(programs, cases, options):
     rows = Rows()
-    setting = Setting(options)
+    setting = Setting(options, CONNECTIONS, QUICK_CONNECTIONS)
     for case in cases:
         RUNS[case]([program for program in programs if program.server], setting, rows)
     return rows
