@@ -71,6 +71,8 @@ def measure(options):
         return
     report.write_json(options.area, rows.measured(), about)
     pictures.draw(options.area, rows)
+    if rows.broken:
+        raise processes.Failure("tournant failed in: " + ", ".join(rows.broken))
 
 
 def main():

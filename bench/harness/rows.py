@@ -46,6 +46,7 @@ class Rows:
 
     def __init__(self):
         self.rows = {}
+        self.broken = []  # what tournant failed in
 
     def add(self, row, program, value):
         """One round's value of the row that is `row` but for its values."""

@@ -109,7 +109,11 @@ class Wrk:
 
     def report(self):
         """What it printed by wrk_report.lua; waits for it."""
-        output = self.child.communicate(timeout=self.seconds + 30)[0]
+        try:
+            output = self.child.communicate(timeout=self.seconds + 30)[0]
+        except subprocess.TimeoutExpired:
+            stop(self.child)
+            raise Failure("wrk did not end in time") from None
         forget(self.child)
         if self.child.returncode != 0 or "\n{" not in output:
             raise Failure("wrk failed with status %d and said: %s" % (self.child.returncode, output))
