@@ -5,6 +5,9 @@
  * requests of these 100 ms, and not for one a connection. What has no answer one second after the end counts with its age then.
  * One thread; `lag` is how late it sent itself, on connections that were free.
  *
+ * --closed: no rate; each connection sends when it has its answer. Says "begin" and "end" at the ends of the seconds that are
+ * counted, and goes on a little longer, so that who reads these marks finds the server at work at both.
+ *
  * --hold: sends --requests to each connection, waits for the answers, says "ready" and then holds them all until stdin ends.
  *
  * Run:   open_loop --port 8080 --connections 64 --rate 20000 --seconds 5
@@ -28,7 +31,7 @@
 #include "measure.h"
 #include "servers/fixed.h"
 
-enum { EVENTS_MAX = 512, NS_PER_S = 1000000000, DRAIN_S = 1 };
+enum { EVENTS_MAX = 512, NS_PER_S = 1000000000, DRAIN_S = 1, AFTER_END_NS = NS_PER_S / 4 };
 
 static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
@@ -46,8 +49,9 @@ static struct {
     unsigned long seconds;
     unsigned long warm_s; /* not counted, before the others */
     unsigned long requests;
+    bool closed;
     bool hold;
-} options = {.port = 8080, .connections = 64, .rate = 1000, .seconds = 5, .warm_s = 1, .requests = 1, .hold = false};
+} options = {.port = 8080, .connections = 64, .rate = 1000, .seconds = 5, .warm_s = 1, .requests = 1};
 
 static connection *connections;
 static int epoll_fd;
@@ -236,6 +240,48 @@ static void run(void)
            (double)times_ns[counted - 1] / 1e3, lagged == 0 ? 0 : (double)measure_percentile(lags_ns, lagged, 99) / 1e3);
 }
 
+/* --- Without a rate --------------------------------------------------------------------------------------------------------- */
+
+static void say(const char *mark)
+{
+    puts(mark);
+    fflush(stdout);
+}
+
+/* Keeps all connections busy until then; answers how many answers came. */
+static uint64_t keep_busy(uint64_t until_ns)
+{
+    static struct epoll_event events[EVENTS_MAX];
+    uint64_t answers = 0;
+
+    while (now_ns() < until_ns) {
+        int count = wait_until(events, until_ns);
+        for (int i = 0; i < count; i++) {
+            connection *conn = events[i].data.ptr;
+            if (!receive(conn))
+                continue;
+            answers++;
+            send_request(conn);
+        }
+    }
+    return answers;
+}
+
+static void run_closed(void)
+{
+    uint64_t answers;
+
+    for (unsigned long i = 0; i < options.connections; i++)
+        send_request(&connections[i]);
+    start_ns = now_ns() + options.warm_s * NS_PER_S;
+    keep_busy(start_ns);
+    say("begin");
+    answers = keep_busy(start_ns + options.seconds * NS_PER_S);
+    say("end");
+    keep_busy(now_ns() + AFTER_END_NS);
+    printf("{\"requests\": %llu}\n", (unsigned long long)answers);
+}
+
 /* --- Holding ---------------------------------------------------------------------------------------------------------------- */
 
 static void hold(void)
@@ -255,8 +301,7 @@ static void hold(void)
                 left -= receive(events[i].data.ptr);
         }
     }
-    puts("ready");
-    fflush(stdout);
+    say("ready");
     while (read(STDIN_FILENO, &unused, 1) > 0)
         ;
 }
@@ -281,7 +326,8 @@ static void parse(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},    {"connections", required_argument, NULL, 'c'},
         {"rate", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 's'},
         {"warm", required_argument, NULL, 'w'},    {"requests", required_argument, NULL, 'q'},
-        {"hold", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"closed", no_argument, NULL, 'l'},        {"hold", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -305,6 +351,9 @@ static void parse(int argc, char **argv)
         case 'q':
             options.requests = parse_number(optarg, 0);
             break;
+        case 'l':
+            options.closed = true;
+            break;
         case 'h':
             options.hold = true;
             break;
@@ -325,6 +374,8 @@ int main(int argc, char **argv)
         open_connection(&connections[i]);
     if (options.hold)
         hold();
+    else if (options.closed)
+        run_closed();
     else
         run();
     return 0;

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -26,17 +27,43 @@ def closed_loop(command, connections, seconds):
     """As fast as it can: a dict unit -> value."""
     server = Server(command)
     try:
-        cpu_s = server.cpu_s()
         wrk = Wrk(server.url, connections, seconds)
         wrk.sleep(0.7)
         rss_kib = server.rss_kib()
         report = wrk.report()
-        cpu_s = server.cpu_s() - cpu_s
     finally:
         stop(server.child)
     check(report, connections)
-    return {"cpu_us/request": cpu_s / report["requests"] * 1e6, "requests/s": report["requests"] / report["duration_us"] * 1e6,
-            "p50_us": report["p50_us"], "p99_us": report["p99_us"], "rss_kib": rss_kib}
+    return {"requests/s": report["requests"] / report["duration_us"] * 1e6, "p50_us": report["p50_us"],
+            "p99_us": report["p99_us"], "rss_kib": rss_kib}
+
+
+def between_marks(server, connections, seconds, begin, end):
+    """How many requests were answered between `begin()` and `end()`, while all connections were busy before, then and after."""
+    client = start([OPEN_LOOP, "--closed", "--port", str(server.port), "--connections", str(connections), "--seconds",
+                    str(seconds), "--warm", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        for mark, action in (("begin\n", begin), ("end\n", end)):
+            if client.stdout.readline() != mark:
+                raise Failure("open_loop could not keep %d connections busy" % connections)
+            action()
+        requests = json.loads(client.stdout.read())["requests"]
+    finally:
+        stop(client)
+    if requests == 0:
+        raise Failure("%s answered nothing" % server.name)
+    return requests
+
+
+def steady(command, connections, seconds):
+    """Processor time of the server a request, without opening and closing connections."""
+    server = Server(command)
+    marks = []
+    try:
+        requests = between_marks(server, connections, seconds, *[lambda: marks.append(server.cpu_s())] * 2)
+    finally:
+        stop(server.child)
+    return {"cpu_us/request": (marks[1] - marks[0]) / requests * 1e6}
 
 
 def fixed_rate(command, connections, rate, seconds):
@@ -82,24 +109,28 @@ def hold(command, connections, requests):
 
 
 def counters(command, connections, seconds):
-    """System calls and context switches a request, counted by the kernel."""
+    """System calls and context switches a request, counted by the kernel between the marks."""
     server = Server(command)
     events = {"raw_syscalls:sys_enter": "syscalls/request", "context-switches": "switches/request"}
+    control, orders = os.pipe()
     with tempfile.NamedTemporaryFile("r", suffix=".perf") as file:
-        perf = start(["perf", "stat", "-x", ",", "-o", file.name, "-e", ",".join(events), "-p", str(server.pid())],
-                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
-            report = Wrk(server.url, connections, seconds).report()
-            perf.send_signal(2)
+            perf = start(["perf", "stat", "-D", "-1", "--control", "fd:%d" % control, "-x", ",", "-o", file.name, "-e",
+                          ",".join(events), "-p", str(server.pid())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, pass_fds=[control])
+            requests = between_marks(server, connections, seconds, lambda: os.write(orders, b"enable\n"),
+                                     lambda: os.write(orders, b"disable\n"))
+            perf.send_signal(signal.SIGINT)
             perf.wait(COMMAND_S)
             forget(perf)
         finally:
-            stop(perf)
-            stop(server.child)
+            stop(server.child)  # which ends perf, should it still be there
+            os.close(control)
+            os.close(orders)
         counts = {line.split(",")[2]: line.split(",")[0] for line in file if line.count(",") > 2}
     if not all(counts.get(event, "").isdigit() for event in events):
         raise Failure("perf could not count: %s" % counts)
-    return {unit: int(counts[event]) / report["requests"] for event, unit in events.items()}
+    return {unit: int(counts[event]) / requests for event, unit in events.items()}
 
 
 def instructions_of(command, connections, requests):

@@ -19,9 +19,12 @@ def worker_counts():
 
 
 def server_jobs(programs, case, setting):
+    def measure(program, count):
+        command = program.server_command(setting.workers)
+        return dict(loads.closed_loop(command, count, setting.seconds), **loads.steady(command, count, setting.seconds))
+
     return [server.server_job(program, case, server.params_of(setting, count),
-                              lambda program=program, count=count: loads.closed_loop(program.server_command(setting.workers),
-                                                                                    count, setting.seconds))
+                              lambda program=program, count=count: measure(program, count))
             for count in setting.connections for program in programs if program.server]
 
 

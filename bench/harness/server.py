@@ -5,7 +5,7 @@ from harness import loads, stats
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Row, Rows
 
-CASES = ["closed", "rate", "idle", "counters", "instructions"]
+CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions"]
 ROUNDS, QUICK_ROUNDS = 15, 2
 CONNECTIONS, QUICK_CONNECTIONS = [1, 64, 1000, 8000], [1, 64]
 IDLE, QUICK_IDLE = 8000, 1000
@@ -46,6 +46,13 @@ def run_closed(programs, setting, rows):
     run_all([server_job(program, "closed", params_of(setting, count),
                         lambda program=program, count=count: loads.closed_loop(program.server_command(setting.workers), count,
                                                                               setting.seconds))
+             for count in setting.connections for program in programs], setting.rounds, rows)
+
+
+def run_cpu(programs, setting, rows):
+    run_all([server_job(program, "cpu", params_of(setting, count),
+                        lambda program=program, count=count: loads.steady(program.server_command(setting.workers), count,
+                                                                         setting.seconds))
              for count in setting.connections for program in programs], setting.rounds, rows)
 
 
@@ -93,7 +100,8 @@ def run_instructions(programs, setting, rows):
              for program in programs if program.name != "go"], 1, rows)  # Go's runtime does not run under valgrind
 
 
-RUNS = {"closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": run_counters, "instructions": run_instructions}
+RUNS = {"cpu": run_cpu, "closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": run_counters,
+        "instructions": run_instructions}
 
 
 def run(programs, cases, options):

@@ -110,6 +110,14 @@ class Servers(unittest.TestCase):
                             "--warm", "0")
         self.assertGreater(json.loads(out)["p99_us"], 80000)
 
+    def test_marks_around_the_requests_that_are_counted(self):
+        with Server(SERVERS[0]) as server:
+            out = output_of(OPEN_LOOP, "--closed", "--port", str(server.port), "--connections", "8", "--seconds", "1",
+                            "--warm", "0")
+        begin, end, report = out.splitlines()
+        self.assertEqual((begin, end), ("begin", "end"))
+        self.assertGreater(json.loads(report)["requests"], 0)
+
     def test_held_connections_stay_until_stdin_ends(self):
         with Server(SERVERS[0]) as server:
             client = subprocess.Popen([OPEN_LOOP, "--port", str(server.port), "--connections", "20", "--requests", "2", "--hold"],
