@@ -64,12 +64,12 @@ def measure(options):
     ready = programs.prepare(options.only)
     if not ready:
         raise processes.Failure("no program could be built")
-    about = machine.describe()
+    about, commit = machine.describe(), machine.commit()
     rows = AREAS[options.area].run(ready, options.cases, options)
     report.print_all(rows)
     if OURS not in [program.name for program in ready]:
         return
-    report.write_json(options.area, rows.measured(), about)
+    report.write_json(options.area, rows.measured(), about, commit)
     pictures.draw(options.area, rows)
     if rows.broken:
         raise processes.Failure("tournant failed in: " + ", ".join(rows.broken))

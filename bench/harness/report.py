@@ -53,11 +53,11 @@ def document(rows, about, commit):
     return {"machine": about, "commit": commit, "rows": [row.as_json() for row in rows]}
 
 
-def write_json(name, rows, about):
+def write_json(name, rows, about, commit):
     os.makedirs(FOLDER, exist_ok=True)
     path = os.path.join(FOLDER, name + ".json")
     with open(path + ".new", "w") as file:
-        json.dump(document(rows, machine.finish(about), machine.commit()), file, indent=1)
+        json.dump(document(rows, machine.finish(about), commit), file, indent=1)
         file.write("\n")
     os.replace(path + ".new", path)  # whoever reads it meanwhile gets a whole one
     say("wrote " + os.path.relpath(path))
