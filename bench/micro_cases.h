@@ -11,6 +11,7 @@ typedef struct {
     unsigned workers;
     bool quick;
     bool last_round;
+    long count; /* of tasks, for the cases that have a curve (timers, live); 0: the case's own */
 } micro_settings;
 
 /* micro_tasks.c */
@@ -26,6 +27,11 @@ void micro_wake_join(const micro_settings *settings);
 void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);
 void micro_idle(const micro_settings *settings);
+
+/* micro_live.c */
+void micro_live(const micro_settings *settings);
+
+/* --- micro_common.c --- */
 
 /* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is
  * ready: so its memory lives on, and when it is used again meanwhile, the new waiter gets a wake too many, and arms again. */
@@ -44,5 +50,18 @@ void micro_stop(tn_runtime *runtime);
 
 /* Runs entry(arg) as a task and waits for it. */
 void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg);
+
+/* A case that is a loop in one task: `entry` gets a pointer to a long, how many times. */
+typedef struct {
+    const char *name;
+    const char *unit;
+    tn_entry_fn entry;
+    long times;
+    long quick_times;
+    long warm_times;   /* before the clock starts */
+    double operations; /* a time */
+} micro_loop;
+
+void micro_measure_loop(const micro_settings *settings, const micro_loop *loop);
 
 #endif
