@@ -30,11 +30,13 @@ struct tn_runtime {
     tni_idle idle;
     tni_injector injector;
     tni_monitor monitor;
+    tni_stuck_log stuck_log; /* the monitor */
 
     tni_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;      /* lock: all there are, spares too */
     tni_worker *spares;       /* lock: those without a core, asleep */
-    bool spare_comes;         /* lock: one has been started and is not in the list yet */
+    unsigned spare_count;     /* lock: how many these are */
+    unsigned spares_coming;   /* lock: started, and not in the list yet */
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
 

@@ -53,6 +53,10 @@ typedef struct tn_options {
     tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
     void *thread_hook_ctx;
+    uint64_t stuck_after_ns; /* a worker that is inside one task for so long, while others wait for its core, loses the core to a
+                              * spare thread (so even with one worker two tasks may run at once); 0: 4 ms, UINT64_MAX: never */
+    unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
+    uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, each once, at most 5 a minute; 0: do not */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */
@@ -110,6 +114,7 @@ typedef struct tn_counters {
     uint64_t driver_polls;       /* times the loop was run */
     uint64_t driver_events;      /* readiness reports */
     uint64_t timers_fired;
+    uint64_t cores_taken;        /* times this core was given to a spare thread, because its worker was stuck in a task */
     uint64_t stack_used_max_bytes; /* deepest stack of a fiber that ended here; needs measure_stacks */
 } tn_counters;
 
