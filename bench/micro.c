@@ -32,6 +32,10 @@ static micro_case cases[] = {
     {"wake_join", "two fibers wake each other in turn by a hand-written future", micro_wake_join, false},
     {"timers", "1,000,000 stackless tasks and 100,000 fibers asleep for 2 to 3 s", micro_timers, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
+    {"blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_blocking_batch, false},
+    {"blocking_round_trip", "a task gives one job to the blocking pool and joins it", micro_blocking_round_trip, false},
+    {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
+    {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
 };
 

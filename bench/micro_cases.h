@@ -27,6 +27,12 @@ void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);
 void micro_idle(const micro_settings *settings);
 
+/* micro_blocking.c */
+void micro_blocking_batch(const micro_settings *settings);
+void micro_blocking_round_trip(const micro_settings *settings);
+void micro_blocking_submitters(const micro_settings *settings);
+void micro_blocking_sleepers(const micro_settings *settings);
+
 /* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is
  * ready: so its memory lives on, and when it is used again meanwhile, the new waiter gets a wake too many, and arms again. */
 typedef struct {

@@ -2,6 +2,7 @@
 #ifndef TN_H
 #define TN_H
 
+#include "tn_blocking.h"
 #include "tn_net.h"
 #include "tn_runtime.h"
 

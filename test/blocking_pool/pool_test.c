@@ -1,0 +1,768 @@
+/* The blocking pool from outside: jobs, their handles, a full queue, caps, threads that come and go or cannot be had. */
+/* ctest: timeout=120 */
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/allocator.h"
+#include "support/runtime.h"
+#include "tn_blocking.h"
+
+/* --- What the system refuses: this stands before the C library's ---------------------------------------------------------- */
+
+static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
+
+typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
+extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
+
+static bool is_used_up(atomic_long *left)
+{
+    long now = atomic_load(left);
+
+    while (now > 1)
+        if (atomic_compare_exchange_weak(left, &now, now - 1))
+            return false;
+    return now == 1;
+}
+
+int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*entry)(void *), void *restrict arg)
+{
+    create_fn original = __interceptor_pthread_create;
+
+    if (is_used_up(&threads_left))
+        return EAGAIN;
+    if (original == NULL)
+        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
+    return original(thread, attr, entry, arg);
+}
+
+/* --- Common --------------------------------------------------------------------------------------------------------------- */
+
+static void *count_up(void *arg)
+{
+    atomic_fetch_add((atomic_long *)arg, 1);
+    return arg;
+}
+
+static void drop_count(void *arg)
+{
+    atomic_fetch_add((atomic_long *)arg, 1);
+}
+
+static tn_blocking_counters counters(tn_runtime *runtime)
+{
+    tn_blocking_counters out = {.size = sizeof out};
+
+    tt_check(tn_runtime_blocking(runtime, &out) == 0);
+    return out;
+}
+
+static tn_runtime *runtime_with(unsigned threads, size_t queue)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.blocking_threads = threads;
+    options.blocking_queue_max = queue;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+typedef struct {
+    tt_gate begun;
+    tt_gate end;
+} blocker;
+
+#define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
+
+static void *block(void *arg)
+{
+    blocker *self = arg;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->end, 1);
+    return arg;
+}
+
+/* --- Jobs ----------------------------------------------------------------------------------------------------------------- */
+
+static void *join_many(void *arg)
+{
+    enum { JOBS = 300 };
+    atomic_long *count = arg;
+    tn_job *jobs[JOBS];
+    void *result = NULL;
+
+    for (unsigned i = 0; i < JOBS; i++)
+        tt_check(tn_spawn_blocking(&jobs[i], count_up, count) == 0);
+    for (unsigned i = 0; i < JOBS; i++)
+        tt_check(tn_job_join(jobs[i], &result) == 0 && result == count);
+    tt_check(atomic_load(count) == JOBS);
+    return NULL;
+}
+
+Test(pool, jobs_run_and_are_joined_by_a_fiber)
+{
+    atomic_long count = 0;
+
+    tt_run(join_many, &count);
+}
+
+Test(pool, jobs_run_and_are_joined_by_a_thread)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    atomic_long count = 0;
+    void *result = NULL;
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, &result), 0);
+    cr_assert_eq(result, (void *)&count);
+    cr_assert_eq(tn_spawn_blocking(&job, count_up, &count), TN_EINVAL);
+    cr_assert_null(job);
+    tt_runtime_destroy(runtime);
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    atomic_long ran;
+    unsigned long jobs;
+} flood;
+
+static void *flood_thread(void *arg)
+{
+    flood *self = arg;
+
+    for (unsigned long i = 0; i < self->jobs; i++)
+        tt_check(tn_spawn_blocking_on(self->runtime, NULL, NULL, count_up, &self->ran) == 0);
+    return NULL;
+}
+
+static bool flood_is_over(void *arg)
+{
+    flood *self = arg;
+
+    return (unsigned long)atomic_load(&self->ran) == 8 * self->jobs;
+}
+
+Test(pool, eight_threads_submit_at_once)
+{
+    flood self = {.runtime = tt_runtime_create(), .jobs = tt_scaled(20000)};
+    pthread_t threads[4];
+    tn_task *tasks[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        threads[i] = tt_thread_start(flood_thread, &self);
+        tasks[i] = tt_spawn_on(self.runtime, flood_thread, &self);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        tt_thread_join(threads[i]);
+        tt_join(tasks[i]);
+    }
+    cr_assert(tt_wait_until(flood_is_over, &self, 60 * TN_S));
+    tt_runtime_destroy(self.runtime);
+}
+
+static void *poll_job_twice(void *arg)
+{
+    tn_job_future first;
+    tn_job_future second;
+    blocker *b = arg;
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, block, b) == 0);
+    tn_job_init(&first, job);
+    tn_job_init(&second, job);
+    tt_check(first.base.ops->poll(&first.base, (tn_waker *)(void *)tn_self()) == TN_PENDING);
+    tt_check(second.base.ops->poll(&second.base, (tn_waker *)(void *)tn_self()) == TN_EBUSY);
+    second.base.ops->drop(&second.base);
+    first.base.ops->drop(&first.base);
+    tt_gate_open(&b->end);
+    tt_check(tn_job_join(job, NULL) == 0);
+    return NULL;
+}
+
+Test(pool, one_joiner_a_job)
+{
+    blocker b = BLOCKER_INIT;
+
+    tt_run(poll_job_twice, &b);
+}
+
+static void *cancelled_joiner(void *arg)
+{
+    tn_job *job = arg;
+
+    tt_check(tn_job_join(job, NULL) == TN_ECANCELED);
+    return NULL;
+}
+
+static void *cancel_a_join(void *arg)
+{
+    blocker *b = arg;
+    tn_task *joiner;
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, block, b) == 0);
+    joiner = tt_spawn(cancelled_joiner, job);
+    tt_check(tn_sleep(TN_MS) == 0);
+    tn_cancel(joiner);
+    tt_join(joiner);
+    tt_check(!tn_job_is_finished(job)); /* the handle stays ours */
+    tt_gate_open(&b->end);
+    tt_check(tn_job_join(job, NULL) == 0);
+    return NULL;
+}
+
+Test(pool, a_cancelled_join_leaves_the_handle)
+{
+    blocker b = BLOCKER_INIT;
+
+    tt_run(cancel_a_join, &b);
+}
+
+Test(pool, a_handle_outlives_its_runtime)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    atomic_long count = 0;
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), 0);
+    tn_job_retain(job);
+    tn_job_release(job);
+    tt_runtime_destroy(runtime);
+    cr_assert(tn_job_is_finished(job));
+    cr_assert_not(tn_job_cancel(job));
+    cr_assert(tn_job_join(job, NULL) == (atomic_load(&count) == 1 ? 0 : TN_ESHUTDOWN));
+}
+
+static void *spawn_in_a_job(void *arg)
+{
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, count_up, arg) == 0); /* in the job's own runtime */
+    tt_check(tn_job_join(job, NULL) == 0);
+    tt_check(tn_run_blocking(count_up, arg, NULL) == 0);
+    return NULL;
+}
+
+Test(pool, a_job_spawns_jobs)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    atomic_long count = 0;
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, spawn_in_a_job, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    cr_assert_eq(atomic_load(&count), 2);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Cancelling ------------------------------------------------------------------------------------------------------------ */
+
+Test(pool, a_job_is_cancelled_before_it_starts_and_not_after)
+{
+    tn_runtime *runtime = runtime_with(1, 0);
+    tn_blocking_options options = tn_blocking_options_default();
+    atomic_long ran = 0;
+    atomic_long dropped = 0;
+    blocker b = BLOCKER_INIT;
+    tn_job *first;
+    tn_job *second;
+
+    options.drop = drop_count;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &first, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &second, count_up, &dropped), 0);
+    cr_assert_not(tn_job_cancel(first));
+    cr_assert(tn_job_cancel(second));
+    cr_assert_eq(atomic_load(&dropped), 1);
+    cr_assert_not(tn_job_cancel(second));
+    cr_assert_eq(tn_job_join(second, NULL), TN_ENODATA);
+    tt_gate_open(&b.end);
+    cr_assert_eq(tn_job_join(first, NULL), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &first, count_up, &ran), 0);
+    cr_assert_eq(tn_job_join(first, NULL), 0);
+    cr_assert_eq(atomic_load(&dropped), 1);
+    cr_assert_eq(counters(runtime).dropped, 1);
+    tt_runtime_destroy(runtime);
+}
+
+static void *run_cancelled(void *arg)
+{
+    tt_check(tn_run_blocking(count_up, arg, NULL) == TN_ECANCELED);
+    return NULL;
+}
+
+Test(pool, a_lent_call_that_has_not_started_is_left_at_once)
+{
+    tn_runtime *runtime = runtime_with(1, 0);
+    atomic_long ran = 0;
+    blocker b = BLOCKER_INIT;
+    tn_job *job;
+    tn_task *task;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    task = tt_spawn_on(runtime, run_cancelled, &ran);
+    tt_block_thread(5 * TN_MS);
+    tn_cancel(task);
+    tt_join(task); /* though the only thread is still busy */
+    tt_gate_open(&b.end);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    cr_assert_eq(atomic_load(&ran), 0);
+    tt_runtime_destroy(runtime);
+}
+
+static void *run_through(void *arg)
+{
+    blocker *b = arg;
+    void *result = NULL;
+
+    tt_check(tn_run_blocking(block, b, &result) == 0 && result == b); /* it had started */
+    tt_check(tn_checkpoint() == TN_ECANCELED);
+    tt_check(tn_run_blocking(block, b, &result) == TN_ECANCELED);
+    return NULL;
+}
+
+Test(pool, a_lent_call_that_has_started_is_waited_for)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    blocker b = BLOCKER_INIT;
+    tn_task *task = tt_spawn_on(runtime, run_through, &b);
+
+    tt_gate_wait(&b.begun, 1);
+    tn_cancel(task);
+    tt_block_thread(2 * TN_MS);
+    cr_assert_not(tn_task_is_finished(task));
+    tt_gate_open(&b.end);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- A full queue ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_runtime *runtime;
+    atomic_long ran;
+    atomic_long went_on;
+    int expected;
+} waiting;
+
+static void *spawn_and_wait(void *arg)
+{
+    waiting *self = arg;
+    int rc = tn_spawn_blocking_on(self->runtime, NULL, NULL, count_up, &self->ran);
+
+    tt_check(rc == self->expected);
+    atomic_fetch_add(&self->went_on, 1);
+    return NULL;
+}
+
+Test(pool, a_full_queue_answers_or_runs_here_or_waits)
+{
+    tn_runtime *runtime = runtime_with(1, 2);
+    tn_blocking_options options = tn_blocking_options_default();
+    waiting self = {.runtime = runtime};
+    blocker b = BLOCKER_INIT;
+    atomic_long here = 0;
+    pthread_t thread;
+    tn_task *task;
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &self.ran), 0);
+    options.when_full = TN_FULL_ERROR;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), TN_EAGAIN);
+    cr_assert_null(job);
+    options.when_full = TN_FULL_RUN_HERE;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), 0);
+    cr_assert_eq(atomic_load(&here), 1);
+    cr_assert_not(tn_job_cancel(job));
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    task = tt_spawn_on(runtime, spawn_and_wait, &self);
+    thread = tt_thread_start(spawn_and_wait, &self);
+    tt_block_thread(5 * TN_MS);
+    cr_assert_eq(atomic_load(&self.went_on), 0);
+    tt_gate_open(&b.end);
+    tt_join(task);
+    tt_thread_join(thread);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool, who_waits_for_room_is_cancelled)
+{
+    tn_runtime *runtime = runtime_with(1, 1);
+    waiting cancelled = {.runtime = runtime, .expected = TN_ECANCELED};
+    waiting served = {.runtime = runtime};
+    blocker b = BLOCKER_INIT;
+    tn_task *first;
+    tn_task *second;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &served.ran), 0);
+    first = tt_spawn_on(runtime, spawn_and_wait, &cancelled);
+    second = tt_spawn_on(runtime, spawn_and_wait, &served);
+    tt_block_thread(5 * TN_MS);
+    tn_cancel(first);
+    tt_join(first);
+    tt_gate_open(&b.end);
+    tt_join(second);
+    cr_assert_eq(atomic_load(&cancelled.ran), 0);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool, cancelled_jobs_make_room)
+{
+    enum { PLACES = 20 };
+    tn_runtime *runtime = runtime_with(1, PLACES);
+    tn_blocking_options options = tn_blocking_options_default();
+    atomic_long count = 0;
+    blocker b = BLOCKER_INIT;
+    tn_job *jobs[PLACES];
+
+    options.when_full = TN_FULL_ERROR;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    for (unsigned i = 0; i < PLACES; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &jobs[i], count_up, &count), 0);
+    for (unsigned i = 0; i < PLACES; i++) {
+        cr_assert(tn_job_cancel(jobs[i]));
+        tn_job_release(jobs[i]);
+    }
+    for (unsigned i = 0; i < PLACES; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, &options, NULL, count_up, &count), 0);
+    tt_gate_open(&b.end);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Threads ----------------------------------------------------------------------------------------------------------------- */
+
+static bool has_no_thread(void *runtime)
+{
+    return counters(runtime).threads == 0;
+}
+
+Test(pool, idle_threads_end_and_come_again)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    atomic_long count = 0;
+    tn_job *job;
+
+    options.blocking_idle_ns = 2 * TN_MS;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 50; i++)
+            cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &count), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), 0);
+        cr_assert_eq(tn_job_join(job, NULL), 0);
+        cr_assert(tt_wait_until(has_no_thread, runtime, 30 * TN_S));
+        cr_assert_eq(atomic_load(&count), 51 * (round + 1));
+    }
+    tt_runtime_destroy(runtime);
+}
+
+/* Jobs that come just when the last thread wants to leave. */
+static void *now_and_then(void *arg)
+{
+    flood *self = arg;
+
+    for (unsigned long i = 0; i < self->jobs; i++) {
+        tn_job *job;
+        tt_check(tn_spawn_blocking_on(self->runtime, NULL, &job, count_up, &self->ran) == 0);
+        tt_check(tn_job_join(job, NULL) == 0);
+        tt_burn(i * 7919 % 120000);
+    }
+    return NULL;
+}
+
+Test(pool, jobs_race_with_threads_that_leave)
+{
+    tn_options options = tt_options();
+    flood self = {.jobs = tt_scaled(2000)};
+    pthread_t threads[2];
+
+    options.blocking_idle_ns = 50 * TN_US;
+    cr_assert_eq(tn_runtime_create(&self.runtime, &options), 0);
+    for (unsigned i = 0; i < 2; i++)
+        threads[i] = tt_thread_start(now_and_then, &self);
+    for (unsigned i = 0; i < 2; i++)
+        tt_thread_join(threads[i]);
+    cr_assert_eq((unsigned long)atomic_load(&self.ran), 2 * self.jobs);
+    tt_runtime_destroy(self.runtime);
+}
+
+Test(pool, threads_stay_below_the_cap)
+{
+    enum { THREADS = 5, JOBS = 40 };
+    tn_runtime *runtime = runtime_with(THREADS, 0);
+    blocker b = BLOCKER_INIT;
+    tn_job *jobs[JOBS];
+
+    for (unsigned i = 0; i < JOBS; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], block, &b), 0);
+    tt_gate_wait(&b.begun, THREADS);
+    tt_block_thread(5 * TN_MS);
+    cr_assert_eq(b.begun.opened, THREADS);
+    cr_assert_eq(counters(runtime).running_jobs, THREADS);
+    tt_gate_open(&b.end);
+    for (unsigned i = 0; i < JOBS; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_leq(counters(runtime).threads_started, THREADS);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool, many_that_block_run_at_once)
+{
+    enum { JOBS = 100 };
+    tn_runtime *runtime = tt_runtime_create();
+    atomic_long count = 0;
+    blocker b = BLOCKER_INIT;
+
+    for (unsigned i = 0; i < 200; i++) /* short ones first: they do not foretell what comes */
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &count), 0);
+    for (unsigned i = 0; i < JOBS; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, JOBS); /* or it aborts after a minute */
+    tt_gate_open(&b.end);
+    tt_runtime_destroy(runtime);
+}
+
+static void *sleep_a_little(void *arg)
+{
+    tt_block_thread(20 * TN_MS);
+    return arg;
+}
+
+Test(pool, counters_add_up)
+{
+    tn_runtime *runtime = runtime_with(2, 0);
+    tn_blocking_counters c;
+    uint64_t ran = 0;
+    uint64_t waited = 0;
+    uint64_t long_runs = 0;
+    tn_job *jobs[6];
+
+    for (unsigned i = 0; i < 6; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], sleep_a_little, NULL), 0);
+    for (unsigned i = 0; i < 6; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    do /* the last end is counted a moment after it is told */
+        c = counters(runtime);
+    while (c.finished < 6);
+    for (unsigned i = 0; i < TN_BLOCKING_TIMES; i++) {
+        ran += c.ran[i];
+        waited += c.waited[i];
+        if (i >= 24) /* 16 ms */
+            long_runs += c.ran[i];
+    }
+    cr_assert_eq(c.started, 6);
+    cr_assert_eq(ran, 6);
+    cr_assert_eq(waited, 6);
+    cr_assert_eq(long_runs, 6);
+    cr_assert_eq(c.threads, 2);
+    cr_assert_eq(c.queued, 0);
+    c.size = 4;
+    cr_assert_eq(tn_runtime_blocking(runtime, &c), TN_EINVAL);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Threads that cannot be had ------------------------------------------------------------------------------------------------ */
+
+static char last_message[400];
+static atomic_int messages;
+
+static void keep_message(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)level;
+    snprintf(last_message, sizeof last_message, "%s", message);
+    atomic_fetch_add(&messages, 1);
+}
+
+static tn_runtime *quiet_runtime(unsigned threads)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.blocking_threads = threads;
+    options.log = keep_message;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+static void *lend_without_threads(void *arg)
+{
+    void *result = NULL;
+
+    tt_check(tn_run_blocking(count_up, arg, &result) == 0 && result == arg);
+    return NULL;
+}
+
+Test(pool, no_first_thread_is_an_error_or_runs_here)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    tn_blocking_options options = tn_blocking_options_default();
+    atomic_long count = 0;
+    tn_job *job;
+
+    atomic_store(&threads_left, 1);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), TN_EAGAIN);
+    cr_assert_null(job);
+    options.when_full = TN_FULL_RUN_HERE;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    tt_join(tt_spawn_on(runtime, lend_without_threads, &count));
+    atomic_store(&threads_left, 0);
+    cr_assert_eq(atomic_load(&count), 2);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    cr_assert_geq(counters(runtime).failed_starts, 3);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool, jobs_are_done_by_the_threads_there_are)
+{
+    enum { JOBS = 60 };
+
+    for (long nth = 1; nth < 6; nth++) {
+        tn_runtime *runtime = quiet_runtime(0);
+        atomic_long count = 0;
+        blocker b = BLOCKER_INIT;
+        tn_job *jobs[JOBS];
+        unsigned accepted = 0;
+
+        atomic_store(&threads_left, nth);
+        for (unsigned i = 0; i < JOBS; i++) {
+            int rc = tn_spawn_blocking_on(runtime, NULL, &jobs[accepted], i < 8 ? block : count_up, i < 8 ? (void *)&b : &count);
+            cr_assert(rc == 0 || (rc == TN_EAGAIN && nth == 1));
+            accepted += rc == 0;
+        }
+        cr_assert_eq(accepted, nth == 1 ? 0 : JOBS);
+        if (nth > 1)
+            tt_gate_wait(&b.begun, (unsigned)nth - 1);
+        tt_gate_open(&b.end);
+        for (unsigned i = 0; i < accepted; i++)
+            cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+        cr_assert_leq(counters(runtime).threads_started, (uint64_t)nth - 1);
+        atomic_store(&threads_left, 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+Test(pool, threads_are_tried_again_after_a_shortage)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    blocker first = BLOCKER_INIT;
+    blocker second = BLOCKER_INIT;
+    tn_job *jobs[20];
+
+    atomic_store(&threads_left, 2); /* one thread, no second */
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], i == 0 ? block : sleep_a_little, &first), 0);
+    tt_gate_wait(&first.begun, 1);
+    atomic_store(&threads_left, 0);
+    tt_gate_open(&first.end);
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], block, &second), 0);
+    tt_gate_wait(&second.begun, 4);
+    tt_gate_open(&second.end);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_not_null(strstr(last_message, "blocking pool"));
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool, every_allocation_may_fail)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    tn_runtime *runtime;
+    atomic_long count = 0;
+    tn_job *job;
+    bool done = false;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    for (long nth = 1; !done; nth++) {
+        int rc;
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        tt_allocator_fail(&allocator, nth, 1);
+        rc = tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count);
+        cr_assert(rc == 0 || rc == TN_ENOMEM || rc == TN_EAGAIN);
+        tt_allocator_fail(&allocator, 0, 0);
+        done = rc == 0;
+        if (done)
+            cr_assert_eq(tn_job_join(job, NULL), 0);
+        tt_runtime_destroy(runtime);
+        cr_assert_eq(atomic_load(&allocator.blocks), 0);
+    }
+    cr_assert_eq(atomic_load(&count), 1);
+}
+
+/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    tt_gate both;
+    atomic_long ran;
+    atomic_long refused;
+} dependence;
+
+static void *wait_for_another(void *arg)
+{
+    dependence *self = arg;
+    tn_job *job;
+    int rc;
+
+    tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
+    tt_gate_open(&self->both);
+    tt_gate_wait(&self->both, 2);
+    rc = tn_job_join(job, NULL);
+    if (rc == TN_EDEADLK) {
+        atomic_fetch_add(&self->refused, 1);
+        tn_job_release(job);
+    } else {
+        tt_check(rc == 0);
+    }
+    return NULL;
+}
+
+Test(pool, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
+{
+    tn_runtime *runtime = quiet_runtime(2);
+    dependence self = {.both = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
+    cr_assert_not_null(strstr(last_message, "waits for another one"));
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&self.ran), 2);
+}
+
+Test(pool, jobs_that_wait_for_jobs_are_served_if_there_is_room)
+{
+    tn_runtime *runtime = quiet_runtime(3);
+    dependence self = {.both = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 0);
+    cr_assert_eq(atomic_load(&messages), 0);
+    tt_runtime_destroy(runtime);
+}
