@@ -73,8 +73,8 @@ static inline void tni_done_forget(tni_done *done, tn_waker **mine)
 {
     void *old = *mine;
 
-    /* Relaxed: if it is still there, nobody has touched it; if not, the source has it, and wakes it. */
-    if (old != NULL && tni_aptr_cas(&done->word, &old, NULL, TNI_RELAXED))
+    /* If it is still there, nobody has touched it; if not, the source has it, and wakes it. Acquire: not needed. */
+    if (old != NULL && tni_aptr_cas(&done->word, &old, NULL, TNI_ACQUIRE))
         tn_waker_release(*mine);
     *mine = NULL;
 }

@@ -153,9 +153,10 @@ static bool take_place(tni_pool *pool)
     do {
         if (old >= pool->queue_max)
             return false;
-        /* Relaxed: a count; the callers' fence orders it before their look at `closed` and `threads`. By CAS, so that it is never
-         * above the bound even for a moment: somebody who waits for room must not be kept waiting by one who does not get it. */
-    } while (!tni_a32_cas(&pool->queued, &old, old + 1, TNI_RELAXED));
+        /* Acquire: needs no more than relaxed, it is a count; the callers' fence orders it before their look at `closed` and
+         * `threads`. By CAS, so that it is never above the bound even for a moment: somebody who waits for room must not be kept
+         * waiting by one who does not get it. */
+    } while (!tni_a32_cas(&pool->queued, &old, old + 1, TNI_ACQUIRE));
     return true;
 }
 

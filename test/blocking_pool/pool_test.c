@@ -729,6 +729,7 @@ static void *wait_for_another(void *arg)
     rc = tn_job_join(job, NULL);
     if (rc == TN_EDEADLK) {
         atomic_fetch_add(&self->refused, 1);
+        tt_check(tn_job_cancel(job)); /* both threads are in jobs: it cannot have begun */
         tn_job_release(job);
     } else {
         tt_check(rc == 0);
@@ -748,8 +749,8 @@ Test(pool, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
         cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
     cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
     cr_assert_not_null(strstr(last_message, "waits for another one"));
+    cr_assert_eq(atomic_load(&self.ran), 1);
     tt_runtime_destroy(runtime);
-    cr_assert_eq(atomic_load(&self.ran), 2);
 }
 
 Test(pool, jobs_that_wait_for_jobs_are_served_if_there_is_room)
