@@ -3,10 +3,6 @@
 #include "local.h"
 #include "pool.h"
 
-/* Out of jobs, a thread that has the watch looks for so long before it sleeps: less than two wakes would cost. */
-#define SPIN_NS 5000
-#define SPINS_A_LOOK 16
-
 /* How soon a deputy looks again. */
 #define DEPUTY_NS (200 * TN_US)
 
@@ -111,39 +107,18 @@ static tni_pool_errand hand_over(tni_pool_thread *self)
     return tni_pool_appoint(pool);
 }
 
-/* Out of jobs: does the watch fall to this thread? */
-static bool take_over_watch(tni_pool_thread *self)
+/* Out of jobs: does a watch fall to this thread that would be of no use any more? Submitters have to wake somebody again. */
+static void take_over_watch(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
-    if (self->watching)
-        return true;
     if (pool->deputy != NULL)
         pool->deputy = NULL; /* it is a plain idle thread from now on */
     else if (pool->short_of_threads)
         pool->short_of_threads = false;
-    else if (!tni_pool_try_watch(pool))
-        return false;
+    else
+        return;
     self->watching = true;
-    return true;
-}
-
-/* For the moment that follows a job. */
-static void look_about(tni_pool_thread *self)
-{
-    tni_pool *pool = self->pool;
-    uint64_t until_ns = self->now_ns + SPIN_NS;
-
-    tni_mutex_unlock(&pool->lock);
-    /* Relaxed: collect, under the lock, takes what is there. */
-    for (unsigned i = 1; tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL; i++) {
-        if (i % SPINS_A_LOOK == 0 && tni_clock_ns() >= until_ns)
-            break;
-        tni_spin_hint();
-    }
-    self->now_ns = tni_clock_ns();
-    tni_mutex_lock(&pool->lock);
-    tni_pool_collect(pool);
 }
 
 /* The caller has the watch and has just come: is there work for one thread more? */
@@ -304,11 +279,7 @@ static bool find_job(tni_pool_thread *self)
     }
     if (take(self))
         return true;
-    if (take_over_watch(self)) {
-        look_about(self);
-        if (take(self))
-            return true;
-    }
+    take_over_watch(self);
     while (self->watching)
         if (give_up_watch(self) && take(self))
             return true;

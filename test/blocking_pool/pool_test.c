@@ -712,7 +712,8 @@ Test(pool, every_allocation_may_fail)
 /* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    tt_gate both;
+    tt_gate begun;
+    tt_gate spawned;
     atomic_long ran;
     atomic_long refused;
 } dependence;
@@ -723,9 +724,11 @@ static void *wait_for_another(void *arg)
     tn_job *job;
     int rc;
 
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->begun, 2);
     tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
-    tt_gate_open(&self->both);
-    tt_gate_wait(&self->both, 2);
+    tt_gate_open(&self->spawned);
+    tt_gate_wait(&self->spawned, 2);
     rc = tn_job_join(job, NULL);
     if (rc == TN_EDEADLK) {
         atomic_fetch_add(&self->refused, 1);
@@ -740,7 +743,7 @@ static void *wait_for_another(void *arg)
 Test(pool, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
 {
     tn_runtime *runtime = quiet_runtime(2);
-    dependence self = {.both = TT_GATE_INIT};
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
     tn_job *jobs[2];
 
     for (unsigned i = 0; i < 2; i++)
@@ -756,7 +759,7 @@ Test(pool, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
 Test(pool, jobs_that_wait_for_jobs_are_served_if_there_is_room)
 {
     tn_runtime *runtime = quiet_runtime(3);
-    dependence self = {.both = TT_GATE_INIT};
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
     tn_job *jobs[2];
 
     for (unsigned i = 0; i < 2; i++)
