@@ -3,6 +3,7 @@
 #define TN_H
 
 #include "tn_blocking.h"
+#include "tn_fs.h"
 #include "tn_net.h"
 #include "tn_runtime.h"
 
