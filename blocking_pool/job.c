@@ -68,17 +68,17 @@ static void job_over(tni_job *base, int error)
 
 static const tni_job_ops job_ops = {job_run, job_over};
 
-static tn_job *make(tni_pool *pool, const tn_blocking_options *options, tn_job_fn fn, void *arg, unsigned references)
+static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job_fn fn, void *arg)
 {
     tn_runtime *runtime = pool->runtime;
     tn_job *job = runtime->allocator.alloc(runtime->allocator.ctx, sizeof *job, _Alignof(tn_job));
 
     if (job == NULL)
         return NULL;
-    tni_job_init(&job->base, &job_ops, TNI_POOL_JOBS);
+    tni_job_init(&job->base, &job_ops, kind);
     job->base.mandatory = options->mandatory;
     tni_done_init(&job->done);
-    tni_a32_init(&job->references, references);
+    tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
     job->error = 0;
     job->pool = pool;
     job->fn = fn;
@@ -103,9 +103,9 @@ static int reserve(tni_pool *pool, tn_when_full when_full)
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }
 
-static int spawn(tni_pool *pool, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
+int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
-    tn_job *job = make(pool, options, fn, arg, out != NULL ? 2 : 1);
+    tn_job *job = make(pool, kind, options, fn, arg);
     int rc;
 
     if (job == NULL)
@@ -123,6 +123,8 @@ static int spawn(tni_pool *pool, const tn_blocking_options *options, tn_job **ou
         free_job(job);
     else if (out != NULL)
         *out = job;
+    else
+        unref(job);
     return rc;
 }
 
@@ -144,7 +146,7 @@ int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, 
         memcpy(&options, given, given->size);
     }
     pool = tni_pool_of(runtime, &rc);
-    return pool == NULL ? rc : spawn(pool, &options, out, fn, arg);
+    return pool == NULL ? rc : tni_job_spawn(pool, TNI_POOL_JOBS, &options, out, fn, arg);
 }
 
 int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg)

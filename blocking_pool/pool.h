@@ -158,6 +158,9 @@ tni_pool_thread *tni_pool_thread_current(void);
 bool tni_pool_join_begin(tni_pool_thread *self);
 void tni_pool_join_end(tni_pool_thread *self);
 
+/* As tn_spawn_blocking_on, in any class. */
+int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg);
+
 /* --- Between the files of the pool ------------------------------------------------------------------------------------------ */
 
 /* What is to be done after the lock has been let go. */

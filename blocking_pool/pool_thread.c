@@ -438,8 +438,8 @@ bool tni_pool_join_begin(tni_pool_thread *self)
     tni_mutex_unlock(&pool->lock);
     if (stuck)
         tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
-                      "a blocking job waits for another one, as all %u that run do: none could ever end; have a task wait instead, "
-                      "or raise blocking_threads",
+                      "a blocking job waits for another one, as all %u that run do: none could ever end; have a task wait "
+                      "instead, or raise blocking_threads",
                       threads);
     return !stuck;
 }

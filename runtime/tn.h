@@ -4,6 +4,7 @@
 
 #include "tn_blocking.h"
 #include "tn_fs.h"
+#include "tn_names.h"
 #include "tn_net.h"
 #include "tn_runtime.h"
 

@@ -9,7 +9,7 @@
 #include "support/runtime.h"
 #include "tn_blocking.h"
 
-/* --- What the system refuses: this stands before the C library's ---------------------------------------------------------- */
+/* --- What the system refuses: this stands before the C library's ------------------------------------------------------------ */
 
 static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
 
@@ -39,7 +39,7 @@ int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict at
     return original(thread, attr, entry, arg);
 }
 
-/* --- Common --------------------------------------------------------------------------------------------------------------- */
+/* --- Common ----------------------------------------------------------------------------------------------------------------- */
 
 static void *count_up(void *arg)
 {
@@ -87,7 +87,7 @@ static void *block(void *arg)
     return arg;
 }
 
-/* --- Jobs ----------------------------------------------------------------------------------------------------------------- */
+/* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
 
 static void *join_many(void *arg)
 {
@@ -261,7 +261,7 @@ Test(pool, a_job_spawns_jobs)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------------------------ */
+/* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
 
 Test(pool, a_job_is_cancelled_before_it_starts_and_not_after)
 {
@@ -343,7 +343,7 @@ Test(pool, a_lent_call_that_has_started_is_waited_for)
     tt_runtime_destroy(runtime);
 }
 
-/* --- A full queue ---------------------------------------------------------------------------------------------------------- */
+/* --- A full queue ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_runtime *runtime;
@@ -442,7 +442,7 @@ Test(pool, cancelled_jobs_make_room)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Threads ----------------------------------------------------------------------------------------------------------------- */
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
 static bool has_no_thread(void *runtime)
 {
@@ -574,7 +574,7 @@ Test(pool, counters_add_up)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Threads that cannot be had ------------------------------------------------------------------------------------------------ */
+/* --- Threads that cannot be had --------------------------------------------------------------------------------------------- */
 
 static char last_message[400];
 static atomic_int messages;
@@ -709,7 +709,7 @@ Test(pool, every_allocation_may_fail)
     cr_assert_eq(atomic_load(&count), 1);
 }
 
-/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------------ */
+/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
     tt_gate begun;
