@@ -48,7 +48,8 @@ static bool looks_like_a_number(const char *host, size_t length)
         last--;
     if (strspn(host + last, DIGITS) == length - last)
         return true;
-    return host[last] == '0' && (host[last + 1] | 0x20) == 'x' && strspn(host + last + 2, DIGITS "abcdefABCDEF") == length - last - 2;
+    return host[last] == '0' && (host[last + 1] | 0x20) == 'x' &&
+           strspn(host + last + 2, DIGITS "abcdefABCDEF") == length - last - 2;
 }
 
 static int check_host(const char *host, const tni_log *log)

@@ -232,7 +232,7 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
     /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
     pool->short_of_threads = true;
     pool->retry_ns = tni_clock_ns() + RETRY_NS;
-    errand.report = !pool->reported_shortage;
+    errand.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
     return errand;
 }

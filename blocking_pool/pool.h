@@ -116,6 +116,7 @@ struct tni_pool {
     tni_pool_thread *ended;      /* the last thread that left, not joined yet */
     tni_pool_thread *unused;     /* structs of threads that have been joined */
     bool given_up;               /* destroy does not wait for the threads that are left */
+    bool stopped;                /* no more thread is started, by a submitter that comes late to appoint one */
     tn_blocking_counters counts;
 };
 

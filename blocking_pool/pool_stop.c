@@ -58,8 +58,15 @@ static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
     for (;;) {
         /* Acquire: what the threads did; the lock that follows would do as well. Partner: leave (pool_thread.c). */
         uint32_t threads = tni_a32_load(&pool->threads, TNI_ACQUIRE);
-        if (threads == 0)
-            return true;
+        if (threads == 0) {
+            /* One that may not leave after all writes 0 for a moment, but under the lock. Relaxed: so do we. */
+            tni_mutex_lock(&pool->lock);
+            threads = tni_a32_load(&pool->threads, TNI_RELAXED);
+            pool->stopped = threads == 0;
+            tni_mutex_unlock(&pool->lock);
+            if (threads == 0)
+                return true;
+        }
         if (deadline_ns != TNI_FOREVER && tni_clock_ns() >= deadline_ns)
             return false;
         tni_futex_wait(&pool->threads, threads, deadline_ns);
@@ -92,6 +99,7 @@ static size_t give_up(tni_pool *pool)
     tni_mutex_lock(&pool->lock);
     left += pool->active;
     pool->given_up = true;
+    pool->stopped = true;
     for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
         tni_thread_detach(&thread->id);
     tni_mutex_unlock(&pool->lock);

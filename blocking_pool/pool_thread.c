@@ -390,6 +390,8 @@ int tni_pool_start_thread(tni_pool *pool)
     tni_pool_thread *thread = pool->unused;
     int rc;
 
+    if (pool->stopped)
+        return TN_ESHUTDOWN;
     if (thread != NULL)
         pool->unused = thread->next;
     else

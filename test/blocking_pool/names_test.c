@@ -21,7 +21,8 @@ static tt_gate answered = TT_GATE_INIT;
 static atomic_int calls;
 
 typedef int (*resolve_fn)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-extern int __interceptor_getaddrinfo(const char *, const char *, const struct addrinfo *, struct addrinfo **) __attribute__((weak));
+extern int __interceptor_getaddrinfo(const char *, const char *, const struct addrinfo *, struct addrinfo **)
+    __attribute__((weak));
 
 /* "hangs.test" waits for the gate; "many.test" has addresses of both kinds; "again.test" and "none.test" fail. Others go to the
  * system. */
