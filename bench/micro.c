@@ -36,6 +36,8 @@ static micro_case cases[] = {
     {"blocking_round_trip", "a task gives one job to the blocking pool and joins it", micro_blocking_round_trip, false},
     {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
     {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
+    {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
+    {"files_large", "4 GiB read from a cached file by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
 };
 

@@ -33,6 +33,10 @@ void micro_blocking_round_trip(const micro_settings *settings);
 void micro_blocking_submitters(const micro_settings *settings);
 void micro_blocking_sleepers(const micro_settings *settings);
 
+/* micro_files.c */
+void micro_files_small(const micro_settings *settings);
+void micro_files_large(const micro_settings *settings);
+
 /* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is
  * ready: so its memory lives on, and when it is used again meanwhile, the new waiter gets a wake too many, and arms again. */
 typedef struct {

@@ -70,7 +70,8 @@ class Files(ServerCase):
         self.assertEqual(self.curl("/empty", "-r", "0-")[0], 416)
 
     def test_what_is_not_served(self):
-        for path in ("/none", "/inner", "/inner/deep", "/fifo", "/../etc/passwd", "/inner/../../etc/passwd", "/..", "//etc/passwd",
+        for path in ("/none", "/inner", "/inner/deep", "/fifo", "/../etc/passwd", "/inner/../../etc/passwd", "/..",
+                     "//etc/passwd",
                      "/%2e%2e/etc/passwd", "/%2fetc/passwd", "/small%00", "/small%", "/small%zz",
                      "/small/"):
             self.assertEqual(self.curl(path)[0], 404, path)
