@@ -80,6 +80,29 @@ Test(pool_stop, without_any_job)
     cr_assert_eq(tt_threads(), threads);
 }
 
+static void *destroy_it(void *runtime)
+{
+    (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, TN_S);
+    return NULL;
+}
+
+static void destroy_in_a_job(void *arg)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_job *job;
+
+    (void)arg;
+    tt_check(tn_spawn_blocking_on(runtime, NULL, &job, destroy_it, runtime) == 0);
+    (void)tn_job_join(job, NULL);
+}
+
+Test(pool_stop, not_in_a_job_of_its_own)
+{
+    tt_child child = tt_fork(destroy_in_a_job, NULL);
+
+    cr_assert(tt_child_aborted(&child, "own blocking jobs"));
+}
+
 Test(pool_stop, with_idle_threads)
 {
     unsigned threads = tt_threads();

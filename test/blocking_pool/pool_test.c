@@ -78,6 +78,47 @@ Test(pool, jobs_run_and_are_joined_by_a_fiber)
     tt_run(join_many, &count);
 }
 
+Test(pool, jobs_run_in_a_current_thread_runtime)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    atomic_long count = 0;
+
+    options.flavour = TN_CURRENT_THREAD;
+    options.workers = 0;
+    options.force_migration = false;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, join_many, &count, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
+static void ignore(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)level;
+    (void)message;
+}
+
+Test(pool, nonsense_in_options_is_refused)
+{
+    tn_blocking_options blocking = tn_blocking_options_default();
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    atomic_long count = 0;
+    tn_job *job;
+
+    options.log = ignore;
+    options.blocking_threads = 10001;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), TN_EINVAL);
+    runtime = tt_runtime_create();
+    blocking.size = sizeof blocking + 1;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &blocking, &job, count_up, &count), TN_EINVAL);
+    blocking.size = offsetof(tn_blocking_options, mandatory); /* of an older, shorter struct */
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &blocking, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool, jobs_run_and_are_joined_by_a_thread)
 {
     tn_runtime *runtime = tt_runtime_create();
