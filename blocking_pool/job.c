@@ -89,16 +89,21 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
     return job;
 }
 
-static bool may_wait(void)
+/* A job must not wait for room in its own pool: if all threads did, nobody would make any. */
+static bool may_wait(const tni_pool *pool)
 {
     const tni_local *local = tni_local_get();
+    const tni_pool_thread *thread = tni_pool_thread_current();
+
+    if (thread != NULL && thread->pool == pool)
+        return false;
 
     return local->task != NULL ? local->task->kind == TNI_TASK_FIBER : local->worker == NULL;
 }
 
 static int reserve(tni_pool *pool, tn_when_full when_full)
 {
-    int rc = when_full == TN_FULL_WAIT && may_wait() ? tni_pool_reserve_waiting(pool) : tni_pool_reserve(pool);
+    int rc = when_full == TN_FULL_WAIT && may_wait(pool) ? tni_pool_reserve_waiting(pool) : tni_pool_reserve(pool);
 
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }

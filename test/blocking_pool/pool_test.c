@@ -403,6 +403,29 @@ Test(pool, a_full_queue_answers_or_runs_here_or_waits)
     tt_runtime_destroy(runtime);
 }
 
+static void *fill_in_a_job(void *arg)
+{
+    waiting *self = arg;
+    int rc;
+
+    do
+        rc = tn_spawn_blocking(NULL, count_up, &self->ran);
+    while (rc == 0);
+    tt_check(rc == TN_EAGAIN); /* all threads might wait for room so, and nobody make any */
+    return NULL;
+}
+
+Test(pool, a_job_does_not_wait_for_room)
+{
+    tn_runtime *runtime = runtime_with(1, 3);
+    waiting self = {.runtime = runtime};
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, fill_in_a_job, &self), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool, who_waits_for_room_is_cancelled)
 {
     tn_runtime *runtime = runtime_with(1, 1);
