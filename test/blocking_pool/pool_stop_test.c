@@ -9,12 +9,13 @@
 typedef struct {
     tt_gate begun;
     tt_gate end;
+    tt_gate left;
     atomic_long ran;
     atomic_long dropped;
     tn_runtime *runtime;
 } scene;
 
-#define SCENE_INIT {.begun = TT_GATE_INIT, .end = TT_GATE_INIT}
+#define SCENE_INIT {.begun = TT_GATE_INIT, .end = TT_GATE_INIT, .left = TT_GATE_INIT}
 
 static void *block(void *arg)
 {
@@ -178,6 +179,17 @@ static void *lend(void *arg)
     int rc = tn_run_blocking(block, self, NULL);
 
     tt_check(rc == 0 || rc == TN_ECANCELED || rc == TN_ESHUTDOWN);
+    if (rc == TN_ECANCELED)
+        tt_gate_open(&self->left);
+    return NULL;
+}
+
+static void *open_when_four_left(void *arg)
+{
+    scene *self = arg;
+
+    tt_gate_wait(&self->left, 4); /* they come back though both threads are busy */
+    tt_gate_open(&self->end);
     return NULL;
 }
 
@@ -190,7 +202,7 @@ Test(pool_stop, fibers_in_lent_calls_are_cancelled)
     for (unsigned i = 0; i < 6; i++)
         tn_task_release(tt_spawn_on(self.runtime, lend, &self));
     tt_gate_wait(&self.begun, 2);
-    opener = tt_thread_start(open_soon, &self);
+    opener = tt_thread_start(open_when_four_left, &self);
     cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_CANCEL, 30 * TN_S), 0);
     tt_thread_join(opener);
     cr_assert_eq(self.begun.opened, 2);
