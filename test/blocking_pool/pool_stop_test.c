@@ -34,7 +34,10 @@ static void *run(void *arg)
 
 static void drop(void *arg)
 {
-    atomic_fetch_add(&((scene *)arg)->dropped, 1);
+    scene *self = arg;
+
+    atomic_fetch_add(&self->dropped, 1);
+    tt_gate_open(&self->left);
 }
 
 static void ignore(void *ctx, tn_log_level level, const char *message)
@@ -69,6 +72,15 @@ static void *open_soon(void *arg)
 {
     tt_block_thread(20 * TN_MS);
     tt_gate_open(&((scene *)arg)->end);
+    return NULL;
+}
+
+static void *open_when_one_is_dropped(void *arg)
+{
+    scene *self = arg;
+
+    tt_gate_wait(&self->left, 1);
+    tt_gate_open(&self->end);
     return NULL;
 }
 
@@ -135,7 +147,7 @@ Test(pool_stop, started_jobs_are_waited_for_and_queued_ones_dropped)
     tt_gate_wait(&self.begun, 1);
     spawn(&self, &queued, false);
     spawn(&self, &mandatory, true);
-    opener = tt_thread_start(open_soon, &self);
+    opener = tt_thread_start(open_when_one_is_dropped, &self);
     cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_WAIT, 30 * TN_S), 0);
     tt_thread_join(opener);
     cr_assert_eq(tn_job_join(started, NULL), 0);
