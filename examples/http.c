@@ -210,33 +210,33 @@ static void drain(const http_io *io, void *conn, char *buf)
         left -= (size_t)n < left ? (size_t)n : left;
 }
 
-/* One read and what it brought. False: the connection is over. The buffer is here and not in http_serve, so that a connection
- * that waits in wait_readable has none. */
-__attribute__((noinline)) static bool serve_once(http_session *session, const http_io *io, void *conn)
+/* Everything from the first byte on. What is used at each request lies together, at the low end, next to the frames of what is
+ * called from here: a connection that waits has left the processor's caches, and each of its lines has to come back. */
+__attribute__((noinline)) static void serve_requests(const http_io *io, void *conn)
 {
-    char buf[HTTP_READ_SIZE];
-    ssize_t n = io->read(conn, buf, sizeof buf);
-    size_t used = 0;
+    struct {
+        http_session session;
+        char buf[HTTP_READ_SIZE];
+    } c;
+    ssize_t n;
 
-    if (n <= 0)
-        return false;
-    while (used < (size_t)n && !session->closing) {
-        used += http_feed(session, buf + used, (size_t)n - used);
-        if (write_answers(session, io, conn) < 0)
-            return false;
+    http_session_init(&c.session);
+    while (!c.session.closing && (n = io->read(conn, c.buf, sizeof c.buf)) > 0) {
+        size_t used = 0;
+        while (used < (size_t)n && !c.session.closing) {
+            used += http_feed(&c.session, c.buf + used, (size_t)n - used);
+            if (write_answers(&c.session, io, conn) < 0)
+                return;
+        }
+        if (c.session.closing && (c.session.failed || used < (size_t)n))
+            drain(io, conn, c.buf);
     }
-    if (session->closing && (session->failed || used < (size_t)n))
-        drain(io, conn, buf);
-    return !session->closing;
 }
 
 void http_serve(const http_io *io, void *conn)
 {
-    http_session session;
-
-    http_session_init(&session);
-    do {
-        if (io->wait_readable != NULL && io->wait_readable(conn) < 0)
-            return;
-    } while (serve_once(&session, io, conn));
+    /* Outside of serve_requests, so that a client that has not sent anything yet holds no buffer. Later it would spare nothing:
+     * stack that has been used once stays. */
+    if (io->wait_readable == NULL || io->wait_readable(conn) == 0)
+        serve_requests(io, conn);
 }

@@ -32,7 +32,7 @@ struct tni_endpoint {
     tni_a32 operations;          /* the operation word */
     tni_a32 references;          /* of the callers */
     tni_aptr registration;       /* tni_registration *, from the first wait to the finish; before: NULL */
-    tni_mutex opening;           /* one thread opens the registration */
+    tni_mutex opening;           /* one thread opens the registration; last, because it is seldom needed */
 };
 
 typedef enum {

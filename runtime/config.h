@@ -5,11 +5,15 @@
 #ifdef TNI_MODEL
 #define TNI_DEQUE_CAPACITY 4
 #define TNI_SLAB_BYTES 1024
+#define TNI_LOOP_TAKEN_SPINS 2
 #else
 /* Tasks in a core's ready queue; what does not fit goes to the injector. Tokio and Go both settled on 256. */
 #define TNI_DEQUE_CAPACITY 256
 /* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
 #define TNI_SLAB_BYTES (64 * 1024)
+/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
+ * and then after TNI_LOOP_TAKEN_NS. */
+#define TNI_LOOP_TAKEN_SPINS 200
 #endif
 
 /* A name is copied into the header: 23 bytes and the end. */
@@ -23,9 +27,13 @@
 
 /* The loop and the injector are looked at every so many nanoseconds while tasks run; the clock is read every
  * TNI_TICKS_MIN..MAX tasks, adapted so that it is read about twice a period. */
-#define TNI_POLL_PERIOD_NS 100000
+#define TNI_POLL_PERIOD_NS 200000
 #define TNI_TICKS_MIN 1
 #define TNI_TICKS_MAX 64
+
+/* A worker whose queue is empty polls its loop before it looks for other cores' tasks, unless the last poll was less than this
+ * ago. */
+#define TNI_POLL_FRESH_NS 25000
 
 /* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a
  * wake costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
@@ -41,15 +49,13 @@
 #define TNI_INJECTED_BUSY (TNI_DEQUE_CAPACITY / 32 + 1)
 
 /* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
-#define TNI_STEAL_SWEEPS 4
+#define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
 #define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_REST_NS 50000000
 
-/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
- * and then after this time. */
-#define TNI_LOOP_TAKEN_SPINS 200
+/* How long a worker that found its loop taken, again and again, sleeps elsewhere. */
 #define TNI_LOOP_TAKEN_NS 1000000
 
 /* Timers that go off under one hold of the wheel's lock: it bounds how long an arm from another core can wait. */

@@ -80,4 +80,14 @@ static inline tni_take tni_deque_take_own(tni_deque *d, void **item)
     return tni_deque_take_at(d, top, bottom, item);
 }
 
+/* Owner: the item `ahead` places behind the oldest, or NULL. A hint: a thief may have it already. */
+static inline void *tni_deque_peek(const tni_deque *d, unsigned ahead)
+{
+    /* Relaxed, all: nothing is taken, and whoever had the item does not free its memory while the deque exists. */
+    int64_t index = (int64_t)tni_a64_load(&d->top, TNI_RELAXED) + ahead;
+    if (index >= (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED)) /* relaxed: as above */
+        return NULL;
+    return tni_aptr_load(&d->slots[index & TNI_DEQUE_MASK], TNI_RELAXED); /* relaxed: as above */
+}
+
 #endif

@@ -18,7 +18,7 @@
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
 struct tni_registration {
-    tni_os_poll poll;            /* owner of the driver */
+    tni_cache_aligned tni_os_poll poll; /* owner of the driver */
     tni_core *core;              /* constant: whose loop it is in */
     int fd;                      /* constant; the registration's own from its close on */
     bool opened;                 /* owner of the driver: the loop watches the fd */

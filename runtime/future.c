@@ -57,7 +57,7 @@ static int await_in_thread(tn_future *future)
         (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
     }
     future->ops->drop(future);
-    (void)tni_task_complete(task);
+    (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;
 }
@@ -125,16 +125,14 @@ static int join_poll(tn_future *self, tn_waker *waker)
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
     tn_task *task = future->task;
 
-    if (!tni_task_has_ended(task)) {
-        if (!future->waiting && !tni_wait_try_arm(&task->join, waker))
-            return TN_EBUSY;
-        if (future->waiting)
-            tni_wait_arm(&task->join, waker);
-        future->waiting = true;
-        if (!tni_task_has_ended(task))
-            return TN_PENDING;
-        /* Whoever ended it may have looked for a waiter before we were one. */
-        (void)tni_wait_disarm(&task->join);
+    switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
+    case TNI_WAIT_ARMED:
+        future->armed = waker;
+        return TN_PENDING;
+    case TNI_WAIT_BUSY:
+        return TN_EBUSY;
+    case TNI_WAIT_IS_OVER:
+        break;
     }
     future->ended = true;
     future->result = task->result;
@@ -145,10 +143,10 @@ static void join_drop(tn_future *self)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
 
-    /* Once the end has been seen, the claim is taken, by whoever ended the task or by the poll. */
-    if (future->waiting && !future->ended)
-        (void)tni_wait_disarm(&future->task->join);
-    future->waiting = false;
+    /* Once the end has been seen, it has taken the waker. */
+    if (future->armed != NULL && !future->ended)
+        tni_wait_disarm_once(&future->task->join, future->armed);
+    future->armed = NULL;
 }
 
 static const tn_future_ops join_ops = {join_poll, join_drop};
@@ -158,7 +156,7 @@ void tn_join_init(tn_join_future *future, tn_task *task)
     future->base.ops = &join_ops;
     future->task = task;
     future->result = NULL;
-    future->waiting = false;
+    future->armed = NULL;
     future->ended = false;
 }
 

@@ -72,10 +72,24 @@ void tni_run_future(tn_task *task)
     task->run_result = TNI_RUN_ENDED;
 }
 
+/* The task is over: tells who joins, and gives back the scheduler's reference. */
+static void announce(tn_task *task)
+{
+    tn_waker *joiner = NULL;
+
+    /* Who joins, or asks whether it has ended, holds a reference. Acquire: if ours is the only one, all that the others did with
+     * theirs is over, and none can begin: a walk's reference never joins. */
+    if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
+        joiner = tni_wait_end(&task->join);
+    if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
+        tni_task_free(task);
+    if (joiner != NULL)
+        tn_waker_wake(joiner);
+}
+
 static void end(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    uint64_t old;
 
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL)
         release_stack(core, task);
@@ -84,13 +98,7 @@ static void end(tni_core *core, tn_task *task)
         tni_count(&core->counts.finished, 1);
     else
         tni_count_shared(&runtime->foreign.finished, 1);
-    old = tni_task_complete(task);
-    if (old / TNI_TASK_REF == 1) {
-        tni_task_free(task); /* nobody holds it, and nobody can begin to: a walk takes no reference to a task that has ended */
-    } else {
-        (void)tni_wait_wake(&task->join); /* whoever joins holds a reference */
-        tni_task_unref(task);
-    }
+    announce(task);
     tni_runtime_task_ended(runtime);
 }
 

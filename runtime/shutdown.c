@@ -87,8 +87,9 @@ static void abandon(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
     tni_stack *stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
+    tn_waker *joiner;
 
-    if (tni_task_has_ended(task))
+    if (tni_task_is_complete(task))
         return;
     task->error = TN_ESHUTDOWN;
     tni_task_abandon(task);
@@ -100,7 +101,9 @@ static void abandon(void *arg, tn_task *task)
     }
     if (task->kind == TNI_TASK_FUTURE)
         task->body.future->ops->drop(task->body.future);
-    (void)tni_wait_wake(&task->join); /* a thread, or a task of another runtime, may wait */
+    joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
+    if (joiner != NULL)
+        tn_waker_wake(joiner);
     tni_task_unref(task);
 }
 

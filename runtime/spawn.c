@@ -88,7 +88,7 @@ static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint 
         tni_injector_push(&runtime->injector, task, task, 1);
     } else if (!tni_injector_spawn(&runtime->injector, task, &runtime->foreign.spawned)) {
         /* Never seen by anyone but a registry walk, whose reference may outlive ours. */
-        (void)tni_task_complete(task);
+        (void)tni_task_complete(task, 0);
         if (out != NULL)
             tni_task_unref(task);
         tni_task_unref(task);

@@ -289,15 +289,7 @@ void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)
         give_back(pool, all);
 }
 
-/* --- Who waits, who is left ------------------------------------------------------------------------------------------------- */
-
-size_t tni_stack_live(tni_stack_pool *pool)
-{
-    tni_mutex_lock(&pool->lock);
-    size_t out = pool->out;
-    tni_mutex_unlock(&pool->lock);
-    return out;
-}
+/* --- Who waits -------------------------------------------------------------------------------------------------------------- */
 
 void tni_stack_wait_begin(tni_stack_pool *pool)
 {

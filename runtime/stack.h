@@ -109,9 +109,6 @@ void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stac
 /* Gives the core's idle stacks to all. */
 void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache);
 
-/* How many stacks are handed out or in some core's cache. Zero after a failed get: none will ever come. */
-size_t tni_stack_live(tni_stack_pool *pool);
-
 /* Around the time a task waits for a stack. In between stacks that are put back go to the pool, and cores that hold idle ones
  * should flush: a core that put a stack into its cache just before does not know, so it looks at tni_stack_waited_for() before
  * it sleeps and now and then while it works. After wait_begin try tni_stack_get() once more. */

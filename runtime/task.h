@@ -22,7 +22,8 @@
 #define TNI_TASK_ACTIVE UINT64_C(1)
 /* Woken while ACTIVE: it has to be run once more before it may rest. */
 #define TNI_TASK_NOTIFIED UINT64_C(2)
-/* It has ended and its result stands. Never set together with ACTIVE; never cleared but by the next spawn in this header. */
+/* It has ended, and whoever joins has been told. Never set together with ACTIVE; never cleared but by the next spawn in this
+ * header. */
 #define TNI_TASK_COMPLETE UINT64_C(4)
 /* tn_cancel was called. Stays set. */
 #define TNI_TASK_CANCELLED UINT64_C(8)
@@ -43,33 +44,34 @@ typedef enum { TNI_RUN_SUSPENDED, TNI_RUN_YIELDED, TNI_RUN_ENDED } tni_run_resul
 typedef struct tni_worker tni_worker;
 typedef struct tni_core tni_core;
 
+/* What each run touches stands first, together: a task that rested among thousands comes back from memory line by line. */
 struct tn_task {
     tni_a64 state;          /* W: flags and references */
-    tn_task *queue_next;    /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
     tn_runtime *runtime;    /* S */
-    tni_wait join;          /* W: who waits for the end */
-    union {
-        struct {
-            tn_entry_fn entry;  /* S */
-            void *arg;          /* S */
-            tni_stack *stack;   /* A: from the first run to the end */
-            tni_context context; /* A: where it goes on */
-        } fiber;
-        tn_future *future;      /* S: until its drop */
-        tni_parker parker;      /* W: where a plain thread sleeps */
-    } body;
-    void *result;           /* A; after COMPLETE: constant */
+    tn_task *queue_next;    /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
     tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
-    tni_timer timer;        /* its driver's timer lock */
-    tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t deadline_ns;   /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
-    uint64_t id;            /* S */
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned;         /* S */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still be ready at once in this run */
-    uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     uint16_t last_core;     /* A: index of the core it last ran on */
+    union {
+        struct {
+            tni_context context; /* A: where it goes on */
+            tni_stack *stack;   /* A: from the first run to the end */
+            tn_entry_fn entry;  /* S */
+            void *arg;          /* S */
+        } fiber;
+        tn_future *future;      /* S: until its drop */
+        tni_parker parker;      /* W: where a plain thread sleeps */
+    } body;
+    tni_wait join;          /* W: who waits for the end */
+    void *result;           /* A; after COMPLETE: constant */
+    tni_timer timer;        /* its driver's timer lock */
+    tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
+    uint64_t id;            /* S */
+    uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
     char name[TNI_NAME_SIZE]; /* S */
 };
@@ -145,12 +147,12 @@ static inline bool tni_task_rest(tn_task *task)
     return true;
 }
 
-/* After the last run: ACTIVE -> COMPLETE. Answers the word as it was. */
-static inline uint64_t tni_task_complete(tn_task *task)
+/* After the last run: ACTIVE -> COMPLETE, giving back `spent` (0 or TNI_TASK_REF) in the same step. Answers the word as it
+ * was. */
+static inline uint64_t tni_task_complete(tn_task *task, uint64_t spent)
 {
-    /* Release: publishes the result; partner: tni_task_has_ended. Acquire: whoever frees the header has seen every other owner's
-     * last access. */
-    uint64_t old = tni_a64_fetch_add(&task->state, TNI_TASK_COMPLETE - TNI_TASK_ACTIVE, TNI_ACQ_REL);
+    /* Release: all we did is over for who frees the header. Acquire: if that is us, so is all that every other owner did. */
+    uint64_t old = tni_a64_fetch_add(&task->state, TNI_TASK_COMPLETE - TNI_TASK_ACTIVE - spent, TNI_ACQ_REL);
     tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task ends that was not running");
     return old;
 }
@@ -161,9 +163,16 @@ void tni_task_abandon(tn_task *task);
 /* Destroy, after that: true when somebody still holds the header; the last one to give it back then calls tni_runtime_unpin. */
 bool tni_task_orphan(tn_task *task);
 
+/* For who holds a handle: has it ended, and does its result stand? */
 static inline bool tni_task_has_ended(const tn_task *task)
 {
-    /* Observes the result; partner: tni_task_complete. */
+    return tni_wait_is_over(&task->join);
+}
+
+/* For a walk over the registry, which may look at free headers too. */
+static inline bool tni_task_is_complete(const tn_task *task)
+{
+    /* Observes the header as its end left it; partner: tni_task_complete. */
     return tni_a64_load(&task->state, TNI_ACQUIRE) & TNI_TASK_COMPLETE;
 }
 

@@ -62,7 +62,7 @@ typedef struct tn_join_future {
     tn_future base;
     tn_task *task;
     void *result; /* when it is ready */
-    bool waiting; /* it is the one joiner of the task */
+    tn_waker *armed; /* by which the end finds the one joiner of the task; NULL: it is not that */
     bool ended;   /* the task's end has been seen */
 } tn_join_future;
 

@@ -44,18 +44,6 @@ static inline void tni_wait_arm(tni_wait *wait, tn_waker *waker)
         tn_waker_release(old);
 }
 
-/* Waiter: as tni_wait_arm, but false when somebody else waits already. */
-static inline bool tni_wait_try_arm(tni_wait *wait, tn_waker *waker)
-{
-    void *nobody = NULL;
-
-    /* As in tni_wait_arm: publishes that we wait, observes a source that was here before. */
-    if (tni_aptr_cas(&wait->claim, &nobody, tn_waker_retain(waker), TNI_ACQ_REL))
-        return true;
-    tn_waker_release(waker);
-    return false;
-}
-
 /* Waiter: takes the claim back; false when a wake has won it. */
 static inline bool tni_wait_disarm(tni_wait *wait)
 {
@@ -78,6 +66,61 @@ static inline bool tni_wait_wake(tni_wait *wait)
         return false;
     tn_waker_wake(waker);
     return true;
+}
+
+/* --- Waiting for an end ------------------------------------------------------------------------------------------------------
+ *
+ * Where the event comes once and for all, the word holds the event too: TNI_WAIT_OVER, put there by the exchange that takes the
+ * waker. The waiter arms by a CAS, which finds either nobody or the end, so there is no condition to look at again. */
+
+#define TNI_WAIT_OVER ((void *)(uintptr_t)1)
+
+/* What arming met. */
+typedef enum { TNI_WAIT_ARMED, TNI_WAIT_BUSY /* somebody else waits */, TNI_WAIT_IS_OVER } tni_wait_met;
+
+/* Anyone: has the event come? */
+static inline bool tni_wait_is_over(const tni_wait *wait)
+{
+    /* Observes what the source did before the event; partner: tni_wait_end. */
+    return tni_aptr_load(&wait->claim, TNI_ACQUIRE) == TNI_WAIT_OVER;
+}
+
+/* Source: the event comes, for good. Answers the waker of who waits, for the caller to wake, or NULL. */
+static inline tn_waker *tni_wait_end(tni_wait *wait)
+{
+    /* Publishes the event to whoever finds it over; acquire: the waker as its task armed it. Partners: tni_wait_is_over, the CAS
+     * of tni_wait_arm_once. */
+    return tni_aptr_exchange(&wait->claim, TNI_WAIT_OVER, TNI_ACQ_REL);
+}
+
+/* Waiter: from now on the end finds `waker` (borrowed; a reference is kept) instead of `old`: the waiter's own from before, or
+ * NULL. */
+static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_waker *waker)
+{
+    void *met = old;
+
+    if (tni_wait_is_over(wait))
+        return TNI_WAIT_IS_OVER;
+    if (old == waker)
+        return TNI_WAIT_ARMED;
+    /* Publishes the waker; observes the event, if that was first (a CAS that fails acquires). Partner: tni_wait_end. */
+    if (tni_aptr_cas(&wait->claim, &met, tn_waker_retain(waker), TNI_ACQ_REL)) {
+        if (old != NULL)
+            tn_waker_release(old);
+        return TNI_WAIT_ARMED;
+    }
+    tn_waker_release(waker);
+    return met == TNI_WAIT_OVER ? TNI_WAIT_IS_OVER : TNI_WAIT_BUSY;
+}
+
+/* Waiter: does not wait any more; if the end has taken `waker` already, the wake is on its way. */
+static inline void tni_wait_disarm_once(tni_wait *wait, tn_waker *waker)
+{
+    void *met = waker;
+
+    /* Acq_rel: as the exchange in tni_wait_disarm. */
+    if (tni_aptr_cas(&wait->claim, &met, NULL, TNI_ACQ_REL))
+        tn_waker_release(waker);
 }
 
 #endif

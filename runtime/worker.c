@@ -233,6 +233,8 @@ static void park(tni_worker *worker, tni_core *core)
     tni_fence_full();
     if (!must_not_sleep(worker, core))
         sleep_in_loop(worker, core);
+    else
+        tni_spin_hint(); /* there is work that is for others to take, and they have been told */
     if (!tni_idle_unpark(&runtime->idle, core->index))
         worker->searching = true; /* a waker took the mark and counted us */
     if (core->batching)
@@ -283,6 +285,19 @@ static inline bool is_time_to_look(tni_core *core)
     return false;
 }
 
+/* Nothing is queued here: our own sockets before other cores' tasks, for what our loop reports has its memory in our caches. Not
+ * if the loop has just been polled: then it is asked again, and slept in, when a search has found nothing. */
+static tn_task *next_from_loop(tni_core *core)
+{
+    /* Relaxed: a hint. */
+    if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 ||
+        tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS || !tni_driver_try_own(&core->driver))
+        return NULL;
+    poll_driver(core, 0);
+    tni_sched_batch_end(core);
+    return tni_sched_next(core);
+}
+
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
@@ -296,6 +311,8 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
         task = tni_sched_next(core);
     if (task == NULL && has_mail(worker))
         task = take_mail(worker);
+    if (task == NULL)
+        task = next_from_loop(core);
     if (task == NULL) {
         if (!worker->searching)
             worker->searching = tni_idle_search_begin(&worker->runtime->idle);

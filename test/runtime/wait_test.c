@@ -64,16 +64,57 @@ Test(wait, another_waker_takes_its_place)
     make_waker(&second);
     tni_wait_init(&wait);
     tni_wait_arm(&wait, tni_waker_of(&first));
-    cr_assert(!tni_wait_try_arm(&wait, tni_waker_of(&second)));
-    cr_assert_eq(references(&second), 100);
     tni_wait_arm(&wait, tni_waker_of(&second));
     cr_assert_eq(references(&first), 100);
     cr_assert_eq(references(&second), 101);
     cr_assert(tni_wait_disarm(&wait));
-    cr_assert(tni_wait_try_arm(&wait, tni_waker_of(&first)));
-    cr_assert(tni_wait_wake(&wait));
+    cr_assert_eq(references(&second), 100);
+}
+
+/* --- An end ---------------------------------------------------------------------------------------------------------------- */
+
+Test(wait, one_waits_for_an_end)
+{
+    tn_task first;
+    tn_task second;
+    tni_wait wait;
+
+    make_waker(&first);
+    make_waker(&second);
+    tni_wait_init(&wait);
+    cr_assert(!tni_wait_is_over(&wait));
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&second)), TNI_WAIT_BUSY);
+    cr_assert_eq(tni_wait_arm_once(&wait, tni_waker_of(&first), tni_waker_of(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(references(&first), 101);
+    cr_assert_eq(references(&second), 100);
+    cr_assert_eq(tni_wait_end(&wait), tni_waker_of(&first)); /* the reference is ours now */
+    tn_waker_release(tni_waker_of(&first));
+    cr_assert(tni_wait_is_over(&wait));
+    tni_wait_disarm_once(&wait, tni_waker_of(&first)); /* too late, and harmless */
+    cr_assert(tni_wait_is_over(&wait));
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&second)), TNI_WAIT_IS_OVER);
     cr_assert_eq(references(&first), 100);
     cr_assert_eq(references(&second), 100);
+}
+
+Test(wait, an_end_finds_the_latest_waker)
+{
+    tn_task first;
+    tn_task second;
+    tni_wait wait;
+
+    make_waker(&first);
+    make_waker(&second);
+    tni_wait_init(&wait);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, tni_waker_of(&first), tni_waker_of(&second)), TNI_WAIT_ARMED);
+    cr_assert_eq(references(&first), 100);
+    cr_assert_eq(references(&second), 101);
+    tni_wait_disarm_once(&wait, tni_waker_of(&second));
+    cr_assert_eq(references(&second), 100);
+    cr_assert_null(tni_wait_end(&wait));
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_IS_OVER);
 }
 
 /* --- Source against waiter ------------------------------------------------------------------------------------------------ */

@@ -1,0 +1,46 @@
+/* The doors of runtime/alloc.h and runtime/log.h. */
+#include "alloc.h"
+#include "engine.h"
+#include "log.h"
+
+static void *allocate(void *ctx, size_t size_bytes, size_t align_bytes)
+{
+    (void)ctx;
+    return arena_alloc(size_bytes, align_bytes, MODEL_PC);
+}
+
+static void release(void *ctx, void *ptr, size_t size_bytes)
+{
+    (void)ctx;
+    (void)size_bytes;
+    arena_free(ptr, MODEL_PC);
+}
+
+const tn_allocator tni_alloc_default = {.alloc = allocate, .free = release, .ctx = NULL};
+
+void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
+{
+    (void)allocator;
+    return arena_alloc(size_bytes, align_bytes, MODEL_PC);
+}
+
+void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
+{
+    (void)allocator;
+    (void)size_bytes;
+    if (ptr != NULL)
+        arena_free(ptr, MODEL_PC);
+}
+
+const char *tn_strerror(int error)
+{
+    (void)error;
+    return "an error";
+}
+
+void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
+{
+    (void)log;
+    (void)level;
+    (void)format;
+}

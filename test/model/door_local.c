@@ -1,0 +1,18 @@
+/* The door of runtime/local.h: what a thread knows of itself, a thread of the model. */
+#include "local.h"
+
+#include <string.h>
+
+#include "engine.h"
+
+static tni_local locals[MODEL_THREADS];
+
+tni_local *tni_local_get(void)
+{
+    return &locals[engine.self];
+}
+
+void door_local_reset(void)
+{
+    memset(locals, 0, sizeof locals);
+}

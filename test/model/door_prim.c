@@ -1,0 +1,227 @@
+/* The door's functions: each is an operation of the model. */
+#include <stdio.h>
+
+#include "engine.h"
+
+#define WORD(name, word, type, bits) \
+    void name##_init(word *w, type v) { memory_init(&w->value, bits / 8, (uint64_t)(uintptr_t)v); } \
+    type name##_load(const word *w, tni_order o) { return (type)(uintptr_t)memory_load(&w->value, bits / 8, o, MODEL_PC); } \
+    void name##_store(word *w, type v, tni_order o) { memory_store(&w->value, bits / 8, (uint64_t)(uintptr_t)v, o, MODEL_PC); } \
+    type name##_exchange(word *w, type v, tni_order o) \
+    { \
+        return (type)(uintptr_t)memory_rmw(&w->value, bits / 8, RMW_EXCHANGE, (uint64_t)(uintptr_t)v, 0, o, MODEL_PC); \
+    } \
+    bool name##_cas(word *w, type *expected, type desired, tni_order o) \
+    { \
+        type wanted = *expected; \
+        *expected = (type)(uintptr_t)memory_rmw(&w->value, bits / 8, RMW_CAS, (uint64_t)(uintptr_t)desired, \
+                                                (uint64_t)(uintptr_t)wanted, o, MODEL_PC); \
+        return *expected == wanted; \
+    }
+
+#define FETCH(name, word, type, bits, what, how) \
+    type name##_fetch_##what(word *w, type v, tni_order o) \
+    { \
+        return (type)memory_rmw(&w->value, bits / 8, how, v, 0, o, MODEL_PC); \
+    }
+
+#define INTEGER(name, word, type, bits) \
+    WORD(name, word, type, bits) \
+    FETCH(name, word, type, bits, add, RMW_ADD) \
+    FETCH(name, word, type, bits, sub, RMW_SUB) \
+    FETCH(name, word, type, bits, or, RMW_OR) \
+    FETCH(name, word, type, bits, and, RMW_AND)
+
+INTEGER(tni_a32, tni_a32, uint32_t, 32)
+INTEGER(tni_a64, tni_a64, uint64_t, 64)
+WORD(tni_aptr, tni_aptr, void *, 64)
+
+void tni_fence_full(void)
+{
+    memory_fence(MODEL_PC);
+}
+
+bool tni_fence_asymmetric_init(void)
+{
+    return !engine.scenario->symmetric;
+}
+
+void tni_fence_light(bool asymmetric)
+{
+    if (!asymmetric)
+        memory_fence(MODEL_PC);
+}
+
+void tni_fence_heavy(bool asymmetric)
+{
+    if (asymmetric)
+        memory_fence_everywhere(MODEL_PC);
+    else
+        memory_fence(MODEL_PC);
+}
+
+void tni_spin_hint(void)
+{
+    search_visible((model_op){.kind = OP_YIELD});
+    memory_pauses();
+    trace_add(MODEL_PC, "spins");
+}
+
+void tni_thread_yield(void)
+{
+    search_visible((model_op){.kind = OP_YIELD});
+    memory_pauses();
+    trace_add(MODEL_PC, "yields");
+}
+
+/* --- Locks ------------------------------------------------------------------------------------------------------------------ */
+
+static void trace_object(const void *pc, const char *what, const void *object)
+{
+    char where[64];
+
+    if (!engine.tracing)
+        return;
+    arena_describe(object, where, sizeof where);
+    trace_add(pc, "%s %s", what, where);
+}
+
+void tni_mutex_init(tni_mutex *m)
+{
+    m->owner = 0;
+}
+
+void tni_mutex_fini(tni_mutex *m)
+{
+    race_access(m, sizeof *m, RACE_WRITE, MODEL_PC);
+    if (m->owner != 0)
+        model_fail("assertion", "a mutex is destroyed that T%u holds", m->owner - 1);
+}
+
+void tni_mutex_lock(tni_mutex *m)
+{
+    if (m->owner == engine.self + 1)
+        model_fail("deadlock", "T%u takes a mutex a second time", engine.self);
+    search_visible((model_op){.kind = OP_LOCK, .object = m});
+    race_access(m, sizeof *m, RACE_ATOMIC_WRITE, MODEL_PC);
+    m->owner = engine.self + 1;
+    memory_observe(m);
+    trace_object(MODEL_PC, "lock", m);
+}
+
+void tni_mutex_unlock(tni_mutex *m)
+{
+    search_visible((model_op){.kind = OP_OBJECT, .object = m});
+    race_access(m, sizeof *m, RACE_ATOMIC_WRITE, MODEL_PC);
+    if (m->owner != engine.self + 1)
+        model_fail("assertion", "T%u unlocks a mutex that it does not hold", engine.self);
+    memory_publish(m);
+    m->owner = 0;
+    trace_object(MODEL_PC, "unlock", m);
+}
+
+/* --- Futexes: who sleeps on a word is whoever has a pending wake-up for it ---------------------------------------------------*/
+
+void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
+{
+    model_thread *self = &engine.threads[engine.self];
+
+    search_visible((model_op){.kind = OP_OBJECT, .object = word});
+    race_access(word, sizeof *word, RACE_ATOMIC_READ, MODEL_PC);
+    memory_pauses();
+    if (memory_newest(word, sizeof *word) != expected) {
+        trace_object(MODEL_PC, "futex wait, not equal:", word);
+        return;
+    }
+    trace_object(MODEL_PC, "futex wait, sleeps:", word);
+    self->woken = false;
+    self->deadline_ns = deadline_ns;
+    self->may_wake_itself = !engine.scenario->no_chance;
+    search_visible((model_op){.kind = OP_WAKEUP, .object = word});
+    if (!self->woken && deadline_ns != TNI_FOREVER && engine.now_ns < deadline_ns)
+        engine.now_ns = deadline_ns;
+    trace_object(MODEL_PC, self->woken ? "woken:" : deadline_ns != TNI_FOREVER ? "time is up:" : "wakes for no reason:", word);
+}
+
+void tni_futex_wake(tni_a32 *word, int count)
+{
+    unsigned sleepers[MODEL_THREADS];
+    unsigned found = 0;
+
+    search_visible((model_op){.kind = OP_OBJECT, .object = word});
+    for (unsigned t = 0; t < engine.thread_count; t++) {
+        const model_thread *thread = &engine.threads[t];
+        if (!thread->ended && thread->pending.kind == OP_WAKEUP && thread->pending.object == word && !thread->woken)
+            sleepers[found++] = t;
+    }
+    trace_object(MODEL_PC, found > 0 ? "futex wake:" : "futex wake, nobody sleeps:", word);
+    while (found > 0 && count-- > 0) {
+        unsigned chosen = search_value(found);
+        engine.threads[sleepers[chosen]].woken = true;
+        sleepers[chosen] = sleepers[--found];
+    }
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+static struct {
+    void *(*main)(void *);
+    void *arg;
+} starts[MODEL_THREADS];
+
+static void run_started(void *arg)
+{
+    unsigned id = (unsigned)(uintptr_t)arg;
+
+    (void)starts[id].main(starts[id].arg);
+}
+
+int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
+{
+    unsigned id = engine.thread_count;
+
+    search_visible((model_op){.kind = OP_START});
+    id = engine.thread_count;
+    if (model_thread_new(run_started, (void *)(uintptr_t)id, NULL) < 0)
+        model_fail("livelock", "the scenario starts more than %d threads", MODEL_THREADS - 1);
+    starts[id].main = main;
+    starts[id].arg = arg;
+    out->id = id;
+    memory_thread_edge(engine.self, id);
+    trace_add(MODEL_PC, "starts T%u", id);
+    return 0;
+}
+
+void tni_thread_join(tni_thread *thread)
+{
+    search_visible((model_op){.kind = OP_JOIN, .object = &engine.threads[thread->id]});
+    memory_thread_edge(thread->id, engine.self);
+    trace_add(MODEL_PC, "joins T%u", thread->id);
+}
+
+void tni_thread_detach(tni_thread *thread)
+{
+    (void)thread;
+}
+
+void tni_thread_name(const char *name)
+{
+    engine.threads[engine.self].name = name;
+}
+
+/* --- Time and chance, messages ---------------------------------------------------------------------------------------------- */
+
+uint64_t tni_clock_ns(void)
+{
+    return engine.now_ns;
+}
+
+uint64_t tni_random_seed(void)
+{
+    return UINT64_C(0x9e3779b97f4a7c15);
+}
+
+_Noreturn void tni_fatal(const char *file, int line, const char *func, const char *message)
+{
+    model_fail("assertion", "%s:%d: %s: %s", file, line, func, message);
+}
