@@ -32,6 +32,12 @@ static micro_case cases[] = {
     {"wake_join", "two fibers wake each other in turn by a hand-written future", micro_wake_join, false},
     {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
+    {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
+    {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
+    {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
+    {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
+    {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
+    {"files_large", "4 GiB read from a cached file by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
     {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},
 };

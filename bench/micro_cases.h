@@ -31,6 +31,16 @@ void micro_idle(const micro_settings *settings);
 /* micro_live.c */
 void micro_live(const micro_settings *settings);
 
+/* micro_blocking.c */
+void micro_spawn_blocking_batch(const micro_settings *settings);
+void micro_spawn_blocking_roundtrip(const micro_settings *settings);
+void micro_blocking_submitters(const micro_settings *settings);
+void micro_blocking_sleepers(const micro_settings *settings);
+
+/* micro_files.c */
+void micro_files_small(const micro_settings *settings);
+void micro_files_large(const micro_settings *settings);
+
 /* --- micro_common.c --- */
 
 /* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is

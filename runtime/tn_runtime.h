@@ -57,6 +57,11 @@ typedef struct tn_options {
                               * spare thread (so even with one worker two tasks may run at once); 0: 4 ms, UINT64_MAX: never */
     unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
     uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, each once, at most 5 a minute; 0: do not */
+    unsigned blocking_threads;    /* that run blocking jobs, at most; 0: 512 */
+    unsigned file_threads;        /* beside those, for files; 0: 64 */
+    unsigned name_threads;        /* beside those, for names; 0: 16 */
+    uint64_t blocking_idle_ns;    /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
+    size_t blocking_queue_max;    /* jobs that wait for a thread, at most; 0: 16384 */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */
@@ -79,13 +84,14 @@ typedef enum tn_shutdown {
     TN_SHUTDOWN_CANCEL, /* cancel every task, then wait for them */
 } tn_shutdown;
 
-/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. After `timeout_ns`
- * (UINT64_MAX: never) it gives up: tasks that are suspended are thrown away with their stacks; a worker that is inside a task
- * keeps what it may still touch, and the last such worker frees it when its task comes back.
+/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. Then blocking jobs
+ * that have not started are dropped, unless they are mandatory, and the others waited for. After `timeout_ns` (UINT64_MAX:
+ * never) it gives up: tasks that are suspended are thrown away with their stacks; a thread that is inside a task or a job keeps
+ * what it may still touch, and the last such thread frees it when that comes back.
  * Suspends: blocks the calling thread. Callable from: a plain thread, once.
  * Ownership: consumes `runtime`; its streams are void after it, handles and wakers are to be released as ever. No call that
  * names the runtime may be under way when it returns; waiting for one of its tasks may. Errors: none.
- * Answers the number of tasks that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
+ * Answers the number of tasks and blocking jobs that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
 TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);
 
 /* Runs `entry(arg)` as a fiber and waits for it; `result` (may be NULL) gets what it returned. In a current-thread runtime the
