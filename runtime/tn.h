@@ -4,5 +4,6 @@
 
 #include "tn_net.h"
 #include "tn_runtime.h"
+#include "tn_sync.h"
 
 #endif

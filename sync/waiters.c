@@ -1,0 +1,91 @@
+#include "waiters.h"
+
+#include "run.h"
+
+int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    tn_waker *old = waker;
+
+    /* Only the owner writes it: no lock to look. */
+    if (waiter->waker == waker)
+        return TN_PENDING;
+    tni_short_lock_acquire(&queue->lock);
+    if (tni_waiter_look(waiter) == TNI_WAITER_QUEUED) {
+        old = waiter->waker;
+        waiter->waker = tn_waker_retain(waker);
+        tni_short_lock_release(&queue->lock);
+        tn_waker_release(old);
+        return TN_PENDING;
+    }
+    tni_short_lock_release(&queue->lock);
+    /* The verdict woke the old waker: this one's poll must come again. */
+    tn_waker_wake_by_ref(waker);
+    return TN_PENDING;
+}
+
+bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
+{
+    if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED)
+        return false;
+    tni_short_lock_acquire(&queue->lock);
+    if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED) {
+        tni_short_lock_release(&queue->lock);
+        return false;
+    }
+    tni_waiters_unlink(queue, waiter);
+    tni_waiter_rest(waiter);
+    return true;
+}
+
+void tni_wake_batch_wake(tni_wake_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        tn_waker_wake(batch->wakers[i]);
+    batch->count = 0;
+}
+
+/* Lock held: settles waiters up to `newest`, as many as fit; true: there are more. */
+static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
+{
+    while (queue->first != NULL && queue->first->ticket <= newest) {
+        if (tni_wake_batch_is_full(batch))
+            return true;
+        tni_wake_batch_add(batch, tni_waiters_settle(queue, verdict));
+    }
+    return false;
+}
+
+void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
+{
+    uint64_t newest = queue->tickets;
+    tni_wake_batch batch = {.count = 0};
+
+    while (settle_some(queue, newest, verdict, &batch)) {
+        tni_short_lock_release(&queue->lock);
+        tni_wake_batch_wake(&batch);
+        tni_short_lock_acquire(&queue->lock);
+    }
+    tni_short_lock_release(&queue->lock);
+    tni_wake_batch_wake(&batch);
+}
+
+int tni_sync_enter(void)
+{
+    tni_budget_spend();
+    return tn_checkpoint();
+}
+
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (task->kind == TNI_TASK_THREAD)
+        return true; /* the system sees to it that others run */
+    /* The last one is left for tni_budget_spend, which yields when it takes it. */
+    if (tni_likely(task->budget > 1)) {
+        task->budget--;
+        return true;
+    }
+    tn_waker_wake_by_ref(waker);
+    return false;
+}
