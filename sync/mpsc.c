@@ -47,7 +47,8 @@ struct tn_mpsc {
     uint64_t reserved;        /* places kept for a send to come */
     block *back;              /* the newest block */
     size_t back_used;         /* elements that were put into it */
-    tn_waker *receiver_waker; /* counted; NULL: it does not wait */
+    tn_waker *receiver_waker; /* a reference, unless it is borrowed; NULL: it does not wait. Set: there is nothing to take */
+    bool receiver_borrowed;   /* see tni_wake_prepare */
     bool closed;              /* by the receiver */
     bool receiver_gone;
     tni_a32 crowded; /* senders wait: the receiver has to serve them; written under the lock */
@@ -259,19 +260,15 @@ static bool has_room(tn_mpsc *channel)
     return tail - channel->head_seen + channel->reserved < channel->capacity;
 }
 
-/* Lock held: the receiver's waker, to be woken without the lock; NULL: it does not wait. */
-static tn_waker *take_receiver(tn_mpsc *channel)
+/* Lock held: prepares the wake of the receiver, if it waits. */
+static tni_wake take_receiver(tn_mpsc *channel)
 {
     tn_waker *waker = channel->receiver_waker;
 
+    if (waker == NULL)
+        return 0;
     channel->receiver_waker = NULL;
-    return waker;
-}
-
-static void wake_if(tn_waker *waker)
-{
-    if (waker != NULL)
-        tn_waker_wake(waker);
+    return tni_wake_prepare(waker, channel->receiver_borrowed);
 }
 
 /* Lock held, and there is room. */
@@ -331,7 +328,7 @@ static void serve(tn_mpsc *channel)
 
 static int try_admit(tn_mpsc *channel, const void *element)
 {
-    tn_waker *receiver = NULL;
+    tni_wake receiver = 0;
     int rc;
 
     tni_short_lock_acquire(&channel->waiting.lock);
@@ -339,7 +336,7 @@ static int try_admit(tn_mpsc *channel, const void *element)
     if (rc == 0 && element != NULL)
         receiver = take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
-    wake_if(receiver);
+    tni_wake_do(receiver);
     return rc;
 }
 
@@ -355,7 +352,7 @@ int tn_mpsc_try_reserve(tn_mpsc *channel)
 
 int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
 {
-    tn_waker *receiver = NULL;
+    tni_wake receiver = 0;
     int rc = 0;
 
     tni_short_lock_acquire(&channel->waiting.lock);
@@ -370,13 +367,13 @@ int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
     /* Also if it was the last place of a closed channel, and nothing came into it: then the end has come. */
     receiver = take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
-    wake_if(receiver);
+    tni_wake_do(receiver);
     return rc;
 }
 
 void tn_mpsc_unreserve(tn_mpsc *channel)
 {
-    tn_waker *receiver = NULL;
+    tni_wake receiver = 0;
 
     tni_short_lock_acquire(&channel->waiting.lock);
     tni_assert(channel->reserved > 0, "a place is given back that was not reserved");
@@ -384,7 +381,7 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     if (channel->closed && channel->reserved == 0)
         receiver = take_receiver(channel); /* the end has come */
     serve(channel);
-    wake_if(receiver);
+    tni_wake_do(receiver);
 }
 
 /* Waits for room: behind the others, `crowded` first, then one more look at `head`. Lock held, and released. */
@@ -402,7 +399,7 @@ static int send_poll(tn_future *self, tn_waker *waker)
     tn_mpsc_send_future *future = tni_container_of(self, tn_mpsc_send_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     tn_mpsc *channel = future->channel;
-    tn_waker *receiver = NULL;
+    tni_wake receiver = 0;
     int rc;
 
     switch (tni_waiters_verdict(&channel->waiting, waiter)) {
@@ -428,7 +425,7 @@ static int send_poll(tn_future *self, tn_waker *waker)
     if (rc == 0 && future->element != NULL)
         receiver = take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
-    wake_if(receiver);
+    tni_wake_do(receiver);
     return rc;
 }
 
@@ -482,6 +479,7 @@ static int wait_for_room(tn_mpsc *channel, const void *element)
     if (rc != TN_EAGAIN)
         return rc;
     send_future_init(&future, channel, element);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }
 
@@ -514,7 +512,7 @@ void tn_mpsc_retain_sender(tn_mpsc *channel)
 
 void tn_mpsc_release_sender(tn_mpsc *channel)
 {
-    tn_waker *receiver;
+    tni_wake receiver;
     /* Release: what this sender sent; acquire: what all have, for the last; partner: is_over. */
     uint32_t before = tni_a32_fetch_sub(&channel->senders, 1, TNI_ACQ_REL);
 
@@ -524,7 +522,7 @@ void tn_mpsc_release_sender(tn_mpsc *channel)
     tni_short_lock_acquire(&channel->waiting.lock);
     receiver = take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
-    wake_if(receiver);
+    tni_wake_do(receiver);
     leave(channel);
 }
 
@@ -578,6 +576,18 @@ int tn_mpsc_try_recv(tn_mpsc *channel, void *element)
     return rc;
 }
 
+/* Lock held: takes the future's waker away, if it is still there. */
+static tn_waker *take_back(tn_mpsc_recv_future *future)
+{
+    tn_waker *waker = future->waiting ? future->channel->receiver_waker : NULL;
+
+    future->waiting = false;
+    if (waker == NULL)
+        return NULL;
+    future->channel->receiver_waker = NULL;
+    return future->channel->receiver_borrowed ? NULL : waker;
+}
+
 /* Nothing is there: leaves the waker. TN_PENDING, TN_EPIPE, TN_EBUSY; 0: there is something after all. */
 static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 {
@@ -587,20 +597,29 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 
     tni_short_lock_acquire(&channel->waiting.lock);
     rc = is_over(channel);
-    if (rc == TN_EAGAIN && channel->receiver_waker != NULL && !future->waiting) {
+    if (rc == TN_EAGAIN && channel->receiver_waker != NULL && !future->waiting)
         rc = TN_EBUSY;
-    } else if (rc == TN_EAGAIN) {
+    else
+        old = take_back(future);
+    if (rc == TN_EAGAIN) {
         rc = TN_PENDING;
         future->waiting = true;
-        if (channel->receiver_waker != waker) {
-            old = channel->receiver_waker;
-            channel->receiver_waker = tn_waker_retain(waker);
-        }
+        channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);
+        channel->receiver_borrowed = future->in_frame;
     }
     tni_short_lock_release(&channel->waiting.lock);
     if (old != NULL)
         tn_waker_release(old);
     return rc;
+}
+
+/* Something was received: whoever sent it has taken the waker, or does so now, under the lock. */
+static void stop_waiting(tn_mpsc_recv_future *future)
+{
+    if (!future->waiting)
+        return;
+    future->waiting = false;
+    tni_short_lock_outlast(&future->channel->waiting.lock);
 }
 
 static int recv_poll(tn_future *self, tn_waker *waker)
@@ -612,8 +631,10 @@ static int recv_poll(tn_future *self, tn_waker *waker)
         return TN_PENDING;
     while (rc == 0) {
         size_t taken = receive(future->channel, future->elements, future->count == 0 ? 1 : future->count);
-        if (taken > 0)
+        if (taken > 0) {
+            stop_waiting(future);
             return future->count == 0 ? 0 : (int)taken;
+        }
         rc = wait_for_element(future, waker);
     }
     return rc;
@@ -626,9 +647,8 @@ static void recv_drop(tn_future *self)
 
     if (!future->waiting)
         return;
-    future->waiting = false;
     tni_short_lock_acquire(&future->channel->waiting.lock);
-    waker = take_receiver(future->channel);
+    waker = take_back(future);
     tni_short_lock_release(&future->channel->waiting.lock);
     if (waker != NULL)
         tn_waker_release(waker);
@@ -643,6 +663,7 @@ static void recv_future_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void
     future->elements = elements;
     future->count = count;
     future->waiting = false;
+    future->in_frame = false;
 }
 
 void tn_mpsc_recv_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *element)
@@ -664,6 +685,7 @@ int tn_mpsc_recv(tn_mpsc *channel, void *element)
     if (rc != 0 || receive(channel, element, 1) > 0)
         return rc;
     recv_future_init(&future, channel, element, 0);
+    future.in_frame = true;
     return tn_await(&future.base);
 }
 
@@ -675,18 +697,19 @@ int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count)
     if (rc != 0)
         return rc;
     tn_mpsc_recv_many_init(&future, channel, elements, count);
+    future.in_frame = true;
     return tn_await(&future.base);
 }
 
 void tn_mpsc_close(tn_mpsc *channel)
 {
-    tn_waker *receiver;
+    tni_wake receiver;
 
     tni_short_lock_acquire(&channel->waiting.lock);
     channel->closed = true;
     receiver = take_receiver(channel); /* it may be another task that closes */
     tni_waiters_settle_all(&channel->waiting, TNI_WAITER_CLOSED);
-    wake_if(receiver);
+    tni_wake_do(receiver);
 }
 
 void tn_mpsc_release_receiver(tn_mpsc *channel)

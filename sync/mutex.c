@@ -44,11 +44,11 @@ int tn_mutex_try_lock(tn_mutex *mutex)
 
 static void hand_on(lock_state *state)
 {
-    tn_waker *waker = NULL;
+    tni_wake wake = 0;
 
     tni_short_lock_acquire(&state->queue.lock);
     if (state->queue.first != NULL) {
-        waker = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+        wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
         /* The word is ours: it is locked, and WAITED belongs to the queue's lock. Relaxed: the queue's lock publishes. */
         if (state->queue.first == NULL)
             tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
@@ -57,8 +57,7 @@ static void hand_on(lock_state *state)
         tni_a32_store(&state->word, 0, TNI_RELEASE);
     }
     tni_short_lock_release(&state->queue.lock);
-    if (waker != NULL)
-        tn_waker_wake(waker);
+    tni_wake_do(wake);
 }
 
 void tn_mutex_unlock(tn_mutex *mutex)
@@ -140,5 +139,6 @@ int tn_mutex_lock(tn_mutex *mutex)
     if (rc != 0 || tn_mutex_try_lock(mutex) == 0)
         return rc;
     tn_mutex_lock_init(&future, mutex);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }

@@ -53,13 +53,13 @@ int tn_notify_try_wait(tn_notify *notify)
 /* Lock held, somebody waits, and it is released in the end. */
 static void tell_first(notify_state *state)
 {
-    tn_waker *waker = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+    tni_wake wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
 
     /* Relaxed: nothing is published by it; who queues up next does so under the lock. */
     if (state->queue.first == NULL)
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
     tni_short_lock_release(&state->queue.lock);
-    tn_waker_wake(waker);
+    tni_wake_do(wake);
 }
 
 void tn_notify_one(tn_notify *notify)
@@ -169,5 +169,6 @@ int tn_notify_wait(tn_notify *notify)
     rc = tni_sync_enter();
     if (rc != 0 || tn_notify_try_wait(notify) == 0)
         return rc;
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }

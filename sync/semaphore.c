@@ -60,32 +60,57 @@ int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count)
     return 0;
 }
 
-/* Lock held, and released in the end: permits go to those that wait, oldest first. */
-static void serve(semaphore_state *state)
+/* Lock held, WAITED set: permits go to those that wait, oldest first. True: the batch is full, and there is more to do. */
+static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *batch)
 {
     tni_waiters *queue = &state->queue;
+    /* Nobody else changes the word now. Acquire: what was done under the permits, for whom we grant them to. */
+    uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE) + fresh * PERMIT;
+    bool full = false;
+
+    while (queue->first != NULL && !(word & CLOSED) && word / PERMIT >= queue->first->wanted) {
+        full = tni_wake_batch_is_full(batch);
+        if (full)
+            break;
+        word -= queue->first->wanted * PERMIT;
+        tni_wake_batch_add(batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+    }
+    if (queue->first == NULL)
+        word &= ~WAITED;
+    /* Release: what was done under the permits that are left; partner: tn_semaphore_try_acquire. */
+    tni_a64_store(&state->word, word, TNI_RELEASE);
+    return full;
+}
+
+/* Lock held, and released in the end; somebody waits, or has just left. `fresh`: permits that come in. */
+static void serve(semaphore_state *state, uint64_t fresh)
+{
     tni_wake_batch batch = {.count = 0};
 
-    while (queue->first != NULL) {
-        /* Acquire: what was done under the permits, for whom we grant them to; partner: tn_semaphore_release. */
-        uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE);
-        if ((word & CLOSED) || word / PERMIT < queue->first->wanted)
+    while (grant_some(state, fresh, &batch)) {
+        fresh = 0;
+        tni_short_lock_release(&state->queue.lock);
+        tni_wake_batch_wake(&batch);
+        tni_short_lock_acquire(&state->queue.lock);
+        /* Relaxed: written under the lock. Those that waited may have left, and others use the word now. */
+        if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED))
             break;
-        if (tni_wake_batch_is_full(&batch)) {
-            tni_short_lock_release(&queue->lock);
-            tni_wake_batch_wake(&batch);
-            tni_short_lock_acquire(&queue->lock);
-            continue;
-        }
-        /* Relaxed: ordered by the queue's lock; WAITED keeps others off the word. */
-        (void)tni_a64_fetch_sub(&state->word, queue->first->wanted * PERMIT, TNI_RELAXED);
-        tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
     }
-    /* Release: hands on what releases before it published, to who takes permits by the word alone. */
-    if (queue->first == NULL)
-        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
-    tni_short_lock_release(&queue->lock);
+    tni_short_lock_release(&state->queue.lock);
     tni_wake_batch_wake(&batch);
+}
+
+/* False: nobody waits any more. */
+static bool release_to_waiters(semaphore_state *state, uint64_t count)
+{
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Relaxed: WAITED is written under the lock. */
+    if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED)) {
+        tni_short_lock_release(&state->queue.lock);
+        return false;
+    }
+    serve(state, count);
+    return true;
 }
 
 void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count)
@@ -94,17 +119,18 @@ void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count)
     /* Relaxed: the CAS checks it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
-    do {
+    for (;;) {
         tni_assert(count <= TN_SEMAPHORE_MAX - word / PERMIT, "a semaphore gets more permits than it can hold");
-        if (word & WAITED) {
-            tni_short_lock_acquire(&state->queue.lock);
-            /* Release: what was done under the permits; partner: serve, tn_semaphore_try_acquire. */
-            (void)tni_a64_fetch_add(&state->word, count * PERMIT, TNI_ACQ_REL);
-            serve(state);
-            return;
+        if (!(word & WAITED)) {
+            /* Release: what was done under the permits; partners: tn_semaphore_try_acquire, queue_up. */
+            if (tni_a64_cas(&state->word, &word, word + count * PERMIT, TNI_RELEASE))
+                return;
+        } else {
+            if (release_to_waiters(state, count))
+                return;
+            word = tni_a64_load(&state->word, TNI_RELAXED); /* as above */
         }
-        /* Release: as above. */
-    } while (!tni_a64_cas(&state->word, &word, word + count * PERMIT, TNI_RELEASE));
+    }
 }
 
 uint64_t tn_semaphore_forget(tn_semaphore *semaphore, uint64_t count)
@@ -140,19 +166,19 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter, observes permits and CLOSED; partner: tn_semaphore_release. */
-    word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
+    /* Says that there is a waiter, observes permits and CLOSED; partner: tn_semaphore_release. From here on the word is ours. */
+    word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) | WAITED;
     if (word & CLOSED) {
         rc = TN_EPIPE;
     } else if (state->queue.first == NULL && word / PERMIT >= waiter->wanted) {
-        (void)tni_a64_fetch_sub(&state->word, waiter->wanted * PERMIT, TNI_RELAXED); /* WAITED keeps others off */
+        word -= waiter->wanted * PERMIT;
         rc = 0;
     } else {
         tni_waiters_push(&state->queue, waiter, waker);
     }
-    /* Acq_rel: as in serve. */
-    if (rc != TN_PENDING && state->queue.first == NULL)
-        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
+    /* Release: as in grant_some. */
+    if (rc != TN_PENDING)
+        tni_a64_store(&state->word, state->queue.first == NULL ? word & ~WAITED : word, TNI_RELEASE);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -172,6 +198,16 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     return verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE;
 }
 
+/* Lock held, and released in the end: one that waited has gone. */
+static void leave(semaphore_state *state)
+{
+    /* Relaxed: WAITED is written under the lock. Without it the semaphore is being closed, and has nothing to grant. */
+    if (tni_a64_load(&state->word, TNI_RELAXED) & WAITED)
+        serve(state, 0);
+    else
+        tni_short_lock_release(&state->queue.lock);
+}
+
 static void acquire_drop(tn_future *self)
 {
     tn_semaphore_future *future = tni_container_of(self, tn_semaphore_future, base);
@@ -179,8 +215,8 @@ static void acquire_drop(tn_future *self)
     semaphore_state *state = inside(future->semaphore);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        serve(state); /* those behind may ask for less */
-        tn_waker_release(waiter->waker);
+        leave(state); /* those behind may ask for less */
+        tni_waiter_unref(waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_rest(waiter);
         tn_semaphore_release(future->semaphore, waiter->wanted);
@@ -208,6 +244,7 @@ int tn_semaphore_acquire(tn_semaphore *semaphore, uint64_t count)
     if (rc != TN_EAGAIN)
         return rc;
     tn_semaphore_acquire_init(&future, semaphore, count);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }
 

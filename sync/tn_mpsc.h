@@ -106,7 +106,8 @@ typedef struct tn_mpsc_recv_future {
     tn_mpsc *channel;
     void *elements;
     size_t count; /* 0: a single one, and the answer is 0 */
-    bool waiting; /* the channel has this future's waker, unless it was taken to be woken */
+    bool waiting;  /* the channel has this future's waker, unless it was taken to be woken */
+    bool in_frame; /* of a call that ends later */
 } tn_mpsc_recv_future;
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */

@@ -1,6 +1,30 @@
 #include "waiters.h"
 
 #include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+
+#define TO_QUEUE ((tni_wake)1)
+
+tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (!borrowed)
+        return (tni_wake)waker;
+    /* From elsewhere only a reference, given back as a guest, keeps the task's runtime until the wake is done. */
+    if (task->runtime == NULL || !tni_runtime_at_home(task->runtime))
+        return (tni_wake)tn_waker_retain(waker);
+    return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;
+}
+
+void tni_wake_do(tni_wake wake)
+{
+    if (wake & TO_QUEUE)
+        tni_sched_ready((tn_task *)(wake & ~TO_QUEUE));
+    else if (wake != 0)
+        tn_waker_wake((tn_waker *)wake);
+}
 
 int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
@@ -12,9 +36,10 @@ int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
     tni_short_lock_acquire(&queue->lock);
     if (tni_waiter_look(waiter) == TNI_WAITER_QUEUED) {
         old = waiter->waker;
-        waiter->waker = tn_waker_retain(waker);
+        waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
         tni_short_lock_release(&queue->lock);
-        tn_waker_release(old);
+        if (!waiter->borrowed)
+            tn_waker_release(old);
         return TN_PENDING;
     }
     tni_short_lock_release(&queue->lock);
@@ -25,7 +50,7 @@ int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
 {
-    if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED)
+    if (tni_waiters_verdict(queue, waiter) != TNI_WAITER_QUEUED)
         return false;
     tni_short_lock_acquire(&queue->lock);
     if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED) {
@@ -40,7 +65,7 @@ bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
 void tni_wake_batch_wake(tni_wake_batch *batch)
 {
     for (unsigned i = 0; i < batch->count; i++)
-        tn_waker_wake(batch->wakers[i]);
+        tni_wake_do(batch->wakes[i]);
     batch->count = 0;
 }
 
