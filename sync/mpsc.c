@@ -9,15 +9,19 @@
  * Receiver waits: it looks at `tail`, and leaves its waker, under one hold of the lock. Whoever moves `tail`, or makes the end
  * come true, takes the waker under the same lock, then or later. So no element comes that wakes nobody.
  *
- * Senders wait: the one that finds no room queues up under the lock, sets `crowded`, makes a full fence and looks at `head` once
- * more. The receiver moves `head`, makes a full fence and looks at `crowded`. Of two such fences one is first: either the sender
- * sees the new head, or the receiver sees that it is to serve the queue.
+ * Senders wait: the one that finds no room queues up under the lock, sets `crowded`, makes a heavy fence and looks at `head` once
+ * more. The receiver moves `head`, makes a light fence and looks at `crowded`. Such fences are ordered like two full ones: either
+ * the sender sees the new head, or the receiver sees that it is to serve the queue. A heavy fence is a system call; so `crowded`
+ * stays set until the receiver finds nobody waiting and half of the room free, and a sender that finds it set needs no fence: the
+ * receiver sees it since the fence of who set it. Clearing it is harmless: it happens under the lock, with an empty queue.
  *
  * What a waiting sender is granted is a place (`reserved`), not the sending, which it does itself when it is polled. So a
  * cancelled send has not sent; its place goes to the next one. */
 #include "tn_mpsc.h"
 
 #include "channel.h"
+#include "local.h"
+#include "runtime.h"
 #include "waiters.h"
 
 enum { BLOCK_BYTES = 2048, BLOCK_ELEMENTS_MIN = 16 };
@@ -34,6 +38,7 @@ struct tn_mpsc {
     size_t capacity;
     size_t block_elements;
     tni_channel_options options;
+    bool asymmetric; /* light and heavy fences are to be had */
 
     /* Anyone. */
     tni_a32 senders;
@@ -51,7 +56,7 @@ struct tn_mpsc {
     bool receiver_borrowed;   /* see tni_wake_prepare */
     bool closed;              /* by the receiver */
     bool receiver_gone;
-    tni_a32 crowded; /* senders wait: the receiver has to serve them; written under the lock */
+    tni_a32 crowded; /* senders wait, or did lately: the receiver looks whom to serve; written under the lock */
 
     /* The receiver. */
     tni_cache_aligned tni_a64 head; /* elements received so far */
@@ -136,6 +141,7 @@ static size_t elements_a_block(size_t element_size, size_t capacity)
 static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_size, size_t capacity)
 {
     tn_mpsc *channel = tni_alloc(&options->allocator, sizeof *channel, _Alignof(tn_mpsc));
+    const tn_task *task = tni_local_get()->task;
 
     if (channel == NULL)
         return NULL;
@@ -143,6 +149,7 @@ static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_
     channel->capacity = capacity;
     channel->block_elements = elements_a_block(element_size, capacity);
     channel->options = *options;
+    channel->asymmetric = task != NULL && task->runtime->asymmetric;
     tni_a32_init(&channel->senders, 1);
     tni_a32_init(&channel->sides, 2);
     channel->back = make_block(channel);
@@ -172,7 +179,7 @@ int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn
 /* --- Taking ----------------------------------------------------------------------------------------------------------------- */
 
 /* Receiver: the next element, where it lies, or NULL. */
-static void *peek(tn_mpsc *channel, uint64_t head)
+__attribute__((always_inline)) static inline void *peek(tn_mpsc *channel, uint64_t head)
 {
     if (head == channel->tail_seen) {
         /* Observes the elements below it, and the blocks that they lie in; partner: put. */
@@ -191,16 +198,18 @@ static void *peek(tn_mpsc *channel, uint64_t head)
 }
 
 /* Receiver: copies up to `count` elements out; answers how many. */
-static size_t take(tn_mpsc *channel, void *elements, size_t count)
+__attribute__((always_inline)) static inline size_t take(tn_mpsc *channel, void *elements, size_t count)
 {
     uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* our own */
+    unsigned char *to = elements;
     size_t taken = 0;
 
     while (taken < count) {
         const void *element = peek(channel, head + taken);
         if (element == NULL)
             break;
-        tni_element_copy((unsigned char *)elements + taken * channel->element_size, element, channel->element_size);
+        tni_element_copy(to, element, channel->element_size);
+        to += channel->element_size;
         taken++;
     }
     /* Release: our reads are over, the places may be written again; partner: has_room. */
@@ -320,8 +329,6 @@ static void serve(tn_mpsc *channel)
         channel->reserved++;
         tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
     }
-    if (queue->first == NULL)
-        tni_a32_store(&channel->crowded, 0, TNI_RELAXED); /* written under the lock; read too late, it costs a look */
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
@@ -388,9 +395,11 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
 static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
 {
     tni_waiters_push(&channel->waiting, waiter, waker);
-    tni_a32_store(&channel->crowded, 1, TNI_RELAXED); /* relaxed: the fence orders it */
-    /* Orders the mark before the look at the head; partner: the fence in relieve. */
-    tni_fence_full();
+    /* Relaxed, both: written under the lock that we hold; the fence orders it before the look at the head. Partner: relieve. */
+    if (tni_a32_load(&channel->crowded, TNI_RELAXED) == 0) {
+        tni_a32_store(&channel->crowded, 1, TNI_RELAXED);
+        tni_fence_heavy(channel->asymmetric);
+    }
     serve(channel);
 }
 
@@ -436,8 +445,6 @@ static void send_drop(tn_future *self)
     tn_mpsc *channel = future->channel;
 
     if (tni_waiters_leave(&channel->waiting, waiter)) {
-        if (channel->waiting.first == NULL)
-            tni_a32_store(&channel->crowded, 0, TNI_RELAXED); /* as in serve */
         tni_waiters_left(&channel->waiting, waiter);
     } else if (tni_waiter_look(waiter) != TNI_WAITER_IDLE) {
         bool granted = tni_waiters_verdict(&channel->waiting, waiter) == TNI_WAITER_GRANTED;
@@ -528,20 +535,41 @@ void tn_mpsc_release_sender(tn_mpsc *channel)
 
 /* --- The receiver ----------------------------------------------------------------------------------------------------------- */
 
+/* Lock held, and no sender waits: the next one that does says so again. Not before half of the room is free, because saying so is
+ * dear. */
+static void calm(tn_mpsc *channel)
+{
+    /* Relaxed, all: written under the lock that we hold, or our own. The mark: our own look reads it. */
+    uint64_t used = tni_a64_load(&channel->tail, TNI_RELAXED) - tni_a64_load(&channel->head, TNI_RELAXED);
+
+    if (used + channel->reserved <= channel->capacity / 2)
+        tni_a32_store(&channel->crowded, 0, TNI_RELAXED);
+}
+
+static void serve_crowd(tn_mpsc *channel)
+{
+    tni_short_lock_acquire(&channel->waiting.lock);
+    if (channel->waiting.first != NULL) {
+        serve(channel);
+        return;
+    }
+    calm(channel);
+    tni_short_lock_release(&channel->waiting.lock);
+}
+
 /* Elements were taken: whoever waits for room may have it now. */
-static void relieve(tn_mpsc *channel)
+static inline void relieve(tn_mpsc *channel)
 {
     if (channel->capacity == TN_UNBOUNDED)
         return;
     /* Orders the new head before the look at the mark; partner: the fence in queue_up. */
-    tni_fence_full();
+    tni_fence_light(channel->asymmetric);
     if (tni_likely(tni_a32_load(&channel->crowded, TNI_RELAXED) == 0)) /* behind the fence */
         return;
-    tni_short_lock_acquire(&channel->waiting.lock);
-    serve(channel);
+    serve_crowd(channel);
 }
 
-static size_t receive(tn_mpsc *channel, void *elements, size_t count)
+__attribute__((always_inline)) static inline size_t receive(tn_mpsc *channel, void *elements, size_t count)
 {
     size_t taken = take(channel, elements, count);
 
@@ -603,6 +631,8 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
         old = take_back(future);
     if (rc == TN_EAGAIN) {
         rc = TN_PENDING;
+        if (channel->waiting.first == NULL)
+            calm(channel);
         future->waiting = true;
         channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);
         channel->receiver_borrowed = future->in_frame;
@@ -625,7 +655,8 @@ static void stop_waiting(tn_mpsc_recv_future *future)
 static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_mpsc_recv_future *future = tni_container_of(self, tn_mpsc_recv_future, base);
-    int rc = 0;
+    /* tn_mpsc_recv has looked already. */
+    int rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0;
 
     if (!tni_poll_may_answer(waker))
         return TN_PENDING;
@@ -693,10 +724,14 @@ int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count)
 {
     tn_mpsc_recv_future future;
     int rc = tni_sync_enter();
+    size_t taken;
 
     if (rc != 0)
         return rc;
     tn_mpsc_recv_many_init(&future, channel, elements, count);
+    taken = receive(channel, elements, count);
+    if (taken > 0)
+        return (int)taken;
     future.in_frame = true;
     return tn_await(&future.base);
 }
