@@ -26,7 +26,8 @@ static void note(stretch s, const char *name, const char *unit, double operation
 }
 
 /* One round of a case: `entry` gets how often, first to warm up. */
-static void measure(const micro_settings *settings, tn_entry_fn entry, long count, const char *name, const char *unit, double each)
+static void measure(const micro_settings *settings, tn_entry_fn entry, long count, const char *name, const char *unit,
+                    double each)
 {
     tn_runtime *runtime = micro_start(settings);
     long times = settings->quick ? count / 100 : count;
