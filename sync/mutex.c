@@ -42,34 +42,38 @@ int tn_mutex_try_lock(tn_mutex *mutex)
     return tni_a32_cas(&inside(mutex)->word, &word, LOCKED, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 }
 
-static void hand_on(lock_state *state)
+/* False: nobody waits any more. Otherwise the lock is the first one's, and the mutex may be gone. */
+static bool hand_on(lock_state *state)
 {
-    tni_wake wake = 0;
+    tni_wake wake;
 
     tni_short_lock_acquire(&state->queue.lock);
-    if (state->queue.first != NULL) {
-        wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
-        /* The word is ours: it is locked, and WAITED belongs to the queue's lock. Relaxed: the queue's lock publishes. */
-        if (state->queue.first == NULL)
-            tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
-    } else {
-        /* Release: to who takes it by the word alone; partner: tn_mutex_try_lock. */
-        tni_a32_store(&state->word, 0, TNI_RELEASE);
+    if (state->queue.first == NULL) {
+        tni_short_lock_release(&state->queue.lock);
+        return false;
     }
+    /* Relaxed, and before the hand-over: the word is ours still, and the queue's lock publishes. */
+    if (state->queue.first->next == NULL)
+        tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
+    wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
     tni_short_lock_release(&state->queue.lock);
     tni_wake_do(wake);
+    return true;
 }
 
 void tn_mutex_unlock(tn_mutex *mutex)
 {
     lock_state *state = inside(mutex);
-    uint32_t word = LOCKED;
 
-    /* Release: what the holder did; partner: tn_mutex_try_lock. */
-    if (tni_likely(tni_a32_cas(&state->word, &word, 0, TNI_RELEASE)))
-        return;
-    tni_assert(word & LOCKED, "a mutex is unlocked that nobody holds");
-    hand_on(state);
+    for (;;) {
+        uint32_t word = LOCKED;
+        /* Release: what the holder did; partner: tn_mutex_try_lock. */
+        if (tni_likely(tni_a32_cas(&state->word, &word, 0, TNI_RELEASE)))
+            return;
+        tni_assert(word & LOCKED, "a mutex is unlocked that nobody holds");
+        if (hand_on(state))
+            return;
+    }
 }
 
 static int queue_up(lock_state *state, tni_waiter *waiter, tn_waker *waker)

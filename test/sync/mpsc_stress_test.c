@@ -2,6 +2,7 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include "support/runtime.h"
 #include "sync_support.h"
 
 enum { SENDERS = 6 };

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "support/allocator.h"
+#include "support/runtime.h"
 #include "sync_support.h"
 
 static tn_mpsc *make(size_t capacity)
@@ -40,7 +41,7 @@ static void expect_nothing(tn_mpsc *channel, int verdict)
     cr_assert_eq(tn_mpsc_try_recv(channel, &element), verdict);
 }
 
-/* --- One thing after the other ---------------------------------------------------------------------------------------------- */
+/* --- One thing after the other ------------------------------------------------------------------------------------------ */
 
 Test(mpsc, first_in_first_out_with_wraps)
 {
@@ -171,7 +172,7 @@ Test(mpsc, receives_many)
     let_go(channel);
 }
 
-/* --- Who comes first, decided by hand --------------------------------------------------------------------------------------- */
+/* --- Who comes first, decided by hand ----------------------------------------------------------------------------------- */
 
 enum { QUEUE = 4 };
 
@@ -286,7 +287,7 @@ Test(mpsc, closed_while_senders_wait)
     queue_fini(&q);
 }
 
-/* --- Reserved places -------------------------------------------------------------------------------------------------------- */
+/* --- Reserved places ---------------------------------------------------------------------------------------------------- */
 
 Test(mpsc, reserved_places_take_room)
 {
@@ -368,7 +369,7 @@ Test(mpsc, a_place_outlives_the_receiver)
     tn_mpsc_release_sender(channel);
 }
 
-/* --- The receiver ----------------------------------------------------------------------------------------------------------- */
+/* --- The receiver ------------------------------------------------------------------------------------------------------- */
 
 Test(mpsc, a_dropped_receive_loses_nothing)
 {
@@ -438,7 +439,7 @@ Test(mpsc, the_last_sender_goes)
     cr_assert(stand_in_is_free(&task));
 }
 
-/* --- Cancelled fibers --------------------------------------------------------------------------------------------------------- */
+/* --- Cancelled fibers --------------------------------------------------------------------------------------------------- */
 
 static struct {
     tn_mpsc *channel;
@@ -532,7 +533,7 @@ Test(mpsc, a_recv_is_cancelled_after_the_element)
     run_on_one_worker(cancel_a_recv, NULL);
 }
 
-/* --- Nobody starves ----------------------------------------------------------------------------------------------------------- */
+/* --- Nobody starves ----------------------------------------------------------------------------------------------------- */
 
 static struct {
     tn_mpsc *channel;

@@ -1,6 +1,7 @@
 /* Notify: one that is kept, all, and who gets what a cancelled waiter leaves. */
 #include <stdatomic.h>
 
+#include "support/runtime.h"
 #include "sync_support.h"
 
 enum { QUEUE = 3 };

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 
 #include "support/allocator.h"
+#include "support/runtime.h"
 #include "sync_support.h"
 
 static atomic_ulong discarded;

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "support/runtime.h"
 #include "sync_support.h"
 
 /* --- Who comes first, decided by hand ------------------------------------------------------------------------------------- */
