@@ -3,6 +3,7 @@
 #define TN_SYNC_H
 
 #include "tn_barrier.h"
+#include "tn_broadcast.h"
 #include "tn_mpsc.h"
 #include "tn_mutex.h"
 #include "tn_notify.h"
@@ -10,6 +11,8 @@
 #include "tn_oneshot.h"
 #include "tn_rwlock.h"
 #include "tn_semaphore.h"
+#include "tn_token.h"
 #include "tn_wait_group.h"
+#include "tn_watch.h"
 
 #endif
