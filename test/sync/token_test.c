@@ -187,7 +187,7 @@ Test(token, made_waited_for_and_cancelled_at_once)
     enum { CROWD = 12 };
     tn_runtime *runtime = tt_runtime_create();
 
-    for (unsigned long round = 0; round < tt_scaled(200); round++) {
+    for (unsigned long round = 0; round < tt_scaled(60); round++) {
         tn_task *tasks[CROWD];
         atomic_store(&forest.told, 0);
         forest.root = make(NULL);
