@@ -16,6 +16,7 @@ enum { TOLD_WITH_ALL = TNI_WAITER_CLOSED };
 typedef struct {
     tni_a64 word;
     tni_waiters queue;
+    uint64_t told; /* lock: tickets up to this one are told by a notify_all, which may not have come to them yet */
 } notify_state;
 
 _Static_assert(sizeof(notify_state) + 16 <= sizeof(tn_notify) && _Alignof(notify_state) <= _Alignof(tn_notify), "with slack");
@@ -32,8 +33,7 @@ void tn_notify_init(tn_notify *notify)
 
 void tn_notify_fini(tn_notify *notify)
 {
-    /* Relaxed: the caller says that nobody uses it. */
-    tni_assert(!(tni_a64_load(&inside(notify)->word, TNI_RELAXED) & WAITED), "a notify ends that somebody waits for");
+    tni_assert(inside(notify)->queue.first == NULL, "a notify ends that somebody waits for");
 }
 
 int tn_notify_try_wait(tn_notify *notify)
@@ -75,11 +75,18 @@ void tn_notify_one(tn_notify *notify)
         if (!(word & WAITED))
             continue;
         tni_short_lock_acquire(&state->queue.lock);
-        if (state->queue.first != NULL) {
+        if (state->queue.first != NULL && state->queue.first->ticket > state->told) {
             tell_first(state);
             return;
         }
-        tni_short_lock_release(&state->queue.lock);
+        if (state->queue.first != NULL) {
+            /* A notify_all has begun before us and not ended: those that it tells are not ours to tell. */
+            tni_waiters_settle_until(&state->queue, state->told, TOLD_WITH_ALL);
+        } else {
+            /* Who set it left while that notify_all was at work. Relaxed: as in tell_first. */
+            (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
+            tni_short_lock_release(&state->queue.lock);
+        }
         word = tni_a64_load(&state->word, TNI_RELAXED); /* as above */
     }
 }
@@ -92,7 +99,8 @@ void tn_notify_all(tn_notify *notify)
     /* Release: who waits since before sees what we wrote; partner: queue_up. */
     (void)tni_a64_fetch_add(&state->word, ROUND, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* as in tell_first */
-    tni_waiters_settle_all(&state->queue, TOLD_WITH_ALL);
+    state->told = state->queue.tickets;
+    tni_waiters_settle_until(&state->queue, state->told, TOLD_WITH_ALL);
 }
 
 /* `waiter->wanted` is the round in which it was prepared. */

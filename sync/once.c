@@ -37,23 +37,41 @@ bool tn_once_is_done(const tn_once *once)
     return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what its maker wrote; partner: tn_once_complete */
 }
 
-static int begin(once_state *state, tni_waiter *waiter, tn_waker *waker)
+/* Lock held. */
+static int try_begin(once_state *state)
 {
-    int rc = TN_PENDING;
-
-    tni_short_lock_acquire(&state->queue.lock);
     /* Relaxed, both: written under the lock that we hold. */
     switch (tni_a32_load(&state->word, TNI_RELAXED)) {
     case EMPTY:
         tni_a32_store(&state->word, MAKING, TNI_RELAXED);
-        rc = TN_ONCE_MINE;
-        break;
+        return TN_ONCE_MINE;
     case DONE:
-        rc = 0;
-        break;
+        return 0;
     default:
+        return TN_EAGAIN;
+    }
+}
+
+int tn_once_try_begin(tn_once *once)
+{
+    once_state *state = inside(once);
+    int rc;
+
+    tni_short_lock_acquire(&state->queue.lock);
+    rc = try_begin(state);
+    tni_short_lock_release(&state->queue.lock);
+    return rc;
+}
+
+static int begin(once_state *state, tni_waiter *waiter, tn_waker *waker)
+{
+    int rc;
+
+    tni_short_lock_acquire(&state->queue.lock);
+    rc = try_begin(state);
+    if (rc == TN_EAGAIN) {
         tni_waiters_push(&state->queue, waiter, waker);
-        break;
+        rc = TN_PENDING;
     }
     tni_short_lock_release(&state->queue.lock);
     return rc;

@@ -75,8 +75,8 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
         word -= queue->first->wanted * PERMIT;
         tni_wake_batch_add(batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
     }
-    if (queue->first == NULL)
-        word &= ~WAITED;
+    if (queue->first == NULL || (word & CLOSED))
+        word &= ~WAITED; /* closed: who is still in the queue is being told */
     /* Release: what was done under the permits that are left; partner: tn_semaphore_try_acquire. */
     tni_a64_store(&state->word, word, TNI_RELEASE);
     return full;
@@ -178,7 +178,7 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
     }
     /* Release: as in grant_some. */
     if (rc != TN_PENDING)
-        tni_a64_store(&state->word, state->queue.first == NULL ? word & ~WAITED : word, TNI_RELEASE);
+        tni_a64_store(&state->word, state->queue.first == NULL || rc == TN_EPIPE ? word & ~WAITED : word, TNI_RELEASE);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }

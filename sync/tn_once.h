@@ -38,6 +38,9 @@ TN_API int tn_once_run(tn_once *once, int (*make)(void *arg), void *arg);
  * tn_once_abandon. Otherwise as tn_once_run. */
 TN_API int tn_once_begin(tn_once *once);
 
+/* As tn_once_begin; TN_EAGAIN while another makes it. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+TN_API int tn_once_try_begin(tn_once *once);
+
 /* It is done: everyone who waits goes on.
  * Suspends: no. Callable from: anywhere, by whoever makes it. Cancellation: no checkpoint. */
 TN_API void tn_once_complete(tn_once *once);

@@ -80,9 +80,8 @@ static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, t
     return false;
 }
 
-void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
+void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict)
 {
-    uint64_t newest = queue->tickets;
     tni_wake_batch batch = {.count = 0};
 
     while (settle_some(queue, newest, verdict, &batch)) {

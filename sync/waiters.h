@@ -186,8 +186,14 @@ static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
 /* Lock not held. */
 void tni_wake_batch_wake(tni_wake_batch *batch);
 
-/* Lock held, and released in the end: settles everyone who is in the queue now, and nobody who comes meanwhile. */
-void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict);
+/* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
+void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
+
+/* The same for everyone who is in the queue now, and nobody who comes meanwhile. */
+static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
+{
+    tni_waiters_settle_until(queue, queue->tickets, verdict);
+}
 
 /* --- Checkpoints and budgets ------------------------------------------------------------------------------------------------ */
 

@@ -117,6 +117,7 @@ Test(once, made_by_the_first_and_seen_by_all)
         cr_assert_eq(poll_by(&futures[i].base, &tasks[i]), i == 0 ? TN_ONCE_MINE : TN_PENDING);
     }
     cr_assert(!tn_once_is_done(&once));
+    cr_assert_eq(tn_once_try_begin(&once), TN_EAGAIN);
     tn_once_abandon(&once);
     cr_assert(stand_in_woken(&tasks[1]) && !stand_in_woken(&tasks[2]));
     drop(&futures[1].base); /* it was to make it, and has not looked: the next one is */
@@ -138,8 +139,9 @@ Test(once, abandoned_with_nobody_waiting)
 
     cr_assert_eq(tn_once_begin(&once), TN_ONCE_MINE);
     tn_once_abandon(&once);
-    cr_assert_eq(tn_once_begin(&once), TN_ONCE_MINE);
+    cr_assert_eq(tn_once_try_begin(&once), TN_ONCE_MINE);
     tn_once_complete(&once);
+    cr_assert_eq(tn_once_try_begin(&once), 0);
 }
 
 static struct {

@@ -216,3 +216,55 @@ Test(notify, no_notification_is_lost)
     cr_assert_eq(atomic_load(&stock.consumed), stock.total);
     tt_runtime_destroy(runtime);
 }
+
+/* --- All and one at the same moment ----------------------------------------------------------------------------------------- */
+
+enum { SLEEPERS = 200 };
+
+static struct {
+    tn_notify start;
+    atomic_ulong waiting;
+    atomic_ulong told;
+} dawn;
+
+static void *sleep_twice(void *arg)
+{
+    tn_notify_future future;
+
+    (void)arg;
+    tn_notify_wait_init(&future, &dawn.start);
+    atomic_fetch_add(&dawn.waiting, 1);
+    tt_check(tn_await(&future.base) == 0);
+    tt_check(tn_notify_wait(&dawn.start) == 0);
+    atomic_fetch_add(&dawn.told, 1);
+    return NULL;
+}
+
+/* Each is told with all, and then waits for one of its own, while the notify_all still tells others. None of the latter may go to
+ * somebody who has been told with all. */
+Test(notify, one_beside_a_long_all)
+{
+    tn_runtime *runtime = tt_runtime_create();
+
+    for (unsigned long round = 0; round < tt_scaled(30); round++) {
+        tn_task *tasks[SLEEPERS];
+        tn_notify_init(&dawn.start);
+        atomic_store(&dawn.waiting, 0);
+        atomic_store(&dawn.told, 0);
+        for (int i = 0; i < SLEEPERS; i++)
+            tasks[i] = tt_spawn_on(runtime, sleep_twice, NULL);
+        while (atomic_load(&dawn.waiting) < SLEEPERS)
+            tn_yield();
+        tn_notify_all(&dawn.start);
+        /* One is kept at most while nobody waits, so each is given until it has arrived. */
+        for (unsigned long i = 0; i < SLEEPERS; i++) {
+            tn_notify_one(&dawn.start);
+            while (atomic_load(&dawn.told) <= i)
+                tn_yield();
+        }
+        for (int i = 0; i < SLEEPERS; i++)
+            tt_join(tasks[i]);
+        tn_notify_fini(&dawn.start);
+    }
+    tt_runtime_destroy(runtime);
+}
