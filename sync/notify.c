@@ -112,9 +112,8 @@ static int queue_up(notify_state *state, tni_waiter *waiter, tn_waker *waker)
     tni_short_lock_acquire(&state->queue.lock);
     /* Says that there is a waiter, observes a notification; partners: tn_notify_one, tn_notify_all. */
     word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
-    if (word / ROUND != waiter->wanted)
-        rc = 0;
-    else if ((word & KEPT) && (tni_a64_fetch_and(&state->word, ~KEPT, TNI_ACQUIRE) & KEPT)) /* a try_wait may have taken it */
+    /* A kept one is taken by read-modify-write: a try_wait may be faster. Acquire: as the mark. */
+    if (word / ROUND != waiter->wanted || ((word & KEPT) && (tni_a64_fetch_and(&state->word, ~KEPT, TNI_ACQUIRE) & KEPT)))
         rc = 0;
     if (rc == TN_PENDING)
         tni_waiters_push(&state->queue, waiter, waker);
