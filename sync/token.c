@@ -107,8 +107,8 @@ static bool retain_found(tn_token *token)
     do {
         if (references == 0)
             return false;
-        /* Relaxed: the lock orders what is read of it. */
-    } while (!tni_a32_cas(&token->references, &references, references + 1, TNI_RELAXED));
+        /* Acquire: nothing needs it, the lock orders what is read of the token; the door's CAS has no weaker form. */
+    } while (!tni_a32_cas(&token->references, &references, references + 1, TNI_ACQUIRE));
     return true;
 }
 
