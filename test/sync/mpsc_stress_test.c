@@ -132,7 +132,7 @@ Test(mpsc_stress, all_arrives_in_order)
 
     for (size_t i = 0; i < sizeof capacities / sizeof *capacities; i++)
         for (int in_thread = 0; in_thread < 2; in_thread++) {
-            begin(capacities[i], tt_scaled(4000));
+            begin(capacities[i], tt_scaled(2000));
             run(runtime, in_thread != 0);
         }
     tt_runtime_destroy(runtime);
@@ -141,7 +141,7 @@ Test(mpsc_stress, all_arrives_in_order)
 /* Made by a task, so that its fences are asymmetric. */
 static void *begin_in_task(void *arg)
 {
-    begin(*(const size_t *)arg, tt_scaled(4000));
+    begin(*(const size_t *)arg, tt_scaled(2000));
     return NULL;
 }
 
