@@ -191,8 +191,11 @@ void tn_oneshot_release(tn_oneshot *oneshot)
     uint64_t word;
 
     stop_waiting(oneshot);
-    /* Release: our last access; acquire: the sender's, and its element; partner: part. */
-    word = tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
+    /* Acquire: the sender's last access, and its element; partner: part. If it is gone nobody else looks at the word. */
+    word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
+    if (!(word & SENDER_GONE))
+        /* Release: our last access; acquire: as above. */
+        word = tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
     tni_assert(!(word & RECEIVER_GONE), "the receiver's end of a oneshot is given up twice");
     if (word & SENDER_GONE)
         destroy(oneshot, word);
