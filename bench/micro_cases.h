@@ -28,6 +28,17 @@ void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);
 void micro_idle(const micro_settings *settings);
 
+/* micro_sync.c */
+void micro_chan_pingpong(const micro_settings *settings);
+void micro_ping_pong(const micro_settings *settings);
+void micro_mpsc_1(const micro_settings *settings);
+void micro_mpsc_4(const micro_settings *settings);
+void micro_mutex_free(const micro_settings *settings);
+void micro_mutex_2(const micro_settings *settings);
+void micro_mutex_64(const micro_settings *settings);
+void micro_mutex_wake(const micro_settings *settings);
+void micro_semaphore_wake(const micro_settings *settings);
+
 /* micro_live.c */
 void micro_live(const micro_settings *settings);
 

@@ -7,5 +7,6 @@
 #include "tn_names.h"
 #include "tn_net.h"
 #include "tn_runtime.h"
+#include "tn_sync.h"
 
 #endif
