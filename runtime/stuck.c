@@ -6,10 +6,12 @@
  *      claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
  *
  * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
- * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any moment,
- * and then refuses the claim or finds itself without a core, and either is right.
+ * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
+ * moment, and then refuses the claim or finds itself without a core, and either is right.
  *
- * `needed` matters: a task that computes while nobody waits for anything keeps its core, and no thread is started.
+ * A thread that is inside one task for long only because others have the processors keeps its core: a spare thread would have
+ * to wait for a processor too. `needed` matters as well: a task that computes while nobody waits for anything keeps its core,
+ * and no thread is started.
  */
 #include "stuck.h"
 
@@ -102,6 +104,20 @@ static bool has_moved(tni_core *core, uint64_t now_ns)
     return polled;
 }
 
+/* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
+ * either. Two looks tell. */
+static bool is_kept(const tni_worker *worker, tni_watch *watch, uint64_t now_ns)
+{
+    uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock);
+
+    if (watch->clocked_ns == 0) {
+        watch->clocked_ns = now_ns;
+        watch->cpu_ns = cpu_ns;
+        return false;
+    }
+    return cpu_ns - watch->cpu_ns >= TNI_STUCK_CPU_NS || tni_os_thread_sleeps(worker->thread_id);
+}
+
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
 {
     const tn_options *options = &core->runtime->options;
@@ -119,13 +135,11 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
     if (moved && !declared)
         return false;
     watch->needed = help(core, now_ns) || watch->needed;
-    /* Relaxed: a hint. A thread that has not begun yet is outside too. */
-    if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_RELAXED) == NULL)
+    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. */
+    if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_ACQUIRE) == NULL)
         return false;
     report(core, worker, now_ns);
-    if (limit_ns == TNI_FOREVER || !watch->needed)
+    if (limit_ns == TNI_FOREVER || (!declared && !is_kept(worker, watch, now_ns)) || !watch->needed)
         return false;
-    if (declared || now_ns - watch->since_ns >= limit_ns)
-        return !tni_worker_replace(worker);
-    return now_ns != watch->since_ns;
+    return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);
 }

@@ -13,6 +13,8 @@ typedef struct {
     uint64_t polls;    /* driver polls at its last look */
     uint64_t runs;     /* runs at its last look */
     uint64_t since_ns; /* it first saw that run then */
+    uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
+    uint64_t cpu_ns;     /* and said this */
     bool needed;       /* somebody has waited for the core since */
     bool reported;     /* that run is in the log */
 } tni_watch;

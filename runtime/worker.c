@@ -264,8 +264,8 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Relaxed: a hint, see stuck.c. */
-    tni_aptr_store(&worker->current, task, TNI_RELAXED);
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c. */
+    tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
     if (task->kind == TNI_TASK_FIBER)
@@ -368,6 +368,8 @@ static void be_spare(tni_worker *worker)
 static void worker_begin(tni_worker *worker)
 {
     tni_local_get()->worker = worker;
+    worker->thread_id = tni_os_thread_id();
+    tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
     if (worker->runtime->options.report_overflow)

@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "fiber.h"
+#include "os_thread.h"
 #include "overflow.h"
 #include "park.h"
 
@@ -18,6 +19,8 @@ struct tni_worker {
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
     bool asymmetric;         /* the runtime's */
+    int thread_id;           /* the kernel's; this and the clock are written before `current` is first set */
+    tni_thread_clock clock;
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
