@@ -76,11 +76,12 @@ void tni_runtime_unpin(tn_runtime *runtime)
 static void abandon(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
-    tni_stack *stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
+    tni_stack *stack;
     tn_waker *joiner;
 
     if (tni_task_is_complete(task))
         return;
+    stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
     task->error = TN_ESHUTDOWN;
     tni_task_abandon(task);
     if (stack != NULL) {
