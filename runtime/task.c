@@ -40,10 +40,12 @@ void tni_task_abandon(tn_task *task)
 {
     /* Relaxed: the CAS checks it. */
     uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+    uint64_t wanted;
 
     do {
+        wanted = (old | TNI_TASK_COMPLETE | TNI_TASK_ABANDONED) & ~TNI_TASK_ACTIVE;
         /* Acq_rel: as tni_task_complete; a wake from outside comes before (then its guest is seen) or finds it ended. */
-    } while (!tni_a64_cas(&task->state, &old, (old | TNI_TASK_COMPLETE) & ~TNI_TASK_ACTIVE, TNI_ACQ_REL));
+    } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
 }
 
 bool tni_task_orphan(tn_task *task)
