@@ -11,6 +11,12 @@
 #define TNI_DEQUE_CAPACITY 256
 /* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
 #define TNI_SLAB_BYTES (64 * 1024)
+/* A core is taken from a worker that has been inside one task this long, at the third look; at most so many threads more than
+ * cores; at most so many tasks are reported a minute. */
+#define TNI_STUCK_DEFAULT_NS 4000000
+#define TNI_SPARES_DEFAULT 64
+#define TNI_STUCK_REPORTS_A_MINUTE 5
+
 /* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
  * and then after TNI_LOOP_TAKEN_NS. */
 #define TNI_LOOP_TAKEN_SPINS 200
@@ -52,7 +58,7 @@
 #define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
-#define TNI_MONITOR_PERIOD_NS 2500000
+#define TNI_MONITOR_PERIOD_NS 2200000
 #define TNI_MONITOR_REST_NS 50000000
 
 /* How long a worker that found its loop taken, again and again, sleeps elsewhere. */
@@ -62,6 +68,7 @@
 #define TNI_TIMER_BATCH 64
 
 #define TNI_WORKERS_MAX 1024
+#define TNI_BLOCKING_THREADS_MAX 10000
 #define TNI_STACK_DEFAULT_BYTES (256 * 1024)
 #define TNI_STACK_MIN_BYTES (16 * 1024)
 #define TNI_STACK_MAX_BYTES (64 * 1024 * 1024)
