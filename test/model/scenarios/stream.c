@@ -1,8 +1,9 @@
 /* The operation word of a stream: reads, writes, short uses, closes and releases at once, and numbers of files that come back as
  * soon as they are closed. No byte reaches the wrong connection, nobody waits for ever, everything ends once. */
 #include "model.h"
+#include "os_socket.h"
 #include "small_runtime.h"
-#include "tn_net.h"
+#include "stream.h"
 
 typedef struct {
     tn_runtime *runtime;
@@ -52,6 +53,15 @@ static void setup_stuck_three(void *state)
     model_check(tn_try_write(e->stream, "x", 1) == 1);
 }
 
+/* A read is in flight that has no reference of its own: forbidden, but it does no harm. */
+static void setup_borrowed(void *state)
+{
+    ends *e = state;
+
+    setup_for(e, 1);
+    model_check(tni_endpoint_begin(&e->stream->endpoint, TNI_OPERATION_READ) == 0);
+}
+
 /* --- Users ------------------------------------------------------------------------------------------------------------------ */
 
 static bool is_end(ssize_t n)
@@ -86,6 +96,15 @@ static void wait_to_read(void *state)
 
     model_check(is_end(tn_read(e->stream, &byte, 1)));
     tn_stream_release(e->stream);
+}
+
+static void end_read(void *state)
+{
+    ends *e = state;
+    char byte;
+
+    model_check(tni_os_recv(e->stream->endpoint.fd, &byte, 1) == TN_EAGAIN);
+    tni_endpoint_end(&e->stream->endpoint, TNI_OPERATION_READ);
 }
 
 static void wait_to_write(void *state)
@@ -164,6 +183,7 @@ const model_scenario model_scenarios[] = {
     CASE("wait_close", setup_empty_two, .threads = {wait_to_read, close_and_go_on}),
     CASE("wait_close_poll", setup_empty_two, .threads = {wait_to_read, close_and_go_on, poll_loop}),
     CASE("two_waits_close", setup_stuck_three, .threads = {wait_to_read, wait_to_write, close_stream}, .bound = 1),
+    CASE("borrowed", setup_borrowed, .threads = {end_read, close_stream}),
     CASE("closes", setup_three, .threads = {close_stream, close_stream, release_stream}),
     CASE("releases", setup_three, .threads = {try_read, release_stream, release_stream}),
     {0},

@@ -14,6 +14,7 @@ typedef struct {
     tni_core cores[2]; /* of which only the timers are there */
     tn_task *task;
     tni_a32 happened; /* the event that the task waits for too */
+    tni_a32 rested;   /* it has armed for the second time */
     tn_runtime *runtime;
 } timing;
 
@@ -70,7 +71,9 @@ static void setup(void *state)
         model_name(&t->cores[i].timers.next_ns, 8, i == 0 ? "next_ns 0" : "next_ns 1");
     }
     tni_a32_init(&t->happened, 0);
+    tni_a32_init(&t->rested, 0);
     model_name_of(t->happened);
+    model_name_of(t->rested);
     t->task = make_task(2);
 }
 
@@ -117,6 +120,41 @@ static void move(void *state)
     t->task->deadline_ns = tni_clock_ns() + SOON_NS;
     tni_timer_arm(&t->cores[1], t->task);
     run_and_end(t->task);
+}
+
+static void have_rested(timing *t)
+{
+    tni_a32_store(&t->rested, 1, TNI_RELEASE);
+    tni_futex_wake(&t->rested, 1);
+}
+
+/* Woken early, it waits for a later moment; the node that is armed will do, if nobody takes it out. */
+static void rearm(void *state)
+{
+    timing *t = state;
+
+    run_and_rest(t, &t->cores[0], SOON_NS);
+    tni_task_begin_run(t->task);
+    t->task->deadline_ns = tni_clock_ns() + LATER_NS;
+    tni_timer_arm(&t->cores[0], t->task);
+    if (tni_task_rest(t->task)) {
+        have_rested(t);
+        tni_parker_wait(&t->task->body.parker, TNI_FOREVER);
+    } else {
+        have_rested(t);
+    }
+    run_and_end(t->task);
+}
+
+/* Once at any time, and once when it is needed. */
+static void fire_again(void *state)
+{
+    timing *t = state;
+
+    fire(&t->cores[0]);
+    while (tni_a32_load(&t->rested, TNI_ACQUIRE) == 0)
+        tni_futex_wait(&t->rested, 0, TNI_FOREVER);
+    fire(&t->cores[0]);
 }
 
 static void finish(void *state)
@@ -181,7 +219,8 @@ static void finish_worker(void *state)
 const model_scenario model_scenarios[] = {
     CASE("end", .threads = {sleep_and_end, fire_first, wake}),
     CASE("move", .threads = {move, fire_both, wake}),
+    CASE("rearm", .threads = {rearm, fire_again, wake}, .bound = 1),
     WORKER_CASE("earlier", .threads = {work, sleep_on_its_timer}),
-    WORKER_CASE("earlier_monitor", .threads = {work, sleep_on_its_timer, monitor}, .bound = 1),
+    WORKER_CASE("earlier_monitor", .threads = {work, sleep_on_its_timer, monitor}),
     {0},
 };
