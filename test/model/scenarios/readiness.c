@@ -185,6 +185,6 @@ const model_scenario model_scenarios[] = {
     CASE("read_singly", setup_registered, .threads = {read_singly, send_two, loop}),
     CASE("wait", setup_registered, .threads = {wait_and_read, send_two, loop}),
     CASE("end", setup, .threads = {read_to_end, send_and_end, loop}),
-    CASE("both", setup_full, .threads = {read_one, write_one, receive_and_send_and_loop}, .bound = 1),
+    CASE("both", setup_full, .threads = {read_one, write_one, receive_and_send_and_loop}),
     {0},
 };
