@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,58 +75,40 @@ void measure_print(FILE *out)
     }
 }
 
-/* The processor's name, of plain characters; "unknown" where the system does not tell. */
-static void processor_name(char *name, size_t size)
+void measure_print_lines(FILE *out)
 {
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-
-    snprintf(name, size, "unknown");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        const char *colon = strchr(line, ':');
-        size_t length = 0;
-        if (strncmp(line, "model name", 10) != 0 || colon == NULL)
-            continue;
-        for (colon += strspn(colon, ": \t"); *colon != '\0' && length + 1 < size; colon++)
-            if (*colon >= ' ' && *colon <= '~' && *colon != '"' && *colon != '\\')
-                name[length++] = *colon;
-        name[length] = '\0';
-        break;
+    for (struct row *row = rows; row < rows + row_count; row++) {
+        for (size_t i = 0; i < row->count; i++) {
+            fprintf(out, "{\"case\": \"%s\", \"unit\": \"%s\", \"value\": %.3f", row->name, row->unit, row->values[i]);
+            if (row->has_cpu)
+                fprintf(out, ", \"cpu\": %.3f", row->cpus[i]);
+            fputs("}\n", out);
+        }
     }
-    if (file != NULL)
-        fclose(file);
 }
 
-int measure_write_json(const char *path, const char *commit, unsigned workers)
-{
-    FILE *out = fopen(path, "w");
-    struct utsname system;
-    char processor[128];
-    bool ok;
+/* --- Stretches -------------------------------------------------------------------------------------------------------------- */
 
-    if (out == NULL) {
-        fprintf(stderr, "cannot write %s: %m\n", path);
-        return -1;
-    }
-    measure_check(uname(&system) == 0);
-    processor_name(processor, sizeof processor);
-    fprintf(out, "{\"machine\": {\"processor\": \"%s\", \"cpus\": %ld, \"system\": \"%s %s %s\"},\n", processor,
-            sysconf(_SC_NPROCESSORS_ONLN), system.sysname, system.release, system.machine);
-    fprintf(out, " \"commit\": \"%s\",\n \"rows\": [", commit);
-    for (struct row *row = rows; row < rows + row_count; row++) {
-        double middle = median(row->values, row->count);
-        fprintf(out,
-                "%s\n  {\"case\": \"%s\", \"params\": {\"workers\": %u}, \"unit\": \"%s\", \"better\": \"lower\",\n"
-                "   \"results\": {\"tournant\": {\"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"runs\": %zu}}}",
-                row == rows ? "" : ",", row->name, workers, row->unit, middle, row->values[0], row->values[row->count - 1],
-                row->count);
-    }
-    fprintf(out, "\n ]}\n");
-    ok = ferror(out) == 0;
-    ok = fclose(out) == 0 && ok;
-    if (!ok)
-        fprintf(stderr, "cannot write %s\n", path);
-    return ok ? 0 : -1;
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec time;
+
+    measure_check(clock_gettime(clock, &time) == 0);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+measure_stretch measure_begin(void)
+{
+    measure_stretch stretch = {.cpu_ns = measure_cpu_ns(), .began_ns = clock_ns(CLOCK_MONOTONIC)};
+
+    return stretch;
+}
+
+void measure_end(measure_stretch stretch, const char *name, const char *unit, double operations)
+{
+    double took = (double)(clock_ns(CLOCK_MONOTONIC) - stretch.began_ns);
+
+    measure_note(name, unit, took / operations, (double)(measure_cpu_ns() - stretch.cpu_ns) / operations);
 }
 
 /* --- Spreads ---------------------------------------------------------------------------------------------------------------- */
@@ -176,45 +157,38 @@ void measure_histogram(FILE *out, const char *title, uint64_t *times_ns, size_t 
 
 /* --- What the process has used ---------------------------------------------------------------------------------------------- */
 
-uint64_t measure_cpu_ns(void)
-{
-    struct timespec used;
+uint64_t measure_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
-    measure_check(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) == 0);
-    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+/* The number behind `key` in a file of lines such as "VmRSS:  1234 kB"; 0 when there is none. */
+static uint64_t number_in(const char *path, const char *key)
+{
+    char line[256];
+    uint64_t number = 0;
+    FILE *file = fopen(path, "r");
+
+    if (file == NULL)
+        return 0; /* a thread that has ended meanwhile */
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0)
+            number = strtoull(line + strlen(key), NULL, 10);
+    fclose(file);
+    return number;
 }
 
 size_t measure_resident_bytes(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    char line[256];
-    char *resident;
+    uint64_t resident_kib = number_in("/proc/self/status", "VmRSS:");
 
-    measure_check(file != NULL);
-    measure_check(fgets(line, sizeof line, file) != NULL);
-    fclose(file);
-    resident = strchr(line, ' '); /* the second number */
-    measure_check(resident != NULL);
-    return strtoul(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+    measure_check(resident_kib > 0);
+    return (size_t)(resident_kib + number_in("/proc/self/status", "VmPTE:")) * 1024;
 }
 
 static uint64_t wakes_of(const char *thread)
 {
-    static const char key[] = "voluntary_ctxt_switches:";
     char path[64];
-    char line[256];
-    uint64_t wakes = 0;
-    FILE *file;
 
     snprintf(path, sizeof path, "/proc/self/task/%.20s/status", thread);
-    file = fopen(path, "r");
-    if (file == NULL)
-        return 0; /* it has ended meanwhile */
-    while (fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, sizeof key - 1) == 0)
-            wakes = strtoull(line + sizeof key - 1, NULL, 10);
-    fclose(file);
-    return wakes;
+    return number_in(path, "voluntary_ctxt_switches:");
 }
 
 uint64_t measure_wakes_of_others(void)

@@ -16,8 +16,19 @@ void measure_note(const char *name, const char *unit, double value, double cpu);
 /* Median, smallest and largest value of each row, in the order in which they began. */
 void measure_print(FILE *out);
 
-/* The same as JSON; `commit`: what was measured. 0, or -1 when the file could not be written (and why is on stderr). */
-int measure_write_json(const char *path, const char *commit, unsigned workers);
+/* A line of JSON for each value of each row, for tools/bench: {"case": …, "unit": …, "value": …, "cpu": …}. */
+void measure_print_lines(FILE *out);
+
+/* A stretch of work: its time by the wall, and that of all processors. */
+typedef struct {
+    uint64_t began_ns;
+    uint64_t cpu_ns;
+} measure_stretch;
+
+measure_stretch measure_begin(void);
+
+/* Notes what one of `operations` took. */
+void measure_end(measure_stretch stretch, const char *name, const char *unit, double operations);
 
 /* Prints how `count` times in nanoseconds are spread, one line a class, and their percentiles. Sorts them. */
 void measure_histogram(FILE *out, const char *title, uint64_t *times_ns, size_t count);
@@ -29,7 +40,7 @@ void measure_sort(uint64_t *times_ns, size_t count);
 /* Processor time of all threads of this process. */
 uint64_t measure_cpu_ns(void);
 
-/* Resident memory of this process. */
+/* Resident memory of this process, with its page tables. */
 size_t measure_resident_bytes(void);
 
 /* Times that threads of this process but the calling one have gone to sleep by themselves: each had been awake for it. */

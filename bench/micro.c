@@ -30,9 +30,25 @@ static micro_case cases[] = {
     {"yield_many", "200 tasks yield 1000 times each", micro_yield_many, false},
     {"chained_spawn", "each task spawns the next, 1000 deep", micro_chained_spawn, false},
     {"wake_join", "two fibers wake each other in turn by a hand-written future", micro_wake_join, false},
-    {"timers", "1,000,000 stackless tasks and 100,000 fibers asleep for 2 to 3 s", micro_timers, false},
+    {"chan_pingpong", "two tasks, two channels of capacity 1, there and back", micro_chan_pingpong, false},
+    {"ping_pong", "1000 tasks, each spawns a partner and exchanges two oneshots", micro_ping_pong, false},
+    {"mpsc_1", "one sender, one receiver, capacity 1000", micro_mpsc_1, false},
+    {"mpsc_4", "four senders, one receiver, capacity 1000", micro_mpsc_4, false},
+    {"mutex_free", "lock and unlock a mutex that nobody else wants", micro_mutex_free, false},
+    {"mutex_2", "2 tasks count under one mutex", micro_mutex_2, false},
+    {"mutex_64", "64 tasks count under one mutex", micro_mutex_64, false},
+    {"mutex_wake", "4 tasks, one mutex, a yield while holding it", micro_mutex_wake, false},
+    {"semaphore_wake", "two tasks wake each other in turn by two semaphores", micro_semaphore_wake, false},
+    {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
+    {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
+    {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
+    {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
+    {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
+    {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
+    {"files_large", "4 GiB read from a cached file by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
+    {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
@@ -44,8 +60,8 @@ static int usage(FILE *out, int status)
           "  --workers N     worker threads (default 2)\n"
           "  --rounds N      rounds, 1 to 100 (default 5)\n"
           "  --quick         a hundredth of the work or so: shows that it runs, the figures mean little\n"
-          "  --json FILE     the table as JSON too\n"
-          "  --commit NAME   what is measured, for the JSON (default unknown)\n"
+          "  --count N       tasks in timers and live\n"
+          "  --lines         a line of JSON a figure instead of the table\n"
           "  --list          the cases\n"
           "  --help          this text\n",
           out);
@@ -69,14 +85,6 @@ static unsigned parse_number(const char *text, unsigned long max)
     return (unsigned)value;
 }
 
-/* It stands in a JSON text. */
-static const char *parse_name(const char *text)
-{
-    if (strpbrk(text, "\"\\\n") != NULL)
-        exit(usage(stderr, 2));
-    return text;
-}
-
 static void want(const char *name)
 {
     for (int i = 0; i < CASES; i++)
@@ -91,19 +99,18 @@ static void want(const char *name)
 typedef struct {
     micro_settings settings;
     unsigned rounds;
-    const char *json;
-    const char *commit;
+    bool lines;
 } command_line;
 
 static command_line parse(int argc, char **argv)
 {
     static const struct option known[] = {
         {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'},
-        {"quick", no_argument, NULL, 'q'},         {"json", required_argument, NULL, 'j'},
-        {"commit", required_argument, NULL, 'c'},  {"list", no_argument, NULL, 'l'},
+        {"quick", no_argument, NULL, 'q'},         {"count", required_argument, NULL, 'c'},
+        {"lines", no_argument, NULL, 'j'},         {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
-    command_line line = {.settings = {.workers = 2, .quick = false}, .rounds = 5, .json = NULL, .commit = "unknown"};
+    command_line line = {.settings = {.workers = 2, .quick = false}, .rounds = 5, .lines = false};
     int option;
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -118,10 +125,10 @@ static command_line parse(int argc, char **argv)
             line.settings.quick = true;
             break;
         case 'j':
-            line.json = optarg;
+            line.lines = true;
             break;
         case 'c':
-            line.commit = parse_name(optarg);
+            line.settings.count = (long)parse_number(optarg, 10000000);
             break;
         case 'l':
             exit(list());
@@ -151,6 +158,9 @@ int main(int argc, char **argv)
             cases[i].run(&line.settings);
         }
     }
-    measure_print(stdout);
-    return line.json != NULL && measure_write_json(line.json, line.commit, line.settings.workers) != 0 ? 1 : 0;
+    if (line.lines)
+        measure_print_lines(stdout);
+    else
+        measure_print(stdout);
+    return 0;
 }

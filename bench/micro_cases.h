@@ -11,6 +11,7 @@ typedef struct {
     unsigned workers;
     bool quick;
     bool last_round;
+    long count; /* of tasks, for the cases that have a curve (timers, live); 0: the case's own */
 } micro_settings;
 
 /* micro_tasks.c */
@@ -26,6 +27,32 @@ void micro_wake_join(const micro_settings *settings);
 void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);
 void micro_idle(const micro_settings *settings);
+
+/* micro_sync.c */
+void micro_chan_pingpong(const micro_settings *settings);
+void micro_ping_pong(const micro_settings *settings);
+void micro_mpsc_1(const micro_settings *settings);
+void micro_mpsc_4(const micro_settings *settings);
+void micro_mutex_free(const micro_settings *settings);
+void micro_mutex_2(const micro_settings *settings);
+void micro_mutex_64(const micro_settings *settings);
+void micro_mutex_wake(const micro_settings *settings);
+void micro_semaphore_wake(const micro_settings *settings);
+
+/* micro_live.c */
+void micro_live(const micro_settings *settings);
+
+/* micro_blocking.c */
+void micro_spawn_blocking_batch(const micro_settings *settings);
+void micro_spawn_blocking_roundtrip(const micro_settings *settings);
+void micro_blocking_submitters(const micro_settings *settings);
+void micro_blocking_sleepers(const micro_settings *settings);
+
+/* micro_files.c */
+void micro_files_small(const micro_settings *settings);
+void micro_files_large(const micro_settings *settings);
+
+/* --- micro_common.c --- */
 
 /* A future that is ready when `left` events have been counted. Whoever counts the last one touches it once more after it is
  * ready: so its memory lives on, and when it is used again meanwhile, the new waiter gets a wake too many, and arms again. */
@@ -44,5 +71,18 @@ void micro_stop(tn_runtime *runtime);
 
 /* Runs entry(arg) as a task and waits for it. */
 void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg);
+
+/* A case that is a loop in one task: `entry` gets a pointer to a long, how many times. */
+typedef struct {
+    const char *name;
+    const char *unit;
+    tn_entry_fn entry;
+    long times;
+    long quick_times;
+    long warm_times;   /* before the clock starts */
+    double operations; /* a time */
+} micro_loop;
+
+void micro_measure_loop(const micro_settings *settings, const micro_loop *loop);
 
 #endif

@@ -6,85 +6,6 @@
 #include "measure.h"
 #include "micro_cases.h"
 
-/* --- Common ----------------------------------------------------------------------------------------------------------------- */
-
-tn_runtime *micro_start(const micro_settings *settings)
-{
-    tn_options options = tn_options_default();
-    tn_runtime *runtime;
-
-    options.workers = settings->workers;
-    measure_check(tn_runtime_create(&runtime, &options) == 0);
-    return runtime;
-}
-
-void micro_stop(tn_runtime *runtime) { measure_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 60 * TN_S) == 0); }
-
-void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg) { measure_check(tn_block_on(runtime, entry, arg, NULL) == 0); }
-
-static int latch_poll(tn_future *self, tn_waker *waker)
-{
-    micro_latch *latch = (micro_latch *)(void *)self;
-    tn_waker *old;
-
-    if (atomic_load(&latch->left) == 0)
-        return 0;
-    old = atomic_exchange(&latch->waker, tn_waker_retain(waker));
-    if (old != NULL)
-        tn_waker_release(old);
-    /* Again: the last event may have come before the waker was there. */
-    return atomic_load(&latch->left) == 0 ? 0 : TN_PENDING;
-}
-
-static void latch_drop(tn_future *self)
-{
-    tn_waker *old = atomic_exchange(&((micro_latch *)(void *)self)->waker, NULL);
-
-    if (old != NULL)
-        tn_waker_release(old);
-}
-
-void micro_latch_init(micro_latch *latch, long count)
-{
-    static const tn_future_ops ops = {latch_poll, latch_drop};
-
-    latch->base.ops = &ops;
-    atomic_store(&latch->left, count);
-}
-
-void micro_latch_count(micro_latch *latch)
-{
-    tn_waker *waker;
-    long before = atomic_fetch_sub(&latch->left, 1);
-
-    measure_check(before > 0);
-    if (before > 1)
-        return;
-    waker = atomic_exchange(&latch->waker, NULL);
-    if (waker != NULL)
-        tn_waker_wake(waker);
-}
-
-/* A stretch of work that is measured. */
-typedef struct {
-    uint64_t began_ns;
-    uint64_t cpu_ns;
-} stretch;
-
-static stretch begin(void)
-{
-    stretch s = {.cpu_ns = measure_cpu_ns(), .began_ns = tn_now()};
-
-    return s;
-}
-
-static void note(stretch s, const char *name, const char *unit, double operations)
-{
-    double took = (double)(tn_now() - s.began_ns);
-
-    measure_note(name, unit, took / operations, (double)(measure_cpu_ns() - s.cpu_ns) / operations);
-}
-
 /* --- The switch alone ------------------------------------------------------------------------------------------------------- */
 
 /* Two hidden functions of the static library, declared as in runtime/fiber_enter.h: benchmarks include no private header. A
@@ -119,7 +40,7 @@ void micro_switch_loop(const micro_settings *settings)
 {
     uint64_t turns = settings->quick ? 1000 : 50000;
     char *stacks = malloc(CONTEXTS * CONTEXT_STACK);
-    stretch s;
+    measure_stretch s;
 
     measure_check(stacks != NULL);
     for (size_t i = 0; i < CONTEXTS; i++) {
@@ -129,9 +50,9 @@ void micro_switch_loop(const micro_settings *settings)
         ring.entered[i] = 0;
     }
     ring.left = CONTEXTS * turns;
-    s = begin();
+    s = measure_begin();
     (void)tni_fiber_switch(&ring.main_sp, ring.sp[0], NULL);
-    note(s, "switch_loop", "ns/switch", (double)(CONTEXTS * turns));
+    measure_end(s, "switch_loop", "ns/switch", (double)(CONTEXTS * turns));
     for (size_t i = 0; i < CONTEXTS; i++)
         measure_check(ring.entered[i] == turns);
     free(stacks);
@@ -156,16 +77,9 @@ static void *spawn_and_join(void *arg)
 
 void micro_spawn_join(const micro_settings *settings)
 {
-    tn_runtime *runtime = micro_start(settings);
-    long count = settings->quick ? 10000 : 1000000;
-    long warm = 10000;
-    stretch s;
+    static const micro_loop loop = {"spawn_join", "ns/op", spawn_and_join, 1000000, 10000, 10000, 1};
 
-    micro_run(runtime, spawn_and_join, &warm);
-    s = begin();
-    micro_run(runtime, spawn_and_join, &count);
-    note(s, "spawn_join", "ns/op", (double)count);
-    micro_stop(runtime);
+    micro_measure_loop(settings, &loop);
 }
 
 /* --- Many at once ----------------------------------------------------------------------------------------------------------- */
@@ -199,28 +113,21 @@ static void *spawn_crowds_here(void *arg)
 
 void micro_spawn_many_local(const micro_settings *settings)
 {
-    tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? 2 : 200;
-    long warm = 2;
-    stretch s;
+    static const micro_loop loop = {"spawn_many_local", "ns/op", spawn_crowds_here, 200, 2, 2, CROWD};
 
-    micro_run(runtime, spawn_crowds_here, &warm);
-    s = begin();
-    micro_run(runtime, spawn_crowds_here, &times);
-    note(s, "spawn_many_local", "ns/op", (double)times * CROWD);
-    micro_stop(runtime);
+    micro_measure_loop(settings, &loop);
 }
 
 void micro_spawn_many_remote(const micro_settings *settings)
 {
     tn_runtime *runtime = micro_start(settings);
     long times = settings->quick ? 2 : 200;
-    stretch s;
+    measure_stretch s;
 
     spawn_crowds(runtime, 2);
-    s = begin();
+    s = measure_begin();
     spawn_crowds(runtime, times);
-    note(s, "spawn_many_remote", "ns/op", (double)times * CROWD);
+    measure_end(s, "spawn_many_remote", "ns/op", (double)times * CROWD);
     micro_stop(runtime);
 }
 
@@ -256,16 +163,9 @@ static void *yield_rounds(void *arg)
 
 void micro_yield_many(const micro_settings *settings)
 {
-    tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? 1 : 50;
-    long warm = 1;
-    stretch s;
+    static const micro_loop loop = {"yield_many", "ns/yield", yield_rounds, 50, 1, 1, YIELDERS * YIELDS};
 
-    micro_run(runtime, yield_rounds, &warm);
-    s = begin();
-    micro_run(runtime, yield_rounds, &times);
-    note(s, "yield_many", "ns/yield", (double)times * YIELDERS * YIELDS);
-    micro_stop(runtime);
+    micro_measure_loop(settings, &loop);
 }
 
 /* --- A chain ---------------------------------------------------------------------------------------------------------------- */
@@ -303,16 +203,9 @@ static void *run_chains(void *arg)
 
 void micro_chained_spawn(const micro_settings *settings)
 {
-    tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? 10 : 1000;
-    long warm = 10;
-    stretch s;
+    static const micro_loop loop = {"chained_spawn", "ns/op", run_chains, 1000, 10, 10, LINKS};
 
-    micro_run(runtime, run_chains, &warm);
-    s = begin();
-    micro_run(runtime, run_chains, &times);
-    note(s, "chained_spawn", "ns/op", (double)times * LINKS);
-    micro_stop(runtime);
+    micro_measure_loop(settings, &loop);
 }
 
 /* --- Ping-pong -------------------------------------------------------------------------------------------------------------- */
@@ -384,14 +277,7 @@ static void *play_match(void *arg)
 
 void micro_wake_join(const micro_settings *settings)
 {
-    tn_runtime *runtime = micro_start(settings);
-    long rounds = settings->quick ? 10000 : 1000000;
-    long warm = 1000;
-    stretch s;
+    static const micro_loop loop = {"wake_join", "ns/round trip", play_match, 1000000, 10000, 1000, 1};
 
-    micro_run(runtime, play_match, &warm);
-    s = begin();
-    micro_run(runtime, play_match, &rounds);
-    note(s, "wake_join", "ns/round trip", (double)rounds);
-    micro_stop(runtime);
+    micro_measure_loop(settings, &loop);
 }

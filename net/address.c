@@ -129,6 +129,20 @@ int tni_address_parse_tcp(tni_address *out, const char *text, tni_purpose purpos
     return parse_port(colon + 1, purpose, log, text, &out->socket.v4.sin_port);
 }
 
+bool tni_address_is_name(const char *text, char *host, size_t size, const char **port)
+{
+    const char *colon = text != NULL ? strrchr(text, ':') : NULL;
+    size_t length = colon != NULL ? (size_t)(colon - text) : 0;
+
+    if (length == 0 || length >= size || colon[1] == '\0' || text[0] == '[' || text[0] == '*')
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    *port = colon + 1;
+    /* Numbers and dots alone are an address, or a wrong one; with another ':' it is an IPv6 address that lacks its brackets. */
+    return strchr(host, ':') == NULL && strspn(host, "0123456789.") < length;
+}
+
 _Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "see above");
 
 int tni_address_parse_unix(tni_address *out, const char *path, const tni_log *log)

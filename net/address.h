@@ -23,6 +23,10 @@ typedef enum { TNI_TO_LISTEN, TNI_TO_CONNECT } tni_purpose;
  * as IPv6. 0; or TN_EINVAL, and `log` got a line that says what is wrong and what to write instead. */
 int tni_address_parse_tcp(tni_address *out, const char *text, tni_purpose purpose, const tni_log *log);
 
+/* Is what stands before the last ':' a name, and no number? Then it has to be resolved: host (of `size` bytes) and the port's
+ * text, which may be a name too, are answered. */
+bool tni_address_is_name(const char *text, char *host, size_t size, const char **port);
+
 /* A path; "@name": the abstract name space. Errors as above. */
 int tni_address_parse_unix(tni_address *out, const char *path, const tni_log *log);
 

@@ -1,6 +1,7 @@
 /* Connecting: nobody knows the stream yet, so its operation word is not needed, and giving up is closing it. */
 #include <string.h>
 
+#include "names.h"
 #include "runtime.h"
 #include "stream.h"
 
@@ -111,14 +112,38 @@ static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *a
     return 0;
 }
 
+/* The addresses of a name, in turn. */
+static int connect_to_name(tn_runtime *runtime, tn_stream **out, const char *host, const char *port)
+{
+    tn_names names;
+    int rc = tn_resolve(runtime, host, port, &names);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < names.count; i++) {
+        tni_address address;
+        rc = tni_address_parse_tcp(&address, names.text[i], TNI_TO_CONNECT, &runtime->log);
+        if (rc == 0)
+            rc = connect_to(runtime, out, &address);
+        if (rc == 0 || rc == TN_ECANCELED)
+            break;
+    }
+    tn_names_fini(&names);
+    return rc;
+}
+
 int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address)
 {
+    char host[TNI_HOST_BYTES];
+    const char *port;
     tni_address parsed;
     int rc;
 
     runtime = tni_net_runtime(runtime, "tn_tcp_connect");
     if (runtime == NULL)
         return TN_EINVAL;
+    if (tni_address_is_name(address, host, sizeof host, &port))
+        return connect_to_name(runtime, out, host, port);
     rc = tni_address_parse_tcp(&parsed, address, TNI_TO_CONNECT, &runtime->log);
     return rc != 0 ? rc : connect_to(runtime, out, &parsed);
 }

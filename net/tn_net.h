@@ -4,6 +4,7 @@
 
 #include <sys/uio.h>
 
+#include "tn_fs.h"
 #include "tn_task.h"
 
 #ifdef __cplusplus
@@ -72,9 +73,11 @@ TN_API void tn_listener_release(tn_listener *listener);
  * Suspends: no. Callable from: anywhere. Errors: TN_EINVAL (buffer too small). */
 TN_API int tn_listener_address(tn_listener *listener, char *buf, size_t size);
 
-/* Connects to a numeric address, "127.0.0.1:7000" or "[::1]:7000".
+/* Connects to a numeric address, "127.0.0.1:7000" or "[::1]:7000", or to a name, "localhost:7000" or "localhost:http": then its
+ * addresses are tried in turn, in the order that tn_resolve answers them.
  * Suspends: until connected. Callable from: a fiber, a plain thread (then `runtime` must be given; NULL: that of the task).
- * Ownership: the stream is the caller's. Errors: TN_EINVAL (not an address), TN_ECONNREFUSED and the system's others, TN_EMFILE.
+ * Ownership: the stream is the caller's. Errors: TN_EINVAL (not an address), TN_ECONNREFUSED and the system's others (of the last
+ * address tried), TN_EMFILE, those of tn_resolve.
  * Cancellation: checkpoint; nothing stays behind. */
 TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address);
 
@@ -103,6 +106,14 @@ TN_API int tn_write_all(tn_stream *stream, const void *buf, size_t size);
 /* Writes at least 1 byte of the `count` buffers in `iov`, in their order; answers how many bytes. Otherwise as tn_write.
  * Errors: also TN_EINVAL (count < 0 or > 1024). */
 TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
+
+/* Sends at most `size` bytes of `file` from `offset` on, without a copy through the program; the file's own position does not
+ * move. Answers how many: less at the end of the file, 0 there; less too when an error or a cancellation came between, which
+ * the next call tells.
+ * Suspends: yes. Callable from: a fiber, a plain thread. Ownership: a reference to each is borrowed for the call.
+ * Errors: those of tn_write and of reading the file; TN_EINVAL (no regular file), TN_ENOMEM (no thread to read it can be had).
+ * Cancellation: checkpoint; nothing was sent then. */
+TN_API ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size);
 
 /* Waits until a tn_read would not have to wait: an idle connection needs no buffer that way. Seldom a
  * late report of what has been read already ends it early; the read then waits. 0, or the errors of tn_read.

@@ -20,6 +20,7 @@
 #include "driver.h"
 #include "slab.h"
 #include "stack.h"
+#include "stuck.h"
 #include "timer.h"
 
 struct tni_core {
@@ -45,8 +46,7 @@ struct tni_core {
     tni_a32 ticks_left; /* runs until the clock is read again; the monitor may set it to 0 */
     tni_a32 serving; /* which of the two queues is served; the other one collects the tasks that yielded */
 
-    /* The monitor. */
-    uint64_t observed_polls; /* counts.driver_polls at its last look */
+    tni_watch watch; /* the monitor */
 
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */

@@ -11,6 +11,7 @@
 typedef struct {
     tni_worker *worker; /* NULL: not a thread of a runtime */
     tn_task *task;      /* the task this thread is inside of */
+    void *pool_thread;  /* of the blocking pool: what it knows of itself; NULL: it is none */
 } tni_local;
 
 tni_local *tni_local_get(void);

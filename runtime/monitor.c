@@ -1,6 +1,5 @@
-/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake. A core that has run no new task since
- * the last look is inside a long one: the monitor polls its loop and fires its timers for it (what becomes runnable goes to the
- * injector), and, if tasks wait in its queue, wakes a worker that steals them.
+/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake; stuck.c has what it does about those
+ * whose worker is inside one task for long.
  *
  * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
  * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
@@ -9,41 +8,17 @@
 #include "monitor.h"
 
 #include "runtime.h"
-#include "schedule.h"
-
-static void help(tni_core *core, uint64_t now_ns)
-{
-    tn_runtime *runtime = core->runtime;
-    unsigned fired = tni_timers_fire(&core->timers, now_ns);
-
-    if (fired > 0)
-        tni_count_shared(&runtime->foreign.timers_fired, fired);
-    if (tni_driver_try_own(&core->driver)) {
-        tni_driver_poll(&core->driver, 0);
-        tni_driver_disown(&core->driver);
-        tni_count_shared(&runtime->foreign.driver_polls, 1);
-    }
-    /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
-     * count of the worker's that overwrites it is set right by the next look. */
-    tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
-    tni_fence_full(); /* as any submit; the look below is behind it */
-    /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
-    if (tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL)
-        tni_sched_wake_one(runtime);
-}
+#include "stuck.h"
 
 static void observe(tn_runtime *runtime)
 {
     uint64_t now_ns = tni_clock_ns();
+    unsigned wanted = 0;
 
-    for (unsigned i = 0; i < runtime->core_count; i++) {
-        tni_core *core = runtime->cores[i];
-        /* Relaxed: a hint. */
-        uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
-        if (polls == core->observed_polls && !tni_idle_is_parked(&runtime->idle, i))
-            help(core, now_ns);
-        core->observed_polls = polls;
-    }
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        wanted += tni_stuck_observe(runtime->cores[i], now_ns);
+    if (wanted > 0 && !tni_spares_provide(runtime, wanted))
+        tni_stuck_no_spares(runtime, now_ns);
 }
 
 /* Sleeps until a worker starts to work again, unless one has meanwhile. */

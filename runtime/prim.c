@@ -112,6 +112,21 @@ void tni_thread_detach(tni_thread *thread)
     tni_assert(rc == 0, "pthread_detach failed");
 }
 
+void tni_thread_clock_init(tni_thread_clock *clock)
+{
+    if (pthread_getcpuclockid(pthread_self(), &clock->id) != 0)
+        clock->id = CLOCK_THREAD_CPUTIME_ID;
+}
+
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock)
+{
+    struct timespec now;
+
+    if (clock_gettime(clock->id, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
 void tni_thread_yield(void)
 {
     (void)sched_yield();

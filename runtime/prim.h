@@ -133,6 +133,15 @@ void tni_thread_yield(void);
 /* Nobody will join it. */
 void tni_thread_detach(tni_thread *thread);
 
+/* What tells one thread's processor time to another. */
+typedef struct {
+    clockid_t id;
+} tni_thread_clock;
+
+void tni_thread_clock_init(tni_thread_clock *clock); /* of the calling thread */
+/* Nanoseconds; the thread must not have been joined. */
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
+
 /* --- Time and chance -------------------------------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC in nanoseconds. */

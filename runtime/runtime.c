@@ -39,6 +39,9 @@ static int check_options(const tn_options *options)
         return refuse(options, "a current-thread runtime has one worker: leave options.workers at 0");
     if (options->stack_size_bytes > TNI_STACK_MAX_BYTES)
         return refuse(options, "options.stack_size_bytes is over 64 MiB");
+    if (options->blocking_threads > TNI_BLOCKING_THREADS_MAX || options->file_threads > TNI_BLOCKING_THREADS_MAX ||
+        options->name_threads > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "options.blocking_threads, file_threads or name_threads is over 10000");
     if (options->guard > TN_GUARD_NONE)
         return refuse(options, "options.guard is none of TN_GUARD_*");
     if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
@@ -142,6 +145,7 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->guests, 0);
     tni_a32_init(&runtime->pins, 1);
     tni_a32_init(&runtime->quiet, 0);
+    tni_aptr_init(&runtime->attachment, NULL);
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
     tni_monitor_init(&runtime->monitor);

@@ -9,6 +9,15 @@
 #include "monitor.h"
 #include "worker.h"
 
+/* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how
+ * many jobs were left at `deadline_ns`. A thread of its own that runs on holds a reference to the runtime. `fini`: nobody is
+ * left. */
+typedef struct tni_attachment tni_attachment;
+struct tni_attachment {
+    size_t (*stop)(tni_attachment *self, uint64_t deadline_ns);
+    void (*fini)(tni_attachment *self);
+};
+
 struct tn_runtime {
     /* Constant from create on. */
     tn_options options;
@@ -30,13 +39,17 @@ struct tn_runtime {
     tni_idle idle;
     tni_injector injector;
     tni_monitor monitor;
+    tni_stuck_log stuck_log; /* the monitor */
 
     tni_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;      /* lock: all there are, spares too */
     tni_worker *spares;       /* lock: those without a core, asleep */
-    bool spare_comes;         /* lock: one has been started and is not in the list yet */
+    unsigned spare_count;     /* lock: how many these are */
+    unsigned spares_coming;   /* lock: started, and not in the list yet */
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
+
+    tni_aptr attachment; /* tni_attachment *; NULL: none yet; tni_attachment_closed: none will be */
 
     tni_stack *abandoned_stacks; /* retiring: of tasks that were left behind */
 
@@ -62,6 +75,13 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
 /* Stops the monitor and all workers, and waits at most `timeout_ns` for those that are inside a task. */
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
+
+/* What runtime->attachment is once destroy has been past it. */
+extern tni_attachment tni_attachment_closed;
+
+/* A thread that is no worker and belongs to the runtime all the same. The last one to give its reference back retires it. */
+void tni_runtime_retain(tn_runtime *runtime);
+void tni_runtime_release(tn_runtime *runtime);
 
 /* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
 void tni_runtime_retire(tn_runtime *runtime);

@@ -11,15 +11,15 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
     tni_sched_wake_one(runtime);
 }
 
-/* The deque is full: its newer half and `task`, the newest of all, go to the injector. The older half has waited longer and
- * runs here; were it sent round, it would run after what came later. */
+/* The deque is full: its newest tasks and `task`, the newest of all, go to the injector. The older ones have waited longer and
+ * run here; were they sent round, they would run after what came later. */
 static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 {
-    void *items[TNI_DEQUE_CAPACITY / 2];
+    void *items[TNI_SPILL];
     unsigned count = 0;
 
-    if (tni_deque_take_newest(queue, items, TNI_DEQUE_CAPACITY / 2))
-        count = TNI_DEQUE_CAPACITY / 2;
+    if (tni_deque_take_newest(queue, items, TNI_SPILL))
+        count = TNI_SPILL;
     for (unsigned i = 0; i < count; i++)
         ((tn_task *)items[i])->queue_next = i + 1 < count ? items[i + 1] : task;
     tni_count(&core->counts.overflows, count + 1);

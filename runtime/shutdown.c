@@ -38,6 +38,15 @@ static void fini_drivers(tn_runtime *runtime)
         tni_driver_fini(&runtime->cores[i]->driver);
 }
 
+static void fini_attachment(tn_runtime *runtime)
+{
+    /* Relaxed: nobody else is left. */
+    tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_RELAXED);
+
+    if (attachment != NULL)
+        attachment->fini(attachment);
+}
+
 /* Nobody is left who knows of it. */
 static void free_runtime(tn_runtime *runtime)
 {
@@ -48,6 +57,7 @@ static void free_runtime(tn_runtime *runtime)
         runtime->workers = worker->next_worker;
         tni_free(&allocator, worker, sizeof *worker);
     }
+    fini_attachment(runtime);
     free_cores(runtime);
     fini_words(runtime);
     if (runtime->options.report_overflow)
@@ -155,7 +165,13 @@ void tni_runtime_guest_end(tn_runtime *runtime)
     (void)tni_a32_fetch_sub(&runtime->guests, 1, TNI_RELEASE);
 }
 
-static void release(tn_runtime *runtime)
+void tni_runtime_retain(tn_runtime *runtime)
+{
+    /* Relaxed: the caller holds one, or is one of the runtime's tasks; one more publishes nothing. */
+    (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED);
+}
+
+void tni_runtime_release(tn_runtime *runtime)
 {
     /* Acq_rel: the last one sees everybody's last access. */
     if (tni_a32_fetch_sub(&runtime->references, 1, TNI_ACQ_REL) == 1)
@@ -168,7 +184,7 @@ void tni_runtime_thread_ended(tn_runtime *runtime)
      * comes before that. */
     (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELEASE);
     tni_futex_wake(&runtime->threads, 1);
-    release(runtime);
+    tni_runtime_release(runtime);
 }
 
 /* Tells all workers and the monitor to stop. */
@@ -266,6 +282,32 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
         tni_futex_wait(&runtime->quiet, 0, deadline_ns);
 }
 
+static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
+{
+    (void)self;
+    (void)deadline_ns;
+    return 0;
+}
+
+static void fini_nothing(tni_attachment *self)
+{
+    (void)self;
+}
+
+tni_attachment tni_attachment_closed = {stop_nothing, fini_nothing};
+
+/* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
+static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    uint64_t grace_ns = deadline_after(STOP_GRACE_NS);
+    void *attachment = NULL;
+
+    /* Acquire: the attachment as it was made; after this nobody makes one. */
+    if (tni_aptr_cas(&runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
+        return 0;
+    return ((tni_attachment *)attachment)->stop(attachment, deadline_ns > grace_ns ? deadline_ns : grace_ns);
+}
+
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
 {
     uint64_t deadline_ns = deadline_after(timeout_ns);
@@ -286,8 +328,9 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
         become_quiet(runtime);
     wait_until_quiet(runtime, deadline_ns);
     left = (size_t)tni_runtime_live(runtime);
+    left += stop_attachment(runtime, deadline_ns);
     tni_runtime_stop(runtime, left == 0 ? TNI_FOREVER : STOP_GRACE_NS);
-    release(runtime);
+    tni_runtime_release(runtime);
     return left;
 }
 

@@ -29,11 +29,14 @@ enum {
     TN_ECANCELED = -ECANCELED,         /* this task was cancelled, or what it waited for was closed */
     TN_ECONNREFUSED = -ECONNREFUSED,   /* nobody listens there */
     TN_ECONNRESET = -ECONNRESET,       /* the peer reset the connection */
+    TN_EDEADLK = -EDEADLK,             /* every thread that could end this wait waits itself */
     TN_EINVAL = -EINVAL,               /* an argument is out of its range */
     TN_EMFILE = -EMFILE,               /* this process may open no more files */
+    TN_ENODATA = -ENODATA,             /* the job was cancelled before it started, and has no result */
     TN_ENOMEM = -ENOMEM,               /* no memory, or no stack, can be had */
     TN_ENOTCONN = -ENOTCONN,           /* the stream is not connected */
-    TN_EPIPE = -EPIPE,                 /* the peer reads no more */
+    TN_EOVERFLOW = -EOVERFLOW,         /* elements were missed: the reader was too slow */
+    TN_EPIPE = -EPIPE,                 /* the peer reads no more; the other side of a channel is gone or has closed */
     TN_ESHUTDOWN = -ESHUTDOWN,         /* the runtime is being destroyed */
     TN_ETIMEDOUT = -ETIMEDOUT,         /* the time was up */
 };

@@ -53,6 +53,15 @@ typedef struct tn_options {
     tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
     void *thread_hook_ctx;
+    uint64_t stuck_after_ns; /* a worker that is inside one task for so long, while others wait for its core, loses the core to a
+                              * spare thread (so even with one worker two tasks may run at once); 0: 4 ms, UINT64_MAX: never */
+    unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
+    uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, each once, at most 5 a minute; 0: do not */
+    unsigned blocking_threads;    /* that run blocking jobs, at most; 0: 512 */
+    unsigned file_threads;        /* beside those, for files; 0: 64 */
+    unsigned name_threads;        /* beside those, for names; 0: 16 */
+    uint64_t blocking_idle_ns;    /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
+    size_t blocking_queue_max;    /* jobs that wait for a thread, at most; 0: 16384 */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */
@@ -75,13 +84,14 @@ typedef enum tn_shutdown {
     TN_SHUTDOWN_CANCEL, /* cancel every task, then wait for them */
 } tn_shutdown;
 
-/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. After `timeout_ns`
- * (UINT64_MAX: never) it gives up: tasks that are suspended are thrown away with their stacks; a worker that is inside a task
- * keeps what it may still touch, and the last such worker frees it when its task comes back.
+/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. Then blocking jobs
+ * that have not started are dropped, unless they are mandatory, and the others waited for. After `timeout_ns` (UINT64_MAX:
+ * never) it gives up: tasks that are suspended are thrown away with their stacks; a thread that is inside a task or a job keeps
+ * what it may still touch, and the last such thread frees it when that comes back.
  * Suspends: blocks the calling thread. Callable from: a plain thread, once.
  * Ownership: consumes `runtime`; its streams are void after it, handles and wakers are to be released as ever. No call that
  * names the runtime may be under way when it returns; waiting for one of its tasks may. Errors: none.
- * Answers the number of tasks that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
+ * Answers the number of tasks and blocking jobs that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
 TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);
 
 /* Runs `entry(arg)` as a fiber and waits for it; `result` (may be NULL) gets what it returned. In a current-thread runtime the
@@ -110,6 +120,7 @@ typedef struct tn_counters {
     uint64_t driver_polls;       /* times the loop was run */
     uint64_t driver_events;      /* readiness reports */
     uint64_t timers_fired;
+    uint64_t cores_taken;        /* times this core was given to a spare thread, because its worker was stuck in a task */
     uint64_t stack_used_max_bytes; /* deepest stack of a fiber that ended here; needs measure_stacks */
 } tn_counters;
 

@@ -98,6 +98,23 @@ TN_API const char *tn_task_name(const tn_task *task);
  * Errors: none. Cancellation: checkpoint, answers TN_ECANCELED (having yielded all the same); else 0. */
 TN_API int tn_yield(void);
 
+/* How a task says that it is about to block its thread, in something that is no call of this library. */
+typedef enum tn_blocking {
+    TN_BLOCK_LAZY,  /* if the core is needed meanwhile, a spare thread gets it within some milliseconds; costs next to nothing */
+    TN_BLOCK_EAGER, /* a spare thread gets it now: for what is known to take long */
+} tn_blocking;
+
+/* Around code that blocks its thread: the other tasks do not wait for it. The thread stays the same in between, so the code may
+ * be anything, but it must not suspend (it may spawn, wake, close). Nests. Without them a task that blocks is noticed too, only
+ * later (tn_options.stuck_after_ns). Outside a worker they do nothing.
+ * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+TN_API void tn_block_begin(tn_blocking how);
+TN_API void tn_block_end(void);
+
+/* Calls `fn(arg)` between the two, and answers what it does.
+ * Suspends: no. Callable from: anywhere. Errors: those of `fn`. Cancellation: no checkpoint. */
+TN_API void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg);
+
 /* Sleeps for at least `ns` nanoseconds: never less; on an idle machine at most 2 ms more. 0 is a checkpoint that yields.
  * Suspends: yes. Callable from: a fiber, a plain thread.
  * Errors: none. Cancellation: checkpoint. */

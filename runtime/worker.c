@@ -258,10 +258,14 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (core != NULL) {
         tni_count(&core->counts.polls, 1);
         task->last_core = (uint16_t)core->index;
+    } else {
+        tni_count_shared(&worker->runtime->foreign.polls, 1);
     }
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c. */
+    tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
     if (task->kind == TNI_TASK_FIBER)
@@ -270,6 +274,9 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
         tni_run_future(task);
     core = tni_worker_enter(worker);
     local->task = NULL;
+    /* Relaxed: own words. */
+    tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
+    tni_assert(tni_a32_load(&worker->blocking, TNI_RELAXED) == 0, "a task suspends between tn_block_begin and tn_block_end");
     tni_run_settle(core, task);
     return core;
 }
@@ -361,6 +368,8 @@ static void be_spare(tni_worker *worker)
 static void worker_begin(tni_worker *worker)
 {
     tni_local_get()->worker = worker;
+    worker->thread_id = tni_os_thread_id();
+    tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
     if (worker->runtime->options.report_overflow)
@@ -419,10 +428,13 @@ void tni_worker_offer(tni_worker *worker)
     tn_runtime *runtime = worker->runtime;
 
     tni_mutex_lock(&runtime->lock);
+    if (worker->coming)
+        runtime->spares_coming--;
+    worker->coming = false;
     if (!tni_worker_was_given(worker)) {
         worker->next_spare = runtime->spares;
         runtime->spares = worker;
-        runtime->spare_comes = false;
+        runtime->spare_count++;
     }
     tni_mutex_unlock(&runtime->lock);
 }
@@ -442,6 +454,7 @@ void tni_worker_withdraw(tni_worker *worker)
     for (link = &runtime->spares; *link != NULL; link = &(*link)->next_spare)
         if (*link == worker) {
             *link = worker->next_spare;
+            runtime->spare_count--;
             break;
         }
     tni_mutex_unlock(&runtime->lock);
@@ -452,7 +465,6 @@ bool tni_worker_replace(tni_worker *victim)
     tn_runtime *runtime = victim->runtime;
     tni_worker *spare;
     tni_core *core = NULL;
-    bool start;
 
     tni_mutex_lock(&runtime->lock);
     spare = runtime->spares;
@@ -460,20 +472,51 @@ bool tni_worker_replace(tni_worker *victim)
         core = tni_worker_claim(victim);
     if (core != NULL) {
         runtime->spares = spare->next_spare;
+        runtime->spare_count--;
+        tni_count(&core->counts.cores_taken, 1); /* nobody else holds it now */
         give_core(spare, core);
     }
-    start = spare == NULL && !runtime->spare_comes && tni_worker_is_outside(victim);
-    if (start)
-        runtime->spare_comes = true;
     tni_mutex_unlock(&runtime->lock);
     if (core != NULL)
         tni_worker_unpark(spare);
-    if (start && tni_worker_start(runtime, NULL, &spare) != 0) {
-        tni_mutex_lock(&runtime->lock);
-        runtime->spare_comes = false; /* no thread to be had: the victim keeps its core */
-        tni_mutex_unlock(&runtime->lock);
-    }
     return core != NULL;
+}
+
+/* How many spares to start; they are counted as coming. */
+static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
+{
+    unsigned max = runtime->options.spare_threads_max != 0 ? runtime->options.spare_threads_max : TNI_SPARES_DEFAULT;
+    unsigned have = runtime->spare_count + runtime->spares_coming;
+    unsigned missing = wanted > have ? wanted - have : 0;
+    /* Relaxed: written under the lock but for threads that end, which only destroy waits for. Those that come are counted. */
+    unsigned extra = tni_a32_load(&runtime->threads, TNI_RELAXED) - runtime->core_count;
+    unsigned room = max > extra ? max - extra : 0;
+
+    if (tni_runtime_is_stopping(runtime))
+        return 0;
+    return missing < room ? missing : room;
+}
+
+bool tni_spares_provide(tn_runtime *runtime, unsigned wanted)
+{
+    unsigned count;
+    bool enough;
+
+    tni_mutex_lock(&runtime->lock);
+    count = spares_to_start(runtime, wanted);
+    runtime->spares_coming += count;
+    enough = runtime->spare_count + runtime->spares_coming >= wanted || tni_runtime_is_stopping(runtime);
+    tni_mutex_unlock(&runtime->lock);
+    for (unsigned i = 0; i < count; i++) {
+        tni_worker *spare;
+        if (tni_worker_start(runtime, NULL, &spare) == 0)
+            continue;
+        tni_mutex_lock(&runtime->lock);
+        runtime->spares_coming--; /* no thread to be had: the victim keeps its core */
+        tni_mutex_unlock(&runtime->lock);
+        enough = false;
+    }
+    return enough;
 }
 
 static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
@@ -488,6 +531,9 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     tni_aptr_init(&worker->core, NULL);
     tni_a32_init(&worker->in_runtime, 0);
     tni_a32_init(&worker->claim, TNI_CLAIM_HELD);
+    tni_a32_init(&worker->blocking, 0);
+    tni_aptr_init(&worker->current, NULL);
+    worker->coming = core == NULL;
     tni_aptr_init(&worker->mailbox, NULL);
     tni_parker_init(&worker->parker);
     if (core != NULL)

@@ -4,6 +4,7 @@
 
 #include "core.h"
 #include "fiber.h"
+#include "os_thread.h"
 #include "overflow.h"
 #include "park.h"
 
@@ -18,10 +19,13 @@ struct tni_worker {
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
     bool asymmetric;         /* the runtime's */
+    int thread_id;           /* the kernel's; this and the clock are written before `current` is first set */
+    tni_thread_clock clock;
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
     tni_overflow_thread overflow; /* report_overflow: where the handler runs */
+    bool coming;         /* counted in the runtime's spares_coming */
     bool searching;      /* counted in tni_idle.searching */
     bool pinned_turn;    /* the mailbox goes before the queues this time */
     tn_task *pinned;     /* taken from the mailbox, oldest first */
@@ -32,6 +36,8 @@ struct tni_worker {
     tni_cache_aligned tni_aptr core; /* tni_core *; NULL: a spare. Set by whoever gives it a core, cleared by itself */
     tni_a32 in_runtime;              /* how deep the thread is inside the scheduler; written by itself */
     tni_a32 claim;                   /* TNI_CLAIM_* */
+    tni_a32 blocking;                /* how deep the task is inside of tn_block_begin; written by the thread itself */
+    tni_aptr current;                /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
     tni_a32 ended;                   /* 1: the thread does nothing any more but return */
@@ -50,8 +56,11 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
 void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns);
 
 /* Takes the core of `victim`, if it is inside a task, and gives it to a spare thread. False: there was nothing to take, or no
- * spare thread yet (then one is started, for the next time). */
+ * spare thread. */
 bool tni_worker_replace(tni_worker *victim);
+
+/* Sees to it that there will be so many spare threads, as far as the options allow; false: they do not allow it. */
+bool tni_spares_provide(tn_runtime *runtime, unsigned wanted);
 
 /* A spare offers itself, was given a core, takes its offer back. */
 void tni_worker_offer(tni_worker *worker);

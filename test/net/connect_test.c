@@ -40,7 +40,7 @@ static void *bad_addresses(void *arg)
     (void)arg;
     memset(long_path, 'p', sizeof long_path);
     long_path[sizeof long_path - 1] = '\0';
-    check_eq(tn_tcp_connect(NULL, &stream, "localhost:80"), TN_EINVAL);
+    check_eq(tn_tcp_connect(NULL, &stream, "local host:80"), TN_EINVAL);
     check_eq(tn_tcp_connect(NULL, &stream, "127.0.0.1:0"), TN_EINVAL);
     check_eq(tn_tcp_connect(NULL, &stream, "*:80"), TN_EINVAL);
     check_eq(tn_unix_connect(NULL, &stream, ""), TN_EINVAL);

@@ -7,9 +7,18 @@
 
 #include "support/runtime.h"
 
-static tn_runtime *create(unsigned workers, bool no_migration)
+/* What runs where, and in what order, is what these tests are about: no spare thread comes between. */
+static tn_options without_spares(void)
 {
     tn_options options = tt_options();
+
+    options.stuck_after_ns = UINT64_MAX;
+    return options;
+}
+
+static tn_runtime *create(unsigned workers, bool no_migration)
+{
+    tn_options options = without_spares();
     tn_runtime *runtime = NULL;
 
     if (workers > 0)
@@ -23,7 +32,7 @@ static tn_runtime *create(unsigned workers, bool no_migration)
 
 static tn_runtime *create_stealing(void)
 {
-    tn_options options = tt_options();
+    tn_options options = without_spares();
     tn_runtime *runtime = NULL;
 
     options.force_migration = false; /* it moves tasks round by mail instead of stealing */

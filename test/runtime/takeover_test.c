@@ -9,6 +9,24 @@
 #include "runtime.h"
 #include "support/runtime.h"
 
+/* The monitor leaves it to the stand-in. */
+static tn_options options_here(void)
+{
+    tn_options options = tt_options();
+
+    options.stuck_after_ns = UINT64_MAX;
+    return options;
+}
+
+static tn_runtime *create_here(void)
+{
+    tn_options options = options_here();
+    tn_runtime *runtime;
+
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
 typedef struct {
     tn_runtime *runtime;
     unsigned pause_us; /* at most, between two attempts */
@@ -39,6 +57,7 @@ static void *take_cores(void *arg)
         unsigned count = list_workers(t->runtime, workers, 256);
         t->threads_max = count > t->threads_max ? count : t->threads_max;
         t->attempts++;
+        (void)tni_spares_provide(t->runtime, 1);
         atomic_fetch_add(&t->taken, tni_worker_replace(workers[tni_random_next(&random) % count]));
         if (t->pause_us > 0)
             tt_block_thread(tni_random_next(&random) % t->pause_us * TN_US);
@@ -193,22 +212,22 @@ static void run_against_taker(tn_runtime *runtime, unsigned pause_us, unsigned l
 
 Test(takeover, without_pause)
 {
-    run_against_taker(tt_runtime_create(), 0, tt_scaled(200));
+    run_against_taker(create_here(), 0, tt_scaled(200));
 }
 
 Test(takeover, with_short_pauses)
 {
-    run_against_taker(tt_runtime_create(), 50, tt_scaled(200));
+    run_against_taker(create_here(), 50, tt_scaled(200));
 }
 
 Test(takeover, with_long_pauses)
 {
-    run_against_taker(tt_runtime_create(), 2000, tt_scaled(200));
+    run_against_taker(create_here(), 2000, tt_scaled(200));
 }
 
 Test(takeover, of_few_stacks)
 {
-    tn_options options = tt_options();
+    tn_options options = options_here();
     tn_runtime *runtime;
 
     options.stacks_max = 40; /* 12 parents and the first hold one while they wait for children */
@@ -256,13 +275,13 @@ static bool take(void *arg)
 {
     blocked *b = arg;
 
-    return tni_worker_replace(b->worker);
+    return tni_spares_provide(b->worker->runtime, 1) && tni_worker_replace(b->worker);
 }
 
 Test(takeover, a_task_without_core_goes_on)
 {
     for (int i = 0; i < 20; i++) {
-        tn_runtime *runtime = tt_runtime_create();
+        tn_runtime *runtime = create_here();
         blocked b = {.worker = NULL};
         tn_task *task = tt_spawn_on(runtime, use_runtime_without_core, &b);
         while (!atomic_load(&b.inside))
@@ -297,7 +316,7 @@ static void *leave_a_full_queue(void *arg)
 
 Test(takeover, what_was_queued_runs_on)
 {
-    tn_options options = tt_options();
+    tn_options options = options_here();
 
     options.workers = 1; /* nobody could steal them */
     for (int i = 0; i < 20; i++) {
@@ -337,7 +356,7 @@ Test(takeover, pinned_tasks_stay_on_their_thread)
 
     options.pinned = true;
     for (int i = 0; i < 20; i++) {
-        tn_runtime *runtime = tt_runtime_create();
+        tn_runtime *runtime = create_here();
         blocked b = {.worker = NULL};
         tn_task *task = NULL;
         cr_assert_eq(tn_spawn_on(runtime, &options, &task, pinned_without_core, &b), 0);
@@ -365,7 +384,7 @@ static void *block_often(void *arg)
 Test(takeover, destroy_comes_soon_after)
 {
     for (unsigned long i = 0; i < tt_scaled(60); i++) {
-        taker t = {.runtime = tt_runtime_create()};
+        taker t = {.runtime = create_here()};
         pthread_t thread = tt_thread_start(take_cores, &t);
         tn_task *tasks[8];
         for (int k = 0; k < 8; k++)

@@ -1,0 +1,1 @@
+"""The measuring house behind tools/bench; bench/README.md has the method."""

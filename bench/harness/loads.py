@@ -1,0 +1,153 @@
+"""Loads that a server is put under, and what it used meanwhile."""
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+
+from kit.packages import BUILD
+from kit.processes import Failure, forget, output_of, start, stop
+from kit.servers import Server, Wrk
+
+OPEN_LOOP = os.path.join(BUILD, "bench", "open_loop")
+VALGRIND_REQUESTS = (2000, 6000)  # the difference is what requests cost, without the start
+COMMAND_S = 120
+ACCEPT_S = 20
+
+
+def check(report, connections):
+    wrong = {key: report[key] for key in ("non_2xx", "connect", "read", "write", "timeout") if report[key]}
+    if wrong:
+        raise Failure("at %d connections wrk had errors: %s" % (connections, wrong))
+
+
+def closed_loop(command, connections, seconds):
+    """As fast as it can: a dict unit -> value."""
+    server = Server(command)
+    try:
+        wrk = Wrk(server.url, connections, seconds)
+        wrk.sleep(0.7)
+        rss_kib = server.rss_kib()
+        report = wrk.report()
+    finally:
+        stop(server.child)
+    check(report, connections)
+    return {"requests/s": report["requests"] / report["duration_us"] * 1e6, "p50_us": report["p50_us"],
+            "p99_us": report["p99_us"], "rss_kib": rss_kib}
+
+
+def between_marks(server, connections, seconds, begin, end):
+    """How many requests were answered between `begin()` and `end()`, while all connections were busy before, then and after."""
+    client = start([OPEN_LOOP, "--closed", "--port", str(server.port), "--connections", str(connections), "--seconds",
+                    str(seconds), "--warm", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        for mark, action in (("begin\n", begin), ("end\n", end)):
+            if client.stdout.readline() != mark:
+                raise Failure("open_loop could not keep %d connections busy" % connections)
+            action()
+        requests = json.loads(client.stdout.read())["requests"]
+    finally:
+        stop(client)
+    if requests == 0:
+        raise Failure("%s answered nothing" % server.name)
+    return requests
+
+
+def steady(command, connections, seconds):
+    """Processor time of the server a request, without opening and closing connections."""
+    server = Server(command)
+    marks = []
+    try:
+        requests = between_marks(server, connections, seconds, *[lambda: marks.append(server.cpu_s())] * 2)
+    finally:
+        stop(server.child)
+    return {"cpu_us/request": (marks[1] - marks[0]) / requests * 1e6}
+
+
+def fixed_rate(command, connections, rate, seconds):
+    """`rate` requests a second, whatever the server does."""
+    server = Server(command)
+    try:
+        cpu_s = server.cpu_s()
+        report = json.loads(output_of([OPEN_LOOP, "--port", str(server.port), "--connections", str(connections), "--rate",
+                                       str(rate), "--seconds", str(seconds), "--warm", "1"], seconds + 30))
+        cpu_s = server.cpu_s() - cpu_s
+    finally:
+        stop(server.child)
+    requests = rate * (seconds + 1)  # the second of warming too
+    return {"p50_us": report["p50_us"], "p99_us": report["p99_us"], "p99.9_us": report["p99.9_us"],
+            "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"]}
+
+
+def wait_for_files(server, count):
+    """Until it has accepted all that the kernel has, and has gone to rest."""
+    until = time.monotonic() + ACCEPT_S
+    while server.files() < count:
+        if time.monotonic() > until:
+            raise Failure("%s has accepted fewer than %d connections" % (server.name, count))
+        time.sleep(0.05)
+    time.sleep(0.2)
+
+
+def hold(command, connections, requests):
+    """Bytes a connection, resident memory with page tables, when each has had so many requests and is idle."""
+    server = Server(command)
+    files = server.files()
+    before_kib = server.rss_kib() + server.page_tables_kib()
+    client = start([OPEN_LOOP, "--hold", "--port", str(server.port), "--connections", str(connections), "--requests",
+                    str(requests)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if client.stdout.readline() != "ready\n":
+            raise Failure("open_loop could not open %d connections" % connections)
+        wait_for_files(server, files + connections)
+        return (server.rss_kib() + server.page_tables_kib() - before_kib) * 1024 / connections
+    finally:
+        stop(client)
+        stop(server.child)
+
+
+def counters(command, connections, seconds):
+    """System calls and context switches a request, counted by the kernel between the marks."""
+    server = Server(command)
+    events = {"raw_syscalls:sys_enter": "syscalls/request", "context-switches": "switches/request"}
+    control, orders = os.pipe()
+    with tempfile.NamedTemporaryFile("r", suffix=".perf") as file:
+        try:
+            perf = start(["perf", "stat", "-D", "-1", "--control", "fd:%d" % control, "-x", ",", "-o", file.name, "-e",
+                          ",".join(events), "-p", str(server.pid())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL, pass_fds=[control])
+            requests = between_marks(server, connections, seconds, lambda: os.write(orders, b"enable\n"),
+                                     lambda: os.write(orders, b"disable\n"))
+            perf.send_signal(signal.SIGINT)
+            perf.wait(COMMAND_S)
+            forget(perf)
+        finally:
+            stop(server.child)  # which ends perf, should it still be there
+            os.close(control)
+            os.close(orders)
+        counts = {line.split(",")[2]: line.split(",")[0] for line in file if line.count(",") > 2}
+    if not all(counts.get(event, "").isdigit() for event in events):
+        raise Failure("perf could not count: %s" % counts)
+    return {unit: int(counts[event]) / requests for event, unit in events.items()}
+
+
+def instructions_of(command, connections, requests):
+    """All instructions under callgrind, from start to end."""
+    with tempfile.NamedTemporaryFile("r", suffix=".callgrind") as log:
+        server = Server(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + log.name, *command])
+        try:
+            output_of(["h2load", "--h1", "-c%d" % connections, "-n%d" % requests, server.url], COMMAND_S)
+        finally:
+            stop(server.child)
+        match = re.search(r"Collected : (\d+)", log.read())
+    if not match:
+        raise Failure("callgrind counted nothing")
+    return int(match.group(1))
+
+
+def instructions(command, connections):
+    """In user space; the kernel's are not seen."""
+    few, many = VALGRIND_REQUESTS
+    return (instructions_of(command, connections, many) - instructions_of(command, connections, few)) / (many - few)

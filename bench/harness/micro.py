@@ -1,0 +1,73 @@
+"""Single operations of the runtimes: a fresh process a case and round; definitions in bench/README.md."""
+import json
+
+from kit.processes import Failure, output_of
+
+from harness.rounds import Job, run_all
+from harness.rows import Row, Rows
+
+RUN_S = 300  # more than the slowest case needs
+
+# In the order of the report. `switch_loop` has no scheduler in it and shows when the machine has moved.
+CASES = ["switch_loop", "spawn_join", "spawn_many_local", "spawn_many_remote", "yield_many", "ping_pong", "chained_spawn",
+         "chan_pingpong", "mpsc_1", "mpsc_4", "mutex_2", "mutex_64", "mutex_wake", "timers", "timeout_unused",
+         "spawn_blocking_batch", "spawn_blocking_roundtrip"]
+ROUNDS, QUICK_ROUNDS = 5, 2
+ALSO_ON_ONE = ["mutex_wake"]  # its price for a second worker is a figure of its own
+
+# A line of a program -> the rows it belongs to, where that is not the row of its name. A peer has one kind of task, and is
+# compared with both of ours.
+STACKLESS, FIBERS = {"tasks": "stackless"}, {"tasks": "fibers"}
+LINES = {}
+for stem, row in {"timers": "timers", "timers_size": "timers", "live_spawn": "live_spawn", "live_size": "live_size",
+                  "live_wake": "live_wake"}.items():
+    LINES[stem] = [(row, STACKLESS), (row, FIBERS)]
+    for kind in (STACKLESS, FIBERS):
+        first, _, rest = stem.partition("_")
+        LINES["_".join(part for part in (first, kind["tasks"], rest) if part)] = [(row, kind)]
+BARGING = "_barging"  # another definition: shown beside the field
+
+
+def rows_of(line, program, params):
+    """(row, program, value) of each row that one line of output belongs to."""
+    name = line["case"]
+    if name.endswith(BARGING):
+        name, program = name[:-len(BARGING)], program + BARGING
+    for case, more in LINES.get(name, [(name, {})]):
+        beside = ["go" + BARGING, "threads" + BARGING]
+        yield Row(case, line["unit"], dict(params, **more), beside=beside), program, line["value"]
+
+
+def parse(output):
+    lines = [json.loads(text) for text in output.splitlines() if text.startswith("{")]
+    if not lines:
+        raise Failure("the program printed no figures")
+    return lines
+
+
+def job(program, case, workers, params, options):
+    """`params`: what the rows are known by."""
+    command = program.micro + [case, "--workers", str(workers), *options]
+
+    def run():
+        for line in parse(output_of(command, RUN_S)):
+            yield from rows_of(line, program.name, params)
+
+    return Job(program.name, case, run)
+
+
+def jobs(programs, cases, workers, quick):
+    have = {program.name: program.cases() for program in programs if program.micro}
+    found = []
+    for case in cases:
+        for count in sorted({1, workers}) if case in ALSO_ON_ONE else [workers]:
+            for program in programs:
+                if case in have.get(program.name, []):
+                    found.append(job(program, case, count, {"workers": count}, ["--quick"] if quick else []))
+    return found
+
+
+def run(programs, cases, options):
+    rows = Rows()
+    run_all(jobs(programs, cases, options.workers, options.quick), options.rounds, rows)
+    return rows

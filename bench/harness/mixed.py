@@ -1,0 +1,25 @@
+"""The server at half its peak rate while as many tasks as workers block their thread 100 ms of each 200 ms."""
+from harness import loads, server
+from harness.rounds import run_all
+from harness.rows import Rows
+
+CASES = ["sleep", "busy"]
+ROUNDS, QUICK_ROUNDS = 5, 2
+CONNECTIONS = [64, 1000]
+
+
+def run(programs, cases, options):
+    rows = Rows()
+    setting = server.Setting(options, CONNECTIONS, CONNECTIONS)
+    programs = [program for program in programs if program.server]
+    jobs = []
+    for count in setting.connections:
+        rate = server.half_peak(programs, setting, count, rows)
+        for how in cases:
+            jobs += [server.server_job(program, "mixed_" + how, server.params_of(setting, count, rate=rate),
+                                       lambda program=program, how=how, count=count, rate=rate: loads.fixed_rate(
+                                           program.server_command(setting.workers, "--block", how), count, rate,
+                                           setting.seconds))
+                     for program in programs]
+    run_all(jobs, setting.rounds, rows)
+    return rows

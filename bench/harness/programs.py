@@ -1,0 +1,94 @@
+"""The programs that are compared: what they are called, how they are built, how they are run."""
+import os
+import subprocess
+
+from kit.packages import BUILD, ROOT, build_release, install_missing
+from kit.packages import PACKAGES as LIBRARY_PACKAGES
+from kit.processes import Failure, output_of, run_step, say
+
+from harness.rows import OURS
+
+PEERS = os.path.join(ROOT, "build", "bench", "peers")
+TOKIO = os.path.join(PEERS, "tokio", "release")
+GO = os.path.join(PEERS, "go")
+TOOL_PACKAGES = ["gnuplot-nox", "nghttp2-client", "linux-perf", "valgrind"]
+LIST_S = 10
+
+
+class Program:
+    """`micro`, `server`: command lines, None where it has none."""
+
+    def __init__(self, name, micro=None, server=None, packages=(), build=None, one_thread=False):
+        self.name = name
+        self.micro = micro
+        self.server = server
+        self.packages = list(packages)
+        self.build = build
+        self.one_thread = one_thread  # runs its loop on one, whatever the workers are
+
+    def cases(self):
+        """Which micro cases it has."""
+        return [line.split()[0] for line in output_of(self.micro + ["--list"], LIST_S).splitlines() if line.strip()]
+
+    def server_command(self, workers, *options):
+        return self.server + ["--workers", str(1 if self.one_thread else workers), *options]
+
+
+def build_tokio():
+    # Debian's compiler, the one its crates are made for, whatever else is on the path.
+    environment = dict(os.environ, PATH="/usr/bin:" + os.environ["PATH"], CARGO_TARGET_DIR=os.path.dirname(TOKIO))
+    run_step(["/usr/bin/cargo", "build", "--release", "--quiet"], "building the peers on Tokio",
+             cwd=os.path.join(ROOT, "bench", "peers", "tokio"), env=environment)
+
+
+def build_go():
+    os.makedirs(GO, exist_ok=True)
+    run_step(["/usr/bin/go", "build", "-o", GO + "/", "./..."], "building the peers in Go",
+             cwd=os.path.join(ROOT, "bench", "peers", "go"), env=dict(os.environ, GOPROXY="off", GOFLAGS="", GOTOOLCHAIN="local"))
+
+
+def at(folder, *names):
+    return [os.path.join(folder, *names)]
+
+
+ALL = [
+    Program(OURS, at(BUILD, "bench", "micro") + ["--rounds", "1", "--lines"], at(BUILD, "bench/servers/tournant_server")),
+    Program("tokio", at(TOKIO, "micro"), at(TOKIO, "server"), ["librust-tokio-dev", "cargo", "rustc"], build_tokio),
+    Program("go", at(GO, "micro"), at(GO, "server"), ["golang-go"], build_go),
+    Program("threads", at(BUILD, "bench/peers/threads/threads_micro"), at(BUILD, "bench/servers/threads_server")),
+    Program("epoll", None, at(BUILD, "bench/servers/plain_epoll_server")),
+    Program("epoll_1", None, at(BUILD, "bench/servers/plain_epoll_server"), one_thread=True),
+    Program("libuv", None, at(BUILD, "bench/servers/uv_server"), one_thread=True),
+]
+
+NAMES = [program.name for program in ALL]
+TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
+           "servers_plain_epoll_server", "servers_uv_server"]
+
+
+def prepare(names):
+    """Builds the programs of these names and answers those that are there. A peer that cannot be built is said and left out."""
+    install_missing(LIBRARY_PACKAGES)
+    try_step(lambda: install_missing(TOOL_PACKAGES), "pictures and counters may be missing")
+    build_release(TARGETS)
+    ready = []
+    for program in [program for program in ALL if program.name in names]:
+        if try_step(lambda program=program: prepare_peer(program), "NO FIGURES OF %s" % program.name.upper()):
+            ready.append(program)
+    return ready
+
+
+def prepare_peer(program):
+    install_missing(program.packages)
+    if program.build:
+        say("building the peers of " + program.name)
+        program.build()
+
+
+def try_step(step, otherwise):
+    try:
+        step()
+    except (Failure, OSError, subprocess.SubprocessError) as problem:
+        say("%s: %s" % (otherwise, problem))
+        return False
+    return True

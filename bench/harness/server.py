@@ -1,0 +1,112 @@
+"""The fixed HTTP answer, served by each program in turn."""
+from kit.processes import Failure, say
+
+from harness import loads, stats
+from harness.rounds import Job, run_all
+from harness.rows import OURS, Row, Rows
+
+CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions"]
+ROUNDS, QUICK_ROUNDS = 15, 2
+CONNECTIONS, QUICK_CONNECTIONS = [1, 64, 1000, 8000], [1, 64]
+IDLE, QUICK_IDLE = 8000, 1000
+INSTRUCTIONS_AT = 64
+SECONDS, QUICK_SECONDS = 3, 1
+BESIDE = ["epoll_1"]  # a thread less than the others: what there would be to gain
+HIGHER = ["requests/s"]
+ONCE = 3  # rounds of what hardly spreads
+
+
+class Setting:
+    """`connections`, `quick_connections`: how many there are one after the other, if the user does not say."""
+
+    def __init__(self, options, connections, quick_connections):
+        self.workers = options.workers
+        self.rounds = options.rounds
+        self.seconds = QUICK_SECONDS if options.quick else SECONDS
+        self.connections = [count for count in options.connections or (quick_connections if options.quick else connections)
+                            if count <= options.connections_max]
+        self.idle = min(QUICK_IDLE if options.quick else IDLE, options.connections_max)
+
+
+def server_job(program, case, params, measure):
+    """`measure()` answers a dict unit -> value."""
+    def run():
+        for unit, value in measure().items():
+            better = "higher" if unit in HIGHER else "lower"
+            yield Row(case, unit, params, better, BESIDE), program.name, value
+
+    return Job(program.name, "%s %s" % (case, params), run)
+
+
+def params_of(setting, connections, **more):
+    return {"connections": connections, "workers": setting.workers, **more}
+
+
+def run_closed(programs, setting, rows):
+    run_all([server_job(program, "closed", params_of(setting, count),
+                        lambda program=program, count=count: loads.closed_loop(program.server_command(setting.workers), count,
+                                                                              setting.seconds))
+             for count in setting.connections for program in programs], setting.rounds, rows)
+
+
+def run_cpu(programs, setting, rows):
+    run_all([server_job(program, "cpu", params_of(setting, count),
+                        lambda program=program, count=count: loads.steady(program.server_command(setting.workers), count,
+                                                                         setting.seconds))
+             for count in setting.connections for program in programs], setting.rounds, rows)
+
+
+def half_peak(programs, setting, connections, rows):
+    """Requests a second for all programs alike: half of what tournant reached in this run, or reaches now."""
+    for row in rows.measured():
+        if (row.case, row.unit, row.params.get("connections")) == ("closed", "requests/s", connections):
+            return round(stats.median(row.values[OURS]) / 2)
+    ours = next((program for program in programs if program.name == OURS), None)
+    if ours is None:
+        raise Failure("the rate is half of tournant's peak, and tournant does not run here")
+    say("looking for tournant's peak at %d connections" % connections)
+    return round(loads.closed_loop(ours.server_command(setting.workers), connections, setting.seconds)["requests/s"] / 2)
+
+
+def run_rate(programs, setting, rows):
+    jobs = []
+    for count in setting.connections:
+        rate = half_peak(programs, setting, count, rows)
+        jobs += [server_job(program, "rate", params_of(setting, count, rate=rate),
+                            lambda program=program, count=count, rate=rate: loads.fixed_rate(
+                                program.server_command(setting.workers), count, rate, setting.seconds))
+                 for program in programs]
+    run_all(jobs, setting.rounds, rows)
+
+
+def run_idle(programs, setting, rows):
+    run_all([server_job(program, "idle", params_of(setting, setting.idle),
+                        lambda program=program: {"bytes/connection": loads.hold(program.server_command(setting.workers),
+                                                                                setting.idle, 0)})
+             for program in programs], min(setting.rounds, ONCE), rows)
+
+
+def run_counters(programs, setting, rows):
+    run_all([server_job(program, "counters", params_of(setting, count),
+                        lambda program=program, count=count: loads.counters(program.server_command(setting.workers), count,
+                                                                           setting.seconds))
+             for count in setting.connections for program in programs], min(setting.rounds, ONCE), rows)
+
+
+def run_instructions(programs, setting, rows):
+    run_all([server_job(program, "instructions", params_of(setting, INSTRUCTIONS_AT),
+                        lambda program=program: {"instructions/request": loads.instructions(
+                            program.server_command(setting.workers), INSTRUCTIONS_AT)})
+             for program in programs if program.name != "go"], 1, rows)  # Go's runtime does not run under valgrind
+
+
+RUNS = {"cpu": run_cpu, "closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": run_counters,
+        "instructions": run_instructions}
+
+
+def run(programs, cases, options):
+    rows = Rows()
+    setting = Setting(options, CONNECTIONS, QUICK_CONNECTIONS)
+    for case in cases:
+        RUNS[case]([program for program in programs if program.server], setting, rows)
+    return rows

@@ -1,0 +1,3 @@
+module tournant/peers
+
+go 1.19

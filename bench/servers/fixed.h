@@ -1,0 +1,45 @@
+/* What the benchmark servers share: the fixed answer, the end of a request, the command line, and how a task blocks its thread.
+ *
+ * No parser: a request ends with an empty line, and each gets the same answer. The peers in bench/peers/ do the same, byte by
+ * byte, so that a comparison compares how servers wait. */
+#ifndef FIXED_H
+#define FIXED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    FIXED_READ_SIZE = 4096,  /* what a server reads at once */
+    FIXED_REQUESTS_MAX = 64, /* answered by one write */
+    FIXED_BLOCK_MS = 100,    /* a blocking task blocks as long, then rests as long */
+};
+
+#define FIXED_ANSWER "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
+#define FIXED_ANSWER_SIZE (sizeof FIXED_ANSWER - 1)
+
+/* The answer, FIXED_REQUESTS_MAX times. */
+extern const char *fixed_answers;
+
+/* How many requests end in `data`; `matched`: how much of an end the bytes before it were, 0 at first. */
+size_t fixed_count_requests(unsigned *matched, const char *data, size_t size);
+
+enum fixed_block { FIXED_BLOCK_NEVER, FIXED_BLOCK_SLEEP, FIXED_BLOCK_BUSY };
+
+typedef struct {
+    const char *name;
+    unsigned port;
+    unsigned workers;
+    enum fixed_block block; /* as many tasks as workers block their thread half of the time */
+    bool held_buffer;       /* a connection keeps its buffer while it waits */
+} fixed_options;
+
+/* Reads --port, --workers, --block and --buffer; ends the program with a message on nonsense. */
+fixed_options fixed_parse(const char *name, int argc, char **argv);
+
+/* A listening socket on 127.0.0.1, announced on stderr. */
+int fixed_listen(const fixed_options *options);
+
+/* Blocks the calling thread for FIXED_BLOCK_MS, by sleep(3)'s system call or by a busy loop. */
+void fixed_block_thread(enum fixed_block block);
+
+#endif

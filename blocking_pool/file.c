@@ -1,0 +1,333 @@
+/* Open files. */
+#include "fs.h"
+#include "lend.h"
+#include "local.h"
+
+#define IOV_COUNT_MAX 1024
+
+/* A transfer goes in parts of this size, so that nobody keeps a thread for long; and of so many buffers at once. */
+#define PART_BYTES ((size_t)1 << 20)
+#define PART_BUFFERS 16
+
+struct tn_file {
+    tni_job closing; /* in the background, by the last reference */
+    tni_a32 references;
+    int fd;
+    tn_allocator allocator;
+};
+
+/* --- Opening and closing ---------------------------------------------------------------------------------------------------- */
+
+static tn_file *make(int fd)
+{
+    const tn_allocator *allocator = tni_fs_allocator();
+    tn_file *file = tni_alloc(allocator, sizeof *file, _Alignof(tn_file));
+
+    if (file == NULL)
+        return NULL;
+    tni_a32_init(&file->references, 1);
+    file->fd = fd;
+    file->allocator = *allocator;
+    return file;
+}
+
+static void free_file(tn_file *file)
+{
+    tn_allocator allocator = file->allocator;
+
+    tni_free(&allocator, file, sizeof *file);
+}
+
+int tn_file_adopt(tn_file **out, int fd)
+{
+    *out = make(fd);
+    return *out != NULL ? 0 : TN_ENOMEM;
+}
+
+typedef struct {
+    const char *path;
+    int flags;
+    unsigned mode;
+} open_call;
+
+static int call_open(void *arg)
+{
+    const open_call *call = arg;
+
+    return tni_os_open(call->path, call->flags, call->mode);
+}
+
+int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
+{
+    open_call call = {path, flags, mode};
+    tn_file *file = make(-1);
+
+    *out = NULL;
+    if (file == NULL)
+        return TN_ENOMEM;
+    file->fd = tni_fs_run(call_open, &call);
+    if (file->fd < 0) {
+        int rc = file->fd;
+        free_file(file);
+        return rc;
+    }
+    *out = file;
+    return 0;
+}
+
+tn_file *tn_file_retain(tn_file *file)
+{
+    /* Relaxed: the caller holds one, one more publishes nothing. */
+    (void)tni_a32_fetch_add(&file->references, 1, TNI_RELAXED);
+    return file;
+}
+
+static bool closing_run(tni_job *job)
+{
+    tni_os_close(tni_container_of(job, tn_file, closing)->fd);
+    return false;
+}
+
+static void closing_over(tni_job *job, int error)
+{
+    if (error != 0)
+        (void)closing_run(job);
+    free_file(tni_container_of(job, tn_file, closing));
+}
+
+static const tni_job_ops closing_ops = {closing_run, closing_over};
+
+void tn_file_close(tn_file *file)
+{
+    const tn_task *task = tni_local_get()->task;
+    tni_pool *pool = NULL;
+    uint32_t old;
+    int rc;
+
+    if (file == NULL)
+        return;
+    /* Release: what each user did comes before the close. Acquire: for the last one. */
+    old = tni_a32_fetch_sub(&file->references, 1, TNI_ACQ_REL);
+    tni_assert(old != 0, "a file is closed that nobody holds");
+    if (old != 1)
+        return;
+    tni_job_init(&file->closing, &closing_ops, TNI_POOL_FILES);
+    file->closing.mandatory = true;
+    if (task != NULL)
+        pool = tni_pool_of(task->runtime, &rc);
+    if (pool != NULL && tni_pool_reserve(pool) == 0)
+        tni_pool_push(pool, &file->closing);
+    else
+        closing_over(&file->closing, TN_ESHUTDOWN); /* here then: nothing may be left behind */
+}
+
+int tn_file_fd(const tn_file *file)
+{
+    return file->fd;
+}
+
+/* --- Transfers -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_lent lent;
+    const struct iovec *iov;
+    int count;
+    int fd;
+    int64_t offset;  /* negative: the file's own position */
+    bool writes;
+    int index;       /* of the buffer in which it goes on, */
+    size_t skip;     /* and where in it */
+    size_t done;
+    int error;       /* after which it ended */
+} transfer;
+
+/* The next part's buffers; answers its size. */
+static size_t next_part(const transfer *self, struct iovec *part, int *count)
+{
+    size_t size = 0;
+    size_t skip = self->skip;
+
+    *count = 0;
+    for (int i = self->index; i < self->count && *count < PART_BUFFERS && size < PART_BYTES; i++) {
+        size_t length = self->iov[i].iov_len - skip;
+        if (length > PART_BYTES - size)
+            length = PART_BYTES - size;
+        part[*count].iov_base = (char *)self->iov[i].iov_base + skip;
+        part[*count].iov_len = length;
+        (*count)++;
+        size += length;
+        skip = 0;
+    }
+    return size;
+}
+
+static void advance(transfer *self, size_t size)
+{
+    self->done += size;
+    while (self->index < self->count && size >= self->iov[self->index].iov_len - self->skip) {
+        size -= self->iov[self->index].iov_len - self->skip;
+        self->index++;
+        self->skip = 0;
+    }
+    self->skip += size;
+}
+
+static ssize_t move_part(const transfer *self, const struct iovec *part, int count)
+{
+    int64_t at = self->offset + (int64_t)self->done;
+
+    if (self->writes)
+        return self->offset < 0 ? tni_os_writev(self->fd, part, count) : tni_os_pwritev(self->fd, part, count, at);
+    return self->offset < 0 ? tni_os_readv(self->fd, part, count) : tni_os_preadv(self->fd, part, count, at);
+}
+
+static bool transfer_run(tni_job *job)
+{
+    transfer *self = tni_container_of(tni_container_of(job, tni_lent, base), transfer, lent);
+    struct iovec part[PART_BUFFERS];
+    int count;
+    size_t size = next_part(self, part, &count);
+    ssize_t n;
+
+    n = move_part(self, part, count);
+    if (n < 0)
+        self->error = (int)n;
+    else
+        advance(self, (size_t)n);
+    if (n < 0 || self->index == self->count || tni_lent_is_unwanted(&self->lent))
+        return false;
+    /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
+    return (size_t)n == size || (self->writes && n > 0);
+}
+
+static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
+
+static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
+{
+    transfer self = {.iov = iov, .count = count, .fd = file->fd, .offset = offset, .writes = writes};
+    size_t total = 0;
+    int rc;
+
+    if (count < 0 || count > IOV_COUNT_MAX)
+        return TN_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - total)
+            return TN_EINVAL;
+        total += iov[i].iov_len;
+    }
+    rc = tni_lend(&self.lent, &transfer_ops, TNI_POOL_FILES);
+    if (self.done > 0)
+        return (ssize_t)self.done;
+    return rc != 0 ? rc : self.error;
+}
+
+static ssize_t move_one(tn_file *file, void *buf, size_t size, int64_t offset, bool writes)
+{
+    struct iovec one = {buf, size};
+
+    return move(file, &one, 1, offset, writes);
+}
+
+ssize_t tn_file_read(tn_file *file, void *buf, size_t size)
+{
+    return move_one(file, buf, size, -1, false);
+}
+
+ssize_t tn_file_write(tn_file *file, const void *buf, size_t size)
+{
+    return move_one(file, (void *)(uintptr_t)buf, size, -1, true); /* only read: iovec is shared with readv */
+}
+
+ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move_one(file, buf, size, offset, false);
+}
+
+ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move_one(file, (void *)(uintptr_t)buf, size, offset, true); /* as above */
+}
+
+ssize_t tn_file_readv(tn_file *file, const struct iovec *iov, int count)
+{
+    return move(file, iov, count, -1, false);
+}
+
+ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count)
+{
+    return move(file, iov, count, -1, true);
+}
+
+ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move(file, iov, count, offset, false);
+}
+
+ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move(file, iov, count, offset, true);
+}
+
+/* --- The rest --------------------------------------------------------------------------------------------------------------- */
+
+int64_t tn_file_seek(tn_file *file, int64_t offset, int whence)
+{
+    return tni_os_seek(file->fd, offset, whence);
+}
+
+static int call_sync(void *arg)
+{
+    return tni_os_sync(((tn_file *)arg)->fd, true);
+}
+
+static int call_datasync(void *arg)
+{
+    return tni_os_sync(((tn_file *)arg)->fd, false);
+}
+
+int tn_file_sync(tn_file *file)
+{
+    return tni_fs_run(call_sync, file);
+}
+
+int tn_file_datasync(tn_file *file)
+{
+    return tni_fs_run(call_datasync, file);
+}
+
+typedef struct {
+    int fd;
+    int64_t size;
+    struct stat status;
+} file_call;
+
+static int call_truncate(void *arg)
+{
+    const file_call *call = arg;
+
+    return tni_os_truncate(call->fd, call->size);
+}
+
+int tn_file_truncate(tn_file *file, int64_t size)
+{
+    file_call call = {.fd = file->fd, .size = size};
+
+    return tni_fs_run(call_truncate, &call);
+}
+
+static int call_fstat(void *arg)
+{
+    file_call *call = arg;
+
+    return tni_os_fstat(call->fd, &call->status);
+}
+
+int tn_file_stat(tn_file *file, tn_stat *out)
+{
+    file_call call = {.fd = file->fd};
+    int rc = tni_fs_run(call_fstat, &call);
+
+    if (rc == 0)
+        tni_fs_fill_stat(out, &call.status);
+    return rc;
+}

@@ -1,0 +1,151 @@
+#include "lend.h"
+
+#include "local.h"
+#include "run.h"
+
+void tni_lent_over(tni_job *job, int error)
+{
+    tni_lent *lent = tni_container_of(job, tni_lent, base);
+
+    lent->error = error;
+    tni_done_set(&lent->done); /* it may be gone now */
+}
+
+typedef struct {
+    tn_future base;
+    tni_lent *lent;
+    tn_waker *mine;
+} lent_future;
+
+static int lent_poll(tn_future *self, tn_waker *waker)
+{
+    lent_future *future = tni_container_of(self, lent_future, base);
+
+    return tni_done_poll(&future->lent->done, &future->mine, waker);
+}
+
+static void lent_drop(tn_future *self)
+{
+    (void)self; /* threads alone wait so, and they are not cancelled: it is done */
+}
+
+static const tn_future_ops lent_future_ops = {lent_poll, lent_drop};
+
+/* Not tn_await: the frame is lent, so a fiber that is cancelled has to wait all the same, once the job has started. */
+static int wait_in_fiber(tni_pool *pool, tni_lent *lent, tn_task *task)
+{
+    tn_waker *mine = NULL;
+    bool asked = false;
+
+    while (tni_done_poll(&lent->done, &mine, tni_waker_of(task)) == TN_PENDING) {
+        if (!asked && tni_task_is_cancelled(task)) {
+            asked = true;
+            if (tni_pool_withdraw(pool, &lent->base)) {
+                tni_done_forget(&lent->done, &mine);
+                return TN_ECANCELED;
+            }
+            tni_a32_store(&lent->unwanted, 1, TNI_RELAXED); /* relaxed: a wish */
+        }
+        tni_fiber_leave(task, TNI_RUN_SUSPENDED);
+    }
+    return lent->error;
+}
+
+static int wait_in_thread(tni_lent *lent)
+{
+    lent_future future = {{&lent_future_ops}, lent, NULL};
+
+    (void)tn_await(&future.base);
+    return lent->error;
+}
+
+static int submit(tni_pool *pool, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+{
+    int rc = tni_pool_reserve_waiting(pool);
+
+    if (rc != 0)
+        return rc;
+    tni_job_init(&lent->base, ops, kind);
+    tni_done_init(&lent->done);
+    lent->error = 0;
+    tni_pool_push(pool, &lent->base);
+    return 0;
+}
+
+static void run_here(tni_lent *lent, const tni_job_ops *ops)
+{
+    while (ops->run(&lent->base))
+        ;
+}
+
+static tn_task *calling_fiber(void)
+{
+    const tni_local *local = tni_local_get();
+
+    tni_assert(local->task != NULL || local->worker == NULL,
+               "a call on files or names in a hook of the runtime: only fibers, jobs and plain threads may wait");
+    tni_assert(local->task == NULL || local->task->kind == TNI_TASK_FIBER,
+               "a call on files or names in a poll function: give it to tn_spawn_blocking, and poll that job");
+    return local->task;
+}
+
+int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+{
+    tn_task *task = calling_fiber();
+    tni_pool *pool;
+    int rc = tn_checkpoint();
+
+    tni_a32_init(&lent->unwanted, 0);
+    if (rc != 0)
+        return rc;
+    pool = tni_pool_of(runtime, &rc);
+    if (pool == NULL)
+        return rc;
+    rc = submit(pool, lent, ops, kind);
+    if (rc != 0)
+        return rc;
+    return task != NULL ? wait_in_fiber(pool, lent, task) : wait_in_thread(lent);
+}
+
+int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+{
+    tn_task *task = calling_fiber();
+    int rc = TN_EAGAIN;
+
+    tni_a32_init(&lent->unwanted, 0);
+    if (task != NULL)
+        rc = tni_lend_to(task->runtime, lent, ops, kind);
+    if (rc != TN_EAGAIN && rc != TN_ENOMEM)
+        return rc;
+    run_here(lent, ops);
+    return 0;
+}
+
+/* --- Any function ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_lent lent;
+    tn_job_fn fn;
+    void *arg;
+    void *result;
+} call;
+
+static bool call_run(tni_job *job)
+{
+    call *self = tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
+
+    self->result = self->fn(self->arg);
+    return false;
+}
+
+static const tni_job_ops call_ops = TNI_LENT_OPS(call_run);
+
+int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
+{
+    call self = {.fn = fn, .arg = arg};
+    int rc = tni_lend(&self.lent, &call_ops, TNI_POOL_JOBS);
+
+    if (rc == 0 && result != NULL)
+        *result = self.result;
+    return rc;
+}

@@ -1,0 +1,33 @@
+/* A blocking call on behalf of a fiber that waits for it: the job lies in the fiber's frame, and nothing is allocated. */
+#ifndef TNI_LEND_H
+#define TNI_LEND_H
+
+#include "done.h"
+#include "pool.h"
+
+typedef struct {
+    tni_job base;
+    tni_done done;
+    tni_a32 unwanted; /* 1: whoever waits has been cancelled: a long transfer may end between two of its parts */
+    int error;        /* when done: 0: it has run */
+} tni_lent;
+
+/* What the ops of such a job are; `run`: as in tni_job_ops. */
+void tni_lent_over(tni_job *job, int error);
+#define TNI_LENT_OPS(run) {(run), tni_lent_over}
+
+static inline bool tni_lent_is_unwanted(const tni_lent *lent)
+{
+    /* Relaxed: a wish. */
+    return tni_a32_load(&lent->unwanted, TNI_RELAXED) != 0;
+}
+
+/* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain
+ * thread, and where no thread can be had, in the call. 0; TN_ECANCELED: it never ran; TN_ESHUTDOWN: it never ran, or not to its
+ * end. Suspends. */
+int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
+
+/* The same, always on a thread of the pool of `runtime`. TN_EAGAIN: no thread can be had. */
+int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
+
+#endif

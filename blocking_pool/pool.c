@@ -1,0 +1,455 @@
+/* The pool's queue and its watch: what submitters do, and what threads do under the lock. README.md has the argument. */
+#include "pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "local.h"
+
+#define THREADS_DEFAULT 512
+#define FILE_THREADS_DEFAULT 64
+#define NAME_THREADS_DEFAULT 16
+#define IDLE_DEFAULT_NS (10 * TN_S)
+#define QUEUE_DEFAULT 16384
+
+/* After a failed start the next one is tried so much later, and a full queue is searched for abandoned jobs so often. */
+#define RETRY_NS (10 * TN_MS)
+#define PURGE_NS (10 * TN_MS)
+
+/* --- Making ----------------------------------------------------------------------------------------------------------------- */
+
+static unsigned or_default(unsigned value, unsigned otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void init(tni_pool *pool, tn_runtime *runtime)
+{
+    const tn_options *options = &runtime->options;
+    size_t queue_max = options->blocking_queue_max != 0 ? options->blocking_queue_max : QUEUE_DEFAULT;
+
+    pool->base.stop = tni_pool_stop;
+    pool->base.fini = tni_pool_fini;
+    pool->runtime = runtime;
+    pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;
+    pool->queue_max = queue_max < INT32_MAX ? (uint32_t)queue_max : INT32_MAX;
+    pool->queues[TNI_POOL_JOBS].cap = or_default(options->blocking_threads, THREADS_DEFAULT);
+    pool->queues[TNI_POOL_FILES].cap = or_default(options->file_threads, FILE_THREADS_DEFAULT);
+    pool->queues[TNI_POOL_NAMES].cap = or_default(options->name_threads, NAME_THREADS_DEFAULT);
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
+        pool->threads_max += pool->queues[kind].cap;
+    (void)snprintf(pool->name, sizeof pool->name, "%s-pool", runtime->name);
+    tni_aptr_init(&pool->inbox, NULL);
+    tni_a32_init(&pool->queued, 0);
+    tni_a32_init(&pool->watched, 0);
+    tni_a32_init(&pool->threads, 0);
+    tni_a32_init(&pool->closed, 0);
+    tni_mutex_init(&pool->lock);
+    pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
+}
+
+tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
+{
+    /* Acquire: the pool as it was made; partner: the CAS below. */
+    void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
+
+    if (tni_unlikely(attachment == NULL)) {
+        tni_pool *pool = tni_alloc(&runtime->allocator, sizeof *pool, _Alignof(tni_pool));
+        if (pool == NULL) {
+            *error = TN_ENOMEM;
+            return NULL;
+        }
+        init(pool, runtime);
+        /* Release: publishes the pool. Acquire: another thread was first, and this is its pool. */
+        if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL)) {
+            attachment = &pool->base;
+        } else {
+            tni_mutex_fini(&pool->lock);
+            tni_free(&runtime->allocator, pool, sizeof *pool);
+        }
+    }
+    *error = TN_ESHUTDOWN;
+    return attachment == &tni_attachment_closed ? NULL : tni_container_of(attachment, tni_pool, base);
+}
+
+tn_runtime *tni_pool_current_runtime(void)
+{
+    const tni_pool_thread *thread = tni_pool_thread_current();
+
+    return thread != NULL ? thread->pool->runtime : tn_runtime_current();
+}
+
+/* --- Queues: lock held ------------------------------------------------------------------------------------------------------ */
+
+void tni_pool_append(tni_pool *pool, tni_job *job)
+{
+    tni_job_queue *queue = &pool->queues[job->kind];
+
+    job->next = NULL;
+    job->prev = queue->last;
+    if (queue->last != NULL)
+        queue->last->next = job;
+    else
+        queue->first = job;
+    queue->last = job;
+    queue->length++;
+}
+
+void tni_pool_unlink(tni_job_queue *queue, tni_job *job)
+{
+    if (job->prev != NULL)
+        job->prev->next = job->next;
+    else
+        queue->first = job->next;
+    if (job->next != NULL)
+        job->next->prev = job->prev;
+    else
+        queue->last = job->prev;
+    queue->length--;
+}
+
+void tni_pool_collect(tni_pool *pool)
+{
+    tni_job *newest;
+    tni_job *oldest = NULL;
+
+    /* Relaxed: where it matters that nothing is missed the caller stands behind a full fence. */
+    if (tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL)
+        return;
+    /* Acquire: the jobs as they were pushed; taken whole, so there is no ABA. Partner: tni_pool_push. */
+    newest = tni_aptr_exchange(&pool->inbox, NULL, TNI_ACQUIRE);
+    while (newest != NULL) {
+        tni_job *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        tni_job *next = oldest->next;
+        tni_pool_append(pool, oldest);
+        oldest = next;
+    }
+}
+
+unsigned tni_pool_startable(const tni_pool *pool)
+{
+    unsigned count = 0;
+
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
+        const tni_job_queue *queue = &pool->queues[kind];
+        unsigned room = queue->cap - queue->running;
+        count += queue->length < room ? queue->length : room;
+    }
+    return count;
+}
+
+/* --- Places in the queue ---------------------------------------------------------------------------------------------------- */
+
+static bool take_place(tni_pool *pool)
+{
+    /* Relaxed: the CAS checks it. */
+    uint32_t old = tni_a32_load(&pool->queued, TNI_RELAXED);
+
+    do {
+        if (old >= pool->queue_max)
+            return false;
+        /* Acquire: needs no more than relaxed, it is a count; the callers' fence orders it before their look at `closed` and
+         * `threads`. By CAS, so that it is never above the bound even for a moment: somebody who waits for room must not be kept
+         * waiting by one who does not get it. */
+    } while (!tni_a32_cas(&pool->queued, &old, old + 1, TNI_ACQUIRE));
+    return true;
+}
+
+void tni_pool_free_place(tni_pool *pool)
+{
+    tni_pool_room *room = pool->rooms_first;
+
+    if (room != NULL && !tni_pool_is_closed(pool)) {
+        tn_waker *waker = room->waker;
+        pool->rooms_first = room->next;
+        if (room->next != NULL)
+            room->next->prev = NULL;
+        else
+            pool->rooms_last = NULL;
+        room->linked = false;
+        room->granted = true;
+        room->waker = NULL;
+        tn_waker_wake(waker);
+        return;
+    }
+    /* Relaxed: as in take_place. */
+    if (tni_a32_fetch_sub(&pool->queued, 1, TNI_RELAXED) == 1 && tni_pool_is_closed(pool))
+        tni_pool_call_all(pool); /* nothing will come any more */
+}
+
+/* Throws abandoned jobs out of a full queue; they are users' jobs alone. */
+static void purge(tni_pool *pool)
+{
+    tni_job_queue *queue = &pool->queues[TNI_POOL_JOBS];
+    uint64_t now_ns = tni_clock_ns();
+    tni_job *next;
+
+    tni_mutex_lock(&pool->lock);
+    if (pool->purged_ns != 0 && now_ns - pool->purged_ns < PURGE_NS) {
+        tni_mutex_unlock(&pool->lock);
+        return;
+    }
+    pool->purged_ns = now_ns;
+    tni_pool_collect(pool);
+    for (tni_job *job = queue->first; job != NULL; job = next) {
+        next = job->next;
+        /* Acquire: what the one who abandoned it has done; partner: tni_job_abandon. */
+        if (tni_a32_load(&job->state, TNI_ACQUIRE) != TNI_JOB_ABANDONED)
+            continue;
+        tni_pool_unlink(queue, job);
+        tni_pool_free_place(pool);
+        pool->counts.dropped++;
+        job->ops->over(job, TNI_JOB_WITHDRAWN);
+    }
+    tni_mutex_unlock(&pool->lock);
+}
+
+/* --- The watch -------------------------------------------------------------------------------------------------------------- */
+
+tni_pool_errand tni_pool_appoint(tni_pool *pool)
+{
+    tni_pool_thread *thread = pool->idle_first;
+    tni_pool_errand errand = {NULL, false};
+
+    if (thread != NULL) {
+        tni_pool_idle_remove(pool, thread);
+        thread->watching = true;
+        thread->arrived = true;
+        pool->counts.wakes++;
+        /* Relaxed: under the lock. */
+        tni_a32_store(&thread->called, 1, TNI_RELAXED);
+        errand.call = thread;
+        return errand;
+    }
+    /* Relaxed: written under the lock. */
+    if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread(pool) == 0)
+        return errand;
+    /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
+    pool->short_of_threads = true;
+    pool->retry_ns = tni_clock_ns() + RETRY_NS;
+    errand.report = !pool->reported_shortage && !pool->stopped;
+    pool->reported_shortage = true;
+    return errand;
+}
+
+void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand)
+{
+    if (errand.call != NULL)
+        tni_futex_wake(&errand.call->called, 1);
+    if (errand.report)
+        tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
+                      "blocking pool: no further thread can be started, %u do the work; raise the limit on threads, or lower "
+                      "blocking_threads",
+                      tni_a32_load(&pool->threads, TNI_RELAXED)); /* relaxed: for people */
+}
+
+/* --- Submitting ------------------------------------------------------------------------------------------------------------- */
+
+/* No thread is alive. */
+static int start_first(tni_pool *pool)
+{
+    int rc = 0;
+
+    tni_mutex_lock(&pool->lock);
+    /* Relaxed: written under the lock. */
+    if (tni_a32_load(&pool->threads, TNI_RELAXED) == 0) {
+        rc = tni_pool_start_thread(pool);
+        if (rc == 0) /* relaxed: nobody can have had the watch without a thread, and the new one waits for the lock */
+            tni_a32_store(&pool->watched, 1, TNI_RELAXED);
+    }
+    tni_mutex_unlock(&pool->lock);
+    return rc == 0 ? 0 : TN_EAGAIN;
+}
+
+static void give_place_back(tni_pool *pool)
+{
+    tni_mutex_lock(&pool->lock);
+    tni_pool_free_place(pool);
+    tni_mutex_unlock(&pool->lock);
+}
+
+/* A place has been taken: may it be used? From here to the push it keeps the last thread from leaving. */
+static int confirm(tni_pool *pool)
+{
+    int rc = 0;
+
+    /* Orders the place before the look at `closed` and at `threads`; partners: the fences in may_leave (pool_thread.c) and
+     * tni_pool_stop. Either they see the place, or we see what they wrote. */
+    tni_fence_full();
+    if (tni_pool_is_closed(pool))
+        rc = TN_ESHUTDOWN;
+    else if (tni_unlikely(tni_a32_load(&pool->threads, TNI_RELAXED) == 0)) /* relaxed: behind the fence */
+        rc = start_first(pool);
+    if (rc != 0)
+        give_place_back(pool);
+    return rc;
+}
+
+int tni_pool_reserve(tni_pool *pool)
+{
+    if (tni_likely(take_place(pool)))
+        return confirm(pool);
+    if (tni_pool_is_closed(pool))
+        return TN_ESHUTDOWN;
+    purge(pool);
+    return take_place(pool) ? confirm(pool) : TN_EBUSY;
+}
+
+void tni_pool_push(tni_pool *pool, tni_job *job)
+{
+    /* Relaxed: the CAS checks it. */
+    void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
+    tni_pool_errand errand = {NULL, false};
+
+    job->queued_ns = tni_clock_ns();
+    do {
+        job->next = newest;
+        /* Publishes the job; partner: tni_pool_collect. */
+    } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
+    /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
+    tni_fence_full();
+    if (tni_likely(!tni_pool_try_watch(pool)))
+        return;
+    tni_mutex_lock(&pool->lock);
+    errand = tni_pool_appoint(pool);
+    tni_mutex_unlock(&pool->lock);
+    tni_pool_run_errand(pool, errand);
+}
+
+/* --- Waiting for room ------------------------------------------------------------------------------------------------------- */
+
+static int room_poll(tn_future *self, tn_waker *waker)
+{
+    tni_pool_room *room = tni_container_of(self, tni_pool_room, base);
+    tni_pool *pool = room->pool;
+    tn_waker *old = NULL;
+    int rc = 0;
+
+    tni_mutex_lock(&pool->lock);
+    if (tni_pool_is_closed(pool) && !room->granted) {
+        rc = TN_ESHUTDOWN;
+    } else if (room->linked) { /* by the way, or another task polls it now */
+        old = room->waker;
+        room->waker = tn_waker_retain(waker);
+        rc = TN_PENDING;
+    } else if (!room->granted && !take_place(pool)) {
+        room->waker = tn_waker_retain(waker);
+        room->linked = true;
+        room->next = NULL;
+        room->prev = pool->rooms_last;
+        if (room->prev != NULL)
+            room->prev->next = room;
+        else
+            pool->rooms_first = room;
+        pool->rooms_last = room;
+        rc = TN_PENDING;
+    } else {
+        room->granted = false;
+    }
+    tni_mutex_unlock(&pool->lock);
+    if (old != NULL)
+        tn_waker_release(old);
+    return rc;
+}
+
+static void room_drop(tn_future *self)
+{
+    tni_pool_room *room = tni_container_of(self, tni_pool_room, base);
+    tni_pool *pool = room->pool;
+    tn_waker *waker;
+
+    tni_mutex_lock(&pool->lock);
+    waker = room->waker;
+    room->waker = NULL;
+    if (room->linked) {
+        if (room->prev != NULL)
+            room->prev->next = room->next;
+        else
+            pool->rooms_first = room->next;
+        if (room->next != NULL)
+            room->next->prev = room->prev;
+        else
+            pool->rooms_last = room->prev;
+        room->linked = false;
+    }
+    if (room->granted) /* and not told: we have been cancelled */
+        tni_pool_free_place(pool);
+    room->granted = false;
+    tni_mutex_unlock(&pool->lock);
+    if (waker != NULL)
+        tn_waker_release(waker);
+}
+
+static const tn_future_ops room_ops = {room_poll, room_drop};
+
+int tni_pool_reserve_waiting(tni_pool *pool)
+{
+    int rc = tni_pool_reserve(pool);
+    tni_pool_room room = {.base = {&room_ops}, .pool = pool};
+
+    if (tni_likely(rc != TN_EBUSY))
+        return rc;
+    rc = tn_await(&room.base);
+    return rc == 0 ? confirm(pool) : rc;
+}
+
+/* --- Taking back ------------------------------------------------------------------------------------------------------------ */
+
+bool tni_job_abandon(tni_job *job)
+{
+    uint32_t queued = TNI_JOB_QUEUED;
+
+    /* Release: what the caller did is done when a thread finds the job; partners: take (pool_thread.c), purge. Acquire: what
+     * the job has done if it has been started. */
+    return tni_a32_cas(&job->state, &queued, TNI_JOB_ABANDONED, TNI_ACQ_REL);
+}
+
+bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
+{
+    bool withdrawn;
+
+    tni_mutex_lock(&pool->lock);
+    tni_pool_collect(pool);
+    withdrawn = tni_job_abandon(job);
+    if (withdrawn) {
+        tni_pool_unlink(&pool->queues[job->kind], job);
+        tni_pool_free_place(pool);
+        pool->counts.dropped++;
+    }
+    tni_mutex_unlock(&pool->lock);
+    return withdrawn;
+}
+
+/* --- Looking ---------------------------------------------------------------------------------------------------------------- */
+
+int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
+{
+    /* Acquire: the pool as it was made. */
+    void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
+    tn_blocking_counters counts = {.size = 0};
+    size_t size = out->size;
+
+    if (size < sizeof(size_t) || size > sizeof *out)
+        return TN_EINVAL;
+    if (attachment != NULL && attachment != &tni_attachment_closed) {
+        tni_pool *pool = tni_container_of(attachment, tni_pool, base);
+        tni_mutex_lock(&pool->lock);
+        counts = pool->counts;
+        /* Relaxed: written under the lock; a count. */
+        counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
+        counts.queued = tni_a32_load(&pool->queued, TNI_RELAXED);
+        counts.idle = counts.threads - pool->active;
+        counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
+        counts.running_files = pool->queues[TNI_POOL_FILES].running;
+        counts.running_names = pool->queues[TNI_POOL_NAMES].running;
+        tni_mutex_unlock(&pool->lock);
+    }
+    memcpy(out, &counts, size);
+    out->size = size;
+    return 0;
+}

@@ -1,0 +1,220 @@
+/* The blocking pool of a runtime: threads for jobs that block. README.md has the protocols and why they hold.
+ *
+ * Who may touch a field and when:
+ *   L  under the pool's lock
+ *   S  constant from the start
+ *   W  a word with its own protocol
+ */
+#ifndef TNI_POOL_H
+#define TNI_POOL_H
+
+#include "prim.h"
+#include "runtime.h"
+#include "tn_blocking.h"
+
+typedef struct tni_pool tni_pool;
+typedef struct tni_job tni_job;
+typedef struct tni_pool_thread tni_pool_thread;
+
+/* Each has its own cap on threads, so none can starve another. */
+typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES } tni_pool_class;
+
+/* `over` was called because of... */
+#define TNI_JOB_WITHDRAWN 1 /* tni_job_abandon: whoever called that has said so to who waits */
+
+typedef struct {
+    /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs. */
+    bool (*run)(tni_job *job);
+    /* Last of all. 0: run answered false. Else it will not be run (any more): TN_ESHUTDOWN, TNI_JOB_WITHDRAWN. The pool does not
+     * touch the job any more. */
+    void (*over)(tni_job *job, int error);
+} tni_job_ops;
+
+enum { TNI_JOB_QUEUED, TNI_JOB_STARTED, TNI_JOB_ABANDONED };
+
+/* A job as the pool sees it; lives inside of something larger. */
+struct tni_job {
+    tni_job *next;          /* inbox: W; then L */
+    tni_job *prev;          /* L */
+    const tni_job_ops *ops; /* S */
+    uint64_t queued_ns;     /* the submitter, then L */
+    tni_a32 state;          /* W: TNI_JOB_* */
+    uint8_t kind;           /* S: tni_pool_class */
+    bool mandatory;         /* S: run even if the runtime is being destroyed */
+};
+
+typedef struct {
+    tni_job *first;
+    tni_job *last;
+    unsigned length;
+    unsigned running; /* threads inside of such a job */
+    unsigned cap;     /* at most so many at once */
+    unsigned joining; /* of those, how many wait for another job of the class */
+} tni_job_queue;
+
+struct tni_pool_thread {
+    tni_pool *pool;        /* S */
+    tni_thread id;         /* L, after the start */
+    tni_pool_thread *next; /* L: list of all */
+    tni_pool_thread *prev; /* L */
+    tni_pool_thread *idle_next; /* L: list of the idle */
+    tni_pool_thread *idle_prev; /* L */
+    tni_a32 called;        /* L, and slept on: 1: it has the watch */
+    bool idle;             /* L: in the list of the idle */
+    bool watching;         /* L: it has the watch */
+    bool arrived;          /* L: it has the watch and was idle before */
+    bool timed_out;        /* L: it was the deputy, and its time is over */
+    uint64_t idle_since_ns; /* L */
+    uint64_t now_ns;       /* its own: the clock as it read it last */
+    tni_job *job;          /* L: it is inside of that; NULL: none */
+};
+
+/* A submitter that waits for room in the queue. */
+typedef struct tni_pool_room tni_pool_room;
+struct tni_pool_room {
+    tn_future base;
+    tni_pool *pool;
+    tni_pool_room *next; /* L */
+    tni_pool_room *prev; /* L */
+    tn_waker *waker;     /* L: owned, while it is linked */
+    bool linked;         /* L */
+    bool granted;        /* L: a place in the queue is reserved for it */
+    bool taken;          /* the waiter has been told so */
+};
+
+struct tni_pool {
+    tni_attachment base;
+    tn_runtime *runtime;      /* S */
+    uint64_t idle_ns;         /* S */
+    uint32_t queue_max;       /* S */
+    unsigned threads_max;     /* S: the sum of the caps */
+    char name[16];            /* S: of the threads */
+
+    /* What a submitter touches. */
+    tni_cache_aligned tni_aptr inbox; /* W: tni_job *, newest first */
+    tni_a32 queued;                   /* W: places taken in the queue, and submitters about to push */
+    tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
+    tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
+    tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
+
+    tni_cache_aligned tni_mutex lock;
+    tni_job_queue queues[TNI_POOL_CLASSES];
+    unsigned active;             /* threads inside of jobs */
+    uint64_t takes;              /* jobs taken so far */
+    uint64_t seen_takes;         /* `takes` when the deputy looked last */
+    uint64_t run_ns;             /* what jobs have taken lately, moving average */
+    tni_pool_thread *idle_first; /* the one that became idle last */
+    unsigned idle_count;
+    tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
+    bool short_of_threads;       /* none could be started: those inside of jobs have the watch */
+    bool reported_shortage;
+    uint64_t retry_ns;           /* when the next start is worth a try */
+    tni_pool_room *rooms_first;  /* submitters that wait for room */
+    tni_pool_room *rooms_last;
+    uint64_t purged_ns;          /* abandoned jobs were thrown out of a full queue */
+    tni_pool_thread *all;
+    tni_pool_thread *ended;      /* the last thread that left, not joined yet */
+    tni_pool_thread *unused;     /* structs of threads that have been joined */
+    bool given_up;               /* destroy does not wait for the threads that are left */
+    bool stopped;                /* no more thread is started, by a submitter that comes late to appoint one */
+    tn_blocking_counters counts;
+};
+
+/* The pool of `runtime`, made at the first call; NULL and *error: there is none. */
+tni_pool *tni_pool_of(tn_runtime *runtime, int *error);
+
+/* The runtime of the calling task or job; NULL: neither. */
+tn_runtime *tni_pool_current_runtime(void);
+
+static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_class kind)
+{
+    job->next = NULL;
+    job->prev = NULL;
+    job->ops = ops;
+    job->queued_ns = 0;
+    tni_a32_init(&job->state, TNI_JOB_QUEUED);
+    job->kind = (uint8_t)kind;
+    job->mandatory = false;
+}
+
+/* Takes a place in the queue. 0; TN_EAGAIN: there is none, or no thread can be had; TN_ESHUTDOWN. */
+int tni_pool_reserve(tni_pool *pool);
+/* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
+void tni_pool_push(tni_pool *pool, tni_job *job);
+
+/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED. Suspends; checkpoint if it does. */
+int tni_pool_reserve_waiting(tni_pool *pool);
+
+/* Takes the job back; false: it has been started. */
+bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
+
+/* The job will not be started, but stays in its queue until a thread finds it there: `over` says TNI_JOB_WITHDRAWN then. False:
+ * it has been started, or abandoned before. Needs no pool: it may be gone. */
+bool tni_job_abandon(tni_job *job);
+
+/* The pool thread that runs the calling code as a job; NULL: none does. */
+tni_pool_thread *tni_pool_thread_current(void);
+
+/* The calling job waits for another one of its pool. False: it must not, nobody could ever end that wait. */
+bool tni_pool_join_begin(tni_pool_thread *self);
+void tni_pool_join_end(tni_pool_thread *self);
+
+/* As tn_spawn_blocking_on, in any class. */
+int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg);
+
+/* --- Between the files of the pool ------------------------------------------------------------------------------------------ */
+
+/* What is to be done after the lock has been let go. */
+typedef struct {
+    tni_pool_thread *call; /* to be woken */
+    bool report;           /* no thread could be started */
+} tni_pool_errand;
+
+/* Lock held. Moves what has been submitted into the queues. */
+void tni_pool_collect(tni_pool *pool);
+/* Lock held. Jobs that a thread could start now. */
+unsigned tni_pool_startable(const tni_pool *pool);
+/* Lock held, the watch is the caller's: gives it to a thread. */
+tni_pool_errand tni_pool_appoint(tni_pool *pool);
+/* Lock not held. */
+void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
+/* Lock held. A place in the queue is free again. */
+void tni_pool_free_place(tni_pool *pool);
+/* Lock held. */
+void tni_pool_unlink(tni_job_queue *queue, tni_job *job);
+void tni_pool_append(tni_pool *pool, tni_job *job);
+/* Lock held. Starts a thread, which has the watch. 0, or a negative errno value. */
+int tni_pool_start_thread(tni_pool *pool);
+/* Lock held. */
+void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread);
+void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread);
+/* Lock held. All idle threads are to look whether they should end. */
+void tni_pool_call_all(tni_pool *pool);
+
+/* Takes the watch if nobody has it. */
+static inline bool tni_pool_try_watch(tni_pool *pool)
+{
+    uint32_t nobody = 0;
+
+    /* Relaxed load: callers stand behind a full fence after their push or their collect. Acq_rel: the watch is handed from thread
+     * to thread. */
+    return tni_a32_load(&pool->watched, TNI_RELAXED) == 0 && tni_a32_cas(&pool->watched, &nobody, 1, TNI_ACQ_REL);
+}
+
+/* As of a queue's place: is the queue empty for good? Behind a full fence after `closed` or `threads` has been written. */
+static inline bool tni_pool_is_drained(const tni_pool *pool)
+{
+    /* Relaxed: behind the fence; partner: tni_pool_reserve. */
+    return tni_a32_load(&pool->queued, TNI_RELAXED) == 0;
+}
+
+static inline bool tni_pool_is_closed(const tni_pool *pool)
+{
+    /* Acquire: what destroy wrote before; partner: stop in pool_stop.c. */
+    return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
+}
+
+size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
+void tni_pool_fini(tni_attachment *self);
+
+#endif

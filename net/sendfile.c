@@ -1,0 +1,79 @@
+/* From a file to a stream without a copy through the program. The disk may be slow, so a thread of the blocking pool makes the
+ * call, on a socket that never blocks; the task waits for room in the socket where it always does. The stream's writer is in
+ * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's
+ * threads block SIGPIPE. */
+#include "lend.h"
+#include "os_file.h"
+#include "runtime.h"
+#include "stream.h"
+
+#define PART_BYTES ((size_t)1 << 20)
+
+typedef struct {
+    tni_lent lent;
+    int socket;
+    int file;
+    int64_t offset;
+    size_t size;
+    ssize_t sent;
+} part;
+
+static bool part_run(tni_job *job)
+{
+    part *self = tni_container_of(tni_container_of(job, tni_lent, base), part, lent);
+
+    self->sent = tni_os_sendfile(self->socket, self->file, &self->offset, self->size);
+    return false;
+}
+
+static const tni_job_ops part_ops = TNI_LENT_OPS(part_run);
+
+/* In flight: one part. More than 0; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness word says so. */
+static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
+{
+    tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
+    part self = {.socket = stream->endpoint.fd, .file = tn_file_fd(file), .offset = offset};
+    uint64_t seen = 0;
+    int rc;
+
+    if (registration != NULL) {
+        seen = tni_registration_look(registration);
+        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_WRITE))
+            return TN_EAGAIN;
+    }
+    self.size = size < PART_BYTES ? size : PART_BYTES;
+    rc = tni_lend_to(stream->endpoint.runtime, &self.lent, &part_ops, TNI_POOL_FILES);
+    if (rc != 0)
+        return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread: not to be taken for a full socket */
+    /* A short count may be the file's doing, and says nothing about the socket. */
+    if (self.sent == TN_EAGAIN && registration != NULL)
+        tni_registration_clear(registration, TNI_WRITE, seen);
+    return self.sent;
+}
+
+ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
+{
+    size_t done = 0;
+    int rc = tn_checkpoint();
+
+    if (offset < 0)
+        return TN_EINVAL;
+    if (rc == 0)
+        rc = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
+    if (rc != 0)
+        return rc;
+    size = size < SSIZE_MAX ? size : SSIZE_MAX;
+    while (rc == 0 && done < size) {
+        ssize_t n = send_part(stream, file, offset + (int64_t)done, size - done);
+        if (n == 0)
+            break;
+        if (n > 0)
+            done += (size_t)n;
+        else
+            rc = n == TN_EAGAIN ? tni_endpoint_wait(&stream->endpoint, TNI_WRITE) : (int)n;
+        if (rc == 0 && tni_endpoint_is_closing(&stream->endpoint))
+            rc = TN_ECANCELED;
+    }
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
+    return done > 0 ? (ssize_t)done : rc;
+}

@@ -1,0 +1,37 @@
+/* Declared blocking: a mark on the worker that its core may be taken at once. stuck.c has the other side. */
+#include "local.h"
+#include "runtime.h"
+
+void tn_block_begin(tn_blocking how)
+{
+    tni_worker *worker = tni_local_get()->worker;
+
+    if (worker == NULL)
+        return;
+    /* Relaxed: a hint for the monitor, which claims the core in any case. Own word. */
+    tni_a32_store(&worker->blocking, tni_a32_load(&worker->blocking, TNI_RELAXED) + 1, TNI_RELAXED);
+    if (how == TN_BLOCK_EAGER && worker->owns_thread && !tni_worker_replace(worker))
+        (void)tni_spares_provide(worker->runtime, 1); /* the monitor gives it the core */
+}
+
+void tn_block_end(void)
+{
+    tni_worker *worker = tni_local_get()->worker;
+    uint32_t depth;
+
+    if (worker == NULL)
+        return;
+    depth = tni_a32_load(&worker->blocking, TNI_RELAXED); /* relaxed: own word */
+    tni_assert(depth > 0, "tn_block_end without tn_block_begin");
+    tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED); /* relaxed: as above */
+}
+
+void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg)
+{
+    void *result;
+
+    tn_block_begin(how);
+    result = fn(arg);
+    tn_block_end();
+    return result;
+}

@@ -1,0 +1,145 @@
+/* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
+ *
+ * At each look of the monitor at which the core has polled nothing since the last one:
+ *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
+ *   2. if it is still inside the same run at the next looks, and somebody has needed the core, a spare thread gets it, by the
+ *      claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
+ *
+ * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
+ * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
+ * moment, and then refuses the claim or finds itself without a core, and either is right.
+ *
+ * A thread that is inside one task for long only because others have the processors keeps its core: a spare thread would have
+ * to wait for a processor too. `needed` matters as well: a task that computes while nobody waits for anything keeps its core,
+ * and no thread is started.
+ */
+#include "stuck.h"
+
+#include "runtime.h"
+#include "schedule.h"
+
+/* Does the core's work. True: there was some, for this core or for anyone. */
+static bool help(tni_core *core, uint64_t now_ns)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned fired = tni_timers_fire(&core->timers, now_ns);
+    /* Relaxed, twice: a count, which only whoever owns the driver changes. */
+    uint64_t events = tni_a64_load(&core->driver.events, TNI_RELAXED);
+    bool waits;
+
+    if (fired > 0)
+        tni_count_shared(&runtime->foreign.timers_fired, fired);
+    if (tni_driver_try_own(&core->driver)) {
+        tni_driver_poll(&core->driver, 0);
+        tni_driver_disown(&core->driver);
+        tni_count_shared(&runtime->foreign.driver_polls, 1);
+    }
+    /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
+     * count of the worker's that overwrites it is set right by the next look. */
+    tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
+    tni_fence_full(); /* as any submit; the look below is behind it */
+    /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
+    waits = tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
+    if (waits)
+        tni_sched_wake_one(runtime);
+    return waits || fired > 0 || tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */
+}
+
+/* --- In the log ------------------------------------------------------------------------------------------------------------- */
+
+static bool may_report(tn_runtime *runtime, uint64_t now_ns)
+{
+    tni_stuck_log *log = &runtime->stuck_log;
+
+    if (now_ns - log->minute_ns > UINT64_C(60000000000)) {
+        log->minute_ns = now_ns;
+        log->reports = 0;
+    }
+    return log->reports++ < TNI_STUCK_REPORTS_A_MINUTE;
+}
+
+static void report(tni_core *core, const tni_worker *worker, uint64_t now_ns)
+{
+    tn_runtime *runtime = core->runtime;
+    tni_watch *watch = &core->watch;
+    /* Relaxed, twice: a hint. The reference makes sure that it is a task and keeps its name; if the worker still runs it then, it
+     * is the one. */
+    tn_task *task = tni_aptr_load(&worker->current, TNI_RELAXED);
+
+    if (runtime->options.report_stuck_ns == 0 || watch->reported || task == NULL ||
+        now_ns - watch->since_ns < runtime->options.report_stuck_ns || !tni_task_ref_if_alive(task))
+        return;
+    if (tni_aptr_load(&worker->current, TNI_RELAXED) == task && may_report(runtime, now_ns)) /* relaxed: as above */
+        tni_log_write(&runtime->log, TN_LOG_WARNING,
+                      "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
+                      task->name, (unsigned long long)task->id, (unsigned long long)(now_ns - watch->since_ns) / 1000000);
+    watch->reported = true;
+    tni_task_unref(task);
+}
+
+void tni_stuck_no_spares(tn_runtime *runtime, uint64_t now_ns)
+{
+    if (may_report(runtime, now_ns))
+        tni_log_write(&runtime->log, TN_LOG_WARNING,
+                      "tasks keep their threads, and no spare thread is left for the others: raise options.spare_threads_max, or "
+                      "the limit on threads");
+}
+
+/* --- Looking ---------------------------------------------------------------------------------------------------------------- */
+
+/* Has the core polled, parked or begun another run since the last look? */
+static bool has_moved(tni_core *core, uint64_t now_ns)
+{
+    tni_watch *watch = &core->watch;
+    /* Relaxed: hints. */
+    uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
+    uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    bool polled = polls != watch->polls;
+
+    watch->polls = polls;
+    if (runs != watch->runs || tni_idle_is_parked(&core->runtime->idle, core->index)) {
+        *watch = (tni_watch){.polls = polls, .runs = runs, .since_ns = now_ns};
+        return polled || tni_idle_is_parked(&core->runtime->idle, core->index);
+    }
+    return polled;
+}
+
+/* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
+ * either. Two looks tell. */
+static bool is_kept(const tni_worker *worker, tni_watch *watch, uint64_t now_ns)
+{
+    uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock);
+
+    if (watch->clocked_ns == 0) {
+        watch->clocked_ns = now_ns;
+        watch->cpu_ns = cpu_ns;
+        return false;
+    }
+    return cpu_ns - watch->cpu_ns >= TNI_STUCK_CPU_NS || tni_os_thread_sleeps(worker->thread_id);
+}
+
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
+{
+    const tn_options *options = &core->runtime->options;
+    uint64_t limit_ns = options->stuck_after_ns != 0 ? options->stuck_after_ns : TNI_STUCK_DEFAULT_NS;
+    tni_watch *watch = &core->watch;
+    /* Acquire: the worker as it was made; partner: give_core. */
+    tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+    bool moved = has_moved(core, now_ns);
+    bool declared;
+
+    if (worker == NULL)
+        return false;
+    /* Relaxed: a hint; the claim decides. */
+    declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
+    if (moved && !declared)
+        return false;
+    watch->needed = help(core, now_ns) || watch->needed;
+    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. */
+    if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_ACQUIRE) == NULL)
+        return false;
+    report(core, worker, now_ns);
+    if (limit_ns == TNI_FOREVER || (!declared && !is_kept(worker, watch, now_ns)) || !watch->needed)
+        return false;
+    return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);
+}

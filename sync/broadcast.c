@@ -1,0 +1,199 @@
+/* A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten the moment the lock
+ * is let go. Receivers that wait look, and queue up, under one hold of it; a send wakes them all, and each looks again. */
+#include "tn_broadcast.h"
+
+#include "channel.h"
+#include "waiters.h"
+
+struct tn_broadcast {
+    size_t element_size;
+    size_t capacity;
+    tni_channel_options options;
+    tni_a32 senders;
+    tni_a32 ends; /* senders and receivers; the last one frees */
+    tni_waiters queue;
+    uint64_t sent;     /* lock */
+    uint32_t receivers; /* lock */
+    bool ended;        /* lock: the last sender has gone */
+    _Alignas(16) unsigned char ring[];
+};
+
+int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options)
+{
+    tni_channel_options kept = tni_channel_options_of(options);
+    tn_broadcast *channel = NULL;
+
+    *out = NULL;
+    if (capacity == 0)
+        return TN_EINVAL;
+    if (element_size == 0 || capacity < (SIZE_MAX - sizeof *channel) / element_size)
+        channel = tni_alloc(&kept.allocator, sizeof *channel + element_size * capacity, _Alignof(tn_broadcast));
+    if (channel == NULL)
+        return TN_ENOMEM;
+    channel->element_size = element_size;
+    channel->capacity = capacity;
+    channel->options = kept;
+    tni_a32_init(&channel->senders, 1);
+    tni_a32_init(&channel->ends, 1);
+    *out = channel;
+    return 0;
+}
+
+static void add_end(tn_broadcast *channel)
+{
+    /* Relaxed: the caller has one already, nothing is published by one more. */
+    (void)tni_a32_fetch_add(&channel->ends, 1, TNI_RELAXED);
+}
+
+static void drop_end(tn_broadcast *channel)
+{
+    tn_allocator allocator = channel->options.allocator;
+
+    /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+    if (tni_a32_fetch_sub(&channel->ends, 1, TNI_ACQ_REL) == 1)
+        tni_free(&allocator, channel, sizeof *channel + channel->element_size * channel->capacity);
+}
+
+void tn_broadcast_retain_sender(tn_broadcast *channel)
+{
+    /* Relaxed: as in add_end. */
+    (void)tni_a32_fetch_add(&channel->senders, 1, TNI_RELAXED);
+    add_end(channel);
+}
+
+void tn_broadcast_release_sender(tn_broadcast *channel)
+{
+    /* Relaxed: the lock publishes the end. */
+    if (tni_a32_fetch_sub(&channel->senders, 1, TNI_RELAXED) == 1) {
+        tni_short_lock_acquire(&channel->queue.lock);
+        channel->ended = true;
+        tni_waiters_settle_all(&channel->queue, TNI_WAITER_GRANTED);
+    }
+    drop_end(channel);
+}
+
+static void *element_at(tn_broadcast *channel, uint64_t number)
+{
+    return channel->ring + number % channel->capacity * channel->element_size;
+}
+
+int tn_broadcast_send(tn_broadcast *channel, const void *element)
+{
+    int receivers;
+
+    tni_short_lock_acquire(&channel->queue.lock);
+    tni_element_copy(element_at(channel, channel->sent), element, channel->element_size);
+    channel->sent++;
+    receivers = (int)channel->receivers;
+    tni_waiters_settle_all(&channel->queue, TNI_WAITER_GRANTED);
+    return receivers;
+}
+
+void tn_broadcast_subscribe(tn_broadcast *channel, tn_broadcast_receiver *receiver)
+{
+    add_end(channel);
+    tni_short_lock_acquire(&channel->queue.lock);
+    channel->receivers++;
+    receiver->channel = channel;
+    receiver->next = channel->sent;
+    tni_short_lock_release(&channel->queue.lock);
+}
+
+void tn_broadcast_unsubscribe(tn_broadcast_receiver *receiver)
+{
+    tn_broadcast *channel = receiver->channel;
+
+    tni_short_lock_acquire(&channel->queue.lock);
+    channel->receivers--;
+    tni_short_lock_release(&channel->queue.lock);
+    receiver->channel = NULL;
+    drop_end(channel);
+}
+
+/* Lock held. */
+static int take(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+{
+    tn_broadcast *channel = receiver->channel;
+    uint64_t behind = channel->sent - receiver->next;
+
+    if (behind == 0)
+        return channel->ended ? TN_EPIPE : TN_EAGAIN;
+    if (behind > channel->capacity) {
+        if (missed != NULL)
+            *missed = behind - channel->capacity;
+        receiver->next = channel->sent - channel->capacity;
+        return TN_EOVERFLOW;
+    }
+    tni_element_copy(element, element_at(channel, receiver->next), channel->element_size);
+    receiver->next++;
+    return 0;
+}
+
+int tn_broadcast_try_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+{
+    tn_broadcast *channel = receiver->channel;
+    int rc;
+
+    tni_short_lock_acquire(&channel->queue.lock);
+    rc = take(receiver, element, missed);
+    tni_short_lock_release(&channel->queue.lock);
+    return rc;
+}
+
+static int recv_poll(tn_future *self, tn_waker *waker)
+{
+    tn_broadcast_future *future = tni_container_of(self, tn_broadcast_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    tni_waiters *queue = &future->receiver->channel->queue;
+    int rc;
+
+    if (tni_waiters_verdict(queue, waiter) == TNI_WAITER_QUEUED)
+        return tni_waiters_again(queue, waiter, waker);
+    tni_waiter_rest(waiter);
+    if (!tni_poll_may_answer(waker))
+        return TN_PENDING;
+    tni_short_lock_acquire(&queue->lock);
+    rc = take(future->receiver, future->element, future->missed);
+    if (rc == TN_EAGAIN) {
+        tni_waiters_push(queue, waiter, waker);
+        rc = TN_PENDING;
+    }
+    tni_short_lock_release(&queue->lock);
+    return rc;
+}
+
+static void recv_drop(tn_future *self)
+{
+    tn_broadcast_future *future = tni_container_of(self, tn_broadcast_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+
+    /* A waiter that was settled has been told to look, and has nothing to give back. */
+    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->queue, waiter))
+        tni_waiters_left(&future->receiver->channel->queue, waiter);
+}
+
+void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+{
+    static const tn_future_ops ops = {recv_poll, recv_drop};
+
+    future->base.ops = &ops;
+    future->receiver = receiver;
+    future->element = element;
+    future->missed = missed;
+    tni_waiter_init(tni_waiter_of(&future->waiter), 0);
+}
+
+int tn_broadcast_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+{
+    tn_broadcast_future future;
+    int rc = tni_sync_enter();
+
+    if (rc != 0)
+        return rc;
+    rc = tn_broadcast_try_recv(receiver, element, missed);
+    if (rc != TN_EAGAIN)
+        return rc;
+    tn_broadcast_recv_init(&future, receiver, element, missed);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}

@@ -1,0 +1,244 @@
+/* Sending, reserving, and waiting for room. The protocols stand in mpsc.c. */
+#include "mpsc.h"
+
+/* Lock held: is there a place that is neither taken nor reserved? */
+static bool has_room(tn_mpsc *channel)
+{
+    uint64_t tail = tni_a64_load(&channel->tail, TNI_RELAXED); /* written under the lock that we hold */
+
+    if (tni_likely(tail - channel->head_seen + channel->reserved < channel->capacity))
+        return true;
+    /* Observes that the receiver has read those elements; partner: take. */
+    channel->head_seen = tni_a64_load(&channel->head, TNI_ACQUIRE);
+    return tail - channel->head_seen + channel->reserved < channel->capacity;
+}
+
+/* Lock held, and there is room. */
+static void put(tn_mpsc *channel, const void *element)
+{
+    if (channel->back_used == channel->block_elements) {
+        channel->back = channel->back->next;
+        channel->back_used = 0;
+    }
+    tni_element_copy(tni_mpsc_element_at(channel, channel->back, channel->back_used++), element, channel->element_size);
+    /* Publishes the element; partner: peek. The load: ours, as the lock is. */
+    tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
+}
+
+/* Lock held: sends, or reserves (NULL), without overtaking anyone. TN_EAGAIN: no room. */
+static int admit(tn_mpsc *channel, const void *element)
+{
+    for (;;) {
+        if (channel->closed)
+            return TN_EPIPE;
+        if (channel->waiting.first != NULL || !has_room(channel))
+            return TN_EAGAIN;
+        if (element == NULL) {
+            channel->reserved++;
+            return 0;
+        }
+        if (tni_likely(!tni_mpsc_must_grow(channel))) {
+            put(channel, element);
+            return 0;
+        }
+        if (!tni_mpsc_grow(channel))
+            return TN_ENOMEM;
+    }
+}
+
+void tni_mpsc_serve(tn_mpsc *channel)
+{
+    tni_waiters *queue = &channel->waiting;
+    tni_wake_batch batch = {.count = 0};
+
+    while (queue->first != NULL && !channel->closed && has_room(channel)) {
+        if (tni_wake_batch_is_full(&batch)) {
+            tni_short_lock_release(&queue->lock);
+            tni_wake_batch_wake(&batch);
+            tni_short_lock_acquire(&queue->lock);
+            continue;
+        }
+        channel->reserved++;
+        tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+    }
+    tni_short_lock_release(&queue->lock);
+    tni_wake_batch_wake(&batch);
+}
+
+static int try_admit(tn_mpsc *channel, const void *element)
+{
+    tni_wake receiver = 0;
+    int rc;
+
+    tni_short_lock_acquire(&channel->waiting.lock);
+    rc = admit(channel, element);
+    if (rc == 0 && element != NULL)
+        receiver = tni_mpsc_take_receiver(channel);
+    tni_short_lock_release(&channel->waiting.lock);
+    tni_wake_do(receiver);
+    return rc;
+}
+
+int tn_mpsc_try_send(tn_mpsc *channel, const void *element)
+{
+    return try_admit(channel, element);
+}
+
+int tn_mpsc_try_reserve(tn_mpsc *channel)
+{
+    return try_admit(channel, NULL);
+}
+
+int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
+{
+    tni_wake receiver = 0;
+    int rc = 0;
+
+    tni_short_lock_acquire(&channel->waiting.lock);
+    tni_assert(channel->reserved > 0, "an element is sent into a place that was not reserved");
+    while (rc == 0 && tni_mpsc_must_grow(channel))
+        rc = tni_mpsc_grow(channel) ? 0 : TN_ENOMEM;
+    channel->reserved--;
+    if (channel->receiver_gone)
+        rc = TN_EPIPE;
+    if (rc == 0)
+        put(channel, element);
+    /* Also if it was the last place of a closed channel, and nothing came into it: then the end has come. */
+    receiver = tni_mpsc_take_receiver(channel);
+    tni_short_lock_release(&channel->waiting.lock);
+    tni_wake_do(receiver);
+    return rc;
+}
+
+void tn_mpsc_unreserve(tn_mpsc *channel)
+{
+    tni_wake receiver = 0;
+
+    tni_short_lock_acquire(&channel->waiting.lock);
+    tni_assert(channel->reserved > 0, "a place is given back that was not reserved");
+    channel->reserved--;
+    if (channel->closed && channel->reserved == 0)
+        receiver = tni_mpsc_take_receiver(channel); /* the end has come */
+    tni_mpsc_serve(channel);
+    tni_wake_do(receiver);
+}
+
+/* Waits for room: behind the others, `crowded` first, then one more look at `head`. Lock held, and released. */
+static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
+{
+    tni_waiters_push(&channel->waiting, waiter, waker);
+    /* Relaxed, both: written under the lock that we hold; the fence orders it before the look at the head. Partner: relieve. */
+    if (tni_a32_load(&channel->crowded, TNI_RELAXED) == 0) {
+        tni_a32_store(&channel->crowded, 1, TNI_RELAXED);
+        tni_fence_heavy(channel->asymmetric);
+    }
+    tni_mpsc_serve(channel);
+}
+
+static int send_poll(tn_future *self, tn_waker *waker)
+{
+    tn_mpsc_send_future *future = tni_container_of(self, tn_mpsc_send_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    tn_mpsc *channel = future->channel;
+    tni_wake receiver = 0;
+    int rc;
+
+    switch (tni_waiters_verdict(&channel->waiting, waiter)) {
+    case TNI_WAITER_IDLE:
+        break;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(&channel->waiting, waiter, waker);
+    case TNI_WAITER_GRANTED:
+        tni_waiter_rest(waiter);
+        return future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element);
+    default:
+        tni_waiter_rest(waiter);
+        return TN_EPIPE;
+    }
+    if (!tni_poll_may_answer(waker))
+        return TN_PENDING;
+    tni_short_lock_acquire(&channel->waiting.lock);
+    rc = admit(channel, future->element);
+    if (rc == TN_EAGAIN) {
+        queue_up(channel, waiter, waker);
+        return TN_PENDING;
+    }
+    if (rc == 0 && future->element != NULL)
+        receiver = tni_mpsc_take_receiver(channel);
+    tni_short_lock_release(&channel->waiting.lock);
+    tni_wake_do(receiver);
+    return rc;
+}
+
+static void send_drop(tn_future *self)
+{
+    tn_mpsc_send_future *future = tni_container_of(self, tn_mpsc_send_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    tn_mpsc *channel = future->channel;
+
+    if (tni_waiters_leave(&channel->waiting, waiter)) {
+        tni_waiters_left(&channel->waiting, waiter);
+    } else if (tni_waiter_look(waiter) != TNI_WAITER_IDLE) {
+        bool granted = tni_waiters_verdict(&channel->waiting, waiter) == TNI_WAITER_GRANTED;
+        tni_waiter_rest(waiter);
+        if (granted)
+            tn_mpsc_unreserve(channel);
+    }
+}
+
+static void send_future_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element)
+{
+    static const tn_future_ops ops = {send_poll, send_drop};
+
+    future->base.ops = &ops;
+    future->channel = channel;
+    future->element = element;
+    tni_waiter_init(tni_waiter_of(&future->waiter), 1);
+}
+
+void tn_mpsc_send_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element)
+{
+    tni_assert(element != NULL, "nothing to send");
+    send_future_init(future, channel, element);
+}
+
+void tn_mpsc_reserve_init(tn_mpsc_send_future *future, tn_mpsc *channel)
+{
+    send_future_init(future, channel, NULL);
+}
+
+static int wait_for_room(tn_mpsc *channel, const void *element)
+{
+    tn_mpsc_send_future future;
+    int rc = tni_sync_enter();
+
+    if (rc != 0)
+        return rc;
+    rc = try_admit(channel, element);
+    if (rc != TN_EAGAIN)
+        return rc;
+    send_future_init(&future, channel, element);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}
+
+int tn_mpsc_send(tn_mpsc *channel, const void *element)
+{
+    tni_assert(element != NULL, "nothing to send");
+    return wait_for_room(channel, element);
+}
+
+int tn_mpsc_reserve(tn_mpsc *channel)
+{
+    return wait_for_room(channel, NULL);
+}
+
+bool tn_mpsc_is_closed(tn_mpsc *channel)
+{
+    bool closed;
+
+    tni_short_lock_acquire(&channel->waiting.lock);
+    closed = channel->closed;
+    tni_short_lock_release(&channel->waiting.lock);
+    return closed;
+}

@@ -1,0 +1,148 @@
+/* The word says LOCKED, and WAITED while somebody is in the queue; never WAITED alone but inside the queue's lock. Unlocked and
+ * nobody waits: lock and unlock are one compare-and-swap each. Else the lock stays LOCKED and is handed to the first waiter.
+ *
+ * WAITED is set and cleared under the queue's lock. Seen by unlock's compare-and-swap it sends it to the queue; set after it, it
+ * finds the word unlocked, and the locker takes the lock itself. So no waiter is left with an unlocked mutex. */
+#include "tn_mutex.h"
+
+#include "waiters.h"
+
+enum { LOCKED = 1, WAITED = 2 };
+
+typedef struct {
+    tni_a32 word;
+    tni_waiters queue;
+} lock_state;
+
+_Static_assert(sizeof(lock_state) + 16 <= sizeof(tn_mutex) && _Alignof(lock_state) <= _Alignof(tn_mutex), "sized with slack");
+
+static lock_state *inside(tn_mutex *mutex)
+{
+    return (lock_state *)(void *)&mutex->opaque_;
+}
+
+void tn_mutex_init(tn_mutex *mutex)
+{
+    *mutex = (tn_mutex)TN_MUTEX_INIT;
+}
+
+void tn_mutex_fini(tn_mutex *mutex)
+{
+    lock_state *state = inside(mutex);
+
+    /* Relaxed: the caller says that nobody uses it. */
+    tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == 0, "a mutex ends that is held or waited for");
+}
+
+int tn_mutex_try_lock(tn_mutex *mutex)
+{
+    uint32_t word = 0;
+
+    /* Acquire: what the last holder did; partner: tn_mutex_unlock. */
+    return tni_a32_cas(&inside(mutex)->word, &word, LOCKED, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+}
+
+/* False: nobody waits any more. Otherwise the lock is the first one's, and the mutex may be gone. */
+static bool hand_on(lock_state *state)
+{
+    tni_wake wake;
+
+    tni_short_lock_acquire(&state->queue.lock);
+    if (state->queue.first == NULL) {
+        tni_short_lock_release(&state->queue.lock);
+        return false;
+    }
+    /* Relaxed, and before the hand-over: the word is ours still, and the queue's lock publishes. */
+    if (state->queue.first->next == NULL)
+        tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
+    wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+    tni_short_lock_release(&state->queue.lock);
+    tni_wake_do(wake);
+    return true;
+}
+
+void tn_mutex_unlock(tn_mutex *mutex)
+{
+    lock_state *state = inside(mutex);
+
+    for (;;) {
+        uint32_t word = LOCKED;
+        /* Release: what the holder did; partner: tn_mutex_try_lock. */
+        if (tni_likely(tni_a32_cas(&state->word, &word, 0, TNI_RELEASE)))
+            return;
+        tni_assert(word & LOCKED, "a mutex is unlocked that nobody holds");
+        if (hand_on(state))
+            return;
+    }
+}
+
+static int queue_up(lock_state *state, tni_waiter *waiter, tn_waker *waker)
+{
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Says that there is a waiter, or observes that the lock is free; partner: the compare-and-swap in tn_mutex_unlock. Acquire:
+     * what the last holder did. */
+    if (!(tni_a32_fetch_or(&state->word, WAITED, TNI_ACQ_REL) & LOCKED)) {
+        /* Relaxed: with WAITED set nobody else takes it, and nobody holds it. */
+        tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
+        tni_short_lock_release(&state->queue.lock);
+        return 0;
+    }
+    tni_waiters_push(&state->queue, waiter, waker);
+    tni_short_lock_release(&state->queue.lock);
+    return TN_PENDING;
+}
+
+static int lock_poll(tn_future *self, tn_waker *waker)
+{
+    tn_mutex_future *future = tni_container_of(self, tn_mutex_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    lock_state *state = inside(future->mutex);
+
+    switch (tni_waiters_verdict(&state->queue, waiter)) {
+    case TNI_WAITER_IDLE:
+        return tni_poll_may_answer(waker) ? queue_up(state, waiter, waker) : TN_PENDING;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(&state->queue, waiter, waker);
+    default:
+        tni_waiter_rest(waiter);
+        return 0;
+    }
+}
+
+static void lock_drop(tn_future *self)
+{
+    tn_mutex_future *future = tni_container_of(self, tn_mutex_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    lock_state *state = inside(future->mutex);
+
+    if (tni_waiters_leave(&state->queue, waiter)) {
+        /* The holder may be about to unlock: it finds WAITED gone, or an empty queue. Relaxed: nothing is published by it. */
+        if (state->queue.first == NULL)
+            (void)tni_a32_fetch_and(&state->word, ~(uint32_t)WAITED, TNI_RELAXED);
+        tni_waiters_left(&state->queue, waiter);
+    } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
+        tni_waiter_rest(waiter);
+        tn_mutex_unlock(future->mutex);
+    }
+}
+
+void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
+{
+    static const tn_future_ops ops = {lock_poll, lock_drop};
+
+    future->base.ops = &ops;
+    future->mutex = mutex;
+    tni_waiter_init(tni_waiter_of(&future->waiter), 1);
+}
+
+int tn_mutex_lock(tn_mutex *mutex)
+{
+    tn_mutex_future future;
+    int rc = tni_sync_enter();
+
+    if (rc != 0 || tn_mutex_try_lock(mutex) == 0)
+        return rc;
+    tn_mutex_lock_init(&future, mutex);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}

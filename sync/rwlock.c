@@ -1,0 +1,238 @@
+/* The word: WRITER, or the number of readers, and WAITED while somebody is in the queue. While WAITED is set nobody takes the
+ * lock by the word alone; readers may still leave by it, but the last one goes to the queue's lock to leave. So whoever holds
+ * that lock and finds readers knows that one of them will come and serve the queue. */
+#include "tn_rwlock.h"
+
+#include "waiters.h"
+
+#define WAITED UINT64_C(1)
+#define WRITER UINT64_C(2)
+#define READER UINT64_C(4)
+
+/* What a waiter wants. */
+enum { TO_READ, TO_WRITE };
+
+typedef struct {
+    tni_a64 word;
+    tni_waiters queue;
+} rwlock_state;
+
+_Static_assert(sizeof(rwlock_state) + 16 <= sizeof(tn_rwlock) && _Alignof(rwlock_state) <= _Alignof(tn_rwlock), "with slack");
+
+static rwlock_state *inside(tn_rwlock *lock)
+{
+    return (rwlock_state *)(void *)&lock->opaque_;
+}
+
+void tn_rwlock_init(tn_rwlock *lock)
+{
+    *lock = (tn_rwlock)TN_RWLOCK_INIT;
+}
+
+void tn_rwlock_fini(tn_rwlock *lock)
+{
+    /* Relaxed: the caller says that nobody uses it. */
+    tni_assert(tni_a64_load(&inside(lock)->word, TNI_RELAXED) == 0, "a lock ends that is held or waited for");
+}
+
+int tn_rwlock_try_read(tn_rwlock *lock)
+{
+    rwlock_state *state = inside(lock);
+    /* Relaxed: the CAS checks it. */
+    uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
+
+    do {
+        if (word & (WAITED | WRITER))
+            return TN_EAGAIN;
+        /* Acquire: what the last writer did; partner: tn_rwlock_write_unlock. */
+    } while (!tni_a64_cas(&state->word, &word, word + READER, TNI_ACQUIRE));
+    return 0;
+}
+
+int tn_rwlock_try_write(tn_rwlock *lock)
+{
+    uint64_t word = 0;
+
+    /* Acquire: what holders before did; partners: the unlocks. */
+    return tni_a64_cas(&inside(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+}
+
+/* Queue's lock held, WAITED set: takes the lock for somebody, if its holders allow. */
+static bool take(rwlock_state *state, uint64_t wanted)
+{
+    /* Acquire: what those that have left did, for whom we take it to; partner: their releases. */
+    uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE);
+
+    if ((word & WRITER) || (wanted == TO_WRITE && word >= READER))
+        return false;
+    /* Relaxed: readers may leave meanwhile, nobody else changes it; the queue's lock publishes. */
+    (void)tni_a64_fetch_add(&state->word, wanted == TO_WRITE ? WRITER : READER, TNI_RELAXED);
+    return true;
+}
+
+/* Queue's lock held: nobody waits any more? Then the word alone decides again. */
+static void mend(rwlock_state *state)
+{
+    /* Release: hands on what was acquired in take, to who takes the lock by the word alone. */
+    if (state->queue.first == NULL)
+        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
+}
+
+/* Queue's lock held, and released in the end: those go on that may, oldest first. */
+static void serve(rwlock_state *state)
+{
+    tni_waiters *queue = &state->queue;
+    tni_wake_batch batch = {.count = 0};
+
+    while (queue->first != NULL && take(state, queue->first->wanted)) {
+        tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+        if (tni_wake_batch_is_full(&batch) && queue->first != NULL) {
+            tni_short_lock_release(&queue->lock);
+            tni_wake_batch_wake(&batch);
+            tni_short_lock_acquire(&queue->lock);
+        }
+    }
+    mend(state);
+    tni_short_lock_release(&queue->lock);
+    tni_wake_batch_wake(&batch);
+}
+
+void tn_rwlock_read_unlock(tn_rwlock *lock)
+{
+    rwlock_state *state = inside(lock);
+    /* Relaxed: the CAS checks it. */
+    uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
+
+    for (;;) {
+        tni_assert(word >= READER && !(word & WRITER), "a lock is given back that is not held for reading");
+        if ((word & WAITED) && word < 2 * READER)
+            break; /* the last one, and somebody waits */
+        /* Release: our reads come before the next writer's writes; partners: tn_rwlock_try_write, take. */
+        if (tni_a64_cas(&state->word, &word, word - READER, TNI_RELEASE))
+            return;
+    }
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Release: as above. */
+    (void)tni_a64_fetch_sub(&state->word, READER, TNI_ACQ_REL);
+    serve(state);
+}
+
+void tn_rwlock_write_unlock(tn_rwlock *lock)
+{
+    rwlock_state *state = inside(lock);
+    uint64_t word = WRITER;
+
+    /* Release: what the writer did; partners: the try_ calls. */
+    if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
+        return;
+    tni_assert(word & WRITER, "a lock is given back that is not held for writing");
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Release: as above. */
+    (void)tni_a64_fetch_and(&state->word, ~WRITER, TNI_ACQ_REL);
+    serve(state);
+}
+
+void tn_rwlock_downgrade(tn_rwlock *lock)
+{
+    rwlock_state *state = inside(lock);
+
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Relaxed: it is our own mark. */
+    tni_assert(tni_a64_load(&state->word, TNI_RELAXED) & WRITER, "a lock is downgraded that is not held for writing");
+    /* Release: what the writer did, to the other readers. */
+    (void)tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
+    serve(state);
+}
+
+static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
+{
+    int rc = TN_PENDING;
+
+    tni_short_lock_acquire(&state->queue.lock);
+    /* Says that there is a waiter; partner: the compare-and-swaps of the unlocks, which fail or came before. */
+    (void)tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
+    if (state->queue.first == NULL && take(state, waiter->wanted))
+        rc = 0;
+    else
+        tni_waiters_push(&state->queue, waiter, waker);
+    mend(state);
+    tni_short_lock_release(&state->queue.lock);
+    return rc;
+}
+
+static int lock_poll(tn_future *self, tn_waker *waker)
+{
+    tn_rwlock_future *future = tni_container_of(self, tn_rwlock_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    rwlock_state *state = inside(future->lock);
+
+    switch (tni_waiters_verdict(&state->queue, waiter)) {
+    case TNI_WAITER_IDLE:
+        return tni_poll_may_answer(waker) ? queue_up(state, waiter, waker) : TN_PENDING;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(&state->queue, waiter, waker);
+    default:
+        tni_waiter_rest(waiter);
+        return 0;
+    }
+}
+
+static void lock_drop(tn_future *self)
+{
+    tn_rwlock_future *future = tni_container_of(self, tn_rwlock_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    rwlock_state *state = inside(future->lock);
+
+    if (tni_waiters_leave(&state->queue, waiter)) {
+        serve(state); /* readers behind a writer that left may go on */
+        tni_waiter_unref(waiter);
+    } else if (tni_waiter_look(waiter) == TNI_WAITER_GRANTED) {
+        tni_waiter_rest(waiter);
+        if (waiter->wanted == TO_WRITE)
+            tn_rwlock_write_unlock(future->lock);
+        else
+            tn_rwlock_read_unlock(future->lock);
+    }
+}
+
+static void future_init(tn_rwlock_future *future, tn_rwlock *lock, uint64_t wanted)
+{
+    static const tn_future_ops ops = {lock_poll, lock_drop};
+
+    future->base.ops = &ops;
+    future->lock = lock;
+    tni_waiter_init(tni_waiter_of(&future->waiter), wanted);
+}
+
+void tn_rwlock_read_init(tn_rwlock_future *future, tn_rwlock *lock)
+{
+    future_init(future, lock, TO_READ);
+}
+
+void tn_rwlock_write_init(tn_rwlock_future *future, tn_rwlock *lock)
+{
+    future_init(future, lock, TO_WRITE);
+}
+
+static int wait_for(tn_rwlock *lock, uint64_t wanted)
+{
+    tn_rwlock_future future;
+
+    future_init(&future, lock, wanted);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}
+
+int tn_rwlock_read(tn_rwlock *lock)
+{
+    int rc = tni_sync_enter();
+
+    return rc != 0 || tn_rwlock_try_read(lock) == 0 ? rc : wait_for(lock, TO_READ);
+}
+
+int tn_rwlock_write(tn_rwlock *lock)
+{
+    int rc = tni_sync_enter();
+
+    return rc != 0 || tn_rwlock_try_write(lock) == 0 ? rc : wait_for(lock, TO_WRITE);
+}

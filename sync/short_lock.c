@@ -1,0 +1,35 @@
+#include "short_lock.h"
+
+enum { SPINS = 100, YIELDS = 20 };
+
+#define NAP_NS 50000
+
+/* Before the next look at a lock that was held at the last `tries` looks. */
+static void pause_before(const tni_short_lock *lock, unsigned tries)
+{
+    if (tries < SPINS)
+        tni_spin_hint();
+    else if (tries < SPINS + YIELDS)
+        tni_thread_yield();
+    else
+        tni_futex_wait((tni_a32 *)(uintptr_t)&lock->held, 1, tni_clock_ns() + NAP_NS); /* nobody wakes us: the time does */
+}
+
+static bool try_acquire(tni_short_lock *lock)
+{
+    /* Relaxed look, so that those who wait do not steal the word from its holder; the exchange observes the last holder. */
+    return tni_a32_load(&lock->held, TNI_RELAXED) == 0 && tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) == 0;
+}
+
+void tni_short_lock_wait(tni_short_lock *lock)
+{
+    for (unsigned tries = 0; !try_acquire(lock); tries++)
+        pause_before(lock, tries);
+}
+
+void tni_short_lock_outlast_held(const tni_short_lock *lock)
+{
+    /* Acquire: as in tni_short_lock_outlast. */
+    for (unsigned tries = 0; tni_a32_load(&lock->held, TNI_ACQUIRE) != 0; tries++)
+        pause_before(lock, tries);
+}

@@ -1,0 +1,73 @@
+/* tournant: cancellation tokens. */
+#ifndef TN_TOKEN_H
+#define TN_TOKEN_H
+
+#include "tn_runtime.h"
+#include "tn_waiter.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Something that can be cancelled, once, and those who want to know: a tree. With a token all that descend from it are
+ * cancelled; a child's cancellation does not reach its parent. Counted; a child keeps its parent. */
+typedef struct tn_token tn_token;
+
+/* `parent`: NULL for the root of a new tree; a child of a cancelled one is born cancelled. `allocator`: NULL for the parent's, or
+ * the C library's.
+ * Suspends: no. Callable from: anywhere. Ownership: a reference is the caller's. Errors: TN_ENOMEM. Cancellation: no
+ * checkpoint. */
+TN_API int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator *allocator);
+
+/* One more reference, one less. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+TN_API tn_token *tn_token_retain(tn_token *token);
+TN_API void tn_token_release(tn_token *token);
+
+/* Cancels the token and all that descend from it. When it returns, each of them is cancelled, and its waiters and hooks have been
+ * told (unless another thread is at the same moment cancelling a part of them: then that one tells).
+ * Suspends: no. Callable from: anywhere but a hook. Errors: none; a second time does nothing. Cancellation: no checkpoint. */
+TN_API void tn_token_cancel(tn_token *token);
+
+/* Is it cancelled? What the canceller wrote before is visible then. Suspends: no. Callable from: anywhere. */
+TN_API bool tn_token_is_cancelled(const tn_token *token);
+
+/* Waits until it is cancelled: 0.
+ * Suspends: unless it is. Callable from: a fiber, a plain thread. Errors: none but the cancellation (of the calling task).
+ * Cancellation: checkpoint. */
+TN_API int tn_token_wait(tn_token *token);
+
+/* A future that is ready, with 0, when the token is cancelled. */
+typedef struct tn_token_future {
+    tn_future base;
+    tn_token *token;
+    tn_waiter waiter;
+} tn_token_future;
+
+/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+TN_API void tn_token_wait_init(tn_token_future *future, tn_token *token);
+
+/* A call at the cancellation, once, by the thread that cancels and under a lock of the token: it must be short, must not suspend,
+ * and must use no token but tn_token_is_cancelled. It may wake and cancel tasks. In the caller's memory. */
+typedef struct tn_token_hook {
+    void (*call)(struct tn_token_hook *hook);
+    tn_token *token;
+    struct tn_token_hook *next_;
+    struct tn_token_hook *previous_;
+    bool linked_;
+} tn_token_hook;
+
+/* 0: hook->call (set by the caller) is called at the cancellation, unless it is removed before. TN_ECANCELED: the token is
+ * cancelled already, and it is not called.
+ * Suspends: no. Callable from: anywhere but a hook. Ownership: the memory is lent until tn_token_hook_remove, and so is the
+ * token. Cancellation: no checkpoint. */
+TN_API int tn_token_hook_add(tn_token *token, tn_token_hook *hook);
+
+/* Once this returned nobody touches the hook, and it is not being called. True: it has not been and will not be called.
+ * Suspends: no. Callable from: anywhere but a hook. Cancellation: no checkpoint. */
+TN_API bool tn_token_hook_remove(tn_token_hook *hook);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,295 @@
+/* The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks.
+ *
+ * Cancelling goes down from the token, leaf by leaf: on the way down each token is marked, under the tree's lock, so that its
+ * children to come are born cancelled and not linked; a token without children is unlinked, and its waiters and hooks are told
+ * without the tree's lock. So it ends, takes linear time and no memory, and holds no lock for long.
+ *
+ * No cancellation is missed: the mark is set before the token's own lock is taken to tell; who waits or hooks looks at the mark
+ * under that lock. Two that cancel at the same time: a token that is marked already belongs to the other one, with all below it.
+ *
+ * A token whose last reference is gone may be found in the tree until its releaser has taken the tree's lock: it is passed over.
+ * A token keeps its parent, so the root, and the lock in it, outlast all others. */
+#include "tn_token.h"
+
+#include "alloc.h"
+#include "waiters.h"
+
+struct tn_token {
+    tn_allocator allocator;
+    tni_a32 references;
+    tni_a32 cancelled;
+    tn_token *root;             /* may be itself */
+    tn_token *parent;           /* NULL: none; a reference */
+    tni_short_lock tree;        /* of the root: used for all */
+    tn_token *first_child;      /* tree */
+    tn_token *next_sibling;     /* tree */
+    tn_token *previous_sibling; /* tree */
+    bool linked;                /* tree: among its parent's children */
+    tni_waiters queue;
+    tn_token_hook *hooks; /* queue's lock */
+};
+
+bool tn_token_is_cancelled(const tn_token *token)
+{
+    return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark */
+}
+
+/* Tree's lock held. */
+static void mark(tn_token *token)
+{
+    tni_a32_store(&token->cancelled, 1, TNI_RELEASE); /* publishes what the canceller wrote; partner: tn_token_is_cancelled */
+}
+
+/* --- The tree --------------------------------------------------------------------------------------------------------------- */
+
+/* Tree's lock held. */
+static void link_child(tn_token *parent, tn_token *child)
+{
+    child->linked = true;
+    child->next_sibling = parent->first_child;
+    if (parent->first_child != NULL)
+        parent->first_child->previous_sibling = child;
+    parent->first_child = child;
+}
+
+/* Tree's lock held. */
+static void unlink_child(tn_token *child)
+{
+    if (!child->linked)
+        return;
+    child->linked = false;
+    if (child->previous_sibling != NULL)
+        child->previous_sibling->next_sibling = child->next_sibling;
+    else
+        child->parent->first_child = child->next_sibling;
+    if (child->next_sibling != NULL)
+        child->next_sibling->previous_sibling = child->previous_sibling;
+}
+
+int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator *allocator)
+{
+    tn_token *token;
+
+    if (allocator == NULL)
+        allocator = parent != NULL ? &parent->allocator : &tni_alloc_default;
+    token = tni_alloc(allocator, sizeof *token, _Alignof(tn_token));
+    *out = token;
+    if (token == NULL)
+        return TN_ENOMEM;
+    token->allocator = *allocator;
+    tni_a32_init(&token->references, 1);
+    token->root = token;
+    if (parent == NULL)
+        return 0;
+    token->root = parent->root;
+    token->parent = tn_token_retain(parent);
+    tni_short_lock_acquire(&token->root->tree);
+    if (tn_token_is_cancelled(parent))
+        mark(token);
+    else
+        link_child(parent, token);
+    tni_short_lock_release(&token->root->tree);
+    return 0;
+}
+
+tn_token *tn_token_retain(tn_token *token)
+{
+    /* Relaxed: the caller has one already, nothing is published by one more. */
+    (void)tni_a32_fetch_add(&token->references, 1, TNI_RELAXED);
+    return token;
+}
+
+/* Tree's lock held: a reference to one that was found in the tree; false: it is about to go. */
+static bool retain_found(tn_token *token)
+{
+    uint32_t references = tni_a32_load(&token->references, TNI_RELAXED); /* the CAS checks it */
+
+    do {
+        if (references == 0)
+            return false;
+        /* Acquire: nothing needs it, the lock orders what is read of the token; the door's CAS has no weaker form. */
+    } while (!tni_a32_cas(&token->references, &references, references + 1, TNI_ACQUIRE));
+    return true;
+}
+
+void tn_token_release(tn_token *token)
+{
+    while (token != NULL) {
+        tn_token *parent = token->parent;
+        tn_allocator allocator = token->allocator;
+        /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+        if (tni_a32_fetch_sub(&token->references, 1, TNI_ACQ_REL) > 1)
+            return;
+        tni_assert(token->queue.first == NULL && token->hooks == NULL, "a token goes that somebody waits for");
+        if (parent != NULL) {
+            tni_short_lock_acquire(&token->root->tree);
+            unlink_child(token);
+            tni_short_lock_release(&token->root->tree);
+        }
+        tni_free(&allocator, token, sizeof *token);
+        token = parent; /* its reference */
+    }
+}
+
+/* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
+
+static void tell(tn_token *token)
+{
+    tni_short_lock_acquire(&token->queue.lock);
+    while (token->hooks != NULL) {
+        tn_token_hook *hook = token->hooks;
+        token->hooks = hook->next_;
+        hook->linked_ = false;
+        hook->call(hook);
+    }
+    tni_waiters_settle_all(&token->queue, TNI_WAITER_GRANTED);
+}
+
+/* Tree's lock held: marks the first child that nobody else cancels, and answers it with a reference; NULL: there is none. */
+static tn_token *descend(tn_token *token)
+{
+    while (token->first_child != NULL) {
+        tn_token *child = token->first_child;
+        if (!tn_token_is_cancelled(child) && retain_found(child)) {
+            mark(child);
+            return child;
+        }
+        unlink_child(child);
+    }
+    return NULL;
+}
+
+void tn_token_cancel(tn_token *token)
+{
+    tni_short_lock *tree = &token->root->tree;
+    tn_token *at = token;
+    bool first;
+
+    tni_short_lock_acquire(tree);
+    first = !tn_token_is_cancelled(token);
+    if (first)
+        mark(tn_token_retain(token));
+    while (first && at != NULL) {
+        tn_token *child = descend(at);
+        tn_token *above = at == token ? NULL : at->parent;
+        if (child != NULL) {
+            at = child; /* the one above is kept until we come back to it */
+            continue;
+        }
+        unlink_child(at);
+        tni_short_lock_release(tree);
+        tell(at);
+        if (above != NULL)
+            tn_token_release(at);
+        tni_short_lock_acquire(tree);
+        at = above;
+    }
+    tni_short_lock_release(tree);
+    if (first)
+        tn_token_release(token);
+}
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
+
+static int queue_up(tn_token *token, tni_waiter *waiter, tn_waker *waker)
+{
+    int rc = 0;
+
+    tni_short_lock_acquire(&token->queue.lock);
+    if (!tn_token_is_cancelled(token)) {
+        tni_waiters_push(&token->queue, waiter, waker);
+        rc = TN_PENDING;
+    }
+    tni_short_lock_release(&token->queue.lock);
+    return rc;
+}
+
+static int wait_poll(tn_future *self, tn_waker *waker)
+{
+    tn_token_future *future = tni_container_of(self, tn_token_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    tni_waiters *queue = &future->token->queue;
+
+    switch (tni_waiters_verdict(queue, waiter)) {
+    case TNI_WAITER_IDLE:
+        return tni_poll_may_answer(waker) ? queue_up(future->token, waiter, waker) : TN_PENDING;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(queue, waiter, waker);
+    default:
+        tni_waiter_rest(waiter);
+        return 0;
+    }
+}
+
+static void wait_drop(tn_future *self)
+{
+    tn_token_future *future = tni_container_of(self, tn_token_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+
+    /* A cancellation lasts: there is nothing to pass on. */
+    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->token->queue, waiter))
+        tni_waiters_left(&future->token->queue, waiter);
+}
+
+void tn_token_wait_init(tn_token_future *future, tn_token *token)
+{
+    static const tn_future_ops ops = {wait_poll, wait_drop};
+
+    future->base.ops = &ops;
+    future->token = token;
+    tni_waiter_init(tni_waiter_of(&future->waiter), 0);
+}
+
+int tn_token_wait(tn_token *token)
+{
+    tn_token_future future;
+    int rc = tni_sync_enter();
+
+    if (rc != 0 || tn_token_is_cancelled(token))
+        return rc;
+    tn_token_wait_init(&future, token);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}
+
+/* --- Hooks ------------------------------------------------------------------------------------------------------------------ */
+
+int tn_token_hook_add(tn_token *token, tn_token_hook *hook)
+{
+    int rc = TN_ECANCELED;
+
+    hook->token = token;
+    hook->linked_ = false;
+    tni_short_lock_acquire(&token->queue.lock);
+    if (!tn_token_is_cancelled(token)) {
+        hook->linked_ = true;
+        hook->previous_ = NULL;
+        hook->next_ = token->hooks;
+        if (token->hooks != NULL)
+            token->hooks->previous_ = hook;
+        token->hooks = hook;
+        rc = 0;
+    }
+    tni_short_lock_release(&token->queue.lock);
+    return rc;
+}
+
+bool tn_token_hook_remove(tn_token_hook *hook)
+{
+    tn_token *token = hook->token;
+    bool linked;
+
+    tni_short_lock_acquire(&token->queue.lock);
+    linked = hook->linked_;
+    if (linked) {
+        if (hook->previous_ != NULL)
+            hook->previous_->next_ = hook->next_;
+        else
+            token->hooks = hook->next_;
+        if (hook->next_ != NULL)
+            hook->next_->previous_ = hook->previous_;
+        hook->linked_ = false;
+    }
+    tni_short_lock_release(&token->queue.lock);
+    return linked;
+}

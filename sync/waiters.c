@@ -1,0 +1,115 @@
+#include "waiters.h"
+
+#include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+
+#define TO_QUEUE ((tni_wake)1)
+
+tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (!borrowed)
+        return (tni_wake)waker;
+    /* From elsewhere only a reference, given back as a guest, keeps the task's runtime until the wake is done. */
+    if (task->runtime == NULL || !tni_runtime_at_home(task->runtime))
+        return (tni_wake)tn_waker_retain(waker);
+    return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;
+}
+
+void tni_wake_do(tni_wake wake)
+{
+    if (wake & TO_QUEUE)
+        tni_sched_ready((tn_task *)(wake & ~TO_QUEUE));
+    else if (wake != 0)
+        tn_waker_wake((tn_waker *)wake);
+}
+
+int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    tn_waker *old = waker;
+
+    /* Only the owner writes it: no lock to look. */
+    if (waiter->waker == waker)
+        return TN_PENDING;
+    tni_short_lock_acquire(&queue->lock);
+    if (tni_waiter_look(waiter) == TNI_WAITER_QUEUED) {
+        old = waiter->waker;
+        waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
+        tni_short_lock_release(&queue->lock);
+        if (!waiter->borrowed)
+            tn_waker_release(old);
+        return TN_PENDING;
+    }
+    tni_short_lock_release(&queue->lock);
+    /* The verdict woke the old waker: this one's poll must come again. */
+    tn_waker_wake_by_ref(waker);
+    return TN_PENDING;
+}
+
+bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
+{
+    if (tni_waiters_verdict(queue, waiter) != TNI_WAITER_QUEUED)
+        return false;
+    tni_short_lock_acquire(&queue->lock);
+    if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED) {
+        tni_short_lock_release(&queue->lock);
+        return false;
+    }
+    tni_waiters_unlink(queue, waiter);
+    tni_waiter_rest(waiter);
+    return true;
+}
+
+void tni_wake_batch_wake(tni_wake_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        tni_wake_do(batch->wakes[i]);
+    batch->count = 0;
+}
+
+/* Lock held: settles waiters up to `newest`, as many as fit; true: there are more. */
+static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
+{
+    while (queue->first != NULL && queue->first->ticket <= newest) {
+        if (tni_wake_batch_is_full(batch))
+            return true;
+        tni_wake_batch_add(batch, tni_waiters_settle(queue, verdict));
+    }
+    return false;
+}
+
+void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict)
+{
+    tni_wake_batch batch = {.count = 0};
+
+    while (settle_some(queue, newest, verdict, &batch)) {
+        tni_short_lock_release(&queue->lock);
+        tni_wake_batch_wake(&batch);
+        tni_short_lock_acquire(&queue->lock);
+    }
+    tni_short_lock_release(&queue->lock);
+    tni_wake_batch_wake(&batch);
+}
+
+int tni_sync_enter(void)
+{
+    tni_budget_spend();
+    return tn_checkpoint();
+}
+
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (task->kind == TNI_TASK_THREAD)
+        return true; /* the system sees to it that others run */
+    /* The last one is left for tni_budget_spend, which yields when it takes it. */
+    if (tni_likely(task->budget > 1)) {
+        task->budget--;
+        return true;
+    }
+    tn_waker_wake_by_ref(waker);
+    return false;
+}

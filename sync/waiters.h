@@ -1,0 +1,207 @@
+/* A queue of waiters, first come first served: the wait core of all primitives here.
+ *
+ * A waiter lies in its future, and so in its owner's frame. It is linked and unlinked under the queue's lock. Who ends a wait
+ * (settles it) takes it off the queue, takes its waker, and writes the verdict into its state word: that store is the last
+ * access to the waiter. Then it prepares the wake, still under the lock, and does it when the lock has been released.
+ *
+ * One outcome: a waiter leaves the queue once, under the lock, either by a verdict or because its owner takes it back
+ * (tni_waiters_leave). An owner that comes too late finds the verdict, and the primitive gives back what it had granted.
+ *
+ * No wake-up is lost: an owner looks at the primitive's condition, and pushes, under one hold of the lock; who makes the
+ * condition true settles under the same lock afterwards, or has seen a mark in the primitive's word that there are waiters.
+ *
+ * Nothing is freed early: drop answers only after it has seen a verdict, or has unlinked the waiter under the lock. Who sees a
+ * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive (but for
+ * tni_waiters_settle_all with more than TNI_WAKE_BATCH waiters), so the primitive may go as soon as its last waiter has been
+ * answered. And until then the waiting task cannot end, see tni_wake.
+ */
+#ifndef TNI_WAITERS_H
+#define TNI_WAITERS_H
+
+#include "short_lock.h"
+#include "task.h"
+#include "tn_waiter.h"
+
+/* A wake that has been prepared under a lock, to be done without it. 0: nothing is to be done. The lowest bit set: a task that
+ * has been made ACTIVE and has to be queued. Else a waker with its reference. */
+typedef uintptr_t tni_wake;
+
+/* Lock held: prepares the wake of a waiter, whose answer has been written. `borrowed`: the waker is no counted reference, but the
+ * task cannot end as long as the lock is held. Then, within its runtime, the task's state is changed at once: a task that is
+ * ACTIVE by our doing cannot end before we have queued it, so that it needs no reference. */
+tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
+
+/* Lock not held. */
+void tni_wake_do(tni_wake wake);
+
+/* A waiter's state. From TNI_WAITER_GRANTED on they are verdicts; a primitive may have further ones. */
+enum { TNI_WAITER_IDLE, TNI_WAITER_QUEUED, TNI_WAITER_GRANTED, TNI_WAITER_CLOSED };
+
+typedef struct tni_waiter tni_waiter;
+struct tni_waiter {
+    tni_waiter *next;     /* lock */
+    tni_waiter *previous; /* lock */
+    tn_waker *waker;      /* written by the owner under the lock; while QUEUED a reference, unless it is borrowed */
+    uint64_t ticket;      /* lock: its number in order of arrival */
+    uint64_t wanted;      /* the owner's, constant while QUEUED: what it asks for */
+    tni_a32 state;
+    bool borrowed;        /* the owner's, constant while QUEUED: the waiter cannot outlive the task that waits */
+};
+
+/* All zero: empty. */
+typedef struct {
+    tni_short_lock lock;
+    tni_waiter *first;
+    tni_waiter *last;
+    uint64_t tickets; /* handed out so far */
+} tni_waiters;
+
+_Static_assert(sizeof(tni_waiter) + 8 <= sizeof(tn_waiter) && _Alignof(tni_waiter) <= _Alignof(tn_waiter), "with slack");
+
+static inline tni_waiter *tni_waiter_of(tn_waiter *waiter)
+{
+    return (tni_waiter *)(void *)&waiter->opaque_;
+}
+
+static inline void tni_waiter_init(tni_waiter *waiter, uint64_t wanted)
+{
+    waiter->wanted = wanted;
+    waiter->borrowed = false;
+    tni_a32_init(&waiter->state, TNI_WAITER_IDLE);
+}
+
+/* The future is in the frame of a call that ends after it has been dropped: its task needs no reference while it waits. */
+static inline void tni_waiter_in_frame(tni_waiter *waiter)
+{
+    waiter->borrowed = true;
+}
+
+static inline uint32_t tni_waiter_look(const tni_waiter *waiter)
+{
+    /* Observes the verdict, and what was done before it was given; partner: tni_waiters_settle. */
+    return tni_a32_load(&waiter->state, TNI_ACQUIRE);
+}
+
+/* Owner, in a poll: the verdict, or QUEUED or IDLE. After a verdict the primitive may be freed: whoever gave it has let go of
+ * the lock. */
+static inline uint32_t tni_waiters_verdict(const tni_waiters *queue, const tni_waiter *waiter)
+{
+    uint32_t state = tni_waiter_look(waiter);
+
+    if (state >= TNI_WAITER_GRANTED)
+        tni_short_lock_outlast(&queue->lock);
+    return state;
+}
+
+/* Owner, when the verdict has been answered: from now on there is nothing to give back. */
+static inline void tni_waiter_rest(tni_waiter *waiter)
+{
+    tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: nobody else looks at it any more */
+}
+
+/* Owner, lock held: to the end of the queue. */
+static inline void tni_waiters_push(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
+    waiter->ticket = ++queue->tickets;
+    waiter->next = NULL;
+    waiter->previous = queue->last;
+    if (queue->last != NULL)
+        queue->last->next = waiter;
+    else
+        queue->first = waiter;
+    queue->last = waiter;
+    tni_a32_store(&waiter->state, TNI_WAITER_QUEUED, TNI_RELAXED); /* relaxed: others look at it under the lock */
+}
+
+/* Lock held. */
+static inline void tni_waiters_unlink(tni_waiters *queue, tni_waiter *waiter)
+{
+    if (waiter->previous != NULL)
+        waiter->previous->next = waiter->next;
+    else
+        queue->first = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->previous = waiter->previous;
+    else
+        queue->last = waiter->previous;
+}
+
+/* Lock held, not empty: ends the wait of the first one. */
+static inline tni_wake tni_waiters_settle(tni_waiters *queue, uint32_t verdict)
+{
+    tni_waiter *waiter = queue->first;
+    tn_waker *waker = waiter->waker;
+    bool borrowed = waiter->borrowed;
+
+    queue->first = waiter->next;
+    if (queue->first != NULL)
+        queue->first->previous = NULL;
+    else
+        queue->last = NULL;
+    /* Publishes the grant; the last access to the waiter; partner: tni_waiter_look. */
+    tni_a32_store(&waiter->state, verdict, TNI_RELEASE);
+    return tni_wake_prepare(waker, borrowed);
+}
+
+/* Owner, out of the queue: its waker's reference. */
+static inline void tni_waiter_unref(tni_waiter *waiter)
+{
+    if (!waiter->borrowed)
+        tn_waker_release(waiter->waker);
+}
+
+/* Owner, polled again while QUEUED: keeps this poll's waker. Answers TN_PENDING; a verdict that came meanwhile has its wake on
+ * the way. */
+int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
+
+/* Owner: leaves the queue, if it is still in it. True: it was, and the lock is held, so that the caller can mend the primitive's
+ * state; it ends with tni_waiters_left. False: there is a verdict, or it was never in. */
+bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter);
+static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
+{
+    tni_short_lock_release(&queue->lock);
+    tni_waiter_unref(waiter);
+}
+
+/* Wakes that were prepared under a lock. Who has filled it releases the lock, wakes, and takes the lock again: so any number
+ * of waiters is woken in linear time and without memory. */
+enum { TNI_WAKE_BATCH = 32 };
+
+typedef struct {
+    unsigned count;
+    tni_wake wakes[TNI_WAKE_BATCH];
+} tni_wake_batch;
+
+static inline bool tni_wake_batch_is_full(const tni_wake_batch *batch)
+{
+    return batch->count == TNI_WAKE_BATCH;
+}
+
+static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
+{
+    batch->wakes[batch->count++] = wake;
+}
+
+/* Lock not held. */
+void tni_wake_batch_wake(tni_wake_batch *batch);
+
+/* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
+void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
+
+/* The same for everyone who is in the queue now, and nobody who comes meanwhile. */
+static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
+{
+    tni_waiters_settle_until(queue, queue->tickets, verdict);
+}
+
+/* --- Checkpoints and budgets ------------------------------------------------------------------------------------------------ */
+
+/* What each suspending call begins with: counts against the task's budget (which may yield), then tells of a cancellation. */
+int tni_sync_enter(void);
+
+/* In a poll that is about to answer: false when the task's budget is used up. Then the task has been woken already, and the poll
+ * answers TN_PENDING without having done anything. */
+bool tni_poll_may_answer(tn_waker *waker);
+
+#endif

@@ -1,0 +1,201 @@
+/* Value and version under the queue's lock. A receiver that finds nothing new queues up under the same hold; a send wakes all,
+ * and each looks again. */
+#include "tn_watch.h"
+
+#include "channel.h"
+#include "waiters.h"
+
+struct tn_watch {
+    size_t size;
+    tni_channel_options options;
+    tni_a32 senders;
+    tni_a32 ends; /* senders and receivers; the last one frees */
+    tni_waiters queue;
+    uint64_t version; /* lock */
+    bool ended;       /* lock: the last sender has gone */
+    _Alignas(16) unsigned char value[]; /* lock */
+};
+
+int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_channel_options *options)
+{
+    tni_channel_options kept = tni_channel_options_of(options);
+    tn_watch *watch = NULL;
+
+    if (size < SIZE_MAX - sizeof *watch)
+        watch = tni_alloc(&kept.allocator, sizeof *watch + size, _Alignof(tn_watch));
+    *out = watch;
+    if (watch == NULL)
+        return TN_ENOMEM;
+    watch->size = size;
+    watch->options = kept;
+    tni_a32_init(&watch->senders, 1);
+    tni_a32_init(&watch->ends, 1);
+    tni_element_copy(watch->value, value, size);
+    return 0;
+}
+
+static void add_end(tn_watch *watch)
+{
+    /* Relaxed: the caller has one already, nothing is published by one more. */
+    (void)tni_a32_fetch_add(&watch->ends, 1, TNI_RELAXED);
+}
+
+static void drop_end(tn_watch *watch)
+{
+    tn_allocator allocator = watch->options.allocator;
+
+    /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+    if (tni_a32_fetch_sub(&watch->ends, 1, TNI_ACQ_REL) == 1)
+        tni_free(&allocator, watch, sizeof *watch + watch->size);
+}
+
+void tn_watch_retain_sender(tn_watch *watch)
+{
+    /* Relaxed: as in add_end. */
+    (void)tni_a32_fetch_add(&watch->senders, 1, TNI_RELAXED);
+    add_end(watch);
+}
+
+void tn_watch_release_sender(tn_watch *watch)
+{
+    /* Relaxed: the lock publishes the end. */
+    if (tni_a32_fetch_sub(&watch->senders, 1, TNI_RELAXED) == 1) {
+        tni_short_lock_acquire(&watch->queue.lock);
+        watch->ended = true;
+        tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+    }
+    drop_end(watch);
+}
+
+void tn_watch_send(tn_watch *watch, const void *value)
+{
+    tni_short_lock_acquire(&watch->queue.lock);
+    tni_element_copy(watch->value, value, watch->size);
+    watch->version++;
+    tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+}
+
+bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void *arg), void *arg)
+{
+    bool modified;
+
+    tni_short_lock_acquire(&watch->queue.lock);
+    modified = modify(watch->value, arg);
+    if (modified) {
+        watch->version++;
+        tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+    } else {
+        tni_short_lock_release(&watch->queue.lock);
+    }
+    return modified;
+}
+
+void tn_watch_subscribe(tn_watch *watch, tn_watch_receiver *receiver)
+{
+    add_end(watch);
+    receiver->watch = watch;
+    tni_short_lock_acquire(&watch->queue.lock);
+    receiver->seen = watch->version;
+    tni_short_lock_release(&watch->queue.lock);
+}
+
+void tn_watch_unsubscribe(tn_watch_receiver *receiver)
+{
+    drop_end(receiver->watch);
+    receiver->watch = NULL;
+}
+
+const void *tn_watch_borrow(tn_watch_receiver *receiver)
+{
+    tni_short_lock_acquire(&receiver->watch->queue.lock);
+    receiver->seen = receiver->watch->version;
+    return receiver->watch->value;
+}
+
+void tn_watch_return(tn_watch_receiver *receiver)
+{
+    tni_short_lock_release(&receiver->watch->queue.lock);
+}
+
+void tn_watch_get(tn_watch_receiver *receiver, void *value)
+{
+    tni_element_copy(value, tn_watch_borrow(receiver), receiver->watch->size);
+    tn_watch_return(receiver);
+}
+
+/* Lock held. */
+static int look(tn_watch_receiver *receiver)
+{
+    const tn_watch *watch = receiver->watch;
+
+    if (receiver->seen == watch->version)
+        return watch->ended ? TN_EPIPE : TN_EAGAIN;
+    receiver->seen = watch->version;
+    return 0;
+}
+
+int tn_watch_try_changed(tn_watch_receiver *receiver)
+{
+    int rc;
+
+    tni_short_lock_acquire(&receiver->watch->queue.lock);
+    rc = look(receiver);
+    tni_short_lock_release(&receiver->watch->queue.lock);
+    return rc;
+}
+
+static int changed_poll(tn_future *self, tn_waker *waker)
+{
+    tn_watch_future *future = tni_container_of(self, tn_watch_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+    tni_waiters *queue = &future->receiver->watch->queue;
+    int rc;
+
+    if (tni_waiters_verdict(queue, waiter) == TNI_WAITER_QUEUED)
+        return tni_waiters_again(queue, waiter, waker);
+    tni_waiter_rest(waiter);
+    if (!tni_poll_may_answer(waker))
+        return TN_PENDING;
+    tni_short_lock_acquire(&queue->lock);
+    rc = look(future->receiver);
+    if (rc == TN_EAGAIN) {
+        tni_waiters_push(queue, waiter, waker);
+        rc = TN_PENDING;
+    }
+    tni_short_lock_release(&queue->lock);
+    return rc;
+}
+
+static void changed_drop(tn_future *self)
+{
+    tn_watch_future *future = tni_container_of(self, tn_watch_future, base);
+    tni_waiter *waiter = tni_waiter_of(&future->waiter);
+
+    /* A waiter that was settled has been told to look, and has nothing to give back. */
+    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->queue, waiter))
+        tni_waiters_left(&future->receiver->watch->queue, waiter);
+}
+
+void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)
+{
+    static const tn_future_ops ops = {changed_poll, changed_drop};
+
+    future->base.ops = &ops;
+    future->receiver = receiver;
+    tni_waiter_init(tni_waiter_of(&future->waiter), 0);
+}
+
+int tn_watch_changed(tn_watch_receiver *receiver)
+{
+    tn_watch_future future;
+    int rc = tni_sync_enter();
+
+    if (rc != 0)
+        return rc;
+    rc = tn_watch_try_changed(receiver);
+    if (rc != TN_EAGAIN)
+        return rc;
+    tn_watch_changed_init(&future, receiver);
+    tni_waiter_in_frame(tni_waiter_of(&future.waiter));
+    return tn_await(&future.base);
+}

@@ -1,0 +1,154 @@
+/* Faults of the system's calls on files. These definitions stand before the C library's; include this in one source a program. */
+#ifndef FS_FAULTS_H
+#define FS_FAULTS_H
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME } fault_call;
+
+static struct {
+    _Atomic int call;     /* which; fault_call */
+    atomic_long nth;      /* the first of them that fails, from 1 */
+    atomic_long count;    /* how many do */
+    _Atomic int error;    /* errno; 0: no error, but */
+    _Atomic size_t bytes; /* reads and writes move so many at most; 0: no limit */
+} fault;
+
+static inline void fault_set(fault_call call, long nth, long count, int error, size_t bytes)
+{
+    atomic_store(&fault.nth, nth);
+    atomic_store(&fault.count, count);
+    atomic_store(&fault.error, error);
+    atomic_store(&fault.bytes, bytes);
+    atomic_store(&fault.call, call);
+}
+
+/* Is this call to be disturbed? */
+static bool fault_now(fault_call call)
+{
+    if (atomic_load(&fault.call) != (int)call)
+        return false;
+    if (atomic_fetch_sub(&fault.nth, 1) > 1)
+        return false;
+    return atomic_fetch_sub(&fault.count, 1) > 0;
+}
+
+/* The sanitizer's own, under ThreadSanitizer; else the C library's. */
+#define FAULT_ORIGINAL(result, name, ...) \
+    extern result __interceptor_##name(__VA_ARGS__) __attribute__((weak)); \
+    static result (*original_##name(void))(__VA_ARGS__) \
+    { \
+        result (*found)(__VA_ARGS__) = __interceptor_##name; \
+        if (found == NULL) \
+            *(void **)&found = dlsym(RTLD_NEXT, #name); \
+        return found; \
+    }
+
+FAULT_ORIGINAL(ssize_t, readv, int, const struct iovec *, int)
+FAULT_ORIGINAL(ssize_t, writev, int, const struct iovec *, int)
+FAULT_ORIGINAL(ssize_t, preadv, int, const struct iovec *, int, off_t)
+FAULT_ORIGINAL(ssize_t, pwritev, int, const struct iovec *, int, off_t)
+FAULT_ORIGINAL(int, fsync, int)
+FAULT_ORIGINAL(int, rename, const char *, const char *)
+FAULT_ORIGINAL(int, open, const char *, int, ...)
+
+/* -1, or the first of the buffers, cut; *cut says whether. */
+static int fault_transfer(fault_call call, const struct iovec *iov, struct iovec *first, bool *cut)
+{
+    *cut = false;
+    if (!fault_now(call))
+        return 0;
+    if (atomic_load(&fault.error) != 0) {
+        errno = atomic_load(&fault.error);
+        return -1;
+    }
+    *first = iov[0];
+    if (first->iov_len > atomic_load(&fault.bytes))
+        first->iov_len = atomic_load(&fault.bytes);
+    *cut = true;
+    return 0;
+}
+
+ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+    struct iovec first;
+    bool cut;
+
+    if (fault_transfer(FAULT_READ, iov, &first, &cut) < 0)
+        return -1;
+    return cut ? original_readv()(fd, &first, 1) : original_readv()(fd, iov, count);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+    struct iovec first;
+    bool cut;
+
+    if (fault_transfer(FAULT_WRITE, iov, &first, &cut) < 0)
+        return -1;
+    return cut ? original_writev()(fd, &first, 1) : original_writev()(fd, iov, count);
+}
+
+ssize_t preadv(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    struct iovec first;
+    bool cut;
+
+    if (fault_transfer(FAULT_READ, iov, &first, &cut) < 0)
+        return -1;
+    return cut ? original_preadv()(fd, &first, 1, offset) : original_preadv()(fd, iov, count, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
+{
+    struct iovec first;
+    bool cut;
+
+    if (fault_transfer(FAULT_WRITE, iov, &first, &cut) < 0)
+        return -1;
+    return cut ? original_pwritev()(fd, &first, 1, offset) : original_pwritev()(fd, iov, count, offset);
+}
+
+int fsync(int fd)
+{
+    if (fault_now(FAULT_SYNC)) {
+        errno = atomic_load(&fault.error);
+        return -1;
+    }
+    return original_fsync()(fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    if (fault_now(FAULT_RENAME)) {
+        errno = atomic_load(&fault.error);
+        return -1;
+    }
+    return original_rename()(from, to);
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list args;
+    int mode;
+
+    if (fault_now(FAULT_OPEN)) {
+        errno = atomic_load(&fault.error);
+        return -1;
+    }
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
+    va_end(args);
+    return original_open()(path, flags, mode);
+}
+
+#endif

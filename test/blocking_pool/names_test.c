@@ -1,0 +1,289 @@
+/* Looking names up: what is refused before anybody is asked, what the system answers, and a resolver that hangs. No network. */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/allocator.h"
+#include "support/runtime.h"
+#include "tn_blocking.h"
+#include "tn_names.h"
+#include "tn_net.h"
+
+/* --- The resolver: stands before the C library's ---------------------------------------------------------------------------- */
+
+static tt_gate asked = TT_GATE_INIT;
+static tt_gate answered = TT_GATE_INIT;
+static atomic_int calls;
+
+typedef int (*resolve_fn)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+extern int __interceptor_getaddrinfo(const char *, const char *, const struct addrinfo *, struct addrinfo **)
+    __attribute__((weak));
+
+/* "hangs.test" waits for the gate; "many.test" has addresses of both kinds; "again.test" and "none.test" fail. Others go to the
+ * system. */
+int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict out)
+{
+    resolve_fn original = __interceptor_getaddrinfo;
+
+    atomic_fetch_add(&calls, 1);
+    if (original == NULL)
+        *(void **)&original = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(host, "hangs.test") == 0) {
+        tt_gate_open(&asked);
+        tt_gate_wait(&answered, 1);
+        return EAI_AGAIN;
+    }
+    if (strcmp(host, "again.test") == 0)
+        return EAI_AGAIN;
+    if (strcmp(host, "none.test") == 0)
+        return EAI_NONAME;
+    if (strcmp(host, "many.test") == 0) {
+        struct addrinfo *first;
+        struct addrinfo *second;
+        tt_check(original("127.0.0.9", service, hints, &first) == 0); /* nobody is there */
+        tt_check(original("127.0.0.1", service, hints, &second) == 0);
+        first->ai_next = second;
+        *out = first;
+        return 0;
+    }
+    return original(host, service, hints, out);
+}
+
+static void ignore(void *ctx, tn_log_level level, const char *message)
+{
+    (void)level;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+    (void)message;
+}
+
+static atomic_int messages;
+
+static tn_runtime *quiet_runtime(unsigned threads)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.log = ignore;
+    options.log_ctx = &messages;
+    options.name_threads = threads;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+static void run(tn_entry_fn entry, void *arg)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+
+    tt_join(tt_spawn_on(runtime, entry, arg));
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Refused ---------------------------------------------------------------------------------------------------------------- */
+
+static void *ask_nonsense(void *arg)
+{
+    static const char *const hosts[] = {"", ".", "a..b", ".a", "a b", "-a", "a-", "a.-b", "a/b", "b\xc3\xbc.test", "0x7f.0.0.1",
+                                        "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "2130706433", "a\n"};
+    static const char *const services[] = {"", "65536", "99999999", "a b", "-1 ", "80/tcp"};
+    char label[80];
+    char host[300];
+    tn_names names;
+
+    (void)arg;
+    for (unsigned i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        if (tn_resolve(NULL, hosts[i], "80", &names) != TN_EINVAL)
+            fprintf(stderr, "not refused: %s\n", hosts[i]), abort();
+    }
+    for (unsigned i = 0; i < sizeof services / sizeof *services; i++)
+        tt_check(tn_resolve(NULL, "localhost", services[i], &names) == TN_EINVAL);
+    tt_check(tn_resolve(NULL, NULL, "80", &names) == TN_EINVAL);
+    memset(label, 'a', sizeof label);
+    label[64] = '\0';
+    tt_check(tn_resolve(NULL, label, NULL, &names) == -ENAMETOOLONG);
+    for (unsigned i = 0; i < sizeof host - 1; i++)
+        host[i] = i % 2 == 0 ? 'a' : '.';
+    host[sizeof host - 1] = '\0';
+    tt_check(tn_resolve(NULL, host, NULL, &names) == -ENAMETOOLONG);
+    tt_check(tn_resolve(NULL, "localhost", "a-service-of-more-than-32-characters", &names) == -ENAMETOOLONG);
+    tn_names_fini(&names);
+    return NULL;
+}
+
+Test(names, nonsense_is_refused_before_anybody_is_asked)
+{
+    run(ask_nonsense, NULL);
+    cr_assert_eq(atomic_load(&calls), 0);
+    cr_assert_geq(atomic_load(&messages), 25);
+}
+
+/* --- Answered --------------------------------------------------------------------------------------------------------------- */
+
+static bool has(const tn_names *names, const char *text)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->text[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void *ask_localhost(void *arg)
+{
+    tn_names names;
+
+    (void)arg;
+    tt_check(tn_resolve(NULL, "localhost", "80", &names) == 0);
+    tt_check(has(&names, "127.0.0.1:80") || has(&names, "[::1]:80"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "127.0.0.1", NULL, &names) == 0 && names.count == 1 && has(&names, "127.0.0.1:0"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "::1", "7000", &names) == 0 && has(&names, "[::1]:7000"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "many.test", "7", &names) == 0 && names.count == 2);
+    tt_check(strcmp(names.text[0], "127.0.0.9:7") == 0 && strcmp(names.text[1], "127.0.0.1:7") == 0);
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "none.test", "7", &names) == TN_EAI_NONAME && names.count == 0);
+    tt_check(tn_resolve(NULL, "again.test", "7", &names) == TN_EAI_AGAIN);
+    tt_check(strcmp(tn_strerror(TN_EAI_NONAME), "unknown error") != 0);
+    return NULL;
+}
+
+Test(names, all_addresses_in_their_order)
+{
+    run(ask_localhost, NULL);
+}
+
+static void *ask_in_a_job(void *arg)
+{
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, ask_localhost, arg) == 0);
+    tt_check(tn_job_join(job, NULL) == 0);
+    return NULL;
+}
+
+Test(names, asked_in_a_job_and_on_a_plain_thread)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    tn_names names;
+
+    tt_join(tt_spawn_on(runtime, ask_in_a_job, NULL));
+    cr_assert_eq(tn_resolve(runtime, "127.0.0.1", "1", &names), 0);
+    tn_names_fini(&names);
+    tt_runtime_destroy(runtime);
+    (void)ask_localhost(NULL);
+}
+
+/* --- A resolver that hangs -------------------------------------------------------------------------------------------------- */
+
+static void *ask_and_leave(void *arg)
+{
+    char host[] = "hangs.test"; /* gone when the resolver comes back */
+    tn_names names;
+
+    (void)arg;
+    tt_check(tn_resolve(NULL, host, "80", &names) == TN_ECANCELED);
+    tt_check(names.count == 0 && names.text == NULL);
+    return NULL;
+}
+
+static void *run_a_job(void *arg)
+{
+    return arg;
+}
+
+static void *use_the_pool(void *arg)
+{
+    void *result = NULL;
+    tn_stat status;
+
+    tt_check(tn_run_blocking(run_a_job, arg, &result) == 0 && result == arg);
+    tt_check(tn_fs_stat("/", &status) == 0 && status.is_folder);
+    return NULL;
+}
+
+Test(names, a_resolver_that_hangs_is_left_and_stops_nobody_else)
+{
+    tt_allocator allocator;
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tn_task *tasks[6];
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    options.name_threads = 2;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    for (unsigned i = 0; i < 6; i++) /* two hang, four wait for a thread */
+        tasks[i] = tt_spawn_on(runtime, ask_and_leave, NULL);
+    tt_gate_wait(&asked, 2);
+    tt_join(tt_spawn_on(runtime, use_the_pool, &allocator)); /* jobs and files have threads of their own */
+    for (unsigned i = 0; i < 6; i++)
+        tn_cancel(tasks[i]);
+    for (unsigned i = 0; i < 6; i++)
+        tt_join(tasks[i]); /* though it still hangs */
+    cr_assert_eq(asked.opened, 2);
+    tt_gate_open(&answered);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
+/* --- Connecting ------------------------------------------------------------------------------------------------------------- */
+
+static void *connect_by_name(void *arg)
+{
+    char address[TN_ADDRESS_SIZE];
+    char name[64];
+    tn_listener *listener;
+    tn_stream *client;
+    tn_stream *server;
+
+    (void)arg;
+    tt_check(tn_tcp_listen(&listener, "127.0.0.1:0", NULL) == 0);
+    tt_check(tn_listener_address(listener, address, sizeof address) == 0);
+    snprintf(name, sizeof name, "many.test%s", strrchr(address, ':')); /* its first address refuses */
+    tt_check(tn_tcp_connect(NULL, &client, name) == 0);
+    tt_check(tn_accept(listener, &server) == 0);
+    tn_stream_close(server);
+    tn_stream_close(client);
+    snprintf(name, sizeof name, "localhost%s", strrchr(address, ':'));
+    tt_check(tn_tcp_connect(NULL, &client, name) == 0);
+    tn_stream_close(client);
+    tn_listener_close(listener);
+    tt_check(tn_tcp_connect(NULL, &client, name) == TN_ECONNREFUSED);
+    tt_check(tn_tcp_connect(NULL, &client, "none.test:80") == TN_EAI_NONAME);
+    tt_check(tn_tcp_connect(NULL, &client, "no name:80") == TN_EINVAL);
+    tt_check(tn_tcp_connect(NULL, &client, "localhost:no port") == TN_EINVAL);
+    tt_check(tn_tcp_connect(NULL, &client, "1.2.3:80") == TN_EINVAL);
+    return NULL;
+}
+
+Test(names, a_stream_connects_to_the_first_address_that_answers)
+{
+    run(connect_by_name, NULL);
+}
+
+static void *connect_and_leave(void *arg)
+{
+    tn_stream *stream;
+
+    (void)arg;
+    tt_check(tn_tcp_connect(NULL, &stream, "hangs.test:80") == TN_ECANCELED);
+    return NULL;
+}
+
+Test(names, a_connect_to_a_name_is_left_while_it_is_looked_up)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    tn_task *task = tt_spawn_on(runtime, connect_and_leave, NULL);
+
+    tt_gate_wait(&asked, 1);
+    tn_cancel(task);
+    tt_join(task);
+    tt_gate_open(&answered);
+    tt_runtime_destroy(runtime);
+}

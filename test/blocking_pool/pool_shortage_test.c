@@ -1,0 +1,275 @@
+/* The blocking pool when threads or memory cannot be had, and when jobs wait for jobs. */
+/* ctest: timeout=120 */
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "support/allocator.h"
+#include "support/runtime.h"
+#include "tn_blocking.h"
+
+/* --- What the system refuses: this stands before the C library's ------------------------------------------------------------ */
+
+static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
+
+typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
+extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
+
+static bool is_used_up(atomic_long *left)
+{
+    long now = atomic_load(left);
+
+    while (now > 1)
+        if (atomic_compare_exchange_weak(left, &now, now - 1))
+            return false;
+    return now == 1;
+}
+
+int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*entry)(void *), void *restrict arg)
+{
+    create_fn original = __interceptor_pthread_create;
+
+    if (is_used_up(&threads_left))
+        return EAGAIN;
+    if (original == NULL)
+        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
+    return original(thread, attr, entry, arg);
+}
+
+/* --- Common ------------------------------------------------------------ */
+
+static void *count_up(void *arg)
+{
+    atomic_fetch_add((atomic_long *)arg, 1);
+    return arg;
+}
+
+static tn_blocking_counters counters(tn_runtime *runtime)
+{
+    tn_blocking_counters out = {.size = sizeof out};
+
+    tt_check(tn_runtime_blocking(runtime, &out) == 0);
+    return out;
+}
+
+typedef struct {
+    tt_gate begun;
+    tt_gate end;
+} blocker;
+
+#define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
+
+static void *block(void *arg)
+{
+    blocker *self = arg;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->end, 1);
+    return arg;
+}
+
+static void *sleep_a_little(void *arg)
+{
+    tt_block_thread(20 * TN_MS);
+    return arg;
+}
+
+/* --- Threads that cannot be had --------------------------------------------------------------------------------------------- */
+
+static char last_message[400];
+static atomic_int messages;
+
+static void keep_message(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)level;
+    snprintf(last_message, sizeof last_message, "%s", message);
+    atomic_fetch_add(&messages, 1);
+}
+
+static tn_runtime *quiet_runtime(unsigned threads)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.blocking_threads = threads;
+    options.log = keep_message;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+static void *lend_without_threads(void *arg)
+{
+    void *result = NULL;
+
+    tt_check(tn_run_blocking(count_up, arg, &result) == 0 && result == arg);
+    return NULL;
+}
+
+Test(pool_shortage, no_first_thread_is_an_error_or_runs_here)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    tn_blocking_options options = tn_blocking_options_default();
+    atomic_long count = 0;
+    tn_job *job;
+
+    atomic_store(&threads_left, 1);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), TN_EAGAIN);
+    cr_assert_null(job);
+    options.when_full = TN_FULL_RUN_HERE;
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    tt_join(tt_spawn_on(runtime, lend_without_threads, &count));
+    atomic_store(&threads_left, 0);
+    cr_assert_eq(atomic_load(&count), 2);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    cr_assert_geq(counters(runtime).failed_starts, 3);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool_shortage, jobs_are_done_by_the_threads_there_are)
+{
+    enum { JOBS = 60 };
+
+    for (long nth = 1; nth < 6; nth++) {
+        tn_runtime *runtime = quiet_runtime(0);
+        atomic_long count = 0;
+        blocker b = BLOCKER_INIT;
+        tn_job *jobs[JOBS];
+        unsigned accepted = 0;
+
+        atomic_store(&threads_left, nth);
+        for (unsigned i = 0; i < JOBS; i++) {
+            int rc = tn_spawn_blocking_on(runtime, NULL, &jobs[accepted], i < 8 ? block : count_up, i < 8 ? (void *)&b : &count);
+            cr_assert(rc == 0 || (rc == TN_EAGAIN && nth == 1));
+            accepted += rc == 0;
+        }
+        cr_assert_eq(accepted, nth == 1 ? 0 : JOBS);
+        if (nth > 1)
+            tt_gate_wait(&b.begun, (unsigned)nth - 1);
+        tt_gate_open(&b.end);
+        for (unsigned i = 0; i < accepted; i++)
+            cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+        cr_assert_leq(counters(runtime).threads_started, (uint64_t)nth - 1);
+        atomic_store(&threads_left, 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+Test(pool_shortage, threads_are_tried_again_after_a_shortage)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    blocker first = BLOCKER_INIT;
+    blocker second = BLOCKER_INIT;
+    tn_job *jobs[20];
+
+    atomic_store(&threads_left, 2); /* one thread, no second */
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], i == 0 ? block : sleep_a_little, &first), 0);
+    tt_gate_wait(&first.begun, 1);
+    atomic_store(&threads_left, 0);
+    tt_gate_open(&first.end);
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], block, &second), 0);
+    tt_gate_wait(&second.begun, 4);
+    tt_gate_open(&second.end);
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_not_null(strstr(last_message, "blocking pool"));
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool_shortage, every_allocation_may_fail)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    tn_runtime *runtime;
+    atomic_long count = 0;
+    tn_job *job;
+    bool done = false;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    for (long nth = 1; !done; nth++) {
+        int rc;
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        tt_allocator_fail(&allocator, nth, 1);
+        rc = tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count);
+        cr_assert(rc == 0 || rc == TN_ENOMEM || rc == TN_EAGAIN);
+        tt_allocator_fail(&allocator, 0, 0);
+        done = rc == 0;
+        if (done)
+            cr_assert_eq(tn_job_join(job, NULL), 0);
+        tt_runtime_destroy(runtime);
+        cr_assert_eq(atomic_load(&allocator.blocks), 0);
+    }
+    cr_assert_eq(atomic_load(&count), 1);
+}
+
+/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    tt_gate begun;
+    tt_gate spawned;
+    atomic_long ran;
+    atomic_long refused;
+} dependence;
+
+static void *wait_for_another(void *arg)
+{
+    dependence *self = arg;
+    tn_job *job;
+    int rc;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->begun, 2);
+    tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
+    tt_gate_open(&self->spawned);
+    tt_gate_wait(&self->spawned, 2);
+    rc = tn_job_join(job, NULL);
+    if (rc == TN_EDEADLK) {
+        atomic_fetch_add(&self->refused, 1);
+        tt_check(tn_job_cancel(job)); /* both threads are in jobs: it cannot have begun */
+        tn_job_release(job);
+    } else {
+        tt_check(rc == 0);
+    }
+    return NULL;
+}
+
+Test(pool_shortage, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
+{
+    tn_runtime *runtime = quiet_runtime(2);
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
+    cr_assert_not_null(strstr(last_message, "waits for another one"));
+    cr_assert_eq(atomic_load(&self.ran), 1);
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool_shortage, jobs_that_wait_for_jobs_are_served_if_there_is_room)
+{
+    tn_runtime *runtime = quiet_runtime(3);
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 0);
+    cr_assert_eq(atomic_load(&messages), 0);
+    tt_runtime_destroy(runtime);
+}

@@ -1,0 +1,183 @@
+/* From files to streams. */
+#include <fcntl.h>
+
+#include "net_support.h"
+
+enum { SIZE = 3 * (1 << 20) + 777 };
+
+static char folder[64];
+static char path[96];
+
+static unsigned char byte_at(size_t i)
+{
+    return (unsigned char)((i * 2654435761u) >> 11);
+}
+
+static void make_file(void)
+{
+    static unsigned char data[SIZE];
+    int fd;
+
+    snprintf(folder, sizeof folder, "/tmp/tn-sendfile-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = byte_at(i);
+    fd = open(path, O_CREAT | O_WRONLY, 0600);
+    cr_assert_eq(write(fd, data, SIZE), SIZE);
+    cr_assert_eq(close(fd), 0);
+}
+
+static void remove_file(void)
+{
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(rmdir(folder), 0);
+}
+
+TestSuite(sendfile, .init = make_file, .fini = remove_file);
+
+typedef struct {
+    tn_stream *ends[2];
+    tn_file *file;
+    size_t from;
+    size_t size;
+    uint64_t pause_ns; /* of the reader, now and then: the socket fills up */
+} transfer;
+
+static void make_pair(transfer *self)
+{
+    int fds[2];
+
+    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    for (unsigned i = 0; i < 2; i++)
+        check_eq(tn_stream_open(NULL, &self->ends[i], fds[i]), 0);
+    check_eq(tn_file_open(&self->file, path, O_RDONLY, 0), 0);
+}
+
+static void *send_all(void *arg)
+{
+    transfer *self = arg;
+    size_t done = 0;
+
+    while (done < self->size) {
+        ssize_t n = tn_sendfile(self->ends[0], self->file, (int64_t)(self->from + done), self->size - done);
+        check(n > 0);
+        done += (size_t)n;
+    }
+    tn_stream_close(self->ends[0]);
+    return NULL;
+}
+
+static void *receive_all(void *arg)
+{
+    transfer *self = arg;
+    unsigned char buf[16384];
+    size_t got = 0;
+    ssize_t n;
+
+    while ((n = tn_read(self->ends[1], buf, sizeof buf)) > 0) {
+        for (ssize_t i = 0; i < n; i++)
+            check(buf[i] == byte_at(self->from + got + (size_t)i));
+        if (got / 500000 != (got + (size_t)n) / 500000)
+            check_eq(tn_sleep(self->pause_ns), 0);
+        got += (size_t)n;
+    }
+    check_eq(n, 0);
+    check_eq(got, self->size);
+    tn_stream_close(self->ends[1]);
+    return NULL;
+}
+
+static void *transfer_some(void *arg)
+{
+    static const size_t ranges[][2] = {{0, SIZE}, {1, 100}, {SIZE - 1, 1}, {12345, 2000000}};
+
+    (void)arg;
+    for (unsigned i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        transfer self = {.from = ranges[i][0], .size = ranges[i][1], .pause_ns = 2 * TN_MS};
+        tn_task *sender;
+        tn_task *receiver;
+        make_pair(&self);
+        sender = ns_spawn(send_all, &self);
+        receiver = ns_spawn(receive_all, &self);
+        (void)ns_join(sender);
+        (void)ns_join(receiver);
+        tn_file_close(self.file);
+    }
+    return NULL;
+}
+
+Test(sendfile, ranges_of_a_file)
+{
+    tt_run(transfer_some, NULL);
+}
+
+static void *ends_of_things(void *arg)
+{
+    transfer self = {.size = 0};
+    tn_file *folder_file;
+
+    (void)arg;
+    make_pair(&self);
+    check_eq(tn_sendfile(self.ends[0], self.file, SIZE, 100), 0); /* the end of the file */
+    check_eq(tn_sendfile(self.ends[0], self.file, SIZE - 5, 100), 5);
+    check_eq(tn_sendfile(self.ends[0], self.file, 0, 0), 0);
+    check_eq(tn_sendfile(self.ends[0], self.file, -1, 1), TN_EINVAL);
+    check_eq(tn_file_open(&folder_file, folder, O_RDONLY, 0), 0);
+    check(tn_sendfile(self.ends[0], folder_file, 0, 10) < 0);
+    tn_file_close(folder_file);
+    tn_stream_close(self.ends[1]);
+    check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EPIPE); /* and no signal */
+    tn_stream_retain(self.ends[0]);
+    tn_stream_close(self.ends[0]);
+    check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EBADF);
+    tn_stream_release(self.ends[0]);
+    tn_file_close(self.file);
+    return NULL;
+}
+
+Test(sendfile, ends_and_errors)
+{
+    tt_run(ends_of_things, NULL);
+}
+
+static void *send_until_stopped(void *arg)
+{
+    transfer *self = arg;
+    ssize_t n;
+
+    do
+        n = tn_sendfile(self->ends[0], self->file, 0, SIZE);
+    while (n > 0);
+    check(n == TN_ECANCELED || n == TN_EBADF);
+    return NULL;
+}
+
+static void *stop_it(void *arg)
+{
+    (void)arg;
+    for (unsigned close_it = 0; close_it < 2; close_it++) {
+        transfer self = {.size = SIZE};
+        tn_task *sender;
+        make_pair(&self);
+        tn_stream_retain(self.ends[0]);
+        sender = ns_spawn(send_until_stopped, &self);
+        check_eq(tn_sleep(5 * TN_MS), 0); /* nobody reads: it waits for the socket */
+        if (close_it) {
+            tn_stream_close(self.ends[0]);
+        } else {
+            tn_cancel(sender);
+            tn_stream_release(self.ends[0]);
+        }
+        (void)ns_join(sender);
+        tn_stream_release(self.ends[0]);
+        tn_stream_close(self.ends[1]);
+        tn_file_close(self.file);
+    }
+    return NULL;
+}
+
+Test(sendfile, is_cancelled_and_closed)
+{
+    tt_run(stop_it, NULL);
+}

@@ -1,0 +1,65 @@
+/* For tests that decide themselves who comes first: tasks that are none, whose futures the test polls by hand. */
+#ifndef SYNC_SUPPORT_H
+#define SYNC_SUPPORT_H
+
+#include <string.h>
+
+#include "support/runtime.h"
+#include "task.h"
+#include "tn.h"
+
+/* A header as of a plain thread that waits. */
+typedef struct {
+    tn_task task;
+} stand_in;
+
+static inline void stand_in_init(stand_in *one)
+{
+    memset(one, 0, sizeof *one);
+    one->task.kind = TNI_TASK_THREAD;
+    tni_parker_init(&one->task.body.parker);
+    tni_task_birth(&one->task, 1);
+}
+
+/* Woken since the last call? */
+static inline bool stand_in_woken(stand_in *one)
+{
+    return tni_a64_fetch_and(&one->task.state, ~TNI_TASK_NOTIFIED, TNI_ACQ_REL) & TNI_TASK_NOTIFIED;
+}
+
+/* Are all references to it given back? */
+static inline bool stand_in_is_free(const stand_in *one)
+{
+    return tni_a64_load(&one->task.state, TNI_ACQUIRE) / TNI_TASK_REF == 1;
+}
+
+static inline int poll_by(tn_future *future, stand_in *one)
+{
+    return future->ops->poll(future, tni_waker_of(&one->task));
+}
+
+static inline void drop(tn_future *future)
+{
+    future->ops->drop(future);
+}
+
+/* A runtime of one worker: what a task does, it does before the tasks that it has woken go on. */
+static inline void run_on_one_worker(tn_entry_fn entry, void *arg)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.workers = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, entry, arg, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
+/* Lets the others run until they have nothing more to do. One worker. */
+static inline void let_others_run(void)
+{
+    for (int i = 0; i < 20; i++)
+        tt_check(tn_yield() == 0);
+}
+
+#endif

@@ -1,0 +1,147 @@
+/* The queue of waiters and the short lock below all primitives. */
+#include <stdatomic.h>
+
+#include "support/runtime.h"
+#include "sync_support.h"
+#include "waiters.h"
+
+enum { QUEUE = 100 };
+
+typedef struct {
+    tni_waiters queue;
+    stand_in tasks[QUEUE];
+    tni_waiter waiters[QUEUE];
+} crowd;
+
+static void crowd_init(crowd *c)
+{
+    memset(&c->queue, 0, sizeof c->queue);
+    tni_short_lock_acquire(&c->queue.lock);
+    for (int i = 0; i < QUEUE; i++) {
+        stand_in_init(&c->tasks[i]);
+        tni_waiter_init(&c->waiters[i], 0);
+        tni_waiters_push(&c->queue, &c->waiters[i], tni_waker_of(&c->tasks[i].task));
+    }
+}
+
+/* The first `count` have been told, and the others wait. */
+static void expect_told(crowd *c, int count)
+{
+    for (int i = 0; i < QUEUE; i++) {
+        cr_assert_eq(tni_waiter_look(&c->waiters[i]), i < count ? TNI_WAITER_GRANTED : TNI_WAITER_QUEUED, "waiter %d", i);
+        cr_assert_eq(stand_in_woken(&c->tasks[i]), i < count);
+        cr_assert_eq(stand_in_is_free(&c->tasks[i]), i < count);
+    }
+}
+
+Test(waiters, those_that_come_later_stay)
+{
+    crowd c;
+
+    for (int count = 0; count <= QUEUE; count += 33) {
+        crowd_init(&c);
+        tni_waiters_settle_until(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
+        expect_told(&c, count);
+        tni_short_lock_acquire(&c.queue.lock); /* it was let go */
+        tni_waiters_settle_all(&c.queue, TNI_WAITER_CLOSED);
+        cr_assert_null(c.queue.first);
+        cr_assert_null(c.queue.last);
+    }
+}
+
+/* Out of the queue in any order; what is left is told in order. */
+Test(waiters, leave_from_anywhere)
+{
+    crowd c;
+
+    crowd_init(&c);
+    tni_short_lock_release(&c.queue.lock);
+    for (int i = 0; i < QUEUE; i += 2) {
+        int left = (i * 7) % QUEUE;
+        cr_assert(tni_waiters_leave(&c.queue, &c.waiters[left]));
+        tni_waiters_left(&c.queue, &c.waiters[left]);
+        cr_assert(!tni_waiters_leave(&c.queue, &c.waiters[left]));
+        cr_assert(stand_in_is_free(&c.tasks[left]));
+    }
+    tni_short_lock_acquire(&c.queue.lock);
+    for (int i = 1; i < QUEUE; i += 2) {
+        cr_assert_eq(c.queue.first, &c.waiters[i]);
+        tni_wake_do(tni_waiters_settle(&c.queue, TNI_WAITER_GRANTED));
+    }
+    cr_assert_null(c.queue.first);
+    tni_short_lock_release(&c.queue.lock);
+}
+
+/* --- A verdict is not answered before its giver has let go ------------------------------------------------------------------ */
+
+static struct {
+    tni_waiters queue;
+    tni_waiter waiter;
+    bool drop;
+    atomic_bool answered;
+} late;
+
+static void *look_at_it(void *arg)
+{
+    (void)arg;
+    if (late.drop)
+        tt_check(!tni_waiters_leave(&late.queue, &late.waiter));
+    else
+        tt_check(tni_waiters_verdict(&late.queue, &late.waiter) == TNI_WAITER_GRANTED);
+    atomic_store(&late.answered, true);
+    return NULL;
+}
+
+Test(waiters, a_verdict_outlasts_the_lock)
+{
+    for (int drop_it = 0; drop_it < 2; drop_it++) {
+        stand_in task;
+        pthread_t thread;
+        tni_wake wake;
+        memset(&late, 0, sizeof late);
+        late.drop = drop_it != 0;
+        stand_in_init(&task);
+        tni_waiter_init(&late.waiter, 0);
+        tni_short_lock_acquire(&late.queue.lock);
+        tni_waiters_push(&late.queue, &late.waiter, tni_waker_of(&task.task));
+        wake = tni_waiters_settle(&late.queue, TNI_WAITER_GRANTED);
+        thread = tt_thread_start(look_at_it, NULL);
+        tt_block_thread(20 * TN_MS); /* time enough to go wrong; nothing depends on it if all is well */
+        cr_assert(!atomic_load(&late.answered));
+        tni_short_lock_release(&late.queue.lock);
+        tt_thread_join(thread);
+        cr_assert(atomic_load(&late.answered));
+        tni_wake_do(wake);
+        cr_assert(stand_in_is_free(&task));
+    }
+}
+
+/* --- The short lock --------------------------------------------------------------------------------------------------------- */
+
+static struct {
+    tni_short_lock lock;
+    unsigned long count;
+} counted;
+
+static void *count_up(void *arg)
+{
+    (void)arg;
+    for (unsigned long i = 0; i < tt_scaled(100000); i++) {
+        tni_short_lock_acquire(&counted.lock);
+        counted.count++;
+        tni_short_lock_release(&counted.lock);
+    }
+    return NULL;
+}
+
+Test(waiters, the_short_lock_excludes)
+{
+    enum { THREADS = 8 };
+    pthread_t threads[THREADS];
+
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = tt_thread_start(count_up, NULL);
+    for (int i = 0; i < THREADS; i++)
+        tt_thread_join(threads[i]);
+    cr_assert_eq(counted.count, THREADS * tt_scaled(100000));
+}

@@ -1,0 +1,1 @@
+"""What tools/demo and tools/bench share: processes that end with us, packages and builds, servers under load."""
