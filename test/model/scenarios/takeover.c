@@ -24,7 +24,6 @@ static void setup(void *state)
     t->victim = t->runtime->workers;
     model_check(tni_worker_adopt(t->runtime, NULL, &t->spare) == 0);
     tni_worker_offer(t->spare);
-    t->runtime->spare_comes = true; /* no threads but the scenario's are started */
     model_name(&t->spare->core, 8, "spare.core");
     model_name(&t->spare->claim, 4, "spare.claim");
     model_name(&t->spare->in_runtime, 4, "spare.in_runtime");
