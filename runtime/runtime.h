@@ -45,7 +45,8 @@ struct tn_runtime {
     tni_worker *workers;      /* lock: all there are, spares too */
     tni_worker *spares;       /* lock: those without a core, asleep */
     unsigned spare_count;     /* lock: how many these are */
-    unsigned spares_coming;   /* lock: started, and not in the list yet */
+    unsigned spares_coming;   /* lock: started, or about to be, and not in the list yet */
+    unsigned spare_threads;   /* lock: threads beyond the cores, with those that are about to be started */
     tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
 

@@ -42,7 +42,9 @@ static bool help(tni_core *core, uint64_t now_ns)
     waits = tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
     if (waits)
         tni_sched_wake_one(runtime);
-    return waits || fired > 0 || tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */
+    /* Who waits for a stack may wait for those that this core keeps. */
+    return waits || tni_stack_waited_for(&runtime->stacks) || fired > 0 ||
+           tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */
 }
 
 /* --- In the log ------------------------------------------------------------------------------------------------------------- */
@@ -138,8 +140,12 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
     /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. */
     if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_ACQUIRE) == NULL)
         return false;
-    report(core, worker, now_ns);
-    if (limit_ns == TNI_FOREVER || (!declared && !is_kept(worker, watch, now_ns)) || !watch->needed)
+    /* Relaxed: a hint. Another run since we looked: the next look is about that one. */
+    if (tni_a64_load(&core->counts.polls, TNI_RELAXED) != watch->runs)
+        return false;
+    if (!declared)
+        report(core, worker, now_ns);
+    if ((!declared && (limit_ns == TNI_FOREVER || !is_kept(worker, watch, now_ns))) || !watch->needed)
         return false;
     return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);
 }

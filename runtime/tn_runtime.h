@@ -53,10 +53,12 @@ typedef struct tn_options {
     tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
     void *thread_hook_ctx;
-    uint64_t stuck_after_ns; /* a worker that is inside one task for so long, while others wait for its core, loses the core to a
-                              * spare thread (so even with one worker two tasks may run at once); 0: 4 ms, UINT64_MAX: never */
+    uint64_t stuck_after_ns; /* a worker that is inside one task for so long, asleep or computing, while others wait for its core,
+                              * loses the core to a spare thread (so even with one worker two tasks may run at once); 0: 4 ms,
+                              * UINT64_MAX: only by tn_block_begin */
     unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
-    uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, each once, at most 5 a minute; 0: do not */
+    uint64_t report_stuck_ns; /* log a task that keeps its worker for so long, each once, at most 5 a minute; 0: do not. One that
+                               * has lost its core before is not looked at any more */
     unsigned blocking_threads;    /* that run blocking jobs, at most; 0: 512 */
     unsigned file_threads;        /* beside those, for files; 0: 64 */
     unsigned name_threads;        /* beside those, for names; 0: 16 */

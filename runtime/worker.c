@@ -488,9 +488,7 @@ static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
     unsigned max = runtime->options.spare_threads_max != 0 ? runtime->options.spare_threads_max : TNI_SPARES_DEFAULT;
     unsigned have = runtime->spare_count + runtime->spares_coming;
     unsigned missing = wanted > have ? wanted - have : 0;
-    /* Relaxed: written under the lock but for threads that end, which only destroy waits for. Those that come are counted. */
-    unsigned extra = tni_a32_load(&runtime->threads, TNI_RELAXED) - runtime->core_count;
-    unsigned room = max > extra ? max - extra : 0;
+    unsigned room = max > runtime->spare_threads ? max - runtime->spare_threads : 0;
 
     if (tni_runtime_is_stopping(runtime))
         return 0;
@@ -505,6 +503,7 @@ bool tni_spares_provide(tn_runtime *runtime, unsigned wanted)
     tni_mutex_lock(&runtime->lock);
     count = spares_to_start(runtime, wanted);
     runtime->spares_coming += count;
+    runtime->spare_threads += count;
     enough = runtime->spare_count + runtime->spares_coming >= wanted || tni_runtime_is_stopping(runtime);
     tni_mutex_unlock(&runtime->lock);
     for (unsigned i = 0; i < count; i++) {
@@ -513,6 +512,7 @@ bool tni_spares_provide(tn_runtime *runtime, unsigned wanted)
             continue;
         tni_mutex_lock(&runtime->lock);
         runtime->spares_coming--; /* no thread to be had: the victim keeps its core */
+        runtime->spare_threads--;
         tni_mutex_unlock(&runtime->lock);
         enough = false;
     }

@@ -212,6 +212,58 @@ Test(stuck, sockets_are_served)
     tt_runtime_destroy(runtime);
 }
 
+/* --- Stacks that a stuck core keeps for itself ----------------------------------------------------------------------------- */
+
+enum { CACHED = 40, STACKS = 640 };
+
+static void *sleep_long(void *arg)
+{
+    (void)tn_sleep(3600 * TN_S);
+    return arg;
+}
+
+static void *open_late(void *arg)
+{
+    atomic_store((atomic_bool *)arg, true);
+    return NULL;
+}
+
+/* Fills this core's cache of stacks, has others take all the rest, and waits for one that comes too late, keeping the thread. */
+static void *keep_stacks(void *arg)
+{
+    uint64_t limit_ns = tn_now() + LIMIT_NS;
+    atomic_bool late = false;
+    tn_task *tasks[CACHED];
+
+    for (int i = 0; i < CACHED; i++)
+        tasks[i] = tt_spawn(sleep_long, NULL);
+    (void)tn_sleep(TN_MS);
+    for (int i = 0; i < CACHED; i++) {
+        tn_cancel(tasks[i]);
+        tt_join(tasks[i]);
+    }
+    for (int i = 0; i < STACKS - 5; i++)
+        tt_check(tn_spawn(NULL, sleep_long, NULL) == 0);
+    tt_check(tn_spawn(NULL, open_late, &late) == 0);
+    while (!atomic_load(&late)) {
+        tt_check(tn_now() < limit_ns);
+        tt_block_thread(TN_MS);
+    }
+    return arg;
+}
+
+Test(stuck, stacks_are_given_up)
+{
+    tn_options options = options_here();
+    tn_runtime *runtime;
+
+    options.workers = 2;
+    options.stacks_max = STACKS;
+    runtime = create(&options);
+    cr_assert_eq(tn_block_on(runtime, keep_stacks, NULL, NULL), 0);
+    cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, LIMIT_NS), 0);
+}
+
 /* --- Limits ---------------------------------------------------------------------------------------------------------------- */
 
 static void *block_shortly(void *arg)
@@ -385,7 +437,7 @@ static void *keep_eagerly(void *arg)
     return tn_block_in_place(TN_BLOCK_EAGER, keep_thread, arg);
 }
 
-/* The takeover of what is not declared would come in an hour. */
+/* What is not declared is never taken. */
 static void declared(tn_entry_fn keeper)
 {
     tn_options options = options_here();
@@ -394,7 +446,7 @@ static void declared(tn_entry_fn keeper)
     tn_task *tasks[32];
     tn_task *ticker;
 
-    options.stuck_after_ns = 3600 * TN_S;
+    options.stuck_after_ns = UINT64_MAX;
     runtime = create(&options);
     for (unsigned i = 0; i < 32; i++)
         tasks[i] = tt_spawn_on(runtime, keeper, &s);
