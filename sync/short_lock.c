@@ -4,15 +4,14 @@ enum { SPINS = 100, YIELDS = 20 };
 
 #define NAP_NS 50000
 
-/* Before the next look at a lock that was held at the last `tries` looks. */
-static void pause_before(const tni_short_lock *lock, unsigned tries)
+void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
 {
     if (tries < SPINS)
         tni_spin_hint();
     else if (tries < SPINS + YIELDS)
         tni_thread_yield();
     else
-        tni_futex_wait((tni_a32 *)(uintptr_t)&lock->held, 1, tni_clock_ns() + NAP_NS); /* nobody wakes us: the time does */
+        tni_futex_wait((tni_a32 *)(uintptr_t)word, value, tni_clock_ns() + NAP_NS); /* nobody wakes us: the time does */
 }
 
 static bool try_acquire(tni_short_lock *lock)
@@ -24,12 +23,12 @@ static bool try_acquire(tni_short_lock *lock)
 void tni_short_lock_wait(tni_short_lock *lock)
 {
     for (unsigned tries = 0; !try_acquire(lock); tries++)
-        pause_before(lock, tries);
+        tni_short_lock_pause(&lock->held, 1, tries);
 }
 
 void tni_short_lock_outlast_held(const tni_short_lock *lock)
 {
     /* Acquire: as in tni_short_lock_outlast. */
     for (unsigned tries = 0; tni_a32_load(&lock->held, TNI_ACQUIRE) != 0; tries++)
-        pause_before(lock, tries);
+        tni_short_lock_pause(&lock->held, 1, tries);
 }

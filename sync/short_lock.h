@@ -14,6 +14,9 @@ typedef struct {
     tni_a32 held; /* 0 or 1 */
 } tni_short_lock;
 
+/* Before the next look at a word that had this value at the last `tries` looks. */
+void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries);
+
 void tni_short_lock_wait(tni_short_lock *lock);
 
 static inline void tni_short_lock_acquire(tni_short_lock *lock)

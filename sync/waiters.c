@@ -62,6 +62,18 @@ bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
     return true;
 }
 
+void tni_waiters_outlast_returning(tni_waiters *queue)
+{
+    uint32_t returning;
+
+    /* Relaxed: written under the lock that we hold. */
+    for (unsigned tries = 0; (returning = tni_a32_load(&queue->returning, TNI_RELAXED)) > 0; tries++) {
+        tni_short_lock_release(&queue->lock);
+        tni_short_lock_pause(&queue->returning, returning, tries);
+        tni_short_lock_acquire(&queue->lock);
+    }
+}
+
 void tni_wake_batch_wake(tni_wake_batch *batch)
 {
     for (unsigned i = 0; i < batch->count; i++)
@@ -85,9 +97,12 @@ void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verd
     tni_wake_batch batch = {.count = 0};
 
     while (settle_some(queue, newest, verdict, &batch)) {
+        /* Relaxed: read under the lock too. Until we hold it again nobody who leaves the queue answers. */
+        (void)tni_a32_fetch_add(&queue->returning, 1, TNI_RELAXED);
         tni_short_lock_release(&queue->lock);
         tni_wake_batch_wake(&batch);
         tni_short_lock_acquire(&queue->lock);
+        (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: as above */
     }
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);

@@ -11,9 +11,10 @@
  * condition true settles under the same lock afterwards, or has seen a mark in the primitive's word that there are waiters.
  *
  * Nothing is freed early: drop answers only after it has seen a verdict, or has unlinked the waiter under the lock. Who sees a
- * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive (but for
- * tni_waiters_settle_all with more than TNI_WAKE_BATCH waiters), so the primitive may go as soon as its last waiter has been
- * answered. And until then the waiting task cannot end, see tni_wake.
+ * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive, so the primitive may go
+ * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
+ * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_settle_until): it comes back to the lock for those that are left. It
+ * says so in `returning` before it lets go; if the last of them leaves meanwhile, tni_waiters_left waits for its return.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -51,6 +52,7 @@ struct tni_waiter {
 /* All zero: empty. */
 typedef struct {
     tni_short_lock lock;
+    tni_a32 returning; /* settlers that have let go of the lock and come back to it; written under the lock */
     tni_waiter *first;
     tni_waiter *last;
     uint64_t tickets; /* handed out so far */
@@ -158,8 +160,13 @@ int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
 /* Owner: leaves the queue, if it is still in it. True: it was, and the lock is held, so that the caller can mend the primitive's
  * state; it ends with tni_waiters_left. False: there is a verdict, or it was never in. */
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter);
+
+/* Lock held, left for a moment and held again: waits until no settler is on its way back to the lock. It never suspends there. */
+void tni_waiters_outlast_returning(tni_waiters *queue);
+
 static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
 {
+    tni_waiters_outlast_returning(queue);
     tni_short_lock_release(&queue->lock);
     tni_waiter_unref(waiter);
 }

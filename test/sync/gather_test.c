@@ -262,3 +262,55 @@ Test(wait_group, may_go_when_the_wait_is_over)
         tt_join(tasks[i]);
     tt_runtime_destroy(runtime);
 }
+
+static struct {
+    tn_wait_group group;
+    atomic_ulong round;
+    atomic_ulong done;
+} crowded;
+
+static void *end_each_round(void *arg)
+{
+    for (unsigned long round = 1; round <= *(unsigned long *)arg; round++) {
+        while (atomic_load(&crowded.round) < round)
+            ;
+        tn_wait_group_done(&crowded.group);
+        atomic_store(&crowded.done, round);
+    }
+    return NULL;
+}
+
+/* The last of a crowd is dropped while the others are being told, and takes the rest of the settling with it. The group is gone
+ * as soon as all have been answered: nobody touches it then. */
+Test(wait_group, may_go_when_the_last_of_a_crowd_has_left)
+{
+    enum { MANY = 33 };
+    static tn_wait_group_future futures[MANY];
+    unsigned long rounds = tt_scaled(5000);
+    pthread_t thread = tt_thread_start(end_each_round, &rounds);
+    tn_wait_group gone;
+    stand_in task;
+
+    stand_in_init(&task);
+    memset(&gone, 0xff, sizeof gone); /* a taken lock, among others */
+    for (unsigned long round = 1; round <= rounds; round++) {
+        tn_wait_group_init(&crowded.group);
+        tn_wait_group_add(&crowded.group, 1);
+        for (int i = 0; i < MANY; i++) {
+            tn_wait_group_wait_init(&futures[i], &crowded.group);
+            cr_assert_eq(poll_by(&futures[i].base, &task), TN_PENDING);
+        }
+        atomic_store(&crowded.round, round);
+        while (poll_by(&futures[0].base, &task) == TN_PENDING)
+            ;
+        drop(&futures[MANY - 1].base);
+        for (int i = 1; i + 1 < MANY; i++)
+            cr_assert_eq(poll_by(&futures[i].base, &task), 0);
+        memcpy(&crowded.group, &gone, sizeof gone);
+        while (atomic_load(&crowded.done) < round)
+            ;
+        cr_assert_eq(memcmp(&crowded.group, &gone, sizeof gone), 0, "round %lu", round);
+    }
+    tt_thread_join(thread);
+    cr_assert(stand_in_is_free(&task));
+}

@@ -116,6 +116,38 @@ Test(waiters, a_verdict_outlasts_the_lock)
     }
 }
 
+static void *leave_it(void *arg)
+{
+    (void)arg;
+    tt_check(tni_waiters_leave(&late.queue, &late.waiter));
+    tni_waiters_left(&late.queue, &late.waiter);
+    atomic_store(&late.answered, true);
+    return NULL;
+}
+
+/* As if a settler of many had let go of the lock, to come back to it. */
+Test(waiters, who_leaves_outlasts_a_settler_that_returns)
+{
+    stand_in task;
+    pthread_t thread;
+
+    stand_in_init(&task);
+    tni_waiter_init(&late.waiter, 0);
+    tni_short_lock_acquire(&late.queue.lock);
+    tni_waiters_push(&late.queue, &late.waiter, tni_waker_of(&task.task));
+    tni_a32_store(&late.queue.returning, 1, TNI_RELAXED);
+    tni_short_lock_release(&late.queue.lock);
+    thread = tt_thread_start(leave_it, NULL);
+    tt_block_thread(20 * TN_MS); /* as above */
+    cr_assert(!atomic_load(&late.answered));
+    tni_short_lock_acquire(&late.queue.lock);
+    cr_assert_null(late.queue.first, "it is out already");
+    tni_a32_store(&late.queue.returning, 0, TNI_RELAXED);
+    tni_short_lock_release(&late.queue.lock);
+    tt_thread_join(thread);
+    cr_assert(stand_in_is_free(&task));
+}
+
 /* --- The short lock --------------------------------------------------------------------------------------------------------- */
 
 static struct {
