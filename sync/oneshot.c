@@ -1,10 +1,10 @@
 /* One word decides everything: what has been sent, who is still there, whether the receiver waits. Each change is a
  * compare-and-swap of the whole word, so of send and close exactly one is first.
  *
- * The receiver's waker belongs to whoever makes the change that clears WAITING: the sender, as it sends or abandons, or the
- * receiver itself. The sender reads the waker *before* its compare-and-swap, because afterwards it may not touch the oneshot any
- * more (the receiver may free it). That the waker is still the one it read is known by the epoch in the word, which every new
- * wait increments. */
+ * The receiver's waker belongs to whoever makes the change that clears WAITING: the sender, as it sends or abandons, the receiver
+ * itself, or whoever closes. After SENDER_GONE or CLOSED there is no WAITING any more. The sender reads the waker *before* its
+ * compare-and-swap, because afterwards it may not touch the oneshot any more (the receiver may free it). That the waker is still
+ * the one it read is known by the epoch in the word, which every new wait increments. */
 #include "tn_oneshot.h"
 
 #include "channel.h"
@@ -119,7 +119,7 @@ static void stop_waiting(tn_oneshot *oneshot)
         }
 }
 
-/* Receiver: says that it waits. Answers TN_PENDING, or 0 when the sender was first. */
+/* Receiver: says that it waits. Answers TN_PENDING, or 0 when the sender, or a close, was first. */
 static int wait(tn_oneshot *oneshot, tn_waker *waker)
 {
     /* Relaxed: the CAS checks it. */
@@ -133,8 +133,8 @@ static int wait(tn_oneshot *oneshot, tn_waker *waker)
     }
     /* Relaxed: published by the CAS; a sender that reads it too early finds another epoch. */
     tni_aptr_store(&oneshot->waker, tn_waker_retain(waker), TNI_RELAXED);
-    while (!(word & SENDER_GONE))
-        /* Release: the waker; partner: part. Acquire on failure: the element. */
+    while (!(word & (SENDER_GONE | CLOSED)))
+        /* Release: the waker; partners: part, close. Acquire on failure: the element. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
             return TN_PENDING;
     tn_waker_release(waker);
@@ -182,8 +182,16 @@ int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
 
 void tn_oneshot_close(tn_oneshot *oneshot)
 {
-    /* Acq_rel: one of close and send is first, and each sees what the other did before; partner: part. */
-    (void)tni_a64_fetch_or(&oneshot->word, CLOSED, TNI_ACQ_REL);
+    /* Acquire: with WAITING, the waker that goes with it; partner: wait. */
+    uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
+    tn_waker *waker;
+
+    do {
+        waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* the CAS tells whether it is the right one */
+        /* Acq_rel: one of close and send is first, and each sees what the other did before; partner: part. */
+    } while (!tni_a64_cas(&oneshot->word, &word, (word | CLOSED) & ~WAITING, TNI_ACQ_REL));
+    if (word & WAITING)
+        tn_waker_wake(waker);
 }
 
 void tn_oneshot_release(tn_oneshot *oneshot)

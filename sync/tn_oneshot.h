@@ -34,7 +34,8 @@ TN_API int tn_oneshot_recv(tn_oneshot *oneshot, void *element);
 /* As tn_oneshot_recv; TN_EAGAIN when it is not there yet. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
 TN_API int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element);
 
-/* Receiver: from now on a send answers TN_EPIPE. An element that was sent before can still be received.
+/* Receiver: from now on a send answers TN_EPIPE, and so does a receive that waits. An element that was sent before can still be
+ * received.
  * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
 TN_API void tn_oneshot_close(tn_oneshot *oneshot);
 

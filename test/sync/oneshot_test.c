@@ -121,6 +121,29 @@ Test(oneshot, closed_before_the_send)
     cr_assert_eq(atomic_load(&discarded), 0, "the element is the sender's");
 }
 
+Test(oneshot, closed_while_it_is_waited_for)
+{
+    tn_oneshot *oneshot = make();
+    tn_oneshot_future future;
+    stand_in task;
+    int element = 7;
+
+    stand_in_init(&task);
+    tn_oneshot_recv_init(&future, oneshot, &element);
+    cr_assert_eq(poll_by(&future.base, &task), TN_PENDING);
+    tn_oneshot_close(oneshot);
+    cr_assert(stand_in_woken(&task));
+    cr_assert(stand_in_is_free(&task));
+    cr_assert_eq(poll_by(&future.base, &task), TN_EPIPE);
+    drop(&future.base);
+    tn_oneshot_recv_init(&future, oneshot, &element);
+    cr_assert_eq(poll_by(&future.base, &task), TN_EPIPE, "it was closed before");
+    drop(&future.base);
+    cr_assert_eq(tn_oneshot_send(oneshot, &element), TN_EPIPE);
+    tn_oneshot_release(oneshot);
+    cr_assert(stand_in_is_free(&task));
+}
+
 Test(oneshot, closed_after_the_send)
 {
     tn_oneshot *oneshot = make();
