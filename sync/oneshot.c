@@ -141,20 +141,27 @@ static int wait(tn_oneshot *oneshot, tn_waker *waker)
     return 0;
 }
 
+/* An answer other than TN_PENDING is the last access to the oneshot, which may be freed then: drop does not touch it. Nothing is
+ * left to give back, because WAITING was cleared by what made the answer. */
 static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
     int rc = tn_oneshot_try_recv(future->oneshot, future->element);
 
-    if (rc != TN_EAGAIN)
-        return rc;
-    rc = wait(future->oneshot, waker);
-    return rc == TN_PENDING ? rc : tn_oneshot_try_recv(future->oneshot, future->element);
+    if (rc == TN_EAGAIN && wait(future->oneshot, waker) == TN_PENDING)
+        return TN_PENDING;
+    if (rc == TN_EAGAIN)
+        rc = tn_oneshot_try_recv(future->oneshot, future->element);
+    future->oneshot = NULL;
+    return rc;
 }
 
 static void recv_drop(tn_future *self)
 {
-    stop_waiting(tni_container_of(self, tn_oneshot_future, base)->oneshot);
+    tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
+
+    if (future->oneshot != NULL)
+        stop_waiting(future->oneshot);
 }
 
 void tn_oneshot_recv_init(tn_oneshot_future *future, tn_oneshot *oneshot, void *element)

@@ -49,7 +49,7 @@ TN_API bool tn_oneshot_is_closed(const tn_oneshot *oneshot);
 /* A future that is ready, with 0, when the element has been copied to `element`; else as tn_oneshot_recv. */
 typedef struct tn_oneshot_future {
     tn_future base;
-    tn_oneshot *oneshot;
+    tn_oneshot *oneshot; /* NULL: it has answered */
     void *element;
 } tn_oneshot_future;
 

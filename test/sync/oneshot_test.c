@@ -187,6 +187,59 @@ Test(oneshot, without_memory)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
+/* The memory of a oneshot that is gone keeps its place, and is overwritten. */
+static struct {
+    _Alignas(64) unsigned char bytes[512];
+    bool freed;
+} only;
+
+static void *take_only(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    tt_check(size <= sizeof only.bytes && align <= 64);
+    only.freed = false;
+    return memset(only.bytes, 0, sizeof only.bytes);
+}
+
+static void free_only(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    tt_check(ptr == only.bytes);
+    memset(only.bytes, 0xff, sizeof only.bytes);
+    only.freed = true;
+}
+
+/* The future has answered, the receiver's end is given up, and then the future is dropped. */
+Test(oneshot, goes_before_the_future_is_dropped)
+{
+    static const tn_allocator allocator = {take_only, free_only, NULL};
+    tn_channel_options options = tn_channel_options_default();
+
+    options.allocator = &allocator;
+    for (int sends = 0; sends < 2; sends++) {
+        tn_oneshot *oneshot;
+        tn_oneshot_future future;
+        stand_in task;
+        int element = 7;
+        stand_in_init(&task);
+        cr_assert_eq(tn_oneshot_create(&oneshot, sizeof(int), &options), 0);
+        tn_oneshot_recv_init(&future, oneshot, &element);
+        cr_assert_eq(poll_by(&future.base, &task), TN_PENDING);
+        if (sends)
+            cr_assert_eq(tn_oneshot_send(oneshot, &element), 0);
+        else
+            tn_oneshot_abandon(oneshot);
+        cr_assert_eq(poll_by(&future.base, &task), sends ? 0 : TN_EPIPE);
+        tn_oneshot_release(oneshot);
+        cr_assert(only.freed);
+        drop(&future.base);
+        for (size_t i = 0; i < sizeof only.bytes; i++)
+            cr_assert_eq(only.bytes[i], 0xff);
+        cr_assert(stand_in_is_free(&task));
+    }
+}
+
 /* --- Both ends at once ------------------------------------------------------------------------------------------------------ */
 
 static atomic_ulong sent;
