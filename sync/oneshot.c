@@ -146,8 +146,11 @@ static int wait(tn_oneshot *oneshot, tn_waker *waker)
 static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
-    int rc = tn_oneshot_try_recv(future->oneshot, future->element);
+    int rc;
 
+    if (!tni_poll_may_answer(waker))
+        return TN_PENDING;
+    rc = tn_oneshot_try_recv(future->oneshot, future->element);
     if (rc == TN_EAGAIN && wait(future->oneshot, waker) == TN_PENDING)
         return TN_PENDING;
     if (rc == TN_EAGAIN)

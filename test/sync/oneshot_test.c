@@ -187,6 +187,50 @@ Test(oneshot, without_memory)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
+static bool let_others_in;
+
+/* Polls futures that are ready, until one of them answers that the task has had enough. */
+static int greedy_poll(tn_future *self, tn_waker *waker)
+{
+    (void)self;
+    for (int i = 0; i < 1000 && !let_others_in; i++) {
+        tn_oneshot *oneshot = make();
+        tn_oneshot_future future;
+        int element = 7;
+        tt_check(tn_oneshot_send(oneshot, &element) == 0);
+        tn_oneshot_recv_init(&future, oneshot, &element);
+        let_others_in = future.base.ops->poll(&future.base, waker) == TN_PENDING;
+        drop(&future.base);
+        tn_oneshot_release(oneshot);
+        if (let_others_in)
+            return TN_PENDING;
+    }
+    return 0;
+}
+
+static void greedy_drop(tn_future *self)
+{
+    (void)self;
+}
+
+static void *be_greedy(void *arg)
+{
+    static const tn_future_ops ops = {greedy_poll, greedy_drop};
+    tn_future future = {&ops};
+    tn_task *task;
+
+    (void)arg;
+    tt_check(tn_spawn_future(NULL, NULL, &task, &future) == 0);
+    tt_join(task);
+    return NULL;
+}
+
+Test(oneshot, a_ready_future_counts_against_the_budget)
+{
+    run_on_one_worker(be_greedy, NULL);
+    cr_assert(let_others_in);
+}
+
 /* The memory of a oneshot that is gone keeps its place, and is overwritten. */
 static struct {
     _Alignas(64) unsigned char bytes[512];
