@@ -174,8 +174,9 @@ int tn_notify_wait(tn_notify *notify)
 
     tn_notify_wait_init(&future, notify); /* before the checkpoint, which may yield: it waits from here on */
     rc = tni_sync_enter();
-    if (rc != 0 || tn_notify_try_wait(notify) == 0)
+    if (rc != 0)
         return rc;
+    /* No look at a kept one first: if a notify_all has ended this wait meanwhile, that one is somebody else's. */
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }

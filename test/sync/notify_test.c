@@ -156,6 +156,54 @@ Test(notify, more_than_a_batch)
     cr_assert(stand_in_is_free(&task));
 }
 
+/* --- A wait that yields before it begins ---------------------------------------------------------------------------------- */
+
+static struct {
+    tn_notify notify;
+    int spent; /* operations before the wait */
+    bool waits;
+} tired;
+
+static void *wait_tired(void *arg)
+{
+    tn_mutex mutex = TN_MUTEX_INIT;
+
+    (void)arg;
+    for (int i = 0; i < tired.spent; i++) {
+        tt_check(tn_mutex_lock(&mutex) == 0);
+        tn_mutex_unlock(&mutex);
+    }
+    tired.waits = true;
+    tt_check(tn_notify_wait(&tired.notify) == 0);
+    return NULL;
+}
+
+/* The wait's checkpoint may find the budget used up, and yield. What comes then is a notify_all, which ends the wait, and one
+ * that is kept: the wait does not take both. */
+static void *tell_the_tired(void *arg)
+{
+    (void)arg;
+    for (tired.spent = 0; tired.spent < 300; tired.spent++) {
+        tn_task *task;
+        tn_notify_init(&tired.notify);
+        tired.waits = false;
+        task = tt_spawn(wait_tired, NULL);
+        while (!tired.waits)
+            tt_check(tn_yield() == 0);
+        tn_notify_all(&tired.notify);
+        tn_notify_one(&tired.notify);
+        tt_join(task);
+        tt_check(tn_notify_try_wait(&tired.notify) == 0);
+        tn_notify_fini(&tired.notify);
+    }
+    return NULL;
+}
+
+Test(notify, told_with_all_it_takes_no_kept_one)
+{
+    run_on_one_worker(tell_the_tired, NULL);
+}
+
 /* --- Everyone at once: a condition and its notification --------------------------------------------------------------------- */
 
 static struct {
