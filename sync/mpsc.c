@@ -45,7 +45,7 @@ bool tni_mpsc_grow(tn_mpsc *channel)
 {
     /* Acquire: the receiver has done with the block; partner: recycle. */
     tni_mpsc_block *fresh = tni_aptr_exchange(&channel->spare, NULL, TNI_ACQUIRE);
-    tni_mpsc_block *unused = NULL;
+    tni_mpsc_block *unused;
 
     tni_short_lock_release(&channel->waiting.lock);
     if (fresh == NULL)
@@ -55,12 +55,17 @@ bool tni_mpsc_grow(tn_mpsc *channel)
     tni_short_lock_acquire(&channel->waiting.lock);
     if (fresh == NULL)
         return false;
-    if (tni_mpsc_must_grow(channel))
+    if (tni_mpsc_must_grow(channel)) {
         channel->back->next = fresh;
-    else
-        unused = fresh; /* somebody else was faster */
-    if (unused != NULL)
+        return true;
+    }
+    /* Somebody else was faster: it is kept for the next time. Both sides as in recycle. */
+    unused = tni_aptr_exchange(&channel->spare, fresh, TNI_ACQ_REL);
+    if (unused != NULL) {
+        tni_short_lock_release(&channel->waiting.lock);
         free_block(channel, unused);
+        tni_short_lock_acquire(&channel->waiting.lock);
+    }
     return true;
 }
 

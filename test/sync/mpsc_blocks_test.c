@@ -1,0 +1,92 @@
+/* The blocks of an unbounded channel, with an allocator that gets in between. */
+#include "support/runtime.h"
+#include "mpsc.h"
+#include "sync_support.h"
+
+static struct {
+    tn_mpsc *channel;
+    bool armed;
+    bool recycle;
+    unsigned blocks;
+    unsigned freed;
+    uint64_t received;
+    uint64_t sent;
+} between;
+
+static void send_one(void)
+{
+    tt_check(tn_mpsc_try_send(between.channel, &between.sent) == 0);
+    between.sent++;
+}
+
+static void receive_one(void)
+{
+    uint64_t element;
+
+    tt_check(tn_mpsc_try_recv(between.channel, &element) == 0 && element == between.received);
+    between.received++;
+}
+
+/* The caller has let go of the channel's lock: another sender is faster, and the receiver empties the block before. */
+static void *make_while_others_send(void *ctx, size_t size, size_t align)
+{
+    (void)ctx;
+    if (between.armed) {
+        between.armed = false;
+        send_one();
+        while (between.recycle && between.received < between.sent)
+            receive_one();
+    }
+    between.blocks++;
+    return aligned_alloc(align < 64 ? 64 : align, (size + 63) / 64 * 64);
+}
+
+static void free_without_lock(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    if (ptr == NULL)
+        return;
+    /* The last one is the channel itself. */
+    tt_check(ptr == between.channel || tni_a32_load(&between.channel->waiting.lock.held, TNI_RELAXED) == 0);
+    between.blocks--;
+    between.freed++;
+    free(ptr);
+}
+
+/* The block that came too late is kept for later; if one is kept already, that one goes, and not under the lock. */
+Test(mpsc_blocks, a_block_too_many)
+{
+    static const tn_allocator allocator = {make_while_others_send, free_without_lock, NULL};
+    tn_channel_options options = tn_channel_options_default();
+
+    options.allocator = &allocator;
+    for (int recycle = 0; recycle < 2; recycle++) {
+        uint64_t last;
+        memset(&between, 0, sizeof between);
+        between.recycle = recycle != 0;
+        cr_assert_eq(tn_mpsc_create(&between.channel, sizeof(uint64_t), TN_UNBOUNDED, &options), 0);
+        for (size_t i = 0; i < between.channel->block_elements; i++)
+            send_one();
+        between.armed = true;
+        last = between.sent + 1; /* behind the one that gets in between */
+        cr_assert_eq(tn_mpsc_try_send(between.channel, &last), 0);
+        cr_assert(!between.armed);
+        between.sent++;
+        cr_assert_eq(between.freed, recycle);
+        while (between.received < between.sent)
+            receive_one();
+        tn_mpsc_release_sender(between.channel);
+        tn_mpsc_release_receiver(between.channel);
+        cr_assert_eq(between.blocks, 0);
+    }
+}
+
+Test(mpsc_blocks, too_large)
+{
+    tn_mpsc *channel;
+
+    cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX, 1, NULL), TN_ENOMEM);
+    cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX / 2, TN_UNBOUNDED, NULL), TN_ENOMEM);
+    cr_assert_null(channel);
+}
