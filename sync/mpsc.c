@@ -82,7 +82,7 @@ void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied)
 
 static size_t elements_a_block(size_t element_size, size_t capacity)
 {
-    size_t fit = BLOCK_BYTES / (element_size + 1);
+    size_t fit = element_size < BLOCK_BYTES ? BLOCK_BYTES / (element_size + 1) : 0;
 
     if (capacity != TN_UNBOUNDED)
         return capacity;

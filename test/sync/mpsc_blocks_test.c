@@ -88,5 +88,6 @@ Test(mpsc_blocks, too_large)
 
     cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX, 1, NULL), TN_ENOMEM);
     cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX / 2, TN_UNBOUNDED, NULL), TN_ENOMEM);
+    cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX, TN_UNBOUNDED, NULL), TN_ENOMEM);
     cr_assert_null(channel);
 }
