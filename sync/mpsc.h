@@ -33,6 +33,7 @@ struct tn_mpsc {
     tni_mpsc_block *back;     /* the newest block */
     size_t back_used;         /* elements that were put into it */
     tn_waker *receiver_waker; /* a reference, unless it is borrowed; NULL: it does not wait. Set: there is nothing to take */
+    const void *receiver;     /* whose waker it is, a tn_mpsc_recv_future */
     bool receiver_borrowed;   /* see tni_wake_prepare */
     bool closed;              /* by the receiver */
     bool receiver_gone;

@@ -91,10 +91,11 @@ int tn_mpsc_try_recv(tn_mpsc *channel, void *element)
     return rc;
 }
 
-/* Lock held: takes the future's waker away, if it is still there. */
+/* Lock held: takes the future's waker away, if it is still there. It may have been taken to be woken, and another receiver's may
+ * have come since. */
 static tn_waker *take_back(tn_mpsc_recv_future *future)
 {
-    tn_waker *waker = future->waiting ? future->channel->receiver_waker : NULL;
+    tn_waker *waker = future->channel->receiver == future ? future->channel->receiver_waker : NULL;
 
     future->waiting = false;
     if (waker == NULL)
@@ -112,7 +113,7 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 
     tni_short_lock_acquire(&channel->waiting.lock);
     rc = is_over(channel);
-    if (rc == TN_EAGAIN && channel->receiver_waker != NULL && !future->waiting)
+    if (rc == TN_EAGAIN && channel->receiver_waker != NULL && channel->receiver != future)
         rc = TN_EBUSY;
     else
         old = take_back(future);
@@ -122,6 +123,7 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
             calm(channel);
         future->waiting = true;
         channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);
+        channel->receiver = future;
         channel->receiver_borrowed = future->in_frame;
     }
     tni_short_lock_release(&channel->waiting.lock);

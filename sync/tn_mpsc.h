@@ -62,7 +62,8 @@ TN_API bool tn_mpsc_is_closed(tn_mpsc *channel);
 /* Waits for the next element.
  * Suspends: while there is none, or the task's budget is used up. Callable from: a fiber, a plain thread.
  * Ownership: what the element stands for is the caller's. Errors: TN_EPIPE: the channel is closed, or the last sender gone, and
- * all has been received; TN_EBUSY: somebody else is receiving.
+ * all has been received; TN_EBUSY: somebody else waits for an element. That is found out only while the other one is asleep: two
+ * that receive at the same time are a mistake of the caller's, and anything may happen.
  * Cancellation: checkpoint; nothing is lost. */
 TN_API int tn_mpsc_recv(tn_mpsc *channel, void *element);
 

@@ -418,6 +418,38 @@ Test(mpsc, two_receivers)
     let_go(channel);
 }
 
+/* It has been woken and not polled; another one gets the element, and waits for the next. */
+Test(mpsc, a_stale_receiver_leaves_the_other_alone)
+{
+    for (int polled = 0; polled < 2; polled++) {
+        tn_mpsc *channel = make(4);
+        tn_mpsc_recv_future first;
+        tn_mpsc_recv_future second;
+        stand_in tasks[2];
+        uint64_t got[2];
+        for (int i = 0; i < 2; i++)
+            stand_in_init(&tasks[i]);
+        tn_mpsc_recv_init(&first, channel, &got[0]);
+        tn_mpsc_recv_init(&second, channel, &got[1]);
+        cr_assert_eq(poll_by(&first.base, &tasks[0]), TN_PENDING);
+        cr_assert_eq(try_send(channel, 1), 0);
+        cr_assert(stand_in_woken(&tasks[0]));
+        expect(channel, 1);
+        cr_assert_eq(poll_by(&second.base, &tasks[1]), TN_PENDING);
+        if (polled)
+            cr_assert_eq(poll_by(&first.base, &tasks[0]), TN_EBUSY);
+        drop(&first.base);
+        cr_assert_eq(try_send(channel, 2), 0);
+        cr_assert(stand_in_woken(&tasks[1]));
+        cr_assert_eq(poll_by(&second.base, &tasks[1]), 0);
+        cr_assert_eq(got[1], 2);
+        drop(&second.base);
+        let_go(channel);
+        for (int i = 0; i < 2; i++)
+            cr_assert(stand_in_is_free(&tasks[i]));
+    }
+}
+
 Test(mpsc, the_last_sender_goes)
 {
     tn_mpsc *channel = make(4);
