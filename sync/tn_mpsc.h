@@ -28,7 +28,8 @@ TN_API int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, c
 TN_API void tn_mpsc_retain_sender(tn_mpsc *channel);
 TN_API void tn_mpsc_release_sender(tn_mpsc *channel);
 
-/* Sends a copy of the element, behind all who waited for room before.
+/* Sends a copy of the element. Places are given first come, first served; the element is in the channel when the sender has run,
+ * so one that is sent meanwhile, by a try_send for instance, may come before it.
  * Suspends: while the channel is full, or the task's budget is used up. Callable from: a fiber, a plain thread.
  * Ownership: what the element stands for is the receiver's on success. Errors: TN_EPIPE: the receiver has closed; TN_ENOMEM
  * (unbounded alone). Cancellation: checkpoint; TN_ECANCELED: it was not sent. */
