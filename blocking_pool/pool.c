@@ -42,6 +42,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_aptr_init(&pool->inbox, NULL);
     tni_a32_init(&pool->queued, 0);
     tni_a32_init(&pool->watched, 0);
+    tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_mutex_init(&pool->lock);
@@ -230,8 +231,7 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
     if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread(pool) == 0)
         return errand;
     /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
-    pool->short_of_threads = true;
-    pool->retry_ns = tni_clock_ns() + RETRY_NS;
+    tni_pool_set_short(pool, tni_clock_ns() + RETRY_NS);
     errand.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
     return errand;
@@ -300,21 +300,45 @@ int tni_pool_reserve(tni_pool *pool)
     return take_place(pool) ? confirm(pool) : TN_EBUSY;
 }
 
+/* Somebody has the watch. If it is the group that is short of threads, it may be inside of its jobs for long: try again. */
+static void retry_start(tni_pool *pool, uint64_t now_ns)
+{
+    /* Relaxed: a hint; under the lock it is looked at again. */
+    uint64_t retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED);
+    tni_pool_errand errand = {NULL, false};
+
+    if (tni_likely(retry_ns == 0 || now_ns < retry_ns))
+        return;
+    tni_mutex_lock(&pool->lock);
+    retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED); /* relaxed: under the lock */
+    if (retry_ns != 0 && now_ns >= retry_ns) {
+        tni_pool_collect(pool);
+        tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
+        if (!tni_pool_is_short(pool)) /* the watch is ours */
+            errand = tni_pool_appoint(pool);
+    }
+    tni_mutex_unlock(&pool->lock);
+    tni_pool_run_errand(pool, errand);
+}
+
 void tni_pool_push(tni_pool *pool, tni_job *job)
 {
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
+    uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
     tni_pool_errand errand = {NULL, false};
 
-    job->queued_ns = tni_clock_ns();
+    job->queued_ns = now_ns;
     do {
         job->next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
     /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
     tni_fence_full();
-    if (tni_likely(!tni_pool_try_watch(pool)))
+    if (tni_likely(!tni_pool_try_watch(pool))) {
+        retry_start(pool, now_ns);
         return;
+    }
     tni_mutex_lock(&pool->lock);
     errand = tni_pool_appoint(pool);
     tni_mutex_unlock(&pool->lock);

@@ -94,6 +94,8 @@ struct tni_pool {
     tni_cache_aligned tni_aptr inbox; /* W: tni_job *, newest first */
     tni_a32 queued;                   /* W: places taken in the queue, and submitters about to push */
     tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
+    tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
+                                        * the watch, and from then on the next start is worth a try */
     tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
 
@@ -106,9 +108,7 @@ struct tni_pool {
     tni_pool_thread *idle_first; /* the one that became idle last */
     unsigned idle_count;
     tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
-    bool short_of_threads;       /* none could be started: those inside of jobs have the watch */
     bool reported_shortage;
-    uint64_t retry_ns;           /* when the next start is worth a try */
     tni_pool_room *rooms_first;  /* submitters that wait for room */
     tni_pool_room *rooms_last;
     uint64_t purged_ns;          /* abandoned jobs were thrown out of a full queue */
@@ -199,6 +199,19 @@ static inline bool tni_pool_try_watch(tni_pool *pool)
     /* Relaxed load: callers stand behind a full fence after their push or their collect. Acq_rel: the watch is handed from thread
      * to thread. */
     return tni_a32_load(&pool->watched, TNI_RELAXED) == 0 && tni_a32_cas(&pool->watched, &nobody, 1, TNI_ACQ_REL);
+}
+
+/* Lock held. No thread could be started, and those inside of jobs have the watch. */
+static inline bool tni_pool_is_short(const tni_pool *pool)
+{
+    return tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0; /* relaxed: written under the lock */
+}
+
+/* Lock held. `retry_ns`: 0: the watch is the caller's now. */
+static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
+{
+    /* Relaxed: for submitters a hint, which they look at again under the lock. */
+    tni_a64_store(&pool->retry_ns, retry_ns, TNI_RELAXED);
 }
 
 /* As of a queue's place: is the queue empty for good? Behind a full fence after `closed` or `threads` has been written. */

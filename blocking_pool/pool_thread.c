@@ -98,8 +98,8 @@ static tni_pool_errand hand_over(tni_pool_thread *self)
     if (self->watching) {
         if (!more && !give_up_watch(self))
             return nothing;
-    } else if (more && pool->short_of_threads && self->now_ns >= pool->retry_ns) {
-        pool->short_of_threads = false;
+    } else if (more && tni_pool_is_short(pool) && self->now_ns >= tni_a64_load(&pool->retry_ns, TNI_RELAXED)) {
+        tni_pool_set_short(pool, 0); /* above, relaxed: under the lock */
     } else if (!more || !tni_pool_try_watch(pool)) {
         return nothing;
     }
@@ -114,8 +114,8 @@ static void take_over_watch(tni_pool_thread *self)
 
     if (pool->deputy != NULL)
         pool->deputy = NULL; /* it is a plain idle thread from now on */
-    else if (pool->short_of_threads)
-        pool->short_of_threads = false;
+    else if (tni_pool_is_short(pool))
+        tni_pool_set_short(pool, 0);
     else
         return;
     self->watching = true;
@@ -435,7 +435,7 @@ bool tni_pool_join_begin(tni_pool_thread *self)
     tni_mutex_lock(&pool->lock);
     queue = &pool->queues[self->job->kind];
     threads = queue->running;
-    stuck = queue->joining + 1 == threads && (threads == queue->cap || pool->short_of_threads);
+    stuck = queue->joining + 1 == threads && (threads == queue->cap || tni_pool_is_short(pool));
     queue->joining += !stuck;
     tni_mutex_unlock(&pool->lock);
     if (stuck)

@@ -185,6 +185,33 @@ Test(pool_shortage, threads_are_tried_again_after_a_shortage)
     tt_runtime_destroy(runtime);
 }
 
+/* The one thread there is stays in its job: who submits later has to try. */
+Test(pool_shortage, submitters_try_again_after_a_shortage)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    blocker b = BLOCKER_INIT;
+    atomic_long count = 0;
+    tn_job *early;
+    tn_job *late;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    atomic_store(&threads_left, 1);
+    do { /* the first thread may not have given the watch up yet */
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &early, count_up, &count), 0);
+        tn_job_release(early);
+    } while (counters(runtime).failed_starts == 0);
+    cr_assert_eq(atomic_load(&count), 0);
+    atomic_store(&threads_left, 0);
+    do {
+        tt_block_thread(TN_MS);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &late, count_up, &count), 0);
+        tn_job_release(late);
+    } while (atomic_load(&count) == 0); /* or ctest ends it */
+    tt_gate_open(&b.end);
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool_shortage, every_allocation_may_fail)
 {
     tn_options options = tt_options();
