@@ -300,18 +300,12 @@ int tni_pool_reserve(tni_pool *pool)
     return take_place(pool) ? confirm(pool) : TN_EBUSY;
 }
 
-/* Somebody has the watch. If it is the group that is short of threads, it may be inside of its jobs for long: try again. */
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
-    /* Relaxed: a hint; under the lock it is looked at again. */
-    uint64_t retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED);
     tni_pool_errand errand = {NULL, false};
 
-    if (tni_likely(retry_ns == 0 || now_ns < retry_ns))
-        return;
     tni_mutex_lock(&pool->lock);
-    retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED); /* relaxed: under the lock */
-    if (retry_ns != 0 && now_ns >= retry_ns) {
+    if (tni_pool_may_retry(pool, now_ns)) {
         tni_pool_collect(pool);
         tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
         if (!tni_pool_is_short(pool)) /* the watch is ours */
@@ -336,7 +330,8 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_watch(pool))) {
-        retry_start(pool, now_ns);
+        if (tni_pool_may_retry(pool, now_ns))
+            retry_start(pool, now_ns);
         return;
     }
     tni_mutex_lock(&pool->lock);

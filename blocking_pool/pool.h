@@ -207,6 +207,15 @@ static inline bool tni_pool_is_short(const tni_pool *pool)
     return tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0; /* relaxed: written under the lock */
 }
 
+/* A hint; for sure with the lock held. The group that is short of threads has the watch, and may be inside of its jobs for long:
+ * the next start is worth a try. */
+static inline bool tni_pool_may_retry(const tni_pool *pool, uint64_t now_ns)
+{
+    uint64_t retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED); /* relaxed: a hint, or under the lock */
+
+    return tni_unlikely(retry_ns != 0) && now_ns >= retry_ns;
+}
+
 /* Lock held. `retry_ns`: 0: the watch is the caller's now. */
 static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
 {

@@ -98,8 +98,8 @@ static tni_pool_errand hand_over(tni_pool_thread *self)
     if (self->watching) {
         if (!more && !give_up_watch(self))
             return nothing;
-    } else if (more && tni_pool_is_short(pool) && self->now_ns >= tni_a64_load(&pool->retry_ns, TNI_RELAXED)) {
-        tni_pool_set_short(pool, 0); /* above, relaxed: under the lock */
+    } else if (more && tni_pool_may_retry(pool, self->now_ns)) {
+        tni_pool_set_short(pool, 0);
     } else if (!more || !tni_pool_try_watch(pool)) {
         return nothing;
     }
