@@ -115,7 +115,7 @@ void tn_file_close(tn_file *file)
     file->closing.mandatory = true;
     if (task != NULL)
         pool = tni_pool_of(task->runtime, &rc);
-    if (pool != NULL && tni_pool_reserve(pool) == 0)
+    if (pool != NULL && tni_pool_reserve(pool, TNI_POOL_FILES) == 0)
         tni_pool_push(pool, &file->closing);
     else
         closing_over(&file->closing, TN_ESHUTDOWN); /* here then: nothing may be left behind */

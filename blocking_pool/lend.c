@@ -61,7 +61,7 @@ static int wait_in_thread(tni_lent *lent)
 
 static int submit(tni_pool *pool, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
 {
-    int rc = tni_pool_reserve_waiting(pool);
+    int rc = tni_pool_reserve_waiting(pool, kind);
 
     if (rc != 0)
         return rc;

@@ -19,14 +19,11 @@ typedef struct tni_pool_thread tni_pool_thread;
 /* Each has its own cap on threads, so none can starve another. */
 typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES } tni_pool_class;
 
-/* `over` was called because of... */
-#define TNI_JOB_WITHDRAWN 1 /* tni_job_abandon: whoever called that has said so to who waits */
-
 typedef struct {
     /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs. */
     bool (*run)(tni_job *job);
-    /* Last of all. 0: run answered false. Else it will not be run (any more): TN_ESHUTDOWN, TNI_JOB_WITHDRAWN. The pool does not
-     * touch the job any more. */
+    /* Last of all. 0: run answered false; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
+     * Not called for a job that has been withdrawn. */
     void (*over)(tni_job *job, int error);
 } tni_job_ops;
 
@@ -41,6 +38,7 @@ struct tni_job {
     tni_a32 state;          /* W: TNI_JOB_* */
     uint8_t kind;           /* S: tni_pool_class */
     bool mandatory;         /* S: run even if the runtime is being destroyed */
+    bool linked;            /* L: in its queue */
 };
 
 typedef struct {
@@ -77,22 +75,27 @@ struct tni_pool_room {
     tni_pool_room *next; /* L */
     tni_pool_room *prev; /* L */
     tn_waker *waker;     /* L: owned, while it is linked */
+    tni_pool_class kind; /* S */
     bool linked;         /* L */
     bool granted;        /* L: a place in the queue is reserved for it */
-    bool taken;          /* the waiter has been told so */
 };
+
+typedef struct {
+    tni_pool_room *first;
+    tni_pool_room *last;
+} tni_pool_rooms;
 
 struct tni_pool {
     tni_attachment base;
     tn_runtime *runtime;      /* S */
     uint64_t idle_ns;         /* S */
-    uint32_t queue_max;       /* S */
+    uint32_t queue_max;       /* S: of each class */
     unsigned threads_max;     /* S: the sum of the caps */
     char name[16];            /* S: of the threads */
 
     /* What a submitter touches. */
     tni_cache_aligned tni_aptr inbox; /* W: tni_job *, newest first */
-    tni_a32 queued;                   /* W: places taken in the queue, and submitters about to push */
+    tni_a32 queued[TNI_POOL_CLASSES]; /* W: places taken in each queue, and submitters about to push */
     tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
     tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
                                         * the watch, and from then on the next start is worth a try */
@@ -109,9 +112,7 @@ struct tni_pool {
     unsigned idle_count;
     tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
     bool reported_shortage;
-    tni_pool_room *rooms_first;  /* submitters that wait for room */
-    tni_pool_room *rooms_last;
-    uint64_t purged_ns;          /* abandoned jobs were thrown out of a full queue */
+    tni_pool_rooms waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
     tni_pool_thread *all;
     tni_pool_thread *ended;      /* the last thread that left, not joined yet */
     tni_pool_thread *unused;     /* structs of threads that have been joined */
@@ -135,22 +136,20 @@ static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_c
     tni_a32_init(&job->state, TNI_JOB_QUEUED);
     job->kind = (uint8_t)kind;
     job->mandatory = false;
+    job->linked = false;
 }
 
-/* Takes a place in the queue. 0; TN_EAGAIN: there is none, or no thread can be had; TN_ESHUTDOWN. */
-int tni_pool_reserve(tni_pool *pool);
+/* Takes a place in the queue of the class. 0; TN_EBUSY: there is none; TN_EAGAIN: no thread can be had; TN_ESHUTDOWN. */
+int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
 void tni_pool_push(tni_pool *pool, tni_job *job);
 
 /* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED. Suspends; checkpoint if it does. */
-int tni_pool_reserve_waiting(tni_pool *pool);
+int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
-/* Takes the job back; false: it has been started. */
+/* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
+ * before; only then may the pool be gone. */
 bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
-
-/* The job will not be started, but stays in its queue until a thread finds it there: `over` says TNI_JOB_WITHDRAWN then. False:
- * it has been started, or abandoned before. Needs no pool: it may be gone. */
-bool tni_job_abandon(tni_job *job);
 
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
@@ -179,10 +178,12 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool);
 /* Lock not held. */
 void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
 /* Lock held. A place in the queue is free again. */
-void tni_pool_free_place(tni_pool *pool);
+void tni_pool_free_place(tni_pool *pool, tni_pool_class kind);
 /* Lock held. */
 void tni_pool_unlink(tni_job_queue *queue, tni_job *job);
 void tni_pool_append(tni_pool *pool, tni_job *job);
+/* The job will not be started: whoever gets true is to take it out of its queue and to free its place. */
+bool tni_pool_abandon(tni_job *job);
 /* Lock held. Starts a thread, which has the watch. 0, or a negative errno value. */
 int tni_pool_start_thread(tni_pool *pool);
 /* Lock held. */
@@ -223,11 +224,15 @@ static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
     tni_a64_store(&pool->retry_ns, retry_ns, TNI_RELAXED);
 }
 
-/* As of a queue's place: is the queue empty for good? Behind a full fence after `closed` or `threads` has been written. */
-static inline bool tni_pool_is_drained(const tni_pool *pool)
+/* Places that are taken. None, in a closed pool: the queues are empty for good. Behind a full fence after `closed` or `threads`
+ * has been written. */
+static inline size_t tni_pool_places(const tni_pool *pool)
 {
-    /* Relaxed: behind the fence; partner: tni_pool_reserve. */
-    return tni_a32_load(&pool->queued, TNI_RELAXED) == 0;
+    size_t places = 0;
+
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
+        places += tni_a32_load(&pool->queued[kind], TNI_RELAXED); /* relaxed: behind the fence; partner: tni_pool_reserve */
+    return places;
 }
 
 static inline bool tni_pool_is_closed(const tni_pool *pool)

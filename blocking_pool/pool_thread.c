@@ -58,17 +58,16 @@ static bool take(tni_pool_thread *self)
             return false;
         job = queue->first;
         tni_pool_unlink(queue, job);
-        tni_pool_free_place(pool);
-        /* Acquire: what who abandoned it did; release: nothing, but the CAS decides who has it. Partner: tni_job_abandon. */
+        /* Acquire, release: nothing, the lock and the inbox have it; the CAS decides who has the job. Partner: tni_pool_abandon.
+         * Who has abandoned it waits for the lock, and frees its place. */
         if (tni_a32_cas(&job->state, &queued, TNI_JOB_STARTED, TNI_ACQ_REL)) {
+            tni_pool_free_place(pool, job->kind);
             queue->running++;
             pool->active++;
             pool->takes++;
             self->job = job;
             return true;
         }
-        pool->counts.dropped++;
-        job->ops->over(job, TNI_JOB_WITHDRAWN);
     }
 }
 
@@ -207,7 +206,7 @@ static bool may_leave(tni_pool *pool)
     /* The last one leaves only when no submitter counts on it; all, in a closed pool, when no submitter has been in time.
      * Partner: confirm (pool.c): it sees the count, or `closed`, or we see its place. */
     tni_fence_full();
-    if (tni_pool_is_drained(pool))
+    if (tni_pool_places(pool) == 0)
         return true;
     tni_a32_store(&pool->threads, threads, TNI_RELAXED); /* relaxed: as above */
     return false;
@@ -322,9 +321,10 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     if (!again)
         return;
     job->queued_ns = self->now_ns;
-    /* Release: the next part sees what this one did; under the lock. The place is above the bound for a moment if need be. */
+    /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
+    (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
+    /* Release: the next part, and who takes the job back, see what this one did, and the place. */
     tni_a32_store(&job->state, TNI_JOB_QUEUED, TNI_RELEASE);
-    (void)tni_a32_fetch_add(&pool->queued, 1, TNI_RELAXED); /* relaxed: a count, under the lock */
     tni_pool_append(pool, job);
 }
 
