@@ -232,7 +232,7 @@ int tn_job_join(tn_job *job, void **result)
     if (thread == NULL || thread->pool != job->pool || tn_job_is_finished(job)) {
         rc = tn_await(&future.base);
     } else {
-        if (!tni_pool_join_begin(thread))
+        if (!tni_pool_join_begin(thread, &job->done))
             return TN_EDEADLK;
         rc = tn_await(&future.base);
         tni_pool_join_end(thread);

@@ -8,6 +8,7 @@
 #ifndef TNI_POOL_H
 #define TNI_POOL_H
 
+#include "done.h"
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
@@ -65,6 +66,7 @@ struct tni_pool_thread {
     uint64_t idle_since_ns; /* L */
     uint64_t now_ns;       /* its own: the clock as it read it last */
     tni_job *job;          /* L: it is inside of that; NULL: none */
+    const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
 };
 
 /* A submitter that waits for room in the queue. */
@@ -154,8 +156,9 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
 
-/* The calling job waits for another one of its pool. False: it must not, nobody could ever end that wait. */
-bool tni_pool_join_begin(tni_pool_thread *self);
+/* The calling job waits for another one of its pool, which stays until tni_pool_join_end. False: it must not, nobody could ever end
+ * that wait. */
+bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other);
 void tni_pool_join_end(tni_pool_thread *self);
 
 /* As tn_spawn_blocking_on, in any class. */

@@ -402,6 +402,8 @@ int tni_pool_start_thread(tni_pool *pool)
     tni_a32_init(&thread->called, 0);
     thread->watching = thread->arrived = true;
     thread->timed_out = false;
+    thread->job = NULL;
+    thread->waits_for = NULL;
     tni_runtime_retain(runtime);
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
@@ -425,7 +427,26 @@ int tni_pool_start_thread(tni_pool *pool)
 
 /* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
 
-bool tni_pool_join_begin(tni_pool_thread *self)
+/* Lock held. All threads that could ever take a job of the class are inside of one, and wait in it, or are about to. */
+static bool all_wait(const tni_pool *pool, const tni_job_queue *queue)
+{
+    if (queue->joining + 1 != queue->running)
+        return false;
+    /* Without a further thread those elsewhere may come and take a job of this one. Relaxed: written under the lock. */
+    return queue->running == queue->cap ||
+           (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
+}
+
+/* Lock held. Is what one of them waits for over? Then it goes on, though it may not know yet. */
+static bool one_goes_on(const tni_pool *pool, unsigned kind)
+{
+    for (const tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
+        if (thread->waits_for != NULL && thread->job->kind == kind && tni_done_is_set(thread->waits_for))
+            return true;
+    return false;
+}
+
+bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other)
 {
     tni_pool *pool = self->pool;
     tni_job_queue *queue;
@@ -435,8 +456,9 @@ bool tni_pool_join_begin(tni_pool_thread *self)
     tni_mutex_lock(&pool->lock);
     queue = &pool->queues[self->job->kind];
     threads = queue->running;
-    stuck = queue->joining + 1 == threads && (threads == queue->cap || tni_pool_is_short(pool));
+    stuck = all_wait(pool, queue) && !tni_done_is_set(other) && !one_goes_on(pool, self->job->kind);
     queue->joining += !stuck;
+    self->waits_for = stuck ? NULL : other;
     tni_mutex_unlock(&pool->lock);
     if (stuck)
         tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
@@ -450,5 +472,6 @@ void tni_pool_join_end(tni_pool_thread *self)
 {
     tni_mutex_lock(&self->pool->lock);
     self->pool->queues[self->job->kind].joining--;
+    self->waits_for = NULL;
     tni_mutex_unlock(&self->pool->lock);
 }
