@@ -195,6 +195,7 @@ void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
         remove_room(&pool->waiting[kind], room);
         room->linked = false;
         room->granted = true;
+        append_room(&pool->granted, room);
         room->waker = NULL;
         tn_waker_wake(waker);
         return;
@@ -203,6 +204,13 @@ void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
     (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
     if (tni_pool_is_closed(pool) && tni_pool_places(pool) == 0)
         tni_pool_call_all(pool); /* nothing will come any more */
+}
+
+void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
+{
+    remove_room(&pool->granted, room);
+    room->granted = false;
+    tni_pool_free_place(pool, room->kind);
 }
 
 /* --- The watch -------------------------------------------------------------------------------------------------------------- */
@@ -353,7 +361,8 @@ static int room_poll(tn_future *self, tn_waker *waker)
         room->linked = true;
         append_room(&pool->waiting[room->kind], room);
         rc = TN_PENDING;
-    } else {
+    } else if (room->granted) {
+        remove_room(&pool->granted, room);
         room->granted = false;
     }
     tni_mutex_unlock(&pool->lock);
@@ -375,8 +384,7 @@ static void room_drop(tn_future *self)
         remove_room(&pool->waiting[room->kind], room);
     room->linked = false;
     if (room->granted) /* and not told: we have been cancelled */
-        tni_pool_free_place(pool, room->kind);
-    room->granted = false;
+        tni_pool_revoke(pool, room);
     tni_mutex_unlock(&pool->lock);
     if (waker != NULL)
         tn_waker_release(waker);

@@ -78,7 +78,7 @@ struct tni_pool_room {
     tni_pool_room *prev; /* L */
     tn_waker *waker;     /* L: owned, while it is linked */
     tni_pool_class kind; /* S */
-    bool linked;         /* L */
+    bool linked;         /* L: it waits */
     bool granted;        /* L: a place in the queue is reserved for it */
 };
 
@@ -115,6 +115,7 @@ struct tni_pool {
     tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
     bool reported_shortage;
     tni_pool_rooms waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
+    tni_pool_rooms granted;      /* submitters that have been given a place and have not been told yet */
     tni_pool_thread *all;
     tni_pool_thread *ended;      /* the last thread that left, not joined yet */
     tni_pool_thread *unused;     /* structs of threads that have been joined */
@@ -156,8 +157,8 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
 
-/* The calling job waits for another one of its pool, which stays until tni_pool_join_end. False: it must not, nobody could ever end
- * that wait. */
+/* The calling job waits for another one of its pool, which stays until tni_pool_join_end. False: it must not, nobody could ever
+ * end that wait. */
 bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other);
 void tni_pool_join_end(tni_pool_thread *self);
 
@@ -180,6 +181,8 @@ unsigned tni_pool_startable(const tni_pool *pool);
 tni_pool_errand tni_pool_appoint(tni_pool *pool);
 /* Lock not held. */
 void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
+/* Lock held. Takes the place back from a submitter that has not been told of it. */
+void tni_pool_revoke(tni_pool *pool, tni_pool_room *room);
 /* Lock held. A place in the queue is free again. */
 void tni_pool_free_place(tni_pool *pool, tni_pool_class kind);
 /* Lock held. */

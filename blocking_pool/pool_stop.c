@@ -101,6 +101,8 @@ static size_t give_up(tni_pool *pool)
     left += pool->active;
     pool->given_up = true;
     pool->stopped = true;
+    while (pool->granted.first != NULL) /* tasks that may never run again, and their places would keep the threads */
+        tni_pool_revoke(pool, pool->granted.first);
     for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
         tni_thread_detach(&thread->id);
     tni_mutex_unlock(&pool->lock);
