@@ -342,7 +342,10 @@ Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
     tn_options options = tt_options();
     tn_blocking_counters counters = {.size = sizeof counters};
     scene self = SCENE_INIT;
+    tt_allocator allocator;
 
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
     options.workers = 1;
     options.stuck_after_ns = UINT64_MAX;
     options.blocking_threads = 1;
@@ -364,7 +367,8 @@ Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
     cr_assert_eq(counters.queued, 1);
     cr_assert_gt(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_CANCEL, 10 * TN_MS), 0);
     tt_gate_open(&self.left);
-    while (tt_threads() != threads) /* or ctest ends it */
+    cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
+    while (tt_threads() != threads) /* the last steps of detached threads */
         tt_block_thread(TN_MS);
 }
 
