@@ -331,7 +331,7 @@ static void *take_the_only_core(void *arg)
 static void *wait_in_vain(void *arg)
 {
     tt_gate_open(&((scene *)arg)->begun);
-    (void)tn_spawn_blocking(NULL, run, arg);
+    (void)tn_run_blocking(run, arg, NULL); /* lends its frame, and owns nothing that would be left */
     return NULL;
 }
 
