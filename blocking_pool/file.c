@@ -115,7 +115,7 @@ void tn_file_close(tn_file *file)
     file->closing.mandatory = true;
     if (task != NULL)
         pool = tni_pool_of(task->runtime, &rc);
-    if (pool != NULL && tni_pool_reserve(pool) == 0)
+    if (pool != NULL && tni_pool_reserve(pool, TNI_POOL_FILES) == 0)
         tni_pool_push(pool, &file->closing);
     else
         closing_over(&file->closing, TN_ESHUTDOWN); /* here then: nothing may be left behind */
@@ -181,6 +181,14 @@ static ssize_t move_part(const transfer *self, const struct iovec *part, int cou
     return self->offset < 0 ? tni_os_readv(self->fd, part, count) : tni_os_preadv(self->fd, part, count, at);
 }
 
+/* Or would a read after the last byte wait for more, as on a pipe? */
+static bool has_an_end(int fd)
+{
+    struct stat status;
+
+    return tni_os_fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 static bool transfer_run(tni_job *job)
 {
     transfer *self = tni_container_of(tni_container_of(job, tni_lent, base), transfer, lent);
@@ -197,7 +205,9 @@ static bool transfer_run(tni_job *job)
     if (n < 0 || self->index == self->count || tni_lent_is_unwanted(&self->lent))
         return false;
     /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
-    return (size_t)n == size || (self->writes && n > 0);
+    if (self->writes)
+        return n > 0;
+    return (size_t)n == size && (self->offset >= 0 || has_an_end(self->fd));
 }
 
 static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);

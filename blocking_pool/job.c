@@ -11,7 +11,7 @@ struct tn_job {
     tni_done done;         /* over: `result` and `error` stand */
     tni_a32 references;
     int error;             /* who ends it, before `done`: 0, or why there is no result */
-    tni_pool *pool;        /* only to be compared: it may be gone */
+    tni_pool *pool;        /* to be compared, and to take the job back: it may be gone */
     tn_job_fn fn;
     void *arg;
     void *result;          /* who ends it, before `done` */
@@ -61,7 +61,7 @@ static void job_over(tni_job *base, int error)
 
     if (error == 0)
         tni_done_set(&job->done);
-    else if (error != TNI_JOB_WITHDRAWN) /* else whoever cancelled it has ended it */
+    else
         end_unrun(job, error);
     unref(job);
 }
@@ -101,9 +101,10 @@ static bool may_wait(const tni_pool *pool)
     return local->task != NULL ? local->task->kind == TNI_TASK_FIBER : local->worker == NULL;
 }
 
-static int reserve(tni_pool *pool, tn_when_full when_full)
+static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
 {
-    int rc = when_full == TN_FULL_WAIT && may_wait(pool) ? tni_pool_reserve_waiting(pool) : tni_pool_reserve(pool);
+    bool waits = when_full == TN_FULL_WAIT && may_wait(pool);
+    int rc = waits ? tni_pool_reserve_waiting(pool, kind) : tni_pool_reserve(pool, kind);
 
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }
@@ -115,7 +116,7 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
 
     if (job == NULL)
         return TN_ENOMEM;
-    rc = reserve(pool, options->when_full);
+    rc = reserve(pool, kind, options->when_full);
     if (rc == TN_EAGAIN && options->when_full == TN_FULL_RUN_HERE) {
         tni_a32_init(&job->base.state, TNI_JOB_STARTED); /* nobody else knows it yet */
         job->result = fn(arg);
@@ -176,9 +177,10 @@ void tn_job_release(tn_job *job)
 
 bool tn_job_cancel(tn_job *job)
 {
-    if (!tni_job_abandon(&job->base))
+    if (!tni_pool_withdraw(job->pool, &job->base))
         return false;
     end_unrun(job, TN_ENODATA);
+    unref(job); /* the pool's */
     return true;
 }
 
@@ -230,7 +232,7 @@ int tn_job_join(tn_job *job, void **result)
     if (thread == NULL || thread->pool != job->pool || tn_job_is_finished(job)) {
         rc = tn_await(&future.base);
     } else {
-        if (!tni_pool_join_begin(thread))
+        if (!tni_pool_join_begin(thread, &job->done))
             return TN_EDEADLK;
         rc = tn_await(&future.base);
         tni_pool_join_end(thread);

@@ -61,7 +61,7 @@ static int wait_in_thread(tni_lent *lent)
 
 static int submit(tni_pool *pool, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
 {
-    int rc = tni_pool_reserve_waiting(pool);
+    int rc = tni_pool_reserve_waiting(pool, kind);
 
     if (rc != 0)
         return rc;
@@ -98,6 +98,10 @@ int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni
     tni_a32_init(&lent->unwanted, 0);
     if (rc != 0)
         return rc;
+    if (tni_pool_thread_current() != NULL) { /* it may block; and waiting for the threads of its own pool might never end */
+        run_here(lent, ops);
+        return 0;
+    }
     pool = tni_pool_of(runtime, &rc);
     if (pool == NULL)
         return rc;

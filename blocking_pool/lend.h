@@ -27,7 +27,8 @@ static inline bool tni_lent_is_unwanted(const tni_lent *lent)
  * end. Suspends. */
 int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
 
-/* The same, always on a thread of the pool of `runtime`. TN_EAGAIN: no thread can be had. */
+/* The same, always on a thread of a pool: in a job on its own, else on one of the pool of `runtime`. TN_EAGAIN: no thread can be
+ * had. */
 int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
 
 #endif

@@ -12,9 +12,8 @@
 #define IDLE_DEFAULT_NS (10 * TN_S)
 #define QUEUE_DEFAULT 16384
 
-/* After a failed start the next one is tried so much later, and a full queue is searched for abandoned jobs so often. */
+/* After a failed start the next one is tried so much later. */
 #define RETRY_NS (10 * TN_MS)
-#define PURGE_NS (10 * TN_MS)
 
 /* --- Making ----------------------------------------------------------------------------------------------------------------- */
 
@@ -36,12 +35,14 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     pool->queues[TNI_POOL_JOBS].cap = or_default(options->blocking_threads, THREADS_DEFAULT);
     pool->queues[TNI_POOL_FILES].cap = or_default(options->file_threads, FILE_THREADS_DEFAULT);
     pool->queues[TNI_POOL_NAMES].cap = or_default(options->name_threads, NAME_THREADS_DEFAULT);
-    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         pool->threads_max += pool->queues[kind].cap;
+        tni_a32_init(&pool->queued[kind], 0);
+    }
     (void)snprintf(pool->name, sizeof pool->name, "%s-pool", runtime->name);
     tni_aptr_init(&pool->inbox, NULL);
-    tni_a32_init(&pool->queued, 0);
     tni_a32_init(&pool->watched, 0);
+    tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_mutex_init(&pool->lock);
@@ -93,6 +94,7 @@ void tni_pool_append(tni_pool *pool, tni_job *job)
         queue->first = job;
     queue->last = job;
     queue->length++;
+    job->linked = true;
 }
 
 void tni_pool_unlink(tni_job_queue *queue, tni_job *job)
@@ -106,6 +108,7 @@ void tni_pool_unlink(tni_job_queue *queue, tni_job *job)
     else
         queue->last = job->prev;
     queue->length--;
+    job->linked = false;
 }
 
 void tni_pool_collect(tni_pool *pool)
@@ -145,10 +148,10 @@ unsigned tni_pool_startable(const tni_pool *pool)
 
 /* --- Places in the queue ---------------------------------------------------------------------------------------------------- */
 
-static bool take_place(tni_pool *pool)
+static bool take_place(tni_pool *pool, tni_pool_class kind)
 {
     /* Relaxed: the CAS checks it. */
-    uint32_t old = tni_a32_load(&pool->queued, TNI_RELAXED);
+    uint32_t old = tni_a32_load(&pool->queued[kind], TNI_RELAXED);
 
     do {
         if (old >= pool->queue_max)
@@ -156,57 +159,58 @@ static bool take_place(tni_pool *pool)
         /* Acquire: needs no more than relaxed, it is a count; the callers' fence orders it before their look at `closed` and
          * `threads`. By CAS, so that it is never above the bound even for a moment: somebody who waits for room must not be kept
          * waiting by one who does not get it. */
-    } while (!tni_a32_cas(&pool->queued, &old, old + 1, TNI_ACQUIRE));
+    } while (!tni_a32_cas(&pool->queued[kind], &old, old + 1, TNI_ACQUIRE));
     return true;
 }
 
-void tni_pool_free_place(tni_pool *pool)
+static void append_room(tni_pool_rooms *rooms, tni_pool_room *room)
 {
-    tni_pool_room *room = pool->rooms_first;
+    room->next = NULL;
+    room->prev = rooms->last;
+    if (room->prev != NULL)
+        room->prev->next = room;
+    else
+        rooms->first = room;
+    rooms->last = room;
+}
+
+static void remove_room(tni_pool_rooms *rooms, tni_pool_room *room)
+{
+    if (room->prev != NULL)
+        room->prev->next = room->next;
+    else
+        rooms->first = room->next;
+    if (room->next != NULL)
+        room->next->prev = room->prev;
+    else
+        rooms->last = room->prev;
+}
+
+void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
+{
+    tni_pool_room *room = pool->waiting[kind].first;
 
     if (room != NULL && !tni_pool_is_closed(pool)) {
         tn_waker *waker = room->waker;
-        pool->rooms_first = room->next;
-        if (room->next != NULL)
-            room->next->prev = NULL;
-        else
-            pool->rooms_last = NULL;
+        remove_room(&pool->waiting[kind], room);
         room->linked = false;
         room->granted = true;
+        append_room(&pool->granted, room);
         room->waker = NULL;
         tn_waker_wake(waker);
         return;
     }
-    /* Relaxed: as in take_place. */
-    if (tni_a32_fetch_sub(&pool->queued, 1, TNI_RELAXED) == 1 && tni_pool_is_closed(pool))
+    /* Relaxed: as in take_place. Places are given back under the lock alone, so who gives back the last one sees that. */
+    (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
+    if (tni_pool_is_closed(pool) && tni_pool_places(pool) == 0)
         tni_pool_call_all(pool); /* nothing will come any more */
 }
 
-/* Throws abandoned jobs out of a full queue; they are users' jobs alone. */
-static void purge(tni_pool *pool)
+void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
 {
-    tni_job_queue *queue = &pool->queues[TNI_POOL_JOBS];
-    uint64_t now_ns = tni_clock_ns();
-    tni_job *next;
-
-    tni_mutex_lock(&pool->lock);
-    if (pool->purged_ns != 0 && now_ns - pool->purged_ns < PURGE_NS) {
-        tni_mutex_unlock(&pool->lock);
-        return;
-    }
-    pool->purged_ns = now_ns;
-    tni_pool_collect(pool);
-    for (tni_job *job = queue->first; job != NULL; job = next) {
-        next = job->next;
-        /* Acquire: what the one who abandoned it has done; partner: tni_job_abandon. */
-        if (tni_a32_load(&job->state, TNI_ACQUIRE) != TNI_JOB_ABANDONED)
-            continue;
-        tni_pool_unlink(queue, job);
-        tni_pool_free_place(pool);
-        pool->counts.dropped++;
-        job->ops->over(job, TNI_JOB_WITHDRAWN);
-    }
-    tni_mutex_unlock(&pool->lock);
+    remove_room(&pool->granted, room);
+    room->granted = false;
+    tni_pool_free_place(pool, room->kind);
 }
 
 /* --- The watch -------------------------------------------------------------------------------------------------------------- */
@@ -230,8 +234,7 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
     if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread(pool) == 0)
         return errand;
     /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
-    pool->short_of_threads = true;
-    pool->retry_ns = tni_clock_ns() + RETRY_NS;
+    tni_pool_set_short(pool, tni_clock_ns() + RETRY_NS);
     errand.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
     return errand;
@@ -266,15 +269,15 @@ static int start_first(tni_pool *pool)
     return rc == 0 ? 0 : TN_EAGAIN;
 }
 
-static void give_place_back(tni_pool *pool)
+static void give_place_back(tni_pool *pool, tni_pool_class kind)
 {
     tni_mutex_lock(&pool->lock);
-    tni_pool_free_place(pool);
+    tni_pool_free_place(pool, kind);
     tni_mutex_unlock(&pool->lock);
 }
 
 /* A place has been taken: may it be used? From here to the push it keeps the last thread from leaving. */
-static int confirm(tni_pool *pool)
+static int confirm(tni_pool *pool, tni_pool_class kind)
 {
     int rc = 0;
 
@@ -286,35 +289,51 @@ static int confirm(tni_pool *pool)
     else if (tni_unlikely(tni_a32_load(&pool->threads, TNI_RELAXED) == 0)) /* relaxed: behind the fence */
         rc = start_first(pool);
     if (rc != 0)
-        give_place_back(pool);
+        give_place_back(pool, kind);
     return rc;
 }
 
-int tni_pool_reserve(tni_pool *pool)
+int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
 {
-    if (tni_likely(take_place(pool)))
-        return confirm(pool);
-    if (tni_pool_is_closed(pool))
-        return TN_ESHUTDOWN;
-    purge(pool);
-    return take_place(pool) ? confirm(pool) : TN_EBUSY;
+    if (tni_likely(take_place(pool, kind)))
+        return confirm(pool, kind);
+    return tni_pool_is_closed(pool) ? TN_ESHUTDOWN : TN_EBUSY;
+}
+
+static void retry_start(tni_pool *pool, uint64_t now_ns)
+{
+    tni_pool_errand errand = {NULL, false};
+
+    tni_mutex_lock(&pool->lock);
+    if (tni_pool_may_retry(pool, now_ns)) {
+        tni_pool_collect(pool);
+        tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
+        if (!tni_pool_is_short(pool)) /* the watch is ours */
+            errand = tni_pool_appoint(pool);
+    }
+    tni_mutex_unlock(&pool->lock);
+    tni_pool_run_errand(pool, errand);
 }
 
 void tni_pool_push(tni_pool *pool, tni_job *job)
 {
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
+    uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
     tni_pool_errand errand = {NULL, false};
 
-    job->queued_ns = tni_clock_ns();
+    job->queued_ns = now_ns;
     do {
         job->next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
     /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
     tni_fence_full();
-    if (tni_likely(!tni_pool_try_watch(pool)))
+    if (tni_likely(!tni_pool_try_watch(pool))) {
+        if (tni_pool_may_retry(pool, now_ns))
+            retry_start(pool, now_ns);
         return;
+    }
     tni_mutex_lock(&pool->lock);
     errand = tni_pool_appoint(pool);
     tni_mutex_unlock(&pool->lock);
@@ -337,18 +356,13 @@ static int room_poll(tn_future *self, tn_waker *waker)
         old = room->waker;
         room->waker = tn_waker_retain(waker);
         rc = TN_PENDING;
-    } else if (!room->granted && !take_place(pool)) {
+    } else if (!room->granted && !take_place(pool, room->kind)) {
         room->waker = tn_waker_retain(waker);
         room->linked = true;
-        room->next = NULL;
-        room->prev = pool->rooms_last;
-        if (room->prev != NULL)
-            room->prev->next = room;
-        else
-            pool->rooms_first = room;
-        pool->rooms_last = room;
+        append_room(&pool->waiting[room->kind], room);
         rc = TN_PENDING;
-    } else {
+    } else if (room->granted) {
+        remove_room(&pool->granted, room);
         room->granted = false;
     }
     tni_mutex_unlock(&pool->lock);
@@ -366,20 +380,11 @@ static void room_drop(tn_future *self)
     tni_mutex_lock(&pool->lock);
     waker = room->waker;
     room->waker = NULL;
-    if (room->linked) {
-        if (room->prev != NULL)
-            room->prev->next = room->next;
-        else
-            pool->rooms_first = room->next;
-        if (room->next != NULL)
-            room->next->prev = room->prev;
-        else
-            pool->rooms_last = room->prev;
-        room->linked = false;
-    }
+    if (room->linked)
+        remove_room(&pool->waiting[room->kind], room);
+    room->linked = false;
     if (room->granted) /* and not told: we have been cancelled */
-        tni_pool_free_place(pool);
-    room->granted = false;
+        tni_pool_revoke(pool, room);
     tni_mutex_unlock(&pool->lock);
     if (waker != NULL)
         tn_waker_release(waker);
@@ -387,42 +392,41 @@ static void room_drop(tn_future *self)
 
 static const tn_future_ops room_ops = {room_poll, room_drop};
 
-int tni_pool_reserve_waiting(tni_pool *pool)
+int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind)
 {
-    int rc = tni_pool_reserve(pool);
-    tni_pool_room room = {.base = {&room_ops}, .pool = pool};
+    int rc = tni_pool_reserve(pool, kind);
+    tni_pool_room room = {.base = {&room_ops}, .pool = pool, .kind = kind};
 
     if (tni_likely(rc != TN_EBUSY))
         return rc;
     rc = tn_await(&room.base);
-    return rc == 0 ? confirm(pool) : rc;
+    return rc == 0 ? confirm(pool, kind) : rc;
 }
 
 /* --- Taking back ------------------------------------------------------------------------------------------------------------ */
 
-bool tni_job_abandon(tni_job *job)
+bool tni_pool_abandon(tni_job *job)
 {
     uint32_t queued = TNI_JOB_QUEUED;
 
-    /* Release: what the caller did is done when a thread finds the job; partners: take (pool_thread.c), purge. Acquire: what
-     * the job has done if it has been started. */
+    /* Release: nothing; acquire: what the job has done if it has been started. The CAS decides who has it; partner: take
+     * (pool_thread.c). */
     return tni_a32_cas(&job->state, &queued, TNI_JOB_ABANDONED, TNI_ACQ_REL);
 }
 
 bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
 {
-    bool withdrawn;
-
+    if (!tni_pool_abandon(job))
+        return false;
+    /* It was queued, and now its place is ours: until that is free no last thread leaves, and the pool stays. */
     tni_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
-    withdrawn = tni_job_abandon(job);
-    if (withdrawn) {
+    if (job->linked) /* else a thread has come by it */
         tni_pool_unlink(&pool->queues[job->kind], job);
-        tni_pool_free_place(pool);
-        pool->counts.dropped++;
-    }
+    pool->counts.dropped++;
+    tni_pool_free_place(pool, job->kind);
     tni_mutex_unlock(&pool->lock);
-    return withdrawn;
+    return true;
 }
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
@@ -442,7 +446,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         counts = pool->counts;
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
-        counts.queued = tni_a32_load(&pool->queued, TNI_RELAXED);
+        counts.queued = tni_pool_places(pool);
         counts.idle = counts.threads - pool->active;
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;

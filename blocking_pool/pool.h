@@ -8,6 +8,7 @@
 #ifndef TNI_POOL_H
 #define TNI_POOL_H
 
+#include "done.h"
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
@@ -19,14 +20,11 @@ typedef struct tni_pool_thread tni_pool_thread;
 /* Each has its own cap on threads, so none can starve another. */
 typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES } tni_pool_class;
 
-/* `over` was called because of... */
-#define TNI_JOB_WITHDRAWN 1 /* tni_job_abandon: whoever called that has said so to who waits */
-
 typedef struct {
     /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs. */
     bool (*run)(tni_job *job);
-    /* Last of all. 0: run answered false. Else it will not be run (any more): TN_ESHUTDOWN, TNI_JOB_WITHDRAWN. The pool does not
-     * touch the job any more. */
+    /* Last of all. 0: run answered false; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
+     * Not called for a job that has been withdrawn. */
     void (*over)(tni_job *job, int error);
 } tni_job_ops;
 
@@ -41,6 +39,7 @@ struct tni_job {
     tni_a32 state;          /* W: TNI_JOB_* */
     uint8_t kind;           /* S: tni_pool_class */
     bool mandatory;         /* S: run even if the runtime is being destroyed */
+    bool linked;            /* L: in its queue */
 };
 
 typedef struct {
@@ -67,6 +66,7 @@ struct tni_pool_thread {
     uint64_t idle_since_ns; /* L */
     uint64_t now_ns;       /* its own: the clock as it read it last */
     tni_job *job;          /* L: it is inside of that; NULL: none */
+    const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
 };
 
 /* A submitter that waits for room in the queue. */
@@ -77,23 +77,30 @@ struct tni_pool_room {
     tni_pool_room *next; /* L */
     tni_pool_room *prev; /* L */
     tn_waker *waker;     /* L: owned, while it is linked */
-    bool linked;         /* L */
+    tni_pool_class kind; /* S */
+    bool linked;         /* L: it waits */
     bool granted;        /* L: a place in the queue is reserved for it */
-    bool taken;          /* the waiter has been told so */
 };
+
+typedef struct {
+    tni_pool_room *first;
+    tni_pool_room *last;
+} tni_pool_rooms;
 
 struct tni_pool {
     tni_attachment base;
     tn_runtime *runtime;      /* S */
     uint64_t idle_ns;         /* S */
-    uint32_t queue_max;       /* S */
+    uint32_t queue_max;       /* S: of each class */
     unsigned threads_max;     /* S: the sum of the caps */
     char name[16];            /* S: of the threads */
 
     /* What a submitter touches. */
     tni_cache_aligned tni_aptr inbox; /* W: tni_job *, newest first */
-    tni_a32 queued;                   /* W: places taken in the queue, and submitters about to push */
+    tni_a32 queued[TNI_POOL_CLASSES]; /* W: places taken in each queue, and submitters about to push */
     tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
+    tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
+                                        * the watch, and from then on the next start is worth a try */
     tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
 
@@ -106,12 +113,9 @@ struct tni_pool {
     tni_pool_thread *idle_first; /* the one that became idle last */
     unsigned idle_count;
     tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
-    bool short_of_threads;       /* none could be started: those inside of jobs have the watch */
     bool reported_shortage;
-    uint64_t retry_ns;           /* when the next start is worth a try */
-    tni_pool_room *rooms_first;  /* submitters that wait for room */
-    tni_pool_room *rooms_last;
-    uint64_t purged_ns;          /* abandoned jobs were thrown out of a full queue */
+    tni_pool_rooms waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
+    tni_pool_rooms granted;      /* submitters that have been given a place and have not been told yet */
     tni_pool_thread *all;
     tni_pool_thread *ended;      /* the last thread that left, not joined yet */
     tni_pool_thread *unused;     /* structs of threads that have been joined */
@@ -135,28 +139,27 @@ static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_c
     tni_a32_init(&job->state, TNI_JOB_QUEUED);
     job->kind = (uint8_t)kind;
     job->mandatory = false;
+    job->linked = false;
 }
 
-/* Takes a place in the queue. 0; TN_EAGAIN: there is none, or no thread can be had; TN_ESHUTDOWN. */
-int tni_pool_reserve(tni_pool *pool);
+/* Takes a place in the queue of the class. 0; TN_EBUSY: there is none; TN_EAGAIN: no thread can be had; TN_ESHUTDOWN. */
+int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
 void tni_pool_push(tni_pool *pool, tni_job *job);
 
 /* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED. Suspends; checkpoint if it does. */
-int tni_pool_reserve_waiting(tni_pool *pool);
+int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
-/* Takes the job back; false: it has been started. */
+/* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
+ * before; only then may the pool be gone. */
 bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
-
-/* The job will not be started, but stays in its queue until a thread finds it there: `over` says TNI_JOB_WITHDRAWN then. False:
- * it has been started, or abandoned before. Needs no pool: it may be gone. */
-bool tni_job_abandon(tni_job *job);
 
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
 
-/* The calling job waits for another one of its pool. False: it must not, nobody could ever end that wait. */
-bool tni_pool_join_begin(tni_pool_thread *self);
+/* The calling job waits for another one of its pool, which stays until tni_pool_join_end. False: it must not, nobody could ever
+ * end that wait. */
+bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other);
 void tni_pool_join_end(tni_pool_thread *self);
 
 /* As tn_spawn_blocking_on, in any class. */
@@ -178,11 +181,15 @@ unsigned tni_pool_startable(const tni_pool *pool);
 tni_pool_errand tni_pool_appoint(tni_pool *pool);
 /* Lock not held. */
 void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
+/* Lock held. Takes the place back from a submitter that has not been told of it. */
+void tni_pool_revoke(tni_pool *pool, tni_pool_room *room);
 /* Lock held. A place in the queue is free again. */
-void tni_pool_free_place(tni_pool *pool);
+void tni_pool_free_place(tni_pool *pool, tni_pool_class kind);
 /* Lock held. */
 void tni_pool_unlink(tni_job_queue *queue, tni_job *job);
 void tni_pool_append(tni_pool *pool, tni_job *job);
+/* The job will not be started: whoever gets true is to take it out of its queue and to free its place. */
+bool tni_pool_abandon(tni_job *job);
 /* Lock held. Starts a thread, which has the watch. 0, or a negative errno value. */
 int tni_pool_start_thread(tni_pool *pool);
 /* Lock held. */
@@ -201,11 +208,37 @@ static inline bool tni_pool_try_watch(tni_pool *pool)
     return tni_a32_load(&pool->watched, TNI_RELAXED) == 0 && tni_a32_cas(&pool->watched, &nobody, 1, TNI_ACQ_REL);
 }
 
-/* As of a queue's place: is the queue empty for good? Behind a full fence after `closed` or `threads` has been written. */
-static inline bool tni_pool_is_drained(const tni_pool *pool)
+/* Lock held. No thread could be started, and those inside of jobs have the watch. */
+static inline bool tni_pool_is_short(const tni_pool *pool)
 {
-    /* Relaxed: behind the fence; partner: tni_pool_reserve. */
-    return tni_a32_load(&pool->queued, TNI_RELAXED) == 0;
+    return tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0; /* relaxed: written under the lock */
+}
+
+/* A hint; for sure with the lock held. The group that is short of threads has the watch, and may be inside of its jobs for long:
+ * the next start is worth a try. */
+static inline bool tni_pool_may_retry(const tni_pool *pool, uint64_t now_ns)
+{
+    uint64_t retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED); /* relaxed: a hint, or under the lock */
+
+    return tni_unlikely(retry_ns != 0) && now_ns >= retry_ns;
+}
+
+/* Lock held. `retry_ns`: 0: the watch is the caller's now. */
+static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
+{
+    /* Relaxed: for submitters a hint, which they look at again under the lock. */
+    tni_a64_store(&pool->retry_ns, retry_ns, TNI_RELAXED);
+}
+
+/* Places that are taken. None, in a closed pool: the queues are empty for good. Behind a full fence after `closed` or `threads`
+ * has been written. */
+static inline size_t tni_pool_places(const tni_pool *pool)
+{
+    size_t places = 0;
+
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
+        places += tni_a32_load(&pool->queued[kind], TNI_RELAXED); /* relaxed: behind the fence; partner: tni_pool_reserve */
+    return places;
 }
 
 static inline bool tni_pool_is_closed(const tni_pool *pool)

@@ -13,8 +13,8 @@ static size_t drop_queued(tni_pool *pool, bool all)
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         for (tni_job *job = pool->queues[kind].first; job != NULL; job = next) {
             next = job->next;
-            if ((job->mandatory && !all) || !tni_job_abandon(job))
-                continue; /* who abandoned it has told the others; a thread, or the end of the pool, finds it */
+            if ((job->mandatory && !all) || !tni_pool_abandon(job))
+                continue; /* who abandoned it takes it out, and the pool stays until its place is free */
             mandatory += job->mandatory;
             tni_pool_unlink(&pool->queues[kind], job);
             pool->counts.dropped++;
@@ -23,10 +23,11 @@ static size_t drop_queued(tni_pool *pool, bool all)
         }
     tni_mutex_unlock(&pool->lock);
     for (; dropped != NULL; dropped = next) {
+        tni_pool_class kind = dropped->kind;
         next = dropped->next;
         dropped->ops->over(dropped, TN_ESHUTDOWN);
         tni_mutex_lock(&pool->lock);
-        tni_pool_free_place(pool);
+        tni_pool_free_place(pool, kind);
         tni_mutex_unlock(&pool->lock);
     }
     return mandatory;
@@ -34,21 +35,21 @@ static size_t drop_queued(tni_pool *pool, bool all)
 
 static void close_pool(tni_pool *pool)
 {
-    tni_pool_room *room;
-
     tni_mutex_lock(&pool->lock);
     /* Release: partner: tni_pool_is_closed. */
     tni_a32_store(&pool->closed, 1, TNI_RELEASE);
     /* Orders it before any look at the places; partner: confirm (pool.c). */
     tni_fence_full();
-    for (room = pool->rooms_first; room != NULL; room = pool->rooms_first) {
-        tn_waker *waker = room->waker;
-        pool->rooms_first = room->next;
-        room->linked = false;
-        room->waker = NULL;
-        tn_waker_wake(waker); /* it finds the pool closed */
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
+        for (tni_pool_room *room = pool->waiting[kind].first; room != NULL; room = pool->waiting[kind].first) {
+            tn_waker *waker = room->waker;
+            pool->waiting[kind].first = room->next;
+            room->linked = false;
+            room->waker = NULL;
+            tn_waker_wake(waker); /* it finds the pool closed */
+        }
+        pool->waiting[kind].last = NULL;
     }
-    pool->rooms_last = NULL;
     tni_pool_call_all(pool);
     tni_mutex_unlock(&pool->lock);
 }
@@ -100,6 +101,8 @@ static size_t give_up(tni_pool *pool)
     left += pool->active;
     pool->given_up = true;
     pool->stopped = true;
+    while (pool->granted.first != NULL) /* tasks that may never run again, and their places would keep the threads */
+        tni_pool_revoke(pool, pool->granted.first);
     for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
         tni_thread_detach(&thread->id);
     tni_mutex_unlock(&pool->lock);

@@ -58,17 +58,16 @@ static bool take(tni_pool_thread *self)
             return false;
         job = queue->first;
         tni_pool_unlink(queue, job);
-        tni_pool_free_place(pool);
-        /* Acquire: what who abandoned it did; release: nothing, but the CAS decides who has it. Partner: tni_job_abandon. */
+        /* Acquire, release: nothing, the lock and the inbox have it; the CAS decides who has the job. Partner: tni_pool_abandon.
+         * Who has abandoned it waits for the lock, and frees its place. */
         if (tni_a32_cas(&job->state, &queued, TNI_JOB_STARTED, TNI_ACQ_REL)) {
+            tni_pool_free_place(pool, job->kind);
             queue->running++;
             pool->active++;
             pool->takes++;
             self->job = job;
             return true;
         }
-        pool->counts.dropped++;
-        job->ops->over(job, TNI_JOB_WITHDRAWN);
     }
 }
 
@@ -98,8 +97,8 @@ static tni_pool_errand hand_over(tni_pool_thread *self)
     if (self->watching) {
         if (!more && !give_up_watch(self))
             return nothing;
-    } else if (more && pool->short_of_threads && self->now_ns >= pool->retry_ns) {
-        pool->short_of_threads = false;
+    } else if (more && tni_pool_may_retry(pool, self->now_ns)) {
+        tni_pool_set_short(pool, 0);
     } else if (!more || !tni_pool_try_watch(pool)) {
         return nothing;
     }
@@ -114,8 +113,8 @@ static void take_over_watch(tni_pool_thread *self)
 
     if (pool->deputy != NULL)
         pool->deputy = NULL; /* it is a plain idle thread from now on */
-    else if (pool->short_of_threads)
-        pool->short_of_threads = false;
+    else if (tni_pool_is_short(pool))
+        tni_pool_set_short(pool, 0);
     else
         return;
     self->watching = true;
@@ -207,7 +206,7 @@ static bool may_leave(tni_pool *pool)
     /* The last one leaves only when no submitter counts on it; all, in a closed pool, when no submitter has been in time.
      * Partner: confirm (pool.c): it sees the count, or `closed`, or we see its place. */
     tni_fence_full();
-    if (tni_pool_is_drained(pool))
+    if (tni_pool_places(pool) == 0)
         return true;
     tni_a32_store(&pool->threads, threads, TNI_RELAXED); /* relaxed: as above */
     return false;
@@ -322,9 +321,10 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     if (!again)
         return;
     job->queued_ns = self->now_ns;
-    /* Release: the next part sees what this one did; under the lock. The place is above the bound for a moment if need be. */
+    /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
+    (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
+    /* Release: the next part, and who takes the job back, see what this one did, and the place. */
     tni_a32_store(&job->state, TNI_JOB_QUEUED, TNI_RELEASE);
-    (void)tni_a32_fetch_add(&pool->queued, 1, TNI_RELAXED); /* relaxed: a count, under the lock */
     tni_pool_append(pool, job);
 }
 
@@ -402,6 +402,8 @@ int tni_pool_start_thread(tni_pool *pool)
     tni_a32_init(&thread->called, 0);
     thread->watching = thread->arrived = true;
     thread->timed_out = false;
+    thread->job = NULL;
+    thread->waits_for = NULL;
     tni_runtime_retain(runtime);
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
@@ -425,7 +427,26 @@ int tni_pool_start_thread(tni_pool *pool)
 
 /* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
 
-bool tni_pool_join_begin(tni_pool_thread *self)
+/* Lock held. All threads that could ever take a job of the class are inside of one, and wait in it, or are about to. */
+static bool all_wait(const tni_pool *pool, const tni_job_queue *queue)
+{
+    if (queue->joining + 1 != queue->running)
+        return false;
+    /* Without a further thread those elsewhere may come and take a job of this one. Relaxed: written under the lock. */
+    return queue->running == queue->cap ||
+           (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
+}
+
+/* Lock held. Is what one of them waits for over? Then it goes on, though it may not know yet. */
+static bool one_goes_on(const tni_pool *pool, unsigned kind)
+{
+    for (const tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
+        if (thread->waits_for != NULL && thread->job->kind == kind && tni_done_is_set(thread->waits_for))
+            return true;
+    return false;
+}
+
+bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other)
 {
     tni_pool *pool = self->pool;
     tni_job_queue *queue;
@@ -435,8 +456,9 @@ bool tni_pool_join_begin(tni_pool_thread *self)
     tni_mutex_lock(&pool->lock);
     queue = &pool->queues[self->job->kind];
     threads = queue->running;
-    stuck = queue->joining + 1 == threads && (threads == queue->cap || pool->short_of_threads);
+    stuck = all_wait(pool, queue) && !tni_done_is_set(other) && !one_goes_on(pool, self->job->kind);
     queue->joining += !stuck;
+    self->waits_for = stuck ? NULL : other;
     tni_mutex_unlock(&pool->lock);
     if (stuck)
         tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
@@ -450,5 +472,6 @@ void tni_pool_join_end(tni_pool_thread *self)
 {
     tni_mutex_lock(&self->pool->lock);
     self->pool->queues[self->job->kind].joining--;
+    self->waits_for = NULL;
     tni_mutex_unlock(&self->pool->lock);
 }

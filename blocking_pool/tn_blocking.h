@@ -80,7 +80,8 @@ typedef struct tn_job_future {
  * it after the future is ready or dropped). Cancellation: no checkpoint. */
 TN_API void tn_job_init(tn_job_future *future, tn_job *job);
 
-/* Keeps the job from starting. True: it will never run, and `drop(arg)` has been called. False: it has started, or is over.
+/* Keeps the job from starting. True: it will never run, and `drop(arg)` has been called. False: it has started, or is over, or
+ * somebody else has cancelled it.
  * Suspends: no. Callable from: anywhere. Ownership: borrows the handle. Cancellation: no checkpoint. */
 TN_API bool tn_job_cancel(tn_job *job);
 

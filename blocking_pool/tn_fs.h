@@ -139,7 +139,8 @@ TN_API void tn_contents_fini(tn_contents *contents);
 
 /* Writes a whole file: after a crash at any moment `path` names either what it did before, or all of the new contents, which are
  * on the disk when this returns. Made as a temporary file beside it. Suspends: yes. Errors, cancellation: see above; `path` is as
- * before then (but for an error of the last step, the sync of the folder, when it may be either). */
+ * before then (but for an error of the last step, the sync of the folder, when it may be either);
+ * -ENAMETOOLONG also where the name leaves no room for what makes it that of the temporary file, from about 245 bytes on. */
 TN_API int tn_fs_write_file(const char *path, const void *data, size_t size, unsigned mode);
 
 /* --- Folders ---------------------------------------------------------------------------------------------------------------- */

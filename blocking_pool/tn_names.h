@@ -31,7 +31,8 @@ typedef struct tn_names {
  * Suspends: yes. Callable from: a fiber, a plain thread, a job; `runtime`: NULL for that of the calling task or job; without any
  * the system is asked in the call.
  * Ownership: *out is to be given to tn_names_fini, after an error too.
- * Errors: TN_EINVAL (not a name; the log says why), -ENAMETOOLONG, TN_EAI_*, TN_ENOMEM, TN_EAGAIN (no thread can be had).
+ * Errors: TN_EINVAL (not a name; the log says why), -ENAMETOOLONG, TN_EAI_*, TN_ENOMEM, TN_EAGAIN (no thread can be had),
+ * TN_ESHUTDOWN.
  * Cancellation: checkpoint; the system may still be waiting for its answer, which nobody gets then. */
 TN_API int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out);
 

@@ -28,6 +28,15 @@ static bool part_run(tni_job *job)
 
 static const tni_job_ops part_ops = TNI_LENT_OPS(part_run);
 
+/* Whose pool makes the call: that of the task's runtime, which does not go before the task, and so its frame, is done with. A
+ * plain thread has none. */
+static tn_runtime *lender(const tn_stream *stream)
+{
+    tn_runtime *runtime = tn_runtime_current();
+
+    return runtime != NULL ? runtime : stream->endpoint.runtime;
+}
+
 /* In flight: one part. More than 0; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness word says so. */
 static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
@@ -42,7 +51,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
             return TN_EAGAIN;
     }
     self.size = size < PART_BYTES ? size : PART_BYTES;
-    rc = tni_lend_to(stream->endpoint.runtime, &self.lent, &part_ops, TNI_POOL_FILES);
+    rc = tni_lend_to(lender(stream), &self.lent, &part_ops, TNI_POOL_FILES);
     if (rc != 0)
         return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread: not to be taken for a full socket */
     /* A short count may be the file's doing, and says nothing about the socket. */

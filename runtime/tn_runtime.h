@@ -63,7 +63,7 @@ typedef struct tn_options {
     unsigned file_threads;        /* beside those, for files; 0: 64 */
     unsigned name_threads;        /* beside those, for names; 0: 16 */
     uint64_t blocking_idle_ns;    /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
-    size_t blocking_queue_max;    /* jobs that wait for a thread, at most; 0: 16384 */
+    size_t blocking_queue_max;    /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */

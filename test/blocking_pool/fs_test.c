@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fs_faults.h"
 #include "support/runtime.h"
@@ -206,6 +207,32 @@ static bool is_in_a_call(void *runtime)
 
     tt_check(tn_runtime_blocking(runtime, &counters) == 0);
     return counters.running_files == 1;
+}
+
+/* More buffers than one part has: the first part takes all that is there. */
+static void *read_what_a_pipe_has(void *arg)
+{
+    enum { BUFFERS = 20, SIZE = 64, THERE = 16 * SIZE };
+    char buffers[BUFFERS][SIZE];
+    char data[THERE] = {0};
+    struct iovec iov[BUFFERS];
+    tn_file *file;
+    int ends[2];
+
+    tt_check(pipe(ends) == 0);
+    tt_check(write(ends[1], data, THERE) == THERE);
+    tt_check(tn_file_adopt(&file, ends[0]) == 0);
+    for (unsigned i = 0; i < BUFFERS; i++)
+        iov[i] = (struct iovec){buffers[i], SIZE};
+    tt_check(tn_file_readv(file, iov, BUFFERS) == THERE); /* and does not wait for more */
+    tn_file_close(file);
+    tt_check(close(ends[1]) == 0);
+    return arg;
+}
+
+Test(fs, a_read_from_a_pipe_waits_for_no_more_than_it_has)
+{
+    tt_run(read_what_a_pipe_has, NULL);
 }
 
 Test(fs, a_cancelled_read_leaves_the_file_usable)

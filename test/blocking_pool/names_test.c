@@ -232,6 +232,38 @@ Test(names, a_resolver_that_hangs_is_left_and_stops_nobody_else)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
+static bool is_queued(void *runtime)
+{
+    tn_blocking_counters counters = {.size = sizeof counters};
+
+    tt_check(tn_runtime_blocking(runtime, &counters) == 0);
+    return counters.queued > 0;
+}
+
+Test(names, cancelled_look_ups_leave_the_queue)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tn_task *hangs;
+
+    options.name_threads = 1;
+    options.blocking_queue_max = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    hangs = tt_spawn_on(runtime, ask_and_leave, NULL);
+    tt_gate_wait(&asked, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        tn_task *task = tt_spawn_on(runtime, ask_and_leave, NULL);
+        cr_assert(tt_wait_until(is_queued, runtime, 30 * TN_S));
+        tn_cancel(task);
+        tt_join(task);
+        cr_assert_not(is_queued(runtime));
+    }
+    tn_cancel(hangs);
+    tt_join(hangs);
+    tt_gate_open(&answered);
+    tt_runtime_destroy(runtime);
+}
+
 /* --- Connecting ------------------------------------------------------------------------------------------------------------- */
 
 static void *connect_by_name(void *arg)

@@ -185,6 +185,33 @@ Test(pool_shortage, threads_are_tried_again_after_a_shortage)
     tt_runtime_destroy(runtime);
 }
 
+/* The one thread there is stays in its job: who submits later has to try. */
+Test(pool_shortage, submitters_try_again_after_a_shortage)
+{
+    tn_runtime *runtime = quiet_runtime(0);
+    blocker b = BLOCKER_INIT;
+    atomic_long count = 0;
+    tn_job *early;
+    tn_job *late;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    atomic_store(&threads_left, 1);
+    do { /* the first thread may not have given the watch up yet */
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &early, count_up, &count), 0);
+        tn_job_release(early);
+    } while (counters(runtime).failed_starts == 0);
+    cr_assert_eq(atomic_load(&count), 0);
+    atomic_store(&threads_left, 0);
+    do {
+        tt_block_thread(TN_MS);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &late, count_up, &count), 0);
+        tn_job_release(late);
+    } while (atomic_load(&count) == 0); /* or ctest ends it */
+    tt_gate_open(&b.end);
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool_shortage, every_allocation_may_fail)
 {
     tn_options options = tt_options();
@@ -256,6 +283,65 @@ Test(pool_shortage, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
     cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
     cr_assert_not_null(strstr(last_message, "waits for another one"));
     cr_assert_eq(atomic_load(&self.ran), 1);
+    tt_runtime_destroy(runtime);
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    atomic_long leaves[2];
+    atomic_long wrong; /* refused, though one of the two awaited had ended */
+} pair;
+
+static void *join_a_leaf(pair *self, unsigned which);
+
+static void *second_parent(void *arg)
+{
+    return join_a_leaf(arg, 1);
+}
+
+static void *first_parent(void *arg)
+{
+    return join_a_leaf(arg, 0);
+}
+
+static void *join_a_leaf(pair *self, unsigned which)
+{
+    tn_job *job;
+    int rc;
+
+    tt_check(tn_spawn_blocking(&job, count_up, &self->leaves[which]) == 0);
+    if (which == 0) /* behind our leaf: it is joined while that ends */
+        tt_check(tn_spawn_blocking(NULL, second_parent, self) == 0);
+    rc = tn_job_join(job, NULL);
+    tt_check(rc == 0 || rc == TN_EDEADLK);
+    if (rc == TN_EDEADLK) {
+        if (tn_job_is_finished(job) || (which == 1 && atomic_load(&self->leaves[0]) > 0))
+            atomic_fetch_add(&self->wrong, 1);
+        tn_job_release(job);
+    }
+    return NULL;
+}
+
+static bool is_empty(void *runtime)
+{
+    tn_blocking_counters now = counters(runtime);
+
+    return now.queued == 0 && now.running_jobs == 0;
+}
+
+/* The first parent's leaf is over before the second parent begins: at least one of the two goes on. */
+Test(pool_shortage, a_join_is_not_refused_while_another_goes_on)
+{
+    tn_runtime *runtime = quiet_runtime(2);
+
+    for (unsigned long round = 0; round < tt_scaled(1000); round++) {
+        pair self = {.runtime = runtime};
+        tn_job *job;
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, first_parent, &self), 0);
+        cr_assert_eq(tn_job_join(job, NULL), 0);
+        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S));
+        cr_assert_eq(atomic_load(&self.wrong), 0);
+    }
     tt_runtime_destroy(runtime);
 }
 

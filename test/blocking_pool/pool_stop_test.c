@@ -319,6 +319,59 @@ Test(pool_stop, handles_are_cancelled_meanwhile)
     }
 }
 
+static void *take_the_only_core(void *arg)
+{
+    scene *self = arg;
+
+    tt_gate_open(&self->left);
+    tt_gate_wait(&self->left, 2);
+    return NULL;
+}
+
+static void *wait_in_vain(void *arg)
+{
+    tt_gate_open(&((scene *)arg)->begun);
+    (void)tn_run_blocking(run, arg, NULL); /* lends its frame, and owns nothing that would be left */
+    return NULL;
+}
+
+/* A task has been handed a place, and never runs again: the worker is held, and destroy gives up. */
+Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
+{
+    unsigned threads = tt_threads();
+    tn_options options = tt_options();
+    tn_blocking_counters counters = {.size = sizeof counters};
+    scene self = SCENE_INIT;
+    tt_allocator allocator;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX;
+    options.blocking_threads = 1;
+    options.blocking_queue_max = 1;
+    options.log = ignore;
+    cr_assert_eq(tn_runtime_create(&self.runtime, &options), 0);
+    cr_assert_eq(tn_spawn_blocking_on(self.runtime, NULL, NULL, block, &self), 0);
+    tt_gate_wait(&self.begun, 1);
+    cr_assert_eq(tn_spawn_blocking_on(self.runtime, NULL, NULL, run, &self), 0);
+    tn_task_release(tt_spawn_on(self.runtime, wait_in_vain, &self));
+    tt_gate_wait(&self.begun, 2);
+    tn_task_release(tt_spawn_on(self.runtime, take_the_only_core, &self));
+    tt_gate_wait(&self.left, 1); /* so the other has suspended */
+    tt_gate_open(&self.end);
+    do { /* both jobs are over, the place that was theirs is the waiter's */
+        tt_block_thread(TN_MS);
+        cr_assert_eq(tn_runtime_blocking(self.runtime, &counters), 0);
+    } while (counters.finished < 2);
+    cr_assert_eq(counters.queued, 1);
+    cr_assert_gt(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_CANCEL, 10 * TN_MS), 0);
+    tt_gate_open(&self.left);
+    cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
+    while (tt_threads() != threads) /* the last steps of detached threads */
+        tt_block_thread(TN_MS);
+}
+
 static void *wait_for_room(void *arg)
 {
     scene *self = arg;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include "net_support.h"
+#include "tn_blocking.h"
 
 enum { SIZE = 3 * (1 << 20) + 777 };
 
@@ -180,4 +181,83 @@ static void *stop_it(void *arg)
 Test(sendfile, is_cancelled_and_closed)
 {
     tt_run(stop_it, NULL);
+}
+
+/* --- In jobs, and across runtimes ------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_runtime *runtime;
+    tt_gate begun;
+    tt_gate full;
+} crowd;
+
+static void send_ten(tn_runtime *runtime)
+{
+    int fds[2];
+    tn_stream *stream;
+    tn_file *file;
+
+    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    check_eq(tn_stream_open(runtime, &stream, fds[0]), 0);
+    check_eq(tn_file_open(&file, path, O_RDONLY, 0), 0);
+    check_eq(tn_sendfile(stream, file, 0, 10), 10);
+    tn_file_close(file);
+    tn_stream_close(stream);
+    check_eq(close(fds[1]), 0);
+}
+
+static void *send_in_a_job(void *arg)
+{
+    crowd *self = arg;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->full, 1);
+    send_ten(self->runtime);
+    return NULL;
+}
+
+/* Both threads are in such jobs, and the queue is full of more of them. */
+Test(sendfile, in_jobs_of_a_full_pool)
+{
+    enum { THREADS = 2, QUEUE = 4 };
+    tn_options options = tt_options();
+    crowd self = {.begun = TT_GATE_INIT, .full = TT_GATE_INIT};
+    tn_job *jobs[THREADS + QUEUE];
+
+    options.blocking_threads = THREADS;
+    options.file_threads = 1;
+    options.blocking_queue_max = QUEUE;
+    cr_assert_eq(tn_runtime_create(&self.runtime, &options), 0);
+    for (unsigned i = 0; i < THREADS + QUEUE; i++) {
+        cr_assert_eq(tn_spawn_blocking_on(self.runtime, NULL, &jobs[i], send_in_a_job, &self), 0);
+        if (i < THREADS)
+            tt_gate_wait(&self.begun, i + 1);
+    }
+    tt_gate_open(&self.full);
+    for (unsigned i = 0; i < THREADS + QUEUE; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    tt_runtime_destroy(self.runtime);
+}
+
+static void *send_on_another(void *other)
+{
+    send_ten(other);
+    return NULL;
+}
+
+/* The frame is lent to the pool of the fiber's own runtime. */
+Test(sendfile, a_stream_of_another_runtime)
+{
+    tn_runtime *mine = tt_runtime_create();
+    tn_runtime *other = tt_runtime_create();
+    tn_blocking_counters counters = {.size = sizeof counters};
+
+    tt_join(tt_spawn_on(mine, send_on_another, other));
+    cr_assert_eq(tn_runtime_blocking(other, &counters), 0);
+    cr_assert_eq(counters.threads_started, 0);
+    counters.size = sizeof counters;
+    cr_assert_eq(tn_runtime_blocking(mine, &counters), 0);
+    cr_assert_gt(counters.threads_started, 0);
+    tt_runtime_destroy(mine);
+    tt_runtime_destroy(other);
 }
