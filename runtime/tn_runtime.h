@@ -92,8 +92,9 @@ typedef enum tn_shutdown {
  * what it may still touch, and the last such thread frees it when that comes back.
  * Suspends: blocks the calling thread. Callable from: a plain thread, once.
  * Ownership: consumes `runtime`; its streams are void after it, handles and wakers are to be released as ever. No call that
- * names the runtime may be under way when it returns; waiting for one of its tasks may. Errors: none.
- * Answers the number of tasks and blocking jobs that were left: 0, or more only after giving up. Cancellation: no checkpoint. */
+ * names the runtime may be under way once its last task has ended or the time is up; waiting for one of its tasks may.
+ * Errors: none. Answers the number of tasks and blocking jobs that were left: 0, or more only after giving up.
+ * Cancellation: no checkpoint. */
 TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);
 
 /* Runs `entry(arg)` as a fiber and waits for it; `result` (may be NULL) gets what it returned. In a current-thread runtime the
