@@ -73,7 +73,7 @@ Test(mpsc_blocks, a_block_too_many)
         cr_assert_eq(tn_mpsc_try_send(between.channel, &last), 0);
         cr_assert(!between.armed);
         between.sent++;
-        cr_assert_eq(between.freed, recycle);
+        cr_assert_eq(between.freed, (unsigned)recycle);
         while (between.received < between.sent)
             receive_one();
         tn_mpsc_release_sender(between.channel);

@@ -15,6 +15,7 @@ typedef struct {
     tn_task *task;
     tni_a32 happened; /* the event that the task waits for too */
     tni_a32 rested;   /* it has armed for the second time */
+    tni_wait wait;    /* the claim of its wait for the event */
     tn_runtime *runtime;
 } timing;
 
@@ -177,6 +178,76 @@ static void finish(void *state)
     }
 }
 
+/* --- A wait that its event, a cancellation and a deadline end ------------------------------------------------------------- */
+
+static void setup_wait(void *state)
+{
+    timing *t = state;
+
+    setup(t);
+    tni_wait_init(&t->wait);
+    model_name_of(t->wait);
+}
+
+/* As tn_await looks, poll and drop. False: it is to be waited for. */
+static bool wait_is_over(timing *t, uint64_t deadline_ns)
+{
+    tn_task *task = t->task;
+
+    if (tni_task_is_cancelled(task) || tni_clock_ns() >= deadline_ns)
+        return true;
+    if (tni_a32_load(&t->happened, TNI_RELAXED) == 1)
+        return true;
+    tni_wait_arm(&t->wait, tni_waker_of(task));
+    return tni_a32_load(&t->happened, TNI_RELAXED) == 1;
+}
+
+/* Whatever ends it: the claim is taken once, and no waker is left behind or spent twice (a leak, or a use after free). */
+static void wait_for_one_of_three(void *state)
+{
+    timing *t = state;
+    tn_task *task = t->task;
+    uint64_t deadline_ns = tni_clock_ns() + SOON_NS;
+
+    for (;;) {
+        tni_task_begin_run(task);
+        if (wait_is_over(t, deadline_ns))
+            break;
+        task->deadline_ns = deadline_ns;
+        tni_timer_arm(&t->cores[0], task);
+        if (tni_task_rest(task))
+            tni_parker_wait(&task->body.parker, TNI_FOREVER);
+    }
+    (void)tni_wait_disarm(&t->wait);
+    run_and_end(task);
+}
+
+/* Has a reference. */
+static void let_it_happen(void *state)
+{
+    timing *t = state;
+
+    tni_a32_store(&t->happened, 1, TNI_RELAXED);
+    (void)tni_wait_wake(&t->wait);
+    tni_task_unref(t->task);
+}
+
+/* Has a reference. */
+static void cancel(void *state)
+{
+    tn_task *task = ((timing *)state)->task;
+
+    tni_task_set_cancelled(task);
+    tni_task_wake(task);
+    tni_task_unref(task);
+}
+
+static void finish_wait(void *state)
+{
+    model_check(!tni_wait_disarm(&((timing *)state)->wait));
+    finish(state);
+}
+
 /* --- A worker asleep -------------------------------------------------------------------------------------------------------- */
 
 static void setup_worker(void *state)
@@ -222,6 +293,9 @@ static void finish_worker(void *state)
 
 #define CASE(what, ...) \
     {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup, .finish = finish, .no_chance = true, __VA_ARGS__}
+#define WAIT_CASE(what, ...) \
+    {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_wait, .finish = finish_wait, .no_chance = true, \
+     __VA_ARGS__}
 #define WORKER_CASE(what, ...) \
     {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_worker, .finish = finish_worker, .no_chance = true, \
      __VA_ARGS__}
@@ -235,6 +309,8 @@ const model_scenario model_scenarios[] = {
      .threads = {rearm, fire_again},
      .finish = finish,
      .no_chance = true},
+    WAIT_CASE("wait_event", .bound = 1, .threads = {wait_for_one_of_three, let_it_happen, fire_first}),
+    WAIT_CASE("wait_cancel", .bound = 1, .threads = {wait_for_one_of_three, cancel, fire_first}),
     WORKER_CASE("earlier", .threads = {work, sleep_on_its_timer}),
     WORKER_CASE("earlier_monitor", .threads = {work, sleep_on_its_timer, monitor}),
     {0},
