@@ -5,20 +5,26 @@
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
+#include "scope.h"
 
 /* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
-    for (;;) {
-        int rc;
+    for (bool woken = false;; woken = true) {
         /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
-         * what the event had granted. */
-        if (tni_task_is_cancelled(task))
-            return TN_ECANCELED;
+         * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
+        int rc = tni_fiber_check(task);
+        if (rc != 0)
+            return rc;
         rc = future->ops->poll(future, tni_waker_of(task));
         if (rc != TN_PENDING)
             return rc;
+        if (tni_unlikely(task->body.fiber.scope != NULL)) {
+            rc = tni_scope_suspend(task, woken);
+            if (rc != 0)
+                return rc;
+        }
         tni_fiber_leave(task, TNI_RUN_SUSPENDED);
     }
 }
@@ -38,17 +44,34 @@ static tn_task *thread_task(void)
     return task;
 }
 
+/* One step of a wait: arms the scopes' cancellation, then looks at it, then polls; the deadline last. */
+static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
+{
+    int rc;
+
+    task->deadline_ns = TNI_FOREVER;
+    tni_scope_arm(scope, tni_waker_of(task));
+    rc = tni_scope_check(scope, false);
+    if (rc == 0)
+        rc = future->ops->poll(future, tni_waker_of(task));
+    if (rc != TN_PENDING || scope == NULL)
+        return rc;
+    rc = tni_scope_look(scope, false);
+    tni_deadline_ask(tni_waker_of(task), scope->deadline_ns);
+    return rc != 0 ? rc : TN_PENDING;
+}
+
 /* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
  * that comes late finds it still there. */
 static int await_in_thread(tn_future *future)
 {
     tn_task *task = thread_task();
+    tni_scope *scope = tni_local_get()->scope;
     int rc;
 
     for (;;) {
         tni_task_begin_run(task);
-        task->deadline_ns = TNI_FOREVER;
-        rc = future->ops->poll(future, tni_waker_of(task));
+        rc = poll_in_thread(task, future, scope);
         if (rc != TN_PENDING)
             break;
         if (!tni_task_rest(task))
@@ -57,6 +80,7 @@ static int await_in_thread(tn_future *future)
         (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
     }
     future->ops->drop(future);
+    tni_scope_disarm(scope);
     (void)tni_task_complete(task);
     tni_task_unref(task);
     return rc;

@@ -11,6 +11,7 @@
 typedef struct {
     tni_worker *worker; /* NULL: not a thread of a runtime */
     tn_task *task;      /* the task this thread is inside of */
+    struct tni_scope *scope; /* a plain thread's innermost scope */
 } tni_local;
 
 tni_local *tni_local_get(void);

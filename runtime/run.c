@@ -6,12 +6,15 @@
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 static void fiber_main(void *arg)
 {
     tn_task *task = arg;
 
-    task->result = task->body.fiber.entry(task->body.fiber.arg);
+    task->result = task->body.fiber.entry(task->result);
+    if (tni_unlikely(task->body.fiber.scope != NULL))
+        tni_scope_left_open(task);
     task->run_result = TNI_RUN_ENDED;
     tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
 }
@@ -100,6 +103,7 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
                   "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
                   task->name);
     task->error = error;
+    task->result = NULL;
     end(core, task);
 }
 
@@ -136,6 +140,9 @@ void tni_budget_spend(void)
 
     if (task == NULL || task->kind != TNI_TASK_FIBER)
         return;
-    if (--task->budget == 0)
-        tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (--task->budget != 0)
+        return;
+    tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (task->body.fiber.scope != NULL)
+        (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
 }

@@ -7,6 +7,7 @@
 #include "local.h"
 #include "overflow.h"
 #include "schedule.h"
+#include "tn_scope.h"
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -222,12 +223,24 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
 
 /* --- Running ---------------------------------------------------------------------------------------------------------------- */
 
+/* Whatever scope the calling thread is in: no checkpoint, or the handle would be nobody's. */
+static int join_shielded(tn_task *task, void **result)
+{
+    tn_scope shield;
+    int rc;
+
+    tn_shield_enter(&shield, TN_NEVER);
+    rc = tn_join(task, result);
+    tn_scope_leave(&shield);
+    return rc;
+}
+
 static int drive(tn_runtime *runtime, tn_task *task, void **result)
 {
     tni_worker_drive(runtime->workers, task, TNI_FOREVER);
     /* Release: the next driver sees what this one left; partner: the CAS in tn_block_on. */
     tni_a32_store(&runtime->driven, 0, TNI_RELEASE);
-    return tn_join(task, result);
+    return join_shielded(task, result);
 }
 
 int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
@@ -243,7 +256,7 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
         return TN_EBUSY;
     rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
     if (rc == 0)
-        return drives ? drive(runtime, task, result) : tn_join(task, result);
+        return drives ? drive(runtime, task, result) : join_shielded(task, result);
     if (drives)
         tni_a32_store(&runtime->driven, 0, TNI_RELEASE); /* release: as in drive */
     return rc;

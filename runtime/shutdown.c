@@ -1,4 +1,5 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "deadline.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -81,6 +82,7 @@ static void abandon(void *arg, tn_task *task)
     if (tni_task_has_ended(task))
         return;
     task->error = TN_ESHUTDOWN;
+    task->result = NULL;
     tni_task_abandon(task);
     if (stack != NULL) {
         if (task->body.fiber.context.sp != NULL)
@@ -208,17 +210,10 @@ static void part_from_threads(tn_runtime *runtime)
     }
 }
 
-static uint64_t deadline_after(uint64_t ns)
-{
-    uint64_t now_ns = tni_clock_ns();
-
-    return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
-}
-
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
 {
     stop_threads(runtime);
-    (void)wait_for_threads(runtime, deadline_after(timeout_ns));
+    (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
     part_from_threads(runtime);
 }
 
@@ -265,7 +260,7 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
 
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
 {
-    uint64_t deadline_ns = deadline_after(timeout_ns);
+    uint64_t deadline_ns = tni_deadline_after(timeout_ns);
     size_t left;
 
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");

@@ -5,6 +5,7 @@
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 /* What a new task is made from. */
 typedef struct {
@@ -21,13 +22,13 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     tni_wait_init(&task->join);
     if (plan->kind == TNI_TASK_FIBER) {
         task->body.fiber.entry = plan->entry;
-        task->body.fiber.arg = plan->arg;
+        task->body.fiber.scope = NULL;
         task->body.fiber.stack = NULL;
         memset(&task->body.fiber.context, 0, sizeof task->body.fiber.context); /* made at the first run */
     } else {
         task->body.future = plan->future;
     }
-    task->result = NULL;
+    task->result = plan->arg;
     task->home = NULL;
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->timer_core, NULL);
@@ -188,13 +189,6 @@ tn_task *tn_self(void)
     return tni_local_get()->task;
 }
 
-int tn_checkpoint(void)
-{
-    tn_task *task = tni_local_get()->task;
-
-    return task != NULL && tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
-}
-
 int tn_yield(void)
 {
     tni_local *local = tni_local_get();
@@ -203,9 +197,11 @@ int tn_yield(void)
     if (task == NULL) {
         tni_assert(local->worker == NULL, "tn_yield in a hook of the runtime");
         tni_thread_yield();
-        return 0;
+        return tn_checkpoint();
     }
     tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
     tni_fiber_leave(task, TNI_RUN_YIELDED);
-    return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+    if (tni_likely(task->body.fiber.scope == NULL))
+        return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+    return tni_scope_look(task->body.fiber.scope, tni_task_is_cancelled(task));
 }

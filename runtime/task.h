@@ -51,14 +51,14 @@ struct tn_task {
     union {
         struct {
             tn_entry_fn entry;  /* S */
-            void *arg;          /* S */
+            struct tni_scope *scope; /* A: the innermost it is inside of; see scope.h */
             tni_stack *stack;   /* A: from the first run to the end */
             tni_context context; /* A: where it goes on */
         } fiber;
         tn_future *future;      /* S: until its drop */
         tni_parker parker;      /* W: where a plain thread sleeps */
     } body;
-    void *result;           /* A; after COMPLETE: constant */
+    void *result;           /* A; of a fiber before its first run: the argument; after COMPLETE: constant */
     tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
     tni_timer timer;        /* its driver's timer lock */
     tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */

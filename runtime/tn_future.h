@@ -36,7 +36,7 @@ struct tn_future {
  * Callable from: a fiber, a plain thread; asserts on a worker outside a fiber.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
  * Errors: whatever the future answers.
- * Cancellation: checkpoint; the future is dropped and TN_ECANCELED answered. */
+ * Cancellation: checkpoint; the future is dropped and TN_ECANCELED or (in a scope) TN_ETIMEDOUT answered. */
 TN_API int tn_await(tn_future *future);
 
 /* One more reference.

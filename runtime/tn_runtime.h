@@ -2,6 +2,7 @@
 #ifndef TN_RUNTIME_H
 #define TN_RUNTIME_H
 
+#include "tn_scope.h"
 #include "tn_task.h"
 
 #ifdef __cplusplus

@@ -50,11 +50,11 @@ TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options,
 
 /* Waits until the task has ended; `result` (may be NULL) gets what its entry function returned.
  * Suspends: unless it has ended. Callable from: a fiber, a plain thread.
- * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_EBUSY) it stays the caller's.
+ * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_ETIMEDOUT, TN_EBUSY) it stays the caller's.
  * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it;
  * TN_ESHUTDOWN: it was thrown away with its runtime.
- * Cancellation: checkpoint (of the caller); the handle stays the caller's. So a task that has been cancelled cannot wait for its
- * children any more: lend them nothing of its own frame. */
+ * Cancellation: checkpoint (of the caller); the handle stays the caller's. A task that has been cancelled waits for its children
+ * inside a shield (tn_shield_enter), or has them in a group. */
 TN_API int tn_join(tn_task *task, void **result);
 
 /* A future that is ready when the task has ended; answers what tn_join does, the entry's result in `result`. */
@@ -95,7 +95,7 @@ TN_API const char *tn_task_name(const tn_task *task);
 
 /* Lets the other tasks of this core run first.
  * Suspends: yes (in a plain thread: sched_yield). Callable from: a fiber, a plain thread.
- * Errors: none. Cancellation: checkpoint, answers TN_ECANCELED (having yielded all the same); else 0. */
+ * Errors: none. Cancellation: checkpoint, answers TN_ECANCELED or TN_ETIMEDOUT (having yielded all the same); else 0. */
 TN_API int tn_yield(void);
 
 /* Sleeps for at least `ns` nanoseconds: never less; on an idle machine at most 2 ms more. 0 is a checkpoint that yields.
@@ -103,8 +103,9 @@ TN_API int tn_yield(void);
  * Errors: none. Cancellation: checkpoint. */
 TN_API int tn_sleep(uint64_t ns);
 
-/* A checkpoint that waits for nothing: TN_ECANCELED when the calling task has been cancelled, else 0.
- * Suspends: no. Callable from: anywhere (0 outside a task). */
+/* A checkpoint that waits for nothing: TN_ECANCELED when the calling task or a scope around the caller has been cancelled,
+ * TN_ETIMEDOUT when a scope's deadline is over, else 0. Reads the clock if there is a deadline.
+ * Suspends: no. Callable from: anywhere (in a plain thread scopes alone count). */
 TN_API int tn_checkpoint(void);
 
 #ifdef __cplusplus

@@ -538,6 +538,7 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
 
     worker_begin(worker);
     local->task = NULL;
+    local->scope = NULL;
     worker->until = until;
     worker->until_ns = until_ns;
     run_core(worker, tni_worker_enter(worker));
