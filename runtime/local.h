@@ -12,6 +12,7 @@ typedef struct {
     tni_worker *worker; /* NULL: not a thread of a runtime */
     tn_task *task;      /* the task this thread is inside of */
     struct tni_scope *scope; /* a plain thread's innermost scope */
+    uint64_t random;    /* state of a generator; 0: not seeded yet */
 } tni_local;
 
 tni_local *tni_local_get(void);

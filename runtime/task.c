@@ -1,6 +1,7 @@
 #include "task.h"
 
 #include "core.h"
+#include "ready_set.h"
 #include "runtime.h"
 #include "schedule.h"
 
@@ -24,6 +25,10 @@ void tni_task_free(tn_task *task)
 
     if (task->kind == TNI_TASK_THREAD) {
         tni_free(&tni_alloc_default, task, sizeof *task);
+        return;
+    }
+    if (task->kind == TNI_TASK_MEMBER) {
+        tni_ready_free(task);
         return;
     }
     /* No reference is left, also where the last one was not given back but found to be the last. Relaxed: nobody looks at it

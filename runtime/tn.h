@@ -2,7 +2,9 @@
 #ifndef TN_H
 #define TN_H
 
+#include "tn_combine.h"
 #include "tn_net.h"
+#include "tn_ready_set.h"
 #include "tn_runtime.h"
 
 #endif

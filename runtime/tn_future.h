@@ -31,6 +31,17 @@ struct tn_future {
     const tn_future_ops *ops;
 };
 
+/* For owners who poll by themselves. */
+static inline int tn_future_poll(tn_future *future, tn_waker *waker)
+{
+    return future->ops->poll(future, waker);
+}
+
+static inline void tn_future_drop(tn_future *future)
+{
+    future->ops->drop(future);
+}
+
 /* Waits until `future` is ready, then drops it and answers its result.
  * Suspends: unless ready. In a fiber other tasks run meanwhile; a plain thread is blocked.
  * Callable from: a fiber, a plain thread; asserts on a worker outside a fiber.

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "run.h"
+#include "support/manual.h"
 #include "support/runtime.h"
 #include "tn_scope.h"
 
@@ -11,68 +12,6 @@ enum { HOUR_S = 3600 };
 static uint64_t in(uint64_t ns)
 {
     return tn_now() + ns;
-}
-
-/* --- A future that is ready when it is told to be --------------------------------------------------------------------------- */
-
-typedef struct {
-    tn_future base;
-    atomic_int answer; /* TN_PENDING: not ready */
-    _Atomic(tn_waker *) waker;
-    atomic_uint polls;
-    atomic_uint drops;
-} manual;
-
-static int manual_poll(tn_future *self, tn_waker *waker)
-{
-    manual *m = (manual *)(void *)self;
-    tn_waker *old;
-
-    atomic_fetch_add(&m->polls, 1);
-    old = atomic_exchange(&m->waker, tn_waker_retain(waker));
-    if (old != NULL)
-        tn_waker_release(old);
-    return atomic_load(&m->answer);
-}
-
-static void manual_drop(tn_future *self)
-{
-    manual *m = (manual *)(void *)self;
-    tn_waker *old = atomic_exchange(&m->waker, NULL);
-
-    atomic_fetch_add(&m->drops, 1);
-    if (old != NULL)
-        tn_waker_release(old);
-}
-
-static void manual_init(manual *m)
-{
-    static const tn_future_ops ops = {manual_poll, manual_drop};
-
-    m->base.ops = &ops;
-    atomic_init(&m->answer, TN_PENDING);
-    atomic_init(&m->waker, NULL);
-    atomic_init(&m->polls, 0);
-    atomic_init(&m->drops, 0);
-}
-
-/* Wakes whoever waits, if anyone does. */
-static void manual_wake(manual *m)
-{
-    tn_waker *waker = atomic_exchange(&m->waker, NULL);
-
-    if (waker != NULL)
-        tn_waker_wake(waker);
-}
-
-static bool was_polled(void *arg)
-{
-    return atomic_load(&((manual *)arg)->polls) > 0;
-}
-
-static void wait_until_polled(manual *m)
-{
-    tt_check(tt_wait_until(was_polled, m, 30 * TN_S));
 }
 
 /* --- Deadlines -------------------------------------------------------------------------------------------------------------- */
@@ -155,9 +94,9 @@ static bool is_armed(void)
 static void *arms_nothing(void *arg)
 {
     tn_scope scope;
-    manual ready;
+    tt_manual ready;
 
-    manual_init(&ready);
+    tt_manual_init(&ready);
     atomic_store(&ready.answer, 7);
     tn_scope_enter(&scope, in(HOUR_S * TN_S));
     tt_check(tn_await(&ready.base) == 7);
@@ -176,12 +115,12 @@ Test(scope, what_does_not_suspend_arms_nothing)
 static void *budget(void *arg)
 {
     tn_scope scope;
-    manual ready;
+    tt_manual ready;
     unsigned rounds = 0;
 
     tn_scope_enter(&scope, in(TN_MS));
     tt_burn(2 * TN_MS);
-    manual_init(&ready);
+    tt_manual_init(&ready);
     atomic_store(&ready.answer, 0);
     tt_check(tn_await(&ready.base) == 0); /* ready: the clock is not looked at */
     while (tn_await(&ready.base) == 0) {
@@ -231,7 +170,7 @@ Test(scope, deadlines_of_all_kinds)
 /* --- A wake against a deadline: both orders --------------------------------------------------------------------------------- */
 
 typedef struct {
-    manual event;
+    tt_manual event;
     tt_gate entered;
     atomic_int result;
     tn_cancel_source source;
@@ -240,7 +179,7 @@ typedef struct {
 static void race_init(race *r)
 {
     *r = (race){.entered = TT_GATE_INIT};
-    manual_init(&r->event);
+    tt_manual_init(&r->event);
     tn_cancel_source_init(&r->source);
 }
 
@@ -259,11 +198,11 @@ static void *event_first(void *arg)
     race *r = arg;
     tn_task *task = tt_spawn(wait_in_scope, r);
 
-    while (!was_polled(&r->event))
+    while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.answer, 5);
     tt_block_thread(60 * TN_MS); /* one worker: nobody runs it, nor its timer's wake, before we leave */
-    manual_wake(&r->event);
+    tt_manual_wake(&r->event);
     (void)tt_join(task);
     tt_check(atomic_load(&r->result) == 5 && atomic_load(&r->event.drops) == 1);
     return NULL;
@@ -327,7 +266,7 @@ static void *cancel_the_scope(void *arg)
     race *r = arg;
     tn_task *task = tt_spawn(wait_with_source, r);
 
-    while (!was_polled(&r->event))
+    while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     tn_cancel_source_cancel(&r->source);
     (void)tt_join(task);
@@ -350,10 +289,10 @@ static void *cancel_and_event(void *arg)
     race *r = arg;
     tn_task *task = tt_spawn(wait_with_source, r);
 
-    while (!was_polled(&r->event))
+    while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.answer, 5);
-    manual_wake(&r->event); /* queued, but nobody runs it before we leave: then it finds both */
+    tt_manual_wake(&r->event); /* queued, but nobody runs it before we leave: then it finds both */
     tn_cancel_source_cancel(&r->source);
     (void)tt_join(task);
     tt_check(atomic_load(&r->result) == TN_ECANCELED && atomic_load(&r->event.drops) == 1);
@@ -366,10 +305,10 @@ static void *event_then_cancel(void *arg)
     race *r = arg;
     tn_task *task = tt_spawn(wait_with_source, r);
 
-    while (!was_polled(&r->event))
+    while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.answer, 5);
-    manual_wake(&r->event);
+    tt_manual_wake(&r->event);
     (void)tt_join(task); /* it has left */
     tn_cancel_source_cancel(&r->source);
     tt_check(atomic_load(&r->result) == 5 && atomic_load(&r->event.drops) == 1);
@@ -600,7 +539,7 @@ Test(scope, a_plain_thread_is_cancelled)
 
     race_init(&r);
     thread = tt_thread_start(thread_waits, &r);
-    wait_until_polled(&r.event);
+    cr_assert(tt_wait_until(tt_manual_was_polled, &r.event, 30 * TN_S));
     tn_cancel_source_cancel(&r.source);
     tt_thread_join(thread);
     cr_assert_eq(atomic_load(&r.result), TN_ECANCELED);
