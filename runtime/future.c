@@ -2,6 +2,7 @@
 #include "tn_future.h"
 
 #include "deadline.h"
+#include "extras.h"
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
@@ -162,6 +163,8 @@ static int join_poll(tn_future *self, tn_waker *waker)
     }
     future->ended = true;
     future->result = task->result;
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_result_taken(task);
     return task->error;
 }
 

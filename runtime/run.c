@@ -3,6 +3,7 @@
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -15,6 +16,8 @@ static void fiber_main(void *arg)
     task->result = task->body.fiber.entry(task->result);
     if (tni_unlikely(task->body.fiber.scope != NULL))
         tni_scope_left_open(task);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
     tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
 }
@@ -72,6 +75,8 @@ void tni_run_future(tn_task *task)
     }
     task->result = (void *)(intptr_t)rc;
     future->ops->drop(future);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
 }
 
@@ -104,6 +109,8 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
                   task->name);
     task->error = error;
     task->result = NULL;
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     end(core, task);
 }
 

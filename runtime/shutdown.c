@@ -1,5 +1,6 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
 #include "deadline.h"
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -92,6 +93,8 @@ static void abandon(void *arg, tn_task *task)
     }
     if (task->kind == TNI_TASK_FUTURE)
         task->body.future->ops->drop(task->body.future);
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     (void)tni_wait_wake(&task->join); /* a thread, or a task of another runtime, may wait */
     tni_task_unref(task);
 }

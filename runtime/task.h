@@ -44,6 +44,7 @@ typedef enum { TNI_RUN_SUSPENDED, TNI_RUN_YIELDED, TNI_RUN_ENDED } tni_run_resul
 
 typedef struct tni_worker tni_worker;
 typedef struct tni_core tni_core;
+typedef struct tni_extra tni_extra;
 
 struct tn_task {
     tni_a64 state;          /* W: flags and references */
@@ -73,6 +74,8 @@ struct tn_task {
     uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     uint16_t last_core;     /* A: index of the core it last ran on */
     int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
+    tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
+    const void *spawn_site; /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
 };
 

@@ -3,6 +3,7 @@
 #define TN_H
 
 #include "tn_combine.h"
+#include "tn_group.h"
 #include "tn_net.h"
 #include "tn_ready_set.h"
 #include "tn_runtime.h"

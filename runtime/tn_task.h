@@ -22,11 +22,13 @@ typedef struct tn_spawn_options {
     const char *name;        /* copied, cut to 23 bytes; NULL: none */
     size_t stack_size_bytes; /* rounded up to a power of two; 0: the runtime's */
     bool pinned;             /* stays on the worker thread that runs it first */
+    void (*drop_result)(void *result); /* called with the result if nobody joins the task: when the last handle or waker of it
+                                        * is given back, by whoever does; must not suspend. NULL: none */
 } tn_spawn_options;
 
 static inline tn_spawn_options tn_spawn_options_default(void)
 {
-    tn_spawn_options options = {sizeof(tn_spawn_options), NULL, 0, false};
+    tn_spawn_options options = {sizeof(tn_spawn_options), NULL, 0, false, NULL};
     return options;
 }
 
@@ -92,6 +94,26 @@ TN_API tn_task *tn_self(void);
 /* A number no other task of this runtime has; its name ("" when it has none). Suspends: no. Callable from: anywhere. */
 TN_API uint64_t tn_task_id(const tn_task *task);
 TN_API const char *tn_task_name(const tn_task *task);
+
+/* Calls fn(arg) when the calling task ends: after its entry function has returned (a stackless task: after its drop), in the
+ * task, the last one asked for first. It must not suspend. Of a task that destroy gave up on it is called by the last thread to
+ * leave.
+ * Suspends: no. Callable from: a task. Ownership: `arg` stays the caller's until then. Errors: TN_ENOMEM, TN_EINVAL (no task).
+ * Cancellation: no checkpoint. */
+TN_API int tn_at_exit(void (*fn)(void *arg), void *arg);
+
+/* A value that each task has for itself; the key is the address of this (a static one as a rule). */
+typedef struct tn_local_key {
+    void (*destroy)(void *value); /* with what is set when the task ends, as tn_at_exit; NULL: nothing is done */
+} tn_local_key;
+
+/* Sets the calling task's value; one that was set before is not destroyed. Children do not inherit it.
+ * Suspends: no. Callable from: a task. Ownership: the value goes to the task. Errors: TN_ENOMEM (not where one was set before),
+ * TN_EINVAL (no task). Cancellation: no checkpoint. */
+TN_API int tn_local_set(const tn_local_key *key, void *value);
+
+/* The calling task's value; NULL where it has none, and outside a task. Suspends: no. Callable from: anywhere. */
+TN_API void *tn_local_get(const tn_local_key *key);
 
 /* Lets the other tasks of this core run first.
  * Suspends: yes (in a plain thread: sched_yield). Callable from: a fiber, a plain thread.
