@@ -65,7 +65,7 @@ static void pause_drop(tn_future *self)
     (void)tni_wait_disarm(&future->listener->pause);
 }
 
-static const tn_future_ops pause_ops = {pause_poll, pause_drop};
+static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error"};
 
 static int wait_out(tn_listener *listener, int error)
 {

@@ -48,8 +48,8 @@ static void race_drop(tn_future *self)
             tn_future_drop(future->futures[i]);
 }
 
-static const tn_future_ops select_ops = {.poll = select_poll, .drop = select_drop};
-static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop};
+static const tn_future_ops select_ops = {.poll = select_poll, .drop = select_drop, .name = "select"};
+static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop, .name = "race"};
 
 static void init(tn_select_future *future, const tn_future_ops *ops, tn_future *const *futures, unsigned count, bool biased)
 {
@@ -143,7 +143,7 @@ static void join_all_drop(tn_future *self)
         }
 }
 
-static const tn_future_ops join_all_ops = {.poll = join_all_poll, .drop = join_all_drop};
+static const tn_future_ops join_all_ops = {.poll = join_all_poll, .drop = join_all_drop, .name = "join of several"};
 
 void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count)
 {
@@ -198,7 +198,7 @@ static void timeout_drop(tn_future *self)
     tn_future_drop(tni_container_of(self, tn_timeout_future, base)->inner);
 }
 
-static const tn_future_ops timeout_ops = {.poll = timeout_poll, .drop = timeout_drop};
+static const tn_future_ops timeout_ops = {.poll = timeout_poll, .drop = timeout_drop, .name = "timeout"};
 
 void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadline_ns)
 {

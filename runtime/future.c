@@ -26,6 +26,7 @@ static int await_in_fiber(tn_task *task, tn_future *future)
             if (rc != 0)
                 return rc;
         }
+        task->awaited = future;
         tni_fiber_leave(task, TNI_RUN_SUSPENDED);
     }
 }
@@ -119,7 +120,7 @@ static void sleep_drop(tn_future *self)
     (void)self; /* the timer is the task's, and lapses by itself */
 }
 
-static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop};
+static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop, "sleep"};
 
 void tn_sleep_init(tn_sleep_future *future, uint64_t deadline_ns)
 {
@@ -178,7 +179,7 @@ static void join_drop(tn_future *self)
     future->waiting = false;
 }
 
-static const tn_future_ops join_ops = {join_poll, join_drop};
+static const tn_future_ops join_ops = {join_poll, join_drop, "join"};
 
 void tn_join_init(tn_join_future *future, tn_task *task)
 {

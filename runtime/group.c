@@ -224,7 +224,7 @@ static void next_drop(tn_future *self)
         tn_waker_release(old);
 }
 
-static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop};
+static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "group"};
 
 void tn_group_next_init(tn_group_future *future, tn_group *public)
 {

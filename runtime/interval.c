@@ -47,7 +47,7 @@ static void tick_drop(tn_future *self)
     (void)self; /* the timer is the task's, and lapses by itself */
 }
 
-static const tn_future_ops tick_ops = {.poll = tick_poll, .drop = tick_drop};
+static const tn_future_ops tick_ops = {.poll = tick_poll, .drop = tick_drop, .name = "interval"};
 
 void tn_interval_init(tn_interval *interval, uint64_t first_ns, uint64_t period_ns, tn_missed missed)
 {

@@ -8,6 +8,7 @@
  */
 #include "monitor.h"
 
+#include "dump.h"
 #include "runtime.h"
 #include "schedule.h"
 
@@ -81,6 +82,7 @@ static void *monitor_main(void *arg)
             quiet_since_ns = now_ns;
             observe(runtime);
         } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+            tni_deadlock_look(runtime);
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }

@@ -208,7 +208,7 @@ static void next_drop(tn_future *self)
     (void)tni_wait_disarm(&tni_container_of(self, tn_ready_set_future, base)->set->hub->wait);
 }
 
-static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop};
+static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "ready set"};
 
 void tn_ready_set_next_init(tn_ready_set_future *future, tn_ready_set *set)
 {

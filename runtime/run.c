@@ -107,7 +107,7 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
     tni_log_write(&task->runtime->log, TN_LOG_ERROR,
                   "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
                   task->name);
-    task->error = error;
+    task->error = (int16_t)error;
     task->result = NULL;
     if (task->extras != NULL)
         tni_extras_at_exit(task);
@@ -118,6 +118,7 @@ void tni_run_settle(tni_core *core, tn_task *task)
 {
     switch ((tni_run_result)task->run_result) {
     case TNI_RUN_SUSPENDED:
+        task->since = (uint32_t)((core != NULL ? core->looked_ns : tni_clock_ns()) >> TNI_SINCE_SHIFT);
         if (task->deadline_ns != TNI_FOREVER)
             tni_timer_arm(core, task);
         if (!tni_task_rest(task))

@@ -138,6 +138,8 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->stopping, 0);
     tni_a32_init(&runtime->any_core, 0);
     tni_a32_init(&runtime->driven, 0);
+    tni_a32_init(&runtime->holds, 0);
+    runtime->deadlock_seen = UINT64_MAX;
     tni_a32_init(&runtime->threads, 0);
     tni_a32_init(&runtime->references, 1);
     tni_a32_init(&runtime->guests, 0);
@@ -275,6 +277,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
         memcpy(&own, options, options->size);
     }
     own.report_overflow = true;
+    own.report_deadlock = true;
     rc = tn_runtime_create(&runtime, &own);
     if (rc != 0)
         return rc;

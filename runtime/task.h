@@ -48,7 +48,10 @@ typedef struct tni_extra tni_extra;
 
 struct tn_task {
     tni_a64 state;          /* W: flags and references */
-    tn_task *queue_next;    /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+    union {
+        tn_task *queue_next; /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+        const tn_future *awaited; /* A: while a fiber rests: what it waits for */
+    };
     tn_runtime *runtime;    /* S */
     tni_wait join;          /* W: who waits for the end */
     union {
@@ -73,7 +76,8 @@ struct tn_task {
     uint8_t budget;         /* A: operations that may still be ready at once in this run */
     uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     uint16_t last_core;     /* A: index of the core it last ran on */
-    int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
+    int16_t error;          /* A; after COMPLETE constant: why the entry never ran, or 0 */
+    uint32_t since;         /* A: when it went to rest, by its core's last look at the clock; units of TNI_SINCE_SHIFT */
     tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
     const void *spawn_site; /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
@@ -158,6 +162,21 @@ static inline uint64_t tni_task_complete(tn_task *task)
     uint64_t old = tni_a64_fetch_add(&task->state, TNI_TASK_COMPLETE - TNI_TASK_ACTIVE, TNI_ACQ_REL);
     tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task ends that was not running");
     return old;
+}
+
+/* A look at a task that rests: resting -> ACTIVE, so that nobody else runs it or touches what it owns; tni_task_rest ends the
+ * look, and if that answers false the caller has to queue the task. False: it runs, is queued, or has ended. */
+static inline bool tni_task_borrow(tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+
+    do {
+        if (old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE))
+            return false;
+        /* Acquire: the registers and all the last run wrote; partner: tni_task_rest. */
+    } while (!tni_a64_cas(&task->state, &old, old | TNI_TASK_ACTIVE, TNI_ACQUIRE));
+    return true;
 }
 
 /* Destroy, no worker is left: a task that has not ended never will. The scheduler's reference is the caller's now. */

@@ -156,6 +156,16 @@ uint64_t tni_timers_sleep(tni_timers *timers)
     return until;
 }
 
+bool tni_timers_are_empty(tni_timers *timers)
+{
+    bool empty;
+
+    tni_mutex_lock(&timers->lock);
+    empty = tni_wheel_next_ns(&timers->wheel) == TNI_FOREVER;
+    tni_mutex_unlock(&timers->lock);
+    return empty;
+}
+
 void tni_timers_awake(tni_timers *timers)
 {
     tni_mutex_lock(&timers->lock);

@@ -7,5 +7,6 @@
 #include "tn_net.h"
 #include "tn_ready_set.h"
 #include "tn_runtime.h"
+#include "tn_signal.h"
 
 #endif

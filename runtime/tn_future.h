@@ -25,6 +25,7 @@ typedef struct tn_future tn_future;
 typedef struct tn_future_ops {
     int (*poll)(tn_future *self, tn_waker *waker); /* waker: borrowed for the call */
     void (*drop)(tn_future *self);
+    const char *name; /* what is waited for, in dumps: static text; NULL: none */
 } tn_future_ops;
 
 struct tn_future {
