@@ -30,6 +30,8 @@ static micro_case cases[] = {
     {"yield_many", "200 tasks yield 1000 times each", micro_yield_many, false},
     {"chained_spawn", "each task spawns the next, 1000 deep", micro_chained_spawn, false},
     {"wake_join", "two fibers wake each other in turn by a hand-written future", micro_wake_join, false},
+    {"timeout_unused", "a ready operation: alone, under a deadline, within a second from now", micro_timeout_unused, false},
+    {"select_ready", "select over two ready futures", micro_select_ready, false},
     {"timers", "1,000,000 stackless tasks and 100,000 fibers asleep for 2 to 3 s", micro_timers, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},

@@ -76,6 +76,7 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
     }
     scope->mark = mark_of(scope);
     scope->parent = parent;
+    scope->top = top;
     scope->owner = local->task;
     scope->deadline_ns = deadline_ns;
     tni_a32_init(&scope->state, 0);
@@ -115,19 +116,24 @@ static void unlink_from_source(tni_scope *scope)
     tni_mutex_unlock(&source->lock);
 }
 
-void tn_scope_leave(tn_scope *public)
+/* The scope that is left is not the innermost one, or not entered. */
+_Noreturn static void refuse_to_leave(void)
 {
     tni_local *local = tni_local_get();
-    tni_scope **top = top_of(local);
+    const tni_scope *top = *top_of(local);
+
+    if (top != NULL)
+        check_frame(top, local->task);
+    misuse(local->task, "leaves a scope that is not the one it entered last");
+}
+
+void tn_scope_leave(tn_scope *public)
+{
     tni_scope *scope = inside(public);
 
-    if (tni_unlikely(*top != scope)) {
-        if (*top != NULL)
-            check_frame(*top, local->task);
-        misuse(local->task, "leaves a scope that is not the one it entered last");
-    }
-    check_frame(scope, local->task);
-    *top = scope->parent;
+    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope))
+        refuse_to_leave();
+    *scope->top = scope->parent;
     scope->mark = 0;
     if (scope->source != NULL)
         unlink_from_source(scope);

@@ -21,6 +21,7 @@ typedef struct tni_cancel_source tni_cancel_source;
 struct tni_scope {
     uintptr_t mark;       /* a function of the address while it is entered */
     tni_scope *parent;    /* the one around it */
+    tni_scope **top;      /* where the owner's innermost one stands */
     tn_task *owner;       /* NULL: a plain thread */
     uint64_t deadline_ns; /* that of all around it considered, up to a shield */
     tni_a32 state;        /* TNI_SCOPE_* */
