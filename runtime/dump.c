@@ -136,12 +136,12 @@ static uint64_t activity(const tn_runtime *runtime)
 static bool expects_nothing(tn_runtime *runtime)
 {
     /* Acquire: what was done outside is done; partner: tn_runtime_unhold. */
-    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || tni_sched_any_work(runtime))
+    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || tni_sched_any_work(runtime) || !tni_workers_have_nothing(runtime))
         return false;
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];
         /* Relaxed: it changes only in running tasks, and those show in the activity. */
-        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_are_empty(&core->timers))
+        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_sleep_for_good(&core->timers))
             return false;
     }
     return true;
@@ -171,7 +171,7 @@ void tni_deadlock_look(tn_runtime *runtime)
 
     if ((!runtime->options.report_deadlock && runtime->options.on_deadlock == NULL) || before == runtime->deadlock_seen)
         return;
-    /* All parked before and after, and no run or park in between: so everything in between was so at one moment. */
+    /* All parked before and after, and no run or park in between: README.md has what follows from that. */
     tni_fence_full();
     if (!tni_idle_all_parked(&runtime->idle) || tni_runtime_live(runtime) == 0 || !expects_nothing(runtime))
         return;
