@@ -194,4 +194,6 @@ void tn_runtime_unhold(tn_runtime *runtime)
     uint32_t old = tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE);
 
     tni_assert(old > 0, "tn_runtime_unhold without a hold");
+    if (old == 1)
+        tni_monitor_notice(runtime); /* it may have looked before, and rest */
 }

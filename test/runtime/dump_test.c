@@ -168,10 +168,10 @@ static void *dump_on_and_on(void *arg)
 {
     dumper *d = arg;
 
-    while (!atomic_load(&d->stop)) {
+    do {
         d->page.length = 0;
         tn_dump(d->runtime, add_line, &d->page);
-    }
+    } while (!atomic_load(&d->stop));
     return NULL;
 }
 
@@ -339,7 +339,7 @@ Test(deadlock, an_empty_runtime_is_not_reported)
     tt_runtime_destroy(runtime);
 }
 
-/* tn_run says it in the log; the second one cancels, so that the process ends. */
+/* tn_run says it in the log. */
 static page logged;
 static tt_gate logged_dump = TT_GATE_INIT;
 
