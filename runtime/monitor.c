@@ -7,6 +7,7 @@
  */
 #include "monitor.h"
 
+#include "dump.h"
 #include "runtime.h"
 #include "stuck.h"
 
@@ -56,6 +57,7 @@ static void *monitor_main(void *arg)
             quiet_since_ns = now_ns;
             observe(runtime);
         } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+            tni_deadlock_look(runtime);
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }

@@ -34,6 +34,8 @@ struct tn_runtime {
     tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
     tni_a32 any_core;                  /* the next core for who has none of its own */
     tni_a32 driven;                    /* current-thread: somebody is in tn_block_on */
+    tni_a32 holds;                     /* outside something will wake a task: no deadlock */
+    uint64_t deadlock_seen;            /* the monitor: how much had been done when the last one was reported */
 
     tni_stack_pool stacks;
     tni_idle idle;

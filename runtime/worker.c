@@ -460,6 +460,30 @@ void tni_worker_withdraw(tni_worker *worker)
     tni_mutex_unlock(&runtime->lock);
 }
 
+/* Lock held. */
+static bool is_spare(const tn_runtime *runtime, const tni_worker *worker)
+{
+    const tni_worker *spare = runtime->spares;
+
+    while (spare != NULL && spare != worker)
+        spare = spare->next_spare;
+    return spare != NULL;
+}
+
+bool tni_workers_have_nothing(tn_runtime *runtime)
+{
+    bool nothing = true;
+
+    tni_mutex_lock(&runtime->lock);
+    for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
+        /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
+        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
+                  (tni_worker_was_given(worker) || is_spare(runtime, worker));
+    }
+    tni_mutex_unlock(&runtime->lock);
+    return nothing;
+}
+
 bool tni_worker_replace(tni_worker *victim)
 {
     tn_runtime *runtime = victim->runtime;
@@ -601,6 +625,7 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
 
     worker_begin(worker);
     local->task = NULL;
+    local->scope = NULL;
     worker->until = until;
     worker->until_ns = until_ns;
     run_core(worker, tni_worker_enter(worker));
