@@ -71,19 +71,24 @@ static void end_member(tn_ready_member *member)
 void tni_ready_push(tn_task *task)
 {
     tn_ready_member *member = member_of(task);
-    ready_hub *hub = member->hub; /* stays: the waker that brought us here still has its reference to the member */
+    ready_hub *hub = member->hub;
     /* Acquire for the case that it is closed; else the CAS checks it. */
     void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
 
+    /* Ours: a waker's reference to the member may have gone with the wake, and the member may go once it is in the list. Relaxed:
+     * the member, which is ACTIVE by our doing and in no list yet, still has its own. */
+    (void)tni_a64_fetch_add(&hub->references, 1, TNI_RELAXED);
     do {
         if (head == CLOSED) {
             end_member(member); /* nobody else will */
+            hub_release(hub);
             return;
         }
         member->next_woken = head;
         /* Publishes the link, and that the member is the set's again; partner: take_woken, tn_ready_set_destroy. */
     } while (!tni_aptr_cas(&hub->woken, &head, member, TNI_ACQ_REL));
     (void)tni_wait_wake(&hub->wait);
+    hub_release(hub);
 }
 
 /* --- The set ---------------------------------------------------------------------------------------------------------------- */
