@@ -122,7 +122,7 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 /* A number that changes whenever a task has run, or a worker has slept. */
 static uint64_t activity(const tn_runtime *runtime)
 {
-    uint64_t sum = 0;
+    uint64_t sum = tni_a64_load(&runtime->foreign.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
 
     for (unsigned i = 0; i < runtime->core_count; i++) {
         const tni_counts *counts = &runtime->cores[i]->counts;
@@ -132,11 +132,11 @@ static uint64_t activity(const tn_runtime *runtime)
     return sum;
 }
 
-/* Can anything come that would wake a task? */
+/* Can anything come that would wake a task? Those without a core first: what they have queued and armed is looked at after. */
 static bool expects_nothing(tn_runtime *runtime)
 {
     /* Acquire: what was done outside is done; partner: tn_runtime_unhold. */
-    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || tni_sched_any_work(runtime) || !tni_workers_have_nothing(runtime))
+    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || !tni_workers_have_nothing(runtime) || tni_sched_any_work(runtime))
         return false;
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];

@@ -437,6 +437,7 @@ void tni_worker_offer(tni_worker *worker)
         runtime->spare_count++;
     }
     tni_mutex_unlock(&runtime->lock);
+    tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: the last to look for */
 }
 
 bool tni_worker_was_given(const tni_worker *worker)
@@ -460,6 +461,15 @@ void tni_worker_withdraw(tni_worker *worker)
     tni_mutex_unlock(&runtime->lock);
 }
 
+/* Lock held. A worker that has lost its core inside a task finds that out when it enters; until then it still names the core. */
+static bool holds_core(const tni_worker *worker)
+{
+    /* Relaxed, both: where a core goes is written under the lock; a worker that forgets its core just now holds none. */
+    const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
+
+    return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
+}
+
 /* Lock held. */
 static bool is_spare(const tn_runtime *runtime, const tni_worker *worker)
 {
@@ -477,8 +487,7 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
     tni_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
         /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
-        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
-                  (tni_worker_was_given(worker) || is_spare(runtime, worker));
+        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || is_spare(runtime, worker));
     }
     tni_mutex_unlock(&runtime->lock);
     return nothing;
