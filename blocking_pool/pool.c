@@ -204,7 +204,7 @@ static void purge(tni_pool *pool)
         tni_pool_unlink(queue, job);
         tni_pool_free_place(pool);
         pool->counts.dropped++;
-        job->ops->over(job, TNI_JOB_WITHDRAWN);
+        tni_pool_job_over(pool, job, TNI_JOB_WITHDRAWN);
     }
     tni_mutex_unlock(&pool->lock);
 }
@@ -306,6 +306,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
     tni_pool_errand errand = {NULL, false};
 
+    tn_runtime_hold(pool->runtime);
     job->queued_ns = tni_clock_ns();
     do {
         job->next = newest;
@@ -319,6 +320,12 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     errand = tni_pool_appoint(pool);
     tni_mutex_unlock(&pool->lock);
     tni_pool_run_errand(pool, errand);
+}
+
+void tni_pool_job_over(tni_pool *pool, tni_job *job, int error)
+{
+    job->ops->over(job, error);
+    tn_runtime_unhold(pool->runtime);
 }
 
 /* --- Waiting for room ------------------------------------------------------------------------------------------------------- */
@@ -422,6 +429,8 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
         pool->counts.dropped++;
     }
     tni_mutex_unlock(&pool->lock);
+    if (withdrawn)
+        tn_runtime_unhold(pool->runtime);
     return withdrawn;
 }
 

@@ -24,7 +24,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
     tni_mutex_unlock(&pool->lock);
     for (; dropped != NULL; dropped = next) {
         next = dropped->next;
-        dropped->ops->over(dropped, TN_ESHUTDOWN);
+        tni_pool_job_over(pool, dropped, TN_ESHUTDOWN);
         tni_mutex_lock(&pool->lock);
         tni_pool_free_place(pool);
         tni_mutex_unlock(&pool->lock);
