@@ -15,6 +15,11 @@
 #define TNI_SPILL 128
 /* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
 #define TNI_SLAB_BYTES (64 * 1024)
+/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
+ * and then after TNI_LOOP_TAKEN_NS. */
+#define TNI_LOOP_TAKEN_SPINS 200
+#endif
+
 /* A core is taken from a worker that has been inside one task this long, at the third look; at most so many threads more than
  * cores; at most so many tasks are reported a minute. */
 #define TNI_STUCK_DEFAULT_NS 4000000
@@ -22,11 +27,6 @@
 #define TNI_STUCK_CPU_NS 1000000
 #define TNI_SPARES_DEFAULT 64
 #define TNI_STUCK_REPORTS_A_MINUTE 5
-
-/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
- * and then after TNI_LOOP_TAKEN_NS. */
-#define TNI_LOOP_TAKEN_SPINS 200
-#endif
 
 /* A name is copied into the header: 23 bytes and the end. */
 #define TNI_NAME_SIZE 24

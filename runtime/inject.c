@@ -40,19 +40,21 @@ void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, un
     tni_mutex_unlock(&injector->lock);
 }
 
-bool tni_injector_spawn(tni_injector *injector, tn_task *task, tni_a64 *count)
+bool tni_injector_reserve(tni_injector *injector)
 {
-    bool open;
-
     tni_mutex_lock(&injector->lock);
-    open = !injector->closed;
-    if (open) {
-        /* Release: who sees this task's end counted sees its beginning counted too; partner: tni_runtime_live. */
-        (void)tni_a64_fetch_add(count, 1, TNI_RELEASE);
-        append(injector, task, task, 1);
-    }
+    if (!injector->closed)
+        return true;
     tni_mutex_unlock(&injector->lock);
-    return open;
+    return false;
+}
+
+void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
+{
+    /* Release: who sees this task's end counted sees its beginning counted too; partner: tni_runtime_live. */
+    (void)tni_a64_fetch_add(count, 1, TNI_RELEASE);
+    append(injector, task, task, 1);
+    tni_mutex_unlock(&injector->lock);
 }
 
 unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max)

@@ -19,14 +19,17 @@ typedef struct {
 void tni_injector_init(tni_injector *injector);
 void tni_injector_fini(tni_injector *injector);
 
-/* From now on tni_injector_spawn refuses. */
+/* From now on tni_injector_reserve refuses. */
 void tni_injector_close(tni_injector *injector);
 
 /* Appends tasks that exist already: `count` of them, linked through queue_next from `first` to `last`. Never refused. */
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count);
 
-/* Appends a new task, unless closed (false); `count` is incremented first, so that no reader sees it end before it began. */
-bool tni_injector_spawn(tni_injector *injector, tn_task *task, tni_a64 *count);
+/* Before a spawn from outside: false when closed. True: the caller builds the task and commits it at once; the lock is held
+ * meanwhile, so that no task from outside is born after the close. Commit increments `count` first, so that no reader sees the
+ * task end before it began. */
+bool tni_injector_reserve(tni_injector *injector);
+void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count);
 
 /* Takes the oldest tasks, at most `max`; answers how many are in `tasks`. */
 unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max);

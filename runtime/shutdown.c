@@ -83,19 +83,28 @@ void tni_runtime_unpin(tn_runtime *runtime)
     free_runtime(runtime);
 }
 
-/* A task that was left behind: it never runs again. A future is dropped, as ever once. A stack is only put aside: the futures
- * and wait words of other tasks may lie on it. */
+/* A task that was left behind never runs again. */
 static void abandon(void *arg, tn_task *task)
 {
-    tn_runtime *runtime = arg;
-    tni_stack *stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
-    tn_waker *joiner;
-
+    (void)arg;
     if (tni_task_is_complete(task))
         return;
     task->error = TN_ESHUTDOWN;
     task->result = NULL;
     tni_task_abandon(task);
+}
+
+/* What was abandoned goes, now that nobody queues a task any more: a guest links its own behind the last one in the injector. A
+ * future is dropped, as ever once. A stack is only put aside: the futures and wait words of other tasks may lie on it. */
+static void throw_away(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+    tni_stack *stack;
+    tn_waker *joiner;
+
+    if (!tni_task_is_abandoned(task))
+        return;
+    stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
     if (stack != NULL) {
         if (task->body.fiber.context.sp != NULL)
             tni_context_fini(&task->body.fiber.context);
@@ -137,13 +146,15 @@ static void pin_orphan(void *arg, tn_task *task)
 }
 
 /* Handles and wakers may be left, anywhere: each pins the runtime until it is given back.
- * 1. All tasks are ended, so that a wake from outside does nothing any more; those that had begun are waited for.
+ * 1. All tasks are ended, so that a wake from outside does nothing any more; those that had begun are waited for. Then what was
+ *    left behind is thrown away.
  * 2. The loops go, and with them the wakers they hold.
  * 3. Headers that are still held are counted. Who gives one back as a guest before is waited for. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);
     wait_for_guests(runtime);
+    walk_tasks(runtime, throw_away);
     fini_drivers(runtime);
     free_stacks(runtime);
     walk_tasks(runtime, pin_orphan);

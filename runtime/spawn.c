@@ -81,6 +81,14 @@ static tn_task *alloc_foreign(tn_runtime *runtime)
     return task;
 }
 
+/* It was never born: no walk has taken it for a task. */
+static void free_foreign(tn_runtime *runtime, tn_task *task)
+{
+    tni_mutex_lock(&runtime->foreign_lock);
+    tni_slab_free(&runtime->foreign_slabs, task);
+    tni_mutex_unlock(&runtime->foreign_lock);
+}
+
 /* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
@@ -88,20 +96,18 @@ static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint 
 
     if (task == NULL)
         return TN_ENOMEM;
+    if (!inside && !tni_injector_reserve(&runtime->injector)) {
+        free_foreign(runtime, task);
+        return TN_ESHUTDOWN;
+    }
     build(runtime, task, plan, out != NULL);
     if (out != NULL)
         *out = task;
     if (inside) {
         tni_count_shared(&runtime->foreign.spawned, 1);
         tni_injector_push(&runtime->injector, task, task, 1);
-    } else if (!tni_injector_spawn(&runtime->injector, task, &runtime->foreign.spawned)) {
-        /* Never seen by anyone but a registry walk, whose reference may outlive ours. */
-        task->extras = NULL;
-        (void)tni_task_complete(task, 0);
-        if (out != NULL)
-            tni_task_unref(task);
-        tni_task_unref(task);
-        return TN_ESHUTDOWN;
+    } else {
+        tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
     }
     tni_sched_wake_one(runtime);
     return 0;

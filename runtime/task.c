@@ -34,9 +34,10 @@ void tni_task_free(tn_task *task)
     }
     if (tni_unlikely(task->extras != NULL))
         tni_extras_at_free(task);
-    /* No reference is left, also where the last one was not given back but found to be the last. Relaxed: nobody looks at it
-     * but a walk, which takes nothing from an ended task. */
-    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELAXED);
+    /* No reference is left, also where the last one was not given back but found to be the last. A walk takes nothing from an
+     * ended task. Release: the walk of retiring, which finds it free, sees that we are a guest still; partner: tni_task_orphan.
+     * Relaxed, this store would end the release sequence of drop_reference, and the runtime could go while we touch it. */
+    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
     core = tni_core_enter();
     tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
     if (core != NULL)
@@ -47,10 +48,12 @@ void tni_task_abandon(tn_task *task)
 {
     /* Relaxed: the CAS checks it. */
     uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+    uint64_t wanted;
 
     do {
+        wanted = (old | TNI_TASK_COMPLETE | TNI_TASK_ABANDONED) & ~TNI_TASK_ACTIVE;
         /* Acq_rel: as tni_task_complete; a wake from outside comes before (then its guest is seen) or finds it ended. */
-    } while (!tni_a64_cas(&task->state, &old, (old | TNI_TASK_COMPLETE) & ~TNI_TASK_ACTIVE, TNI_ACQ_REL));
+    } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
 }
 
 bool tni_task_orphan(tn_task *task)

@@ -29,6 +29,8 @@
 #define TNI_TASK_CANCELLED UINT64_C(8)
 /* The runtime has been destroyed, and the header waits for its last reference. */
 #define TNI_TASK_ORPHAN UINT64_C(16)
+/* Destroy gave up on it; it has not been thrown away yet. Set with COMPLETE. */
+#define TNI_TASK_ABANDONED UINT64_C(32)
 /* One reference: the scheduler's from spawn to end, a handle's, a waker's. */
 #define TNI_TASK_REF UINT64_C(256)
 
@@ -183,6 +185,13 @@ static inline bool tni_task_borrow(tn_task *task)
 
 /* Destroy, no worker is left: a task that has not ended never will. The scheduler's reference is the caller's now. */
 void tni_task_abandon(tn_task *task);
+
+/* For the thread that abandoned it, until it is freed. */
+static inline bool tni_task_is_abandoned(const tn_task *task)
+{
+    /* Relaxed: we set it ourselves. */
+    return tni_a64_load(&task->state, TNI_RELAXED) & TNI_TASK_ABANDONED;
+}
 
 /* Destroy, after that: true when somebody still holds the header; the last one to give it back then calls tni_runtime_unpin. */
 bool tni_task_orphan(tn_task *task);

@@ -33,7 +33,7 @@ static loop_state loops[LOOPS];
 static watch watches[WATCHES];
 static struct {
     bool open;
-    uint32_t ready;
+    uint32_t ready; /* by model_fire; a socket's readiness is asked for */
 } files[FILES];
 static const char kernel; /* its address stands for eventfds, epoll and the table of files */
 
@@ -44,7 +44,7 @@ void door_loop_reset(void)
     memset(files, 0, sizeof files);
 }
 
-static void enter_kernel(void)
+void door_kernel(void)
 {
     search_visible((model_op){.kind = OP_OBJECT, .object = &kernel});
 }
@@ -72,17 +72,25 @@ static bool is_open(int fd)
     return fd >= FIRST_FILE && fd < FILES && files[fd].open;
 }
 
+int door_file_new(void)
+{
+    for (int fd = FIRST_FILE; fd < FILES; fd++)
+        if (!files[fd].open) {
+            files[fd].open = true;
+            files[fd].ready = 0;
+            return fd;
+        }
+    return -1;
+}
+
 int model_fd_open(void)
 {
-    int fd = FIRST_FILE;
+    int fd;
 
-    enter_kernel();
-    while (fd < FILES && files[fd].open)
-        fd++;
-    if (fd == FILES)
+    door_kernel();
+    fd = door_file_new();
+    if (fd < 0)
         model_fail("leak", "the scenario opens more than %d files", FILES - FIRST_FILE);
-    files[fd].open = true;
-    files[fd].ready = 0;
     trace_add(MODEL_PC, "opens file %d", fd);
     return fd;
 }
@@ -92,24 +100,29 @@ bool model_fd_is_open(int fd)
     return is_open(fd);
 }
 
-void model_fire(int fd, uint32_t events)
+void door_file_event(int fd, uint32_t events)
 {
-    enter_kernel();
-    trace_add(MODEL_PC, "event %#x on file %d", events, fd);
-    if (!is_open(fd))
-        return;
-    files[fd].ready |= events;
     for (unsigned i = 0; i < WATCHES; i++)
-        if (watches[i].poll != NULL && watches[i].fd == fd) {
+        if (watches[i].poll != NULL && watches[i].fd == fd && fd >= 0) {
             watches[i].unreported |= events;
             wake_sleeper(watches[i].state);
         }
 }
 
+void model_fire(int fd, uint32_t events)
+{
+    door_kernel();
+    trace_add(MODEL_PC, "event %#x on file %d", events, fd);
+    if (!is_open(fd))
+        return;
+    files[fd].ready |= events;
+    door_file_event(fd, events);
+}
+
 void tni_os_close(int fd);
 void tni_os_close(int fd)
 {
-    enter_kernel();
+    door_kernel();
     trace_add(MODEL_PC, "closes file %d", fd);
     if (!is_open(fd))
         model_fail("double-free", "file %d is closed, but is not open", fd);
@@ -117,6 +130,7 @@ void tni_os_close(int fd)
         if (watches[i].poll != NULL && watches[i].fd == fd)
             model_fail("assertion", "file %d is closed while a loop watches it", fd);
     files[fd].open = false;
+    door_socket_closed(fd);
 }
 
 /* --- Loops ------------------------------------------------------------------------------------------------------------------ */
@@ -195,7 +209,7 @@ void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
 {
     loop_state *state = enter_loop(loop, MODEL_PC);
 
-    enter_kernel();
+    door_kernel();
     memory_pauses();
     trace_add(MODEL_PC, "runs its loop");
     if (timeout_ns != 0 && !has_closing(state) && !has_events(state))
@@ -221,7 +235,7 @@ void tni_os_loop_wake(tni_os_loop *loop)
         return;
     if (memory_rmw(&state->pending, sizeof state->pending, RMW_CAS, 1, 0, TNI_RELAXED, MODEL_PC) != 0)
         return;
-    enter_kernel();
+    door_kernel();
     trace_add(MODEL_PC, "wakes the loop");
     state->signalled = true;
     wake_sleeper(state);
@@ -231,12 +245,12 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_
 {
     loop_state *state = enter_loop(loop, MODEL_PC);
 
-    enter_kernel();
+    door_kernel();
     if (!is_open(fd))
         model_fail("assertion", "file %d is to be watched, but is not open", fd);
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == NULL) {
-            watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready};
+            watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready | door_socket_ready(fd)};
             poll->ready = ready;
             poll->closed = closed;
             loop->open_polls++;
@@ -249,7 +263,7 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)
 {
     (void)enter_loop(loop, MODEL_PC);
-    enter_kernel();
+    door_kernel();
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == poll) {
             trace_add(MODEL_PC, "lets go of file %d", watches[i].fd);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "engine.h"
+#include "os_thread.h"
 
 #define WORD(name, word, type, bits) \
     void name##_init(word *w, type v) { memory_init(&w->value, bits / 8, (uint64_t)(uintptr_t)v); } \
@@ -197,6 +198,29 @@ void tni_thread_join(tni_thread *thread)
     search_visible((model_op){.kind = OP_JOIN, .object = &engine.threads[thread->id]});
     memory_thread_edge(thread->id, engine.self);
     trace_add(MODEL_PC, "joins T%u", thread->id);
+}
+
+/* Nobody computes or sleeps long enough to be called stuck: takers of cores are the scenarios' own. */
+void tni_thread_clock_init(tni_thread_clock *clock)
+{
+    clock->id = engine.self;
+}
+
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock)
+{
+    (void)clock;
+    return 0;
+}
+
+int tni_os_thread_id(void)
+{
+    return (int)engine.self;
+}
+
+bool tni_os_thread_sleeps(int id)
+{
+    (void)id;
+    return false;
 }
 
 void tni_thread_detach(tni_thread *thread)

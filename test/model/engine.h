@@ -148,9 +148,20 @@ void race_free(const void *ptr, size_t bytes, const void *pc);
 
 /* --- Doors that keep state --- */
 void door_loop_reset(void);
+void door_socket_reset(void);
 void door_local_reset(void);
 void door_memory_reset(void);
 void door_memory_check_leaks(void);
+
+/* --- Files and sockets (door_loop.c, door_socket.c) --- */
+/* Enters a visible operation on what the kernel has. */
+void door_kernel(void);
+/* The lowest number that is free; -1: none. */
+int door_file_new(void);
+/* Events happen: the loop that watches the file will report them. */
+void door_file_event(int fd, uint32_t events);
+uint32_t door_socket_ready(int fd);
+void door_socket_closed(int fd);
 
 /* --- The printed interleaving (trace.c) --- */
 void trace_reset(void);

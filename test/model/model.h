@@ -61,4 +61,14 @@ void model_fire(int fd, uint32_t events);
 int model_fd_open(void);
 bool model_fd_is_open(int fd);
 
+/* A client outside connects to the socket `listener`, or (-1) to one that is open at once. Answers the client. */
+int model_connect(int listener);
+/* The file at this end; -1: closed, or not accepted yet. */
+int model_client_fd(int client);
+void model_client_send(int client, char byte);
+/* A byte; -1: the end; -2: nothing is there. A client has room for one byte. */
+int model_client_receive(int client);
+/* The client sends no more. */
+void model_client_end(int client);
+
 #endif

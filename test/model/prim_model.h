@@ -66,6 +66,13 @@ void tni_thread_join(tni_thread *thread);
 void tni_thread_yield(void);
 void tni_thread_detach(tni_thread *thread);
 
+typedef struct {
+    unsigned id;
+} tni_thread_clock;
+
+void tni_thread_clock_init(tni_thread_clock *clock);
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
+
 uint64_t tni_clock_ns(void);
 uint64_t tni_random_seed(void);
 

@@ -22,7 +22,7 @@ typedef struct {
     uint8_t count;
     /* Between threads, as sets of bits. */
     uint8_t enabled;   /* can go on */
-    uint8_t by_chance; /* sleepers that may wake without having been woken: costs one */
+    uint8_t by_chance; /* sleepers that may wake without having been woken, and who spins: costs one */
     uint8_t wanted;    /* to be tried, as far as the bound allows */
     uint8_t tried;
     uint8_t previous;  /* who made the step before */
@@ -281,7 +281,7 @@ static unsigned choose_thread(void)
 {
     bool fresh = node_count >= known_nodes;
     readiness ready = who_is_ready();
-    unsigned by_chance = ready.deadlines | ready.chances;
+    unsigned by_chance = ready.deadlines | ready.chances | ready.spinning; /* not every spin waits for somebody */
     unsigned enabled = ready.enabled;
     bool all = ready.spinning != 0; /* a spinner depends on everybody: try all */
     node *n;

@@ -162,6 +162,7 @@ void model_execute(void)
     arena_reset();
     trace_reset();
     door_loop_reset();
+    door_socket_reset();
     door_local_reset();
     door_memory_reset();
     engine.thread_count = 0;

@@ -61,17 +61,41 @@ static void fickle_waiter(void *state)
 {
     waiting *w = state;
 
-    if (!tni_wait_try_arm(&w->wait, &w->waker))
-        return;
+    tni_wait_arm(&w->wait, &w->waker);
     if (!tni_wait_disarm(&w->wait))
         model_check(tni_a32_load(&w->condition, TNI_RELAXED) == 1 && w->data == 1);
+}
+
+/* The event that comes once and for all. */
+static void end(void *state)
+{
+    waiting *w = state;
+    tn_waker *waker;
+
+    w->data = 1;
+    waker = tni_wait_end(&w->wait);
+    if (waker != NULL)
+        tn_waker_wake(waker);
+}
+
+/* Waits for the end, or does not want any more; somebody else may be waiting. */
+static void fickle_joiner(void *state)
+{
+    waiting *w = state;
+    tni_wait_met met = tni_wait_arm_once(&w->wait, NULL, &w->waker);
+
+    if (met == TNI_WAIT_ARMED)
+        tni_wait_disarm_once(&w->wait, &w->waker);
+    if (met == TNI_WAIT_IS_OVER)
+        model_check(w->data == 1);
 }
 
 static void finish(void *state)
 {
     waiting *w = state;
 
-    (void)tni_wait_disarm(&w->wait);
+    if (!tni_wait_is_over(&w->wait))
+        (void)tni_wait_disarm(&w->wait);
     model_check(tni_a32_load(&w->waker.references, TNI_RELAXED) == 0);
 }
 
@@ -82,6 +106,6 @@ const model_scenario model_scenarios[] = {
     CASE("wake", waiter, source),
     CASE("two_sources", waiter, source, other_source),
     CASE("disarm", fickle_waiter, source),
-    CASE("two_waiters", fickle_waiter, fickle_waiter, source),
+    CASE("two_joiners", fickle_joiner, fickle_joiner, end),
     {0},
 };

@@ -1,0 +1,326 @@
+/* The door of runtime/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file of
+ * door_loop.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
+#include "os_socket.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine.h"
+#include "os_loop.h"
+
+#define CLIENTS 8
+#define QUEUE_BYTES 8
+
+typedef struct {
+    char bytes[QUEUE_BYTES];
+    unsigned count;
+    unsigned room; /* at most so many */
+    bool ended;    /* nothing more comes */
+} queue;
+
+/* A connection: a client outside and, once accepted, a file here. */
+typedef struct {
+    bool exists;
+    int listener; /* the file it waits to be accepted on; -1: it has been */
+    int fd;       /* -1: not yet, or closed */
+    queue in;     /* from the client */
+    queue out;
+} connection;
+
+static connection connections[CLIENTS];
+
+void door_socket_reset(void)
+{
+    memset(connections, 0, sizeof connections);
+}
+
+static connection *connection_of(int fd)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (connections[i].exists && connections[i].fd == fd && fd >= 0)
+            return &connections[i];
+    return NULL;
+}
+
+static bool has_backlog(int fd)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (connections[i].exists && connections[i].listener == fd && fd >= 0)
+            return true;
+    return false;
+}
+
+uint32_t door_socket_ready(int fd)
+{
+    const connection *c = connection_of(fd);
+    uint32_t ready = has_backlog(fd) ? TNI_OS_READABLE : 0;
+
+    if (c == NULL)
+        return ready;
+    if (c->in.count > 0)
+        ready |= TNI_OS_READABLE;
+    if (c->in.ended)
+        ready |= TNI_OS_READABLE | TNI_OS_READ_CLOSED;
+    if (c->out.count < c->out.room)
+        ready |= TNI_OS_WRITABLE;
+    return ready;
+}
+
+void door_socket_closed(int fd)
+{
+    connection *c = connection_of(fd);
+
+    if (c == NULL)
+        return;
+    c->fd = -1;
+    c->out.ended = true;
+}
+
+/* --- Clients ---------------------------------------------------------------------------------------------------------------- */
+
+int model_connect(int listener)
+{
+    int client = 0;
+
+    door_kernel();
+    while (client < CLIENTS && connections[client].exists)
+        client++;
+    if (client == CLIENTS)
+        model_fail("leak", "the scenario has more than %d clients", CLIENTS);
+    connections[client] = (connection){.exists = true,
+                                       .listener = listener,
+                                       .fd = listener < 0 ? door_file_new() : -1,
+                                       .in = {.room = QUEUE_BYTES},
+                                       .out = {.room = 1}};
+    trace_add(MODEL_PC, "client %d connects: file %d", client, connections[client].fd);
+    if (listener >= 0)
+        door_file_event(listener, TNI_OS_READABLE);
+    return client;
+}
+
+int model_client_fd(int client)
+{
+    return connections[client].fd;
+}
+
+void model_client_send(int client, char byte)
+{
+    queue *in = &connections[client].in;
+
+    door_kernel();
+    if (in->count == in->room)
+        model_fail("assertion", "client %d sends too much", client);
+    in->bytes[in->count++] = byte;
+    trace_add(MODEL_PC, "client %d sends %d", client, byte);
+    door_file_event(connections[client].fd, TNI_OS_READABLE);
+}
+
+int model_client_receive(int client)
+{
+    queue *out = &connections[client].out;
+    int byte;
+
+    door_kernel();
+    if (out->count == 0)
+        return out->ended ? -1 : -2;
+    byte = out->bytes[0];
+    memmove(out->bytes, out->bytes + 1, --out->count);
+    trace_add(MODEL_PC, "client %d receives %d", client, byte);
+    door_file_event(connections[client].fd, TNI_OS_WRITABLE);
+    return byte;
+}
+
+void model_client_end(int client)
+{
+    door_kernel();
+    connections[client].in.ended = true;
+    trace_add(MODEL_PC, "client %d sends its end", client);
+    door_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_READ_CLOSED);
+}
+
+/* --- Calls ------------------------------------------------------------------------------------------------------------------ */
+
+/* Whoever names a file that is not open might have named somebody else's. */
+static connection *enter(int fd, const void *pc)
+{
+    door_kernel();
+    if (!model_fd_is_open(fd))
+        model_fail("assertion", "%s uses file %d, which is not open", trace_place(pc), fd);
+    return connection_of(fd);
+}
+
+ssize_t tni_os_recv(int fd, void *buf, size_t size)
+{
+    connection *c = enter(fd, MODEL_PC);
+    size_t n;
+
+    if (c == NULL)
+        return -ENOTCONN;
+    n = c->in.count < size ? c->in.count : size;
+    trace_add(MODEL_PC, "recv of file %d: %d bytes", fd, (int)n);
+    if (n == 0)
+        return c->in.ended ? 0 : -EAGAIN;
+    if (arena_contains(buf))
+        race_access(buf, n, RACE_WRITE, MODEL_PC);
+    memcpy(buf, c->in.bytes, n);
+    c->in.count -= (unsigned)n;
+    memmove(c->in.bytes, c->in.bytes + n, c->in.count);
+    return (ssize_t)n;
+}
+
+ssize_t tni_os_peek(int fd)
+{
+    const connection *c = enter(fd, MODEL_PC);
+
+    trace_add(MODEL_PC, "peek of file %d", fd);
+    if (c == NULL)
+        return -ENOTCONN;
+    return c->in.count > 0 ? 1 : c->in.ended ? 0 : -EAGAIN;
+}
+
+ssize_t tni_os_send(int fd, const void *buf, size_t size)
+{
+    connection *c = enter(fd, MODEL_PC);
+    size_t n;
+
+    if (c == NULL)
+        return -ENOTCONN;
+    n = c->out.room - c->out.count < size ? c->out.room - c->out.count : size;
+    trace_add(MODEL_PC, "send on file %d: %d bytes", fd, (int)n);
+    if (c->out.ended)
+        return -EPIPE;
+    if (n == 0)
+        return -EAGAIN;
+    if (arena_contains(buf))
+        race_access(buf, n, RACE_READ, MODEL_PC);
+    memcpy(c->out.bytes + c->out.count, buf, n);
+    c->out.count += (unsigned)n;
+    return (ssize_t)n;
+}
+
+ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
+{
+    return count == 0 ? 0 : tni_os_send(fd, iov[0].iov_base, iov[0].iov_len);
+}
+
+int tni_os_accept(int fd)
+{
+    (void)enter(fd, MODEL_PC);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        connection *c = &connections[i];
+        if (!c->exists || c->listener != fd)
+            continue;
+        c->fd = door_file_new();
+        if (c->fd < 0)
+            return -EMFILE;
+        c->listener = -1;
+        trace_add(MODEL_PC, "accepts client %u: file %d", i, c->fd);
+        return c->fd;
+    }
+    trace_add(MODEL_PC, "nobody to accept");
+    return -EAGAIN;
+}
+
+int tni_os_shutdown(int fd, int how)
+{
+    connection *c = enter(fd, MODEL_PC);
+
+    if (c != NULL && how != SHUT_RD)
+        c->out.ended = true;
+    trace_add(MODEL_PC, "shutdown of file %d", fd);
+    return 0;
+}
+
+int tni_os_get_option(int fd, int level, int name, int *out)
+{
+    (void)enter(fd, MODEL_PC);
+    (void)level;
+    *out = name == SO_TYPE ? SOCK_STREAM : name == SO_PROTOCOL ? IPPROTO_TCP : 0;
+    return 0;
+}
+
+int tni_os_set_option(int fd, int level, int name, int value)
+{
+    (void)enter(fd, MODEL_PC);
+    (void)level;
+    (void)name;
+    (void)value;
+    return 0;
+}
+
+int tni_os_set_nonblocking(int fd)
+{
+    (void)enter(fd, MODEL_PC);
+    return 0;
+}
+
+/* --- Making a listener ------------------------------------------------------------------------------------------------------ */
+
+int tni_os_socket(int domain, int type, int protocol)
+{
+    int fd;
+
+    (void)domain;
+    (void)type;
+    (void)protocol;
+    door_kernel();
+    fd = door_file_new();
+    return fd < 0 ? -EMFILE : fd;
+}
+
+int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    (void)address;
+    (void)length;
+    (void)enter(fd, MODEL_PC);
+    return 0;
+}
+
+int tni_os_listen(int fd, int backlog)
+{
+    (void)backlog;
+    (void)enter(fd, MODEL_PC);
+    return 0;
+}
+
+int tni_os_path_id(const char *path, tni_os_file_id *out)
+{
+    (void)path;
+    (void)out;
+    return -ENOENT;
+}
+
+int tni_os_unlink(const char *path)
+{
+    (void)path;
+    return -ENOENT;
+}
+
+int tni_os_local_address(int fd, struct sockaddr *address, socklen_t *length)
+{
+    (void)fd;
+    (void)address;
+    (void)length;
+    return -ENOTCONN;
+}
+
+int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length)
+{
+    (void)fd;
+    (void)address;
+    (void)length;
+    return -ENOTCONN;
+}
+
+unsigned tni_os_interface_index(const char *name)
+{
+    (void)name;
+    return 0;
+}
+
+bool tni_os_interface_name(unsigned index, char *name)
+{
+    (void)index;
+    (void)name;
+    return false;
+}

@@ -1,0 +1,154 @@
+/* A fiber that rests, is woken by other threads and goes on there, by the library's own switch: its registers are saved before
+ * anyone may run it, and its stack comes back after it has been left. */
+#include "model.h"
+#include "tasks.h"
+
+#define ANSWER 42
+#define THREADS 3
+
+typedef struct {
+    tn_runtime runtime;
+    tni_worker workers[THREADS];
+    tn_task *task;
+    tn_future future;
+    uint32_t wanted; /* how often the fiber is to be told; constant */
+    tni_a32 told;
+    uint32_t polls;  /* plain: only the fiber's, wherever it is */
+} play;
+
+static int poll(tn_future *self, tn_waker *waker)
+{
+    play *p = tni_container_of(self, play, future);
+
+    (void)waker;
+    p->polls++;
+    /* Relaxed: the wake is what orders it. */
+    return tni_a32_load(&p->told, TNI_RELAXED) < p->wanted ? TN_PENDING : 0;
+}
+
+static void drop(tn_future *self)
+{
+    (void)self;
+}
+
+static const tn_future_ops ops = {poll, drop};
+
+/* Keeps a count of its own on its stack, where races are not looked for: what was lost shows. */
+static void *entry(void *arg)
+{
+    play *p = arg;
+    volatile uint32_t rounds = 0;
+    int rc;
+
+    do {
+        rounds++;
+        rc = tn_await(&p->future);
+    } while (rounds < 2 && rc == 0);
+    model_check(rounds == 2 || rc == TN_ECANCELED);
+    return (void *)ANSWER;
+}
+
+static void enter_thread(play *p)
+{
+    tni_worker *worker = &p->workers[model_self() - 1];
+
+    worker->runtime = &p->runtime;
+    tni_context_init_thread(&worker->context);
+    tni_local_get()->worker = worker;
+}
+
+/* As run_task of worker.c. */
+static void desk_run(tn_task *task)
+{
+    tni_local *local = tni_local_get();
+    void *volatile *saved = &task->body.fiber.context.sp;
+
+    tni_task_begin_run(task);
+    task->deadline_ns = TNI_FOREVER;
+    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
+        return;
+    local->task = task;
+    tni_context_switch(&local->worker->context, &task->body.fiber.context);
+    local->task = NULL;
+    *saved = *saved; /* the switch wrote it, where the checker does not look */
+    tni_run_settle(NULL, task);
+}
+
+static void setup(play *p, uint32_t wanted, unsigned references)
+{
+    tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
+
+    desk_at_home = true;
+    p->wanted = wanted;
+    p->future.ops = &ops;
+    (void)tni_stack_pool_init(&p->runtime.stacks, &config);
+    p->task = desk_task(&p->runtime, TNI_TASK_FIBER, 1 + references);
+    p->task->body.fiber.entry = entry;
+    p->task->body.fiber.arg = p;
+    model_check(tni_stack_get(&p->runtime.stacks, NULL, 0, &p->task->body.fiber.stack) == 0);
+    model_name_of(p->told);
+    model_name_of(p->polls);
+    model_name(&p->task->body.fiber.context.sp, 8, "fiber.sp");
+}
+
+static void one_wake(void *state) { setup(state, 1, 1); }
+static void two_wakes(void *state) { setup(state, 2, 2); }
+static void one_wake_one_handle(void *state) { setup(state, 1, 2); }
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+static void work(void *state)
+{
+    play *p = state;
+
+    enter_thread(p);
+    desk_run(p->task);
+}
+
+static void wake(void *state)
+{
+    play *p = state;
+
+    enter_thread(p);
+    (void)tni_a32_fetch_add(&p->told, 1, TNI_RELAXED);
+    tn_waker_wake(tni_waker_of(p->task));
+}
+
+static void cancel(void *state)
+{
+    play *p = state;
+
+    enter_thread(p);
+    tni_task_set_cancelled(p->task);
+    tni_task_wake(p->task);
+    tni_task_unref(p->task);
+}
+
+static void join(void *state)
+{
+    play *p = state;
+    void *result = NULL;
+
+    model_check(tn_join(p->task, &result) == 0);
+    model_check(result == (void *)ANSWER && p->polls >= 2);
+}
+
+static void finish(void *state)
+{
+    play *p = state;
+
+    model_check(tni_a64_load(&p->runtime.foreign.finished, TNI_RELAXED) == 1);
+    tni_stack_pool_fini(&p->runtime.stacks);
+}
+
+#define CASE(what, before, ...) \
+    {.name = "fiber." what, .state_bytes = sizeof(play), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
+     .no_chance = true}
+
+const model_scenario model_scenarios[] = {
+    CASE("wake", one_wake, work, wake),
+    CASE("two_wakes", two_wakes, work, wake, wake),
+    CASE("cancel", one_wake_one_handle, work, wake, cancel),
+    CASE("join", one_wake_one_handle, work, wake, join),
+    {0},
+};

@@ -1,0 +1,174 @@
+/* The queues of a core against a thief: the next slot, the two queues that change roles, and the way of a full one to the
+ * injector. Every task is taken once, as it was queued. */
+#include "schedule.h"
+
+#include "model.h"
+#include "runtime.h"
+
+#define TASKS 7
+
+typedef struct {
+    tn_runtime runtime;
+    tni_core cores[2];
+    tn_task tasks[TASKS]; /* result: the times it was taken, plus one; written before it is queued */
+    unsigned queued;
+} shop;
+
+static void name_core(tni_core *core, const char *next, const char *first, const char *second)
+{
+    model_name(&core->next, 8, next);
+    model_name(&core->queues[0], sizeof(tni_deque), first);
+    model_name(&core->queues[1], sizeof(tni_deque), second);
+}
+
+static void setup(void *state)
+{
+    shop *s = state;
+
+    s->runtime.core_count = 2;
+    tni_idle_init(&s->runtime.idle, 2);
+    tni_injector_init(&s->runtime.injector);
+    for (unsigned i = 0; i < 2; i++) {
+        s->runtime.cores[i] = &s->cores[i];
+        s->cores[i].runtime = &s->runtime;
+        s->cores[i].index = i;
+        tni_aptr_init(&s->cores[i].next, NULL);
+        tni_deque_init(&s->cores[i].queues[0]);
+        tni_deque_init(&s->cores[i].queues[1]);
+    }
+    name_core(&s->cores[0], "next", "queue0", "queue1");
+    name_core(&s->cores[1], "thief.next", "thief.queue0", "thief.queue1");
+    model_name(&s->cores[0].serving, 4, "serving");
+    model_name(&s->runtime.injector, sizeof(tni_injector), "injector");
+    model_name_of(s->tasks);
+}
+
+static tn_task *new_task(shop *s)
+{
+    tn_task *task = &s->tasks[s->queued++];
+
+    task->runtime = &s->runtime;
+    task->kind = TNI_TASK_FUTURE;
+    task->result = (void *)1;
+    return task;
+}
+
+static void took(tn_task *task)
+{
+    model_check(task->result == (void *)1);
+    task->result = (void *)2; /* a second taker races with this, or finds it */
+    task->queue_next = NULL;  /* as the next who queues it might */
+}
+
+static void drain(tni_core *core)
+{
+    for (tn_task *task = tni_sched_next(core); task != NULL; task = tni_sched_next(core))
+        took(task);
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+static void push_one(void *state)
+{
+    shop *s = state;
+
+    tni_sched_push(&s->cores[0], new_task(s));
+    drain(&s->cores[0]);
+}
+
+static void push_two(void *state)
+{
+    shop *s = state;
+
+    tni_sched_push(&s->cores[0], new_task(s));
+    tni_sched_push(&s->cores[0], new_task(s));
+    drain(&s->cores[0]);
+}
+
+static void push_only(void *state)
+{
+    shop *s = state;
+
+    tni_sched_push(&s->cores[0], new_task(s));
+    tni_sched_push(&s->cores[0], new_task(s));
+}
+
+/* One that yields, then others: those before it, again and again. */
+static void yield(void *state)
+{
+    shop *s = state;
+
+    tni_sched_requeue(&s->cores[0], new_task(s), true);
+    tni_sched_requeue(&s->cores[0], new_task(s), false);
+    drain(&s->cores[0]);
+}
+
+static void serve_yielded(void *state)
+{
+    shop *s = state;
+
+    tni_sched_requeue(&s->cores[0], new_task(s), true);
+    tni_sched_serve_yielded(&s->cores[0]);
+    drain(&s->cores[0]);
+}
+
+static void setup_full(void *state)
+{
+    shop *s = state;
+
+    setup(state);
+    for (unsigned i = 0; i < TNI_DEQUE_CAPACITY; i++)
+        tni_sched_requeue(&s->cores[0], new_task(s), false);
+}
+
+static void overflow(void *state)
+{
+    shop *s = state;
+
+    tni_sched_requeue(&s->cores[0], new_task(s), false);
+}
+
+/* As a searching worker, once. */
+static void steal(void *state)
+{
+    shop *s = state;
+    tn_task *task = tni_sched_steal(&s->cores[1]);
+
+    if (task != NULL)
+        took(task);
+}
+
+static void take_injected(void *state)
+{
+    shop *s = state;
+    tn_task *task = tni_sched_take_injected(&s->cores[1], TNI_INJECTED_MAX);
+
+    if (task != NULL)
+        took(task);
+}
+
+static void finish(void *state)
+{
+    shop *s = state;
+
+    drain(&s->cores[0]);
+    drain(&s->cores[1]);
+    for (unsigned i = 0; i < s->queued; i++)
+        model_check(s->tasks[i].result == (void *)2);
+    model_check(tni_injector_length(&s->runtime.injector) == 0);
+    tni_injector_fini(&s->runtime.injector);
+}
+
+#define CASE(what, before, ...) \
+    {.name = "schedule." what, .state_bytes = sizeof(shop), .setup = before, .threads = {__VA_ARGS__}, .finish = finish}
+
+const model_scenario model_scenarios[] = {
+    CASE("late_steal", setup, push_one, steal),
+    CASE("next_slot", setup, push_two, steal),
+    CASE("displaced", setup, push_only, steal),
+    CASE("yield", setup, yield, steal),
+    CASE("serve_yielded", setup, serve_yielded, steal),
+    CASE("spill", setup_full, overflow, steal),
+    CASE("spill_taken", setup_full, overflow, take_injected, take_injected),
+    {0},
+};

@@ -1,0 +1,168 @@
+/* Task headers: handed out by their owner, given back by anyone, looked at by walks over the registry that take and give back
+ * references of their own. */
+#include "local.h"
+#include "model.h"
+#include "runtime.h"
+#include "slab.h"
+
+typedef struct {
+    tn_runtime runtime;
+    tni_core core;
+    tni_worker owner;
+    tn_task *held[2]; /* ended, and a waker of each is left */
+    uint32_t visited;
+    unsigned kept; /* headers that the setup took out for good */
+} registry;
+
+/* The thread is the worker that holds the core. */
+static void be_owner(registry *r)
+{
+    r->owner.runtime = &r->runtime;
+    r->owner.asymmetric = true;
+    tni_aptr_init(&r->owner.core, &r->core);
+    tni_local_get()->worker = &r->owner;
+}
+
+/* What build in spawn.c does that walks depend on. */
+static tn_task *spawn(registry *r)
+{
+    tn_task *task = tni_slab_alloc(&r->core.slabs);
+
+    model_check(task != NULL && tni_task_is_complete(task) && tni_a64_load(&task->state, TNI_RELAXED) < TNI_TASK_REF);
+    task->runtime = &r->runtime;
+    task->kind = TNI_TASK_FUTURE;
+    tni_task_birth(task, 1);
+    return task;
+}
+
+/* Gives the scheduler's reference back, as announce in run.c. */
+static void end(tn_task *task)
+{
+    if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
+        tni_task_free(task);
+}
+
+static void setup(void *state)
+{
+    registry *r = state;
+
+    r->core.runtime = &r->runtime;
+    tni_slab_cache_init(&r->core.slabs, NULL, 0, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        r->held[i] = spawn(r);
+        tni_task_ref(r->held[i]);
+        end(r->held[i]);
+        model_name(&r->held[i]->state, 8, i == 0 ? "held0.state" : "held1.state");
+    }
+    model_name(&r->core.slabs.remote, 8, "slabs.remote");
+    model_name(&r->core.slabs.blocks, 8, "slabs.blocks");
+    model_name(&r->runtime.guests, 4, "guests");
+}
+
+/* All headers that there are: the next one comes from those that others gave back, or from a new block. */
+static void setup_used_up(void *state)
+{
+    registry *r = state;
+
+    setup(state);
+    for (; r->core.slabs.free != NULL; r->kept++)
+        (void)tni_slab_alloc(&r->core.slabs);
+}
+
+static void spawn_two(void *state)
+{
+    registry *r = state;
+    tn_task *first;
+    tn_task *second;
+
+    be_owner(r);
+    first = spawn(r);
+    second = spawn(r);
+    model_check(first != second);
+    end(first);
+    end(second);
+}
+
+static void spawn_again(void *state)
+{
+    registry *r = state;
+
+    be_owner(r);
+    end(spawn(r));
+    end(spawn(r));
+}
+
+static void spawn_one(void *state)
+{
+    registry *r = state;
+
+    be_owner(r);
+    end(spawn(r));
+}
+
+static void release_first(void *state)
+{
+    tn_waker_release(tni_waker_of(((registry *)state)->held[0]));
+}
+
+static void release_second(void *state)
+{
+    tn_waker_release(tni_waker_of(((registry *)state)->held[1]));
+}
+
+/* As cancel_if_alive in shutdown.c. */
+static void cancel_if_alive(void *arg, tn_task *task)
+{
+    registry *r = arg;
+
+    r->visited++;
+    if (!tni_task_ref_if_alive(task))
+        return;
+    tn_cancel(task);
+    tni_task_unref(task);
+}
+
+static void walk(void *state)
+{
+    registry *r = state;
+
+    tni_slab_walk(&r->core.slabs, cancel_if_alive, r);
+    model_check(r->visited >= 4);
+}
+
+static void is_free(void *arg, tn_task *task)
+{
+    ++*(unsigned *)arg;
+    model_check((tni_a64_load(&task->state, TNI_RELAXED) & ~TNI_TASK_CANCELLED) == TNI_TASK_COMPLETE);
+}
+
+/* Each header is in one of the lists, or was taken out by the setup. */
+static void finish(void *state)
+{
+    registry *r = state;
+    unsigned headers = 0;
+    unsigned count = r->kept;
+
+    for (unsigned i = 0; i < 2; i++)
+        if (tni_a64_load(&r->held[i]->state, TNI_RELAXED) >= TNI_TASK_REF)
+            tn_waker_release(tni_waker_of(r->held[i]));
+    model_check(tni_a32_load(&r->runtime.guests, TNI_RELAXED) == 0);
+    tni_slab_walk(&r->core.slabs, is_free, &headers);
+    for (tn_task *task = r->core.slabs.free; task != NULL; task = task->queue_next)
+        model_check(++count <= headers);
+    for (tn_task *task = tni_aptr_load(&r->core.slabs.remote, TNI_RELAXED); task != NULL; task = task->queue_next)
+        model_check(++count <= headers);
+    model_check(count == headers);
+    tni_slab_cache_fini(&r->core.slabs);
+}
+
+#define CASE(what, before, ...) \
+    {.name = "slab." what, .state_bytes = sizeof(registry), .setup = before, .threads = {__VA_ARGS__}, .finish = finish}
+
+const model_scenario model_scenarios[] = {
+    CASE("remote", setup_used_up, spawn_two, release_first, release_second),
+    CASE("walk", setup, spawn_again, walk),
+    CASE("walk_new_block", setup_used_up, spawn_one, walk),
+    CASE("walk_stale_waker", setup_used_up, spawn_one, walk, release_first),
+    {0},
+};

@@ -1,0 +1,163 @@
+/* The shipped worker goes to sleep, in its loop or, if somebody else has that, on its parker, while a task is woken from outside,
+ * a socket becomes ready, or a registration is posted: it never sleeps on. */
+#include "local.h"
+#include "model.h"
+#include "small_runtime.h"
+#include "tn_future.h"
+
+typedef struct {
+    tn_future base;
+    tni_registration *registration; /* waits on its readiness; NULL: on the bell */
+    tni_wait *bell;
+    tni_a32 *rung;
+} until_future;
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_task *task;
+    until_future future;
+    tni_wait bell;
+    tni_a32 rung;
+    int fd;
+    tni_registration *registration;
+} scene;
+
+static int poll_until(tn_future *self, tn_waker *waker)
+{
+    until_future *future = tni_container_of(self, until_future, base);
+
+    if (future->registration != NULL)
+        return tni_registration_poll(future->registration, TNI_READ, waker);
+    tni_wait_arm(future->bell, waker);
+    if (tni_a32_load(future->rung, TNI_ACQUIRE) == 0)
+        return TN_PENDING;
+    (void)tni_wait_disarm(future->bell);
+    return 0;
+}
+
+static void drop_until(tn_future *self)
+{
+    until_future *future = tni_container_of(self, until_future, base);
+
+    if (future->registration != NULL)
+        tni_registration_forget(future->registration, TNI_READ);
+}
+
+static const tn_future_ops ops = {poll_until, drop_until};
+
+static void setup(void *state)
+{
+    scene *s = state;
+
+    s->runtime = small_runtime_create();
+    s->fd = model_fd_open();
+    tni_wait_init(&s->bell);
+    tni_a32_init(&s->rung, 0);
+    model_name_of(s->bell);
+    model_name_of(s->rung);
+    s->future = (until_future){{&ops}, NULL, &s->bell, &s->rung};
+}
+
+static void spawn(scene *s)
+{
+    model_check(tn_spawn_future(s->runtime, NULL, &s->task, &s->future.base) == 0);
+    model_name(&s->task->state, 8, "task.state");
+}
+
+static void setup_bell(void *state)
+{
+    setup(state);
+    spawn(state);
+}
+
+static void setup_event(void *state)
+{
+    scene *s = state;
+
+    setup(state);
+    model_check(tni_registration_open(s->runtime, s->fd, &s->registration) == 0);
+    s->future.registration = s->registration;
+    spawn(s);
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+/* The worker: until the task has ended, or, without a task, until it is told that all is quiet. */
+static void work(void *state)
+{
+    scene *s = state;
+
+    tni_worker_drive(s->runtime->workers, s->task, TNI_FOREVER);
+}
+
+static void ring(void *state)
+{
+    scene *s = state;
+
+    tni_a32_store(&s->rung, 1, TNI_RELEASE);
+    (void)tni_wait_wake(&s->bell);
+}
+
+static void arrive(void *state)
+{
+    model_fire(((scene *)state)->fd, TNI_OS_READABLE);
+}
+
+/* As help in monitor.c: the loop is polled by somebody else. */
+static void monitor(void *state)
+{
+    tni_driver *driver = &((scene *)state)->runtime->cores[0]->driver;
+
+    if (!tni_driver_try_own(driver))
+        return;
+    tni_driver_poll(driver, 0);
+    tni_driver_disown(driver);
+}
+
+static void be_quiet(scene *s)
+{
+    tni_a32_store(&s->runtime->quiet, 1, TNI_RELEASE);
+    tni_worker_unpark(s->runtime->workers);
+}
+
+/* A thread from outside waits on a socket, which has something from the beginning, in the worker's loop. */
+static void open_wait_close(void *state)
+{
+    scene *s = state;
+    until_future future = {.base = {&ops}};
+
+    model_fire(s->fd, TNI_OS_READABLE);
+    model_check(tni_registration_open(s->runtime, s->fd, &future.registration) == 0);
+    model_check(tn_await(&future.base) == 0);
+    tni_registration_close(future.registration);
+    be_quiet(s);
+}
+
+/* --- Ends ------------------------------------------------------------------------------------------------------------------- */
+
+static void finish(void *state)
+{
+    scene *s = state;
+
+    if (s->task != NULL) {
+        model_check(tn_task_is_finished(s->task));
+        tn_task_release(s->task);
+    }
+    if (s->registration != NULL)
+        tni_registration_close(s->registration);
+    small_runtime_destroy(s->runtime);
+    model_check(s->registration == NULL || !model_fd_is_open(s->fd));
+}
+
+#define CASE(what, how, ...) \
+    {.name = "sleep." what, .state_bytes = sizeof(scene), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__}
+
+const model_scenario model_scenarios[] = {
+    CASE("bell", setup_bell, .threads = {work, ring}),
+    CASE("bell_monitor", setup_bell, .threads = {work, ring, monitor}),
+    CASE("event", setup_event, .threads = {work, arrive}),
+    CASE("event_monitor", setup_event, .threads = {work, arrive, monitor}),
+    CASE("inbox", setup, .threads = {work, open_wait_close}),
+    CASE("inbox_monitor", setup, .threads = {work, open_wait_close, monitor}, .bound = 1),
+    {0},
+};

@@ -1,0 +1,101 @@
+/* Stands for the rest of the runtime where only tasks and their runs matter. There is no queue: whoever queues a task runs it on
+ * the spot, so that nothing but the state word hands it over, and all may be over and freed when the call returns. Headers are
+ * freed for good instead of going back to a slab. Defines functions of the library, so it is for one source of a program. */
+#ifndef TN_MODEL_TASKS_H
+#define TN_MODEL_TASKS_H
+
+#include "model.h"
+#include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+
+/* Constant while threads run. */
+static bool desk_at_home; /* threads count as workers of the runtime, not as guests */
+
+/* As run_task of worker.c, which has the switch between; the scenario's. */
+static void desk_run(tn_task *task);
+
+/* A task that is queued for its first run. */
+static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsigned references)
+{
+    tn_task *task = model_alloc(sizeof *task, _Alignof(tn_task));
+
+    task->runtime = runtime;
+    task->kind = (uint8_t)kind;
+    tni_wait_init(&task->join);
+    tni_task_birth(task, references);
+    model_name(&task->state, 8, "task.state");
+    model_name(&task->join, 8, "task.join");
+    model_name(&runtime->foreign.finished, 8, "finished");
+    return task;
+}
+
+/* --- What tasks want of the rest of the runtime ---------------------------------------------------------------------------*/
+
+void tni_sched_ready(tn_task *task)
+{
+    if (task->kind == TNI_TASK_THREAD)
+        (void)tni_parker_notify(&task->body.parker);
+    else
+        desk_run(task);
+}
+
+void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end)
+{
+    (void)core;
+    (void)to_the_end;
+    tni_sched_ready(task);
+}
+
+void tni_runtime_task_ended(tn_runtime *runtime) { (void)runtime; }
+
+bool tni_runtime_at_home(const tn_runtime *runtime)
+{
+    (void)runtime;
+    return desk_at_home;
+}
+
+void tni_runtime_guest_begin(tn_runtime *runtime) { (void)runtime; }
+void tni_runtime_guest_end(tn_runtime *runtime) { (void)runtime; }
+void tni_runtime_unpin(tn_runtime *runtime) { (void)runtime; }
+
+tni_core *tni_core_enter(void)
+{
+    return NULL;
+}
+
+void tni_core_leave(void) {}
+
+void tni_slab_free(tni_slab_cache *own, tn_task *task)
+{
+    (void)own;
+    model_free(task);
+}
+
+void tni_timer_arm(tni_core *core, tn_task *task)
+{
+    (void)core;
+    (void)task;
+}
+
+void tni_timer_disarm(tn_task *task) { (void)task; }
+
+int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
+{
+    (void)runtime;
+    (void)task;
+    return TN_ENOMEM;
+}
+
+void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
+{
+    (void)runtime;
+    (void)count;
+}
+
+int tn_yield(void)
+{
+    return 0;
+}
+
+#endif
