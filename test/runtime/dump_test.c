@@ -328,6 +328,36 @@ Test(deadlock, who_expects_something_is_not_reported)
     expect_none_then_one(&s, start_sleeper, end_sleeper);
 }
 
+/* Has lost its core, and all cores are parked. */
+static void *block_without_a_core(void *arg)
+{
+    tn_block_begin(TN_BLOCK_EAGER);
+    tt_gate_wait(arg, 1);
+    tn_block_end();
+    return arg;
+}
+
+Test(deadlock, a_task_that_runs_without_a_core_is_waited_for)
+{
+    static verdict v = {.reported = TT_GATE_INIT};
+    tn_runtime *runtime = create_watched(&v);
+    tt_gate gate = TT_GATE_INIT;
+    tn_task *blocked = tt_spawn_on(runtime, block_without_a_core, &gate);
+    tt_manual never;
+    tn_task *waits;
+
+    tt_manual_init(&never);
+    waits = spawn_named(runtime, "waits", await_it, &never);
+    tt_block_thread(200 * TN_MS); /* as above */
+    cr_assert_eq(atomic_load(&v.times), 0);
+    tt_gate_open(&gate);
+    tt_gate_wait(&v.reported, 1); /* no worker with a core has run anything meanwhile */
+    (void)tt_join(blocked);
+    tn_cancel(waits);
+    tn_task_release(waits);
+    tt_runtime_destroy(runtime);
+}
+
 Test(deadlock, an_empty_runtime_is_not_reported)
 {
     static verdict v = {.reported = TT_GATE_INIT};
