@@ -1,5 +1,5 @@
-/* Scopes around calls that go to the blocking pool: what has not begun is left at the deadline, what has begun is waited for. A job
- * under way is no deadlock. */
+/* Scopes around calls that go to the blocking pool: what has not begun is left at the deadline, what has begun is waited for. A
+ * job under way is no deadlock. */
 /* ctest: timeout=120 */
 #include <fcntl.h>
 #include <stdatomic.h>
