@@ -392,7 +392,7 @@ static void room_drop(tn_future *self)
         tn_waker_release(waker);
 }
 
-static const tn_future_ops room_ops = {room_poll, room_drop};
+static const tn_future_ops room_ops = {room_poll, room_drop, "room for a blocking job"};
 
 int tni_pool_reserve_waiting(tni_pool *pool)
 {
