@@ -31,9 +31,6 @@
 /* A name is copied into the header: 23 bytes and the end. */
 #define TNI_NAME_SIZE 24
 
-/* Since when a task rests is kept in units of 2^20 ns, about a millisecond: 32 bits are 52 days. */
-#define TNI_SINCE_SHIFT 20
-
 /* Operations that were ready at once a run; then the task has to let others run (Tokio's figure). */
 #define TNI_BUDGET 128
 

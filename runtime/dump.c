@@ -51,8 +51,7 @@ static void say_origin(const dump *d, const tn_task *task)
 /* The future that the task has polled and found pending; its owner, the task, rests. */
 static void say_wait(const dump *d, const tn_task *task, const tn_future *future)
 {
-    uint32_t since = (uint32_t)(d->now_ns >> TNI_SINCE_SHIFT) - task->since;
-    unsigned long long waited_ms = ((unsigned long long)since << TNI_SINCE_SHIFT) / TN_MS;
+    uint64_t waited_ns = d->now_ns > task->since_ns ? d->now_ns - task->since_ns : 0; /* else it rests since after `now_ns` */
     char code[200];
 
     if (future->ops->name == NULL)
@@ -60,7 +59,7 @@ static void say_wait(const dump *d, const tn_task *task, const tn_future *future
     else
         (void)snprintf(code, sizeof code, "%s", future->ops->name);
     say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task), code,
-        waited_ms);
+        (unsigned long long)(waited_ns / TN_MS));
 }
 
 static void say_frames(const dump *d, const tn_task *task)

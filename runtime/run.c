@@ -126,9 +126,9 @@ void tni_run_settle(tni_core *core, tn_task *task)
 {
     switch ((tni_run_result)task->run_result) {
     case TNI_RUN_SUSPENDED:
-        task->since = (uint32_t)((core != NULL ? core->looked_ns : tni_clock_ns()) >> TNI_SINCE_SHIFT);
         if (task->deadline_ns != TNI_FOREVER)
             tni_timer_arm(core, task);
+        task->since_ns = core != NULL ? core->looked_ns : tni_clock_ns();
         if (!tni_task_rest(task))
             tni_sched_requeue(core, task, false);
         break;

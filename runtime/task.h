@@ -58,7 +58,10 @@ struct tn_task {
         const tn_future *awaited; /* A: while a fiber rests: what it waits for */
     };
     tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
-    uint64_t deadline_ns;   /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
+    union {
+        uint64_t deadline_ns; /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
+        uint64_t since_ns;  /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
+    };
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned;         /* S */
     uint8_t run_result;     /* A: tni_run_result */
@@ -81,7 +84,6 @@ struct tn_task {
     tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t id;            /* S */
     uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
-    uint32_t since;         /* A: when it went to rest, by its core's last look at the clock; units of TNI_SINCE_SHIFT */
     tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
     const void *spawn_site; /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
