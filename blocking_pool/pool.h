@@ -9,11 +9,11 @@
 #define TNI_POOL_H
 
 #include "done.h"
+#include "inplace.h"
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
 
-typedef struct tni_pool tni_pool;
 typedef struct tni_job tni_job;
 typedef struct tni_pool_thread tni_pool_thread;
 
@@ -103,6 +103,8 @@ struct tni_pool {
                                         * the watch, and from then on the next start is worth a try */
     tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
+
+    tni_cache_aligned tni_inplace_hints inplace;
 
     tni_cache_aligned tni_mutex lock;
     tni_job_queue queues[TNI_POOL_CLASSES];

@@ -147,3 +147,16 @@ void tni_budget_spend(void)
     if (--task->budget == 0)
         tni_fiber_leave(task, TNI_RUN_YIELDED);
 }
+
+void tni_budget_spend_time(uint64_t ns)
+{
+    tn_task *task = tni_local_get()->task;
+    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return;
+    if (operations < task->budget)
+        task->budget = (uint8_t)(task->budget - operations);
+    else
+        tni_fiber_leave(task, TNI_RUN_YIELDED);
+}

@@ -28,4 +28,7 @@ __attribute__((always_inline)) static inline void tni_fiber_leave(tn_task *task,
 /* An operation was ready at once: after TNI_BUDGET of them in one run the fiber yields. Nothing happens elsewhere. */
 void tni_budget_spend(void);
 
+/* As tni_budget_spend, for an operation that has kept the worker for so long. */
+void tni_budget_spend_time(uint64_t ns);
+
 #endif

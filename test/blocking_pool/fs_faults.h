@@ -57,6 +57,7 @@ FAULT_ORIGINAL(ssize_t, readv, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, writev, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, preadv, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, pwritev, int, const struct iovec *, int, off_t)
+FAULT_ORIGINAL(ssize_t, preadv2, int, const struct iovec *, int, off_t, int)
 FAULT_ORIGINAL(int, fsync, int)
 FAULT_ORIGINAL(int, rename, const char *, const char *)
 FAULT_ORIGINAL(int, open, const char *, int, ...)
@@ -116,6 +117,16 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
     if (fault_transfer(FAULT_WRITE, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_pwritev()(fd, &first, 1, offset) : original_pwritev()(fd, iov, count, offset);
+}
+
+/* What is in memory cannot fail: the library falls back on the calls that may. */
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    if (atomic_load(&fault.call) == FAULT_READ) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return original_preadv2()(fd, iov, count, offset, flags);
 }
 
 int fsync(int fd)
