@@ -153,17 +153,17 @@ typedef struct {
     int error;       /* after which it ended */
 } transfer;
 
-/* The buffers of the next part, of at most `max` bytes; answers its size. */
-static size_t next_part(const transfer *self, size_t max, struct iovec *part, int *count)
+/* The next part's buffers; answers its size. */
+static size_t next_part(const transfer *self, struct iovec *part, int *count)
 {
     size_t size = 0;
     size_t skip = self->skip;
 
     *count = 0;
-    for (int i = self->index; i < self->count && *count < PART_BUFFERS && size < max; i++) {
+    for (int i = self->index; i < self->count && *count < PART_BUFFERS && size < PART_BYTES; i++) {
         size_t length = self->iov[i].iov_len - skip;
-        if (length > max - size)
-            length = max - size;
+        if (length > PART_BYTES - size)
+            length = PART_BYTES - size;
         part[*count].iov_base = (char *)self->iov[i].iov_base + skip;
         part[*count].iov_len = length;
         (*count)++;
@@ -206,8 +206,10 @@ static bool transfer_run(tni_job *job)
     transfer *self = tni_container_of(tni_container_of(job, tni_lent, base), transfer, lent);
     struct iovec part[PART_BUFFERS];
     int count;
-    size_t size = next_part(self, PART_BYTES, part, &count);
-    ssize_t n = move_part(self, part, count);
+    size_t size = next_part(self, part, &count);
+    ssize_t n;
+
+    n = move_part(self, part, count);
     if (n < 0)
         self->error = (int)n;
     else
@@ -233,7 +235,7 @@ static bool read_in_place(transfer *self)
     while (moved && self->index < self->count && tni_inplace_may_read()) {
         uint64_t began_ns = tni_clock_ns();
         ssize_t n;
-        (void)next_part(self, TNI_INPLACE_BYTES, part, &count);
+        (void)next_part(self, part, &count);
         n = tni_os_preadv_cached(self->fd, part, count, self->offset < 0 ? -1 : self->offset + (int64_t)self->done);
         if (n == 0)
             return true; /* the end */

@@ -10,7 +10,7 @@
 
 typedef struct tni_pool tni_pool;
 
-/* One call moves so much at most, and a whole file is read so if it is no larger. */
+/* A whole file is read so if it is no larger. */
 #define TNI_INPLACE_BYTES ((size_t)128 << 10)
 
 enum { TNI_INPLACE_DEVICES = 4 };
