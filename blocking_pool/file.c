@@ -224,8 +224,8 @@ static bool transfer_run(tni_job *job)
 
 static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
 
-/* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends it,
- * as between two parts in the pool. */
+/* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends
+ * it, as between two parts in the pool. */
 static bool read_in_place(transfer *self)
 {
     struct iovec part[PART_BUFFERS];

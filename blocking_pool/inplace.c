@@ -77,8 +77,10 @@ void tni_inplace_learn(tni_pool *pool, int fd, uint64_t device)
     if (tni_inplace_knows(pool, device))
         return;
     /* Relaxed, all: hints; of two that learn at once one may be forgotten. */
-    if (tni_os_is_local(fd))
-        tni_a64_store(&hints->devices[tni_a32_fetch_add(&hints->next, 1, TNI_RELAXED) % TNI_INPLACE_DEVICES], device, TNI_RELAXED);
-    else
+    if (tni_os_is_local(fd)) {
+        uint32_t next = tni_a32_fetch_add(&hints->next, 1, TNI_RELAXED);
+        tni_a64_store(&hints->devices[next % TNI_INPLACE_DEVICES], device, TNI_RELAXED);
+    } else {
         tni_a64_store(&hints->closed_until_ns, tni_clock_ns() + CLOSED_NS, TNI_RELAXED);
+    }
 }

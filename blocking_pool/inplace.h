@@ -1,4 +1,4 @@
-/* Reading files on the calling fiber's own worker, as long as nothing of it will block. README.md ("In place") has when and why. */
+/* Reading files on the calling fiber's own worker, as long as nothing of it will block. README.md ("Files") has when and why. */
 #ifndef TNI_INPLACE_H
 #define TNI_INPLACE_H
 

@@ -107,7 +107,7 @@ static int call_read(void *arg)
     return rc;
 }
 
-/* TN_EAGAIN: the file, or a part of it, or what leads to it is not in memory, or it is too large or of a kind that is not known. */
+/* TN_EAGAIN: not all of the file, or of what leads to it, is in memory; or it is too large, or where it is is not known. */
 static int read_here(read_call *call, const tni_pool *pool)
 {
     struct stat status;

@@ -23,8 +23,8 @@ ssize_t tni_os_writev(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv(int fd, const struct iovec *iov, int count, int64_t offset);
 ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offset);
 
-/* As tni_os_open (of a file that is there), tni_os_readv and tni_os_preadv, from what is in memory. -EAGAIN: not all of that, or an
- * error: the call is to be made where it may block, and tells. A direct read (O_DIRECT) waits all the same. */
+/* As tni_os_open (of a file that is there), tni_os_readv and tni_os_preadv, from what is in memory. -EAGAIN: not all of that is,
+ * or an error: the call is to be made where it may block, and tells. A direct read (O_DIRECT) waits all the same. */
 int tni_os_open_cached(const char *path, int flags);
 ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);
