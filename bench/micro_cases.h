@@ -23,6 +23,11 @@ void micro_yield_many(const micro_settings *settings);
 void micro_chained_spawn(const micro_settings *settings);
 void micro_wake_join(const micro_settings *settings);
 
+/* micro_scopes.c */
+void micro_await_ready(const micro_settings *settings);
+void micro_timeout_unused(const micro_settings *settings);
+void micro_select_ready(const micro_settings *settings);
+
 /* micro_timers.c */
 void micro_timers(const micro_settings *settings);
 void micro_lateness(const micro_settings *settings);

@@ -323,6 +323,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
     tni_pool_errand errand = {NULL, false};
 
+    tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
     do {
         job->next = newest;
@@ -339,6 +340,12 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     errand = tni_pool_appoint(pool);
     tni_mutex_unlock(&pool->lock);
     tni_pool_run_errand(pool, errand);
+}
+
+void tni_pool_job_over(tni_pool *pool, tni_job *job, int error)
+{
+    job->ops->over(job, error);
+    tn_runtime_unhold(pool->runtime);
 }
 
 /* --- Waiting for room ------------------------------------------------------------------------------------------------------- */
@@ -391,7 +398,7 @@ static void room_drop(tn_future *self)
         tn_waker_release(waker);
 }
 
-static const tn_future_ops room_ops = {room_poll, room_drop};
+static const tn_future_ops room_ops = {room_poll, room_drop, "room for a blocking job"};
 
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind)
 {
@@ -425,6 +432,7 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
     if (job->linked) /* else a thread has come by it */
         tni_pool_unlink(&pool->queues[job->kind], job);
     pool->counts.dropped++;
+    tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
     tni_pool_free_place(pool, job->kind);
     tni_mutex_unlock(&pool->lock);
     return true;

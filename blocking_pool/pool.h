@@ -149,7 +149,10 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
 void tni_pool_push(tni_pool *pool, tni_job *job);
 
-/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED. Suspends; checkpoint if it does. */
+/* A job that was pushed will not run any more, or has run to its end: calls its `over`. */
+void tni_pool_job_over(tni_pool *pool, tni_job *job, int error);
+
+/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED, TN_ETIMEDOUT. Suspends; checkpoint if it does. */
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
 /* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back

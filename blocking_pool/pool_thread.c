@@ -307,7 +307,7 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     if (!drops)
         again = job->ops->run(job);
     if (!again)
-        job->ops->over(job, drops ? TN_ESHUTDOWN : 0);
+        tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
     tni_mutex_lock(&pool->lock);
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;

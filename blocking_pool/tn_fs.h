@@ -203,7 +203,7 @@ typedef struct tn_file_writer {
 TN_API void tn_file_writer_init(tn_file_writer *writer, tn_file *file, void *buf, size_t size);
 
 /* Takes all `size` bytes; 0, or an error: from then on it is answered by each call, and an unknown part has been written.
- * Suspends: when the buffer is full. Cancellation: as tn_file_write; TN_ECANCELED is no lasting error, but which part of `data`
+ * Suspends: when the buffer is full. Cancellation: as tn_file_write; cut short is no lasting error, but which part of `data`
  * was taken is unknown. */
 TN_API int tn_file_writer_write(tn_file_writer *writer, const void *data, size_t size);
 

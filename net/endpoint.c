@@ -220,7 +220,7 @@ static void wait_drop(tn_future *self)
     tni_endpoint_forget(future->endpoint, future->side);
 }
 
-static const tn_future_ops wait_ops = {wait_poll, wait_drop};
+static const tn_future_ops wait_ops = {wait_poll, wait_drop, "socket"};
 
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
 {

@@ -5,6 +5,7 @@
  */
 #include "stream.h"
 
+#include "checkpoint.h"
 #include "run.h"
 #include "runtime.h"
 
@@ -169,7 +170,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
 
 static int begin(tn_stream *stream, tni_operation operation)
 {
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     return rc != 0 ? rc : tni_endpoint_begin(&stream->endpoint, operation);
 }
@@ -307,7 +308,7 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
 
 static int stopped(const tn_stream *stream)
 {
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
 }

@@ -7,6 +7,7 @@
  */
 #include "monitor.h"
 
+#include "dump.h"
 #include "runtime.h"
 #include "stuck.h"
 
@@ -21,7 +22,8 @@ static void observe(tn_runtime *runtime)
         tni_stuck_no_spares(runtime, now_ns);
 }
 
-/* Sleeps until a worker starts to work again, unless one has meanwhile. */
+/* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock before, when it has said that it
+ * rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
 static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
@@ -29,6 +31,7 @@ static void rest(tn_runtime *runtime)
     /* Says that it rests; ordered before the look by the fence. Partner: tni_monitor_notice. */
     tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
     tni_fence_full();
+    tni_deadlock_look(runtime);
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_idle_all_parked(&runtime->idle) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */

@@ -3,15 +3,21 @@
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 static void fiber_main(void *arg)
 {
     tn_task *task = arg;
 
-    task->result = task->body.fiber.entry(task->body.fiber.arg);
+    task->result = task->body.fiber.entry(task->result);
+    if (tni_unlikely(task->body.fiber.scope != NULL))
+        tni_scope_left_open(task);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
     tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
 }
@@ -69,6 +75,8 @@ void tni_run_future(tn_task *task)
     }
     task->result = (void *)(intptr_t)rc;
     future->ops->drop(future);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
 }
 
@@ -107,7 +115,10 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
     tni_log_write(&task->runtime->log, TN_LOG_ERROR,
                   "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
                   task->name);
-    task->error = error;
+    task->error = (int16_t)error;
+    task->result = NULL;
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     end(core, task);
 }
 
@@ -117,6 +128,7 @@ void tni_run_settle(tni_core *core, tn_task *task)
     case TNI_RUN_SUSPENDED:
         if (task->deadline_ns != TNI_FOREVER)
             tni_timer_arm(core, task);
+        task->since_ns = core != NULL ? core->looked_ns : tni_clock_ns();
         if (!tni_task_rest(task))
             tni_sched_requeue(core, task, false);
         break;
@@ -144,8 +156,11 @@ void tni_budget_spend(void)
 
     if (task == NULL || task->kind != TNI_TASK_FIBER)
         return;
-    if (--task->budget == 0)
-        tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (--task->budget != 0)
+        return;
+    tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (task->body.fiber.scope != NULL)
+        (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
 }
 
 void tni_budget_spend_time(uint64_t ns)

@@ -34,6 +34,7 @@ struct tn_runtime {
     tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
     tni_a32 any_core;                  /* the next core for who has none of its own */
     tni_a32 driven;                    /* current-thread: somebody is in tn_block_on */
+    uint64_t deadlock_seen;            /* the monitor: how much had been done when the last one was reported */
 
     tni_stack_pool stacks;
     tni_idle idle;
@@ -61,6 +62,7 @@ struct tn_runtime {
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
     tni_a32 references;                /* those threads and destroy: the last one retires the runtime */
     tni_a32 guests;                    /* threads that are not ours and touch us on behalf of a waker or handle */
+    tni_a32 holds;                     /* something outside will wake a task, or blocking jobs are under way: no deadlock */
     tni_a32 pins;                      /* headers that outlive destroy, and the retiring: the last one frees */
     tni_a32 quiet;                     /* 1: closing, and no task is left; destroy sleeps on it */
 };

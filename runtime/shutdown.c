@@ -1,4 +1,6 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "deadline.h"
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -88,6 +90,7 @@ static void abandon(void *arg, tn_task *task)
     if (tni_task_is_complete(task))
         return;
     task->error = TN_ESHUTDOWN;
+    task->result = NULL;
     tni_task_abandon(task);
 }
 
@@ -110,6 +113,8 @@ static void throw_away(void *arg, tn_task *task)
     }
     if (task->kind == TNI_TASK_FUTURE)
         task->body.future->ops->drop(task->body.future);
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
     if (joiner != NULL)
         tn_waker_wake(joiner);
@@ -238,17 +243,10 @@ static void part_from_threads(tn_runtime *runtime)
     }
 }
 
-static uint64_t deadline_after(uint64_t ns)
-{
-    uint64_t now_ns = tni_clock_ns();
-
-    return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
-}
-
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
 {
     stop_threads(runtime);
-    (void)wait_for_threads(runtime, deadline_after(timeout_ns));
+    (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
     part_from_threads(runtime);
 }
 
@@ -310,7 +308,7 @@ tni_attachment tni_attachment_closed = {stop_nothing, fini_nothing};
 /* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
 static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 {
-    uint64_t grace_ns = deadline_after(STOP_GRACE_NS);
+    uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
     void *attachment = NULL;
 
     /* Acquire: the attachment as it was made; after this nobody makes one. */
@@ -321,7 +319,7 @@ static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
 {
-    uint64_t deadline_ns = deadline_after(timeout_ns);
+    uint64_t deadline_ns = tni_deadline_after(timeout_ns);
     size_t left;
 
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");

@@ -42,7 +42,7 @@ static tn_task *serve_stack_waiter(tn_runtime *runtime)
         if (rc == TN_EAGAIN)
             continue; /* it wants a larger one, perhaps; another may be content */
         if (rc < 0)
-            task->error = rc;
+            task->error = (int16_t)rc;
         *link = task->queue_next;
         if (runtime->stack_waiters_end == &task->queue_next)
             runtime->stack_waiters_end = link;

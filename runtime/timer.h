@@ -42,6 +42,8 @@ unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns);
 
 /* The core's worker is about to sleep: answers until when it may (TNI_FOREVER: no timer). Who arms an earlier one wakes it. */
 uint64_t tni_timers_sleep(tni_timers *timers);
+/* Does the core's worker sleep (nor has begun to fire timers since), and is no timer set? */
+bool tni_timers_sleep_for_good(tni_timers *timers);
 /* It does not sleep any more. */
 void tni_timers_awake(tni_timers *timers);
 

@@ -1,5 +1,6 @@
 #include "waiters.h"
 
+#include "checkpoint.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -111,7 +112,7 @@ void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verd
 int tni_sync_enter(void)
 {
     tni_budget_spend();
-    return tn_checkpoint();
+    return tni_checkpoint();
 }
 
 bool tni_poll_may_answer(tn_waker *waker)
