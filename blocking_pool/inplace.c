@@ -1,5 +1,6 @@
 #include "inplace.h"
 
+#include "checkpoint.h"
 #include "local.h"
 #include "os_file.h"
 #include "pool.h"
@@ -21,7 +22,7 @@ bool tni_inplace_may_read(void)
 {
     const tni_local *local = tni_local_get();
 
-    return local->task != NULL && local->task->kind == TNI_TASK_FIBER && !tni_task_is_cancelled(local->task);
+    return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
 }
 
 /* Only where the core of one that waits after all would be given to another thread. */

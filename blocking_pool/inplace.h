@@ -32,7 +32,7 @@ typedef struct {
 } tni_inplace;
 
 /* May the calling fiber read in place what is in memory? Not in a job and on a plain thread: they may block. Not if it has been
- * cancelled: the way through the pool tells. */
+ * cancelled, or its time is over: the way through the pool tells. */
 bool tni_inplace_may_read(void);
 
 /* May the calling fiber open a file in place? If so, tni_inplace_end is to follow, which is where it may suspend. */

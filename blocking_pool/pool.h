@@ -175,7 +175,8 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
 /* What is to be done after the lock has been let go. */
 typedef struct {
     tni_pool_thread *call; /* to be woken */
-    bool report;           /* no thread could be started */
+    bool is_short;         /* no thread could be started */
+    bool report;           /* and that is new */
 } tni_pool_errand;
 
 /* Lock held. Moves what has been submitted into the queues. */
@@ -252,6 +253,7 @@ static inline bool tni_pool_is_closed(const tni_pool *pool)
     return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
 }
 
+bool tni_pool_tend(tni_attachment *self, uint64_t now_ns);
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
 void tni_pool_fini(tni_attachment *self);
 

@@ -150,28 +150,27 @@ bool tni_run_first(tni_core *core, tn_task *task)
     return rc == 0;
 }
 
-void tni_budget_spend(void)
+static inline void spend(uint64_t operations)
 {
     tn_task *task = tni_local_get()->task;
 
     if (task == NULL || task->kind != TNI_TASK_FIBER)
         return;
-    if (--task->budget != 0)
+    if (operations < task->budget) {
+        task->budget = (uint8_t)(task->budget - operations);
         return;
+    }
     tni_fiber_leave(task, TNI_RUN_YIELDED);
     if (task->body.fiber.scope != NULL)
         (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
 }
 
+void tni_budget_spend(void)
+{
+    spend(1);
+}
+
 void tni_budget_spend_time(uint64_t ns)
 {
-    tn_task *task = tni_local_get()->task;
-    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
-
-    if (task == NULL || task->kind != TNI_TASK_FIBER)
-        return;
-    if (operations < task->budget)
-        task->budget = (uint8_t)(task->budget - operations);
-    else
-        tni_fiber_leave(task, TNI_RUN_YIELDED);
+    spend(ns / TNI_BUDGET_OPERATION_NS + 1);
 }

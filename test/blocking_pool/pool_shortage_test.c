@@ -212,6 +212,52 @@ Test(pool_shortage, submitters_try_again_after_a_shortage)
     tt_runtime_destroy(runtime);
 }
 
+static void *open_the_end(void *arg)
+{
+    tt_gate_open(&((blocker *)arg)->end);
+    return arg;
+}
+
+/* The one thread there is waits in its job for what a second one does, for which no thread could be had when it came. */
+static void *submit_a_lone_job(void *arg)
+{
+    blocker *b = arg;
+    tn_job *first;
+    uint64_t failed;
+
+    tt_check(tn_spawn_blocking(&first, block, b) == 0);
+    tt_gate_wait(&b->begun, 1);
+    failed = counters(tn_runtime_current()).failed_starts;
+    do { /* the first thread may not have given the watch up yet: then it tries */
+        atomic_store(&threads_left, 1);
+        tt_check(tn_spawn_blocking(NULL, open_the_end, b) == 0);
+        tt_block_thread(TN_MS);
+    } while (counters(tn_runtime_current()).failed_starts == failed);
+    atomic_store(&threads_left, 0);
+    tt_check(tn_job_join(first, NULL) == 0);
+    return NULL;
+}
+
+Test(pool_shortage, a_lone_job_gets_its_thread_when_one_can_be_had)
+{
+    tn_flavour flavours[] = {TN_MULTI_THREAD, TN_CURRENT_THREAD};
+
+    for (unsigned i = 0; i < 2; i++) {
+        tn_options options = tt_options();
+        blocker b = BLOCKER_INIT;
+        tn_runtime *runtime;
+        options.flavour = flavours[i];
+        options.log = keep_message;
+        if (flavours[i] == TN_CURRENT_THREAD) {
+            options.workers = 0;
+            options.force_migration = false;
+        }
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        cr_assert_eq(tn_block_on(runtime, submit_a_lone_job, &b, NULL), 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
 Test(pool_shortage, every_allocation_may_fail)
 {
     tn_options options = tt_options();
