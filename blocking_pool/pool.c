@@ -320,8 +320,8 @@ static void retry_start(tni_pool *pool, uint64_t now_ns)
     tni_pool_run_errand(pool, errand);
 }
 
-/* Behind a push and a full fence. Nobody but the threads inside of jobs has the watch if there is a shortage, and they may be there
- * for long. */
+/* Behind a push and a full fence. Nobody but the threads inside of jobs has the watch if there is a shortage, and they may be
+ * there for long. */
 static inline void look_after_shortage(tni_pool *pool, uint64_t now_ns)
 {
     /* Relaxed: behind the fence, against that of the monitor, which rests only if it sees no shortage or no place taken. */

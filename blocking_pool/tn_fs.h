@@ -6,8 +6,8 @@
  * Long transfers go in parts of a megabyte, and behind others that wait after each.
  *
  * In all of this, if nothing else is said:
- * Suspends: yes (what is answered from memory only now and then). Callable from: a fiber, a blocking job, a plain thread (which is blocked). A stackless task gives the call to
- * tn_spawn_blocking.
+ * Suspends: yes; what is answered from memory, now and then. Callable from: a fiber, a blocking job, a plain thread (which is
+ * blocked). A stackless task gives the call to tn_spawn_blocking.
  * Ownership: what is passed is borrowed for the call. Errors: the system's, as negative errno values (-ENOENT, -EACCES, -ENOSPC,
  * -EIO, …); TN_ESHUTDOWN.
  * Cancellation: checkpoint as long as the call waits for its thread: nothing has been done then. Once it has begun, it is

@@ -3,9 +3,9 @@
  *
  * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
  * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
- * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing. What is attached
- * to the runtime may keep it from its rest in the same way: it writes what its `tend` looks at, makes a full fence, and wakes the
- * monitor if it rests.
+ * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing. What is
+ * attached to the runtime may keep it from its rest in the same way: it writes what its `tend` looks at, makes a full fence, and
+ * wakes the monitor if it rests.
  */
 #include "monitor.h"
 
