@@ -6,6 +6,7 @@
 
 #include "core.h"
 #include "net_support.h"
+#include "support/runtime.h"
 #include "tn_barrier.h"
 #include "tn_blocking.h"
 #include "tn_combine.h"
