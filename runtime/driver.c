@@ -25,9 +25,9 @@ struct tni_registration {
     bool opened;                 /* owner of the driver: the loop watches the fd */
     bool closing;                /* owner of the driver: the fd has been closed */
     tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
+    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_registration *inbox_next; /* while in the inbox */
     tni_a64 readiness;           /* READY_* and tick */
-    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_wait waits[2];           /* by tni_side */
 };
 
@@ -116,11 +116,13 @@ static void on_closed(tni_os_poll *poll)
     free_registration(registration);
 }
 
+static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
+
 /* Owner. Waits on an fd that cannot be registered end with the error. */
 static void open_now(tni_registration *registration)
 {
     tni_driver *driver = &registration->core->driver;
-    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, on_ready, on_closed);
+    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
 
     registration->opened = rc == 0;
     if (rc != 0) {
