@@ -139,8 +139,8 @@ static void tell(uv_poll_t *handle, int status, int events)
     ops->ready(tni_container_of(handle, tni_os_poll, handle), translate(status, events));
 }
 
-/* The first report comes level-triggered, and switches. Where that fails (no memory) the handle stays as it is and the next report
- * tries again: slower, not wrong. */
+/* The first report comes level-triggered, and switches. Where that fails (no memory) the handle stays as it is and the next
+ * report tries again: slower, not wrong. */
 static void on_level(uv_poll_t *handle, int status, int events)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
