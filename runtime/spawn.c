@@ -71,44 +71,22 @@ static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
-static tn_task *alloc_foreign(tn_runtime *runtime)
-{
-    tn_task *task;
-
-    tni_mutex_lock(&runtime->foreign_lock);
-    task = tni_slab_alloc(&runtime->foreign_slabs);
-    tni_mutex_unlock(&runtime->foreign_lock);
-    return task;
-}
-
-/* It was never born: no walk has taken it for a task. */
-static void free_foreign(tn_runtime *runtime, tn_task *task)
-{
-    tni_mutex_lock(&runtime->foreign_lock);
-    tni_slab_free(&runtime->foreign_slabs, task);
-    tni_mutex_unlock(&runtime->foreign_lock);
-}
-
 /* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
-    tn_task *task = alloc_foreign(runtime);
+    tn_task *task;
 
+    if (!tni_injector_begin(&runtime->injector, inside))
+        return TN_ESHUTDOWN;
+    task = tni_slab_alloc(&runtime->foreign_slabs);
+    if (task != NULL) {
+        build(runtime, task, plan, out != NULL);
+        if (out != NULL)
+            *out = task;
+    }
+    tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
     if (task == NULL)
         return TN_ENOMEM;
-    if (!inside && !tni_injector_reserve(&runtime->injector)) {
-        free_foreign(runtime, task);
-        return TN_ESHUTDOWN;
-    }
-    build(runtime, task, plan, out != NULL);
-    if (out != NULL)
-        *out = task;
-    if (inside) {
-        tni_count_shared(&runtime->foreign.spawned, 1);
-        tni_injector_push(&runtime->injector, task, task, 1);
-    } else {
-        tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
-    }
     tni_sched_wake_one(runtime);
     return 0;
 }
