@@ -35,7 +35,7 @@ static int bind_stack(tni_core *core, tn_task *task)
     int rc = task->error;
 
     if (rc == 0 && task->body.fiber.stack == NULL) {
-        rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        rc = tni_stack_get(&runtime->stacks, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
         if (tni_unlikely(rc == TN_EAGAIN))
             rc = tni_runtime_wait_for_stack(runtime, task);
     }

@@ -21,6 +21,12 @@ typedef struct {
     tn_spawn_options options;
 } blueprint;
 
+/* Rounded up; of 0 and 1 it is 0. */
+static unsigned log2_of(size_t size)
+{
+    return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+}
+
 static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
 {
     task->runtime = runtime;
@@ -38,8 +44,8 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->timer_core, NULL);
     task->kind = (uint8_t)plan->kind;
-    task->pinned = plan->options.pinned || runtime->options.no_migration;
-    task->stack_kib = (uint32_t)((plan->options.stack_size_bytes + 1023) / 1024);
+    task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
+    task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
     task->error = 0;
     task->extras = plan->extra;
     task->spawn_site = plan->site;
