@@ -2,7 +2,17 @@
 #ifndef TNI_CHECKPOINT_H
 #define TNI_CHECKPOINT_H
 
+#include "tn_future.h"
+
 /* As tn_checkpoint, but without a look at the clock: that is made when the task suspends, and by the budget. */
 int tni_checkpoint(void);
+
+/* In a poll that is about to answer: false when the task's budget is used up. Then the task has been woken already, and the poll
+ * answers TN_PENDING without having done anything. */
+bool tni_poll_may_answer(tn_waker *waker);
+
+/* In a poll: is the task's budget used up, so that another poll may have answered TN_PENDING though it was ready? Then the task
+ * has been woken, and the polls that follow tell. */
+bool tni_poll_is_spent(tn_waker *waker);
 
 #endif

@@ -2,6 +2,7 @@
  * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
 #include "tn_combine.h"
 
+#include "checkpoint.h"
 #include "deadline.h"
 #include "local.h"
 
@@ -188,7 +189,7 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
     if (rc != TN_PENDING)
         return rc;
     if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns)
-        return TN_ETIMEDOUT;
+        return tni_poll_is_spent(waker) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }

@@ -3,6 +3,7 @@
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
+#include "checkpoint.h"
 #include "extras.h"
 #include "local.h"
 #include "runtime.h"
@@ -161,4 +162,30 @@ void tni_budget_spend(void)
     tni_fiber_leave(task, TNI_RUN_YIELDED);
     if (task->body.fiber.scope != NULL)
         (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
+}
+
+/* The last one is left for tni_budget_spend, which yields when it takes it. For plain threads the system sees to it that others
+ * run. */
+static inline bool is_spent(const tn_task *task)
+{
+    return task->budget <= 1 && task->kind != TNI_TASK_THREAD;
+}
+
+bool tni_poll_is_spent(tn_waker *waker)
+{
+    if (tni_likely(!is_spent(tni_task_of(waker))))
+        return false;
+    tn_waker_wake_by_ref(waker);
+    return true;
+}
+
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (tni_poll_is_spent(waker))
+        return false;
+    if (task->kind != TNI_TASK_THREAD)
+        task->budget--;
+    return true;
 }
