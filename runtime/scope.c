@@ -5,6 +5,7 @@
 
 #include "checkpoint.h"
 #include "deadline.h"
+#include "timer.h"
 
 /* --- Misuse ----------------------------------------------------------------------------------------------------------------- */
 
@@ -259,7 +260,8 @@ int tni_scope_suspend(tn_task *task, bool woken)
     check_frame(scope, task);
     if (scope->deadline_ns == TN_NEVER)
         return 0;
-    if (woken) {
+    /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
+    if (woken || !tni_timer_is_armed(task)) {
         int rc = tni_scope_look(scope, tni_task_is_cancelled(task));
         if (rc != 0)
             return rc;
