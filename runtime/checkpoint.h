@@ -11,8 +11,8 @@ int tni_checkpoint(void);
  * answers TN_PENDING without having done anything. */
 bool tni_poll_may_answer(tn_waker *waker);
 
-/* In a poll: is the task's budget used up, so that another poll may have answered TN_PENDING though it was ready? Then the task
- * has been woken, and the polls that follow tell. */
-bool tni_poll_is_spent(tn_waker *waker);
+/* In a poll: is less left of the task's budget than so many answers (far less than a whole one), so that one of the polls below may
+ * answer, or has answered, TN_PENDING though it was ready? Then the task has been woken, and polls with a new budget will tell. */
+bool tni_poll_is_short(tn_waker *waker, unsigned answers);
 
 #endif

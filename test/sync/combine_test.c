@@ -150,6 +150,67 @@ Test(combine, a_ready_set_counts_against_the_budget)
     run_on_one_worker(always_ready, NULL);
 }
 
+static int ready_poll(tn_future *self, tn_waker *waker)
+{
+    (void)self;
+    (void)waker;
+    return 0;
+}
+
+static void ready_drop(tn_future *self) { (void)self; }
+
+static const tn_future_ops ready_ops = {ready_poll, ready_drop, "nothing"};
+
+/* A future that counts against the budget beside one that does not: it is none the worse for that. */
+static void *first_of_two(void *arg)
+{
+    tn_future other = {&ready_ops};
+    tn_semaphore_future permit;
+    tn_future *const branches[2] = {&permit.base, &other};
+    tn_semaphore semaphore;
+
+    tn_semaphore_init(&semaphore, 1);
+    for (unsigned i = 0; i < 3 * TNI_BUDGET; i++) {
+        tn_semaphore_acquire_init(&permit, &semaphore, 1);
+        tt_check(tn_select_biased(branches, 2, NULL) == 0);
+        tn_semaphore_release(&semaphore, 1);
+    }
+    tn_semaphore_fini(&semaphore);
+    return arg;
+}
+
+Test(combine, a_biased_select_takes_the_first_whatever_the_budget)
+{
+    tt_run(first_of_two, NULL);
+}
+
+/* Any await counts: on one worker others run, and a deadline is told. */
+static void *await_for_ever(void *arg)
+{
+    atomic_bool ran = false;
+    tn_task *other = tt_spawn(say_so, &ran);
+    tn_future ready = {&ready_ops};
+    unsigned answers = 0;
+    tn_scope scope;
+
+    while (!atomic_load(&ran)) {
+        tt_check(tn_await(&ready) == 0);
+        tt_check(++answers <= 2 * TNI_BUDGET);
+    }
+    (void)tt_join(other);
+    tn_scope_enter(&scope, 1);
+    for (answers = 0; tn_await(&ready) == 0; answers++)
+        tt_check(answers <= 2 * TNI_BUDGET);
+    tt_check(tn_checkpoint() == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+Test(combine, awaits_that_are_always_ready_let_others_run)
+{
+    run_on_one_worker(await_for_ever, NULL);
+}
+
 /* What is ready counts, whatever the deadline, wherever in its budget the task is. */
 static void *ready_in_time(void *arg)
 {
