@@ -131,6 +131,18 @@ static uint64_t activity(const tn_runtime *runtime)
     return sum;
 }
 
+/* Does some task live, and is none on its way in? A spawn from outside counts its task and queues it under the injector's lock:
+ * without that, one that has been counted and not yet queued would look like one that waits for ever. */
+static bool tasks_are_all_in(tn_runtime *runtime)
+{
+    bool all_in;
+
+    tni_mutex_lock(&runtime->injector.lock);
+    all_in = tni_runtime_live(runtime) != 0 && tni_injector_length(&runtime->injector) == 0;
+    tni_mutex_unlock(&runtime->injector.lock);
+    return all_in;
+}
+
 /* Can anything come that would wake a task? Those without a core first: what they have queued and armed is looked at after. */
 static bool expects_nothing(tn_runtime *runtime)
 {
@@ -164,15 +176,24 @@ static void report(tn_runtime *runtime)
     tn_dump(runtime, log_line, runtime);
 }
 
+/* The log is told once: if it goes on after that something outside wakes tasks and does not say so, as the log has advised, and
+ * would have it filled. */
+static bool wants_report(const tn_runtime *runtime)
+{
+    if (runtime->options.on_deadlock != NULL)
+        return true;
+    return runtime->options.report_deadlock && runtime->deadlock_seen == UINT64_MAX;
+}
+
 void tni_deadlock_look(tn_runtime *runtime)
 {
     uint64_t before = activity(runtime);
 
-    if ((!runtime->options.report_deadlock && runtime->options.on_deadlock == NULL) || before == runtime->deadlock_seen)
+    if (!wants_report(runtime) || before == runtime->deadlock_seen)
         return;
     /* All parked before and after, and no run or park in between: README.md has what follows from that. */
     tni_fence_full();
-    if (!tni_idle_all_parked(&runtime->idle) || tni_runtime_live(runtime) == 0 || !expects_nothing(runtime))
+    if (!tni_idle_all_parked(&runtime->idle) || !tasks_are_all_in(runtime) || !expects_nothing(runtime))
         return;
     tni_fence_full(); /* the looks above before those below */
     if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)
