@@ -158,6 +158,45 @@ Test(dump, works_while_all_workers_are_stuck)
     tt_runtime_destroy(runtime);
 }
 
+/* A reader of the dump may wait for the very task that is spoken of: it has been given back by then. */
+typedef struct {
+    tt_manual event;
+    tn_task *task;
+    bool woken;
+    bool ended;
+} reader;
+
+static bool task_has_ended(void *task)
+{
+    return tn_task_is_finished(task);
+}
+
+static void wake_who_is_named(void *ctx, const char *line)
+{
+    reader *r = ctx;
+
+    if (strstr(line, "\"named\"") == NULL || r->woken)
+        return;
+    r->woken = true;
+    tt_manual_ready(&r->event, 0);
+    r->ended = tt_wait_until(task_has_ended, r->task, 10 * TN_S);
+}
+
+Test(dump, its_reader_may_wait_for_a_task)
+{
+    static reader r;
+    tn_runtime *runtime = tt_runtime_create();
+
+    tt_manual_init(&r.event);
+    r.task = spawn_named(runtime, "named", await_it, &r.event);
+    cr_assert(tt_wait_until(tt_manual_was_polled, &r.event, 30 * TN_S));
+    tt_block_thread(20 * TN_MS); /* it rests, as a rule */
+    tn_dump(runtime, wake_who_is_named, &r);
+    cr_assert(r.woken && r.ended);
+    tn_task_release(r.task);
+    tt_runtime_destroy(runtime);
+}
+
 /* Tasks that are borrowed again and again lose no wake and no end. */
 typedef struct {
     tn_runtime *runtime;
