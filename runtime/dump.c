@@ -48,7 +48,7 @@ static void say_origin(const dump *d, const tn_task *task)
     }
 }
 
-/* What a task that rests is doing: copied while it is borrowed, and said when it has been given back, so that a slow reader of the
+/* What a task that rests is doing: copied while it is borrowed, and said when it has been given back: so a slow reader of the
  * dump holds up nobody. */
 typedef struct {
     tn_future_ops ops; /* of the future that it has polled and found pending */
