@@ -283,6 +283,8 @@ int tni_scope_suspend(tn_task *task, bool woken)
 
 void tni_scope_arm(tni_scope *scope, tn_waker *waker)
 {
+    if (scope != NULL)
+        check_frame(scope);
     for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
         tni_wait_arm(&scope->waiter, waker);
 }
@@ -299,7 +301,10 @@ uint64_t tn_scope_deadline(void)
 {
     const tni_scope *scope = tni_scope_of(tni_local_get());
 
-    return scope == NULL ? TN_NEVER : scope->deadline_ns;
+    if (scope == NULL)
+        return TN_NEVER;
+    check_frame(scope);
+    return scope->deadline_ns;
 }
 
 int tni_checkpoint(void)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "support/runtime.h"
+#include "tn_blocking.h"
 #include "tn_scope.h"
 
 static void run_named(tn_entry_fn entry)
@@ -96,6 +97,14 @@ static void *leave_for_another(void *arg)
     return arg;
 }
 
+static void *run_careless_job(void *arg)
+{
+    void *result;
+
+    (void)tn_run_blocking(return_inside, NULL, &result);
+    return arg;
+}
+
 static void run_wrong_order(void *arg)
 {
     (void)arg;
@@ -132,6 +141,12 @@ static void run_leave_for_another(void *arg)
     run_named(leave_for_another);
 }
 
+static void run_job(void *arg)
+{
+    (void)arg;
+    run_named(run_careless_job);
+}
+
 static void expect_abort(void (*fn)(void *), const char *text)
 {
     tt_child child = tt_fork(fn, NULL);
@@ -142,10 +157,14 @@ static void expect_abort(void (*fn)(void *), const char *text)
 
 Test(scope_misuse, it_ends_the_process_with_the_name_of_the_task)
 {
+    tt_child job;
+
     expect_abort(run_wrong_order, "not the one it entered last");
     expect_abort(run_return_inside, "returned inside a scope");
     expect_abort(run_wait_behind, "without leaving it");
     expect_abort(run_enter_behind, "without leaving it");
     expect_abort(run_look_behind, "without leaving it");
     expect_abort(run_leave_for_another, "not the one it entered last");
+    job = tt_fork(run_job, NULL);
+    cr_assert(tt_child_aborted(&job, "a plain thread: its entry function returned inside a scope"), "%s", job.said);
 }
