@@ -43,6 +43,7 @@ static micro_case cases[] = {
     {"mutex_wake", "4 tasks, one mutex, a yield while holding it", micro_mutex_wake, false},
     {"semaphore_wake", "two tasks wake each other in turn by two semaphores", micro_semaphore_wake, false},
     {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
+    {"first_touch", "1,000,000 pages that lie 256 KiB apart are written first, without a scheduler", micro_first_touch, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
     {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
     {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
@@ -65,7 +66,7 @@ static int usage(FILE *out, int status)
           "  --workers N     worker threads (default 2)\n"
           "  --rounds N      rounds, 1 to 100 (default 5)\n"
           "  --quick         a hundredth of the work or so: shows that it runs, the figures mean little\n"
-          "  --count N       tasks in timers and live\n"
+          "  --count N       tasks in timers and live, pages in first_touch\n"
           "  --lines         a line of JSON a figure instead of the table\n"
           "  --list          the cases\n"
           "  --help          this text\n",

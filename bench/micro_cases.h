@@ -45,6 +45,7 @@ void micro_mutex_wake(const micro_settings *settings);
 void micro_semaphore_wake(const micro_settings *settings);
 
 /* micro_live.c */
+void micro_first_touch(const micro_settings *settings);
 void micro_live(const micro_settings *settings);
 
 /* micro_blocking.c */

@@ -2,6 +2,7 @@
  * argument. */
 #include "local.h"
 #include "pool.h"
+#include "scope.h"
 
 /* How soon a deputy looks again. */
 #define DEPUTY_NS (200 * TN_US)
@@ -306,6 +307,8 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     began_ns = self->now_ns;
     if (!drops)
         again = job->ops->run(job);
+    if (tni_unlikely(tni_local_get()->scope != NULL))
+        tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
     if (!again)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();

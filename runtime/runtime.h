@@ -58,8 +58,7 @@ struct tn_runtime {
 
     tni_stack *abandoned_stacks; /* retiring: of tasks that were left behind */
 
-    tni_mutex foreign_lock;       /* of foreign_slabs */
-    tni_slab_cache foreign_slabs; /* headers of tasks spawned from outside */
+    tni_slab_cache foreign_slabs; /* headers of tasks spawned without a core; under the injector's lock */
     tni_counts foreign;           /* what happened off the cores */
 
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */

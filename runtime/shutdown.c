@@ -22,7 +22,6 @@ static void free_cores(tn_runtime *runtime)
 static void fini_words(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->foreign_slabs);
-    tni_mutex_fini(&runtime->foreign_lock);
     tni_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }
