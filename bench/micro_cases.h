@@ -53,6 +53,8 @@ void micro_spawn_blocking_batch(const micro_settings *settings);
 void micro_spawn_blocking_roundtrip(const micro_settings *settings);
 void micro_blocking_submitters(const micro_settings *settings);
 void micro_blocking_sleepers(const micro_settings *settings);
+void micro_block_declared(const micro_settings *settings);
+void micro_block_eager(const micro_settings *settings);
 
 /* micro_files.c */
 void micro_files_small(const micro_settings *settings);

@@ -166,6 +166,19 @@ void tni_budget_spend(void)
         tni_budget_spend_in(task);
 }
 
+void tni_budget_spend_time(uint64_t ns)
+{
+    tn_task *task = tni_local_get()->task;
+    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return;
+    if (operations < task->budget)
+        task->budget = (uint8_t)(task->budget - operations);
+    else
+        tni_budget_over(task);
+}
+
 /* The last one is left for tni_budget_spend, which yields when it takes it. For plain threads the system sees to it that others
  * run. */
 static inline bool is_short(const tn_task *task, unsigned answers)
