@@ -9,15 +9,6 @@
 /* A file was on a file system that may let its callers wait: so long everything goes through the pool. */
 #define CLOSED_NS TN_S
 
-void tni_inplace_init(tni_inplace_hints *hints)
-{
-    for (unsigned i = 0; i < TNI_INPLACE_DEVICES; i++)
-        tni_a64_init(&hints->devices[i], 0);
-    tni_a32_init(&hints->next, 0);
-    tni_a32_init(&hints->calls, 0);
-    tni_a64_init(&hints->closed_until_ns, 0);
-}
-
 bool tni_inplace_may_read(void)
 {
     const tni_local *local = tni_local_get();

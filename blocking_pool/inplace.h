@@ -23,7 +23,14 @@ typedef struct {
     tni_a64 closed_until_ns;              /* nothing is opened in place before that */
 } tni_inplace_hints;
 
-void tni_inplace_init(tni_inplace_hints *hints);
+static inline void tni_inplace_init(tni_inplace_hints *hints)
+{
+    for (unsigned i = 0; i < TNI_INPLACE_DEVICES; i++)
+        tni_a64_init(&hints->devices[i], 0);
+    tni_a32_init(&hints->next, 0);
+    tni_a32_init(&hints->calls, 0);
+    tni_a64_init(&hints->closed_until_ns, 0);
+}
 
 /* A file that is opened in place. */
 typedef struct {
