@@ -92,7 +92,7 @@ static bool give_up_watch(tni_pool_thread *self)
 static tni_pool_errand hand_over(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    tni_pool_errand nothing = {NULL, false};
+    tni_pool_errand nothing = {NULL, false, false};
     bool more = tni_pool_startable(pool) > 0;
 
     if (self->watching) {
@@ -300,7 +300,7 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
 
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
     tni_mutex_unlock(&pool->lock);
-    if (errand.call != NULL || errand.report) {
+    if (errand.call != NULL || errand.is_short) {
         tni_pool_run_errand(pool, errand);
         self->now_ns = tni_clock_ns();
     }

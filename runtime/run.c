@@ -36,7 +36,7 @@ static int bind_stack(tni_core *core, tn_task *task)
     int rc = task->error;
 
     if (rc == 0 && task->body.fiber.stack == NULL) {
-        rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        rc = tni_stack_get(&runtime->stacks, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
         if (tni_unlikely(rc == TN_EAGAIN))
             rc = tni_runtime_wait_for_stack(runtime, task);
     }
@@ -164,6 +164,19 @@ void tni_budget_spend(void)
 
     if (task != NULL && task->kind == TNI_TASK_FIBER)
         tni_budget_spend_in(task);
+}
+
+void tni_budget_spend_time(uint64_t ns)
+{
+    tn_task *task = tni_local_get()->task;
+    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return;
+    if (operations < task->budget)
+        task->budget = (uint8_t)(task->budget - operations);
+    else
+        tni_budget_over(task);
 }
 
 /* The last one is left for tni_budget_spend, which yields when it takes it. For plain threads the system sees to it that others

@@ -38,4 +38,7 @@ static inline void tni_budget_spend_in(tn_task *task)
         tni_budget_over(task);
 }
 
+/* As tni_budget_spend, for an operation that has kept the worker for so long. */
+void tni_budget_spend_time(uint64_t ns);
+
 #endif

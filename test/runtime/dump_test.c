@@ -417,7 +417,7 @@ Test(deadlock, a_task_on_its_way_in_is_waited_for)
 
     tt_block_thread(100 * TN_MS); /* the monitor rests by then, as a rule */
     tn_runtime_hold(runtime);
-    cr_assert(tni_injector_reserve(&runtime->injector));
+    cr_assert(tni_injector_begin(&runtime->injector, false));
     (void)tni_a64_fetch_add(&runtime->foreign.spawned, 1, TNI_RELAXED);
     tn_runtime_unhold(runtime); /* has it look again */
     tt_block_thread(200 * TN_MS);
