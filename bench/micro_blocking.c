@@ -59,7 +59,7 @@ static void *batches(void *arg)
     s = begin();
     for (unsigned i = 0; i < count; i++)
         batch(jobs);
-    note(s, "spawn_blocking_batch", "ns/job", (double)count * BATCH);
+    note(s, "spawn_blocking_batch", "ns/call", (double)count * BATCH);
     measure_check(tn_runtime_blocking(tn_runtime_current(), &counters) == 0);
     measure_note("spawn_blocking_batch_wakes", "wakes/batch", (double)(counters.wakes - wakes) / count, -1);
     return NULL;
@@ -88,11 +88,11 @@ static void *round_trips(void *arg)
         measure_check(tn_spawn_blocking(&job, identity, (void *)i) == 0);
         measure_check(tn_job_join(job, &result) == 0 && (uintptr_t)result == i);
     }
-    note(s, "spawn_blocking_roundtrip", "ns/job", (double)count);
+    note(s, "spawn_blocking_roundtrip", "ns/call", (double)count);
     s = begin();
     for (uintptr_t i = 0; i < count; i++)
         measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
-    note(s, "blocking_run", "ns/job", (double)count);
+    note(s, "blocking_run", "ns/call", (double)count);
     return NULL;
 }
 
