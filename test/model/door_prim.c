@@ -1,4 +1,6 @@
 /* The door's functions: each is an operation of the model. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "engine.h"
@@ -179,9 +181,15 @@ static void run_started(void *arg)
 
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
-    unsigned id = engine.thread_count;
+    bool limited = engine.threads_left != UINT_MAX; /* then it matters who is first */
+    unsigned id;
 
-    search_visible((model_op){.kind = OP_START});
+    search_visible((model_op){.kind = OP_START, .object = limited ? &engine.threads_left : NULL});
+    if (limited && engine.threads_left == 0) {
+        trace_add(MODEL_PC, "can start no thread");
+        return -EAGAIN;
+    }
+    engine.threads_left -= limited;
     id = engine.thread_count;
     if (model_thread_new(run_started, (void *)(uintptr_t)id, NULL) < 0)
         model_fail("livelock", "the scenario starts more than %d threads", MODEL_THREADS - 1);
@@ -191,6 +199,13 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     memory_thread_edge(engine.self, id);
     trace_add(MODEL_PC, "starts T%u", id);
     return 0;
+}
+
+void model_threads_left(unsigned count)
+{
+    search_visible((model_op){.kind = OP_OBJECT, .object = &engine.threads_left});
+    engine.threads_left = count;
+    trace_add(MODEL_PC, "so many more threads can be started: %u", count);
 }
 
 void tni_thread_join(tni_thread *thread)

@@ -47,6 +47,9 @@ unsigned model_self(void);
 /* The clock goes on. */
 void model_time_passes(uint64_t ns);
 
+/* So many more threads can be started from now on; the start of one more fails. In the beginning there is no limit. */
+void model_threads_left(unsigned count);
+
 /* Adds to the set of outcomes that the search prints (--outcomes) and compares (--compare). */
 void model_outcome(uint64_t outcome);
 
