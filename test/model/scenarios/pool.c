@@ -154,12 +154,29 @@ static void only_one_thread(void *state)
     model_threads_left(1);
 }
 
+static void one_job(void *state)
+{
+    one_thread(state);
+    submit(state, 0, &plain);
+}
+
+static void one_job_of_two_parts(void *state)
+{
+    one_thread(state);
+    submit(state, 0, &parts);
+}
+
+static void one_job_at_gate(void *state)
+{
+    two_threads(state);
+    submit(state, 0, &at_gate);
+}
+
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
 static void first(void *state) { submit(state, 0, &plain); }
 static void second(void *state) { submit(state, 1, &plain); }
 static void third(void *state) { submit(state, 2, &plain); }
-static void first_at_gate(void *state) { submit(state, 0, &at_gate); }
 static void second_opens(void *state) { submit(state, 1, &opens); }
 
 static void first_makes(void *state)
@@ -186,7 +203,7 @@ static void three(void *state)
 
 static void gate_and_opens(void *state)
 {
-    first_at_gate(state);
+    submit(state, 0, &at_gate);
     second_opens(state);
 }
 
@@ -195,7 +212,7 @@ static void gate_and_file_opens(void *state)
 {
     pool_scene *s = state;
 
-    first_at_gate(s);
+    submit(s, 0, &at_gate);
     model_check(submit_to(s, s->pool, 1, &opens, TNI_POOL_FILES) == 0);
 }
 
@@ -207,6 +224,18 @@ static void twice(void *state)
     submit(s, 0, &opens);
     wait_for(&s->gate);
     second(s);
+}
+
+/* No thread is to be had any more when the first one leaves: then the submitter is told. */
+static void twice_if_any(void *state)
+{
+    pool_scene *s = state;
+    int rc;
+
+    submit(s, 0, &opens);
+    wait_for(&s->gate);
+    rc = submit_to(s, s->pool, 1, &plain, TNI_POOL_JOBS);
+    model_check(rc == 0 || rc == TN_EAGAIN);
 }
 
 static void refused(void *state)
@@ -223,14 +252,18 @@ static void refused_too(void *state)
     model_check(submit_to(s, s->pool, 1, &plain, TNI_POOL_JOBS) == TN_EAGAIN);
 }
 
-/* No thread is to be had for the second job: the one there is runs it when it comes out of the first. */
+/* No thread is to be had for the second job: the one there is runs it when it comes out of the first. Afterwards submitters have
+ * to wake it again. */
 static void shortage(void *state)
 {
     pool_scene *s = state;
+    int rc;
 
     submit(s, 0, &at_gate);
     submit(s, 1, &plain);
     set(&s->gate);
+    rc = submit_to(s, s->pool, 2, &plain, TNI_POOL_JOBS);
+    model_check(rc == 0 || rc == TN_EAGAIN); /* it may have left by then */
 }
 
 /* It never comes out by itself. After a while threads can be had again: who submits the third job finds that out. */
@@ -257,11 +290,7 @@ static void submit_and_take_back(void *state)
     take_back(state, 1);
 }
 
-static void submit_parts_and_take_back(void *state)
-{
-    submit(state, 0, &parts);
-    take_back(state, 0);
-}
+static void take_back_first(void *state) { take_back(state, 0); }
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
@@ -294,19 +323,21 @@ static void finish(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("make", no_pool, .threads = {first_makes, second_makes}, .bound = 1),
-    CASE("submit", one_thread, .threads = {first, second}),
-    CASE("blocked", two_threads, .threads = {first_at_gate, second_opens}, .bound = 1),
+    CASE("first", one_thread, .threads = {first, second}, .bound = 1),
+    CASE("submit", one_job, .threads = {second}),
+    CASE("submit_two", one_job, .threads = {second, third}, .bound = 1),
+    CASE("blocked", one_job_at_gate, .threads = {second_opens}),
     CASE("batch", two_threads, .threads = {three}),
     CASE("classes", one_thread, .threads = {gate_and_file_opens}),
     CASE("deputy", short_jobs, .threads = {gate_and_opens}),
     CASE("deputy_batch", short_jobs, .threads = {three}),
-    CASE("leave", one_thread, .threads = {twice}, .bound = 3),
-    CASE("leave_submit", one_thread, .threads = {twice, third}, .bound = 1),
+    CASE("leave", one_thread, .threads = {twice}),
+    CASE("leave_no_more", only_one_thread, .threads = {twice_if_any}),
     CASE("refused", no_thread, .threads = {refused, refused_too}),
-    CASE("shortage", only_one_thread, .threads = {shortage}, .bound = 3),
+    CASE("shortage", only_one_thread, .threads = {shortage}),
     CASE("shortage_ends", only_one_thread, .threads = {shortage_ends}),
-    CASE("withdraw", one_thread, .threads = {submit_and_take_back}, .bound = 3),
-    CASE("withdraw_second", one_thread, .threads = {first, submit_and_take_back}, .bound = 1),
-    CASE("withdraw_part", one_thread, .threads = {submit_parts_and_take_back}, .bound = 3),
+    CASE("withdraw", one_job, .threads = {submit_and_take_back}),
+    CASE("withdraw_first", one_job, .threads = {take_back_first, second}, .bound = 1),
+    CASE("withdraw_part", one_job_of_two_parts, .threads = {take_back_first}, .bound = 3),
     {0},
 };

@@ -1,5 +1,6 @@
-/* Stands for the rest of the runtime where only its blocking pool matters: threads wait by wakers of their own, and who gives the
- * last reference back frees the pool, as retiring does. Defines functions of the library, so it is for one source of a program. */
+/* Stands for the rest of the runtime where only its blocking pool matters: threads wait by wakers of their own, and who gives
+ * the last reference back frees the pool, as retiring does. Defines functions of the library, so it is for one source of a
+ * program. */
 #ifndef TN_MODEL_POOL_ALONE_H
 #define TN_MODEL_POOL_ALONE_H
 
@@ -12,7 +13,9 @@
 typedef struct {
     tn_runtime *runtime;
     tn_waker wakers[MODEL_SCENARIO_THREADS + 2]; /* a thread */
-    tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: what that thread waits for is over for it */
+    tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: that thread is not to wait any more */
+    unsigned abandoned; /* what this thread waits for it is never told, as a task that destroy left behind */
+    tni_a32 over;       /* 1: destroy has come back */
 } pool_house;
 
 static pool_house *house_of_all; /* set in setup */
@@ -32,6 +35,7 @@ static void house_open(pool_house *house, const tn_options *options)
         tni_a32_init(&house->wakers[i].wakes, 0);
         tni_a32_init(&house->cancelled[i], 0);
     }
+    tni_a32_init(&house->over, 0);
     model_name(&runtime->references, 4, "references");
     model_name(&runtime->attachment, 8, "attachment");
     model_name(&house->wakers, sizeof house->wakers, "wakers");
@@ -63,7 +67,26 @@ static inline void house_cancel(pool_house *house, unsigned thread)
     tni_futex_wake(&waker->wakes, 1);
 }
 
+/* The calling thread will wait, and never run again. */
+static inline void house_abandons(pool_house *house)
+{
+    house->abandoned = model_self();
+}
+
+static inline void house_is_over(pool_house *house)
+{
+    tni_a32_store(&house->over, 1, TNI_RELEASE);
+    tni_futex_wake(&house->over, 1);
+}
+
 /* --- What the pool takes of the runtime ------------------------------------------------------------------------------------- */
+
+static int wait_until_over(pool_house *house)
+{
+    while (tni_a32_load(&house->over, TNI_ACQUIRE) == 0)
+        tni_futex_wait(&house->over, 0, TNI_FOREVER);
+    return TN_ESHUTDOWN;
+}
 
 /* As await_in_fiber: a cancellation goes before what has come with it. */
 int tn_await(tn_future *future)
@@ -79,6 +102,8 @@ int tn_await(tn_future *future)
         rc = future->ops->poll(future, waker);
         if (rc != TN_PENDING)
             break;
+        if (house_of_all->abandoned == model_self())
+            return wait_until_over(house_of_all);
         (void)waker_wait(waker, seen);
     }
     future->ops->drop(future);

@@ -24,29 +24,6 @@ struct end_scene {
     uint32_t left; /* jobs left behind */
 };
 
-/* --- Before ----------------------------------------------------------------------------------------------------------------- */
-
-static void setup_queue(end_scene *s, size_t queue_max)
-{
-    tn_options options = {.size = sizeof options,
-                          .blocking_threads = 1,
-                          .file_threads = 1,
-                          .name_threads = 1,
-                          .blocking_idle_ns = TNI_FOREVER,
-                          .blocking_queue_max = queue_max};
-
-    house_open(&s->house, &options);
-    (void)house_pool(&s->house);
-    tni_runtime_retain(s->house.runtime); /* the submitter's */
-    for (unsigned i = 0; i < JOBS; i++)
-        s->errands[i].scene = s;
-    tni_a32_init(&s->gate, 0);
-    model_name_of(s->gate);
-}
-
-static void setup(void *state) { setup_queue(state, 0); }
-static void small_queue(void *state) { setup_queue(state, 1); }
-
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
 
 static void *run(void *arg)
@@ -91,105 +68,121 @@ static void submit(end_scene *s, unsigned i, tn_job_fn fn)
     e->refused = rc != 0;
 }
 
-static void release(end_scene *s, unsigned i)
-{
-    tn_job_release(s->errands[i].handle);
-    s->errands[i].handle = NULL;
-}
-
 static void *run_and_submit(void *arg)
 {
     end_scene *s = ((errand *)arg)->scene;
 
     submit(s, 1, run);
-    release(s, 1);
     return run(arg);
+}
+
+/* --- Before ----------------------------------------------------------------------------------------------------------------- */
+
+static void setup_queue(end_scene *s, size_t queue_max)
+{
+    tn_options options = {.size = sizeof options,
+                          .blocking_threads = 1,
+                          .file_threads = 1,
+                          .name_threads = 1,
+                          .blocking_idle_ns = TNI_FOREVER,
+                          .blocking_queue_max = queue_max};
+
+    house_open(&s->house, &options);
+    (void)house_pool(&s->house);
+    for (unsigned i = 0; i < JOBS; i++)
+        s->errands[i].scene = s;
+    tni_a32_init(&s->gate, 0);
+    model_name_of(s->gate);
+}
+
+/* The submitter's reference. */
+static void setup(void *state)
+{
+    setup_queue(state, 0);
+    tni_runtime_retain(((end_scene *)state)->house.runtime);
+}
+
+/* A job has been submitted, whose thread may not have come yet. */
+static void one_job(void *state)
+{
+    setup_queue(state, 0);
+    submit(state, 0, run);
+}
+
+static void one_job_and_submitter(void *state)
+{
+    one_job(state);
+    tni_runtime_retain(((end_scene *)state)->house.runtime);
+}
+
+static void full(void *state)
+{
+    setup_queue(state, 1);
+    submit(state, 0, run);
+    tni_runtime_retain(((end_scene *)state)->house.runtime);
+}
+
+static void submitting_job(void *state)
+{
+    setup_queue(state, 0);
+    submit(state, 0, run_and_submit);
+}
+
+/* The second one may be dropped where it lies, the third one may not. */
+static void three_jobs(void *state)
+{
+    end_scene *s = state;
+
+    setup_queue(s, 0);
+    s->errands[2].mandatory = true;
+    for (unsigned i = 0; i < JOBS; i++)
+        submit(s, i, run);
+}
+
+static void stuck_job(void *state)
+{
+    setup_queue(state, 0);
+    submit(state, 0, run_at_gate);
+}
+
+static void stuck_job_and_two_more(void *state)
+{
+    end_scene *s = state;
+
+    stuck_job(s);
+    s->errands[2].mandatory = true;
+    submit(s, 1, run);
+    submit(s, 2, run);
 }
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void submit_one(void *state)
+static void submit_second(void *state)
 {
     end_scene *s = state;
 
-    submit(s, 0, run);
-    release(s, 0);
-    tni_runtime_release(s->house.runtime);
-}
-
-static void submit_submitter(void *state)
-{
-    end_scene *s = state;
-
-    submit(s, 0, run_and_submit);
-    release(s, 0);
-    tni_runtime_release(s->house.runtime);
-}
-
-/* The second one may be dropped where it lies, the third one may not. */
-static void submit_three(void *state)
-{
-    end_scene *s = state;
-
-    s->errands[2].mandatory = true;
-    submit(s, 0, run_at_gate);
     submit(s, 1, run);
-    submit(s, 2, run);
-    for (unsigned i = 0; i < JOBS; i++)
-        release(s, i);
-    open_gate(s);
     tni_runtime_release(s->house.runtime);
 }
 
 /* The handle alone is left: it may outlive the runtime. */
-static void submit_and_cancel(void *state)
+static void cancel_first(void *state)
 {
     end_scene *s = state;
-    errand *e = &s->errands[0];
 
-    submit(s, 0, run);
-    tni_runtime_release(s->house.runtime);
-    if (e->handle == NULL)
-        return;
-    if (tn_job_cancel(e->handle))
-        model_check(e->dropped == 1);
-    release(s, 0);
+    if (tn_job_cancel(s->errands[0].handle))
+        model_check(s->errands[0].dropped == 1);
 }
 
-static void submit_and_join(void *state)
+static void join_first(void *state)
 {
     end_scene *s = state;
     errand *e = &s->errands[0];
     void *result = NULL;
-    int rc;
+    int rc = tn_job_join(e->handle, &result);
 
-    submit(s, 0, run);
-    tni_runtime_release(s->house.runtime);
-    if (e->handle == NULL)
-        return;
-    rc = tn_job_join(e->handle, &result);
     model_check((rc == 0 && result == e && e->run == 1) || (rc == TN_ESHUTDOWN && e->dropped == 1));
-}
-
-/* The thread is inside of the first job, or about to be. The second waits for room, and fills the queue in turn. */
-static void submit_two_wait_for_room(void *state)
-{
-    end_scene *s = state;
-
-    submit(s, 0, run_at_gate);
-    submit(s, 1, run);
-    release(s, 0);
-    release(s, 1);
-    tni_runtime_release(s->house.runtime);
-}
-
-static void submit_at_gate(void *state)
-{
-    end_scene *s = state;
-
-    submit(s, 0, run_at_gate);
-    release(s, 0);
-    tni_runtime_release(s->house.runtime);
+    e->handle = NULL;
 }
 
 static void close_pool(void *state)
@@ -197,27 +190,21 @@ static void close_pool(void *state)
     model_check(house_close(&((end_scene *)state)->house, TNI_FOREVER) == 0);
 }
 
-static void open_and_close(void *state)
-{
-    open_gate(state);
-    close_pool(state);
-}
-
-/* The time is up at once. */
+/* The time is up at once. What is stuck goes on afterwards. */
 static void give_up(void *state)
 {
     end_scene *s = state;
 
     s->left = (uint32_t)house_close(&s->house, tni_clock_ns());
     open_gate(s);
+    house_is_over(&s->house);
 }
 
-static void open_and_give_up(void *state)
+/* A task that waits for room, and never runs again. */
+static void submit_second_abandoned(void *state)
 {
-    end_scene *s = state;
-
-    open_gate(s);
-    s->left = (uint32_t)house_close(&s->house, tni_clock_ns());
+    house_abandons(&((end_scene *)state)->house);
+    submit_second(state);
 }
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
@@ -230,22 +217,27 @@ static void finish(void *state)
     for (unsigned i = 0; i < JOBS; i++) {
         const errand *e = &s->errands[i];
         model_check(e->run + e->dropped == (e->tried && !e->refused));
-        model_check(!e->mandatory || e->dropped == 0);
+        model_check(!e->mandatory || e->dropped == 0 || s->left > 0);
+        tn_job_release(e->handle);
     }
     house_check_wakers(&s->house);
 }
 
 #define CASE(what, before, ...) \
-    {.name = "pool_end." what, .state_bytes = sizeof(end_scene), .setup = before, .finish = finish, .no_chance = true, __VA_ARGS__}
+    {.name = "pool_end." what, .state_bytes = sizeof(end_scene), .setup = before, .finish = finish, .no_chance = true, \
+     __VA_ARGS__}
 
 const model_scenario model_scenarios[] = {
-    CASE("submit", setup, .threads = {submit_one, close_pool}),
-    CASE("submit_in_job", setup, .threads = {submit_submitter, close_pool}, .bound = 1),
-    CASE("queued", setup, .threads = {submit_three, close_pool}, .bound = 1),
-    CASE("cancel", setup, .threads = {submit_and_cancel, close_pool}),
-    CASE("join", setup, .threads = {submit_and_join, close_pool}, .bound = 1),
-    CASE("room", small_queue, .threads = {submit_two_wait_for_room, open_and_close}, .bound = 1),
-    CASE("give_up", setup, .threads = {submit_at_gate, give_up}),
-    CASE("give_up_room", small_queue, .threads = {submit_two_wait_for_room, open_and_give_up}, .bound = 1),
+    CASE("submit", setup, .threads = {submit_second, close_pool}),
+    CASE("submit_second", one_job_and_submitter, .threads = {submit_second, close_pool}, .bound = 1),
+    CASE("submit_in_job", submitting_job, .threads = {close_pool}, .bound = 1),
+    CASE("queued", three_jobs, .threads = {close_pool}, .bound = 1),
+    CASE("cancel", one_job, .threads = {cancel_first, close_pool}),
+    CASE("join", one_job, .threads = {join_first, close_pool}, .bound = 1),
+    CASE("room", full, .threads = {submit_second, close_pool}, .bound = 1),
+    CASE("give_up", stuck_job, .threads = {give_up}),
+    CASE("give_up_queued", stuck_job_and_two_more, .threads = {give_up}, .bound = 1),
+    CASE("give_up_room", full, .threads = {submit_second, give_up}, .bound = 1),
+    CASE("give_up_room_abandoned", full, .threads = {submit_second_abandoned, give_up}, .bound = 1),
     {0},
 };
