@@ -215,7 +215,7 @@ void tni_thread_join(tni_thread *thread)
     trace_add(MODEL_PC, "joins T%u", thread->id);
 }
 
-/* Nobody computes or sleeps long enough to be called stuck: takers of cores are the scenarios' own. */
+/* Nobody computes. Whether threads wait is for the scenario to say: a hint, and no step. */
 void tni_thread_clock_init(tni_thread_clock *clock)
 {
     clock->id = engine.self;
@@ -235,7 +235,7 @@ int tni_os_thread_id(void)
 bool tni_os_thread_sleeps(int id)
 {
     (void)id;
-    return false;
+    return engine.scenario->asleep;
 }
 
 void tni_thread_detach(tni_thread *thread)

@@ -21,6 +21,7 @@ typedef struct {
     unsigned bound;              /* preemptions; 0: the caller's, 2 if he does not say */
     bool no_preemptions;         /* a bound of 0 */
     bool symmetric;              /* membarrier is not to be had: light fences are full ones */
+    bool asleep;                 /* the kernel says of every thread that it waits for something */
     bool no_chance;              /* futexes return only when woken or when their time is up */
 } model_scenario;
 
