@@ -1,6 +1,6 @@
-/* A core is taken from a thread that is inside of a task for long, by the shipped workers, spares and monitor's look (stuck.c), and
- * the end of the runtime may come at any moment. The task that is stuck waits for another one that waits for the core. Without a
- * core it spawns, wakes and ends as ever, and its thread is the next spare. */
+/* A core is taken from a thread that is inside of a task for long: by the shipped workers, spares, looks of the monitor and
+ * declared blocking. The workers may be stopped at any moment. What is stuck waits for a task that waits for the core; without
+ * a core it spawns, wakes and ends as ever, and its thread is the next spare. takeover.c has the claim. */
 #include "local.h"
 #include "model.h"
 #include "small_runtime.h"
@@ -431,6 +431,6 @@ const model_scenario model_scenarios[] = {
     CASE("declared", declared, .threads = {monitor_of_declared}, .no_preemptions = true),
     CASE("mail", spare_alone, .threads = {mail}),
     {.name = "stuck.destroy", .state_bytes = sizeof(stuck_scene), .setup = blocks, .finish = finish_destroyed, .no_chance = true,
-     .threads = {destroy}, .no_preemptions = true},
+     .threads = {destroy}, .bound = 1},
     {0},
 };
