@@ -1,6 +1,7 @@
 /* Buffered reading and writing of files. */
 #include <string.h>
 
+#include "checkpoint.h"
 #include "defs.h"
 #include "tn_fs.h"
 
@@ -101,6 +102,12 @@ void tn_file_writer_init(tn_file_writer *writer, tn_file *file, void *buf, size_
     *writer = (tn_file_writer){.file = file, .buf = buf, .capacity = size};
 }
 
+/* Was the call cut short, by a cancellation or a deadline? A system call may say that it timed out as well. */
+static bool is_cut_short(ssize_t n)
+{
+    return n == TN_ECANCELED || (n == TN_ETIMEDOUT && tni_checkpoint() == TN_ETIMEDOUT);
+}
+
 /* All of it, or the error; *written says how much. */
 static int write_all(tn_file_writer *writer, const char *data, size_t size, size_t *written)
 {
@@ -108,9 +115,9 @@ static int write_all(tn_file_writer *writer, const char *data, size_t size, size
     while (*written < size) {
         ssize_t n = tn_file_write(writer->file, data + *written, size - *written);
         if (n <= 0) {
-            if (n != TN_ECANCELED)
-                writer->error = n < 0 ? (int)n : -EIO;
-            return n == TN_ECANCELED ? TN_ECANCELED : writer->error;
+            if (is_cut_short(n))
+                return (int)n;
+            return writer->error = n < 0 ? (int)n : -EIO;
         }
         *written += (size_t)n;
     }

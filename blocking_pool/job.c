@@ -211,7 +211,7 @@ static void future_drop(tn_future *self)
         tni_done_forget(&future->job->done, &future->mine);
 }
 
-static const tn_future_ops future_ops = {future_poll, future_drop};
+static const tn_future_ops future_ops = {future_poll, future_drop, "blocking job"};
 
 void tn_job_init(tn_job_future *future, tn_job *job)
 {

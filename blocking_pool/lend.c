@@ -1,7 +1,7 @@
 #include "lend.h"
 
 #include "local.h"
-#include "run.h"
+#include "tn_scope.h"
 
 void tni_lent_over(tni_job *job, int error)
 {
@@ -26,36 +26,34 @@ static int lent_poll(tn_future *self, tn_waker *waker)
 
 static void lent_drop(tn_future *self)
 {
-    (void)self; /* threads alone wait so, and they are not cancelled: it is done */
+    lent_future *future = tni_container_of(self, lent_future, base);
+
+    tni_done_forget(&future->lent->done, &future->mine); /* nothing, once it has been seen to be done */
 }
 
-static const tn_future_ops lent_future_ops = {lent_poll, lent_drop};
+static const tn_future_ops lent_future_ops = {lent_poll, lent_drop, "blocking call"};
 
-/* Not tn_await: the frame is lent, so a fiber that is cancelled has to wait all the same, once the job has started. */
-static int wait_in_fiber(tni_pool *pool, tni_lent *lent, tn_task *task)
-{
-    tn_waker *mine = NULL;
-    bool asked = false;
-
-    while (tni_done_poll(&lent->done, &mine, tni_waker_of(task)) == TN_PENDING) {
-        if (!asked && tni_task_is_cancelled(task)) {
-            asked = true;
-            if (tni_pool_withdraw(pool, &lent->base)) {
-                tni_done_forget(&lent->done, &mine);
-                return TN_ECANCELED;
-            }
-            tni_a32_store(&lent->unwanted, 1, TNI_RELAXED); /* relaxed: a wish */
-        }
-        tni_fiber_leave(task, TNI_RUN_SUSPENDED);
-    }
-    return lent->error;
-}
-
-static int wait_in_thread(tni_lent *lent)
+static int await_lent(tni_lent *lent)
 {
     lent_future future = {{&lent_future_ops}, lent, NULL};
 
-    (void)tn_await(&future.base);
+    return tn_await(&future.base);
+}
+
+/* The frame is lent: who is cancelled, or whose deadline is over, has to wait all the same once the job has started. */
+static int wait_for(tni_pool *pool, tni_lent *lent)
+{
+    tn_scope shield;
+    int rc = await_lent(lent);
+
+    if (rc == 0)
+        return lent->error;
+    if (tni_pool_withdraw(pool, &lent->base))
+        return rc;
+    tni_a32_store(&lent->unwanted, 1, TNI_RELAXED); /* relaxed: a wish */
+    tn_shield_enter(&shield, TN_NEVER);
+    (void)await_lent(lent);
+    tn_scope_leave(&shield);
     return lent->error;
 }
 
@@ -91,10 +89,11 @@ static tn_task *calling_fiber(void)
 
 int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
 {
-    tn_task *task = calling_fiber();
     tni_pool *pool;
-    int rc = tn_checkpoint();
+    int rc;
 
+    (void)calling_fiber();
+    rc = tn_checkpoint();
     tni_a32_init(&lent->unwanted, 0);
     if (rc != 0)
         return rc;
@@ -108,7 +107,7 @@ int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni
     rc = submit(pool, lent, ops, kind);
     if (rc != 0)
         return rc;
-    return task != NULL ? wait_in_fiber(pool, lent, task) : wait_in_thread(lent);
+    return wait_for(pool, lent);
 }
 
 int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)

@@ -214,7 +214,7 @@ static int ask_in_pool(tn_runtime *runtime, query *self)
         return rc;
     }
     rc = tn_job_join(job, NULL);
-    if (rc == TN_ECANCELED) {
+    if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT) { /* the job itself answers neither */
         (void)tn_job_cancel(job);
         tn_job_release(job);
     }

@@ -9,11 +9,11 @@
 #define TNI_POOL_H
 
 #include "done.h"
+#include "inplace.h"
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
 
-typedef struct tni_pool tni_pool;
 typedef struct tni_job tni_job;
 typedef struct tni_pool_thread tni_pool_thread;
 
@@ -104,6 +104,8 @@ struct tni_pool {
     tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
 
+    tni_cache_aligned tni_inplace_hints inplace;
+
     tni_cache_aligned tni_mutex lock;
     tni_job_queue queues[TNI_POOL_CLASSES];
     unsigned active;             /* threads inside of jobs */
@@ -147,7 +149,10 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
 void tni_pool_push(tni_pool *pool, tni_job *job);
 
-/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED. Suspends; checkpoint if it does. */
+/* A job that was pushed will not run any more, or has run to its end: calls its `over`. */
+void tni_pool_job_over(tni_pool *pool, tni_job *job, int error);
+
+/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED, TN_ETIMEDOUT. Suspends; checkpoint if it does. */
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
 /* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
@@ -170,7 +175,8 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
 /* What is to be done after the lock has been let go. */
 typedef struct {
     tni_pool_thread *call; /* to be woken */
-    bool report;           /* no thread could be started */
+    bool is_short;         /* no thread could be started */
+    bool report;           /* and that is new */
 } tni_pool_errand;
 
 /* Lock held. Moves what has been submitted into the queues. */
@@ -247,6 +253,7 @@ static inline bool tni_pool_is_closed(const tni_pool *pool)
     return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
 }
 
+bool tni_pool_tend(tni_attachment *self, uint64_t now_ns);
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
 void tni_pool_fini(tni_attachment *self);
 

@@ -25,7 +25,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
     for (; dropped != NULL; dropped = next) {
         tni_pool_class kind = dropped->kind;
         next = dropped->next;
-        dropped->ops->over(dropped, TN_ESHUTDOWN);
+        tni_pool_job_over(pool, dropped, TN_ESHUTDOWN);
         tni_mutex_lock(&pool->lock);
         tni_pool_free_place(pool, kind);
         tni_mutex_unlock(&pool->lock);

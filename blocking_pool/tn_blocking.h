@@ -61,7 +61,8 @@ TN_API int tn_run_blocking(tn_job_fn fn, void *arg, void **result);
 
 /* Waits until the job is done; `result` (may be NULL) gets what its function returned.
  * Suspends: unless it is done. Callable from: a fiber, a plain thread, a job.
- * Ownership: consumes the handle when the job is over; else (TN_ECANCELED, TN_EBUSY, TN_EDEADLK) it stays the caller's.
+ * Ownership: consumes the handle when the job is over; else (TN_ECANCELED, TN_ETIMEDOUT, TN_EBUSY, TN_EDEADLK) it stays the
+ * caller's.
  * Errors: TN_ENODATA: tn_job_cancel was first, it never ran; TN_ESHUTDOWN: it never ran, its runtime has been destroyed;
  * TN_EBUSY: somebody else is joining it; TN_EDEADLK: in a job, when this and every other thread for jobs would wait for jobs,
  * for ever (the log says so). Cancellation: checkpoint (of the caller); the handle stays the caller's. */

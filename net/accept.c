@@ -1,6 +1,7 @@
 /* Accepting. What went wrong with one connection is skipped; what is short for all (files, memory) is waited out, with growing
  * pauses and one line in the log: the connections stay in the backlog, and those that are served go on.
  */
+#include "checkpoint.h"
 #include "deadline.h"
 #include "listener.h"
 #include "run.h"
@@ -64,7 +65,7 @@ static void pause_drop(tn_future *self)
     (void)tni_wait_disarm(&future->listener->pause);
 }
 
-static const tn_future_ops pause_ops = {pause_poll, pause_drop};
+static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error"};
 
 static int wait_out(tn_listener *listener, int error)
 {
@@ -140,7 +141,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
 
 int tn_accept(tn_listener *listener, tn_stream **out)
 {
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     if (rc == 0)
         rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);

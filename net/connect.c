@@ -1,6 +1,7 @@
 /* Connecting: nobody knows the stream yet, so its operation word is not needed, and giving up is closing it. */
 #include <string.h>
 
+#include "checkpoint.h"
 #include "names.h"
 #include "runtime.h"
 #include "stream.h"
@@ -93,7 +94,7 @@ static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
 static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *address)
 {
     tn_stream *stream;
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     if (rc == 0)
         rc = open_socket(runtime, &stream, address->socket.any.sa_family);

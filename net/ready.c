@@ -45,7 +45,7 @@ static void ready_drop(tn_future *self)
     stop_waiting(future);
 }
 
-static const tn_future_ops ready_ops = {ready_poll, ready_drop};
+static const tn_future_ops ready_ops = {ready_poll, ready_drop, "socket"};
 
 void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
 {

@@ -2,6 +2,7 @@
  * call, on a socket that never blocks; the task waits for room in the socket where it always does. The stream's writer is in
  * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's
  * threads block SIGPIPE. */
+#include "checkpoint.h"
 #include "lend.h"
 #include "os_file.h"
 #include "runtime.h"
@@ -63,7 +64,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
 ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
     size_t done = 0;
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     if (offset < 0)
         return TN_EINVAL;

@@ -5,6 +5,7 @@
  */
 #include "stream.h"
 
+#include "checkpoint.h"
 #include "run.h"
 #include "runtime.h"
 
@@ -19,7 +20,6 @@ static void release(tni_endpoint *endpoint)
 {
     tn_stream *stream = tni_container_of(endpoint, tn_stream, endpoint);
 
-    tni_endpoint_fini(endpoint);
     tni_stream_free(endpoint->runtime, stream);
 }
 
@@ -169,7 +169,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
 
 static int begin(tn_stream *stream, tni_operation operation)
 {
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     return rc != 0 ? rc : tni_endpoint_begin(&stream->endpoint, operation);
 }
@@ -307,7 +307,7 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
 
 static int stopped(const tn_stream *stream)
 {
-    int rc = tn_checkpoint();
+    int rc = tni_checkpoint();
 
     return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
 }

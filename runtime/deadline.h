@@ -14,4 +14,12 @@ static inline void tni_deadline_ask(tn_waker *waker, uint64_t deadline_ns)
         task->deadline_ns = deadline_ns;
 }
 
+/* `ns` from now; as late as can be said where the sum is too large. */
+static inline uint64_t tni_deadline_after(uint64_t ns)
+{
+    uint64_t now_ns = tni_clock_ns();
+
+    return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
+}
+
 #endif

@@ -40,6 +40,10 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
 /* Forgets a context that nobody will switch to again; never the one that is running. The stack stays the caller's. */
 void tni_context_fini(tni_context *ctx);
 
+/* The return addresses on the stack of a context that is not running, innermost first, by the chain of frame pointers from `base`
+ * to `top`; answers how many. What was compiled without frame pointers is left out. */
+unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);
+
 /* Saves here and goes on at `to`; returns when someone switches back to `from`, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {

@@ -18,6 +18,17 @@
  * stack pointer to *save_sp, goes on at to_sp and answers `message` there. */
 __attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 
+/* Where a suspended context's `sp` has the frame pointer and the address it goes on at; fiber_<machine>.S has the rest. */
+#if defined(__x86_64__)
+#define TNI_FIBER_SAVED_FRAME 48
+#define TNI_FIBER_SAVED_PC 56
+#define TNI_FIBER_SAVED_SIZE 64
+#else
+#define TNI_FIBER_SAVED_FRAME 0
+#define TNI_FIBER_SAVED_PC 8
+#define TNI_FIBER_SAVED_SIZE 176
+#endif
+
 #if defined(__x86_64__)
 
 #ifdef __AVX512F__

@@ -2,23 +2,32 @@
 #include "tn_future.h"
 
 #include "deadline.h"
+#include "extras.h"
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
+#include "scope.h"
 
 /* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
-    for (;;) {
-        int rc;
+    tni_budget_spend_in(task);
+    for (bool woken = false;; woken = true) {
         /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
-         * what the event had granted. */
-        if (tni_task_is_cancelled(task))
-            return TN_ECANCELED;
+         * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
+        int rc = tni_fiber_check(task);
+        if (rc != 0)
+            return rc;
         rc = future->ops->poll(future, tni_waker_of(task));
         if (rc != TN_PENDING)
             return rc;
+        if (tni_unlikely(task->body.fiber.scope != NULL)) {
+            rc = tni_scope_suspend(task, woken);
+            if (rc != 0)
+                return rc;
+        }
+        task->awaited = future;
         tni_fiber_leave(task, TNI_RUN_SUSPENDED);
     }
 }
@@ -38,17 +47,34 @@ static tn_task *thread_task(void)
     return task;
 }
 
+/* One step of a wait: arms the scopes' cancellation, then looks at it, then polls; the deadline last. */
+static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
+{
+    int rc;
+
+    task->deadline_ns = TNI_FOREVER;
+    tni_scope_arm(scope, tni_waker_of(task));
+    rc = tni_scope_check(scope, false);
+    if (rc == 0)
+        rc = future->ops->poll(future, tni_waker_of(task));
+    if (rc != TN_PENDING || scope == NULL)
+        return rc;
+    rc = tni_scope_look(scope, false);
+    tni_deadline_ask(tni_waker_of(task), scope->deadline_ns);
+    return rc != 0 ? rc : TN_PENDING;
+}
+
 /* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
  * that comes late finds it still there. */
 static int await_in_thread(tn_future *future)
 {
     tn_task *task = thread_task();
+    tni_scope *scope = tni_local_get()->scope;
     int rc;
 
     for (;;) {
         tni_task_begin_run(task);
-        task->deadline_ns = TNI_FOREVER;
-        rc = future->ops->poll(future, tni_waker_of(task));
+        rc = poll_in_thread(task, future, scope);
         if (rc != TN_PENDING)
             break;
         if (!tni_task_rest(task))
@@ -57,6 +83,7 @@ static int await_in_thread(tn_future *future)
         (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
     }
     future->ops->drop(future);
+    tni_scope_disarm(scope);
     (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;
@@ -94,7 +121,7 @@ static void sleep_drop(tn_future *self)
     (void)self; /* the timer is the task's, and lapses by itself */
 }
 
-static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop};
+static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop, "sleep"};
 
 void tn_sleep_init(tn_sleep_future *future, uint64_t deadline_ns)
 {
@@ -136,6 +163,8 @@ static int join_poll(tn_future *self, tn_waker *waker)
     }
     future->ended = true;
     future->result = task->result;
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_result_taken(task);
     return task->error;
 }
 
@@ -149,7 +178,7 @@ static void join_drop(tn_future *self)
     future->armed = NULL;
 }
 
-static const tn_future_ops join_ops = {join_poll, join_drop};
+static const tn_future_ops join_ops = {join_poll, join_drop, "join"};
 
 void tn_join_init(tn_join_future *future, tn_task *task)
 {

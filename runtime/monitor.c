@@ -3,10 +3,13 @@
  *
  * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
  * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
- * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing.
+ * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing. What is
+ * attached to the runtime may keep it from its rest in the same way: it writes what its `tend` looks at, makes a full fence, and
+ * wakes the monitor if it rests.
  */
 #include "monitor.h"
 
+#include "dump.h"
 #include "runtime.h"
 #include "stuck.h"
 
@@ -21,7 +24,8 @@ static void observe(tn_runtime *runtime)
         tni_stuck_no_spares(runtime, now_ns);
 }
 
-/* Sleeps until a worker starts to work again, unless one has meanwhile. */
+/* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock before, when it has said that it
+ * rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
 static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
@@ -29,8 +33,10 @@ static void rest(tn_runtime *runtime)
     /* Says that it rests; ordered before the look by the fence. Partner: tni_monitor_notice. */
     tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
     tni_fence_full();
+    tni_deadlock_look(runtime);
     /* Acquire: partner: tni_monitor_stop. */
-    while (tni_idle_all_parked(&runtime->idle) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+    while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_tend(runtime, tni_clock_ns()) &&
+           tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
         if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
             break;
@@ -50,12 +56,14 @@ static void *monitor_main(void *arg)
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t now_ns;
+        bool tends;
         tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
         now_ns = tni_clock_ns();
+        tends = tni_runtime_tend(runtime, now_ns);
         if (!tni_idle_all_parked(&runtime->idle)) {
             quiet_since_ns = now_ns;
             observe(runtime);
-        } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+        } else if (!tends && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }

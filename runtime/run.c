@@ -3,15 +3,22 @@
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "run.h"
 
+#include "checkpoint.h"
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 static void fiber_main(void *arg)
 {
     tn_task *task = arg;
 
-    task->result = task->body.fiber.entry(task->body.fiber.arg);
+    task->result = task->body.fiber.entry(task->result);
+    if (tni_unlikely(task->body.fiber.scope != NULL))
+        tni_scope_left_open(task);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
     tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
 }
@@ -29,7 +36,7 @@ static int bind_stack(tni_core *core, tn_task *task)
     int rc = task->error;
 
     if (rc == 0 && task->body.fiber.stack == NULL) {
-        rc = tni_stack_get(&runtime->stacks, stack_cache(core), (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        rc = tni_stack_get(&runtime->stacks, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
         if (tni_unlikely(rc == TN_EAGAIN))
             rc = tni_runtime_wait_for_stack(runtime, task);
     }
@@ -69,6 +76,8 @@ void tni_run_future(tn_task *task)
     }
     task->result = (void *)(intptr_t)rc;
     future->ops->drop(future);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
 }
 
@@ -107,7 +116,10 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
     tni_log_write(&task->runtime->log, TN_LOG_ERROR,
                   "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
                   task->name);
-    task->error = error;
+    task->error = (int16_t)error;
+    task->result = NULL;
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     end(core, task);
 }
 
@@ -117,6 +129,7 @@ void tni_run_settle(tni_core *core, tn_task *task)
     case TNI_RUN_SUSPENDED:
         if (task->deadline_ns != TNI_FOREVER)
             tni_timer_arm(core, task);
+        task->since_ns = core != NULL ? core->looked_ns : tni_clock_ns();
         if (!tni_task_rest(task))
             tni_sched_requeue(core, task, false);
         break;
@@ -138,12 +151,56 @@ bool tni_run_first(tni_core *core, tn_task *task)
     return rc == 0;
 }
 
+void tni_budget_over(tn_task *task)
+{
+    tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (task->body.fiber.scope != NULL)
+        (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
+}
+
 void tni_budget_spend(void)
 {
     tn_task *task = tni_local_get()->task;
 
+    if (task != NULL && task->kind == TNI_TASK_FIBER)
+        tni_budget_spend_in(task);
+}
+
+void tni_budget_spend_time(uint64_t ns)
+{
+    tn_task *task = tni_local_get()->task;
+    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
+
     if (task == NULL || task->kind != TNI_TASK_FIBER)
         return;
-    if (--task->budget == 0)
-        tni_fiber_leave(task, TNI_RUN_YIELDED);
+    if (operations < task->budget)
+        task->budget = (uint8_t)(task->budget - operations);
+    else
+        tni_budget_over(task);
+}
+
+/* The last one is left for tni_budget_spend, which yields when it takes it. For plain threads the system sees to it that others
+ * run. */
+static inline bool is_short(const tn_task *task, unsigned answers)
+{
+    return task->budget <= answers && task->kind != TNI_TASK_THREAD;
+}
+
+bool tni_poll_is_short(tn_waker *waker, unsigned answers)
+{
+    if (tni_likely(!is_short(tni_task_of(waker), answers)))
+        return false;
+    tn_waker_wake_by_ref(waker);
+    return true;
+}
+
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (tni_poll_is_short(waker, 1))
+        return false;
+    if (task->kind != TNI_TASK_THREAD)
+        task->budget--;
+    return true;
 }

@@ -7,6 +7,7 @@
 #include "local.h"
 #include "overflow.h"
 #include "schedule.h"
+#include "tn_scope.h"
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -140,6 +141,8 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->stopping, 0);
     tni_a32_init(&runtime->any_core, 0);
     tni_a32_init(&runtime->driven, 0);
+    tni_a32_init(&runtime->holds, 0);
+    runtime->deadlock_seen = UINT64_MAX;
     tni_a32_init(&runtime->threads, 0);
     tni_a32_init(&runtime->references, 1);
     tni_a32_init(&runtime->guests, 0);
@@ -151,7 +154,6 @@ static void init_words(tn_runtime *runtime)
     tni_monitor_init(&runtime->monitor);
     tni_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
-    tni_mutex_init(&runtime->foreign_lock);
     tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
 }
 
@@ -226,12 +228,24 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
 
 /* --- Running ---------------------------------------------------------------------------------------------------------------- */
 
+/* Whatever scope the calling thread is in: no checkpoint, or the handle would be nobody's. */
+static int join_shielded(tn_task *task, void **result)
+{
+    tn_scope shield;
+    int rc;
+
+    tn_shield_enter(&shield, TN_NEVER);
+    rc = tn_join(task, result);
+    tn_scope_leave(&shield);
+    return rc;
+}
+
 static int drive(tn_runtime *runtime, tn_task *task, void **result)
 {
     tni_worker_drive(runtime->workers, task, TNI_FOREVER);
     /* Release: the next driver sees what this one left; partner: the CAS in tn_block_on. */
     tni_a32_store(&runtime->driven, 0, TNI_RELEASE);
-    return tn_join(task, result);
+    return join_shielded(task, result);
 }
 
 int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
@@ -247,7 +261,7 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
         return TN_EBUSY;
     rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
     if (rc == 0)
-        return drives ? drive(runtime, task, result) : tn_join(task, result);
+        return drives ? drive(runtime, task, result) : join_shielded(task, result);
     if (drives)
         tni_a32_store(&runtime->driven, 0, TNI_RELEASE); /* release: as in drive */
     return rc;
@@ -266,6 +280,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
         memcpy(&own, options, options->size);
     }
     own.report_overflow = true;
+    own.report_deadlock = true;
     rc = tn_runtime_create(&runtime, &own);
     if (rc != 0)
         return rc;

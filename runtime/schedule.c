@@ -1,6 +1,7 @@
 #include "schedule.h"
 
 #include "local.h"
+#include "ready_set.h"
 #include "runtime.h"
 
 /* --- Queueing --------------------------------------------------------------------------------------------------------------- */
@@ -85,10 +86,19 @@ static bool mail_elsewhere(tn_task *task)
     return true;
 }
 
+/* What is woken, but never run by a worker. */
+static void wake_apart(tn_task *task)
+{
+    if (task->kind == TNI_TASK_MEMBER)
+        tni_ready_push(task);
+    else
+        (void)tni_parker_notify(&task->body.parker);
+}
+
 static inline bool queue_apart(tn_task *task)
 {
-    if (task->kind == TNI_TASK_THREAD) {
-        (void)tni_parker_notify(&task->body.parker);
+    if (task->kind >= TNI_TASK_THREAD) {
+        wake_apart(task);
         return true;
     }
     if (task->home != NULL) {

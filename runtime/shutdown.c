@@ -1,4 +1,6 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "deadline.h"
+#include "extras.h"
 #include "local.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -20,7 +22,6 @@ static void free_cores(tn_runtime *runtime)
 static void fini_words(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->foreign_slabs);
-    tni_mutex_fini(&runtime->foreign_lock);
     tni_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }
@@ -88,6 +89,7 @@ static void abandon(void *arg, tn_task *task)
     if (tni_task_is_complete(task))
         return;
     task->error = TN_ESHUTDOWN;
+    task->result = NULL;
     tni_task_abandon(task);
 }
 
@@ -110,6 +112,8 @@ static void throw_away(void *arg, tn_task *task)
     }
     if (task->kind == TNI_TASK_FUTURE)
         task->body.future->ops->drop(task->body.future);
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
     joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
     if (joiner != NULL)
         tn_waker_wake(joiner);
@@ -238,17 +242,10 @@ static void part_from_threads(tn_runtime *runtime)
     }
 }
 
-static uint64_t deadline_after(uint64_t ns)
-{
-    uint64_t now_ns = tni_clock_ns();
-
-    return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
-}
-
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
 {
     stop_threads(runtime);
-    (void)wait_for_threads(runtime, deadline_after(timeout_ns));
+    (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
     part_from_threads(runtime);
 }
 
@@ -300,17 +297,39 @@ static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
     return 0;
 }
 
+static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+    return false;
+}
+
 static void fini_nothing(tni_attachment *self)
 {
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
+
+bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns)
+{
+    /* Acquire: the attachment as it was made. It stays until the workers and the monitor have ended. */
+    tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
+
+    return attachment != NULL && attachment->tend(attachment, now_ns);
+}
+
+void tni_runtime_tend_soon(tn_runtime *runtime)
+{
+    tni_monitor_notice(runtime); /* with a full fence before it looks whether the monitor rests */
+    if (runtime->options.flavour == TN_CURRENT_THREAD)
+        tni_worker_kick(runtime->cores[0]);
+}
 
 /* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
 static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 {
-    uint64_t grace_ns = deadline_after(STOP_GRACE_NS);
+    uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
     void *attachment = NULL;
 
     /* Acquire: the attachment as it was made; after this nobody makes one. */
@@ -321,7 +340,7 @@ static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
 {
-    uint64_t deadline_ns = deadline_after(timeout_ns);
+    uint64_t deadline_ns = tni_deadline_after(timeout_ns);
     size_t left;
 
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");

@@ -1,10 +1,14 @@
 /* Bringing tasks to life, and what the public calls on tasks are made of. */
+#include "spawn.h"
+
 #include <string.h>
 
+#include "extras.h"
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 /* What a new task is made from. */
 typedef struct {
@@ -12,8 +16,16 @@ typedef struct {
     tn_entry_fn entry; /* fiber */
     void *arg;         /* fiber */
     tn_future *future; /* stackless */
+    tni_extra *extra;  /* hangs on it from the start, or NULL */
+    const void *site;  /* where the spawn was called */
     tn_spawn_options options;
 } blueprint;
+
+/* Rounded up; of 0 and 1 it is 0. */
+static unsigned log2_of(size_t size)
+{
+    return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+}
 
 static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
 {
@@ -21,20 +33,22 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     tni_wait_init(&task->join);
     if (plan->kind == TNI_TASK_FIBER) {
         task->body.fiber.entry = plan->entry;
-        task->body.fiber.arg = plan->arg;
+        task->body.fiber.scope = NULL;
         task->body.fiber.stack = NULL;
         memset(&task->body.fiber.context, 0, sizeof task->body.fiber.context); /* made at the first run */
     } else {
         task->body.future = plan->future;
     }
-    task->result = NULL;
+    task->result = plan->arg;
     task->home = NULL;
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->timer_core, NULL);
     task->kind = (uint8_t)plan->kind;
-    task->pinned = plan->options.pinned || runtime->options.no_migration;
-    task->stack_kib = (uint32_t)((plan->options.stack_size_bytes + 1023) / 1024);
+    task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
+    task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
     task->error = 0;
+    task->extras = plan->extra;
+    task->spawn_site = plan->site;
     task->name[0] = '\0';
     if (plan->options.name != NULL) {
         strncpy(task->name, plan->options.name, sizeof task->name - 1);
@@ -63,62 +77,32 @@ static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
-static tn_task *alloc_foreign(tn_runtime *runtime)
-{
-    tn_task *task;
-
-    tni_mutex_lock(&runtime->foreign_lock);
-    task = tni_slab_alloc(&runtime->foreign_slabs);
-    tni_mutex_unlock(&runtime->foreign_lock);
-    return task;
-}
-
-/* It was never born: no walk has taken it for a task. */
-static void free_foreign(tn_runtime *runtime, tn_task *task)
-{
-    tni_mutex_lock(&runtime->foreign_lock);
-    tni_slab_free(&runtime->foreign_slabs, task);
-    tni_mutex_unlock(&runtime->foreign_lock);
-}
-
 /* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
-    tn_task *task = alloc_foreign(runtime);
+    tn_task *task;
 
+    if (!tni_injector_begin(&runtime->injector, inside))
+        return TN_ESHUTDOWN;
+    task = tni_slab_alloc(&runtime->foreign_slabs);
+    if (task != NULL) {
+        build(runtime, task, plan, out != NULL);
+        if (out != NULL)
+            *out = task;
+    }
+    tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
     if (task == NULL)
         return TN_ENOMEM;
-    if (!inside && !tni_injector_reserve(&runtime->injector)) {
-        free_foreign(runtime, task);
-        return TN_ESHUTDOWN;
-    }
-    build(runtime, task, plan, out != NULL);
-    if (out != NULL)
-        *out = task;
-    if (inside) {
-        tni_count_shared(&runtime->foreign.spawned, 1);
-        tni_injector_push(&runtime->injector, task, task, 1);
-    } else {
-        tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
-    }
     tni_sched_wake_one(runtime);
     return 0;
 }
 
-static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
+/* Options are in order, and there is a runtime. */
+static int bring_to_life(const tni_local *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
 {
-    const tni_local *local = tni_local_get();
     tni_core *core = NULL;
     int rc;
 
-    if (out != NULL)
-        *out = NULL;
-    if (options != NULL)
-        memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
-    if (runtime == NULL && local->task != NULL)
-        runtime = local->task->runtime;
-    if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
-        return TN_EINVAL;
     if (local->worker != NULL && local->worker->runtime == runtime)
         core = tni_worker_enter(local->worker);
     if (core != NULL) {
@@ -134,21 +118,68 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     return rc;
 }
 
+/* Hangs what drops the result on the plan, the oldest of its chain. */
+static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_extra **drop)
+{
+    *drop = tni_extra_new(runtime, TNI_EXTRA_DROP_RESULT, NULL);
+    if (*drop == NULL)
+        return TN_ENOMEM;
+    (*drop)->fn = plan->options.drop_result;
+    if (plan->extra != NULL)
+        plan->extra->next = *drop;
+    else
+        plan->extra = *drop;
+    return 0;
+}
+
+static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
+{
+    const tni_local *local = tni_local_get();
+    tni_extra *drop = NULL;
+    int rc = 0;
+
+    if (out != NULL)
+        *out = NULL;
+    if (options != NULL)
+        memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
+    if (runtime == NULL && local->task != NULL)
+        runtime = local->task->runtime;
+    if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return TN_EINVAL;
+    if (tni_unlikely(plan->options.drop_result != NULL))
+        rc = plan_drop(runtime, plan, &drop);
+    if (rc == 0)
+        rc = bring_to_life(local, runtime, out, plan);
+    if (tni_unlikely(rc != 0) && drop != NULL)
+        tni_extra_free(runtime, drop);
+    return rc;
+}
+
+int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
+                   tni_extra *extra, const void *site)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .extra = extra, .site = site};
+
+    return spawn(runtime, options, out, &plan);
+}
+
 int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg)
 {
-    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg};
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
 
     return spawn(runtime, options, out, &plan);
 }
 
 int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg)
 {
-    return tn_spawn_on(NULL, NULL, out, entry, arg);
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+
+    return spawn(NULL, NULL, out, &plan);
 }
 
 int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future)
 {
-    blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future};
+    blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future, .site = __builtin_return_address(0)};
 
     return spawn(runtime, options, out, &plan);
 }
@@ -195,13 +226,6 @@ tn_task *tn_self(void)
     return tni_local_get()->task;
 }
 
-int tn_checkpoint(void)
-{
-    tn_task *task = tni_local_get()->task;
-
-    return task != NULL && tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
-}
-
 int tn_yield(void)
 {
     tni_local *local = tni_local_get();
@@ -210,9 +234,11 @@ int tn_yield(void)
     if (task == NULL) {
         tni_assert(local->worker == NULL, "tn_yield in a hook of the runtime");
         tni_thread_yield();
-        return 0;
+        return tn_checkpoint();
     }
     tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
     tni_fiber_leave(task, TNI_RUN_YIELDED);
-    return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+    if (tni_likely(task->body.fiber.scope == NULL))
+        return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
+    return tni_scope_look(task->body.fiber.scope, tni_task_is_cancelled(task));
 }

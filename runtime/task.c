@@ -1,6 +1,8 @@
 #include "task.h"
 
 #include "core.h"
+#include "extras.h"
+#include "ready_set.h"
 #include "runtime.h"
 #include "schedule.h"
 
@@ -26,6 +28,12 @@ void tni_task_free(tn_task *task)
         tni_free(&tni_alloc_default, task, sizeof *task);
         return;
     }
+    if (task->kind == TNI_TASK_MEMBER) {
+        tni_ready_free(task);
+        return;
+    }
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_free(task);
     /* No reference is left, also where the last one was not given back but found to be the last. A walk takes nothing from an
      * ended task. Release: the walk of retiring, which finds it free, sees that we are a guest still; partner: tni_task_orphan.
      * Relaxed, this store would end the release sequence of drop_reference, and the runtime could go while we touch it. */
@@ -76,6 +84,8 @@ static void unref_from_outside(tn_runtime *runtime, tn_task *task)
     orphan = old & TNI_TASK_ORPHAN;
     if (old / TNI_TASK_REF == 1 && !orphan)
         tni_task_free(task);
+    else if (old / TNI_TASK_REF == 1 && task->extras != NULL)
+        tni_extras_at_free(task);
     tni_runtime_guest_end(runtime);
     if (old / TNI_TASK_REF == 1 && orphan)
         tni_runtime_unpin(runtime);

@@ -37,7 +37,9 @@
 typedef enum {
     TNI_TASK_FIBER,
     TNI_TASK_FUTURE,
-    TNI_TASK_THREAD, /* a plain thread that waits: never queued, woken by its parker */
+    /* From here on they are never run by a worker. */
+    TNI_TASK_THREAD, /* a plain thread that waits: woken by its parker */
+    TNI_TASK_MEMBER, /* a future in a ready set: woken onto its set's list */
 } tni_task_kind;
 
 /* What a run of a task ended in; set by the task before it leaves. */
@@ -45,40 +47,55 @@ typedef enum { TNI_RUN_SUSPENDED, TNI_RUN_YIELDED, TNI_RUN_ENDED } tni_run_resul
 
 typedef struct tni_worker tni_worker;
 typedef struct tni_core tni_core;
+typedef struct tni_extra tni_extra;
 
 /* What each run touches stands first, together: a task that rested among thousands comes back from memory line by line. */
 struct tn_task {
     tni_a64 state;          /* W: flags and references */
     tn_runtime *runtime;    /* S */
-    tn_task *queue_next;    /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+    union {
+        tn_task *queue_next; /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+        const tn_future *awaited; /* A: while a fiber rests: what it waits for */
+    };
     tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
-    uint64_t deadline_ns;   /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
+    union {
+        uint64_t deadline_ns; /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
+        uint64_t since_ns;  /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
+    };
     uint8_t kind;           /* S: tni_task_kind */
-    uint8_t pinned;         /* S */
+    uint8_t pinned : 1;     /* S */
+    uint8_t stack_log2 : 7; /* S: the power of two that its stack has to have at least; 0: the runtime's choice */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still be ready at once in this run */
     uint16_t last_core;     /* A: index of the core it last ran on */
+    int16_t error;          /* A; after COMPLETE constant: why the entry never ran, or 0 */
     union {
         struct {
             tni_context context; /* A: where it goes on */
+            struct tni_scope *scope; /* A: the innermost it is inside of; see scope.h */
             tni_stack *stack;   /* A: from the first run to the end */
             tn_entry_fn entry;  /* S */
-            void *arg;          /* S */
         } fiber;
         tn_future *future;      /* S: until its drop */
         tni_parker parker;      /* W: where a plain thread sleeps */
     } body;
     tni_wait join;          /* W: who waits for the end */
-    void *result;           /* A; after COMPLETE: constant */
+    void *result;           /* A; of a fiber before its first run: the argument; after COMPLETE: constant */
     tni_timer timer;        /* its driver's timer lock */
     tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t id;            /* S */
-    uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
-    int error;              /* A; after COMPLETE constant: why the entry never ran, or 0 */
+    tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
+    const void *spawn_site; /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
 };
 
-_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "a million sleeping tasks have to fit");
+_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 184, "a million sleeping tasks have to fit");
+
+/* For tni_stack_get. */
+static inline size_t tni_task_stack_size(const tn_task *task)
+{
+    return task->stack_log2 == 0 ? 0 : (size_t)1 << task->stack_log2;
+}
 
 /* --- Named transitions ------------------------------------------------------------------------------------------------------ */
 
@@ -157,6 +174,21 @@ static inline uint64_t tni_task_complete(tn_task *task, uint64_t spent)
     uint64_t old = tni_a64_fetch_add(&task->state, TNI_TASK_COMPLETE - TNI_TASK_ACTIVE - spent, TNI_ACQ_REL);
     tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task ends that was not running");
     return old;
+}
+
+/* A look at a task that rests: resting -> ACTIVE, so that nobody else runs it or touches what it owns; tni_task_rest ends the
+ * look, and if that answers false the caller has to queue the task. False: it runs, is queued, or has ended. */
+static inline bool tni_task_borrow(tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&task->state, TNI_RELAXED);
+
+    do {
+        if (old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE))
+            return false;
+        /* Acquire: the registers and all the last run wrote; partner: tni_task_rest. */
+    } while (!tni_a64_cas(&task->state, &old, old | TNI_TASK_ACTIVE, TNI_ACQUIRE));
+    return true;
 }
 
 /* Destroy, no worker is left: a task that has not ended never will. The scheduler's reference is the caller's now. */

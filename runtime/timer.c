@@ -156,6 +156,17 @@ uint64_t tni_timers_sleep(tni_timers *timers)
     return until;
 }
 
+bool tni_timers_sleep_for_good(tni_timers *timers)
+{
+    bool for_good;
+
+    tni_mutex_lock(&timers->lock);
+    /* Until when does not matter: what it sleeps until may have been cancelled since. */
+    for_good = timers->sleeping_until_ns != 0 && tni_wheel_next_ns(&timers->wheel) == TNI_FOREVER;
+    tni_mutex_unlock(&timers->lock);
+    return for_good;
+}
+
 void tni_timers_awake(tni_timers *timers)
 {
     tni_mutex_lock(&timers->lock);

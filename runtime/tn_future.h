@@ -25,18 +25,30 @@ typedef struct tn_future tn_future;
 typedef struct tn_future_ops {
     int (*poll)(tn_future *self, tn_waker *waker); /* waker: borrowed for the call */
     void (*drop)(tn_future *self);
+    const char *name; /* what is waited for, in dumps: static text; NULL: none */
 } tn_future_ops;
 
 struct tn_future {
     const tn_future_ops *ops;
 };
 
+/* For owners who poll by themselves. */
+static inline int tn_future_poll(tn_future *future, tn_waker *waker)
+{
+    return future->ops->poll(future, waker);
+}
+
+static inline void tn_future_drop(tn_future *future)
+{
+    future->ops->drop(future);
+}
+
 /* Waits until `future` is ready, then drops it and answers its result.
- * Suspends: unless ready. In a fiber other tasks run meanwhile; a plain thread is blocked.
+ * Suspends: unless ready, and each 128th time to let others run. In a fiber other tasks run meanwhile; a plain thread is blocked.
  * Callable from: a fiber, a plain thread; asserts on a worker outside a fiber.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
  * Errors: whatever the future answers.
- * Cancellation: checkpoint; the future is dropped and TN_ECANCELED answered. */
+ * Cancellation: checkpoint; the future is dropped and TN_ECANCELED or (in a scope) TN_ETIMEDOUT answered. */
 TN_API int tn_await(tn_future *future);
 
 /* One more reference.

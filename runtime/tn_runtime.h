@@ -2,6 +2,7 @@
 #ifndef TN_RUNTIME_H
 #define TN_RUNTIME_H
 
+#include "tn_scope.h"
 #include "tn_task.h"
 
 #ifdef __cplusplus
@@ -53,6 +54,9 @@ typedef struct tn_options {
     tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
     void *thread_hook_ctx;
+    bool report_deadlock; /* say so when no task can ever be woken any more: a warning in the log, and the dump */
+    void (*on_deadlock)(void *ctx, tn_runtime *runtime); /* instead of the log; may call tn_dump, must not suspend */
+    void *deadlock_ctx;
     uint64_t stuck_after_ns; /* a worker that is inside one task for so long, asleep or computing, while others wait for its core,
                               * loses the core to a spare thread (so even with one worker two tasks may run at once); 0: 4 ms,
                               * UINT64_MAX: only by tn_block_begin */
@@ -108,6 +112,23 @@ TN_API tn_runtime *tn_runtime_current(void);
 
 /* How many cores it has. Suspends: no. Callable from: anywhere. */
 TN_API unsigned tn_runtime_workers(const tn_runtime *runtime);
+
+/* A line of a dump, without its newline; borrowed for the call. */
+typedef void (*tn_dump_fn)(void *ctx, const char *line);
+
+/* Says what every task is doing: its number, name, what it waits for and for how long, where it was spawned, and a fiber's frames
+ * (names of functions that the dynamic linker knows; else offsets for addr2line). Works at any time, and waits for nobody, so
+ * also while workers are stuck; a task that runs meanwhile is named without its frames. The times lag by up to some ms.
+ * Suspends: no. Callable from: anywhere but a signal handler. Ownership: borrows all. Cancellation: no checkpoint. */
+TN_API void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx);
+
+/* From here until tn_runtime_unhold something outside the runtime (a thread, a callback) will wake a task: it is no deadlock when
+ * all wait. A runtime looks for deadlocks with report_deadlock or on_deadlock, always in tn_run, and not as TN_CURRENT_THREAD. It
+ * has one when all workers have slept for 50 ms, no timer is set, no socket or signal is registered, no blocking job runs, and
+ * nobody holds it. A callback hears of each one once, the log of the first.
+ * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+TN_API void tn_runtime_hold(tn_runtime *runtime);
+TN_API void tn_runtime_unhold(tn_runtime *runtime);
 
 /* What a core has done since the start. Counts only grow; they may lag behind by a moment. */
 typedef struct tn_counters {

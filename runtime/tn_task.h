@@ -22,11 +22,13 @@ typedef struct tn_spawn_options {
     const char *name;        /* copied, cut to 23 bytes; NULL: none */
     size_t stack_size_bytes; /* rounded up to a power of two; 0: the runtime's */
     bool pinned;             /* stays on the worker thread that runs it first */
+    void (*drop_result)(void *result); /* called with the result if nobody joins the task: when the last handle or waker of it
+                                        * is given back, by whoever does; must not suspend. NULL: none */
 } tn_spawn_options;
 
 static inline tn_spawn_options tn_spawn_options_default(void)
 {
-    tn_spawn_options options = {sizeof(tn_spawn_options), NULL, 0, false};
+    tn_spawn_options options = {sizeof(tn_spawn_options), NULL, 0, false, NULL};
     return options;
 }
 
@@ -50,11 +52,11 @@ TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options,
 
 /* Waits until the task has ended; `result` (may be NULL) gets what its entry function returned.
  * Suspends: unless it has ended. Callable from: a fiber, a plain thread.
- * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_EBUSY) it stays the caller's.
+ * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_ETIMEDOUT, TN_EBUSY) it stays the caller's.
  * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it;
  * TN_ESHUTDOWN: it was thrown away with its runtime.
- * Cancellation: checkpoint (of the caller); the handle stays the caller's. So a task that has been cancelled cannot wait for its
- * children any more: lend them nothing of its own frame. */
+ * Cancellation: checkpoint (of the caller); the handle stays the caller's. A task that has been cancelled waits for its children
+ * inside a shield (tn_shield_enter), or has them in a group. */
 TN_API int tn_join(tn_task *task, void **result);
 
 /* A future that is ready when the task has ended; answers what tn_join does, the entry's result in `result`. */
@@ -93,9 +95,29 @@ TN_API tn_task *tn_self(void);
 TN_API uint64_t tn_task_id(const tn_task *task);
 TN_API const char *tn_task_name(const tn_task *task);
 
+/* Calls fn(arg) when the calling task ends: after its entry function has returned (a stackless task: after its drop), in the
+ * task, the last one asked for first. It must not suspend. Of a task that destroy gave up on it is called by the last thread to
+ * leave.
+ * Suspends: no. Callable from: a task. Ownership: `arg` stays the caller's until then. Errors: TN_ENOMEM, TN_EINVAL (no task).
+ * Cancellation: no checkpoint. */
+TN_API int tn_at_exit(void (*fn)(void *arg), void *arg);
+
+/* A value that each task has for itself; the key is the address of this (a static one as a rule). */
+typedef struct tn_local_key {
+    void (*destroy)(void *value); /* with what is set when the task ends, as tn_at_exit; NULL: nothing is done */
+} tn_local_key;
+
+/* Sets the calling task's value; one that was set before is not destroyed. Children do not inherit it.
+ * Suspends: no. Callable from: a task. Ownership: the value goes to the task. Errors: TN_ENOMEM (not where one was set before),
+ * TN_EINVAL (no task). Cancellation: no checkpoint. */
+TN_API int tn_local_set(const tn_local_key *key, void *value);
+
+/* The calling task's value; NULL where it has none, and outside a task. Suspends: no. Callable from: anywhere. */
+TN_API void *tn_local_get(const tn_local_key *key);
+
 /* Lets the other tasks of this core run first.
  * Suspends: yes (in a plain thread: sched_yield). Callable from: a fiber, a plain thread.
- * Errors: none. Cancellation: checkpoint, answers TN_ECANCELED (having yielded all the same); else 0. */
+ * Errors: none. Cancellation: checkpoint, answers TN_ECANCELED or TN_ETIMEDOUT (having yielded all the same); else 0. */
 TN_API int tn_yield(void);
 
 /* How a task says that it is about to block its thread, in something that is no call of this library. */
@@ -120,8 +142,9 @@ TN_API void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg);
  * Errors: none. Cancellation: checkpoint. */
 TN_API int tn_sleep(uint64_t ns);
 
-/* A checkpoint that waits for nothing: TN_ECANCELED when the calling task has been cancelled, else 0.
- * Suspends: no. Callable from: anywhere (0 outside a task). */
+/* A checkpoint that waits for nothing: TN_ECANCELED when the calling task or a scope around the caller has been cancelled,
+ * TN_ETIMEDOUT when a scope's deadline is over, else 0. Reads the clock if there is a deadline.
+ * Suspends: no. Callable from: anywhere (in a plain thread scopes alone count). */
 TN_API int tn_checkpoint(void);
 
 #ifdef __cplusplus

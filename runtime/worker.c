@@ -216,6 +216,8 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
     now_ns = tni_clock_ns();
+    if (!worker->owns_thread && until_ns > now_ns + TNI_MONITOR_PERIOD_NS && tni_runtime_tend(worker->runtime, now_ns))
+        until_ns = now_ns + TNI_MONITOR_PERIOD_NS; /* there is no monitor */
     note_run_time(core, now_ns);
     poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
     tni_parker_finish(&worker->parker);
@@ -437,6 +439,7 @@ void tni_worker_offer(tni_worker *worker)
         runtime->spare_count++;
     }
     tni_mutex_unlock(&runtime->lock);
+    tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: the last to look for */
 }
 
 bool tni_worker_was_given(const tni_worker *worker)
@@ -458,6 +461,38 @@ void tni_worker_withdraw(tni_worker *worker)
             break;
         }
     tni_mutex_unlock(&runtime->lock);
+}
+
+/* Lock held. A worker that has lost its core inside a task finds that out when it enters; until then it still names the core. */
+static bool holds_core(const tni_worker *worker)
+{
+    /* Relaxed, both: where a core goes is written under the lock; a worker that forgets its core just now holds none. */
+    const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
+
+    return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
+}
+
+/* Lock held. */
+static bool is_spare(const tn_runtime *runtime, const tni_worker *worker)
+{
+    const tni_worker *spare = runtime->spares;
+
+    while (spare != NULL && spare != worker)
+        spare = spare->next_spare;
+    return spare != NULL;
+}
+
+bool tni_workers_have_nothing(tn_runtime *runtime)
+{
+    bool nothing = true;
+
+    tni_mutex_lock(&runtime->lock);
+    for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
+        /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
+        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || is_spare(runtime, worker));
+    }
+    tni_mutex_unlock(&runtime->lock);
+    return nothing;
 }
 
 bool tni_worker_replace(tni_worker *victim)
@@ -601,6 +636,7 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
 
     worker_begin(worker);
     local->task = NULL;
+    local->scope = NULL;
     worker->until = until;
     worker->until_ns = until_ns;
     run_core(worker, tni_worker_enter(worker));

@@ -70,6 +70,9 @@ void tni_worker_withdraw(tni_worker *worker);
 /* Gives a task to the one worker that may run it. */
 void tni_worker_mail(tni_worker *worker, tn_task *task);
 
+/* Is no mail under way, and does each worker hold a core or sleep as a spare? One that has lost its core is inside a task. */
+bool tni_workers_have_nothing(tn_runtime *runtime);
+
 /* Wakes the worker, wherever it sleeps. */
 void tni_worker_unpark(tni_worker *worker);
 

@@ -77,7 +77,7 @@ static void wait_drop(tn_future *self)
 
 void tn_barrier_wait_init(tn_barrier_future *future, tn_barrier *barrier)
 {
-    static const tn_future_ops ops = {wait_poll, wait_drop};
+    static const tn_future_ops ops = {wait_poll, wait_drop, "barrier"};
 
     future->base.ops = &ops;
     future->barrier = barrier;

@@ -174,7 +174,7 @@ static void recv_drop(tn_future *self)
 
 void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
 {
-    static const tn_future_ops ops = {recv_poll, recv_drop};
+    static const tn_future_ops ops = {recv_poll, recv_drop, "broadcast"};
 
     future->base.ops = &ops;
     future->receiver = receiver;

@@ -176,7 +176,7 @@ static void recv_drop(tn_future *self)
 
 static void recv_future_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elements, size_t count)
 {
-    static const tn_future_ops ops = {recv_poll, recv_drop};
+    static const tn_future_ops ops = {recv_poll, recv_drop, "mpsc: an element"};
 
     future->base.ops = &ops;
     future->channel = channel;

@@ -188,7 +188,7 @@ static void send_drop(tn_future *self)
 
 static void send_future_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element)
 {
-    static const tn_future_ops ops = {send_poll, send_drop};
+    static const tn_future_ops ops = {send_poll, send_drop, "mpsc: room"};
 
     future->base.ops = &ops;
     future->channel = channel;

@@ -128,7 +128,7 @@ static void lock_drop(tn_future *self)
 
 void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
 {
-    static const tn_future_ops ops = {lock_poll, lock_drop};
+    static const tn_future_ops ops = {lock_poll, lock_drop, "mutex"};
 
     future->base.ops = &ops;
     future->mutex = mutex;

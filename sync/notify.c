@@ -159,7 +159,7 @@ static void wait_drop(tn_future *self)
 
 void tn_notify_wait_init(tn_notify_future *future, tn_notify *notify)
 {
-    static const tn_future_ops ops = {wait_poll, wait_drop};
+    static const tn_future_ops ops = {wait_poll, wait_drop, "notify"};
 
     future->base.ops = &ops;
     future->notify = notify;

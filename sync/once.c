@@ -140,7 +140,7 @@ static void begin_drop(tn_future *self)
 
 void tn_once_begin_init(tn_once_future *future, tn_once *once)
 {
-    static const tn_future_ops ops = {begin_poll, begin_drop};
+    static const tn_future_ops ops = {begin_poll, begin_drop, "once"};
 
     future->base.ops = &ops;
     future->once = once;

@@ -169,7 +169,7 @@ static void recv_drop(tn_future *self)
 
 void tn_oneshot_recv_init(tn_oneshot_future *future, tn_oneshot *oneshot, void *element)
 {
-    static const tn_future_ops ops = {recv_poll, recv_drop};
+    static const tn_future_ops ops = {recv_poll, recv_drop, "oneshot"};
 
     future->base.ops = &ops;
     future->oneshot = oneshot;

@@ -197,7 +197,7 @@ static void lock_drop(tn_future *self)
 
 static void future_init(tn_rwlock_future *future, tn_rwlock *lock, uint64_t wanted)
 {
-    static const tn_future_ops ops = {lock_poll, lock_drop};
+    static const tn_future_ops ops = {lock_poll, lock_drop, "read-write lock"};
 
     future->base.ops = &ops;
     future->lock = lock;

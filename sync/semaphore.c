@@ -225,7 +225,7 @@ static void acquire_drop(tn_future *self)
 
 void tn_semaphore_acquire_init(tn_semaphore_future *future, tn_semaphore *semaphore, uint64_t count)
 {
-    static const tn_future_ops ops = {acquire_poll, acquire_drop};
+    static const tn_future_ops ops = {acquire_poll, acquire_drop, "semaphore"};
 
     tni_assert(count <= TN_SEMAPHORE_MAX, "more permits than a semaphore can hold");
     future->base.ops = &ops;

@@ -233,7 +233,7 @@ static void wait_drop(tn_future *self)
 
 void tn_token_wait_init(tn_token_future *future, tn_token *token)
 {
-    static const tn_future_ops ops = {wait_poll, wait_drop};
+    static const tn_future_ops ops = {wait_poll, wait_drop, "token"};
 
     future->base.ops = &ops;
     future->token = token;

@@ -121,7 +121,7 @@ static void wait_drop(tn_future *self)
 
 void tn_wait_group_wait_init(tn_wait_group_future *future, tn_wait_group *group)
 {
-    static const tn_future_ops ops = {wait_poll, wait_drop};
+    static const tn_future_ops ops = {wait_poll, wait_drop, "wait group"};
 
     future->base.ops = &ops;
     future->group = group;

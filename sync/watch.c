@@ -178,7 +178,7 @@ static void changed_drop(tn_future *self)
 
 void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)
 {
-    static const tn_future_ops ops = {changed_poll, changed_drop};
+    static const tn_future_ops ops = {changed_poll, changed_drop, "watch"};
 
     future->base.ops = &ops;
     future->receiver = receiver;

@@ -84,7 +84,7 @@ static void setup(play *p, uint32_t wanted, unsigned references)
     (void)tni_stack_pool_init(&p->runtime.stacks, &config);
     p->task = desk_task(&p->runtime, TNI_TASK_FIBER, 1 + references);
     p->task->body.fiber.entry = entry;
-    p->task->body.fiber.arg = p;
+    p->task->result = p; /* its argument, until the first run */
     model_check(tni_stack_get(&p->runtime.stacks, NULL, 0, &p->task->body.fiber.stack) == 0);
     model_name_of(p->told);
     model_name_of(p->polls);

@@ -6,6 +6,7 @@
 
 #include "model.h"
 #include "run.h"
+#include "ready_set.h"
 #include "runtime.h"
 #include "schedule.h"
 
@@ -70,6 +71,12 @@ void tni_slab_free(tni_slab_cache *own, tn_task *task)
 {
     (void)own;
     model_free(task);
+}
+
+void tni_ready_free(tn_task *task)
+{
+    (void)task;
+    model_check(false); /* no ready sets here */
 }
 
 void tni_timer_arm(tni_core *core, tn_task *task)

@@ -1,0 +1,221 @@
+/* Select, race, join and timeout. The waker that a branch is polled with is that of the task itself: there is nothing to be
+ * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
+#include "tn_combine.h"
+
+#include "checkpoint.h"
+#include "deadline.h"
+#include "local.h"
+
+/* --- Select and race -------------------------------------------------------------------------------------------------------- */
+
+static unsigned random_start(unsigned count)
+{
+    tni_local *local = tni_local_get();
+
+    if (tni_unlikely(local->random == 0))
+        local->random = tni_random_seed() | 1;
+    return (unsigned)((uint64_t)tni_random_next(&local->random) * count >> 32);
+}
+
+static int select_poll(tn_future *self, tn_waker *waker)
+{
+    tn_select_future *future = tni_container_of(self, tn_select_future, base);
+    unsigned index;
+    bool none = true;
+
+    /* A branch that only waits for a new budget must not give way to one that needs none. */
+    if (tni_poll_is_short(waker, future->count < TNI_BUDGET / 2 ? future->count : TNI_BUDGET / 2))
+        return TN_PENDING;
+    index = future->biased ? 0 : random_start(future->count);
+    for (unsigned i = 0; i < future->count; i++, index = index + 1 < future->count ? index + 1 : 0) {
+        tn_future *branch = future->futures[index];
+        if (branch == NULL)
+            continue;
+        none = false;
+        future->result = branch->ops->poll(branch, waker);
+        if (future->result != TN_PENDING)
+            return (int)index;
+    }
+    return none ? TN_EINVAL : TN_PENDING;
+}
+
+static void select_drop(tn_future *self)
+{
+    (void)self; /* the branches are the caller's */
+}
+
+static void race_drop(tn_future *self)
+{
+    tn_select_future *future = tni_container_of(self, tn_select_future, base);
+
+    for (unsigned i = 0; i < future->count; i++)
+        if (future->futures[i] != NULL)
+            tn_future_drop(future->futures[i]);
+}
+
+static const tn_future_ops select_ops = {.poll = select_poll, .drop = select_drop, .name = "select"};
+static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop, .name = "race"};
+
+static void init(tn_select_future *future, const tn_future_ops *ops, tn_future *const *futures, unsigned count, bool biased)
+{
+    tni_assert(count <= INT_MAX, "too many futures");
+    future->base.ops = ops;
+    future->futures = futures;
+    future->count = count;
+    future->biased = biased;
+    future->result = TN_PENDING;
+}
+
+void tn_select_init(tn_select_future *future, tn_future *const *futures, unsigned count)
+{
+    init(future, &select_ops, futures, count, false);
+}
+
+void tn_select_init_biased(tn_select_future *future, tn_future *const *futures, unsigned count)
+{
+    init(future, &select_ops, futures, count, true);
+}
+
+void tn_race_init(tn_select_future *future, tn_future *const *futures, unsigned count)
+{
+    init(future, &race_ops, futures, count, false);
+}
+
+static int wait_for_one(tn_select_future *future, int *result)
+{
+    int rc = tn_await(&future->base);
+
+    if (rc >= 0 && result != NULL)
+        *result = future->result;
+    return rc;
+}
+
+int tn_select(tn_future *const *futures, unsigned count, int *result)
+{
+    tn_select_future future;
+
+    tn_select_init(&future, futures, count);
+    return wait_for_one(&future, result);
+}
+
+int tn_select_biased(tn_future *const *futures, unsigned count, int *result)
+{
+    tn_select_future future;
+
+    tn_select_init_biased(&future, futures, count);
+    return wait_for_one(&future, result);
+}
+
+int tn_race(tn_future *const *futures, unsigned count, int *result)
+{
+    tn_select_future future;
+
+    tn_race_init(&future, futures, count);
+    return wait_for_one(&future, result);
+}
+
+/* --- Join ------------------------------------------------------------------------------------------------------------------- */
+
+static int join_all_poll(tn_future *self, tn_waker *waker)
+{
+    tn_join_all_future *future = tni_container_of(self, tn_join_all_future, base);
+    bool pending = false;
+
+    for (unsigned i = 0; i < future->count; i++) {
+        tn_future *branch = future->futures[i];
+        if (future->results[i] != TN_PENDING)
+            continue;
+        future->results[i] = branch->ops->poll(branch, waker);
+        if (future->results[i] == TN_PENDING) {
+            pending = true;
+            continue;
+        }
+        tn_future_drop(branch);
+        if (future->first_error && future->results[i] < 0)
+            return future->results[i];
+    }
+    return pending ? TN_PENDING : 0;
+}
+
+static void join_all_drop(tn_future *self)
+{
+    tn_join_all_future *future = tni_container_of(self, tn_join_all_future, base);
+
+    for (unsigned i = 0; i < future->count; i++)
+        if (future->results[i] == TN_PENDING) {
+            tn_future_drop(future->futures[i]);
+            future->results[i] = TN_ECANCELED;
+        }
+}
+
+static const tn_future_ops join_all_ops = {.poll = join_all_poll, .drop = join_all_drop, .name = "join of several"};
+
+void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count)
+{
+    future->base.ops = &join_all_ops;
+    future->futures = futures;
+    future->results = results;
+    future->count = count;
+    future->first_error = false;
+    for (unsigned i = 0; i < count; i++)
+        results[i] = futures[i] == NULL ? 0 : TN_PENDING;
+}
+
+void tn_try_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count)
+{
+    tn_join_all_init(future, futures, results, count);
+    future->first_error = true;
+}
+
+int tn_join_all(tn_future *const *futures, int *results, unsigned count)
+{
+    tn_join_all_future future;
+
+    tn_join_all_init(&future, futures, results, count);
+    return tn_await(&future.base);
+}
+
+int tn_try_join_all(tn_future *const *futures, int *results, unsigned count)
+{
+    tn_join_all_future future;
+
+    tn_try_join_all_init(&future, futures, results, count);
+    return tn_await(&future.base);
+}
+
+/* --- Timeout ---------------------------------------------------------------------------------------------------------------- */
+
+static int timeout_poll(tn_future *self, tn_waker *waker)
+{
+    tn_timeout_future *future = tni_container_of(self, tn_timeout_future, base);
+    int rc = future->inner->ops->poll(future->inner, waker);
+
+    if (rc != TN_PENDING)
+        return rc;
+    if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns)
+        return tni_poll_is_short(waker, 1) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
+    tni_deadline_ask(waker, future->deadline_ns);
+    return TN_PENDING;
+}
+
+static void timeout_drop(tn_future *self)
+{
+    tn_future_drop(tni_container_of(self, tn_timeout_future, base)->inner);
+}
+
+static const tn_future_ops timeout_ops = {.poll = timeout_poll, .drop = timeout_drop, .name = "timeout"};
+
+void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadline_ns)
+{
+    future->base.ops = &timeout_ops;
+    future->inner = inner;
+    future->deadline_ns = deadline_ns;
+}
+
+int tn_timeout(tn_future *future, uint64_t deadline_ns)
+{
+    tn_timeout_future timeout;
+
+    tn_timeout_init(&timeout, future, deadline_ns);
+    return tn_await(&timeout.base);
+}

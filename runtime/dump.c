@@ -1,0 +1,224 @@
+/* What every task is doing, at any time: README.md ("Dump and deadlock report") has the argument. */
+#include "dump.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "os_symbol.h"
+#include "runtime.h"
+#include "schedule.h"
+
+/* Frames of a fiber that are shown. */
+#define FRAMES_MAX 32
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_dump_fn line;
+    void *ctx;
+    uint64_t now_ns;
+} dump;
+
+__attribute__((format(printf, 2, 3))) static void say(const dump *d, const char *format, ...)
+{
+    char line[400];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    d->line(d->ctx, line);
+}
+
+static const char *kind_of(const tn_task *task)
+{
+    return task->kind == TNI_TASK_FIBER ? "fiber" : "stackless";
+}
+
+static void say_origin(const dump *d, const tn_task *task)
+{
+    char site[200];
+    char code[200];
+
+    tni_os_symbol(task->spawn_site, site, sizeof site);
+    if (task->kind == TNI_TASK_FIBER) {
+        tni_os_symbol((const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
+        say(d, "    entry %s, spawned at %s", code, site);
+    } else {
+        say(d, "    spawned at %s", site);
+    }
+}
+
+/* What a task that rests is doing: copied while it is borrowed, and said when it has been given back: so a slow reader of the
+ * dump holds up nobody. */
+typedef struct {
+    tn_future_ops ops; /* of the future that it has polled and found pending */
+    uint64_t since_ns;
+    unsigned count;
+    void *frames[FRAMES_MAX];
+} resting;
+
+/* Borrowed. */
+static void look_at(const tn_task *task, resting *out)
+{
+    const tni_stack *stack;
+
+    out->since_ns = task->since_ns;
+    out->count = 0;
+    if (task->kind != TNI_TASK_FIBER) {
+        out->ops = *task->body.future->ops;
+        return;
+    }
+    stack = task->body.fiber.stack;
+    out->ops = *task->awaited->ops;
+    out->count = tni_context_frames(&task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack), out->frames,
+                                    FRAMES_MAX);
+}
+
+static void say_resting(const dump *d, const tn_task *task, const resting *was)
+{
+    uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* else it rests since after `now_ns` */
+    char code[300];
+
+    if (was->ops.name == NULL)
+        tni_os_symbol((const void *)(uintptr_t)was->ops.poll, code, sizeof code);
+    else
+        (void)snprintf(code, sizeof code, "%s", was->ops.name);
+    say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task), code,
+        (unsigned long long)(waited_ns / TN_MS));
+    say_origin(d, task);
+    for (unsigned i = 0; i < was->count; i++) {
+        tni_os_symbol(was->frames[i], code, sizeof code);
+        say(d, "    #%u %s", i, code);
+    }
+}
+
+static void visit(void *arg, tn_task *task)
+{
+    const dump *d = arg;
+    resting was;
+
+    if (!tni_task_ref_if_alive(task))
+        return;
+    if (tni_task_borrow(task)) {
+        look_at(task, &was);
+        if (!tni_task_rest(task))
+            tni_sched_ready(task); /* woken meanwhile */
+        say_resting(d, task, &was);
+    } else {
+        say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
+        say_origin(d, task);
+    }
+    tni_task_unref(task);
+}
+
+void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
+{
+    dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = tni_clock_ns()};
+
+    say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
+    tni_slab_walk(&runtime->foreign_slabs, visit, &d);
+}
+
+/* --- Deadlock --------------------------------------------------------------------------------------------------------------- */
+
+/* A number that changes whenever a task has run, or a worker has slept. */
+static uint64_t activity(const tn_runtime *runtime)
+{
+    uint64_t sum = tni_a64_load(&runtime->foreign.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
+
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        const tni_counts *counts = &runtime->cores[i]->counts;
+        /* Relaxed, both: compared with a later sum; the workers are asleep, or it changes. */
+        sum += tni_a64_load(&counts->polls, TNI_RELAXED) + tni_a64_load(&counts->parks, TNI_RELAXED);
+    }
+    return sum;
+}
+
+/* Does some task live, and is none on its way in? A spawn from outside counts its task and queues it under the injector's lock:
+ * without that, one that has been counted and not yet queued would look like one that waits for ever. */
+static bool tasks_are_all_in(tn_runtime *runtime)
+{
+    bool all_in;
+
+    tni_mutex_lock(&runtime->injector.lock);
+    all_in = tni_runtime_live(runtime) != 0 && tni_injector_length(&runtime->injector) == 0;
+    tni_mutex_unlock(&runtime->injector.lock);
+    return all_in;
+}
+
+/* Can anything come that would wake a task? Those without a core first: what they have queued and armed is looked at after. */
+static bool expects_nothing(tn_runtime *runtime)
+{
+    /* Acquire: what was done outside is done; partner: tn_runtime_unhold. */
+    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || !tni_workers_have_nothing(runtime) || tni_sched_any_work(runtime))
+        return false;
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        tni_core *core = runtime->cores[i];
+        /* Relaxed: it changes only in running tasks, and those show in the activity. */
+        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_sleep_for_good(&core->timers))
+            return false;
+    }
+    return true;
+}
+
+static void log_line(void *ctx, const char *line)
+{
+    tn_runtime *runtime = ctx;
+
+    tni_log_write(&runtime->log, TN_LOG_WARNING, "%s", line);
+}
+
+static void report(tn_runtime *runtime)
+{
+    if (runtime->options.on_deadlock != NULL) {
+        runtime->options.on_deadlock(runtime->options.deadlock_ctx, runtime);
+        return;
+    }
+    tni_log_write(&runtime->log, TN_LOG_WARNING,
+                  "deadlock: all tasks wait for each other; if something outside will wake one, tn_runtime_hold says so");
+    tn_dump(runtime, log_line, runtime);
+}
+
+/* The log is told once: if it goes on after that something outside wakes tasks and does not say so, as the log has advised, and
+ * would have it filled. */
+static bool wants_report(const tn_runtime *runtime)
+{
+    if (runtime->options.on_deadlock != NULL)
+        return true;
+    return runtime->options.report_deadlock && runtime->deadlock_seen == UINT64_MAX;
+}
+
+void tni_deadlock_look(tn_runtime *runtime)
+{
+    uint64_t before = activity(runtime);
+
+    if (!wants_report(runtime) || before == runtime->deadlock_seen)
+        return;
+    /* All parked before and after, and no run or park in between: README.md has what follows from that. */
+    tni_fence_full();
+    if (!tni_idle_all_parked(&runtime->idle) || !tasks_are_all_in(runtime) || !expects_nothing(runtime))
+        return;
+    tni_fence_full(); /* the looks above before those below */
+    if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)
+        return;
+    runtime->deadlock_seen = before;
+    report(runtime);
+}
+
+void tn_runtime_hold(tn_runtime *runtime)
+{
+    /* Relaxed: it only keeps reports away; the caller's task runs, or the caller is outside and says so beforehand. */
+    (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
+}
+
+void tn_runtime_unhold(tn_runtime *runtime)
+{
+    /* Release: the wakes made meanwhile come before; partner: expects_nothing. */
+    uint32_t old = tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE);
+
+    tni_assert(old > 0, "tn_runtime_unhold without a hold");
+    if (old == 1)
+        tni_monitor_notice(runtime); /* it may have looked before, and rest */
+}
