@@ -279,6 +279,19 @@ static void shortage_ends(void *state)
     submit(s, 2, &opens);
 }
 
+/* Nobody submits a third job: the monitor finds out. */
+static void shortage_tended(void *state)
+{
+    pool_scene *s = state;
+
+    submit(s, 0, &tells);
+    submit(s, 1, &opens);
+    wait_for(&s->inside);
+    model_threads_left(2);
+    model_time_passes(RETRY_NS);
+    (void)s->pool->base.tend(&s->pool->base, tni_clock_ns());
+}
+
 static void take_back(pool_scene *s, unsigned i)
 {
     s->errands[i].withdrawn = tni_pool_withdraw(s->pool, &s->errands[i].base);
@@ -336,6 +349,7 @@ const model_scenario model_scenarios[] = {
     CASE("refused", no_thread, .threads = {refused, refused_too}),
     CASE("shortage", only_one_thread, .threads = {shortage}),
     CASE("shortage_ends", only_one_thread, .threads = {shortage_ends}),
+    CASE("shortage_tended", only_one_thread, .threads = {shortage_tended}),
     CASE("withdraw", one_job, .threads = {submit_and_take_back}),
     CASE("withdraw_first", one_job, .threads = {take_back_first, second}, .bound = 1),
     CASE("withdraw_part", one_job_of_two_parts, .threads = {take_back_first}, .bound = 3),

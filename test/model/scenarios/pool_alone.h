@@ -7,6 +7,7 @@
 #include "pool.h"
 
 #include "model.h"
+#include "scope.h"
 #include "waker.h"
 
 /* The one runtime of the execution; threads wait here. */
@@ -30,6 +31,7 @@ static void house_open(pool_house *house, const tn_options *options)
     runtime->allocator = tni_alloc_default;
     tni_aptr_init(&runtime->attachment, NULL);
     tni_a32_init(&runtime->references, 1);
+    tni_a32_init(&runtime->holds, 0);
     for (unsigned i = 0; i < MODEL_SCENARIO_THREADS + 2; i++) {
         tni_a32_init(&house->wakers[i].references, 0);
         tni_a32_init(&house->wakers[i].wakes, 0);
@@ -122,12 +124,46 @@ static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
     return 0;
 }
 
+static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+    return false;
+}
+
 static void fini_nothing(tni_attachment *self)
 {
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
+
+/* No job of these enters a scope, or reads a file. */
+_Noreturn void tni_scope_left_open(const tn_task *task)
+{
+    (void)task;
+    tni_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
+}
+
+void tni_inplace_init(tni_inplace_hints *hints) { (void)hints; }
+
+/* The monitor is awake: scenarios that have one call tni_pool_tend. */
+void tni_runtime_tend_soon(tn_runtime *runtime)
+{
+    (void)runtime;
+    tni_fence_full();
+}
+
+void tn_runtime_hold(tn_runtime *runtime)
+{
+    (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
+}
+
+void tn_runtime_unhold(tn_runtime *runtime)
+{
+    if (tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE) == 1)
+        tni_fence_full(); /* as tni_monitor_notice */
+}
 
 void tni_runtime_retain(tn_runtime *runtime)
 {
@@ -143,6 +179,7 @@ void tni_runtime_release(tn_runtime *runtime)
     attachment = tni_aptr_load(&runtime->attachment, TNI_RELAXED);
     if (attachment != NULL)
         attachment->fini(attachment);
+    model_check(tni_a32_load(&runtime->holds, TNI_RELAXED) == 0);
     model_free(runtime);
 }
 

@@ -431,6 +431,6 @@ const model_scenario model_scenarios[] = {
     CASE("declared", declared, .threads = {monitor_of_declared}, .no_preemptions = true),
     CASE("mail", spare_alone, .threads = {mail}),
     {.name = "stuck.destroy", .state_bytes = sizeof(stuck_scene), .setup = blocks, .finish = finish_destroyed, .no_chance = true,
-     .threads = {destroy}, .bound = 1},
+     .threads = {destroy}, .no_preemptions = true},
     {0},
 };
