@@ -271,7 +271,7 @@ static int start_first(tni_pool *pool)
             tni_a32_store(&pool->watched, 1, TNI_RELAXED);
     }
     tni_mutex_unlock(&pool->lock);
-    return rc == 0 ? 0 : TN_EAGAIN;
+    return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
 }
 
 static void give_place_back(tni_pool *pool, tni_pool_class kind)
