@@ -138,14 +138,12 @@ static void fini_nothing(tni_attachment *self)
 
 tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
 
-/* No job of these enters a scope, or reads a file. */
+/* No job of these enters a scope. */
 _Noreturn void tni_scope_left_open(const tn_task *task)
 {
     (void)task;
     tni_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
 }
-
-void tni_inplace_init(tni_inplace_hints *hints) { (void)hints; }
 
 /* The monitor is awake: scenarios that have one call tni_pool_tend. */
 void tni_runtime_tend_soon(tn_runtime *runtime)
