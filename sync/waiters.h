@@ -212,4 +212,22 @@ int tni_sync_enter(void);
  * answers TN_PENDING without having done anything. */
 bool tni_poll_may_answer(tn_waker *waker);
 
+/* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
+enum { TNI_TO_QUEUE_UP = 1 };
+
+/* What the polls begin with where each verdict is the answer 0: 0 after a verdict; TN_PENDING while it is queued, or its task's
+ * budget is used up; else TNI_TO_QUEUE_UP. */
+static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    switch (tni_waiters_verdict(queue, waiter)) {
+    case TNI_WAITER_IDLE:
+        return tni_poll_may_answer(waker) ? TNI_TO_QUEUE_UP : TN_PENDING;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(queue, waiter, waker);
+    default:
+        tni_waiter_rest(waiter);
+        return 0;
+    }
+}
+
 #endif
