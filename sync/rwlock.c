@@ -86,11 +86,8 @@ static void serve(rwlock_state *state)
 
     while (queue->first != NULL && take(state, queue->first->wanted)) {
         tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
-        if (tni_wake_batch_is_full(&batch) && queue->first != NULL) {
-            tni_short_lock_release(&queue->lock);
-            tni_wake_batch_wake(&batch);
-            tni_short_lock_acquire(&queue->lock);
-        }
+        if (tni_wake_batch_is_full(&batch) && queue->first != NULL)
+            tni_waiters_wake_between(queue, &batch);
     }
     mend(state);
     tni_short_lock_release(&queue->lock);
@@ -177,6 +174,7 @@ static void lock_drop(tn_future *self)
     rwlock_state *state = inside(future->lock);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
+        tni_waiters_outlast_returning(&state->queue);
         serve(state); /* readers behind a writer that left may go on */
         tni_waiter_unref(waiter);
     } else if (tni_waiter_look(waiter) == TNI_WAITER_GRANTED) {

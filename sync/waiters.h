@@ -13,8 +13,8 @@
  * Nothing is freed early: drop answers only after it has seen a verdict, or has unlinked the waiter under the lock. Who sees a
  * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive, so the primitive may go
  * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
- * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_settle_until): it comes back to the lock for those that are left. It
- * says so in `returning` before it lets go; if the last of them leaves meanwhile, tni_waiters_left waits for its return.
+ * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it comes back to the lock for those that are left. It
+ * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -192,6 +192,10 @@ static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
 
 /* Lock not held. */
 void tni_wake_batch_wake(tni_wake_batch *batch);
+
+/* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
+ * (tni_waiters_outlast_returning): so the memory stays. */
+void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
 
 /* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
 void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
