@@ -191,11 +191,11 @@ static void is_one(void *state) { model_check(((paper *)state)->next == 1); }
 const model_scenario model_scenarios[] = {
     CASE("broadcast", 2, capacity_two, all_received, send_two, recv_all),
     CASE("broadcast_lag", 2, capacity_one, all_missed_or_received, send_two, recv_all),
-    CASE("broadcast_cancel", 2, capacity_two, all_received, send_two, recv_cancelled),
+    CASE("broadcast_cancel", 1, capacity_two, all_received, send_two, recv_cancelled),
     CASE("broadcast_leave", 2, capacity_one, NULL, send_one, leave),
     CASE("broadcast_end", 1, two_senders, NULL, end, end, recv_all),
     CASE("watch", 2, watched, is_two, change_twice, follow),
     CASE("watch_modify", 2, watched, is_one, modify_twice, follow),
-    CASE("watch_cancel", 2, watched, is_two, change_twice, follow_cancelled),
+    CASE("watch_cancel", 1, watched, is_two, change_twice, follow_cancelled),
     {0},
 };

@@ -1,5 +1,5 @@
-/* The short lock with its spins and naps, which the other scenarios of sync/ leave out: it excludes, and who outlasts a holder may
- * free it. */
+/* The short lock with its spins and naps, which the other scenarios of sync/ leave out: it excludes, and who outlasts a holder
+ * may free it. */
 #include "short_lock.h"
 
 #include "model.h"

@@ -120,7 +120,7 @@ static inline int sleeper_wait_by_two(tn_future *future)
     return rc;
 }
 
-/* --- The short lock's waiting, without its spins and naps, behind which the search leaves nothing out (short_lock.c has them) - */
+/* --- The short lock's waiting: without the spins, behind which the search leaves nothing out. short_lock.c has them --------- */
 
 void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
 {
@@ -142,7 +142,7 @@ void tni_short_lock_outlast_held(const tni_short_lock *lock)
     while (tni_a32_load(&lock->held, TNI_ACQUIRE) != 0);
 }
 
-/* --- What sync/ wants of the rest of the runtime ----------------------------------------------------------------------------- */
+/* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */
 
 int tni_checkpoint(void)
 {

@@ -1,5 +1,5 @@
-/* A settler of more waiters than it wakes at once lets go of the lock and comes back to it. Meanwhile the last waiter leaves, with
- * which all have been answered, and the memory goes. */
+/* A settler of more waiters than it wakes at once lets go of the lock and comes back to it. Meanwhile the last waiter leaves,
+ * with which all have been answered, and the memory goes. */
 #include "waiters.h"
 
 #include "sleeper.h"
