@@ -322,7 +322,7 @@ static void receiver_goes_at_last(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("send", 1, empty, received_one_and_two, send_two, recv_all),
-    CASE("send_unbounded", 1, empty_unbounded, received_one_and_two, send_two, recv_all),
+    CASE("send_unbounded", 2, empty_unbounded, received_one_and_two, send_two, recv_all),
     CASE("room", 2, full, receiver_goes_at_last, send_second, recv_one),
     CASE("room_symmetric", 2, full_symmetric, receiver_goes_at_last, send_second, recv_one),
     CASE("pass_on", 2, two_queued, receiver_goes_at_last, drop_first, second_sends, recv_one),

@@ -130,7 +130,7 @@ const model_scenario model_scenarios[] = {
     CASE("hand_over", 1, locked, finish, unlock, lock, lock),
     CASE("try", 2, locked, finish, unlock, lock, try_lock),
     CASE("cancel", 2, locked, finish, unlock, lock_cancelled),
-    CASE("cancel_beside", 1, locked, finish, unlock, lock, lock_cancelled),
+    CASE("cancel_beside", 2, locked, finish, unlock, lock, lock_cancelled),
     CASE("two_wakers", 2, locked, finish, unlock, lock_by_two),
     CASE("free", 2, locked_elsewhere, NULL, unlock_elsewhere, lock_and_free),
     CASE("free_early", 2, locked_elsewhere, NULL, unlock_elsewhere, lock_early_and_free),

@@ -193,7 +193,7 @@ const model_scenario model_scenarios[] = {
     CASE("broadcast_lag", 2, capacity_one, all_missed_or_received, send_two, recv_all),
     CASE("broadcast_cancel", 1, capacity_two, all_received, send_two, recv_cancelled),
     CASE("broadcast_leave", 2, capacity_one, NULL, send_one, leave),
-    CASE("broadcast_end", 1, two_senders, NULL, end, end, recv_all),
+    CASE("broadcast_end", 2, two_senders, NULL, end, end, recv_all),
     CASE("watch", 2, watched, is_two, change_twice, follow),
     CASE("watch_modify", 2, watched, is_one, modify_twice, follow),
     CASE("watch_cancel", 1, watched, is_two, change_twice, follow_cancelled),

@@ -182,7 +182,7 @@ static void both_told(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("one", 2, nothing, is_taken, notify_one, wait),
-    CASE("one_try", 1, nothing, is_taken, notify_one, wait, try_wait),
+    CASE("one_try", 2, nothing, is_taken, notify_one, wait, try_wait),
     CASE("kept", 2, kept, is_taken, wait_blank, try_wait),
     CASE("cancel", 2, nothing, is_kept, notify_one_more, wait_cancelled),
     CASE("cancel_beside", 1, nothing, is_taken, notify_one, wait, wait_cancelled),

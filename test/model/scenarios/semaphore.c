@@ -168,13 +168,13 @@ static void first_goes_and_two_are_left(void *state)
 const model_scenario model_scenarios[] = {
     CASE("acquire", 2, empty, one_left, release, acquire),
     CASE("acquire_three", 1, one_permit, one_left, acquire, acquire, try_acquire),
-    CASE("acquire_two", 1, empty, two_left, release_blank, release_blank, acquire_two),
+    CASE("acquire_two", 2, empty, two_left, release_blank, release_blank, acquire_two),
     CASE("cancel", 2, empty, one_left, release, acquire_cancelled),
     CASE("cancel_beside", 1, empty, one_left, release, acquire, acquire_cancelled),
-    CASE("leave", 1, two_wanted, one_left, drop_first, release, acquire),
+    CASE("leave", 2, two_wanted, one_left, drop_first, release, acquire),
     CASE("left_over", 2, one_wanted, first_goes_and_two_are_left, release_two, try_what_is_left),
     CASE("forget", 1, one_permit, one_left, forget, acquire, acquire_cancelled),
     CASE("close", 2, empty, NULL, close_it, acquire_or_closed),
-    CASE("close_release", 1, empty, one_left, close_it, release, acquire_or_closed),
+    CASE("close_release", 2, empty, one_left, close_it, release, acquire_or_closed),
     {0},
 };

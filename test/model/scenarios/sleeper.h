@@ -9,7 +9,7 @@
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
-#include "short_lock.h"
+#include "short_lock_wait.h"
 
 typedef struct {
     tn_task task; /* first: it is what its waker leads to; nothing of it is used but its kind and its runtime, NULL */
@@ -118,28 +118,6 @@ static inline int sleeper_wait_by_two(tn_future *future)
         tn_future_drop(future);
     tn_waker_release(sleeper_waker(first));
     return rc;
-}
-
-/* --- The short lock's waiting: without the spins, behind which the search leaves nothing out. short_lock.c has them --------- */
-
-void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
-{
-    (void)tries;
-    model_until_changed(word, value);
-}
-
-void tni_short_lock_wait(tni_short_lock *lock)
-{
-    do
-        model_until_changed(&lock->held, 1);
-    while (tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) != 0);
-}
-
-void tni_short_lock_outlast_held(const tni_short_lock *lock)
-{
-    do
-        model_until_changed(&lock->held, 1);
-    while (tni_a32_load(&lock->held, TNI_ACQUIRE) != 0);
 }
 
 /* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */

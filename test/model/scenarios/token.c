@@ -156,7 +156,7 @@ static void finish_child(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("wait", 2, root, finish, cancel, wait),
-    CASE("wait_two", 1, root, finish, cancel, wait, wait),
+    CASE("wait_two", 2, root, finish, cancel, wait, wait),
     CASE("wait_cancelled", 2, root, finish, cancel, wait_cancelled),
     CASE("two_cancel", 1, root, finish, cancel, cancel_again, bear),
     CASE("child", 2, root_and_child, finish, cancel, wait_for_child),
