@@ -4,6 +4,8 @@
 
 #include "local.h"
 #include "model.h"
+#include "run.h"
+#include "schedule.h"
 #include "small_runtime.h"
 #include "tn_future.h"
 
@@ -180,6 +182,33 @@ static void wake(void *state)
     h->waker = NULL;
 }
 
+/* As a worker that is woken, runs what is there, and parks again: park, run_task and sleep_in_loop of worker.c. */
+static void run_once_and_sleep(void *state)
+{
+    house *h = state;
+    tni_worker *worker = h->runtime->workers;
+    tni_core *core = h->runtime->cores[0];
+    tn_task *task;
+
+    tni_parker_wait(&worker->parker, TNI_FOREVER);
+    tni_timers_awake(&core->timers);
+    if (!tni_idle_unpark(&h->runtime->idle, 0))
+        (void)tni_idle_search_end(&h->runtime->idle);
+    tni_monitor_notice(h->runtime);
+    task = tni_sched_take_injected(core, 1);
+    if (task != NULL) {
+        tni_task_begin_run(task);
+        task->deadline_ns = TNI_FOREVER;
+        tni_count(&core->counts.polls, 1);
+        tni_run_future(task);
+        tni_run_settle(core, task);
+    }
+    tni_idle_park(&h->runtime->idle, 0);
+    tni_fence_full();
+    tni_count(&core->counts.parks, 1);
+    (void)tni_timers_sleep(&core->timers);
+}
+
 static void wake_up(house *h)
 {
     tni_timers_awake(&h->runtime->cores[0]->timers);
@@ -224,6 +253,7 @@ const model_scenario model_scenarios[] = {
     CASE("cancel", 1, setup, finish, work, cancel, dump),
     CASE("unhold", 2, setup_held, finish_reported, unhold),
     CASE("unhold_look", 2, setup_asleep, finish_unreported, wake_and_unhold, look),
+    CASE("run_look", 2, setup_asleep, finish_unreported, run_once_and_sleep, wake_and_unhold, look),
     CASE("hold_look", 2, setup_asleep, finish_held, look, wake),
     {0},
 };
