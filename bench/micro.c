@@ -43,13 +43,16 @@ static micro_case cases[] = {
     {"mutex_wake", "4 tasks, one mutex, a yield while holding it", micro_mutex_wake, false},
     {"semaphore_wake", "two tasks wake each other in turn by two semaphores", micro_semaphore_wake, false},
     {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
+    {"first_touch", "1,000,000 pages that lie 256 KiB apart are written first, without a scheduler", micro_first_touch, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
     {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
     {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
     {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
     {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
+    {"block_declared", "a task says that it blocks, and that it does not any more", micro_block_declared, false},
+    {"block_eager", "a task hands its core to a spare thread, which runs the next one", micro_block_eager, false},
     {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
-    {"files_large", "4 GiB read from a cached file by 4 threads, and by 4 tasks", micro_files_large, false},
+    {"files_large", "a cached file of 4 GiB read by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
     {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},
 };
@@ -63,7 +66,7 @@ static int usage(FILE *out, int status)
           "  --workers N     worker threads (default 2)\n"
           "  --rounds N      rounds, 1 to 100 (default 5)\n"
           "  --quick         a hundredth of the work or so: shows that it runs, the figures mean little\n"
-          "  --count N       tasks in timers and live\n"
+          "  --count N       tasks in timers and live, pages in first_touch\n"
           "  --lines         a line of JSON a figure instead of the table\n"
           "  --list          the cases\n"
           "  --help          this text\n",

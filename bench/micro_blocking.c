@@ -8,7 +8,7 @@
 #include "measure.h"
 #include "micro_cases.h"
 
-enum { BATCH = 1000, SUBMITTERS = 16, SLEEPERS = 512 };
+enum { BATCH = 1000, SUBMITTERS = 16, SLEEPERS = 512, PAUSE_NS = 50000 };
 
 typedef struct {
     uint64_t began_ns;
@@ -59,7 +59,7 @@ static void *batches(void *arg)
     s = begin();
     for (unsigned i = 0; i < count; i++)
         batch(jobs);
-    note(s, "spawn_blocking_batch", "ns/job", (double)count * BATCH);
+    note(s, "spawn_blocking_batch", "ns/call", (double)count * BATCH);
     measure_check(tn_runtime_blocking(tn_runtime_current(), &counters) == 0);
     measure_note("spawn_blocking_batch_wakes", "wakes/batch", (double)(counters.wakes - wakes) / count, -1);
     return NULL;
@@ -88,11 +88,11 @@ static void *round_trips(void *arg)
         measure_check(tn_spawn_blocking(&job, identity, (void *)i) == 0);
         measure_check(tn_job_join(job, &result) == 0 && (uintptr_t)result == i);
     }
-    note(s, "spawn_blocking_roundtrip", "ns/job", (double)count);
+    note(s, "spawn_blocking_roundtrip", "ns/call", (double)count);
     s = begin();
     for (uintptr_t i = 0; i < count; i++)
         measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
-    note(s, "blocking_run", "ns/job", (double)count);
+    note(s, "blocking_run", "ns/call", (double)count);
     return NULL;
 }
 
@@ -127,7 +127,8 @@ static void *submit(void *arg)
     return NULL;
 }
 
-static void submit_from(tn_runtime *runtime, unsigned threads, unsigned total, const char *name)
+/* Answers the processor time of a job. */
+static double submit_from(tn_runtime *runtime, unsigned threads, unsigned total, const char *name)
 {
     atomic_ulong ran = 0;
     submitter self = {runtime, total / threads, &ran};
@@ -142,17 +143,23 @@ static void submit_from(tn_runtime *runtime, unsigned threads, unsigned total, c
         struct timespec pause = {0, 50000};
         nanosleep(&pause, NULL);
     }
-    note(s, name, "ns/job", (double)threads * self.jobs);
+    s.cpu_ns = measure_cpu_ns() - s.cpu_ns;
+    measure_note(name, "ns/job", (double)(tn_now() - s.began_ns) / ((double)threads * self.jobs),
+                 (double)s.cpu_ns / ((double)threads * self.jobs));
+    return (double)s.cpu_ns / ((double)threads * self.jobs);
 }
 
 void micro_blocking_submitters(const micro_settings *settings)
 {
     unsigned total = settings->quick ? 16000 : 800000;
     tn_runtime *runtime = micro_start(settings);
+    double one;
+    double many;
 
-    submit_from(runtime, 1, total / 10, "blocking_warm_up");
-    submit_from(runtime, 1, total, "blocking_submit_1");
-    submit_from(runtime, SUBMITTERS, total, "blocking_submit_16");
+    (void)submit_from(runtime, 1, total / 10, "blocking_warm_up");
+    one = submit_from(runtime, 1, total, "blocking_submit_1");
+    many = submit_from(runtime, SUBMITTERS, total, "blocking_submit_16");
+    measure_note("blocking_submit_ratio", "cpu of 16 / of 1", many / one, -1);
     micro_stop(runtime);
 }
 
@@ -195,4 +202,86 @@ void micro_blocking_sleepers(const micro_settings *settings)
 
     micro_run(runtime, sleepers, (void *)(uintptr_t)settings);
     micro_stop(runtime);
+}
+
+/* --- Declared blocking ------------------------------------------------------------------------------------------------------ */
+
+static void *declare(void *arg)
+{
+    long pairs = *(long *)arg;
+
+    for (long i = 0; i < pairs; i++) {
+        tn_block_begin(TN_BLOCK_LAZY);
+        tn_block_end();
+    }
+    return NULL;
+}
+
+void micro_block_declared(const micro_settings *settings)
+{
+    static const micro_loop loop = {"block_declared", "ns/pair", declare, 50000000, 100000, 1000, 1};
+
+    micro_measure_loop(settings, &loop);
+}
+
+typedef struct {
+    atomic_uint_fast64_t ran_ns; /* the other one ran; 0: not yet */
+    uint64_t *late_ns;
+    uint64_t *call_ns;
+    size_t count;
+} hand_over;
+
+static void *note_the_time(void *arg)
+{
+    atomic_store(&((hand_over *)arg)->ran_ns, tn_now());
+    return NULL;
+}
+
+static void spin_for(uint64_t ns)
+{
+    uint64_t end_ns = tn_now() + ns;
+
+    measure_check(tn_yield() == 0);
+    while (tn_now() < end_ns)
+        ;
+}
+
+/* On the only core: says that it blocks, computes on, and looks when the task behind it has run on the spare thread. */
+static void *hand_over_often(void *arg)
+{
+    hand_over *self = arg;
+
+    for (size_t i = 0; i < self->count; i++) {
+        uint64_t began_ns;
+        atomic_store(&self->ran_ns, 0);
+        spin_for(PAUSE_NS); /* the spare thread goes to sleep; the processors do not */
+        measure_check(tn_spawn(NULL, note_the_time, self) == 0);
+        began_ns = tn_now();
+        tn_block_begin(TN_BLOCK_EAGER);
+        self->call_ns[i] = tn_now() - began_ns;
+        while (atomic_load(&self->ran_ns) == 0)
+            ;
+        tn_block_end();
+        self->late_ns[i] = atomic_load(&self->ran_ns) - began_ns;
+    }
+    return NULL;
+}
+
+void micro_block_eager(const micro_settings *settings)
+{
+    enum { TIMES = 1000, QUICK_TIMES = 20 };
+    static uint64_t late_ns[TIMES];
+    static uint64_t call_ns[TIMES];
+    micro_settings one = *settings;
+    hand_over self = {.late_ns = late_ns, .call_ns = call_ns, .count = settings->quick ? QUICK_TIMES : TIMES};
+    tn_runtime *runtime;
+
+    one.workers = 1;
+    runtime = micro_start(&one);
+    micro_run(runtime, hand_over_often, &self);
+    micro_stop(runtime);
+    measure_sort(late_ns, self.count);
+    measure_sort(call_ns, self.count);
+    measure_note("block_eager", "ns to the next task, p50", (double)measure_percentile(late_ns, self.count, 50), -1);
+    measure_note("block_eager_call", "ns/call, p50", (double)measure_percentile(call_ns, self.count, 50), -1);
 }

@@ -45,6 +45,7 @@ void micro_mutex_wake(const micro_settings *settings);
 void micro_semaphore_wake(const micro_settings *settings);
 
 /* micro_live.c */
+void micro_first_touch(const micro_settings *settings);
 void micro_live(const micro_settings *settings);
 
 /* micro_blocking.c */
@@ -52,6 +53,8 @@ void micro_spawn_blocking_batch(const micro_settings *settings);
 void micro_spawn_blocking_roundtrip(const micro_settings *settings);
 void micro_blocking_submitters(const micro_settings *settings);
 void micro_blocking_sleepers(const micro_settings *settings);
+void micro_block_declared(const micro_settings *settings);
+void micro_block_eager(const micro_settings *settings);
 
 /* micro_files.c */
 void micro_files_small(const micro_settings *settings);

@@ -1,12 +1,36 @@
 /* Many tasks that all wait: what spawning, waking and holding one costs. */
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "measure.h"
 #include "micro_cases.h"
 
 static atomic_long waiting;
 static micro_latch ended;
+
+/* --- The system alone ------------------------------------------------------------------------------------------------------- */
+
+#define STACK_APART ((size_t)256 * 1024)
+
+/* What the system takes for the first page of so many stacks, and for its place in the page tables. */
+void micro_first_touch(const micro_settings *settings)
+{
+    size_t count = settings->count != 0 ? (size_t)settings->count : settings->quick ? 10000 : 1000000;
+    size_t size = count * STACK_APART;
+    char *stacks = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    measure_stretch s;
+
+    measure_check(stacks != MAP_FAILED);
+    (void)madvise(stacks, size, MADV_NOHUGEPAGE); /* as for stacks; a kernel without huge pages refuses */
+    s = measure_begin();
+    for (size_t at = STACK_APART - 1; at < size; at += STACK_APART)
+        ((volatile char *)stacks)[at] = 1;
+    measure_end(s, "first_touch", "ns/page", (double)count);
+    measure_check(munmap(stacks, size) == 0);
+}
+
+/* --- Tasks ------------------------------------------------------------------------------------------------------------------ */
 
 /* A stackless task that waits at its gate. */
 typedef struct {

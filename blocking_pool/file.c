@@ -1,7 +1,9 @@
 /* Open files. */
 #include "fs.h"
+#include "inplace.h"
 #include "lend.h"
 #include "local.h"
+#include "run.h"
 
 #define IOV_COUNT_MAX 1024
 
@@ -13,6 +15,8 @@ struct tn_file {
     tni_job closing; /* in the background, by the last reference */
     tni_a32 references;
     int fd;
+    bool in_place;      /* S: a regular file: what is in memory is read by the fiber itself */
+    tni_a32 positioned; /* transfers in the pool at the file's own position: the system makes others wait for them */
     tn_allocator allocator;
 };
 
@@ -27,6 +31,8 @@ static tn_file *make(int fd)
         return NULL;
     tni_a32_init(&file->references, 1);
     file->fd = fd;
+    file->in_place = false;
+    tni_a32_init(&file->positioned, 0);
     file->allocator = *allocator;
     return file;
 }
@@ -48,18 +54,23 @@ typedef struct {
     const char *path;
     int flags;
     unsigned mode;
+    bool in_place; /* out */
 } open_call;
 
 static int call_open(void *arg)
 {
-    const open_call *call = arg;
+    open_call *call = arg;
+    int fd = tni_os_open(call->path, call->flags, call->mode);
+    struct stat status;
 
-    return tni_os_open(call->path, call->flags, call->mode);
+    /* Reading past the memory of the system (O_DIRECT) always waits. */
+    call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    return fd;
 }
 
 int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
 {
-    open_call call = {path, flags, mode};
+    open_call call = {path, flags, mode, false};
     tn_file *file = make(-1);
 
     *out = NULL;
@@ -71,6 +82,7 @@ int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
         free_file(file);
         return rc;
     }
+    file->in_place = call.in_place;
     *out = file;
     return 0;
 }
@@ -212,6 +224,48 @@ static bool transfer_run(tni_job *job)
 
 static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
 
+/* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends
+ * it, as between two parts in the pool. */
+static bool read_in_place(transfer *self)
+{
+    struct iovec part[PART_BUFFERS];
+    bool moved = true;
+    int count;
+
+    while (moved && self->index < self->count && tni_inplace_may_read()) {
+        uint64_t began_ns = tni_clock_ns();
+        ssize_t n;
+        (void)next_part(self, part, &count);
+        n = tni_os_preadv_cached(self->fd, part, count, self->offset < 0 ? -1 : self->offset + (int64_t)self->done);
+        if (n == 0)
+            return true; /* the end */
+        moved = n > 0;
+        if (moved)
+            advance(self, (size_t)n);
+        tni_budget_spend_time(tni_clock_ns() - began_ns);
+    }
+    return moved && self->done > 0 && self->index == self->count;
+}
+
+static int transfer_in_pool(tn_file *file, transfer *self)
+{
+    bool positioned = self->offset < 0;
+    int rc;
+
+    if (positioned)
+        (void)tni_a32_fetch_add(&file->positioned, 1, TNI_RELAXED); /* relaxed: a hint */
+    rc = tni_lend(&self->lent, &transfer_ops, TNI_POOL_FILES);
+    if (positioned)
+        (void)tni_a32_fetch_sub(&file->positioned, 1, TNI_RELAXED); /* relaxed: as above */
+    return rc;
+}
+
+static bool may_read_in_place(const tn_file *file, const transfer *self)
+{
+    return file->in_place && !self->writes &&
+           (self->offset >= 0 || tni_a32_load(&file->positioned, TNI_RELAXED) == 0); /* relaxed: a hint */
+}
+
 static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
 {
     transfer self = {.iov = iov, .count = count, .fd = file->fd, .offset = offset, .writes = writes};
@@ -225,7 +279,9 @@ static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t o
             return TN_EINVAL;
         total += iov[i].iov_len;
     }
-    rc = tni_lend(&self.lent, &transfer_ops, TNI_POOL_FILES);
+    if (may_read_in_place(file, &self) && read_in_place(&self))
+        return (ssize_t)self.done;
+    rc = transfer_in_pool(file, &self);
     if (self.done > 0)
         return (ssize_t)self.done;
     return rc != 0 ? rc : self.error;

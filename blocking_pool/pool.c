@@ -28,6 +28,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     size_t queue_max = options->blocking_queue_max != 0 ? options->blocking_queue_max : QUEUE_DEFAULT;
 
     pool->base.stop = tni_pool_stop;
+    pool->base.tend = tni_pool_tend;
     pool->base.fini = tni_pool_fini;
     pool->runtime = runtime;
     pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;
@@ -45,6 +46,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
+    tni_inplace_init(&pool->inplace);
     tni_mutex_init(&pool->lock);
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }
@@ -218,7 +220,7 @@ void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
 tni_pool_errand tni_pool_appoint(tni_pool *pool)
 {
     tni_pool_thread *thread = pool->idle_first;
-    tni_pool_errand errand = {NULL, false};
+    tni_pool_errand errand = {NULL, false, false};
 
     if (thread != NULL) {
         tni_pool_idle_remove(pool, thread);
@@ -235,6 +237,7 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
         return errand;
     /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
     tni_pool_set_short(pool, tni_clock_ns() + RETRY_NS);
+    errand.is_short = true;
     errand.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
     return errand;
@@ -244,6 +247,8 @@ void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand)
 {
     if (errand.call != NULL)
         tni_futex_wake(&errand.call->called, 1);
+    if (errand.is_short)
+        tni_runtime_tend_soon(pool->runtime);
     if (errand.report)
         tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
                       "blocking pool: no further thread can be started, %u do the work; raise the limit on threads, or lower "
@@ -302,7 +307,7 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
 
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
-    tni_pool_errand errand = {NULL, false};
+    tni_pool_errand errand = {NULL, false, false};
 
     tni_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
@@ -315,12 +320,37 @@ static void retry_start(tni_pool *pool, uint64_t now_ns)
     tni_pool_run_errand(pool, errand);
 }
 
+/* Behind a push and a full fence. Nobody but the threads inside of jobs has the watch if there is a shortage, and they may be
+ * there for long. */
+static inline void look_after_shortage(tni_pool *pool, uint64_t now_ns)
+{
+    /* Relaxed: behind the fence, against that of the monitor, which rests only if it sees no shortage or no place taken. */
+    if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0))
+        return;
+    if (tni_pool_may_retry(pool, now_ns))
+        retry_start(pool, now_ns);
+    else
+        tni_runtime_tend_soon(pool->runtime);
+}
+
+bool tni_pool_tend(tni_attachment *self, uint64_t now_ns)
+{
+    tni_pool *pool = tni_container_of(self, tni_pool, base);
+
+    /* Relaxed: behind the fence of who is about to rest; partners: tni_pool_push and who sets it, by tni_runtime_tend_soon. */
+    if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_places(pool) == 0)
+        return false;
+    if (tni_pool_may_retry(pool, now_ns))
+        retry_start(pool, now_ns);
+    return true;
+}
+
 void tni_pool_push(tni_pool *pool, tni_job *job)
 {
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
     uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
-    tni_pool_errand errand = {NULL, false};
+    tni_pool_errand errand = {NULL, false, false};
 
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
@@ -331,8 +361,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_watch(pool))) {
-        if (tni_pool_may_retry(pool, now_ns))
-            retry_start(pool, now_ns);
+        look_after_shortage(pool, now_ns);
         return;
     }
     tni_mutex_lock(&pool->lock);

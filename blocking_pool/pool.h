@@ -9,11 +9,11 @@
 #define TNI_POOL_H
 
 #include "done.h"
+#include "inplace.h"
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
 
-typedef struct tni_pool tni_pool;
 typedef struct tni_job tni_job;
 typedef struct tni_pool_thread tni_pool_thread;
 
@@ -104,6 +104,8 @@ struct tni_pool {
     tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
 
+    tni_cache_aligned tni_inplace_hints inplace;
+
     tni_cache_aligned tni_mutex lock;
     tni_job_queue queues[TNI_POOL_CLASSES];
     unsigned active;             /* threads inside of jobs */
@@ -173,7 +175,8 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
 /* What is to be done after the lock has been let go. */
 typedef struct {
     tni_pool_thread *call; /* to be woken */
-    bool report;           /* no thread could be started */
+    bool is_short;         /* no thread could be started */
+    bool report;           /* and that is new */
 } tni_pool_errand;
 
 /* Lock held. Moves what has been submitted into the queues. */
@@ -250,6 +253,7 @@ static inline bool tni_pool_is_closed(const tni_pool *pool)
     return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
 }
 
+bool tni_pool_tend(tni_attachment *self, uint64_t now_ns);
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
 void tni_pool_fini(tni_attachment *self);
 

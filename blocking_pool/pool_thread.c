@@ -2,6 +2,7 @@
  * argument. */
 #include "local.h"
 #include "pool.h"
+#include "scope.h"
 
 /* How soon a deputy looks again. */
 #define DEPUTY_NS (200 * TN_US)
@@ -91,7 +92,7 @@ static bool give_up_watch(tni_pool_thread *self)
 static tni_pool_errand hand_over(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    tni_pool_errand nothing = {NULL, false};
+    tni_pool_errand nothing = {NULL, false, false};
     bool more = tni_pool_startable(pool) > 0;
 
     if (self->watching) {
@@ -299,13 +300,15 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
 
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
     tni_mutex_unlock(&pool->lock);
-    if (errand.call != NULL || errand.report) {
+    if (errand.call != NULL || errand.is_short) {
         tni_pool_run_errand(pool, errand);
         self->now_ns = tni_clock_ns();
     }
     began_ns = self->now_ns;
     if (!drops)
         again = job->ops->run(job);
+    if (tni_unlikely(tni_local_get()->scope != NULL))
+        tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
     if (!again)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();

@@ -1,12 +1,13 @@
 /* tournant: files and folders.
  *
  * The system's calls on files block their thread, so a fiber has them made by a thread of the blocking pool, and waits; on a
- * plain thread, and in a blocking job, they are made in the call. Where no other thread can be had they are made on the worker.
+ * plain thread, and in a blocking job, they are made in the call. Where no other thread can be had they are made on the worker;
+ * and so is what the system can answer from its memory without waiting: reads of regular files, and small files whole.
  * Long transfers go in parts of a megabyte, and behind others that wait after each.
  *
  * In all of this, if nothing else is said:
- * Suspends: yes. Callable from: a fiber, a blocking job, a plain thread (which is blocked). A stackless task gives the call to
- * tn_spawn_blocking.
+ * Suspends: yes; what is answered from memory, now and then. Callable from: a fiber, a blocking job, a plain thread (which is
+ * blocked). A stackless task gives the call to tn_spawn_blocking.
  * Ownership: what is passed is borrowed for the call. Errors: the system's, as negative errno values (-ENOENT, -EACCES, -ENOSPC,
  * -EIO, …); TN_ESHUTDOWN.
  * Cancellation: checkpoint as long as the call waits for its thread: nothing has been done then. Once it has begun, it is

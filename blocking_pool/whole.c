@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs.h"
+#include "inplace.h"
 #include "prim.h"
 
 #define PATH_BYTES 4096
@@ -16,6 +17,9 @@ typedef struct {
     size_t size_max;
     tn_contents *out;
     const tn_allocator *allocator;
+    tni_pool *learner; /* NULL; else: is to learn of which kind the file system is */
+    int fd;            /* -1: not open (any more) */
+    bool begun;        /* there is room in *out, and the reading goes on where it was */
 } read_call;
 
 /* Room for `capacity` bytes and the zero. */
@@ -36,22 +40,30 @@ static int make_room(const read_call *call, size_t capacity)
 
 /* What fstat says is a guess: the file may grow meanwhile, and some files of the system have no size. One more byte is asked for
  * than is expected, so that the end is seen. */
-static int read_all(const read_call *call, int fd)
+static int begin_read(read_call *call, struct stat *status)
+{
+    size_t room = ROOM_MIN;
+    int rc = tni_os_fstat(call->fd, status);
+
+    if (rc != 0)
+        *status = (struct stat){.st_mode = 0};
+    if (S_ISREG(status->st_mode) && (uint64_t)status->st_size > call->size_max)
+        return -EFBIG;
+    if (S_ISREG(status->st_mode) && status->st_size > 0)
+        room = (size_t)status->st_size + 1;
+    rc = make_room(call, room);
+    call->begun = rc == 0;
+    return rc;
+}
+
+static int read_all(const read_call *call, ssize_t (*read_some)(int fd, const struct iovec *iov, int count))
 {
     tn_contents *out = call->out;
-    struct stat status;
-    size_t room = ROOM_MIN;
-    ssize_t n;
-    int rc = tni_os_fstat(fd, &status);
+    int rc = 0;
 
-    if (rc == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size > call->size_max)
-        return -EFBIG;
-    if (rc == 0 && S_ISREG(status.st_mode) && status.st_size > 0)
-        room = (size_t)status.st_size + 1;
-    rc = make_room(call, room);
     while (rc == 0) {
         struct iovec rest = {out->data + out->size, out->capacity - out->size};
-        n = tni_os_readv(fd, &rest, 1);
+        ssize_t n = read_some(call->fd, &rest, 1);
         if (n <= 0) {
             rc = (int)n;
             break;
@@ -67,27 +79,81 @@ static int read_all(const read_call *call, int fd)
     return rc;
 }
 
+static void end_read(read_call *call)
+{
+    if (call->fd >= 0)
+        tni_os_close(call->fd);
+    call->fd = -1;
+}
+
+/* Where it may block. Goes on with what has been done in place. */
 static int call_read(void *arg)
 {
-    const read_call *call = arg;
-    int fd = tni_os_open(call->path, O_RDONLY, 0);
+    read_call *call = arg;
+    struct stat status;
+    int rc = 0;
+
+    if (call->fd < 0)
+        call->fd = tni_os_open(call->path, O_RDONLY, 0);
+    if (call->fd < 0)
+        return call->fd;
+    if (call->learner != NULL && tni_os_fstat(call->fd, &status) == 0)
+        tni_inplace_learn(call->learner, call->fd, status.st_dev);
+    if (!call->begun)
+        rc = begin_read(call, &status);
+    if (rc == 0)
+        rc = read_all(call, tni_os_readv);
+    end_read(call);
+    return rc;
+}
+
+/* TN_EAGAIN: not all of the file, or of what leads to it, is in memory; or it is too large, or where it is is not known. */
+static int read_here(read_call *call, const tni_pool *pool)
+{
+    struct stat status;
     int rc;
 
-    if (fd < 0)
-        return fd;
-    rc = read_all(call, fd);
-    tni_os_close(fd);
+    call->fd = tni_os_open_cached(call->path, O_RDONLY);
+    if (call->fd < 0)
+        return TN_EAGAIN;
+    rc = begin_read(call, &status);
+    if (rc == 0 && (!S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES))
+        rc = TN_EAGAIN;
+    if (rc == 0 && !tni_inplace_knows(pool, status.st_dev))
+        rc = TN_EAGAIN;
+    if (rc == 0)
+        rc = read_all(call, tni_os_readv_cached);
+    if (rc != TN_EAGAIN)
+        end_read(call);
+    return rc;
+}
+
+static int read_in_place(read_call *call)
+{
+    tni_inplace here;
+    int rc;
+
+    if (!tni_inplace_begin(&here))
+        return TN_EAGAIN;
+    call->learner = here.pool;
+    rc = read_here(call, here.pool);
+    tni_inplace_end(&here);
     return rc;
 }
 
 int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out)
 {
     const tn_allocator *allocator = tni_fs_allocator();
-    read_call call = {path, size_max < SSIZE_MAX ? size_max : SSIZE_MAX - 1, out, allocator};
+    read_call call = {.path = path, .size_max = size_max, .out = out, .allocator = allocator, .fd = -1};
     int rc;
 
+    if (call.size_max >= SSIZE_MAX)
+        call.size_max = SSIZE_MAX - 1;
     *out = (tn_contents){.free = allocator->free, .free_ctx = allocator->ctx};
-    rc = tni_fs_run(call_read, &call);
+    rc = read_in_place(&call);
+    if (rc == TN_EAGAIN)
+        rc = tni_fs_run(call_read, &call);
+    end_read(&call); /* it was opened in place, and then the call was cancelled */
     if (rc != 0)
         tn_contents_fini(out);
     return rc;

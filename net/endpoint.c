@@ -19,12 +19,6 @@ void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_en
     tni_a32_init(&endpoint->operations, 0);
     tni_a32_init(&endpoint->references, 1);
     tni_aptr_init(&endpoint->registration, NULL);
-    tni_mutex_init(&endpoint->opening);
-}
-
-void tni_endpoint_fini(tni_endpoint *endpoint)
-{
-    tni_mutex_fini(&endpoint->opening);
 }
 
 /* --- In flight ------------------------------------------------------------------------------------------------------------ */
@@ -153,27 +147,28 @@ tni_registration *tni_endpoint_registration(const tni_endpoint *endpoint)
     return tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
 }
 
-/* Reader and writer may come here at once: the second one finds the registration of the first. */
+/* Reader and writer may come here at once: who is second finds the registration of the first. */
 static int open_registration(tni_endpoint *endpoint)
 {
     tni_registration *registration;
-    int rc = 0;
+    void *nobody = NULL;
+    int rc = tni_registration_make(endpoint->runtime, endpoint->fd, &registration);
 
-    tni_mutex_lock(&endpoint->opening);
-    if (tni_endpoint_registration(endpoint) == NULL) {
-        rc = tni_registration_open(endpoint->runtime, endpoint->fd, &registration);
-        if (rc == 0) {
-            /* Publishes the registration; partner: tni_endpoint_registration. */
-            tni_aptr_store(&endpoint->registration, registration, TNI_RELEASE);
-            /* Against end_waits: a closer that did not see it is seen here, and then the shutting falls to us. So every wait on
-             * this registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
-            tni_fence_full();
-            if (tni_endpoint_is_closing(endpoint))
-                tni_registration_shut(registration);
-        }
+    if (rc != 0)
+        return rc;
+    /* Publishes the registration; partner: tni_endpoint_registration, by which who is second comes to it. */
+    if (!tni_aptr_cas(&endpoint->registration, &nobody, registration, TNI_RELEASE)) {
+        tni_registration_discard(registration);
+        return 0;
     }
-    tni_mutex_unlock(&endpoint->opening);
-    return rc;
+    /* Not before others know it: the second one's waits may come earlier, and its close does not, because we are in flight. */
+    tni_registration_watch(registration);
+    /* Against end_waits: a closer that did not see it is seen here, and then the shutting falls to us. So every wait on this
+     * registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
+    tni_fence_full();
+    if (tni_endpoint_is_closing(endpoint))
+        tni_registration_shut(registration);
+    return 0;
 }
 
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker)

@@ -32,7 +32,6 @@ struct tni_endpoint {
     tni_a32 operations;          /* the operation word */
     tni_a32 references;          /* of the callers */
     tni_aptr registration;       /* tni_registration *, from the first wait to the finish; before: NULL */
-    tni_mutex opening;           /* one thread opens the registration; last, because it is seldom needed */
 };
 
 typedef enum {
@@ -43,8 +42,6 @@ typedef enum {
 
 /* The fd becomes the endpoint's; the caller has the one reference. */
 void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_endpoint_ops *ops, int fd);
-/* When `release` is called. */
-void tni_endpoint_fini(tni_endpoint *endpoint);
 
 void tni_endpoint_retain(tni_endpoint *endpoint);
 /* The last one closes. */

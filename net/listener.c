@@ -36,7 +36,6 @@ static void release(tni_endpoint *endpoint)
     tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
 
     tni_stream_free(endpoint->runtime, listener->spare);
-    tni_endpoint_fini(endpoint);
     tni_free(&endpoint->runtime->allocator, listener, sizeof *listener);
 }
 

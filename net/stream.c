@@ -20,7 +20,6 @@ static void release(tni_endpoint *endpoint)
 {
     tn_stream *stream = tni_container_of(endpoint, tn_stream, endpoint);
 
-    tni_endpoint_fini(endpoint);
     tni_stream_free(endpoint->runtime, stream);
 }
 

@@ -6,11 +6,10 @@
 #include "endpoint.h"
 #include "tn_net.h"
 
-/* One cache line up to what only its opening and its end need: a connection among thousands has left the caches by its next
- * request. */
+/* Small: a connection among thousands has left the caches by its next request. */
 struct tn_stream {
-    tni_cache_aligned bool tcp; /* constant: a short read or write says that nothing is left */
-    bool read_may_be_stale;     /* reader: the readiness word may say READ though all has been read */
+    bool tcp;               /* constant: a short read or write says that nothing is left */
+    bool read_may_be_stale; /* reader: the readiness word may say READ though all has been read */
     tni_endpoint endpoint;
 };
 

@@ -2,6 +2,7 @@
  * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
 #include "tn_combine.h"
 
+#include "checkpoint.h"
 #include "deadline.h"
 #include "local.h"
 
@@ -19,9 +20,13 @@ static unsigned random_start(unsigned count)
 static int select_poll(tn_future *self, tn_waker *waker)
 {
     tn_select_future *future = tni_container_of(self, tn_select_future, base);
-    unsigned index = future->biased ? 0 : random_start(future->count);
+    unsigned index;
     bool none = true;
 
+    /* A branch that only waits for a new budget must not give way to one that needs none. */
+    if (tni_poll_is_short(waker, future->count < TNI_BUDGET / 2 ? future->count : TNI_BUDGET / 2))
+        return TN_PENDING;
+    index = future->biased ? 0 : random_start(future->count);
     for (unsigned i = 0; i < future->count; i++, index = index + 1 < future->count ? index + 1 : 0) {
         tn_future *branch = future->futures[index];
         if (branch == NULL)
@@ -188,7 +193,7 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
     if (rc != TN_PENDING)
         return rc;
     if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns)
-        return TN_ETIMEDOUT;
+        return tni_poll_is_short(waker, 1) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }

@@ -17,16 +17,17 @@
 /* What a registration asks its loop's owner for. */
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
+/* Neither it nor a stream asks for lines of its own: what malloc loses by aligning two small objects is more than they are. */
 struct tni_registration {
-    tni_cache_aligned tni_os_poll poll; /* owner of the driver */
+    tni_os_poll poll;            /* owner of the driver */
     tni_core *core;              /* constant: whose loop it is in */
     int fd;                      /* constant; the registration's own from its close on */
     bool opened;                 /* owner of the driver: the loop watches the fd */
     bool closing;                /* owner of the driver: the fd has been closed */
     tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
+    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_registration *inbox_next; /* while in the inbox */
     tni_a64 readiness;           /* READY_* and tick */
-    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_wait waits[2];           /* by tni_side */
 };
 
@@ -115,11 +116,13 @@ static void on_closed(tni_os_poll *poll)
     free_registration(registration);
 }
 
+static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
+
 /* Owner. Waits on an fd that cannot be registered end with the error. */
 static void open_now(tni_registration *registration)
 {
     tni_driver *driver = &registration->core->driver;
-    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, on_ready, on_closed);
+    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
 
     registration->opened = rc == 0;
     if (rc != 0) {
@@ -244,7 +247,7 @@ static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
     return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
 }
 
-int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
+int tni_registration_make(tn_runtime *runtime, int fd, tni_registration **out)
 {
     tni_registration *registration = tni_alloc(&runtime->allocator, sizeof *registration, _Alignof(tni_registration));
     tni_core *core;
@@ -254,6 +257,8 @@ int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
     core = tni_core_enter();
     registration->core =
         choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
+    if (core != NULL)
+        tni_core_leave();
     /* Relaxed: a hint. */
     (void)tni_a32_fetch_add(&registration->core->driver.registrations, 1, TNI_RELAXED);
     registration->fd = fd;
@@ -262,11 +267,18 @@ int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out)
     tni_a32_init(&registration->error, 0);
     tni_wait_init(&registration->waits[TNI_READ]);
     tni_wait_init(&registration->waits[TNI_WRITE]);
-    request(registration, REQUEST_OPEN);
-    if (core != NULL)
-        tni_core_leave();
     *out = registration;
     return 0;
+}
+
+void tni_registration_discard(tni_registration *registration)
+{
+    free_registration(registration);
+}
+
+void tni_registration_watch(tni_registration *registration)
+{
+    request(registration, REQUEST_OPEN);
 }
 
 void tni_registration_close(tni_registration *registration)

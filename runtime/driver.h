@@ -48,12 +48,18 @@ void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 
-/* Registers `fd`: in the loop of the calling worker's core, or in another one of `runtime`. 0 or a negative errno value (then
- * the fd is the caller's as before). An error that shows only later, in another thread's loop, ends the waits. */
-int tni_registration_open(tn_runtime *runtime, int fd, tni_registration **out);
+/* Makes a registration for `fd`, to be in the loop of the calling worker's core, or in another one of `runtime`. Waits may begin.
+ * 0 or TN_ENOMEM. */
+int tni_registration_make(tn_runtime *runtime, int fd, tni_registration **out);
 
-/* The fd becomes the registration's, which closes it as soon as the loop has let go of it, and then frees itself. Nobody may be
- * using it any more. */
+/* Once: from now on the loop watches the fd. An error, which may show only later, in another thread's loop, ends the waits. */
+void tni_registration_watch(tni_registration *registration);
+
+/* Instead of tni_registration_watch, while nobody else knows it: the fd is the caller's as before. */
+void tni_registration_discard(tni_registration *registration);
+
+/* After tni_registration_watch: the fd becomes the registration's, which closes it as soon as the loop has let go of it, and then
+ * frees itself. Nobody may be using it any more. */
 void tni_registration_close(tni_registration *registration);
 
 /* 0 when that side is ready (or closed, or broken); TN_PENDING, and the waker is kept; or why the loop cannot watch the fd. */

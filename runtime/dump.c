@@ -48,57 +48,62 @@ static void say_origin(const dump *d, const tn_task *task)
     }
 }
 
-/* The future that the task has polled and found pending; its owner, the task, rests. */
-static void say_wait(const dump *d, const tn_task *task, const tn_future *future)
-{
-    uint64_t waited_ns = d->now_ns > task->since_ns ? d->now_ns - task->since_ns : 0; /* else it rests since after `now_ns` */
-    char code[200];
+/* What a task that rests is doing: copied while it is borrowed, and said when it has been given back: so a slow reader of the
+ * dump holds up nobody. */
+typedef struct {
+    tn_future_ops ops; /* of the future that it has polled and found pending */
+    uint64_t since_ns;
+    unsigned count;
+    void *frames[FRAMES_MAX];
+} resting;
 
-    if (future->ops->name == NULL)
-        tni_os_symbol((const void *)(uintptr_t)future->ops->poll, code, sizeof code);
+/* Borrowed. */
+static void look_at(const tn_task *task, resting *out)
+{
+    const tni_stack *stack;
+
+    out->since_ns = task->since_ns;
+    out->count = 0;
+    if (task->kind != TNI_TASK_FIBER) {
+        out->ops = *task->body.future->ops;
+        return;
+    }
+    stack = task->body.fiber.stack;
+    out->ops = *task->awaited->ops;
+    out->count = tni_context_frames(&task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack), out->frames,
+                                    FRAMES_MAX);
+}
+
+static void say_resting(const dump *d, const tn_task *task, const resting *was)
+{
+    uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* else it rests since after `now_ns` */
+    char code[300];
+
+    if (was->ops.name == NULL)
+        tni_os_symbol((const void *)(uintptr_t)was->ops.poll, code, sizeof code);
     else
-        (void)snprintf(code, sizeof code, "%s", future->ops->name);
+        (void)snprintf(code, sizeof code, "%s", was->ops.name);
     say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task), code,
         (unsigned long long)(waited_ns / TN_MS));
-}
-
-static void say_frames(const dump *d, const tn_task *task)
-{
-    const tni_stack *stack = task->body.fiber.stack;
-    void *frames[FRAMES_MAX];
-    unsigned count;
-
-    count = tni_context_frames(&task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack), frames, FRAMES_MAX);
-    for (unsigned i = 0; i < count; i++) {
-        char code[300];
-        tni_os_symbol(frames[i], code, sizeof code);
+    say_origin(d, task);
+    for (unsigned i = 0; i < was->count; i++) {
+        tni_os_symbol(was->frames[i], code, sizeof code);
         say(d, "    #%u %s", i, code);
-    }
-}
-
-/* Ours until it is given back. */
-static void say_resting(const dump *d, const tn_task *task)
-{
-    if (task->kind == TNI_TASK_FIBER) {
-        say_wait(d, task, task->awaited);
-        say_origin(d, task);
-        say_frames(d, task);
-    } else {
-        say_wait(d, task, task->body.future);
-        say_origin(d, task);
     }
 }
 
 static void visit(void *arg, tn_task *task)
 {
     const dump *d = arg;
+    resting was;
 
     if (!tni_task_ref_if_alive(task))
         return;
     if (tni_task_borrow(task)) {
-        say_resting(d, task);
+        look_at(task, &was);
         if (!tni_task_rest(task))
             tni_sched_ready(task); /* woken meanwhile */
+        say_resting(d, task, &was);
     } else {
         say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
         say_origin(d, task);
@@ -129,6 +134,18 @@ static uint64_t activity(const tn_runtime *runtime)
         sum += tni_a64_load(&counts->polls, TNI_RELAXED) + tni_a64_load(&counts->parks, TNI_RELAXED);
     }
     return sum;
+}
+
+/* Does some task live, and is none on its way in? A spawn from outside counts its task and queues it under the injector's lock:
+ * without that, one that has been counted and not yet queued would look like one that waits for ever. */
+static bool tasks_are_all_in(tn_runtime *runtime)
+{
+    bool all_in;
+
+    tni_mutex_lock(&runtime->injector.lock);
+    all_in = tni_runtime_live(runtime) != 0 && tni_injector_length(&runtime->injector) == 0;
+    tni_mutex_unlock(&runtime->injector.lock);
+    return all_in;
 }
 
 /* Can anything come that would wake a task? Those without a core first: what they have queued and armed is looked at after. */
@@ -164,15 +181,24 @@ static void report(tn_runtime *runtime)
     tn_dump(runtime, log_line, runtime);
 }
 
+/* The log is told once: if it goes on after that something outside wakes tasks and does not say so, as the log has advised, and
+ * would have it filled. */
+static bool wants_report(const tn_runtime *runtime)
+{
+    if (runtime->options.on_deadlock != NULL)
+        return true;
+    return runtime->options.report_deadlock && runtime->deadlock_seen == UINT64_MAX;
+}
+
 void tni_deadlock_look(tn_runtime *runtime)
 {
     uint64_t before = activity(runtime);
 
-    if ((!runtime->options.report_deadlock && runtime->options.on_deadlock == NULL) || before == runtime->deadlock_seen)
+    if (!wants_report(runtime) || before == runtime->deadlock_seen)
         return;
     /* All parked before and after, and no run or park in between: README.md has what follows from that. */
     tni_fence_full();
-    if (!tni_idle_all_parked(&runtime->idle) || tni_runtime_live(runtime) == 0 || !expects_nothing(runtime))
+    if (!tni_idle_all_parked(&runtime->idle) || !tasks_are_all_in(runtime) || !expects_nothing(runtime))
         return;
     tni_fence_full(); /* the looks above before those below */
     if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)

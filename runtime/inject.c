@@ -1,5 +1,7 @@
 #include "inject.h"
 
+#include "counters.h"
+
 void tni_injector_init(tni_injector *injector)
 {
     tni_mutex_init(&injector->lock);
@@ -40,10 +42,10 @@ void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, un
     tni_mutex_unlock(&injector->lock);
 }
 
-bool tni_injector_reserve(tni_injector *injector)
+bool tni_injector_begin(tni_injector *injector, bool inside)
 {
     tni_mutex_lock(&injector->lock);
-    if (!injector->closed)
+    if (inside || !injector->closed)
         return true;
     tni_mutex_unlock(&injector->lock);
     return false;
@@ -51,9 +53,10 @@ bool tni_injector_reserve(tni_injector *injector)
 
 void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
 {
-    /* Release: who sees this task's end counted sees its beginning counted too; partner: tni_runtime_live. */
-    (void)tni_a64_fetch_add(count, 1, TNI_RELEASE);
-    append(injector, task, task, 1);
+    if (task != NULL) {
+        tni_count(count, 1);
+        append(injector, task, task, 1);
+    }
     tni_mutex_unlock(&injector->lock);
 }
 

@@ -19,16 +19,18 @@ typedef struct {
 void tni_injector_init(tni_injector *injector);
 void tni_injector_fini(tni_injector *injector);
 
-/* From now on tni_injector_reserve refuses. */
+/* From now on tni_injector_begin refuses those from outside. */
 void tni_injector_close(tni_injector *injector);
 
 /* Appends tasks that exist already: `count` of them, linked through queue_next from `first` to `last`. Never refused. */
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count);
 
-/* Before a spawn from outside: false when closed. True: the caller builds the task and commits it at once; the lock is held
- * meanwhile, so that no task from outside is born after the close. Commit increments `count` first, so that no reader sees the
- * task end before it began. */
-bool tni_injector_reserve(tni_injector *injector);
+/* Before a spawn by a thread without a core, also if that is `inside` one of the runtime's tasks: false when closed for it. True:
+ * the lock is held. The caller makes the task, of headers that the lock guards too, and commits it at once: so no task from
+ * outside is born after the close. */
+bool tni_injector_begin(tni_injector *injector, bool inside);
+/* NULL: there was no memory for one. Increments `count`, which the lock guards, first: no reader sees the task end before it
+ * began. */
 void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count);
 
 /* Takes the oldest tasks, at most `max`; answers how many are in `tasks`. */

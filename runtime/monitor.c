@@ -3,7 +3,9 @@
  *
  * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
  * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
- * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing.
+ * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing. What is
+ * attached to the runtime may keep it from its rest in the same way: it writes what its `tend` looks at, makes a full fence, and
+ * wakes the monitor if it rests.
  */
 #include "monitor.h"
 
@@ -33,7 +35,8 @@ static void rest(tn_runtime *runtime)
     tni_fence_full();
     tni_deadlock_look(runtime);
     /* Acquire: partner: tni_monitor_stop. */
-    while (tni_idle_all_parked(&runtime->idle) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+    while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_tend(runtime, tni_clock_ns()) &&
+           tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
         if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
             break;
@@ -53,12 +56,14 @@ static void *monitor_main(void *arg)
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t now_ns;
+        bool tends;
         tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
         now_ns = tni_clock_ns();
+        tends = tni_runtime_tend(runtime, now_ns);
         if (!tni_idle_all_parked(&runtime->idle)) {
             quiet_since_ns = now_ns;
             observe(runtime);
-        } else if (now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+        } else if (!tends && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }

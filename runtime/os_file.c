@@ -2,8 +2,12 @@
 #include "os_file.h"
 
 #include <errno.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "files of more than 2 GiB");
@@ -56,6 +60,43 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
         n = pwritev(fd, iov, count, offset);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : -errno;
+}
+
+int tni_os_open_cached(const char *path, int flags)
+{
+    struct open_how how = {.flags = (uint32_t)(flags | O_CLOEXEC), .resolve = RESOLVE_CACHED};
+    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how); /* the C library has no function for it */
+
+    return fd >= 0 ? (int)fd : -EAGAIN;
+}
+
+ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count)
+{
+    return tni_os_preadv_cached(fd, iov, count, -1);
+}
+
+ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset)
+{
+    ssize_t n = preadv2(fd, iov, count, offset, RWF_NOWAIT);
+
+    return n >= 0 ? n : -EAGAIN;
+}
+
+bool tni_os_is_local(int fd)
+{
+    static const long local[] = {
+        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC,
+        PROC_SUPER_MAGIC, SYSFS_MAGIC,     CGROUP2_SUPER_MAGIC,
+    };
+    struct statfs status;
+
+    if (fstatfs(fd, &status) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+        if ((long)status.f_type == local[i])
+            return true;
+    }
+    return false;
 }
 
 int64_t tni_os_seek(int fd, int64_t offset, int whence)

@@ -22,6 +22,16 @@ ssize_t tni_os_writev(int fd, const struct iovec *iov, int count);
 /* At `offset`. */
 ssize_t tni_os_preadv(int fd, const struct iovec *iov, int count, int64_t offset);
 ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offset);
+
+/* As tni_os_open (of a file that is there), tni_os_readv and tni_os_preadv, from what is in memory. -EAGAIN: not all of that is,
+ * or an error: the call is to be made where it may block, and tells. A direct read (O_DIRECT) waits all the same. */
+int tni_os_open_cached(const char *path, int flags);
+ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
+ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);
+/* Is `fd` of a file system of which it is known that opening and closing a file waits for no server, in this process or
+ * elsewhere? */
+bool tni_os_is_local(int fd);
+
 int64_t tni_os_seek(int fd, int64_t offset, int whence);
 
 /* The data and what is needed to find it; `everything`: the times too. */

@@ -115,16 +115,6 @@ void tni_os_loop_wake(tni_os_loop *loop)
     tni_assert(rc == 0, "uv_async_send failed");
 }
 
-static void make_edge_triggered(tni_os_poll *poll)
-{
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
-    int fd = poll->handle.io_watcher.fd;
-
-    event.data.fd = fd; /* as libuv has it */
-    poll->edge = epoll_ctl(uv_backend_fd(poll->handle.loop), EPOLL_CTL_MOD, fd, &event) == 0;
-    /* Where it fails (no memory) the handle stays level-triggered and the next report tries again: slower, not wrong. */
-}
-
 static uint32_t translate(int status, int events)
 {
     uint32_t out = 0;
@@ -142,35 +132,44 @@ static uint32_t translate(int status, int events)
     return out;
 }
 
-static void on_poll(uv_poll_t *handle, int status, int events)
+static void tell(uv_poll_t *handle, int status, int events)
 {
-    tni_os_poll *poll = tni_container_of(handle, tni_os_poll, handle);
+    const tni_os_poll_ops *ops = handle->data;
 
-    if (status == 0 && !poll->edge)
-        make_edge_triggered(poll);
-    poll->ready(poll, translate(status, events));
+    ops->ready(tni_container_of(handle, tni_os_poll, handle), translate(status, events));
 }
 
-int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_fn ready, tni_os_closed_fn closed)
+/* The first report comes level-triggered, and switches. Where that fails (no memory) the handle stays as it is and the next
+ * report tries again: slower, not wrong. */
+static void on_level(uv_poll_t *handle, int status, int events)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
+    int fd = handle->io_watcher.fd;
+
+    event.data.fd = fd; /* as libuv has it */
+    if (status == 0 && epoll_ctl(uv_backend_fd(handle->loop), EPOLL_CTL_MOD, fd, &event) == 0)
+        handle->poll_cb = tell;
+    tell(handle, status, events);
+}
+
+int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_poll_ops *ops)
 {
     int rc = uv_poll_init(&loop->loop, &poll->handle, fd);
 
     if (rc != 0)
         return rc;
-    poll->ready = ready;
-    poll->closed = closed;
-    poll->edge = false;
+    poll->handle.data = (void *)(uintptr_t)ops;
     loop->open_polls++;
-    rc = uv_poll_start(&poll->handle, EVERYTHING, on_poll);
+    rc = uv_poll_start(&poll->handle, EVERYTHING, on_level);
     tni_assert(rc == 0, "uv_poll_start failed"); /* it only queues the watcher */
     return 0;
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-    tni_os_poll *poll = tni_container_of((uv_poll_t *)handle, tni_os_poll, handle);
+    const tni_os_poll_ops *ops = handle->data;
 
-    poll->closed(poll);
+    ops->closed(tni_container_of((uv_poll_t *)handle, tni_os_poll, handle));
 }
 
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)

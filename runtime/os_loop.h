@@ -18,16 +18,16 @@
 #define TNI_OS_ERROR 8u       /* the fd is broken: reads and writes answer at once, for good */
 #define TNI_OS_URGENT 16u     /* urgent data: a short read does not mean that nothing is left */
 
-typedef struct tni_os_poll tni_os_poll;
-typedef void (*tni_os_ready_fn)(tni_os_poll *poll, uint32_t events);
-typedef void (*tni_os_closed_fn)(tni_os_poll *poll);
-
-struct tni_os_poll {
+/* There is one a connection, so it has nothing beside libuv's handle, whose `data` are the operations. */
+typedef struct {
     uv_poll_t handle;
-    tni_os_ready_fn ready;   /* called inside tni_os_loop_run */
-    tni_os_closed_fn closed; /* called inside tni_os_loop_run, last of all */
-    bool edge;               /* has been switched to edge-triggered */
-};
+} tni_os_poll;
+
+/* Both are called inside tni_os_loop_run, `closed` last of all. */
+typedef struct {
+    void (*ready)(tni_os_poll *poll, uint32_t events);
+    void (*closed)(tni_os_poll *poll);
+} tni_os_poll_ops;
 
 typedef struct {
     uv_loop_t loop;
@@ -50,7 +50,7 @@ void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns);
 void tni_os_loop_wake(tni_os_loop *loop);
 
 /* Reports on `fd` (a non-blocking socket) from now on. 0 or a negative errno value. */
-int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_fn ready, tni_os_closed_fn closed);
+int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_poll_ops *ops);
 
 /* Lets go of the fd at once; `poll` may be freed, and the fd closed, from its `closed` on. */
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll);

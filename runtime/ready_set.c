@@ -1,6 +1,7 @@
 /* Ready sets: README.md ("Ready sets") has the argument. */
 #include "ready_set.h"
 
+#include "checkpoint.h"
 #include "core.h"
 #include "deadline.h"
 #include "local.h"
@@ -173,6 +174,7 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
         return false;
     }
     tni_task_begin_run(task);
+    task->budget = TNI_BUDGET; /* what is answered is counted against the budget of who waits for the set */
     task->deadline_ns = TNI_FOREVER;
     rc = member->future->ops->poll(member->future, tni_waker_of(task));
     if (rc != TN_PENDING) {
@@ -195,6 +197,8 @@ static int next_poll(tn_future *self, tn_waker *waker)
 
     if (set->count == 0)
         return 0;
+    if (!tni_poll_may_answer(waker))
+        return TN_PENDING;
     tni_wait_arm(&set->hub->wait, waker); /* before the look at the list */
     take_woken(set);
     for (unsigned i = 0; i < TNI_BUDGET; i++) {

@@ -154,7 +154,6 @@ static void init_words(tn_runtime *runtime)
     tni_monitor_init(&runtime->monitor);
     tni_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
-    tni_mutex_init(&runtime->foreign_lock);
     tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
 }
 

@@ -15,6 +15,9 @@
 typedef struct tni_attachment tni_attachment;
 struct tni_attachment {
     size_t (*stop)(tni_attachment *self, uint64_t deadline_ns);
+    /* At each look of the monitor, or before the worker of a TN_CURRENT_THREAD runtime sleeps: does what its own threads cannot.
+     * True: again soon, even if all workers are parked; who makes it so calls tni_runtime_tend_soon. */
+    bool (*tend)(tni_attachment *self, uint64_t now_ns);
     void (*fini)(tni_attachment *self);
 };
 
@@ -55,8 +58,7 @@ struct tn_runtime {
 
     tni_stack *abandoned_stacks; /* retiring: of tasks that were left behind */
 
-    tni_mutex foreign_lock;       /* of foreign_slabs */
-    tni_slab_cache foreign_slabs; /* headers of tasks spawned from outside */
+    tni_slab_cache foreign_slabs; /* headers of tasks spawned without a core; under the injector's lock */
     tni_counts foreign;           /* what happened off the cores */
 
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
@@ -78,6 +80,11 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
 /* Stops the monitor and all workers, and waits at most `timeout_ns` for those that are inside a task. */
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
+
+/* Has what is attached do what only the runtime can. True: it is to be called again soon. */
+bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns);
+/* Whoever has written what makes the answer true: somebody will ask. */
+void tni_runtime_tend_soon(tn_runtime *runtime);
 
 /* What runtime->attachment is once destroy has been past it. */
 extern tni_attachment tni_attachment_closed;

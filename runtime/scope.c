@@ -5,6 +5,7 @@
 
 #include "checkpoint.h"
 #include "deadline.h"
+#include "timer.h"
 
 /* --- Misuse ----------------------------------------------------------------------------------------------------------------- */
 
@@ -30,19 +31,28 @@ void tni_scope_left_open(const tn_task *task)
 }
 
 /* A frame that has returned lies below the stack pointer; what was called since may have written over it. Scopes elsewhere (the
- * heap, a sanitizer's copy of the frame) are known by their mark alone. */
-static bool is_gone(const tni_scope *scope, const tn_task *task)
+ * heap, a sanitizer's copy of the frame) are known by their mark alone. To be inlined only into functions that are not: a frame
+ * address is the upper end of a frame, and a scope in that same frame would lie below it. */
+static inline bool is_gone(const tni_scope *scope)
 {
-    if (task != NULL && task->body.fiber.stack != NULL && (uintptr_t)scope < (uintptr_t)__builtin_frame_address(0) &&
-        (uintptr_t)scope >= (uintptr_t)tni_stack_base(task->body.fiber.stack))
+    const tn_task *task;
+
+    if (scope->mark != mark_of(scope))
         return true;
-    return scope->mark != mark_of(scope) || scope->owner != task;
+    task = scope->owner;
+    return task != NULL && (uintptr_t)scope < (uintptr_t)__builtin_frame_address(0) &&
+           (uintptr_t)scope >= (uintptr_t)tni_stack_base(task->body.fiber.stack);
 }
 
-static inline void check_frame(const tni_scope *scope, const tn_task *task)
+_Noreturn static void misuse_of_frame(void)
 {
-    if (tni_unlikely(is_gone(scope, task)))
-        misuse(task, "the frame of a scope has returned without leaving it");
+    misuse(tni_local_get()->task, "the frame of a scope has returned without leaving it");
+}
+
+__attribute__((noinline)) static void check_frame(const tni_scope *scope)
+{
+    if (tni_unlikely(is_gone(scope)))
+        misuse_of_frame();
 }
 
 /* --- Entering and leaving --------------------------------------------------------------------------------------------------- */
@@ -70,7 +80,7 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
     tni_scope *parent = *top;
 
     if (parent != NULL) {
-        check_frame(parent, local->task);
+        check_frame(parent);
         if (!shield && parent->deadline_ns < deadline_ns)
             deadline_ns = parent->deadline_ns;
     }
@@ -123,7 +133,7 @@ _Noreturn static void refuse_to_leave(void)
     const tni_scope *top = *top_of(local);
 
     if (top != NULL)
-        check_frame(top, local->task);
+        check_frame(top);
     misuse(local->task, "leaves a scope that is not the one it entered last");
 }
 
@@ -131,7 +141,7 @@ void tn_scope_leave(tn_scope *public)
 {
     tni_scope *scope = inside(public);
 
-    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope))
+    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope || scope->owner != tni_local_get()->task))
         refuse_to_leave();
     *scope->top = scope->parent;
     scope->mark = 0;
@@ -222,10 +232,12 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
 
 /* --- Checking --------------------------------------------------------------------------------------------------------------- */
 
-int tni_scope_check(const tni_scope *scope, bool cancelled)
+__attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cancelled)
 {
     uint32_t seen = 0;
 
+    if (scope != NULL && tni_unlikely(is_gone(scope)))
+        misuse_of_frame(); /* its words are somebody else's by now */
     for (; scope != NULL; scope = scope->parent) {
         /* Observes what the canceller wrote before; partner: cancel. It may miss one of this very moment: then the wake that
          * follows it leads to another look. */
@@ -242,6 +254,7 @@ int tni_scope_check(const tni_scope *scope, bool cancelled)
 
 int tni_scope_look(tni_scope *scope, bool cancelled)
 {
+    check_frame(scope); /* before it is written to */
     if (scope->deadline_ns != TN_NEVER) {
         uint64_t now_ns = tni_clock_ns();
         for (tni_scope *s = scope; s != NULL && now_ns >= s->deadline_ns; s = s->shield ? NULL : s->parent) {
@@ -256,10 +269,10 @@ int tni_scope_suspend(tn_task *task, bool woken)
 {
     tni_scope *scope = task->body.fiber.scope;
 
-    check_frame(scope, task);
     if (scope->deadline_ns == TN_NEVER)
         return 0;
-    if (woken) {
+    /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
+    if (woken || !tni_timer_is_armed(task)) {
         int rc = tni_scope_look(scope, tni_task_is_cancelled(task));
         if (rc != 0)
             return rc;
@@ -270,6 +283,8 @@ int tni_scope_suspend(tn_task *task, bool woken)
 
 void tni_scope_arm(tni_scope *scope, tn_waker *waker)
 {
+    if (scope != NULL)
+        check_frame(scope);
     for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
         tni_wait_arm(&scope->waiter, waker);
 }
@@ -286,7 +301,10 @@ uint64_t tn_scope_deadline(void)
 {
     const tni_scope *scope = tni_scope_of(tni_local_get());
 
-    return scope == NULL ? TN_NEVER : scope->deadline_ns;
+    if (scope == NULL)
+        return TN_NEVER;
+    check_frame(scope);
+    return scope->deadline_ns;
 }
 
 int tni_checkpoint(void)

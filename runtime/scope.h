@@ -56,7 +56,7 @@ int tni_scope_suspend(tn_task *task, bool woken);
 void tni_scope_arm(tni_scope *scope, tn_waker *waker);
 void tni_scope_disarm(tni_scope *scope);
 
-/* The fiber has returned from its entry function inside a scope: ends the process. */
+/* The fiber (NULL: a job, on its thread) has returned from its entry function inside a scope: ends the process. */
 _Noreturn void tni_scope_left_open(const tn_task *task);
 
 /* The innermost scope of the calling task or thread. */

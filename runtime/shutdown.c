@@ -22,7 +22,6 @@ static void free_cores(tn_runtime *runtime)
 static void fini_words(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->foreign_slabs);
-    tni_mutex_fini(&runtime->foreign_lock);
     tni_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }
@@ -298,12 +297,34 @@ static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
     return 0;
 }
 
+static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+    return false;
+}
+
 static void fini_nothing(tni_attachment *self)
 {
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
+
+bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns)
+{
+    /* Acquire: the attachment as it was made. It stays until the workers and the monitor have ended. */
+    tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
+
+    return attachment != NULL && attachment->tend(attachment, now_ns);
+}
+
+void tni_runtime_tend_soon(tn_runtime *runtime)
+{
+    tni_monitor_notice(runtime); /* with a full fence before it looks whether the monitor rests */
+    if (runtime->options.flavour == TN_CURRENT_THREAD)
+        tni_worker_kick(runtime->cores[0]);
+}
 
 /* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
 static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)

@@ -39,8 +39,10 @@ int tn_signal_open(tn_signal **out, tn_runtime *runtime)
     signal->fd = tni_os_event_open();
     rc = signal->fd;
     if (rc >= 0) {
-        rc = tni_registration_open(runtime, signal->fd, &signal->registration);
-        if (rc < 0)
+        rc = tni_registration_make(runtime, signal->fd, &signal->registration);
+        if (rc == 0)
+            tni_registration_watch(signal->registration);
+        else
             tni_os_event_close(signal->fd);
     }
     if (rc < 0)

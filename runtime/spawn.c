@@ -21,6 +21,12 @@ typedef struct {
     tn_spawn_options options;
 } blueprint;
 
+/* Rounded up; of 0 and 1 it is 0. */
+static unsigned log2_of(size_t size)
+{
+    return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+}
+
 static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
 {
     task->runtime = runtime;
@@ -38,8 +44,8 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->timer_core, NULL);
     task->kind = (uint8_t)plan->kind;
-    task->pinned = plan->options.pinned || runtime->options.no_migration;
-    task->stack_kib = (uint32_t)((plan->options.stack_size_bytes + 1023) / 1024);
+    task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
+    task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
     task->error = 0;
     task->extras = plan->extra;
     task->spawn_site = plan->site;
@@ -71,44 +77,22 @@ static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
-static tn_task *alloc_foreign(tn_runtime *runtime)
-{
-    tn_task *task;
-
-    tni_mutex_lock(&runtime->foreign_lock);
-    task = tni_slab_alloc(&runtime->foreign_slabs);
-    tni_mutex_unlock(&runtime->foreign_lock);
-    return task;
-}
-
-/* It was never born: no walk has taken it for a task. */
-static void free_foreign(tn_runtime *runtime, tn_task *task)
-{
-    tni_mutex_lock(&runtime->foreign_lock);
-    tni_slab_free(&runtime->foreign_slabs, task);
-    tni_mutex_unlock(&runtime->foreign_lock);
-}
-
 /* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
-    tn_task *task = alloc_foreign(runtime);
+    tn_task *task;
 
+    if (!tni_injector_begin(&runtime->injector, inside))
+        return TN_ESHUTDOWN;
+    task = tni_slab_alloc(&runtime->foreign_slabs);
+    if (task != NULL) {
+        build(runtime, task, plan, out != NULL);
+        if (out != NULL)
+            *out = task;
+    }
+    tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
     if (task == NULL)
         return TN_ENOMEM;
-    if (!inside && !tni_injector_reserve(&runtime->injector)) {
-        free_foreign(runtime, task);
-        return TN_ESHUTDOWN;
-    }
-    build(runtime, task, plan, out != NULL);
-    if (out != NULL)
-        *out = task;
-    if (inside) {
-        tni_count_shared(&runtime->foreign.spawned, 1);
-        tni_injector_push(&runtime->injector, task, task, 1);
-    } else {
-        tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
-    }
     tni_sched_wake_one(runtime);
     return 0;
 }

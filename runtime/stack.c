@@ -9,7 +9,7 @@
 #include "stack_guard.h"
 #include "stack_use.h"
 
-/* The tops of 16 neighbours stand at different offsets. One unit more stays free above the first, for the slab's own record. */
+/* The tops of 16 neighbours stand at different offsets. The unit above the first one is the slab's own record's. */
 #define TOP_SHIFT_UNIT ((size_t)128)
 #define TOP_SHIFT_COUNT ((size_t)16)
 
@@ -47,7 +47,7 @@ static size_t class_of(size_t size_bytes)
 
 static size_t slot_size(const tni_stack_pool *pool, size_t class_index)
 {
-    size_t overhead = TOP_SHIFT_UNIT * TOP_SHIFT_COUNT + sizeof(tni_stack);
+    size_t overhead = TOP_SHIFT_UNIT * (TOP_SHIFT_COUNT - 1) + sizeof(tni_stack);
     size_t usable = (class_size(class_index) + overhead + pool->page_size - 1) & ~(pool->page_size - 1);
     return pool->guard_size + usable;
 }
@@ -88,7 +88,7 @@ static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
-    size_t shift = TOP_SHIFT_UNIT * (1 + class->fresh_index % TOP_SHIFT_COUNT);
+    size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
     class->fresh += slot_size(pool, class_index);
     class->fresh_index++;
     class->fresh_left--;

@@ -1,6 +1,6 @@
 /* Stacks for fibers: large slabs of address space cut into slots, committed page by page as they are used.
  *
- * A slot, from low to high: the guard; the usable part, at least as large as its class; the descriptor; a gap of 128 B to 2 KiB
+ * A slot, from low to high: the guard; the usable part, at least as large as its class; the descriptor; a gap of up to 2 KiB
  * that differs from slot to slot, so that the hottest lines of many stacks do not fall into one cache set. The descriptor stands
  * right above the first frames because that page is touched anyway: a stack costs one or two pages and nothing beside them,
  * and one never handed out costs none. The price is that a write past the *upper* end of a stack may hit it. */

@@ -14,7 +14,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
      * there, or this try finds the stack. */
     tni_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
-    rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+    rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
     if (rc == TN_EAGAIN) {
         task->queue_next = NULL;
         *runtime->stack_waiters_end = task;
@@ -38,7 +38,7 @@ static tn_task *serve_stack_waiter(tn_runtime *runtime)
 {
     for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
         tn_task *task = *link;
-        int rc = tni_stack_get(&runtime->stacks, NULL, (size_t)task->stack_kib * 1024, &task->body.fiber.stack);
+        int rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
         if (rc == TN_EAGAIN)
             continue; /* it wants a larger one, perhaps; another may be content */
         if (rc < 0)

@@ -63,7 +63,8 @@ struct tn_task {
         uint64_t since_ns;  /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
     };
     uint8_t kind;           /* S: tni_task_kind */
-    uint8_t pinned;         /* S */
+    uint8_t pinned : 1;     /* S */
+    uint8_t stack_log2 : 7; /* S: the power of two that its stack has to have at least; 0: the runtime's choice */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still be ready at once in this run */
     uint16_t last_core;     /* A: index of the core it last ran on */
@@ -83,13 +84,18 @@ struct tn_task {
     tni_timer timer;        /* its driver's timer lock */
     tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t id;            /* S */
-    uint32_t stack_kib;     /* S: wished stack size; 0: the runtime's */
     tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
     const void *spawn_site; /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
 };
 
-_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "a million sleeping tasks have to fit");
+_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 184, "a million sleeping tasks have to fit");
+
+/* For tni_stack_get. */
+static inline size_t tni_task_stack_size(const tn_task *task)
+{
+    return task->stack_log2 == 0 ? 0 : (size_t)1 << task->stack_log2;
+}
 
 /* --- Named transitions ------------------------------------------------------------------------------------------------------ */
 

@@ -34,6 +34,13 @@ void tni_timers_fini(tni_timers *timers);
  * ran on, or NULL. */
 void tni_timer_arm(tni_core *core, tn_task *task);
 
+/* For the task's own run: is its node in a wheel? False: it was never armed, or has gone off. */
+static inline bool tni_timer_is_armed(const tn_task *task)
+{
+    /* Relaxed: a hint; one that goes off just now is seen by the next run. */
+    return tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL;
+}
+
 /* Scheduler, when the task ends: its node is in no wheel afterwards. */
 void tni_timer_disarm(tn_task *task);
 

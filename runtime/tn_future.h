@@ -44,7 +44,7 @@ static inline void tn_future_drop(tn_future *future)
 }
 
 /* Waits until `future` is ready, then drops it and answers its result.
- * Suspends: unless ready. In a fiber other tasks run meanwhile; a plain thread is blocked.
+ * Suspends: unless ready, and each 128th time to let others run. In a fiber other tasks run meanwhile; a plain thread is blocked.
  * Callable from: a fiber, a plain thread; asserts on a worker outside a fiber.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
  * Errors: whatever the future answers.

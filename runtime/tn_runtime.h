@@ -125,7 +125,7 @@ TN_API void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx);
 /* From here until tn_runtime_unhold something outside the runtime (a thread, a callback) will wake a task: it is no deadlock when
  * all wait. A runtime looks for deadlocks with report_deadlock or on_deadlock, always in tn_run, and not as TN_CURRENT_THREAD. It
  * has one when all workers have slept for 50 ms, no timer is set, no socket or signal is registered, no blocking job runs, and
- * nobody holds it; it is reported once.
+ * nobody holds it. A callback hears of each one once, the log of the first.
  * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
 TN_API void tn_runtime_hold(tn_runtime *runtime);
 TN_API void tn_runtime_unhold(tn_runtime *runtime);

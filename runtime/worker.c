@@ -216,6 +216,8 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
     now_ns = tni_clock_ns();
+    if (!worker->owns_thread && until_ns > now_ns + TNI_MONITOR_PERIOD_NS && tni_runtime_tend(worker->runtime, now_ns))
+        until_ns = now_ns + TNI_MONITOR_PERIOD_NS; /* there is no monitor */
     note_run_time(core, now_ns);
     poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
     tni_parker_finish(&worker->parker);

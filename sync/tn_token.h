@@ -3,6 +3,7 @@
 #define TN_TOKEN_H
 
 #include "tn_runtime.h"
+#include "tn_scope.h"
 #include "tn_waiter.h"
 
 #ifdef __cplusplus
@@ -65,6 +66,27 @@ TN_API int tn_token_hook_add(tn_token *token, tn_token_hook *hook);
 /* Once this returned nobody touches the hook, and it is not being called. True: it has not been and will not be called.
  * Suspends: no. Callable from: anywhere but a hook. Cancellation: no checkpoint. */
 TN_API bool tn_token_hook_remove(tn_token_hook *hook);
+
+/* A scope (tn_scope.h) that is cancelled with a token: between enter and leave each checkpoint answers TN_ECANCELED once the
+ * token is cancelled. */
+typedef struct tn_token_scope {
+    tn_scope scope;
+    tn_token_hook hook;
+} tn_token_scope;
+
+/* As tn_scope_enter; cancelled from the start if the token is.
+ * Suspends: no. Callable from: a fiber, a plain thread. Ownership: `scope` is in use until tn_token_scope_leave, and does not
+ * move; the token is borrowed until then. Errors: none. Cancellation: no checkpoint. */
+TN_API void tn_token_scope_enter(tn_token_scope *scope, uint64_t deadline_ns, tn_token *token);
+
+/* As tn_scope_leave. Suspends: no. Callable from: the task or thread that entered it. Errors: none. Cancellation: no
+ * checkpoint. */
+TN_API void tn_token_scope_leave(tn_token_scope *scope);
+
+/* Declares and enters one that is left where its block is, however it is. A statement of its own. */
+#define TN_TOKEN_SCOPE(name, deadline_ns, token) \
+    tn_token_scope name __attribute__((cleanup(tn_token_scope_leave))); \
+    tn_token_scope_enter(&(name), (deadline_ns), (token))
 
 #ifdef __cplusplus
 }

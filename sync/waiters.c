@@ -1,6 +1,5 @@
 #include "waiters.h"
 
-#include "checkpoint.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -117,19 +116,4 @@ int tni_sync_enter(void)
 {
     tni_budget_spend();
     return tni_checkpoint();
-}
-
-bool tni_poll_may_answer(tn_waker *waker)
-{
-    tn_task *task = tni_task_of(waker);
-
-    if (task->kind == TNI_TASK_THREAD)
-        return true; /* the system sees to it that others run */
-    /* The last one is left for tni_budget_spend, which yields when it takes it. */
-    if (tni_likely(task->budget > 1)) {
-        task->budget--;
-        return true;
-    }
-    tn_waker_wake_by_ref(waker);
-    return false;
 }

@@ -19,6 +19,7 @@
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
 
+#include "checkpoint.h"
 #include "short_lock.h"
 #include "task.h"
 #include "tn_waiter.h"
@@ -211,10 +212,6 @@ static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
 /* What each suspending call begins with: counts against the task's budget (which may yield, and then looks
  * at the clock for the scopes), then tells what a checkpoint does. */
 int tni_sync_enter(void);
-
-/* In a poll that is about to answer: false when the task's budget is used up. Then the task has been woken already, and the poll
- * answers TN_PENDING without having done anything. */
-bool tni_poll_may_answer(tn_waker *waker);
 
 /* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
 enum { TNI_TO_QUEUE_UP = 1 };

@@ -8,10 +8,11 @@ from harness.rows import Row, Rows
 
 RUN_S = 300  # more than the slowest case needs
 
-# In the order of the report. `switch_loop` has no scheduler in it and shows when the machine has moved.
+# In the order of the report. `switch_loop` and `first_touch` have no scheduler in them: they show what the machine does.
 CASES = ["switch_loop", "spawn_join", "spawn_many_local", "spawn_many_remote", "yield_many", "ping_pong", "chained_spawn",
-         "chan_pingpong", "mpsc_1", "mpsc_4", "mutex_2", "mutex_64", "mutex_wake", "timers", "timeout_unused",
-         "spawn_blocking_batch", "spawn_blocking_roundtrip"]
+         "chan_pingpong", "mpsc_1", "mpsc_4", "mutex_2", "mutex_64", "mutex_wake", "first_touch", "timers", "timeout_unused",
+         "spawn_blocking_batch", "spawn_blocking_roundtrip", "blocking_submitters", "blocking_sleepers", "block_declared",
+         "block_eager", "files_small", "files_large"]
 ROUNDS, QUICK_ROUNDS = 5, 2
 ALSO_ON_ONE = ["mutex_wake"]  # its price for a second worker is a figure of its own
 
@@ -26,6 +27,7 @@ for stem, row in {"timers": "timers", "timers_size": "timers", "live_spawn": "li
         first, _, rest = stem.partition("_")
         LINES["_".join(part for part in (first, kind["tasks"], rest) if part)] = [(row, kind)]
 BARGING = "_barging"  # another definition: shown beside the field
+THREADS = "_threads"  # plain threads that our own program has measured, in turn with its tasks
 
 
 def rows_of(line, program, params):
@@ -33,6 +35,8 @@ def rows_of(line, program, params):
     name = line["case"]
     if name.endswith(BARGING):
         name, program = name[:-len(BARGING)], program + BARGING
+    elif name.endswith(THREADS):
+        name, program = name[:-len(THREADS)], "threads"
     for case, more in LINES.get(name, [(name, {})]):
         beside = ["go" + BARGING, "threads" + BARGING]
         yield Row(case, line["unit"], dict(params, **more), beside=beside), program, line["value"]

@@ -135,6 +135,8 @@ class Lines(unittest.TestCase):
         self.assertEqual((row.case, row.params, program), ("timers", {"tasks": "fibers"}, "tournant"))
 
     def test_a_mutex_that_lets_others_in_is_a_program_of_its_own(self):
+        (row, program, _), = micro.rows_of({"case": "files_small_cpu_threads", "unit": "cpu_ns/file", "value": 1}, "tournant", {})
+        self.assertEqual((row.case, program), ("files_small_cpu", "threads"))
         (row, program, _), = micro.rows_of({"case": "mutex_2_barging", "unit": "ns/lock", "value": 1}, "go", {})
         self.assertEqual((row.case, program), ("mutex_2", "go_barging"))
         self.assertIn(program, row.beside)

@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME } fault_call;
+typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME, FAULT_CACHED } fault_call;
 
 static struct {
     _Atomic int call;     /* which; fault_call */
@@ -57,6 +57,7 @@ FAULT_ORIGINAL(ssize_t, readv, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, writev, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, preadv, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, pwritev, int, const struct iovec *, int, off_t)
+FAULT_ORIGINAL(ssize_t, preadv2, int, const struct iovec *, int, off_t, int)
 FAULT_ORIGINAL(int, fsync, int)
 FAULT_ORIGINAL(int, rename, const char *, const char *)
 FAULT_ORIGINAL(int, open, const char *, int, ...)
@@ -116,6 +117,21 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
     if (fault_transfer(FAULT_WRITE, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_pwritev()(fd, &first, 1, offset) : original_pwritev()(fd, iov, count, offset);
+}
+
+/* Reads that do not wait: of what is in memory. They say nothing of faults: the call that may wait does. */
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    struct iovec first;
+    bool cut;
+
+    if (atomic_load(&fault.call) == FAULT_READ) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (fault_transfer(FAULT_CACHED, iov, &first, &cut) < 0)
+        return -1;
+    return cut ? original_preadv2()(fd, &first, 1, offset, flags) : original_preadv2()(fd, iov, count, offset, flags);
 }
 
 int fsync(int fd)

@@ -232,6 +232,37 @@ Test(names, a_resolver_that_hangs_is_left_and_stops_nobody_else)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
+static void *ask_within_a_deadline(void *arg)
+{
+    char host[] = "hangs.test";
+    tn_names names;
+    tn_scope scope;
+
+    (void)arg;
+    tn_scope_enter_for(&scope, 20 * TN_MS);
+    tt_check(tn_resolve(NULL, host, "80", &names) == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    tt_check(names.count == 0 && names.text == NULL);
+    return NULL;
+}
+
+Test(names, a_resolver_that_hangs_is_left_at_the_deadline)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tn_task *tasks[3];
+
+    options.name_threads = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    for (unsigned i = 0; i < 3; i++) /* one hangs, two wait for the thread */
+        tasks[i] = tt_spawn_on(runtime, ask_within_a_deadline, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        tt_join(tasks[i]); /* though it still hangs */
+    cr_assert_leq(asked.opened, 1);
+    tt_gate_open(&answered);
+    tt_runtime_destroy(runtime);
+}
+
 static bool is_queued(void *runtime)
 {
     tn_blocking_counters counters = {.size = sizeof counters};

@@ -1,43 +1,13 @@
 /* The blocking pool when threads or memory cannot be had, and when jobs wait for jobs. */
 /* ctest: timeout=120 */
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "support/allocator.h"
 #include "support/runtime.h"
+#include "support/thread_faults.h"
 #include "tn_blocking.h"
-
-/* --- What the system refuses: this stands before the C library's ------------------------------------------------------------ */
-
-static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
-
-typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-
-/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
-extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
-
-static bool is_used_up(atomic_long *left)
-{
-    long now = atomic_load(left);
-
-    while (now > 1)
-        if (atomic_compare_exchange_weak(left, &now, now - 1))
-            return false;
-    return now == 1;
-}
-
-int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*entry)(void *), void *restrict arg)
-{
-    create_fn original = __interceptor_pthread_create;
-
-    if (is_used_up(&threads_left))
-        return EAGAIN;
-    if (original == NULL)
-        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
-    return original(thread, attr, entry, arg);
-}
 
 /* --- Common ------------------------------------------------------------ */
 
@@ -212,6 +182,52 @@ Test(pool_shortage, submitters_try_again_after_a_shortage)
     tt_runtime_destroy(runtime);
 }
 
+static void *open_the_end(void *arg)
+{
+    tt_gate_open(&((blocker *)arg)->end);
+    return arg;
+}
+
+/* The one thread there is waits in its job for what a second one does, for which no thread could be had when it came. */
+static void *submit_a_lone_job(void *arg)
+{
+    blocker *b = arg;
+    tn_job *first;
+    uint64_t failed;
+
+    tt_check(tn_spawn_blocking(&first, block, b) == 0);
+    tt_gate_wait(&b->begun, 1);
+    failed = counters(tn_runtime_current()).failed_starts;
+    do { /* the first thread may not have given the watch up yet: then it tries */
+        atomic_store(&threads_left, 1);
+        tt_check(tn_spawn_blocking(NULL, open_the_end, b) == 0);
+        tt_block_thread(TN_MS);
+    } while (counters(tn_runtime_current()).failed_starts == failed);
+    atomic_store(&threads_left, 0);
+    tt_check(tn_job_join(first, NULL) == 0);
+    return NULL;
+}
+
+Test(pool_shortage, a_lone_job_gets_its_thread_when_one_can_be_had)
+{
+    tn_flavour flavours[] = {TN_MULTI_THREAD, TN_CURRENT_THREAD};
+
+    for (unsigned i = 0; i < 2; i++) {
+        tn_options options = tt_options();
+        blocker b = BLOCKER_INIT;
+        tn_runtime *runtime;
+        options.flavour = flavours[i];
+        options.log = keep_message;
+        if (flavours[i] == TN_CURRENT_THREAD) {
+            options.workers = 0;
+            options.force_migration = false;
+        }
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        cr_assert_eq(tn_block_on(runtime, submit_a_lone_job, &b, NULL), 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
 Test(pool_shortage, every_allocation_may_fail)
 {
     tn_options options = tt_options();
@@ -237,6 +253,42 @@ Test(pool_shortage, every_allocation_may_fail)
         cr_assert_eq(atomic_load(&allocator.blocks), 0);
     }
     cr_assert_eq(atomic_load(&count), 1);
+}
+
+/* --- The end in a shortage -------------------------------------------------------------------------------------------------- */
+
+static void open_gate(void *arg)
+{
+    tt_gate_open(&((blocker *)arg)->end);
+}
+
+/* The only thread waits in its job until what is queued behind it is dropped, and then runs what must be run. */
+Test(pool_shortage, a_pool_ends_in_a_shortage)
+{
+    tn_blocking_options droppable = tn_blocking_options_default();
+    tn_blocking_options mandatory = tn_blocking_options_default();
+
+    droppable.drop = open_gate;
+    mandatory.mandatory = true;
+    for (unsigned round = 0; round < 20; round++) {
+        tn_runtime *runtime = quiet_runtime(0);
+        blocker b = BLOCKER_INIT;
+        atomic_long count = 0;
+        tn_job *started;
+        tn_job *queued;
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &started, block, &b), 0);
+        tt_gate_wait(&b.begun, 1);
+        atomic_store(&threads_left, 1);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, &droppable, &queued, count_up, &b), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, &mandatory, NULL, count_up, &count), 0);
+        if (round % 2 == 0)
+            tt_block_thread(15 * TN_MS); /* starts have been tried again meanwhile */
+        cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 30 * TN_S), 0);
+        atomic_store(&threads_left, 0);
+        cr_assert_eq(tn_job_join(started, NULL), 0);
+        cr_assert_eq(tn_job_join(queued, NULL), TN_ESHUTDOWN);
+        cr_assert_eq(atomic_load(&count), 1);
+    }
 }
 
 /* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""examples/file_server from outside: curl fetches whole files and parts of them."""
+"""examples/file_server from outside: curl fetches whole files and parts of them, wrk many at once."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -114,6 +115,21 @@ class Files(ServerCase):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+
+    def wrk(self, path, *options):
+        """Requests that were answered well; fails on any other."""
+        url = "http://127.0.0.1:%d%s" % (self.server.port, path)
+        result = subprocess.run(["wrk", "-t1", "-c32", "-d1s", "--timeout", str(server.TIMEOUT_S), *options, url],
+                                capture_output=True, text=True, timeout=3 * server.TIMEOUT_S)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for word in ("Socket errors", "Non-2xx"):
+            self.assertNotIn(word, result.stdout)
+        return int(re.search(r"(\d+) requests in", result.stdout).group(1))
+
+    def test_under_load(self):
+        for path, options in (("/small", []), ("/large", []), ("/large", ["-H", "Range: bytes=70000-80000"])):
+            self.assertGreater(self.wrk(path, *options), 0)
 
 
 class Options(server.OptionCase):

@@ -24,6 +24,7 @@ typedef struct {
 
 typedef struct {
     tni_os_poll *poll; /* NULL: free */
+    const tni_os_poll_ops *ops;
     loop_state *state;
     int fd;            /* -1: let go of, `closed` is still to be called */
     uint32_t unreported;
@@ -192,7 +193,7 @@ static void report_events(const loop_state *state)
         }
     for (unsigned i = 0; i < WATCHES; i++) /* a report may close another poll: then that one's is dropped */
         if (events[i] != 0 && watches[i].poll != NULL && watches[i].fd >= 0)
-            watches[i].poll->ready(watches[i].poll, events[i]);
+            watches[i].ops->ready(watches[i].poll, events[i]);
 }
 
 static void finish_closing(const loop_state *state)
@@ -201,7 +202,7 @@ static void finish_closing(const loop_state *state)
         if (watches[i].poll != NULL && watches[i].state == state && watches[i].fd < 0) {
             tni_os_poll *poll = watches[i].poll;
             watches[i].poll = NULL;
-            poll->closed(poll);
+            watches[i].ops->closed(poll);
         }
 }
 
@@ -241,7 +242,7 @@ void tni_os_loop_wake(tni_os_loop *loop)
     wake_sleeper(state);
 }
 
-int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_fn ready, tni_os_closed_fn closed)
+int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_poll_ops *ops)
 {
     loop_state *state = enter_loop(loop, MODEL_PC);
 
@@ -251,8 +252,7 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, tni_os_ready_
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == NULL) {
             watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready | door_socket_ready(fd)};
-            poll->ready = ready;
-            poll->closed = closed;
+            watches[i].ops = ops;
             loop->open_polls++;
             trace_add(MODEL_PC, "watches file %d", fd);
             return 0;

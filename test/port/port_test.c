@@ -146,6 +146,49 @@ static void test_unwinding_ends_at_the_root(void)
     pair_fini(&p);
 }
 
+/* --- Frames of a context that is suspended ---------------------------------------------------------------------------------- */
+
+#define DEPTH 3
+
+static const void *returns_to[DEPTH];
+
+/* Notes where it returns to, and goes deeper; the switch is at the end. */
+__attribute__((noinline)) static void go_deeper(pair *p, int depth)
+{
+    returns_to[depth] = __builtin_return_address(0);
+    if (depth + 1 < DEPTH)
+        go_deeper(p, depth + 1);
+    else
+        tni_context_switch(&p->fiber, &p->thread);
+    p->turns++; /* no tail call */
+}
+
+static void frames_entry(void *arg)
+{
+    pair *p = arg;
+
+    go_deeper(p, 0);
+    tni_context_exit_to(&p->fiber, &p->thread);
+}
+
+static void test_frames_of_a_suspended_context(void)
+{
+    static pair p;
+    void *frames[16];
+    unsigned count;
+
+    pair_init(&p, frames_entry);
+    CHECK(tni_context_frames(&p.thread, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16) == 0);
+    tni_context_switch(&p.thread, &p.fiber);
+    count = tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16);
+    CHECK(count >= DEPTH + 2); /* where it goes on, the calls, the first frame */
+    for (unsigned i = 0; i < DEPTH && count >= DEPTH + 2; i++)
+        CHECK(frames[i + 1] == returns_to[DEPTH - 1 - i]);
+    CHECK(tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 2) == 2);
+    tni_context_switch(&p.thread, &p.fiber);
+    pair_fini(&p);
+}
+
 /* --- A fiber that goes on on another thread --------------------------------------------------------------------------------- */
 
 static void *other_thread(void *arg)
@@ -254,6 +297,7 @@ int main(void)
     test_exchange();
     test_rounding_mode_is_the_context_s();
     test_unwinding_ends_at_the_root();
+    test_frames_of_a_suspended_context();
     test_migration();
     test_atomics();
     test_wheel();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime.h"
 #include "support/manual.h"
 #include "support/runtime.h"
 #include "tn_combine.h"
@@ -154,6 +155,45 @@ Test(dump, works_while_all_workers_are_stuck)
     tt_gate_open(&gates[1]);
     tn_cancel(sleeper);
     tn_task_release(sleeper);
+    tt_runtime_destroy(runtime);
+}
+
+/* A reader of the dump may wait for the very task that is spoken of: it has been given back by then. */
+typedef struct {
+    tt_manual event;
+    tn_task *task;
+    bool woken;
+    bool ended;
+} reader;
+
+static bool task_has_ended(void *task)
+{
+    return tn_task_is_finished(task);
+}
+
+static void wake_who_is_named(void *ctx, const char *line)
+{
+    reader *r = ctx;
+
+    if (strstr(line, "\"named\"") == NULL || r->woken)
+        return;
+    r->woken = true;
+    tt_manual_ready(&r->event, 0);
+    r->ended = tt_wait_until(task_has_ended, r->task, 10 * TN_S);
+}
+
+Test(dump, its_reader_may_wait_for_a_task)
+{
+    static reader r;
+    tn_runtime *runtime = tt_runtime_create();
+
+    tt_manual_init(&r.event);
+    r.task = spawn_named(runtime, "named", await_it, &r.event);
+    cr_assert(tt_wait_until(tt_manual_was_polled, &r.event, 30 * TN_S));
+    tt_block_thread(20 * TN_MS); /* it rests, as a rule */
+    tn_dump(runtime, wake_who_is_named, &r);
+    cr_assert(r.woken && r.ended);
+    tn_task_release(r.task);
     tt_runtime_destroy(runtime);
 }
 
@@ -369,6 +409,24 @@ Test(deadlock, an_empty_runtime_is_not_reported)
     tt_runtime_destroy(runtime);
 }
 
+/* A spawn from outside that has counted its task and is about to queue it. Internals: it stays there. */
+Test(deadlock, a_task_on_its_way_in_is_waited_for)
+{
+    static verdict v = {.reported = TT_GATE_INIT};
+    tn_runtime *runtime = create_watched(&v);
+
+    tt_block_thread(100 * TN_MS); /* the monitor rests by then, as a rule */
+    tn_runtime_hold(runtime);
+    cr_assert(tni_injector_begin(&runtime->injector, false));
+    (void)tni_a64_fetch_add(&runtime->foreign.spawned, 1, TNI_RELAXED);
+    tn_runtime_unhold(runtime); /* has it look again */
+    tt_block_thread(200 * TN_MS);
+    cr_assert_eq(atomic_load(&v.times), 0);
+    (void)tni_a64_fetch_sub(&runtime->foreign.spawned, 1, TNI_RELAXED);
+    tni_mutex_unlock(&runtime->injector.lock);
+    tt_runtime_destroy(runtime);
+}
+
 /* tn_run says it in the log. */
 static page logged;
 static tt_gate logged_dump = TT_GATE_INIT;
@@ -383,26 +441,37 @@ static void note_log(void *ctx, tn_log_level level, const char *message)
         tt_gate_open(&logged_dump);
 }
 
-static tt_manual lonely;
+static tt_manual lonely[2];
 
+/* One that has not said that it will come, twice. */
 static void *rescue(void *arg)
 {
     tt_gate_wait(&logged_dump, 1);
-    tt_manual_ready(&lonely, 0);
+    tt_manual_ready(&lonely[0], 0);
+    tt_block_thread(200 * TN_MS);
+    tt_manual_ready(&lonely[1], 0);
     return arg;
 }
 
-Test(deadlock, tn_run_writes_it_to_the_log)
+static void *await_both(void *arg)
+{
+    tt_check(tn_await(&lonely[0].base) == 0 && tn_await(&lonely[1].base) == 0);
+    return arg;
+}
+
+Test(deadlock, tn_run_writes_it_to_the_log_once)
 {
     tn_options options = tt_options();
     pthread_t thread;
 
-    tt_manual_init(&lonely);
+    tt_manual_init(&lonely[0]);
+    tt_manual_init(&lonely[1]);
     options.log = note_log;
     thread = tt_thread_start(rescue, NULL);
-    cr_assert_eq(tn_run(await_it, &lonely, &options), 0);
+    cr_assert_eq(tn_run(await_both, NULL, &options), 0);
     tt_thread_join(thread);
     cr_assert(strstr(logged.text, "deadlock: ") == logged.text, "%s", logged.text);
+    cr_assert_eq(count_of(logged.text, "deadlock: "), 1);
 }
 
 /* Joins the task that stands there, as soon as one does. */

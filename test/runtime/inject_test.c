@@ -63,10 +63,10 @@ Test(inject, closed_for_spawns_only)
 
     tni_a64_init(&spawned, 0);
     tni_injector_init(&injector);
-    cr_assert(tni_injector_reserve(&injector));
+    cr_assert(tni_injector_begin(&injector, false));
     tni_injector_commit(&injector, &tasks[0], &spawned);
     tni_injector_close(&injector);
-    cr_assert(!tni_injector_reserve(&injector));
+    cr_assert(!tni_injector_begin(&injector, false));
     tni_injector_push(&injector, &tasks[2], &tasks[2], 1);
     cr_assert_eq(tni_a64_load(&spawned, TNI_RELAXED), 1);
     cr_assert_eq(tni_injector_take(&injector, got, 3), 2);

@@ -1,5 +1,8 @@
 /* A scope that is left in the wrong order, or whose frame is gone, ends the process with the name of the task. */
+#include <string.h>
+
 #include "support/runtime.h"
+#include "tn_blocking.h"
 #include "tn_scope.h"
 
 static void run_named(tn_entry_fn entry)
@@ -59,6 +62,49 @@ static void *enter_behind_a_frame(void *arg)
     return arg;
 }
 
+__attribute__((noinline)) static void write_over(void)
+{
+    char room[8192];
+
+    memset(room, 'A', sizeof room);
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+
+static void *look_behind_a_frame(void *arg)
+{
+    enter_and_forget();
+    write_over(); /* its words, taken for those of a scope, would answer anything */
+    (void)tn_checkpoint();
+    tn_scope_leave(arg); /* not reached */
+    return NULL;
+}
+
+static void *enter_and_wait(void *scope)
+{
+    tn_scope_enter(scope, TN_NEVER);
+    (void)tn_sleep(UINT64_C(3600) * TN_S);
+    tn_scope_leave(scope);
+    return NULL;
+}
+
+static void *leave_for_another(void *arg)
+{
+    static tn_scope scope;
+
+    (void)tt_spawn(enter_and_wait, &scope);
+    (void)tn_sleep(50 * TN_MS);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+static void *run_careless_job(void *arg)
+{
+    void *result;
+
+    (void)tn_run_blocking(return_inside, NULL, &result);
+    return arg;
+}
+
 static void run_wrong_order(void *arg)
 {
     (void)arg;
@@ -83,6 +129,24 @@ static void run_enter_behind(void *arg)
     run_named(enter_behind_a_frame);
 }
 
+static void run_look_behind(void *arg)
+{
+    (void)arg;
+    run_named(look_behind_a_frame);
+}
+
+static void run_leave_for_another(void *arg)
+{
+    (void)arg;
+    run_named(leave_for_another);
+}
+
+static void run_job(void *arg)
+{
+    (void)arg;
+    run_named(run_careless_job);
+}
+
 static void expect_abort(void (*fn)(void *), const char *text)
 {
     tt_child child = tt_fork(fn, NULL);
@@ -93,8 +157,14 @@ static void expect_abort(void (*fn)(void *), const char *text)
 
 Test(scope_misuse, it_ends_the_process_with_the_name_of_the_task)
 {
+    tt_child job;
+
     expect_abort(run_wrong_order, "not the one it entered last");
     expect_abort(run_return_inside, "returned inside a scope");
     expect_abort(run_wait_behind, "without leaving it");
     expect_abort(run_enter_behind, "without leaving it");
+    expect_abort(run_look_behind, "without leaving it");
+    expect_abort(run_leave_for_another, "not the one it entered last");
+    job = tt_fork(run_job, NULL);
+    cr_assert(tt_child_aborted(&job, "a plain thread: its entry function returned inside a scope"), "%s", job.said);
 }

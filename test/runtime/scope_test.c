@@ -2,6 +2,7 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include "core.h"
 #include "run.h"
 #include "support/manual.h"
 #include "support/runtime.h"
@@ -110,6 +111,64 @@ static void *arms_nothing(void *arg)
 Test(scope, what_does_not_suspend_arms_nothing)
 {
     tt_run(arms_nothing, NULL);
+}
+
+/* The timer goes off each time when the event has woken the task already. Internals: this is made to happen, by one worker. */
+typedef struct {
+    tt_manual event;
+    tn_task *waiter;
+    unsigned rounds;
+    atomic_bool over;
+} crossing;
+
+static void *wait_for_events(void *arg)
+{
+    crossing *c = arg;
+    tn_scope scope;
+    int rc;
+
+    tn_scope_enter(&scope, in(2 * TN_MS));
+    do {
+        tt_manual_init(&c->event);
+        rc = tn_await(&c->event.base);
+        c->rounds++;
+    } while (rc == 1);
+    tt_check(rc == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    atomic_store(&c->over, true);
+    return NULL;
+}
+
+static void *event_then_timer(void *arg)
+{
+    crossing *c = arg;
+
+    c->waiter = tt_spawn(wait_for_events, c);
+    tt_check(tn_yield() == 0);
+    tt_burn(3 * TN_MS);
+    while (!atomic_load(&c->over)) {
+        tni_core *core = tni_aptr_load(&c->waiter->timer_core, TNI_ACQUIRE);
+        tt_manual_ready(&c->event, 1); /* it is queued */
+        if (core != NULL)
+            (void)tni_timers_fire(&core->timers, tn_now());
+        tt_check(c->rounds <= 2);
+        tt_check(tn_yield() == 0);
+    }
+    (void)tt_join(c->waiter);
+    return NULL;
+}
+
+Test(scope, a_deadline_that_always_comes_with_an_event_is_told_by_the_next_wait)
+{
+    tn_options options = tt_options();
+    crossing c = {.rounds = 0};
+    tn_runtime *runtime;
+
+    options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX; /* one task at a time */
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, event_then_timer, &c, NULL), 0);
+    tt_runtime_destroy(runtime);
 }
 
 static void *budget(void *arg)

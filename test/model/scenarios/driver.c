@@ -79,7 +79,8 @@ static void open_and_close(void *state)
     drive *d = state;
     tni_registration *registration;
 
-    model_check(tni_registration_open(&runtime, d->fd, &registration) == 0);
+    model_check(tni_registration_make(&runtime, d->fd, &registration) == 0);
+    tni_registration_watch(registration);
     tni_registration_close(registration);
 }
 
@@ -138,7 +139,8 @@ static void read_and_close(void *state)
     tni_registration *registration;
     uint32_t wakes = 0;
 
-    model_check(tni_registration_open(&runtime, d->fd, &registration) == 0);
+    model_check(tni_registration_make(&runtime, d->fd, &registration) == 0);
+    tni_registration_watch(registration);
     while (tni_registration_poll(registration, TNI_READ, &d->waker) == TN_PENDING)
         wakes = waker_wait(&d->waker, wakes);
     tni_registration_forget(registration, TNI_READ);

@@ -40,7 +40,8 @@ static void setup(void *state)
     model_name(&w->runtime->monitor.resting, 4, "resting");
     model_name(&w->runtime->monitor.stop, 4, "stop");
     model_name_of(w->never);
-    model_check(tni_registration_open(w->runtime, w->fd, &w->registration) == 0);
+    model_check(tni_registration_make(w->runtime, w->fd, &w->registration) == 0);
+    tni_registration_watch(w->registration);
     tni_idle_park(&w->runtime->idle, 0);
     model_check(tni_monitor_start(w->runtime) == 0);
 }

@@ -25,7 +25,8 @@ static void setup_for(talk *t, uint32_t users, bool registered)
     model_name_of(t->got);
     model_name_of(t->sent);
     if (registered) {
-        model_check(tni_registration_open(t->runtime, t->stream->endpoint.fd, &registration) == 0);
+        model_check(tni_registration_make(t->runtime, t->stream->endpoint.fd, &registration) == 0);
+        tni_registration_watch(registration);
         tni_aptr_store(&t->stream->endpoint.registration, registration, TNI_RELAXED);
     }
     /* The loop's thread has it for good, and is always about to sleep: so every registration is posted, and wakes it. */

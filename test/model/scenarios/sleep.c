@@ -75,7 +75,8 @@ static void setup_event(void *state)
     scene *s = state;
 
     setup(state);
-    model_check(tni_registration_open(s->runtime, s->fd, &s->registration) == 0);
+    model_check(tni_registration_make(s->runtime, s->fd, &s->registration) == 0);
+    tni_registration_watch(s->registration);
     s->future.registration = s->registration;
     spawn(s);
 }
@@ -127,7 +128,8 @@ static void open_wait_close(void *state)
     until_future future = {.base = {&ops}};
 
     model_fire(s->fd, TNI_OS_READABLE);
-    model_check(tni_registration_open(s->runtime, s->fd, &future.registration) == 0);
+    model_check(tni_registration_make(s->runtime, s->fd, &future.registration) == 0);
+    tni_registration_watch(future.registration);
     model_check(tn_await(&future.base) == 0);
     tni_registration_close(future.registration);
     be_quiet(s);

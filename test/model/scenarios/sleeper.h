@@ -129,6 +129,19 @@ int tni_checkpoint(void)
 
 void tni_budget_spend(void) {}
 
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    (void)waker;
+    return true;
+}
+
+bool tni_poll_is_short(tn_waker *waker, unsigned answers)
+{
+    (void)waker;
+    (void)answers;
+    return false;
+}
+
 bool tni_runtime_at_home(const tn_runtime *runtime)
 {
     (void)runtime;

@@ -1,0 +1,233 @@
+/* Futures of the primitives in ready sets and combinators, where polls of another kind of waker and the budget meet them. */
+/* ctest: timeout=120 */
+#include <stdatomic.h>
+
+#include "run.h"
+#include "sync_support.h"
+
+/* --- In a ready set --------------------------------------------------------------------------------------------------------- */
+
+enum { KINDS = 5 };
+
+typedef struct {
+    tn_mutex mutex;
+    tn_semaphore semaphore;
+    tn_notify notify;
+    tn_mpsc *channel;
+    tn_token *token;
+    tn_mutex_future lock;
+    tn_semaphore_future permit;
+    tn_notify_future note;
+    tn_mpsc_recv_future element;
+    tn_token_future cancelled;
+    int received;
+} all_kinds;
+
+static void make_all(all_kinds *all)
+{
+    tn_mutex_init(&all->mutex);
+    tn_semaphore_init(&all->semaphore, 0);
+    tn_notify_init(&all->notify);
+    tt_check(tn_mpsc_create(&all->channel, sizeof(int), 1, NULL) == 0);
+    tt_check(tn_token_create(&all->token, NULL, NULL) == 0);
+    tt_check(tn_mutex_try_lock(&all->mutex) == 0);
+}
+
+static void make_all_ready(all_kinds *all)
+{
+    static const int element = 7;
+
+    tn_mutex_unlock(&all->mutex);
+    tn_semaphore_release(&all->semaphore, 1);
+    tn_notify_one(&all->notify);
+    tt_check(tn_mpsc_try_send(all->channel, &element) == 0);
+    tn_token_cancel(all->token);
+}
+
+static void add_all(all_kinds *all, tn_ready_set *set)
+{
+    tn_mutex_lock_init(&all->lock, &all->mutex);
+    tn_semaphore_acquire_init(&all->permit, &all->semaphore, 1);
+    tn_notify_wait_init(&all->note, &all->notify);
+    tn_mpsc_recv_init(&all->element, all->channel, &all->received);
+    tn_token_wait_init(&all->cancelled, all->token);
+    tt_check(tn_ready_set_add(set, &all->lock.base, NULL, NULL) == 0);
+    tt_check(tn_ready_set_add(set, &all->permit.base, NULL, NULL) == 0);
+    tt_check(tn_ready_set_add(set, &all->note.base, NULL, NULL) == 0);
+    tt_check(tn_ready_set_add(set, &all->element.base, NULL, NULL) == 0);
+    tt_check(tn_ready_set_add(set, &all->cancelled.base, NULL, NULL) == 0);
+}
+
+static void take_all(all_kinds *all, tn_ready_set *set)
+{
+    tn_ready ready;
+
+    TN_SCOPE(limit, tn_now() + 20 * TN_S);
+    for (int i = 0; i < KINDS; i++)
+        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 0);
+    tt_check(tn_ready_set_next(set, &ready) == 0 && all->received == 7);
+}
+
+static void free_all(all_kinds *all)
+{
+    tn_mutex_unlock(&all->mutex);
+    tn_mutex_fini(&all->mutex);
+    tn_semaphore_fini(&all->semaphore);
+    tn_mpsc_release_sender(all->channel);
+    tn_mpsc_release_receiver(all->channel);
+    tn_token_release(all->token);
+}
+
+static void *make_ready(void *arg)
+{
+    make_all_ready(arg);
+    return NULL;
+}
+
+static void *each_kind(void *arg)
+{
+    tn_ready_set *set;
+    all_kinds all;
+    tn_task *maker;
+
+    tt_check(tn_ready_set_create(&set, NULL) == 0);
+    make_all(&all);
+    make_all_ready(&all); /* ready at the first poll */
+    add_all(&all, set);
+    take_all(&all, set);
+    free_all(&all);
+    make_all(&all);
+    add_all(&all, set);
+    maker = tt_spawn(make_ready, &all); /* woken */
+    take_all(&all, set);
+    (void)tt_join(maker);
+    free_all(&all);
+    tn_ready_set_destroy(set);
+    return arg;
+}
+
+Test(combine, a_ready_set_answers_for_each_primitive)
+{
+    tt_run(each_kind, NULL);
+}
+
+/* --- Budgets ---------------------------------------------------------------------------------------------------------------- */
+
+static void *say_so(void *arg)
+{
+    atomic_store((atomic_bool *)arg, true);
+    return NULL;
+}
+
+/* On one worker: a member that is always ready, again and again, lets others run. */
+static void *always_ready(void *arg)
+{
+    atomic_bool ran = false;
+    tn_task *other = tt_spawn(say_so, &ran);
+    tn_semaphore_future permit;
+    tn_semaphore semaphore;
+    unsigned answers = 0;
+    tn_ready_set *set;
+    tn_ready ready;
+
+    tn_semaphore_init(&semaphore, 1);
+    tt_check(tn_ready_set_create(&set, NULL) == 0);
+    while (!atomic_load(&ran)) {
+        tn_semaphore_acquire_init(&permit, &semaphore, 1);
+        tt_check(tn_ready_set_add(set, &permit.base, NULL, NULL) == 0);
+        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 0);
+        tn_semaphore_release(&semaphore, 1);
+        tt_check(++answers <= 2 * TNI_BUDGET);
+    }
+    (void)tt_join(other);
+    tn_ready_set_destroy(set);
+    tn_semaphore_fini(&semaphore);
+    return arg;
+}
+
+Test(combine, a_ready_set_counts_against_the_budget)
+{
+    run_on_one_worker(always_ready, NULL);
+}
+
+static int ready_poll(tn_future *self, tn_waker *waker)
+{
+    (void)self;
+    (void)waker;
+    return 0;
+}
+
+static void ready_drop(tn_future *self) { (void)self; }
+
+static const tn_future_ops ready_ops = {ready_poll, ready_drop, "nothing"};
+
+/* A future that counts against the budget beside one that does not: it is none the worse for that. */
+static void *first_of_two(void *arg)
+{
+    tn_future other = {&ready_ops};
+    tn_semaphore_future permit;
+    tn_future *const branches[2] = {&permit.base, &other};
+    tn_semaphore semaphore;
+
+    tn_semaphore_init(&semaphore, 1);
+    for (unsigned i = 0; i < 3 * TNI_BUDGET; i++) {
+        tn_semaphore_acquire_init(&permit, &semaphore, 1);
+        tt_check(tn_select_biased(branches, 2, NULL) == 0);
+        tn_semaphore_release(&semaphore, 1);
+    }
+    tn_semaphore_fini(&semaphore);
+    return arg;
+}
+
+Test(combine, a_biased_select_takes_the_first_whatever_the_budget)
+{
+    tt_run(first_of_two, NULL);
+}
+
+/* Any await counts: on one worker others run, and a deadline is told. */
+static void *await_for_ever(void *arg)
+{
+    atomic_bool ran = false;
+    tn_task *other = tt_spawn(say_so, &ran);
+    tn_future ready = {&ready_ops};
+    unsigned answers = 0;
+    tn_scope scope;
+
+    while (!atomic_load(&ran)) {
+        tt_check(tn_await(&ready) == 0);
+        tt_check(++answers <= 2 * TNI_BUDGET);
+    }
+    (void)tt_join(other);
+    tn_scope_enter(&scope, 1);
+    for (answers = 0; tn_await(&ready) == 0; answers++)
+        tt_check(answers <= 2 * TNI_BUDGET);
+    tt_check(tn_checkpoint() == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+Test(combine, awaits_that_are_always_ready_let_others_run)
+{
+    run_on_one_worker(await_for_ever, NULL);
+}
+
+/* What is ready counts, whatever the deadline, wherever in its budget the task is. */
+static void *ready_in_time(void *arg)
+{
+    tn_semaphore_future permit;
+    tn_semaphore semaphore;
+
+    tn_semaphore_init(&semaphore, 1);
+    for (unsigned i = 0; i < 3 * TNI_BUDGET; i++) {
+        tn_semaphore_acquire_init(&permit, &semaphore, 1);
+        tt_check(tn_timeout(&permit.base, 1) == 0);
+        tn_semaphore_release(&semaphore, 1);
+    }
+    tn_semaphore_fini(&semaphore);
+    return arg;
+}
+
+Test(combine, a_used_up_budget_is_no_timeout)
+{
+    tt_run(ready_in_time, NULL);
+}
