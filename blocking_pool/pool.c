@@ -271,7 +271,7 @@ static int start_first(tni_pool *pool)
             tni_a32_store(&pool->watched, 1, TNI_RELAXED);
     }
     tni_mutex_unlock(&pool->lock);
-    return rc == 0 ? 0 : TN_EAGAIN;
+    return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
 }
 
 static void give_place_back(tni_pool *pool, tni_pool_class kind)
@@ -358,7 +358,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
         job->next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
-    /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (tni_pool_give_up). */
+    /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (give_up_watch). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_watch(pool))) {
         look_after_shortage(pool, now_ns);

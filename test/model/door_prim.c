@@ -1,4 +1,6 @@
 /* The door's functions: each is an operation of the model. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "engine.h"
@@ -188,9 +190,15 @@ static void run_started(void *arg)
 
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
-    unsigned id = engine.thread_count;
+    bool limited = engine.threads_left != UINT_MAX; /* then it matters who is first */
+    unsigned id;
 
-    search_visible((model_op){.kind = OP_START});
+    search_visible((model_op){.kind = OP_START, .object = limited ? &engine.threads_left : NULL});
+    if (limited && engine.threads_left == 0) {
+        trace_add(MODEL_PC, "can start no thread");
+        return -EAGAIN;
+    }
+    engine.threads_left -= limited;
     id = engine.thread_count;
     if (model_thread_new(run_started, (void *)(uintptr_t)id, NULL) < 0)
         model_fail("livelock", "the scenario starts more than %d threads", MODEL_THREADS - 1);
@@ -202,6 +210,13 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     return 0;
 }
 
+void model_threads_left(unsigned count)
+{
+    search_visible((model_op){.kind = OP_OBJECT, .object = &engine.threads_left});
+    engine.threads_left = count;
+    trace_add(MODEL_PC, "so many more threads can be started: %u", count);
+}
+
 void tni_thread_join(tni_thread *thread)
 {
     search_visible((model_op){.kind = OP_JOIN, .object = &engine.threads[thread->id]});
@@ -209,7 +224,7 @@ void tni_thread_join(tni_thread *thread)
     trace_add(MODEL_PC, "joins T%u", thread->id);
 }
 
-/* Nobody computes or sleeps long enough to be called stuck: takers of cores are the scenarios' own. */
+/* Nobody computes. Whether threads wait is for the scenario to say: a hint, and no step. */
 void tni_thread_clock_init(tni_thread_clock *clock)
 {
     clock->id = engine.self;
@@ -229,7 +244,7 @@ int tni_os_thread_id(void)
 bool tni_os_thread_sleeps(int id)
 {
     (void)id;
-    return false;
+    return engine.scenario->asleep;
 }
 
 void tni_thread_detach(tni_thread *thread)

@@ -75,6 +75,7 @@ typedef struct {
     model_thread threads[MODEL_THREADS];
     unsigned thread_count;
     unsigned self;
+    unsigned threads_left; /* tni_thread_start succeeds so often */
     bool running;  /* inside an execution */
     bool tracing;  /* inside a replay that is to be printed */
     bool reduce;   /* leave out what cannot make a difference */

@@ -21,6 +21,7 @@ typedef struct {
     unsigned bound;              /* preemptions; 0: the caller's, 2 if he does not say */
     bool no_preemptions;         /* a bound of 0 */
     bool symmetric;              /* membarrier is not to be had: light fences are full ones */
+    bool asleep;                 /* the kernel says of every thread that it waits for something */
     bool no_chance;              /* futexes return only when woken or when their time is up */
 } model_scenario;
 
@@ -50,6 +51,9 @@ unsigned model_self(void);
 
 /* The clock goes on. */
 void model_time_passes(uint64_t ns);
+
+/* So many more threads can be started from now on; the start of one more fails. In the beginning there is no limit. */
+void model_threads_left(unsigned count);
 
 /* Adds to the set of outcomes that the search prints (--outcomes) and compares (--compare). */
 void model_outcome(uint64_t outcome);

@@ -1,5 +1,6 @@
 /* Threads of the model: fibers of the checker, which is itself one thread. They switch by the library's own switch, so that the
  * library's fibers may run on top of them: whatever stack a thread is on when it waits, it goes on there. */
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -167,6 +168,7 @@ void model_execute(void)
     door_memory_reset();
     engine.thread_count = 0;
     engine.self = 0;
+    engine.threads_left = UINT_MAX;
     engine.now_ns = UINT64_C(1000000000);
     engine.failure = NULL;
     engine.running = true;

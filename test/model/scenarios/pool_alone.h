@@ -1,0 +1,203 @@
+/* Stands for the rest of the runtime where only its blocking pool matters: threads wait by wakers of their own, and who gives
+ * the last reference back frees the pool, as retiring does. Defines functions of the library, so it is for one source of a
+ * program. */
+#ifndef TN_MODEL_POOL_ALONE_H
+#define TN_MODEL_POOL_ALONE_H
+
+#include "pool.h"
+
+#include "model.h"
+#include "scope.h"
+#include "waker.h"
+
+/* The one runtime of the execution; threads wait here. */
+typedef struct {
+    tn_runtime *runtime;
+    tn_waker wakers[MODEL_SCENARIO_THREADS + 2]; /* a thread */
+    tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: that thread is not to wait any more */
+    unsigned abandoned; /* what this thread waits for it is never told, as a task that destroy left behind */
+    tni_a32 over;       /* 1: destroy has come back */
+} pool_house;
+
+static pool_house *house_of_all; /* set in setup */
+
+static void house_open(pool_house *house, const tn_options *options)
+{
+    tn_runtime *runtime = model_alloc(sizeof *runtime, _Alignof(tn_runtime));
+
+    house_of_all = house;
+    house->runtime = runtime;
+    runtime->options = *options;
+    runtime->allocator = tni_alloc_default;
+    tni_aptr_init(&runtime->attachment, NULL);
+    tni_a32_init(&runtime->references, 1);
+    tni_a32_init(&runtime->holds, 0);
+    for (unsigned i = 0; i < MODEL_SCENARIO_THREADS + 2; i++) {
+        tni_a32_init(&house->wakers[i].references, 0);
+        tni_a32_init(&house->wakers[i].wakes, 0);
+        tni_a32_init(&house->cancelled[i], 0);
+    }
+    tni_a32_init(&house->over, 0);
+    model_name(&runtime->references, 4, "references");
+    model_name(&runtime->attachment, 8, "attachment");
+    model_name(&house->wakers, sizeof house->wakers, "wakers");
+}
+
+/* The pool, made now instead of at the first call. */
+static inline tni_pool *house_pool(pool_house *house)
+{
+    int error;
+    tni_pool *pool = tni_pool_of(house->runtime, &error);
+
+    model_check(pool != NULL);
+    model_name(&pool->inbox, 8, "inbox");
+    model_name(&pool->queued, sizeof pool->queued, "queued");
+    model_name(&pool->watched, 4, "watched");
+    model_name(&pool->retry_ns, 8, "retry_ns");
+    model_name(&pool->threads, 4, "threads");
+    model_name(&pool->closed, 4, "closed");
+    model_name(&pool->lock, sizeof pool->lock, "pool.lock");
+    return pool;
+}
+
+static inline void house_cancel(pool_house *house, unsigned thread)
+{
+    tn_waker *waker = &house->wakers[thread];
+
+    tni_a32_store(&house->cancelled[thread], 1, TNI_RELEASE);
+    (void)tni_a32_fetch_add(&waker->wakes, 1, TNI_RELEASE);
+    tni_futex_wake(&waker->wakes, 1);
+}
+
+/* The calling thread will wait, and never run again. */
+static inline void house_abandons(pool_house *house)
+{
+    house->abandoned = model_self();
+}
+
+static inline void house_is_over(pool_house *house)
+{
+    tni_a32_store(&house->over, 1, TNI_RELEASE);
+    tni_futex_wake(&house->over, 1);
+}
+
+/* --- What the pool takes of the runtime ------------------------------------------------------------------------------------- */
+
+static int wait_until_over(pool_house *house)
+{
+    while (tni_a32_load(&house->over, TNI_ACQUIRE) == 0)
+        tni_futex_wait(&house->over, 0, TNI_FOREVER);
+    return TN_ESHUTDOWN;
+}
+
+/* As await_in_fiber: a cancellation goes before what has come with it. */
+int tn_await(tn_future *future)
+{
+    tn_waker *waker = &house_of_all->wakers[model_self()];
+    int rc;
+
+    for (;;) {
+        uint32_t seen = tni_a32_load(&waker->wakes, TNI_ACQUIRE);
+        rc = TN_ECANCELED;
+        if (tni_a32_load(&house_of_all->cancelled[model_self()], TNI_ACQUIRE) != 0)
+            break;
+        rc = future->ops->poll(future, waker);
+        if (rc != TN_PENDING)
+            break;
+        if (house_of_all->abandoned == model_self())
+            return wait_until_over(house_of_all);
+        (void)waker_wait(waker, seen);
+    }
+    future->ops->drop(future);
+    return rc;
+}
+
+tn_runtime *tn_runtime_current(void)
+{
+    return NULL;
+}
+
+static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
+{
+    (void)self;
+    (void)deadline_ns;
+    return 0;
+}
+
+static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+    return false;
+}
+
+static void fini_nothing(tni_attachment *self)
+{
+    (void)self;
+}
+
+tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
+
+/* No job of these enters a scope. */
+_Noreturn void tni_scope_left_open(const tn_task *task)
+{
+    (void)task;
+    tni_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
+}
+
+/* The monitor is awake: scenarios that have one call tni_pool_tend. */
+void tni_runtime_tend_soon(tn_runtime *runtime)
+{
+    (void)runtime;
+    tni_fence_full();
+}
+
+void tn_runtime_hold(tn_runtime *runtime)
+{
+    (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
+}
+
+void tn_runtime_unhold(tn_runtime *runtime)
+{
+    if (tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE) == 1)
+        tni_fence_full(); /* as tni_monitor_notice */
+}
+
+void tni_runtime_retain(tn_runtime *runtime)
+{
+    (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED);
+}
+
+void tni_runtime_release(tn_runtime *runtime)
+{
+    tni_attachment *attachment;
+
+    if (tni_a32_fetch_sub(&runtime->references, 1, TNI_ACQ_REL) != 1)
+        return;
+    attachment = tni_aptr_load(&runtime->attachment, TNI_RELAXED);
+    if (attachment != NULL)
+        attachment->fini(attachment);
+    model_check(tni_a32_load(&runtime->holds, TNI_RELAXED) == 0);
+    model_free(runtime);
+}
+
+/* As tn_runtime_destroy once no task is left: the end of the pool alone. Answers how many jobs were left. */
+static size_t house_close(pool_house *house, uint64_t deadline_ns)
+{
+    void *attachment = NULL;
+    size_t left = 0;
+
+    if (!tni_aptr_cas(&house->runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
+        left = ((tni_attachment *)attachment)->stop(attachment, deadline_ns);
+    tni_runtime_release(house->runtime);
+    return left;
+}
+
+/* In finish. Each waker that was retained has been given back. */
+static inline void house_check_wakers(const pool_house *house)
+{
+    for (unsigned i = 0; i < MODEL_SCENARIO_THREADS + 2; i++)
+        model_check(tni_a32_load(&house->wakers[i].references, TNI_RELAXED) == 0);
+}
+
+#endif
