@@ -50,16 +50,9 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     tn_barrier_future *future = tni_container_of(self, tn_barrier_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     barrier_state *state = inside(future->barrier);
+    int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    switch (tni_waiters_verdict(&state->queue, waiter)) {
-    case TNI_WAITER_IDLE:
-        return tni_poll_may_answer(waker) ? come(state, waiter, waker) : TN_PENDING;
-    case TNI_WAITER_QUEUED:
-        return tni_waiters_again(&state->queue, waiter, waker);
-    default:
-        tni_waiter_rest(waiter);
-        return 0;
-    }
+    return rc == TNI_TO_QUEUE_UP ? come(state, waiter, waker) : rc;
 }
 
 static void wait_drop(tn_future *self)

@@ -53,9 +53,7 @@ void tni_mpsc_serve(tn_mpsc *channel)
 
     while (queue->first != NULL && !channel->closed && has_room(channel)) {
         if (tni_wake_batch_is_full(&batch)) {
-            tni_short_lock_release(&queue->lock);
-            tni_wake_batch_wake(&batch);
-            tni_short_lock_acquire(&queue->lock);
+            tni_waiters_wake_between(queue, &batch);
             continue;
         }
         channel->reserved++;

@@ -86,11 +86,8 @@ static void serve(rwlock_state *state)
 
     while (queue->first != NULL && take(state, queue->first->wanted)) {
         tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
-        if (tni_wake_batch_is_full(&batch) && queue->first != NULL) {
-            tni_short_lock_release(&queue->lock);
-            tni_wake_batch_wake(&batch);
-            tni_short_lock_acquire(&queue->lock);
-        }
+        if (tni_wake_batch_is_full(&batch) && queue->first != NULL)
+            tni_waiters_wake_between(queue, &batch);
     }
     mend(state);
     tni_short_lock_release(&queue->lock);
@@ -165,16 +162,9 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     tn_rwlock_future *future = tni_container_of(self, tn_rwlock_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     rwlock_state *state = inside(future->lock);
+    int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    switch (tni_waiters_verdict(&state->queue, waiter)) {
-    case TNI_WAITER_IDLE:
-        return tni_poll_may_answer(waker) ? queue_up(state, waiter, waker) : TN_PENDING;
-    case TNI_WAITER_QUEUED:
-        return tni_waiters_again(&state->queue, waiter, waker);
-    default:
-        tni_waiter_rest(waiter);
-        return 0;
-    }
+    return rc == TNI_TO_QUEUE_UP ? queue_up(state, waiter, waker) : rc;
 }
 
 static void lock_drop(tn_future *self)
@@ -184,6 +174,7 @@ static void lock_drop(tn_future *self)
     rwlock_state *state = inside(future->lock);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
+        tni_waiters_outlast_returning(&state->queue);
         serve(state); /* readers behind a writer that left may go on */
         tni_waiter_unref(waiter);
     } else if (tni_waiter_look(waiter) == TNI_WAITER_GRANTED) {

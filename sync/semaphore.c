@@ -89,9 +89,7 @@ static void serve(semaphore_state *state, uint64_t fresh)
 
     while (grant_some(state, fresh, &batch)) {
         fresh = 0;
-        tni_short_lock_release(&state->queue.lock);
-        tni_wake_batch_wake(&batch);
-        tni_short_lock_acquire(&state->queue.lock);
+        tni_waiters_wake_between(&state->queue, &batch);
         /* Relaxed: written under the lock. Those that waited may have left, and others use the word now. */
         if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED))
             break;
@@ -201,6 +199,7 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
 /* Lock held, and released in the end: one that waited has gone. */
 static void leave(semaphore_state *state)
 {
+    tni_waiters_outlast_returning(&state->queue);
     /* Relaxed: WAITED is written under the lock. Without it the semaphore is being closed, and has nothing to grant. */
     if (tni_a64_load(&state->word, TNI_RELAXED) & WAITED)
         serve(state, 0);

@@ -208,17 +208,9 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_token_future *future = tni_container_of(self, tn_token_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    tni_waiters *queue = &future->token->queue;
+    int rc = tni_waiters_poll(&future->token->queue, waiter, waker);
 
-    switch (tni_waiters_verdict(queue, waiter)) {
-    case TNI_WAITER_IDLE:
-        return tni_poll_may_answer(waker) ? queue_up(future->token, waiter, waker) : TN_PENDING;
-    case TNI_WAITER_QUEUED:
-        return tni_waiters_again(queue, waiter, waker);
-    default:
-        tni_waiter_rest(waiter);
-        return 0;
-    }
+    return rc == TNI_TO_QUEUE_UP ? queue_up(future->token, waiter, waker) : rc;
 }
 
 static void wait_drop(tn_future *self)

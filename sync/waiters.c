@@ -81,6 +81,16 @@ void tni_wake_batch_wake(tni_wake_batch *batch)
     batch->count = 0;
 }
 
+void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch)
+{
+    /* Relaxed: read under the lock too. */
+    (void)tni_a32_fetch_add(&queue->returning, 1, TNI_RELAXED);
+    tni_short_lock_release(&queue->lock);
+    tni_wake_batch_wake(batch);
+    tni_short_lock_acquire(&queue->lock);
+    (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: as above */
+}
+
 /* Lock held: settles waiters up to `newest`, as many as fit; true: there are more. */
 static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
 {
@@ -96,14 +106,8 @@ void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verd
 {
     tni_wake_batch batch = {.count = 0};
 
-    while (settle_some(queue, newest, verdict, &batch)) {
-        /* Relaxed: read under the lock too. Until we hold it again nobody who leaves the queue answers. */
-        (void)tni_a32_fetch_add(&queue->returning, 1, TNI_RELAXED);
-        tni_short_lock_release(&queue->lock);
-        tni_wake_batch_wake(&batch);
-        tni_short_lock_acquire(&queue->lock);
-        (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: as above */
-    }
+    while (settle_some(queue, newest, verdict, &batch))
+        tni_waiters_wake_between(queue, &batch);
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }

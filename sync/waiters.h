@@ -13,8 +13,8 @@
  * Nothing is freed early: drop answers only after it has seen a verdict, or has unlinked the waiter under the lock. Who sees a
  * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive, so the primitive may go
  * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
- * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_settle_until): it comes back to the lock for those that are left. It
- * says so in `returning` before it lets go; if the last of them leaves meanwhile, tni_waiters_left waits for its return.
+ * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it comes back to the lock for those that are left. It
+ * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -194,6 +194,10 @@ static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
 /* Lock not held. */
 void tni_wake_batch_wake(tni_wake_batch *batch);
 
+/* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
+ * (tni_waiters_outlast_returning): so the memory stays. */
+void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
+
 /* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
 void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
 
@@ -208,5 +212,23 @@ static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
 /* What each suspending call begins with: counts against the task's budget (which may yield, and then looks
  * at the clock for the scopes), then tells what a checkpoint does. */
 int tni_sync_enter(void);
+
+/* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
+enum { TNI_TO_QUEUE_UP = 1 };
+
+/* What the polls begin with where each verdict is the answer 0: 0 after a verdict; TN_PENDING while it is queued, or its task's
+ * budget is used up; else TNI_TO_QUEUE_UP. */
+static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    switch (tni_waiters_verdict(queue, waiter)) {
+    case TNI_WAITER_IDLE:
+        return tni_poll_may_answer(waker) ? TNI_TO_QUEUE_UP : TN_PENDING;
+    case TNI_WAITER_QUEUED:
+        return tni_waiters_again(queue, waiter, waker);
+    default:
+        tni_waiter_rest(waiter);
+        return 0;
+    }
+}
 
 #endif

@@ -123,6 +123,15 @@ void tni_mutex_unlock(tni_mutex *m)
     trace_object(MODEL_PC, "unlock", m);
 }
 
+void model_until_changed(const void *word, uint32_t from)
+{
+    engine.threads[engine.self].unwanted = from;
+    search_visible((model_op){.kind = OP_CHANGE, .object = word});
+    race_access(word, sizeof from, RACE_ATOMIC_READ, MODEL_PC);
+    memory_pauses();
+    trace_object(MODEL_PC, "has changed:", word);
+}
+
 /* --- Futexes: who sleeps on a word is whoever has a pending wake-up for it ---------------------------------------------------*/
 
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)

@@ -22,6 +22,7 @@ typedef enum {
     OP_HEAVY,  /* a full fence in every thread */
     OP_LOCK,   /* enabled while the mutex is free */
     OP_OBJECT, /* some other object changes: futex queue, loop, mutex unlock */
+    OP_CHANGE, /* waits for a word to change: enabled while its newest value is another */
     OP_WAKEUP, /* a sleeper goes on: enabled once woken, or by its deadline */
     OP_JOIN,   /* enabled once that thread has ended */
     OP_ALL,    /* enabled once all other threads have ended */
@@ -61,6 +62,7 @@ typedef struct {
     bool woken;           /* OP_WAKEUP */
     bool may_wake_itself; /* OP_WAKEUP: spurious returns are allowed */
     uint64_t deadline_ns; /* OP_WAKEUP */
+    uint32_t unwanted;    /* OP_CHANGE: the value that it waits to go */
     uint32_t yields_alone;
     model_op pending;
     unsigned pending_since; /* index of the step before which it became pending */

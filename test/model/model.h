@@ -42,6 +42,10 @@ void model_free(void *ptr);
 /* One of 0..count-1: all are tried. */
 unsigned model_choose(unsigned count);
 
+/* Waits until the newest value of a word of four bytes is another than `from`: a spin that the search need not try at each step.
+ * It orders no memory, and what a load reads behind it may still be old. */
+void model_until_changed(const void *word, uint32_t from);
+
 /* Which thread of the scenario is running: 1 for threads[0], 0 in setup and finish. */
 unsigned model_self(void);
 

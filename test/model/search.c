@@ -193,6 +193,8 @@ static bool is_enabled(unsigned t)
 
     if (op->kind == OP_LOCK)
         return ((const tni_mutex *)op->object)->owner == 0;
+    if (op->kind == OP_CHANGE)
+        return memory_newest(op->object, sizeof(uint32_t)) != thread->unwanted;
     if (op->kind == OP_JOIN)
         return ((const model_thread *)op->object)->ended;
     if (op->kind == OP_ALL)
@@ -222,6 +224,7 @@ _Noreturn static void fail_deadlock(void)
 {
     static const char *const doing[] = {
         [OP_LOCK] = "waits for a lock",
+        [OP_CHANGE] = "waits for a word to change",
         [OP_WAKEUP] = "sleeps",
         [OP_JOIN] = "waits for a thread's end",
         [OP_ALL] = "waits for all threads' ends",

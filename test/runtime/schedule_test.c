@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "support/runtime.h"
 
 /* What runs where, and in what order, is what these tests are about: no spare thread comes between. */
@@ -408,6 +409,53 @@ Test(schedule, an_overflowing_queue_loses_nothing)
     cr_assert_eq(tn_runtime_counters(runtime, tn_runtime_workers(runtime) + 1, &counters), TN_EINVAL);
     tt_runtime_destroy(runtime);
     free(runs);
+}
+
+enum { SPILLED = TNI_DEQUE_CAPACITY + 200, KEPT = TNI_DEQUE_CAPACITY - TNI_SPILL };
+
+static struct {
+    unsigned order[SPILLED]; /* the tasks, as they ran */
+    unsigned ran;
+} spilled;
+
+static void *note_order(void *arg)
+{
+    spilled.order[spilled.ran++] = (unsigned)(uintptr_t)arg;
+    return NULL;
+}
+
+static void *spawn_more_than_fit(void *arg)
+{
+    (void)arg;
+    for (uintptr_t i = 0; i < SPILLED; i++)
+        tt_check(tn_spawn(NULL, note_order, (void *)i) == 0);
+    return NULL;
+}
+
+/* The older ones stay, and no two of them change places. The newest one of all may go before them, and some of those that were
+ * sent round come in between. */
+Test(schedule, an_overflowing_queue_sends_the_newest_away)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    unsigned next = 0;
+    unsigned others = 0;
+
+    options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, spawn_more_than_fit, NULL, NULL), 0);
+    cr_assert(tt_wait_until(is_quiet, runtime, 60 * TN_S));
+    cr_assert_eq(spilled.ran, SPILLED);
+    cr_assert_gt(total(runtime).overflows, 0);
+    for (unsigned i = 0; i < SPILLED && next < KEPT; i++)
+        if (spilled.order[i] < KEPT)
+            cr_assert_eq(spilled.order[i], next++);
+        else
+            others++;
+    cr_assert_eq(next, KEPT);
+    cr_assert_lt(others, KEPT / 2, "%u of the newer ones ran before", others);
+    tt_runtime_destroy(runtime);
 }
 
 /* --- Many workers --------------------------------------------------------------------------------------------------------- */

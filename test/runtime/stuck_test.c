@@ -47,6 +47,7 @@ typedef struct {
     atomic_bool over;    /* they may stop */
     atomic_ulong ticks;
     void (*keep)(void);
+    tn_entry_fn keep_entry; /* how it is declared */
     uint64_t limit_ns;
 } stand;
 
@@ -467,6 +468,44 @@ Test(stuck, declared_lazily)
 Test(stuck, declared_eagerly)
 {
     declared(keep_eagerly);
+}
+
+/* A task that has yielded lies apart until the loop has been looked at: it goes with the core, too. */
+static void *yield_often(void *arg)
+{
+    stand *s = arg;
+
+    for (int i = 0; i < 100; i++)
+        tt_check(tn_yield() == 0);
+    atomic_store(&s->over, true);
+    return NULL;
+}
+
+static void *yielder_and_keeper(void *arg)
+{
+    stand *s = arg;
+    tn_task *yielder = tt_spawn(yield_often, s);
+    tn_task *keeper = tt_spawn(s->keep_entry, s);
+
+    tt_join(yielder);
+    tt_join(keeper);
+    return NULL;
+}
+
+Test(stuck, declared_while_others_have_yielded)
+{
+    tn_options options = options_here();
+
+    options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX;
+    for (int i = 0; i < 20; i++) {
+        stand s = {.keep = sleep_some, .limit_ns = tn_now() + LIMIT_NS};
+        tn_runtime *runtime = create(&options);
+        s.keep_entry = i % 2 == 0 ? keep_eagerly : keep_declared;
+        cr_assert_eq(tn_block_on(runtime, yielder_and_keeper, &s, NULL), 0);
+        cr_assert(atomic_load(&s.over));
+        tt_runtime_destroy(runtime);
+    }
 }
 
 static void *nest(void *arg)

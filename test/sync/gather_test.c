@@ -133,6 +133,30 @@ Test(once, made_by_the_first_and_seen_by_all)
     tn_once_fini(&once);
 }
 
+/* Who leaves before the first one gives up is passed over; who leaves afterwards has been chosen, and passes it on (above). */
+Test(once, dropped_while_it_waits)
+{
+    tn_once once = TN_ONCE_INIT;
+    tn_once_future futures[2];
+    stand_in tasks[2];
+
+    cr_assert_eq(tn_once_try_begin(&once), TN_ONCE_MINE);
+    for (int i = 0; i < 2; i++) {
+        stand_in_init(&tasks[i]);
+        tn_once_begin_init(&futures[i], &once);
+        cr_assert_eq(poll_by(&futures[i].base, &tasks[i]), TN_PENDING);
+    }
+    drop(&futures[0].base);
+    tn_once_abandon(&once);
+    cr_assert(!stand_in_woken(&tasks[0]) && stand_in_woken(&tasks[1]));
+    cr_assert_eq(poll_by(&futures[1].base, &tasks[1]), TN_ONCE_MINE);
+    drop(&futures[1].base);
+    tn_once_complete(&once);
+    for (int i = 0; i < 2; i++)
+        cr_assert(stand_in_is_free(&tasks[i]));
+    tn_once_fini(&once);
+}
+
 Test(once, abandoned_with_nobody_waiting)
 {
     tn_once once = TN_ONCE_INIT;

@@ -62,6 +62,28 @@ Test(mpsc, first_in_first_out_with_wraps)
     }
 }
 
+/* Places that are reserved are no elements, and nothing that comes after makes the number wrap around. */
+Test(mpsc, the_length_counts_elements)
+{
+    tn_mpsc *channel = make(2);
+    uint64_t element = 1;
+
+    cr_assert_eq(tn_mpsc_length(channel), 0);
+    cr_assert_eq(tn_mpsc_try_reserve(channel), 0);
+    cr_assert_eq(tn_mpsc_try_reserve(channel), 0);
+    cr_assert_eq(tn_mpsc_length(channel), 0);
+    cr_assert_eq(tn_mpsc_send_reserved(channel, &element), 0);
+    tn_mpsc_close(channel);
+    cr_assert_eq(tn_mpsc_length(channel), 1);
+    expect(channel, 1);
+    cr_assert_eq(tn_mpsc_length(channel), 0);
+    tn_mpsc_unreserve(channel);
+    cr_assert_eq(tn_mpsc_length(channel), 0);
+    expect_nothing(channel, TN_EPIPE);
+    cr_assert_eq(tn_mpsc_length(channel), 0);
+    let_go(channel);
+}
+
 Test(mpsc, unbounded_over_many_blocks)
 {
     tn_mpsc *channel = make(TN_UNBOUNDED);

@@ -266,6 +266,24 @@ static void set(void *state)
     tni_a32_store(&s->word, 1, TNI_RELEASE);
 }
 
+static void wait_until_set(void *state)
+{
+    things *s = state;
+
+    while (tni_a32_load(&s->word, TNI_ACQUIRE) == 0)
+        model_until_changed(&s->word, 0);
+    s->plain++;
+}
+
+/* Waiting alone orders nothing. */
+static void wait_and_read(void *state)
+{
+    things *s = state;
+
+    model_until_changed(&s->word, 0);
+    s->plain++;
+}
+
 static void crash(void *state)
 {
     things *s = state;
@@ -298,6 +316,9 @@ const model_scenario model_scenarios[] = {
     CASE("no_deadlock", {lock_forth, lock_forth}),
     CASE("livelock", {spin_for_ever, set}, NULL, .expect = "livelock"),
     CASE("spin", {spin_until_set, set}),
+    CASE("change", {wait_until_set, set}),
+    CASE("change_unordered", {wait_and_read, set}, NULL, .expect = "race"),
+    CASE("change_missing", {wait_until_set, wait_until_set}, NULL, .expect = "deadlock"),
     CASE("crash", {crash, set}, NULL, .expect = "crash"),
     {0},
 };

@@ -1,0 +1,274 @@
+/* Scopes: cancellation, deadline and event race for one wait, and a scope that is left is touched no more. The owner is a plain
+ * thread, or a fiber that one thread runs whenever it is queued. */
+#include "scope.h"
+
+#include "model.h"
+#include "tasks.h"
+
+#define ANSWER 42
+#define SOON_NS 1000000
+
+typedef struct {
+    tn_runtime runtime;
+    tni_worker worker;
+    tn_task *task;
+    tni_a32 queued; /* how often */
+    bool over;      /* plain: the fiber's */
+    tn_future future;
+    tni_wait bell;
+    tni_a32 rung;
+    tn_cancel_source source;
+    tn_scope *scope; /* freed once it has been left */
+    uint32_t data;   /* plain: what the canceller wrote before */
+    uint64_t until_ns;
+    int rc;
+} stage;
+
+static int poll(tn_future *self, tn_waker *waker)
+{
+    stage *s = tni_container_of(self, stage, future);
+
+    tni_wait_arm(&s->bell, waker);
+    if (tni_a32_load(&s->rung, TNI_ACQUIRE) == 0)
+        return TN_PENDING;
+    (void)tni_wait_disarm(&s->bell);
+    return ANSWER;
+}
+
+static void drop(tn_future *self)
+{
+    (void)tni_wait_disarm(&tni_container_of(self, stage, future)->bell);
+}
+
+static const tn_future_ops ops = {poll, drop, "bell"};
+
+/* Waits inside a scope that the source cancels, and frees the scope. */
+static void wait_inside(stage *s)
+{
+    tn_scope_enter_with(s->scope, s->until_ns, &s->source);
+    s->rc = tn_await(&s->future);
+    if (s->rc == TN_ECANCELED)
+        model_check(s->data == 1);
+    /* Either lasts as long as the scope, but a cancellation may come on top of a deadline. */
+    if (s->rc == TN_ECANCELED)
+        model_check(tn_checkpoint() == TN_ECANCELED);
+    else if (s->rc == TN_ETIMEDOUT)
+        model_check(tn_checkpoint() != 0);
+    tn_scope_leave(s->scope);
+    model_check(tn_checkpoint() == 0);
+    model_free(s->scope);
+}
+
+static void *entry(void *arg)
+{
+    wait_inside(arg);
+    ((stage *)arg)->over = true;
+    return NULL;
+}
+
+static stage *current; /* set by setup */
+
+/* Queued, for run_fiber. */
+static void desk_run(tn_task *task)
+{
+    (void)task;
+    (void)tni_a32_fetch_add(&current->queued, 1, TNI_RELEASE);
+    tni_futex_wake(&current->queued, 1);
+}
+
+/* As run_task of worker.c. */
+static void run_once(tn_task *task)
+{
+    tni_local *local = tni_local_get();
+    void *volatile *saved = &task->body.fiber.context.sp;
+
+    tni_task_begin_run(task);
+    task->deadline_ns = TNI_FOREVER;
+    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
+        return;
+    local->task = task;
+    tni_context_switch(&local->worker->context, &task->body.fiber.context);
+    local->task = NULL;
+    *saved = *saved; /* the switch wrote it, where the checker does not look */
+    tni_run_settle(NULL, task);
+}
+
+/* --- Before ----------------------------------------------------------------------------------------------------------------- */
+
+static void thread_alone(void *state)
+{
+    stage *s = state;
+
+    current = s;
+    s->future.ops = &ops;
+    s->until_ns = TN_NEVER;
+    s->scope = model_alloc(sizeof *s->scope, _Alignof(tn_scope));
+    tn_cancel_source_init(&s->source);
+    model_name_of(s->bell);
+    model_name_of(s->rung);
+    model_name_of(s->data);
+    model_name_of(s->queued);
+    model_name_of(s->source);
+    model_name(&((tni_scope *)(void *)s->scope)->state, 4, "scope.state");
+    model_name(&((tni_scope *)(void *)s->scope)->waiter, 8, "scope.waiter");
+}
+
+static void thread_with_deadline(void *state)
+{
+    thread_alone(state);
+    ((stage *)state)->until_ns = tni_clock_ns() + SOON_NS;
+}
+
+/* `references`: beside the scheduler's. */
+static void fiber(stage *s, unsigned references)
+{
+    tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
+
+    thread_alone(s);
+    desk_at_home = true;
+    (void)tni_stack_pool_init(&s->runtime.stacks, &config);
+    s->task = desk_task(&s->runtime, TNI_TASK_FIBER, 1 + references);
+    s->task->body.fiber.entry = entry;
+    s->task->result = s; /* its argument, until the first run */
+    model_check(tni_stack_get(&s->runtime.stacks, NULL, 0, &s->task->body.fiber.stack) == 0);
+    model_name(&s->task->body.fiber.context.sp, 8, "fiber.sp");
+}
+
+static void fiber_alone(void *state) { fiber(state, 0); }
+
+static void fiber_with_deadline(void *state)
+{
+    fiber(state, 1);
+    ((stage *)state)->until_ns = tni_clock_ns() + SOON_NS;
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+static void wait_in_thread(void *state) { wait_inside(state); }
+
+static void run_fiber(void *state)
+{
+    stage *s = state;
+
+    s->worker.runtime = &s->runtime;
+    tni_context_init_thread(&s->worker.context);
+    tni_local_get()->worker = &s->worker;
+    for (uint32_t runs = 1;; runs++) {
+        run_once(s->task);
+        if (s->over)
+            return;
+        while (tni_a32_load(&s->queued, TNI_ACQUIRE) < runs)
+            tni_futex_wait(&s->queued, runs - 1, TNI_FOREVER);
+    }
+}
+
+static void cancel(void *state)
+{
+    stage *s = state;
+
+    s->data = 1;
+    tn_cancel_source_cancel(&s->source);
+}
+
+static void ring(void *state)
+{
+    stage *s = state;
+
+    tni_a32_store(&s->rung, 1, TNI_RELEASE);
+    (void)tni_wait_wake(&s->bell);
+}
+
+/* As tni_timers_fire, whenever it comes. */
+static void fire(void *state)
+{
+    stage *s = state;
+
+    model_time_passes(SOON_NS);
+    tni_task_wake(s->task);
+    tni_task_unref(s->task);
+}
+
+/* Enters and leaves, and waits for nothing. */
+static void pass_through(void *state)
+{
+    stage *s = state;
+
+    tn_scope_enter_with(s->scope, TN_NEVER, &s->source);
+    s->rc = tn_checkpoint();
+    if (s->rc == TN_ECANCELED)
+        model_check(s->data == 1);
+    tn_scope_leave(s->scope);
+    model_free(s->scope);
+}
+
+/* --- Ends ------------------------------------------------------------------------------------------------------------------- */
+
+static void end(stage *s)
+{
+    tn_cancel_source_fini(&s->source);
+    if (s->task == NULL)
+        return;
+    model_check(tni_a64_load(&s->runtime.foreign.finished, TNI_RELAXED) == 1);
+    tni_stack_pool_fini(&s->runtime.stacks);
+}
+
+static void was_cancelled(void *state)
+{
+    model_check(((stage *)state)->rc == TN_ECANCELED);
+    end(state);
+}
+
+static void was_either(void *state)
+{
+    int rc = ((stage *)state)->rc;
+
+    model_check(rc == ANSWER || rc == TN_ECANCELED);
+    end(state);
+}
+
+static void was_any(void *state)
+{
+    int rc = ((stage *)state)->rc;
+
+    model_check(rc == ANSWER || rc == TN_ECANCELED || rc == TN_ETIMEDOUT);
+    end(state);
+}
+
+static void was_late_or_rung(void *state)
+{
+    int rc = ((stage *)state)->rc;
+
+    model_check(rc == ANSWER || rc == TN_ETIMEDOUT);
+    end(state);
+}
+
+static void was_late_or_cancelled(void *state)
+{
+    int rc = ((stage *)state)->rc;
+
+    model_check(rc == TN_ECANCELED || rc == TN_ETIMEDOUT);
+    end(state);
+}
+
+static void was_cancelled_or_not(void *state)
+{
+    model_check(((stage *)state)->rc == 0 || ((stage *)state)->rc == TN_ECANCELED);
+    end(state);
+}
+
+#define CASE(what, preemptions, before, after, ...) \
+    {.name = "scope." what, .state_bytes = sizeof(stage), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+     .finish = after, .no_chance = true}
+
+const model_scenario model_scenarios[] = {
+    CASE("leave_cancel", 2, thread_alone, was_cancelled_or_not, pass_through, cancel),
+    CASE("thread_cancel", 2, thread_alone, was_cancelled, wait_in_thread, cancel),
+    CASE("thread_cancel_wake", 1, thread_alone, was_either, wait_in_thread, cancel, ring),
+    CASE("thread_deadline_wake", 2, thread_with_deadline, was_late_or_rung, wait_in_thread, ring),
+    CASE("thread_any", 1, thread_with_deadline, was_any, wait_in_thread, cancel, ring),
+    CASE("fiber_cancel", 2, fiber_alone, was_cancelled, run_fiber, cancel),
+    CASE("fiber_cancel_wake", 1, fiber_alone, was_either, run_fiber, cancel, ring),
+    CASE("fiber_deadline_wake", 1, fiber_with_deadline, was_late_or_rung, run_fiber, ring, fire),
+    CASE("fiber_deadline_cancel", 1, fiber_with_deadline, was_late_or_cancelled, run_fiber, cancel, fire),
+    {0},
+};

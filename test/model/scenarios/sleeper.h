@@ -1,0 +1,157 @@
+/* Stands for tasks, their runs and their scopes where only what they wait for matters. Who waits is a sleeper: to sync/ a plain
+ * thread, with a waker that counts its references, and that goes with the last of them. tn_await polls and sleeps until there is
+ * an answer. Defines functions of the library, so it is for one source of a program. */
+#ifndef TN_MODEL_SLEEPER_H
+#define TN_MODEL_SLEEPER_H
+
+#include "checkpoint.h"
+#include "model.h"
+#include "run.h"
+#include "runtime.h"
+#include "schedule.h"
+#include "short_lock_wait.h"
+
+typedef struct {
+    tn_task task; /* first: it is what its waker leads to; nothing of it is used but its kind and its runtime, NULL */
+    tni_a32 references;
+    tni_a32 wakes;
+} sleeper;
+
+static inline sleeper *sleeper_of(tn_waker *waker)
+{
+    return (sleeper *)(void *)waker;
+}
+
+static inline tn_waker *sleeper_waker(sleeper *self)
+{
+    return tni_waker_of(&self->task);
+}
+
+/* With one reference, the caller's. */
+static inline sleeper *sleeper_new(void)
+{
+    sleeper *self = model_alloc(sizeof *self, _Alignof(sleeper));
+
+    self->task.kind = TNI_TASK_THREAD;
+    tni_a32_init(&self->references, 1);
+    tni_a32_init(&self->wakes, 0);
+    model_name(&self->references, 4, "references");
+    model_name(&self->wakes, 4, "wakes");
+    return self;
+}
+
+tn_waker *tn_waker_retain(tn_waker *waker)
+{
+    (void)tni_a32_fetch_add(&sleeper_of(waker)->references, 1, TNI_RELAXED);
+    return waker;
+}
+
+void tn_waker_release(tn_waker *waker)
+{
+    if (tni_a32_fetch_sub(&sleeper_of(waker)->references, 1, TNI_ACQ_REL) == 1)
+        model_free(sleeper_of(waker));
+}
+
+void tn_waker_wake_by_ref(tn_waker *waker)
+{
+    (void)tni_a32_fetch_add(&sleeper_of(waker)->wakes, 1, TNI_RELEASE);
+    tni_futex_wake(&sleeper_of(waker)->wakes, 1);
+}
+
+void tn_waker_wake(tn_waker *waker)
+{
+    tn_waker_wake_by_ref(waker);
+    tn_waker_release(waker);
+}
+
+/* Sleeps until there have been more than `seen` wakes. */
+static inline uint32_t sleeper_sleep(sleeper *self, uint32_t seen)
+{
+    uint32_t wakes;
+
+    while ((wakes = tni_a32_load(&self->wakes, TNI_ACQUIRE)) == seen)
+        tni_futex_wait(&self->wakes, seen, TNI_FOREVER);
+    return wakes;
+}
+
+/* Polls, and sleeps, until there is an answer. */
+static inline int sleeper_wait(sleeper *self, tn_future *future)
+{
+    uint32_t seen = 0;
+    int rc;
+
+    while ((rc = tn_future_poll(future, sleeper_waker(self))) == TN_PENDING)
+        seen = sleeper_sleep(self, seen);
+    return rc;
+}
+
+int tn_await(tn_future *future)
+{
+    sleeper *self = sleeper_new();
+    int rc = sleeper_wait(self, future);
+
+    tn_future_drop(future);
+    tn_waker_release(sleeper_waker(self));
+    return rc;
+}
+
+/* As a task that is cancelled while it waits: polls once, and drops. TN_PENDING: cancelled. */
+static inline int sleeper_cancelled(tn_future *future)
+{
+    sleeper *self = sleeper_new();
+    int rc = tn_future_poll(future, sleeper_waker(self));
+
+    tn_future_drop(future);
+    tn_waker_release(sleeper_waker(self));
+    return rc;
+}
+
+/* Polled first by another waker than the one that it then waits with. */
+static inline int sleeper_wait_by_two(tn_future *future)
+{
+    sleeper *first = sleeper_new();
+    int rc = tn_future_poll(future, sleeper_waker(first));
+
+    if (rc == TN_PENDING)
+        rc = tn_await(future);
+    else
+        tn_future_drop(future);
+    tn_waker_release(sleeper_waker(first));
+    return rc;
+}
+
+/* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */
+
+int tni_checkpoint(void)
+{
+    return 0;
+}
+
+void tni_budget_spend(void) {}
+
+bool tni_poll_may_answer(tn_waker *waker)
+{
+    (void)waker;
+    return true;
+}
+
+bool tni_poll_is_short(tn_waker *waker, unsigned answers)
+{
+    (void)waker;
+    (void)answers;
+    return false;
+}
+
+bool tni_runtime_at_home(const tn_runtime *runtime)
+{
+    (void)runtime;
+    return false;
+}
+
+void tni_sched_ready(tn_task *task)
+{
+    (void)task;
+    model_check(false); /* no tasks here */
+}
+
+#endif

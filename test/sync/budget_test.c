@@ -1,0 +1,301 @@
+/* Whatever is ready at once counts against the task's 128: who finds everything ready, again and again, lets others run. */
+#include "support/runtime.h"
+#include "sync_support.h"
+
+enum { BUDGET = 128 };
+
+/* All that is needed for an operation that is always ready. */
+static struct {
+    tn_mutex mutex;
+    tn_rwlock lock;
+    tn_semaphore semaphore;
+    tn_notify notify;
+    tn_barrier barrier;
+    tn_wait_group group; /* of nothing */
+    tn_oneshot *oneshot;
+    tn_mpsc *mpsc;
+    tn_broadcast *broadcast;
+    tn_broadcast_receiver listener;
+    tn_watch *watch;
+    tn_watch_receiver watcher;
+    tn_token *token; /* cancelled */
+    uint64_t element;
+} all;
+
+static union {
+    tn_mutex_future mutex;
+    tn_rwlock_future lock;
+    tn_semaphore_future semaphore;
+    tn_notify_future notify;
+    tn_barrier_future barrier;
+    tn_wait_group_future group;
+    tn_oneshot_future oneshot;
+    tn_mpsc_send_future send;
+    tn_mpsc_recv_future recv;
+    tn_broadcast_future broadcast;
+    tn_watch_future watch;
+    tn_token_future token;
+} futures;
+
+static void all_init(void)
+{
+    tn_barrier_init(&all.barrier, 1);
+    tn_semaphore_init(&all.semaphore, 1);
+    tt_check(tn_mpsc_create(&all.mpsc, sizeof all.element, 4, NULL) == 0);
+    tt_check(tn_broadcast_create(&all.broadcast, sizeof all.element, 4, NULL) == 0);
+    tn_broadcast_subscribe(all.broadcast, &all.listener);
+    tt_check(tn_watch_create(&all.watch, sizeof all.element, &all.element, NULL) == 0);
+    tn_watch_subscribe(all.watch, &all.watcher);
+    tt_check(tn_token_create(&all.token, NULL, NULL) == 0);
+    tn_token_cancel(all.token);
+}
+
+static void all_fini(void)
+{
+    tn_mpsc_release_sender(all.mpsc);
+    tn_mpsc_release_receiver(all.mpsc);
+    tn_broadcast_unsubscribe(&all.listener);
+    tn_broadcast_release_sender(all.broadcast);
+    tn_watch_unsubscribe(&all.watcher);
+    tn_watch_release_sender(all.watch);
+    tn_token_release(all.token);
+}
+
+/* --- The operations: what makes it ready; the call; its future; what undoes it ---------------------------------------------- */
+
+typedef struct {
+    const char *name;
+    void (*ready)(void);
+    int (*call)(void);
+    tn_future *(*begin)(void);
+    void (*undo)(void);
+} operation;
+
+static void nothing(void) {}
+
+static int call_mutex(void) { return tn_mutex_lock(&all.mutex); }
+static void undo_mutex(void) { tn_mutex_unlock(&all.mutex); }
+static tn_future *begin_mutex(void)
+{
+    tn_mutex_lock_init(&futures.mutex, &all.mutex);
+    return &futures.mutex.base;
+}
+
+static int call_read(void) { return tn_rwlock_read(&all.lock); }
+static void undo_read(void) { tn_rwlock_read_unlock(&all.lock); }
+static tn_future *begin_read(void)
+{
+    tn_rwlock_read_init(&futures.lock, &all.lock);
+    return &futures.lock.base;
+}
+
+static int call_write(void) { return tn_rwlock_write(&all.lock); }
+static void undo_write(void) { tn_rwlock_write_unlock(&all.lock); }
+static tn_future *begin_write(void)
+{
+    tn_rwlock_write_init(&futures.lock, &all.lock);
+    return &futures.lock.base;
+}
+
+static int call_semaphore(void) { return tn_semaphore_acquire(&all.semaphore, 1); }
+static void undo_semaphore(void) { tn_semaphore_release(&all.semaphore, 1); }
+static tn_future *begin_semaphore(void)
+{
+    tn_semaphore_acquire_init(&futures.semaphore, &all.semaphore, 1);
+    return &futures.semaphore.base;
+}
+
+static void ready_notify(void) { tn_notify_one(&all.notify); }
+static int call_notify(void) { return tn_notify_wait(&all.notify); }
+static tn_future *begin_notify(void)
+{
+    tn_notify_wait_init(&futures.notify, &all.notify);
+    return &futures.notify.base;
+}
+
+static int call_barrier(void) { return tn_barrier_wait(&all.barrier) == TN_BARRIER_LEADER ? 0 : -1; }
+static tn_future *begin_barrier(void)
+{
+    tn_barrier_wait_init(&futures.barrier, &all.barrier);
+    return &futures.barrier.base;
+}
+
+static int call_group(void) { return tn_wait_group_wait(&all.group); }
+static tn_future *begin_group(void)
+{
+    tn_wait_group_wait_init(&futures.group, &all.group);
+    return &futures.group.base;
+}
+
+static void ready_oneshot(void)
+{
+    tt_check(tn_oneshot_create(&all.oneshot, sizeof all.element, NULL) == 0);
+    tt_check(tn_oneshot_send(all.oneshot, &all.element) == 0);
+}
+static int call_oneshot(void) { return tn_oneshot_recv(all.oneshot, &all.element); }
+static void undo_oneshot(void) { tn_oneshot_release(all.oneshot); }
+static tn_future *begin_oneshot(void)
+{
+    tn_oneshot_recv_init(&futures.oneshot, all.oneshot, &all.element);
+    return &futures.oneshot.base;
+}
+
+static int call_send(void) { return tn_mpsc_send(all.mpsc, &all.element); }
+static void undo_send(void) { tt_check(tn_mpsc_try_recv(all.mpsc, &all.element) == 0); }
+static tn_future *begin_send(void)
+{
+    tn_mpsc_send_init(&futures.send, all.mpsc, &all.element);
+    return &futures.send.base;
+}
+
+static void ready_recv(void) { tt_check(tn_mpsc_try_send(all.mpsc, &all.element) == 0); }
+static int call_recv(void) { return tn_mpsc_recv(all.mpsc, &all.element); }
+static tn_future *begin_recv(void)
+{
+    tn_mpsc_recv_init(&futures.recv, all.mpsc, &all.element);
+    return &futures.recv.base;
+}
+
+static void ready_broadcast(void) { tt_check(tn_broadcast_send(all.broadcast, &all.element) == 1); }
+static int call_broadcast(void) { return tn_broadcast_recv(&all.listener, &all.element, NULL); }
+static tn_future *begin_broadcast(void)
+{
+    tn_broadcast_recv_init(&futures.broadcast, &all.listener, &all.element, NULL);
+    return &futures.broadcast.base;
+}
+
+static void ready_watch(void) { tn_watch_send(all.watch, &all.element); }
+static int call_watch(void) { return tn_watch_changed(&all.watcher); }
+static tn_future *begin_watch(void)
+{
+    tn_watch_changed_init(&futures.watch, &all.watcher);
+    return &futures.watch.base;
+}
+
+static int call_token(void) { return tn_token_wait(all.token); }
+static tn_future *begin_token(void)
+{
+    tn_token_wait_init(&futures.token, all.token);
+    return &futures.token.base;
+}
+
+static const operation operations[] = {
+    {"mutex", nothing, call_mutex, begin_mutex, undo_mutex},
+    {"read lock", nothing, call_read, begin_read, undo_read},
+    {"write lock", nothing, call_write, begin_write, undo_write},
+    {"semaphore", nothing, call_semaphore, begin_semaphore, undo_semaphore},
+    {"notify", ready_notify, call_notify, begin_notify, nothing},
+    {"barrier", nothing, call_barrier, begin_barrier, nothing},
+    {"wait group", nothing, call_group, begin_group, nothing},
+    {"oneshot", ready_oneshot, call_oneshot, begin_oneshot, undo_oneshot},
+    {"send", nothing, call_send, begin_send, undo_send},
+    {"receive", ready_recv, call_recv, begin_recv, nothing},
+    {"broadcast", ready_broadcast, call_broadcast, begin_broadcast, nothing},
+    {"watch", ready_watch, call_watch, begin_watch, nothing},
+    {"token", nothing, call_token, begin_token, nothing},
+};
+
+enum { OPERATIONS = sizeof operations / sizeof operations[0] };
+
+/* --- Others get their turn -------------------------------------------------------------------------------------------------- */
+
+static const operation *tried;
+static bool others_ran;
+
+static void *run_meanwhile(void *arg)
+{
+    (void)arg;
+    others_ran = true;
+    return NULL;
+}
+
+/* One worker: the other task runs when this one lets it. */
+static void *call_all(void *arg)
+{
+    (void)arg;
+    all_init();
+    for (tried = operations; tried < operations + OPERATIONS; tried++) {
+        int times = 0;
+        others_ran = false;
+        tt_check(tn_spawn(NULL, run_meanwhile, NULL) == 0);
+        for (; !others_ran && times <= 2 * BUDGET; times++) {
+            tried->ready();
+            tt_check(tried->call() == 0);
+            tried->undo();
+        }
+        tt_check(others_ran && times <= BUDGET);
+    }
+    all_fini();
+    return NULL;
+}
+
+Test(budget, calls_that_are_ready_let_others_run)
+{
+    run_on_one_worker(call_all, NULL);
+}
+
+/* Of a stackless task: polled again, it goes on with the next operation, whose future it has not finished. */
+typedef struct {
+    tn_future base;
+    tn_future *pending; /* has answered TN_PENDING because of the budget */
+    int times;
+} greedy;
+
+/* One operation. False: enough for this run. */
+static bool poll_once(greedy *self, tn_waker *waker)
+{
+    int rc;
+
+    if (self->pending == NULL) {
+        tried->ready();
+        self->pending = tried->begin();
+    }
+    rc = tn_future_poll(self->pending, waker);
+    if (rc == TN_PENDING)
+        return false;
+    tt_check(rc == 0 || rc == TN_BARRIER_LEADER);
+    tn_future_drop(self->pending);
+    self->pending = NULL;
+    tried->undo();
+    return true;
+}
+
+static int greedy_poll(tn_future *base, tn_waker *waker)
+{
+    greedy *self = (greedy *)(void *)base;
+
+    if (self->pending != NULL) {
+        tt_check(self->times < BUDGET);
+        tt_check(poll_once(self, waker)); /* what it was refused is still there */
+        if (++tried == operations + OPERATIONS)
+            return 0;
+    }
+    for (self->times = 0; poll_once(self, waker); self->times++)
+        tt_check(self->times <= BUDGET);
+    return TN_PENDING; /* it has been woken already */
+}
+
+static void greedy_drop(tn_future *self)
+{
+    (void)self;
+}
+
+static void *poll_all(void *arg)
+{
+    static const tn_future_ops ops = {greedy_poll, greedy_drop};
+    greedy future = {.base = {&ops}};
+    tn_task *task;
+
+    (void)arg;
+    all_init();
+    tried = operations;
+    tt_check(tn_spawn_future(NULL, NULL, &task, &future.base) == 0);
+    tt_join(task);
+    all_fini();
+    return NULL;
+}
+
+Test(budget, polls_that_are_ready_let_others_run)
+{
+    run_on_one_worker(poll_all, NULL);
+}
