@@ -7,7 +7,7 @@
 #include "inject.h"
 #include "log.h"
 #include "monitor.h"
-#include "worker.h"
+#include "spare.h"
 
 /* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how
  * many jobs were left at `deadline_ns`. A thread of its own that runs on holds a reference to the runtime. `fini`: nobody is
