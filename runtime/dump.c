@@ -11,14 +11,12 @@
 /* Frames of a fiber that are shown. */
 #define FRAMES_MAX 32
 
-typedef struct {
-    tn_runtime *runtime;
-    tn_dump_fn line;
-    void *ctx;
-    uint64_t now_ns;
-} dump;
+/* Words of a stack that may be return addresses, and are shown; see tni_dump_sample. */
+#define GUESSES_MAX 16
+/* What a dump waits in all for threads that do not answer. */
+#define PATIENCE_NS UINT64_C(1000000000)
 
-__attribute__((format(printf, 2, 3))) static void say(const dump *d, const char *format, ...)
+void tni_dump_say(const tni_dump *d, const char *format, ...)
 {
     char line[400];
     va_list args;
@@ -34,7 +32,7 @@ static const char *kind_of(const tn_task *task)
     return task->kind == TNI_TASK_FIBER ? "fiber" : "stackless";
 }
 
-static void say_origin(const dump *d, const tn_task *task)
+void tni_dump_origin(const tni_dump *d, const tn_task *task)
 {
     char site[200];
     char code[200];
@@ -42,14 +40,14 @@ static void say_origin(const dump *d, const tn_task *task)
     tni_os_symbol(task->spawn_site, site, sizeof site);
     if (task->kind == TNI_TASK_FIBER) {
         tni_os_symbol((const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
-        say(d, "    entry %s, spawned at %s", code, site);
+        tni_dump_say(d, "    entry %s, spawned at %s", code, site);
     } else {
-        say(d, "    spawned at %s", site);
+        tni_dump_say(d, "    spawned at %s", site);
     }
 }
 
 /* The future that the task has polled and found pending; its owner, the task, rests. */
-static void say_wait(const dump *d, const tn_task *task, const tn_future *future)
+static void say_wait(const tni_dump *d, const tn_task *task, const tn_future *future)
 {
     uint64_t waited_ns = d->now_ns > task->since_ns ? d->now_ns - task->since_ns : 0; /* else it rests since after `now_ns` */
     char code[200];
@@ -58,40 +56,75 @@ static void say_wait(const dump *d, const tn_task *task, const tn_future *future
         tni_os_symbol((const void *)(uintptr_t)future->ops->poll, code, sizeof code);
     else
         (void)snprintf(code, sizeof code, "%s", future->ops->name);
-    say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task), code,
-        (unsigned long long)(waited_ns / TN_MS));
+    tni_dump_say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
+                 code, (unsigned long long)(waited_ns / TN_MS));
 }
 
-static void say_frames(const dump *d, const tn_task *task)
+static void say_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
+{
+    char code[300];
+
+    tni_os_symbol(pc, code, sizeof code);
+    tni_dump_say(d, "    #%u%s %s", number, mark, code);
+}
+
+static void say_frames(const tni_dump *d, const tn_task *task)
 {
     const tni_stack *stack = task->body.fiber.stack;
     void *frames[FRAMES_MAX];
     unsigned count;
 
     count = tni_context_frames(&task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack), frames, FRAMES_MAX);
-    for (unsigned i = 0; i < count; i++) {
-        char code[300];
-        tni_os_symbol(frames[i], code, sizeof code);
-        say(d, "    #%u %s", i, code);
-    }
+    for (unsigned i = 0; i < count; i++)
+        say_frame(d, i, "", frames[i]);
 }
 
 /* Ours until it is given back. */
-static void say_resting(const dump *d, const tn_task *task)
+static void say_resting(const tni_dump *d, const tn_task *task)
 {
     if (task->kind == TNI_TASK_FIBER) {
         say_wait(d, task, task->awaited);
-        say_origin(d, task);
+        tni_dump_origin(d, task);
         say_frames(d, task);
     } else {
         say_wait(d, task, task->body.future);
-        say_origin(d, task);
+        tni_dump_origin(d, task);
     }
+}
+
+/* Code without frame pointers (the C library's) may have been called since the innermost frame. Who called it, and was called by
+ * it, is among the words below that frame: those that are return addresses are shown with a question mark, for some may be left
+ * from earlier calls. */
+void tni_dump_sample(const tni_dump *d, const tni_sample *sample)
+{
+    const void *guesses[GUESSES_MAX];
+    unsigned count = tni_os_return_addresses(sample->word, sample->words, guesses, GUESSES_MAX);
+    unsigned number = 0;
+
+    say_frame(d, number++, "", sample->pc);
+    for (unsigned i = 0; i < count; i++)
+        say_frame(d, number++, "?", guesses[i]);
+    for (unsigned i = 0; i < sample->frames; i++)
+        say_frame(d, number++, "", sample->frame[i]);
+}
+
+/* Its own thread takes the stack, if one is inside it. */
+static void say_running(const tni_dump *d, const tn_task *task)
+{
+    const tni_sample *sample = NULL;
+
+    if (!tni_sampler_begin(d->runtime, d->until_ns))
+        return;
+    if (tni_sampler_ask(d->runtime, task))
+        sample = tni_sampler_answer(d->runtime, d->until_ns);
+    if (sample != NULL && sample->pc != NULL)
+        tni_dump_sample(d, sample);
+    tni_sampler_end(d->runtime);
 }
 
 static void visit(void *arg, tn_task *task)
 {
-    const dump *d = arg;
+    const tni_dump *d = arg;
 
     if (!tni_task_ref_if_alive(task))
         return;
@@ -100,17 +133,19 @@ static void visit(void *arg, tn_task *task)
         if (!tni_task_rest(task))
             tni_sched_ready(task); /* woken meanwhile */
     } else {
-        say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
-        say_origin(d, task);
+        tni_dump_say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
+        tni_dump_origin(d, task);
+        say_running(d, task);
     }
     tni_task_unref(task);
 }
 
 void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 {
-    dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = tni_clock_ns()};
+    uint64_t now_ns = tni_clock_ns();
+    tni_dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = now_ns, .until_ns = now_ns + PATIENCE_NS};
 
-    say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
+    tni_dump_say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
     tni_slab_walk(&runtime->foreign_slabs, visit, &d);
@@ -151,6 +186,11 @@ static void log_line(void *ctx, const char *line)
     tn_runtime *runtime = ctx;
 
     tni_log_write(&runtime->log, TN_LOG_WARNING, "%s", line);
+}
+
+tni_dump tni_dump_to_log(tn_runtime *runtime)
+{
+    return (tni_dump){.runtime = runtime, .line = log_line, .ctx = runtime, .now_ns = tni_clock_ns()};
 }
 
 static void report(tn_runtime *runtime)

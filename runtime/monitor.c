@@ -55,6 +55,8 @@ static void *monitor_main(void *arg)
         uint64_t now_ns;
         tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
         now_ns = tni_clock_ns();
+        if (tni_stuck_report(runtime, now_ns))
+            quiet_since_ns = now_ns;
         if (!tni_idle_all_parked(&runtime->idle)) {
             quiet_since_ns = now_ns;
             observe(runtime);
@@ -63,6 +65,7 @@ static void *monitor_main(void *arg)
             quiet_since_ns = tni_clock_ns();
         }
     }
+    tni_stuck_report_end(runtime);
     return NULL;
 }
 

@@ -47,46 +47,6 @@ static bool help(tni_core *core, uint64_t now_ns)
            tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */
 }
 
-/* --- In the log ------------------------------------------------------------------------------------------------------------- */
-
-static bool may_report(tn_runtime *runtime, uint64_t now_ns)
-{
-    tni_stuck_log *log = &runtime->stuck_log;
-
-    if (now_ns - log->minute_ns > UINT64_C(60000000000)) {
-        log->minute_ns = now_ns;
-        log->reports = 0;
-    }
-    return log->reports++ < TNI_STUCK_REPORTS_A_MINUTE;
-}
-
-static void report(tni_core *core, const tni_worker *worker, uint64_t now_ns)
-{
-    tn_runtime *runtime = core->runtime;
-    tni_watch *watch = &core->watch;
-    /* Relaxed, twice: a hint. The reference makes sure that it is a task and keeps its name; if the worker still runs it then, it
-     * is the one. */
-    tn_task *task = tni_aptr_load(&worker->current, TNI_RELAXED);
-
-    if (runtime->options.report_stuck_ns == 0 || watch->reported || task == NULL ||
-        now_ns - watch->since_ns < runtime->options.report_stuck_ns || !tni_task_ref_if_alive(task))
-        return;
-    if (tni_aptr_load(&worker->current, TNI_RELAXED) == task && may_report(runtime, now_ns)) /* relaxed: as above */
-        tni_log_write(&runtime->log, TN_LOG_WARNING,
-                      "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
-                      task->name, (unsigned long long)task->id, (unsigned long long)(now_ns - watch->since_ns) / 1000000);
-    watch->reported = true;
-    tni_task_unref(task);
-}
-
-void tni_stuck_no_spares(tn_runtime *runtime, uint64_t now_ns)
-{
-    if (may_report(runtime, now_ns))
-        tni_log_write(&runtime->log, TN_LOG_WARNING,
-                      "tasks keep their threads, and no spare thread is left for the others: raise options.spare_threads_max, or "
-                      "the limit on threads");
-}
-
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
 /* Has the core polled, parked or begun another run since the last look? */
@@ -143,8 +103,6 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
     /* Relaxed: a hint. Another run since we looked: the next look is about that one. */
     if (tni_a64_load(&core->counts.polls, TNI_RELAXED) != watch->runs)
         return false;
-    if (!declared)
-        report(core, worker, now_ns);
     if ((!declared && (limit_ns == TNI_FOREVER || !is_kept(worker, watch, now_ns))) || !watch->needed)
         return false;
     return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);

@@ -263,7 +263,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c. */
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and sample.c. */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
@@ -353,6 +353,8 @@ static void be_spare(tni_worker *worker)
     tn_runtime *runtime = worker->runtime;
     tn_task *task = take_mail(worker);
 
+    /* Relaxed: own word, a hint for the monitor. */
+    tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
     if (task != NULL) {
         if (run_task(worker, NULL, task) != NULL)
             tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
@@ -364,6 +366,12 @@ static void be_spare(tni_worker *worker)
     tni_worker_withdraw(worker);
 }
 
+/* On a stack of their own: a fiber's may be at its end. */
+static bool runs_handlers(const tn_runtime *runtime)
+{
+    return runtime->options.report_overflow || runtime->sampler != NULL;
+}
+
 static void worker_begin(tni_worker *worker)
 {
     tni_local_get()->worker = worker;
@@ -371,13 +379,13 @@ static void worker_begin(tni_worker *worker)
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
-    if (worker->runtime->options.report_overflow)
+    if (runs_handlers(worker->runtime))
         (void)tni_overflow_thread_init(&worker->overflow);
 }
 
 static void worker_end(tni_worker *worker)
 {
-    if (worker->runtime->options.report_overflow)
+    if (runs_handlers(worker->runtime))
         tni_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_local_get()->worker = NULL;
@@ -392,6 +400,7 @@ void *tni_worker_main(void *arg)
     if (runtime->options.on_thread_start != NULL)
         runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
     worker_begin(worker);
+    tni_sampler_open(worker);
     while (!tni_runtime_is_stopping(runtime)) {
         tni_core *core = tni_worker_enter(worker);
         if (core != NULL)
@@ -399,6 +408,7 @@ void *tni_worker_main(void *arg)
         else
             be_spare(worker);
     }
+    tni_sampler_close(worker);
     worker_end(worker);
     if (runtime->options.on_thread_stop != NULL)
         runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);

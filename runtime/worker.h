@@ -40,6 +40,9 @@ struct tni_worker {
     tni_aptr current;                /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
+    tni_a32 rounds;                  /* times it was without a core between two tasks; written by the thread itself */
+    bool takes_signals;              /* the runtime's lock: its thread can be asked for the stack of its task; see sample.h */
+    tni_stay stay;                   /* the monitor */
     tni_a32 ended;                   /* 1: the thread does nothing any more but return */
     tni_worker *next_spare;          /* the runtime's lock: the list of spares */
 };
