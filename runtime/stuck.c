@@ -1,9 +1,9 @@
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
- * At each look of the monitor at which the core has polled nothing since the last one:
+ * At each look of the monitor at which the core has polled nothing since the last one, or is inside one run for 1 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
- *   2. if it is still inside the same run at the next looks, and somebody has needed the core, a spare thread gets it, by the
- *      claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
+ *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
+ *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
  *
  * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
  * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
@@ -49,21 +49,26 @@ static bool help(tni_core *core, uint64_t now_ns)
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
-/* Has the core polled, parked or begun another run since the last look? */
+/* Has the core polled or parked since the last look, without being inside one run for TNI_STUCK_NOTICE_NS by now? */
 static bool has_moved(tni_core *core, uint64_t now_ns)
 {
     tni_watch *watch = &core->watch;
-    /* Relaxed: hints. */
+    bool parked = tni_idle_is_parked(&core->runtime->idle, core->index);
+    /* Relaxed, all: hints. */
     uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
     bool polled = polls != watch->polls;
 
-    watch->polls = polls;
-    if (runs != watch->runs || tni_idle_is_parked(&core->runtime->idle, core->index)) {
-        *watch = (tni_watch){.polls = polls, .runs = runs, .since_ns = now_ns};
-        return polled || tni_idle_is_parked(&core->runtime->idle, core->index);
+    if (runs != watch->runs || parked) {
+        /* It began after the last look, and not long after its worker looked at the clock, which that does every few runs. */
+        uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: as above */
+        if (began_ns < watch->looked_ns)
+            began_ns = watch->looked_ns;
+        *watch = (tni_watch){.runs = runs, .since_ns = parked || began_ns > now_ns ? now_ns : began_ns};
     }
-    return polled;
+    watch->polls = polls;
+    watch->looked_ns = now_ns;
+    return parked || (polled && now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS);
 }
 
 /* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
@@ -80,10 +85,25 @@ static bool is_kept(const tni_worker *worker, tni_watch *watch, uint64_t now_ns)
     return cpu_ns - watch->cpu_ns >= TNI_STUCK_CPU_NS || tni_os_thread_sleeps(worker->thread_id);
 }
 
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
+/* The task in it has not said that it blocks. True: a spare thread is wanted. */
+static bool observe_undeclared(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     const tn_options *options = &core->runtime->options;
     uint64_t limit_ns = options->stuck_after_ns != 0 ? options->stuck_after_ns : TNI_STUCK_DEFAULT_NS;
+    tni_watch *watch = &core->watch;
+    bool soon = now_ns - watch->since_ns < limit_ns;
+
+    if (limit_ns == TNI_FOREVER)
+        return false;
+    if (watch->needed && soon && watch->since_ns + limit_ns < *due_ns)
+        *due_ns = watch->since_ns + limit_ns;
+    if (!is_kept(worker, watch, now_ns) || !watch->needed)
+        return false;
+    return soon || !tni_worker_replace(worker);
+}
+
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+{
     tni_watch *watch = &core->watch;
     /* Acquire: the worker as it was made; partner: give_core. */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
@@ -103,7 +123,7 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
     /* Relaxed: a hint. Another run since we looked: the next look is about that one. */
     if (tni_a64_load(&core->counts.polls, TNI_RELAXED) != watch->runs)
         return false;
-    if ((!declared && (limit_ns == TNI_FOREVER || !is_kept(worker, watch, now_ns))) || !watch->needed)
-        return false;
-    return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);
+    if (!declared)
+        return observe_undeclared(core, worker, now_ns, due_ns);
+    return watch->needed && !tni_worker_replace(worker);
 }

@@ -12,7 +12,8 @@ typedef struct tni_core tni_core;
 typedef struct {
     uint64_t polls;    /* driver polls at its last look */
     uint64_t runs;     /* runs at its last look */
-    uint64_t since_ns; /* it first saw that run then */
+    uint64_t looked_ns; /* when that was */
+    uint64_t since_ns; /* about when that run began */
     uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
     uint64_t cpu_ns;     /* and said this */
     bool needed;       /* somebody has waited for the core since */
@@ -38,8 +39,9 @@ typedef struct {
     bool asking;         /* the sampler is ours */
 } tni_stuck_log;
 
-/* Monitor: looks at a core. True: a spare thread is wanted for it, now or at the next look. */
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns);
+/* Monitor: looks at a core. True: a spare thread is wanted for it, now or at the next look. *due_ns is lowered to the moment at
+ * which the core is to be taken. */
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns);
 
 /* stuck_report.c, of the monitor: looks at all workers, and puts into the log which tasks keep their threads. True: it wants to
  * look again, though all cores may be parked. */

@@ -94,18 +94,19 @@ static bool is_same_run(const tni_stay *before, const tni_stay *now)
 
 static void look(tni_worker *worker, uint64_t now_ns)
 {
-    /* Relaxed, all: hints. Before the count, so that a run which begins meanwhile does not get the age of the last one. */
-    tn_task *task = tni_aptr_load(&worker->current, TNI_RELAXED);
-    const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
+    /* Acquire: the task's header, which stays one; partner: run_task. Before the count: a run that begins meanwhile does not get
+     * the age of the last one. */
+    tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
+    const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_stay now = {.task = task, .since_ns = now_ns};
 
-    if (tni_a32_load(&worker->blocking, TNI_RELAXED) != 0) /* relaxed: as above */
+    if (tni_a32_load(&worker->blocking, TNI_RELAXED) != 0) /* relaxed: a hint */
         now.task = NULL;
-    now.rounds = tni_a32_load(&worker->rounds, TNI_RELAXED); /* relaxed: as above */
+    now.rounds = tni_a32_load(&worker->rounds, TNI_RELAXED); /* relaxed: a hint */
     /* Relaxed: it changes under the lock, which we hold. */
     if (core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker) {
         now.core = core;
-        now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: as above */
+        now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: a hint */
     }
     if (is_same_run(&worker->stay, &now))
         now.since_ns = worker->stay.since_ns;

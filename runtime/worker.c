@@ -75,13 +75,14 @@ void tni_worker_kick(tni_core *core)
 /* The clock has been read: what have the runs since the last time taken? */
 static void note_run_time(tni_core *core, uint64_t now_ns)
 {
-    /* Relaxed: our own counter. */
+    /* Relaxed, all: our own words; the monitor takes looked_ns as a hint. */
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    uint64_t before_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
 
     if (runs != core->looked_runs)
-        core->run_ns = (7 * core->run_ns + (now_ns - core->looked_ns) / (runs - core->looked_runs)) / 8;
+        core->run_ns = (7 * core->run_ns + (now_ns - before_ns) / (runs - core->looked_runs)) / 8;
     core->looked_runs = runs;
-    core->looked_ns = now_ns;
+    tni_a64_store(&core->looked_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
 /* Holder, owner of the driver: runs the loop and the timers; what becomes runnable is queued here. Gives the driver back. */
@@ -93,7 +94,7 @@ static void poll_driver(tni_core *core, uint64_t timeout_ns)
     if (timeout_ns != 0)
         tni_timers_awake(&core->timers);
     core->polled_ns = tni_clock_ns();
-    core->looked_ns = core->polled_ns;
+    tni_a64_store(&core->looked_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
     tni_count(&core->counts.driver_polls, 1);
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
 }
@@ -124,7 +125,7 @@ static uint32_t next_period(uint32_t runs, uint64_t took_ns)
 static void look_around(tni_core *core)
 {
     uint64_t now_ns = tni_clock_ns();
-    uint64_t since_look_ns = now_ns - core->looked_ns;
+    uint64_t since_look_ns = now_ns - tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
 
     note_run_time(core, now_ns);
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
@@ -135,7 +136,7 @@ static void look_around(tni_core *core)
             poll_driver(core, 0);
             tni_sched_batch_end(core);
         }
-        core->polled_ns = core->looked_ns;
+        core->polled_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
         injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
         if (injected != NULL)
             tni_sched_requeue(core, injected, false);

