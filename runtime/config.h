@@ -67,7 +67,7 @@
 /* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in
  * TNI_MONITOR_MEAN_NS on the average; what it has in hand for that is cut at TNI_MONITOR_CREDIT_NS. It sleeps after so long
  * without any run. */
-#define TNI_MONITOR_PERIOD_NS 2200000
+#define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_MEAN_NS 2000000
 #define TNI_MONITOR_CREDIT_NS 20000000
 #define TNI_MONITOR_REST_NS 50000000

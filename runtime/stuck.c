@@ -72,17 +72,11 @@ static bool has_moved(tni_core *core, uint64_t now_ns)
 }
 
 /* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
- * either. Two looks tell. */
-static bool is_kept(const tni_worker *worker, tni_watch *watch, uint64_t now_ns)
+ * either. What it has computed since an earlier look tells, or the kernel. */
+static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
 {
-    uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock);
-
-    if (watch->clocked_ns == 0) {
-        watch->clocked_ns = now_ns;
-        watch->cpu_ns = cpu_ns;
-        return false;
-    }
-    return cpu_ns - watch->cpu_ns >= TNI_STUCK_CPU_NS || tni_os_thread_sleeps(worker->thread_id);
+    return watch->clocked_ns != now_ns && (tni_thread_clock_ns(&worker->clock) - watch->cpu_ns >= TNI_STUCK_CPU_NS ||
+                                           tni_os_thread_sleeps(worker->thread_id));
 }
 
 /* The task in it has not said that it blocks. True: a spare thread is wanted. */
@@ -95,9 +89,15 @@ static bool observe_undeclared(tni_core *core, tni_worker *worker, uint64_t now_
 
     if (limit_ns == TNI_FOREVER)
         return false;
-    if (watch->needed && soon && watch->since_ns + limit_ns < *due_ns)
+    if (watch->clocked_ns == 0) {
+        watch->clocked_ns = now_ns;
+        watch->cpu_ns = tni_thread_clock_ns(&worker->clock);
+    }
+    if (!watch->needed)
+        return false;
+    if (soon && watch->since_ns + limit_ns < *due_ns)
         *due_ns = watch->since_ns + limit_ns;
-    if (!is_kept(worker, watch, now_ns) || !watch->needed)
+    if (!is_kept(worker, watch, now_ns))
         return false;
     return soon || !tni_worker_replace(worker);
 }
