@@ -24,7 +24,9 @@
  * its core; at most so many threads more than cores; at most so many tasks are reported a minute. */
 #define TNI_STUCK_NOTICE_NS 1000000
 #define TNI_STUCK_DEFAULT_NS 4000000
-/* A thread that is not asleep counts as computing once it has had this much processor time in one run. */
+/* A core that was to be taken and could not be is looked at again after this. */
+#define TNI_STUCK_AGAIN_NS 1000000
+/* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
 #define TNI_SPARES_DEFAULT 64
 #define TNI_STUCK_REPORTS_A_MINUTE 5

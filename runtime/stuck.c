@@ -75,8 +75,13 @@ static bool has_moved(tni_core *core, uint64_t now_ns)
  * either. What it has computed since an earlier look tells, or the kernel. */
 static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
 {
-    return watch->clocked_ns != now_ns && (tni_thread_clock_ns(&worker->clock) - watch->cpu_ns >= TNI_STUCK_CPU_NS ||
-                                           tni_os_thread_sleeps(worker->thread_id));
+    uint64_t passed_ns = now_ns - watch->clocked_ns;
+    uint64_t cpu_ns;
+
+    if (passed_ns == 0)
+        return false;
+    cpu_ns = tni_thread_clock_ns(&worker->clock) - watch->cpu_ns;
+    return cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2 || tni_os_thread_sleeps(worker->thread_id);
 }
 
 /* The task in it has not said that it blocks. True: a spare thread is wanted. */
@@ -85,7 +90,8 @@ static bool observe_undeclared(tni_core *core, tni_worker *worker, uint64_t now_
     const tn_options *options = &core->runtime->options;
     uint64_t limit_ns = options->stuck_after_ns != 0 ? options->stuck_after_ns : TNI_STUCK_DEFAULT_NS;
     tni_watch *watch = &core->watch;
-    bool soon = now_ns - watch->since_ns < limit_ns;
+    uint64_t take_ns = watch->since_ns + limit_ns;
+    bool kept;
 
     if (limit_ns == TNI_FOREVER)
         return false;
@@ -95,11 +101,14 @@ static bool observe_undeclared(tni_core *core, tni_worker *worker, uint64_t now_
     }
     if (!watch->needed)
         return false;
-    if (soon && watch->since_ns + limit_ns < *due_ns)
-        *due_ns = watch->since_ns + limit_ns;
-    if (!is_kept(worker, watch, now_ns))
+    kept = is_kept(worker, watch, now_ns);
+    if (take_ns <= now_ns && kept && tni_worker_replace(worker))
         return false;
-    return soon || !tni_worker_replace(worker);
+    if (take_ns <= now_ns)
+        take_ns = now_ns + TNI_STUCK_AGAIN_NS;
+    if (take_ns < *due_ns)
+        *due_ns = take_ns;
+    return kept;
 }
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
