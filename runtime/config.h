@@ -20,8 +20,10 @@
 #define TNI_LOOP_TAKEN_SPINS 200
 #endif
 
-/* The monitor looks after the loop of a worker that has been inside one task for the first of these, and after the second takes
- * its core; at most so many threads more than cores; at most so many tasks are reported a minute. */
+/* The monitor serves a loop that has not been polled for the first of these. A worker that is inside one task for the second is
+ * kept in mind, and after the third loses its core; at most so many threads more than cores; at most so many tasks are reported a
+ * minute. */
+#define TNI_STUCK_LATE_NS 2000000
 #define TNI_STUCK_NOTICE_NS 1000000
 #define TNI_STUCK_DEFAULT_NS 4000000
 /* A core that was to be taken and could not be is looked at again after this. */

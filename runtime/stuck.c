@@ -49,26 +49,64 @@ static bool help(tni_core *core, uint64_t now_ns)
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
-/* Has the core polled or parked since the last look, without being inside one run for TNI_STUCK_NOTICE_NS by now? */
-static bool has_moved(tni_core *core, uint64_t now_ns)
+static uint64_t limit_ns(const tni_core *core)
+{
+    uint64_t wished_ns = core->runtime->options.stuck_after_ns;
+
+    return wished_ns != 0 ? wished_ns : TNI_STUCK_DEFAULT_NS;
+}
+
+/* What has the core done since the last look? */
+static void note_progress(tni_core *core, uint64_t now_ns)
 {
     tni_watch *watch = &core->watch;
     bool parked = tni_idle_is_parked(&core->runtime->idle, core->index);
     /* Relaxed, all: hints. */
     uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-    bool polled = polls != watch->polls;
+    uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
 
+    if (polls != watch->polls || parked) {
+        watch->polls = polls;
+        watch->polled_ns = now_ns;
+    }
     if (runs != watch->runs || parked) {
         /* It began after the last look, and not long after its worker looked at the clock, which that does every few runs. */
-        uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: as above */
         if (began_ns < watch->looked_ns)
             began_ns = watch->looked_ns;
-        *watch = (tni_watch){.runs = runs, .since_ns = parked || began_ns > now_ns ? now_ns : began_ns};
+        watch->runs = runs;
+        watch->since_ns = parked || began_ns > now_ns ? now_ns : began_ns;
+        watch->clocked_ns = 0;
+        watch->needed = false;
     }
-    watch->polls = polls;
     watch->looked_ns = now_ns;
-    return parked || (polled && now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS);
+}
+
+/* Is the worker still inside the run that was looked at, in a task? */
+static bool is_inside(const tni_core *core, const tni_worker *worker)
+{
+    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. Relaxed: a hint. Another run
+     * since we looked: the next look is about that one. */
+    return tni_worker_is_outside(worker) && tni_aptr_load(&worker->current, TNI_ACQUIRE) != NULL &&
+           tni_a64_load(&core->counts.polls, TNI_RELAXED) == core->watch.runs;
+}
+
+/* The run has gone on for a while: notes when the core would be taken, and what its thread has computed until now. */
+static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+{
+    tni_watch *watch = &core->watch;
+    uint64_t take_ns = watch->since_ns + limit_ns(core);
+
+    if (limit_ns(core) == TNI_FOREVER || now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
+        return;
+    if (watch->clocked_ns == 0) {
+        watch->clocked_ns = now_ns;
+        watch->cpu_ns = tni_thread_clock_ns(&worker->clock);
+    }
+    if (take_ns <= now_ns)
+        take_ns = watch->needed ? now_ns + TNI_STUCK_AGAIN_NS : TNI_FOREVER; /* if it cannot be taken now */
+    if (take_ns < *due_ns)
+        *due_ns = take_ns;
 }
 
 /* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
@@ -78,37 +116,10 @@ static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t n
     uint64_t passed_ns = now_ns - watch->clocked_ns;
     uint64_t cpu_ns;
 
-    if (passed_ns == 0)
+    if (passed_ns == 0 || watch->clocked_ns == 0)
         return false;
     cpu_ns = tni_thread_clock_ns(&worker->clock) - watch->cpu_ns;
     return cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2 || tni_os_thread_sleeps(worker->thread_id);
-}
-
-/* The task in it has not said that it blocks. True: a spare thread is wanted. */
-static bool observe_undeclared(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
-{
-    const tn_options *options = &core->runtime->options;
-    uint64_t limit_ns = options->stuck_after_ns != 0 ? options->stuck_after_ns : TNI_STUCK_DEFAULT_NS;
-    tni_watch *watch = &core->watch;
-    uint64_t take_ns = watch->since_ns + limit_ns;
-    bool kept;
-
-    if (limit_ns == TNI_FOREVER)
-        return false;
-    if (watch->clocked_ns == 0) {
-        watch->clocked_ns = now_ns;
-        watch->cpu_ns = tni_thread_clock_ns(&worker->clock);
-    }
-    if (!watch->needed)
-        return false;
-    kept = is_kept(worker, watch, now_ns);
-    if (take_ns <= now_ns && kept && tni_worker_replace(worker))
-        return false;
-    if (take_ns <= now_ns)
-        take_ns = now_ns + TNI_STUCK_AGAIN_NS;
-    if (take_ns < *due_ns)
-        *due_ns = take_ns;
-    return kept;
 }
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
@@ -116,23 +127,23 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
     tni_watch *watch = &core->watch;
     /* Acquire: the worker as it was made; partner: give_core. */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
-    bool moved = has_moved(core, now_ns);
     bool declared;
+    bool is_time;
 
+    note_progress(core, now_ns);
     if (worker == NULL)
         return false;
     /* Relaxed: a hint; the claim decides. */
     declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
-    if (moved && !declared)
+    is_time = now_ns - watch->since_ns >= limit_ns(core);
+    if (declared || is_time || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
+        watch->needed = help(core, now_ns) || watch->needed;
+    if (!is_inside(core, worker))
         return false;
-    watch->needed = help(core, now_ns) || watch->needed;
-    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. */
-    if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_ACQUIRE) == NULL)
+    if (declared)
+        return watch->needed && !tni_worker_replace(worker);
+    foresee(core, worker, now_ns, due_ns);
+    if (limit_ns(core) == TNI_FOREVER || !watch->needed || !is_kept(worker, watch, now_ns))
         return false;
-    /* Relaxed: a hint. Another run since we looked: the next look is about that one. */
-    if (tni_a64_load(&core->counts.polls, TNI_RELAXED) != watch->runs)
-        return false;
-    if (!declared)
-        return observe_undeclared(core, worker, now_ns, due_ns);
-    return watch->needed && !tni_worker_replace(worker);
+    return !is_time || !tni_worker_replace(worker);
 }

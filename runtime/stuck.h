@@ -13,6 +13,7 @@ typedef struct {
     uint64_t polls;    /* driver polls at its last look */
     uint64_t runs;     /* runs at its last look */
     uint64_t looked_ns; /* when that was */
+    uint64_t polled_ns; /* it first saw that number of polls then */
     uint64_t since_ns; /* about when that run began */
     uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
     uint64_t cpu_ns;     /* and said this */
