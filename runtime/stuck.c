@@ -1,6 +1,6 @@
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
- * At each look of the monitor at which the core has polled nothing since the last one, or is inside one run for 1 ms:
+ * At each look of the monitor at which the core has polled nothing for 2 ms, or is inside one run for 4 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
  *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
