@@ -45,6 +45,7 @@ static micro_case cases[] = {
     {"timers", "1,000,000 stackless tasks, then as many fibers, asleep for 2 to 3 s", micro_timers, false},
     {"first_touch", "1,000,000 pages that lie 256 KiB apart are written first, without a scheduler", micro_first_touch, false},
     {"lateness", "how late sleeps of 1 to 50 ms end, on an idle and on a busy runtime", micro_lateness, false},
+    {"takeover", "a task blocks its thread, or computes: how long does one beside it wait", micro_takeover, false},
     {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
     {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
     {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},

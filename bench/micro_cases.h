@@ -56,6 +56,9 @@ void micro_blocking_sleepers(const micro_settings *settings);
 void micro_block_declared(const micro_settings *settings);
 void micro_block_eager(const micro_settings *settings);
 
+/* micro_stuck.c */
+void micro_takeover(const micro_settings *settings);
+
 /* micro_files.c */
 void micro_files_small(const micro_settings *settings);
 void micro_files_large(const micro_settings *settings);

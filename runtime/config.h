@@ -20,10 +20,15 @@
 #define TNI_LOOP_TAKEN_SPINS 200
 #endif
 
-/* A core is taken from a worker that has been inside one task this long, at the third look; at most so many threads more than
- * cores; at most so many tasks are reported a minute. */
+/* The monitor serves a loop that has not been polled for the first of these. A worker that is inside one task for the second is
+ * kept in mind, and after the third loses its core; at most so many threads more than cores; at most so many tasks are reported a
+ * minute. */
+#define TNI_STUCK_LATE_NS 2000000
+#define TNI_STUCK_NOTICE_NS 1000000
 #define TNI_STUCK_DEFAULT_NS 4000000
-/* A thread that is not asleep counts as computing once it has had this much processor time in one run. */
+/* A core that was to be taken and could not be is looked at again after this. */
+#define TNI_STUCK_AGAIN_NS 1000000
+/* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
 #define TNI_SPARES_DEFAULT 64
 #define TNI_STUCK_REPORTS_A_MINUTE 5
@@ -65,8 +70,12 @@
 /* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
 #define TNI_STEAL_SWEEPS 2
 
-/* The monitor looks at the cores this often while anything runs, and sleeps after so long without any run. */
-#define TNI_MONITOR_PERIOD_NS 2200000
+/* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in
+ * TNI_MONITOR_MEAN_NS on the average; what it has in hand for that is cut at TNI_MONITOR_CREDIT_NS. It sleeps after so long
+ * without any run. */
+#define TNI_MONITOR_PERIOD_NS 2500000
+#define TNI_MONITOR_MEAN_NS 2000000
+#define TNI_MONITOR_CREDIT_NS 20000000
 #define TNI_MONITOR_REST_NS 50000000
 
 /* How long a worker that found its loop taken, again and again, sleeps elsewhere. */

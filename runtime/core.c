@@ -10,8 +10,8 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->index = index;
     core->ticks_period = TNI_TICKS_MAX;
     tni_a32_init(&core->ticks_left, TNI_TICKS_MAX);
-    core->looked_ns = tni_clock_ns();
-    core->polled_ns = core->looked_ns;
+    core->polled_ns = tni_clock_ns();
+    tni_a64_init(&core->looked_ns, core->polled_ns);
     core->looked_runs = 0;
     core->run_ns = TNI_BACKLOG_NS;
     core->random = tni_random_seed();

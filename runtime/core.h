@@ -30,7 +30,6 @@ struct tni_core {
 
     /* Holder. */
     uint32_t ticks_period; /* what ticks_left starts from */
-    uint64_t looked_ns;    /* the clock at the last look */
     uint64_t polled_ns;    /* the loop was polled, the injector looked at */
     uint64_t looked_runs;  /* counts.polls at the last look */
     uint64_t run_ns;       /* what a run has taken lately, moving average */
@@ -44,6 +43,7 @@ struct tni_core {
     /* Written by the holder, read by all. */
     tni_cache_aligned tni_counts counts;
     tni_a32 ticks_left; /* runs until the clock is read again; the monitor may set it to 0 */
+    tni_a64 looked_ns; /* the clock at the last look */
     tni_a32 serving; /* which of the two queues is served; the other one collects the tasks that yielded */
 
     tni_watch watch; /* the monitor */

@@ -11,14 +11,12 @@
 /* Frames of a fiber that are shown. */
 #define FRAMES_MAX 32
 
-typedef struct {
-    tn_runtime *runtime;
-    tn_dump_fn line;
-    void *ctx;
-    uint64_t now_ns;
-} dump;
+/* Words of a stack that may be return addresses, and are shown; see tni_dump_sample. */
+#define GUESSES_MAX 16
+/* What a dump waits in all for threads that do not answer. */
+#define PATIENCE_NS UINT64_C(1000000000)
 
-__attribute__((format(printf, 2, 3))) static void say(const dump *d, const char *format, ...)
+void tni_dump_say(const tni_dump *d, const char *format, ...)
 {
     char line[400];
     va_list args;
@@ -34,7 +32,7 @@ static const char *kind_of(const tn_task *task)
     return task->kind == TNI_TASK_FIBER ? "fiber" : "stackless";
 }
 
-static void say_origin(const dump *d, const tn_task *task)
+void tni_dump_origin(const tni_dump *d, const tn_task *task)
 {
     char site[200];
     char code[200];
@@ -42,9 +40,9 @@ static void say_origin(const dump *d, const tn_task *task)
     tni_os_symbol(task->spawn_site, site, sizeof site);
     if (task->kind == TNI_TASK_FIBER) {
         tni_os_symbol((const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
-        say(d, "    entry %s, spawned at %s", code, site);
+        tni_dump_say(d, "    entry %s, spawned at %s", code, site);
     } else {
-        say(d, "    spawned at %s", site);
+        tni_dump_say(d, "    spawned at %s", site);
     }
 }
 
@@ -74,7 +72,15 @@ static void look_at(const tn_task *task, resting *out)
                                     FRAMES_MAX);
 }
 
-static void say_resting(const dump *d, const tn_task *task, const resting *was)
+static void say_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
+{
+    char code[300];
+
+    tni_os_symbol(pc, code, sizeof code);
+    tni_dump_say(d, "    #%u%s %s", number, mark, code);
+}
+
+static void say_resting(const tni_dump *d, const tn_task *task, const resting *was)
 {
     uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* else it rests since after `now_ns` */
     char code[300];
@@ -83,18 +89,46 @@ static void say_resting(const dump *d, const tn_task *task, const resting *was)
         tni_os_symbol((const void *)(uintptr_t)was->ops.poll, code, sizeof code);
     else
         (void)snprintf(code, sizeof code, "%s", was->ops.name);
-    say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task), code,
-        (unsigned long long)(waited_ns / TN_MS));
-    say_origin(d, task);
-    for (unsigned i = 0; i < was->count; i++) {
-        tni_os_symbol(was->frames[i], code, sizeof code);
-        say(d, "    #%u %s", i, code);
-    }
+    tni_dump_say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
+                 code, (unsigned long long)(waited_ns / TN_MS));
+    tni_dump_origin(d, task);
+    for (unsigned i = 0; i < was->count; i++)
+        say_frame(d, i, "", was->frames[i]);
+}
+
+/* Code without frame pointers (the C library's) may have been called since the innermost frame. Who called it, and was called by
+ * it, is among the words below that frame: those that are return addresses are shown with a question mark, for some may be left
+ * from earlier calls. */
+void tni_dump_sample(const tni_dump *d, const tni_sample *sample)
+{
+    const void *guesses[GUESSES_MAX];
+    unsigned count = tni_os_return_addresses(sample->word, sample->words, guesses, GUESSES_MAX);
+    unsigned number = 0;
+
+    say_frame(d, number++, "", sample->pc);
+    for (unsigned i = 0; i < count; i++)
+        say_frame(d, number++, "?", guesses[i]);
+    for (unsigned i = 0; i < sample->frames; i++)
+        say_frame(d, number++, "", sample->frame[i]);
+}
+
+/* Its own thread takes the stack, if one is inside it. */
+static void say_running(const tni_dump *d, const tn_task *task)
+{
+    const tni_sample *sample = NULL;
+
+    if (!tni_sampler_begin(d->runtime, d->until_ns))
+        return;
+    if (tni_sampler_ask(d->runtime, task))
+        sample = tni_sampler_answer(d->runtime, d->until_ns);
+    if (sample != NULL && sample->pc != NULL)
+        tni_dump_sample(d, sample);
+    tni_sampler_end(d->runtime);
 }
 
 static void visit(void *arg, tn_task *task)
 {
-    const dump *d = arg;
+    const tni_dump *d = arg;
     resting was;
 
     if (!tni_task_ref_if_alive(task))
@@ -105,17 +139,19 @@ static void visit(void *arg, tn_task *task)
             tni_sched_ready(task); /* woken meanwhile */
         say_resting(d, task, &was);
     } else {
-        say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
-        say_origin(d, task);
+        tni_dump_say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
+        tni_dump_origin(d, task);
+        say_running(d, task);
     }
     tni_task_unref(task);
 }
 
 void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 {
-    dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = tni_clock_ns()};
+    uint64_t now_ns = tni_clock_ns();
+    tni_dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = now_ns, .until_ns = now_ns + PATIENCE_NS};
 
-    say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
+    tni_dump_say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
     tni_slab_walk(&runtime->foreign_slabs, visit, &d);
@@ -168,6 +204,11 @@ static void log_line(void *ctx, const char *line)
     tn_runtime *runtime = ctx;
 
     tni_log_write(&runtime->log, TN_LOG_WARNING, "%s", line);
+}
+
+tni_dump tni_dump_to_log(tn_runtime *runtime)
+{
+    return (tni_dump){.runtime = runtime, .line = log_line, .ctx = runtime, .now_ns = tni_clock_ns()};
 }
 
 static void report(tn_runtime *runtime)

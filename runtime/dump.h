@@ -1,10 +1,31 @@
-/* Looking for deadlocks. */
+/* What tasks are doing, in lines; and the look whether any of them can ever go on. See dump.c. */
 #ifndef TNI_DUMP_H
 #define TNI_DUMP_H
 
+#include "sample.h"
 #include "tn_runtime.h"
 
-/* The monitor, when all workers have been parked for a while: reports once if no task can ever be woken. */
+/* Where the lines go. */
+typedef struct {
+    tn_runtime *runtime;
+    tn_dump_fn line;
+    void *ctx;
+    uint64_t now_ns;
+    uint64_t until_ns; /* stacks of tasks that run are waited for until then */
+} tni_dump;
+
+__attribute__((format(printf, 2, 3))) void tni_dump_say(const tni_dump *d, const char *format, ...);
+
+/* Of whose task the caller has a reference: where it comes from. */
+void tni_dump_origin(const tni_dump *d, const tn_task *task);
+
+/* The stack of a task that ran. */
+void tni_dump_sample(const tni_dump *d, const tni_sample *sample);
+
+/* Lines for a runtime's log. */
+tni_dump tni_dump_to_log(tn_runtime *runtime);
+
+/* Monitor: all workers are parked. Reports a deadlock, if this is one and it is wanted. */
 void tni_deadlock_look(tn_runtime *runtime);
 
 #endif

@@ -22,24 +22,49 @@ void tni_context_fini(tni_context *ctx)
     tni_san_fini(&ctx->san);
 }
 
-/* Each frame holds the older frame's address, and above it where its function returns to. */
-unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max)
-{
-    uintptr_t low = (uintptr_t)ctx->sp;
-    unsigned count = 0;
-    uintptr_t frame;
+/* --- Frames ----------------------------------------------------------------------------------------------------------------- */
 
-    if (ctx->sp == NULL || low < (uintptr_t)base || low + TNI_FIBER_SAVED_SIZE > (uintptr_t)top || max == 0)
-        return 0;
-    frames[count++] = *(void **)(low + TNI_FIBER_SAVED_PC);
-    frame = *(uintptr_t *)(low + TNI_FIBER_SAVED_FRAME);
-    while (count < max && frame > low && frame % sizeof(void *) == 0 && frame + 2 * sizeof(void *) <= (uintptr_t)top) {
-        void *pc = ((void **)frame)[1];
+/* Each holds the older frame's address, and above it where its function returns to. They are read as they lie there: what is no
+ * frame may be anything. */
+#define READS_STACK __attribute__((no_sanitize("address", "thread")))
+
+static bool is_frame(uintptr_t frame, uintptr_t low, uintptr_t top)
+{
+    return frame > low && frame < top && frame % sizeof(void *) == 0 && top - frame >= 2 * sizeof(void *);
+}
+
+READS_STACK unsigned tni_frames_collect(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max)
+{
+    unsigned count = 0;
+
+    while (count < max && is_frame(frame, low, top)) {
+        void *pc = ((void *volatile *)frame)[1];
         if (pc == NULL)
             break;
         frames[count++] = pc;
         low = frame;
-        frame = *(uintptr_t *)frame;
+        frame = *(volatile uintptr_t *)frame;
     }
     return count;
+}
+
+READS_STACK bool tni_frames_reach_root(uintptr_t frame, uintptr_t low, uintptr_t top)
+{
+    if (!is_frame(frame, low, top))
+        return false;
+    while (is_frame(frame, low, top)) {
+        low = frame;
+        frame = *(volatile uintptr_t *)frame;
+    }
+    return frame == 0;
+}
+
+unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max)
+{
+    uintptr_t low = (uintptr_t)ctx->sp;
+
+    if (ctx->sp == NULL || low < (uintptr_t)base || low + TNI_FIBER_SAVED_SIZE > (uintptr_t)top || max == 0)
+        return 0;
+    frames[0] = *(void **)(low + TNI_FIBER_SAVED_PC);
+    return 1 + tni_frames_collect(*(uintptr_t *)(low + TNI_FIBER_SAVED_FRAME), low, (uintptr_t)top, frames + 1, max - 1);
 }

@@ -44,6 +44,12 @@ void tni_context_fini(tni_context *ctx);
  * to `top`; answers how many. What was compiled without frame pointers is left out. */
 unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);
 
+/* The same from the frame that `frame` points at, if it lies between `low` and `top`. */
+unsigned tni_frames_collect(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max);
+
+/* Does a chain of frame pointers begin there that leads to the root frame? */
+bool tni_frames_reach_root(uintptr_t frame, uintptr_t low, uintptr_t top);
+
 /* Saves here and goes on at `to`; returns when someone switches back to `from`, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {

@@ -1,5 +1,5 @@
-/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake; stuck.c has what it does about those
- * whose worker is inside one task for long.
+/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake, and at the moment at which a core is to
+ * be taken; stuck.c has what it does about those whose worker is inside one task for long.
  *
  * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
  * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
@@ -13,15 +13,32 @@
 #include "runtime.h"
 #include "stuck.h"
 
-static void observe(tn_runtime *runtime)
+/* Answers when a core is to be taken; TNI_FOREVER: none is. */
+static uint64_t observe(tn_runtime *runtime)
 {
     uint64_t now_ns = tni_clock_ns();
+    uint64_t due_ns = TNI_FOREVER;
     unsigned wanted = 0;
 
     for (unsigned i = 0; i < runtime->core_count; i++)
-        wanted += tni_stuck_observe(runtime->cores[i], now_ns);
+        wanted += tni_stuck_observe(runtime->cores[i], now_ns, &due_ns);
     if (wanted > 0 && !tni_spares_provide(runtime, wanted))
         tni_stuck_no_spares(runtime, now_ns);
+    return due_ns;
+}
+
+/* When to look again after a look at `now_ns`. `credit_ns`: by how much its looks were further apart than TNI_MONITOR_MEAN_NS. */
+static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *credit_ns)
+{
+    uint64_t next_ns = now_ns + TNI_MONITOR_PERIOD_NS;
+
+    if (due_ns < next_ns && due_ns > now_ns && *credit_ns + (due_ns - now_ns) >= TNI_MONITOR_MEAN_NS)
+        next_ns = due_ns;
+    *credit_ns += next_ns - now_ns;
+    *credit_ns -= TNI_MONITOR_MEAN_NS;
+    if (*credit_ns > TNI_MONITOR_CREDIT_NS)
+        *credit_ns = TNI_MONITOR_CREDIT_NS;
+    return next_ns;
 }
 
 /* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock before, when it has said that it
@@ -51,23 +68,30 @@ static void *monitor_main(void *arg)
     tn_runtime *runtime = arg;
     tni_monitor *monitor = &runtime->monitor;
     uint64_t quiet_since_ns = tni_clock_ns();
+    uint64_t next_ns = quiet_since_ns;
+    uint64_t credit_ns = 0;
 
     tni_thread_name("tn-monitor");
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+        uint64_t due_ns = TNI_FOREVER;
         uint64_t now_ns;
         bool tends;
-        tni_futex_wait(&monitor->stop, 0, tni_clock_ns() + TNI_MONITOR_PERIOD_NS);
+        tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
         tends = tni_runtime_tend(runtime, now_ns);
+        if (tni_stuck_report(runtime, now_ns))
+            quiet_since_ns = now_ns;
         if (!tni_idle_all_parked(&runtime->idle)) {
             quiet_since_ns = now_ns;
-            observe(runtime);
+            due_ns = observe(runtime);
         } else if (!tends && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }
+        next_ns = next_look(tni_clock_ns(), due_ns, &credit_ns);
     }
+    tni_stuck_report_end(runtime);
     return NULL;
 }
 

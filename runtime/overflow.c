@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "os_memory.h"
+#include "os_signal.h"
 #include "prim.h"
 
 #ifndef AT_MINSIGSTKSZ
@@ -78,26 +79,6 @@ static const struct sigaction *action_before(int signal_number)
     return &state.before[signal_number == watched[0] ? 0 : 1];
 }
 
-/* What would have happened without us. */
-static void pass_on(int signal_number, siginfo_t *info, void *ucontext)
-{
-    const struct sigaction *before = action_before(signal_number);
-    /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
-    bool sent = info->si_code <= 0;
-    if ((before->sa_flags & SA_SIGINFO) != 0) {
-        before->sa_sigaction(signal_number, info, ucontext);
-    } else if (before->sa_handler == SIG_IGN && sent) {
-        return;
-    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
-        before->sa_handler(signal_number);
-    } else {
-        struct sigaction standard = {.sa_handler = SIG_DFL};
-        (void)sigaction(signal_number, &standard, NULL);
-        if (sent)
-            (void)raise(signal_number);
-    }
-}
-
 static void handler(int signal_number, siginfo_t *info, void *ucontext)
 {
     tni_overflow_info found = {0};
@@ -106,7 +87,8 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
     const tni_overflow_find *find = tni_aptr_load(&state.find, TNI_ACQUIRE);
     if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
         report(&found, info->si_addr);
-    pass_on(signal_number, info, ucontext);
+    /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
+    tni_os_signal_pass_on(action_before(signal_number), signal_number, info, ucontext, info->si_code <= 0);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */

@@ -91,6 +91,20 @@ static bool find_overflow(const void *fault_address, tni_overflow_info *out)
     return true;
 }
 
+static int install_handlers(tn_runtime *runtime)
+{
+    int rc = tni_sampler_install(runtime);
+
+    if (rc == TN_EINVAL)
+        return refuse(&runtime->options, "options.stuck_signal is no signal that can be caught");
+    if (rc == 0 && runtime->options.report_overflow) {
+        rc = tni_overflow_install(find_overflow);
+        if (rc != 0)
+            tni_sampler_uninstall(runtime);
+    }
+    return rc;
+}
+
 /* --- Creating --------------------------------------------------------------------------------------------------------------- */
 
 static void log_from_stacks(void *arg, const char *message)
@@ -206,8 +220,8 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
     runtime->allocator = allocator;
     take_options(runtime, &options);
     rc = init_stacks(runtime);
-    if (rc == 0 && options.report_overflow) {
-        rc = tni_overflow_install(find_overflow);
+    if (rc == 0) {
+        rc = install_handlers(runtime);
         if (rc != 0)
             tni_stack_pool_fini(&runtime->stacks);
     }

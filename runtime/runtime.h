@@ -7,7 +7,8 @@
 #include "inject.h"
 #include "log.h"
 #include "monitor.h"
-#include "worker.h"
+#include "sample.h"
+#include "spare.h"
 
 /* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how
  * many jobs were left at `deadline_ns`. A thread of its own that runs on holds a reference to the runtime. `fini`: nobody is
@@ -44,6 +45,7 @@ struct tn_runtime {
     tni_injector injector;
     tni_monitor monitor;
     tni_stuck_log stuck_log; /* the monitor */
+    tni_sampler *sampler;    /* constant; NULL: stacks of tasks that run are not to be had */
 
     tni_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;      /* lock: all there are, spares too */

@@ -289,6 +289,8 @@ tn_task *tni_sched_steal(tni_core *core)
     tn_runtime *runtime = core->runtime;
     unsigned count = runtime->core_count;
 
+    if (count == 1)
+        return NULL; /* nobody to steal from; what came to the injector meanwhile is seen by the look before sleeping */
     for (unsigned sweep = 0; sweep < TNI_STEAL_SWEEPS; sweep++) {
         unsigned start = tni_random_next(&core->random) % count;
         for (unsigned i = 0; i < count; i++) {

@@ -63,6 +63,7 @@ static void free_runtime(tn_runtime *runtime)
     fini_words(runtime);
     if (runtime->options.report_overflow)
         tni_overflow_uninstall();
+    tni_sampler_uninstall(runtime);
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 
@@ -234,7 +235,7 @@ static void part_from_threads(tn_runtime *runtime)
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         if (!worker->owns_thread)
             continue;
-        /* Acquire: partner: worker_main. */
+        /* Acquire: partner: tni_worker_main. */
         if (tni_a32_load(&worker->ended, TNI_ACQUIRE) != 0)
             tni_thread_join(&worker->thread);
         else

@@ -1,9 +1,9 @@
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
- * At each look of the monitor at which the core has polled nothing since the last one:
+ * At each look of the monitor at which the core has polled nothing for 2 ms, or is inside one run for 4 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
- *   2. if it is still inside the same run at the next looks, and somebody has needed the core, a spare thread gets it, by the
- *      claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
+ *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
+ *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
  *
  * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
  * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
@@ -47,105 +47,103 @@ static bool help(tni_core *core, uint64_t now_ns)
            tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */
 }
 
-/* --- In the log ------------------------------------------------------------------------------------------------------------- */
-
-static bool may_report(tn_runtime *runtime, uint64_t now_ns)
-{
-    tni_stuck_log *log = &runtime->stuck_log;
-
-    if (now_ns - log->minute_ns > UINT64_C(60000000000)) {
-        log->minute_ns = now_ns;
-        log->reports = 0;
-    }
-    return log->reports++ < TNI_STUCK_REPORTS_A_MINUTE;
-}
-
-static void report(tni_core *core, const tni_worker *worker, uint64_t now_ns)
-{
-    tn_runtime *runtime = core->runtime;
-    tni_watch *watch = &core->watch;
-    /* Relaxed, twice: a hint. The reference makes sure that it is a task and keeps its name; if the worker still runs it then, it
-     * is the one. */
-    tn_task *task = tni_aptr_load(&worker->current, TNI_RELAXED);
-
-    if (runtime->options.report_stuck_ns == 0 || watch->reported || task == NULL ||
-        now_ns - watch->since_ns < runtime->options.report_stuck_ns || !tni_task_ref_if_alive(task))
-        return;
-    if (tni_aptr_load(&worker->current, TNI_RELAXED) == task && may_report(runtime, now_ns)) /* relaxed: as above */
-        tni_log_write(&runtime->log, TN_LOG_WARNING,
-                      "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
-                      task->name, (unsigned long long)task->id, (unsigned long long)(now_ns - watch->since_ns) / 1000000);
-    watch->reported = true;
-    tni_task_unref(task);
-}
-
-void tni_stuck_no_spares(tn_runtime *runtime, uint64_t now_ns)
-{
-    if (may_report(runtime, now_ns))
-        tni_log_write(&runtime->log, TN_LOG_WARNING,
-                      "tasks keep their threads, and no spare thread is left for the others: raise options.spare_threads_max, or "
-                      "the limit on threads");
-}
-
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
-/* Has the core polled, parked or begun another run since the last look? */
-static bool has_moved(tni_core *core, uint64_t now_ns)
+static uint64_t limit_ns(const tni_core *core)
+{
+    uint64_t wished_ns = core->runtime->options.stuck_after_ns;
+
+    return wished_ns != 0 ? wished_ns : TNI_STUCK_DEFAULT_NS;
+}
+
+/* What has the core done since the last look? */
+static void note_progress(tni_core *core, uint64_t now_ns)
 {
     tni_watch *watch = &core->watch;
-    /* Relaxed: hints. */
+    bool parked = tni_idle_is_parked(&core->runtime->idle, core->index);
+    /* Relaxed, all: hints. */
     uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-    bool polled = polls != watch->polls;
+    uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
 
-    watch->polls = polls;
-    if (runs != watch->runs || tni_idle_is_parked(&core->runtime->idle, core->index)) {
-        *watch = (tni_watch){.polls = polls, .runs = runs, .since_ns = now_ns};
-        return polled || tni_idle_is_parked(&core->runtime->idle, core->index);
+    if (polls != watch->polls || parked) {
+        watch->polls = polls;
+        watch->polled_ns = now_ns;
     }
-    return polled;
+    if (runs != watch->runs || parked) {
+        /* It began after the last look, and not long after its worker looked at the clock, which that does every few runs. */
+        if (began_ns < watch->looked_ns)
+            began_ns = watch->looked_ns;
+        watch->runs = runs;
+        watch->since_ns = parked || began_ns > now_ns ? now_ns : began_ns;
+        watch->clocked_ns = 0;
+        watch->needed = false;
+    }
+    watch->looked_ns = now_ns;
+}
+
+/* Is the worker still inside the run that was looked at, in a task? */
+static bool is_inside(const tni_core *core, const tni_worker *worker)
+{
+    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. Relaxed: a hint. Another run
+     * since we looked: the next look is about that one. */
+    return tni_worker_is_outside(worker) && tni_aptr_load(&worker->current, TNI_ACQUIRE) != NULL &&
+           tni_a64_load(&core->counts.polls, TNI_RELAXED) == core->watch.runs;
+}
+
+/* The run has gone on for a while: notes when the core would be taken, and what its thread has computed until now. */
+static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+{
+    tni_watch *watch = &core->watch;
+    uint64_t take_ns = watch->since_ns + limit_ns(core);
+
+    if (limit_ns(core) == TNI_FOREVER || now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
+        return;
+    if (watch->clocked_ns == 0) {
+        watch->clocked_ns = now_ns;
+        watch->cpu_ns = tni_thread_clock_ns(&worker->clock);
+    }
+    if (take_ns <= now_ns)
+        take_ns = watch->needed ? now_ns + TNI_STUCK_AGAIN_NS : TNI_FOREVER; /* if it cannot be taken now */
+    if (take_ns < *due_ns)
+        *due_ns = take_ns;
 }
 
 /* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
- * either. Two looks tell. */
-static bool is_kept(const tni_worker *worker, tni_watch *watch, uint64_t now_ns)
+ * either. What it has computed since an earlier look tells, or the kernel. */
+static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
 {
-    uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock);
+    uint64_t passed_ns = now_ns - watch->clocked_ns;
+    uint64_t cpu_ns;
 
-    if (watch->clocked_ns == 0) {
-        watch->clocked_ns = now_ns;
-        watch->cpu_ns = cpu_ns;
+    if (passed_ns == 0 || watch->clocked_ns == 0)
         return false;
-    }
-    return cpu_ns - watch->cpu_ns >= TNI_STUCK_CPU_NS || tni_os_thread_sleeps(worker->thread_id);
+    cpu_ns = tni_thread_clock_ns(&worker->clock) - watch->cpu_ns;
+    return cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2 || tni_os_thread_sleeps(worker->thread_id);
 }
 
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns)
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
-    const tn_options *options = &core->runtime->options;
-    uint64_t limit_ns = options->stuck_after_ns != 0 ? options->stuck_after_ns : TNI_STUCK_DEFAULT_NS;
     tni_watch *watch = &core->watch;
     /* Acquire: the worker as it was made; partner: give_core. */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
-    bool moved = has_moved(core, now_ns);
     bool declared;
+    bool is_time;
 
+    note_progress(core, now_ns);
     if (worker == NULL)
         return false;
     /* Relaxed: a hint; the claim decides. */
     declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
-    if (moved && !declared)
+    is_time = now_ns - watch->since_ns >= limit_ns(core);
+    if (declared || is_time || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
+        watch->needed = help(core, now_ns) || watch->needed;
+    if (!is_inside(core, worker))
         return false;
-    watch->needed = help(core, now_ns) || watch->needed;
-    /* Acquire: thread_id and clock; else a hint. A thread that has not begun yet is outside too. */
-    if (!tni_worker_is_outside(worker) || tni_aptr_load(&worker->current, TNI_ACQUIRE) == NULL)
+    if (declared)
+        return watch->needed && !tni_worker_replace(worker);
+    foresee(core, worker, now_ns, due_ns);
+    if (limit_ns(core) == TNI_FOREVER || !watch->needed || !is_kept(worker, watch, now_ns))
         return false;
-    /* Relaxed: a hint. Another run since we looked: the next look is about that one. */
-    if (tni_a64_load(&core->counts.polls, TNI_RELAXED) != watch->runs)
-        return false;
-    if (!declared)
-        report(core, worker, now_ns);
-    if ((!declared && (limit_ns == TNI_FOREVER || !is_kept(worker, watch, now_ns))) || !watch->needed)
-        return false;
-    return (!declared && now_ns - watch->since_ns < limit_ns) || !tni_worker_replace(worker);
+    return !is_time || !tni_worker_replace(worker);
 }

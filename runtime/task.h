@@ -31,6 +31,8 @@
 #define TNI_TASK_ORPHAN UINT64_C(16)
 /* Destroy gave up on it; it has not been thrown away yet. Set with COMPLETE. */
 #define TNI_TASK_ABANDONED UINT64_C(32)
+/* It is in the log that the task keeps its thread. Stays set. */
+#define TNI_TASK_REPORTED UINT64_C(64)
 /* One reference: the scheduler's from spawn to end, a handle's, a waker's. */
 #define TNI_TASK_REF UINT64_C(256)
 
@@ -228,6 +230,19 @@ static inline void tni_task_set_cancelled(tn_task *task)
 {
     /* Publishes the canceller's writes; partner: tni_task_is_cancelled. */
     (void)tni_a64_fetch_or(&task->state, TNI_TASK_CANCELLED, TNI_RELEASE);
+}
+
+/* True the first time. For who has a reference. */
+static inline bool tni_task_set_reported(tn_task *task)
+{
+    /* Relaxed: the monitor's own mark. */
+    return !(tni_a64_fetch_or(&task->state, TNI_TASK_REPORTED, TNI_RELAXED) & TNI_TASK_REPORTED);
+}
+
+static inline bool tni_task_is_reported(const tn_task *task)
+{
+    /* Relaxed: as above. */
+    return tni_a64_load(&task->state, TNI_RELAXED) & TNI_TASK_REPORTED;
 }
 
 static inline void tni_task_ref(tn_task *task)

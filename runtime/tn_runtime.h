@@ -61,13 +61,15 @@ typedef struct tn_options {
                               * loses the core to a spare thread (so even with one worker two tasks may run at once); 0: 4 ms,
                               * UINT64_MAX: only by tn_block_begin */
     unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
-    uint64_t report_stuck_ns; /* log a task that keeps its worker for so long, each once, at most 5 a minute; 0: do not. One that
-                               * has lost its core before is not looked at any more */
+    uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
+                               * do not. Its thread gets a signal: sleep(3), poll(2) and their like end early with EINTR */
     unsigned blocking_threads;    /* that run blocking jobs, at most; 0: 512 */
     unsigned file_threads;        /* beside those, for files; 0: 64 */
     unsigned name_threads;        /* beside those, for names; 0: 16 */
     uint64_t blocking_idle_ns;    /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
     size_t blocking_queue_max;    /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
+    int stuck_signal;             /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
+                                   * send it, it goes to the handler that was there before */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */
@@ -117,8 +119,9 @@ TN_API unsigned tn_runtime_workers(const tn_runtime *runtime);
 typedef void (*tn_dump_fn)(void *ctx, const char *line);
 
 /* Says what every task is doing: its number, name, what it waits for and for how long, where it was spawned, and a fiber's frames
- * (names of functions that the dynamic linker knows; else offsets for addr2line). Works at any time, and waits for nobody, so
- * also while workers are stuck; a task that runs meanwhile is named without its frames. The times lag by up to some ms.
+ * (names of functions that the dynamic linker knows; else offsets for addr2line). Works at any time, also while workers are
+ * stuck. A task that runs meanwhile shows its frames only with options.report_stuck_ns: its thread gets the signal, and the dump
+ * waits a second in all at most; it waits for nobody else. The times lag by up to some ms.
  * Suspends: no. Callable from: anywhere but a signal handler. Ownership: borrows all. Cancellation: no checkpoint. */
 TN_API void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx);
 

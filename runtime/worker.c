@@ -1,12 +1,11 @@
 /* The worker's loop. README.md ("A worker's loop", "Idle") has the order of things and the argument that no wake-up is lost. */
 #include "worker.h"
 
-#include <stdio.h>
-
 #include "local.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "spare.h"
 
 /* --- Mailbox: tasks that only this worker may run --------------------------------------------------------------------------- */
 
@@ -76,13 +75,14 @@ void tni_worker_kick(tni_core *core)
 /* The clock has been read: what have the runs since the last time taken? */
 static void note_run_time(tni_core *core, uint64_t now_ns)
 {
-    /* Relaxed: our own counter. */
+    /* Relaxed, all: our own words; the monitor takes looked_ns as a hint. */
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    uint64_t before_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
 
     if (runs != core->looked_runs)
-        core->run_ns = (7 * core->run_ns + (now_ns - core->looked_ns) / (runs - core->looked_runs)) / 8;
+        core->run_ns = (7 * core->run_ns + (now_ns - before_ns) / (runs - core->looked_runs)) / 8;
     core->looked_runs = runs;
-    core->looked_ns = now_ns;
+    tni_a64_store(&core->looked_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
 /* Holder, owner of the driver: runs the loop and the timers; what becomes runnable is queued here. Gives the driver back. */
@@ -94,7 +94,7 @@ static void poll_driver(tni_core *core, uint64_t timeout_ns)
     if (timeout_ns != 0)
         tni_timers_awake(&core->timers);
     core->polled_ns = tni_clock_ns();
-    core->looked_ns = core->polled_ns;
+    tni_a64_store(&core->looked_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
     tni_count(&core->counts.driver_polls, 1);
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
 }
@@ -125,7 +125,7 @@ static uint32_t next_period(uint32_t runs, uint64_t took_ns)
 static void look_around(tni_core *core)
 {
     uint64_t now_ns = tni_clock_ns();
-    uint64_t since_look_ns = now_ns - core->looked_ns;
+    uint64_t since_look_ns = now_ns - tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
 
     note_run_time(core, now_ns);
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
@@ -136,7 +136,7 @@ static void look_around(tni_core *core)
             poll_driver(core, 0);
             tni_sched_batch_end(core);
         }
-        core->polled_ns = core->looked_ns;
+        core->polled_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
         injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
         if (injected != NULL)
             tni_sched_requeue(core, injected, false);
@@ -266,7 +266,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c. */
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and sample.c. */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
@@ -356,7 +356,10 @@ static void be_spare(tni_worker *worker)
     tn_runtime *runtime = worker->runtime;
     tn_task *task = take_mail(worker);
 
+    /* Relaxed: own word, a hint for the monitor. */
+    tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
     if (task != NULL) {
+        tni_monitor_notice(runtime); /* all cores may be parked, and this task may have to be reported; a hint */
         if (run_task(worker, NULL, task) != NULL)
             tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
         return;
@@ -367,6 +370,12 @@ static void be_spare(tni_worker *worker)
     tni_worker_withdraw(worker);
 }
 
+/* On a stack of their own: a fiber's may be at its end. */
+static bool runs_handlers(const tn_runtime *runtime)
+{
+    return runtime->options.report_overflow || runtime->sampler != NULL;
+}
+
 static void worker_begin(tni_worker *worker)
 {
     tni_local_get()->worker = worker;
@@ -374,19 +383,19 @@ static void worker_begin(tni_worker *worker)
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
-    if (worker->runtime->options.report_overflow)
+    if (runs_handlers(worker->runtime))
         (void)tni_overflow_thread_init(&worker->overflow);
 }
 
 static void worker_end(tni_worker *worker)
 {
-    if (worker->runtime->options.report_overflow)
+    if (runs_handlers(worker->runtime))
         tni_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_local_get()->worker = NULL;
 }
 
-static void *worker_main(void *arg)
+void *tni_worker_main(void *arg)
 {
     tni_worker *worker = arg;
     tn_runtime *runtime = worker->runtime;
@@ -395,6 +404,7 @@ static void *worker_main(void *arg)
     if (runtime->options.on_thread_start != NULL)
         runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
     worker_begin(worker);
+    tni_sampler_open(worker);
     while (!tni_runtime_is_stopping(runtime)) {
         tni_core *core = tni_worker_enter(worker);
         if (core != NULL)
@@ -402,6 +412,7 @@ static void *worker_main(void *arg)
         else
             be_spare(worker);
     }
+    tni_sampler_close(worker);
     worker_end(worker);
     if (runtime->options.on_thread_stop != NULL)
         runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
@@ -409,224 +420,6 @@ static void *worker_main(void *arg)
     tni_a32_store(&worker->ended, 1, TNI_RELEASE);
     tni_runtime_thread_ended(runtime);
     return NULL;
-}
-
-/* --- Threads and cores ------------------------------------------------------------------------------------------------------ */
-
-/* Runtime's lock held, or nobody else there yet. */
-static void give_core(tni_worker *worker, tni_core *core)
-{
-    /* Relaxed: published with the core below. */
-    tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
-    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_sched_wake_one. */
-    tni_aptr_store(&core->worker, worker, TNI_RELEASE);
-    /* Release: hands over the core as the holder before left it, and the claim word; partner: tni_worker_was_given, and whoever
-     * takes this core next. */
-    tni_aptr_store(&worker->core, core, TNI_RELEASE);
-}
-
-void tni_worker_offer(tni_worker *worker)
-{
-    tn_runtime *runtime = worker->runtime;
-
-    tni_mutex_lock(&runtime->lock);
-    if (worker->coming)
-        runtime->spares_coming--;
-    worker->coming = false;
-    if (!tni_worker_was_given(worker)) {
-        worker->next_spare = runtime->spares;
-        runtime->spares = worker;
-        runtime->spare_count++;
-    }
-    tni_mutex_unlock(&runtime->lock);
-    tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: the last to look for */
-}
-
-bool tni_worker_was_given(const tni_worker *worker)
-{
-    /* Acquire: the core as the holder before left it; partner: give_core. */
-    return tni_aptr_load(&worker->core, TNI_ACQUIRE) != NULL;
-}
-
-void tni_worker_withdraw(tni_worker *worker)
-{
-    tn_runtime *runtime = worker->runtime;
-    tni_worker **link;
-
-    tni_mutex_lock(&runtime->lock);
-    for (link = &runtime->spares; *link != NULL; link = &(*link)->next_spare)
-        if (*link == worker) {
-            *link = worker->next_spare;
-            runtime->spare_count--;
-            break;
-        }
-    tni_mutex_unlock(&runtime->lock);
-}
-
-/* Lock held. A worker that has lost its core inside a task finds that out when it enters; until then it still names the core. */
-static bool holds_core(const tni_worker *worker)
-{
-    /* Relaxed, both: where a core goes is written under the lock; a worker that forgets its core just now holds none. */
-    const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
-
-    return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
-}
-
-/* Lock held. */
-static bool is_spare(const tn_runtime *runtime, const tni_worker *worker)
-{
-    const tni_worker *spare = runtime->spares;
-
-    while (spare != NULL && spare != worker)
-        spare = spare->next_spare;
-    return spare != NULL;
-}
-
-bool tni_workers_have_nothing(tn_runtime *runtime)
-{
-    bool nothing = true;
-
-    tni_mutex_lock(&runtime->lock);
-    for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
-        /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
-        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || is_spare(runtime, worker));
-    }
-    tni_mutex_unlock(&runtime->lock);
-    return nothing;
-}
-
-bool tni_worker_replace(tni_worker *victim)
-{
-    tn_runtime *runtime = victim->runtime;
-    tni_worker *spare;
-    tni_core *core = NULL;
-
-    tni_mutex_lock(&runtime->lock);
-    spare = runtime->spares;
-    if (spare != NULL && !tni_runtime_is_stopping(runtime))
-        core = tni_worker_claim(victim);
-    if (core != NULL) {
-        runtime->spares = spare->next_spare;
-        runtime->spare_count--;
-        tni_count(&core->counts.cores_taken, 1); /* nobody else holds it now */
-        give_core(spare, core);
-    }
-    tni_mutex_unlock(&runtime->lock);
-    if (core != NULL)
-        tni_worker_unpark(spare);
-    return core != NULL;
-}
-
-/* How many spares to start; they are counted as coming. */
-static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
-{
-    unsigned max = runtime->options.spare_threads_max != 0 ? runtime->options.spare_threads_max : TNI_SPARES_DEFAULT;
-    unsigned have = runtime->spare_count + runtime->spares_coming;
-    unsigned missing = wanted > have ? wanted - have : 0;
-    unsigned room = max > runtime->spare_threads ? max - runtime->spare_threads : 0;
-
-    if (tni_runtime_is_stopping(runtime))
-        return 0;
-    return missing < room ? missing : room;
-}
-
-bool tni_spares_provide(tn_runtime *runtime, unsigned wanted)
-{
-    unsigned count;
-    bool enough;
-
-    tni_mutex_lock(&runtime->lock);
-    count = spares_to_start(runtime, wanted);
-    runtime->spares_coming += count;
-    runtime->spare_threads += count;
-    enough = runtime->spare_count + runtime->spares_coming >= wanted || tni_runtime_is_stopping(runtime);
-    tni_mutex_unlock(&runtime->lock);
-    for (unsigned i = 0; i < count; i++) {
-        tni_worker *spare;
-        if (tni_worker_start(runtime, NULL, &spare) == 0)
-            continue;
-        tni_mutex_lock(&runtime->lock);
-        runtime->spares_coming--; /* no thread to be had: the victim keeps its core */
-        runtime->spare_threads--;
-        tni_mutex_unlock(&runtime->lock);
-        enough = false;
-    }
-    return enough;
-}
-
-static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
-{
-    tni_worker *worker = tni_alloc(&runtime->allocator, sizeof *worker, _Alignof(tni_worker));
-
-    if (worker == NULL)
-        return NULL;
-    worker->runtime = runtime;
-    worker->asymmetric = runtime->asymmetric;
-    worker->until_ns = TNI_FOREVER;
-    tni_aptr_init(&worker->core, NULL);
-    tni_a32_init(&worker->in_runtime, 0);
-    tni_a32_init(&worker->claim, TNI_CLAIM_HELD);
-    tni_a32_init(&worker->blocking, 0);
-    tni_aptr_init(&worker->current, NULL);
-    worker->coming = core == NULL;
-    tni_aptr_init(&worker->mailbox, NULL);
-    tni_parker_init(&worker->parker);
-    if (core != NULL)
-        give_core(worker, core);
-    return worker;
-}
-
-/* Runtime's lock held. */
-static void add_worker(tn_runtime *runtime, tni_worker *worker)
-{
-    worker->next_worker = runtime->workers;
-    runtime->workers = worker;
-}
-
-int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
-{
-    tni_worker *worker = new_worker(runtime, core);
-    int rc;
-
-    if (worker == NULL)
-        return TN_ENOMEM;
-    (void)snprintf(worker->name, sizeof worker->name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
-    worker->owns_thread = true;
-    tni_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
-    if (tni_runtime_is_stopping(runtime)) {
-        rc = TN_ESHUTDOWN;
-    } else {
-        /* Relaxed: counted before it can end; destroy reads it behind the lock. */
-        (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
-        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: we hold one */
-        rc = tni_thread_start(&worker->thread, worker_main, worker);
-        if (rc == 0) {
-            add_worker(runtime, worker);
-        } else {
-            (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELAXED);    /* relaxed: as above */
-            (void)tni_a32_fetch_sub(&runtime->references, 1, TNI_RELAXED); /* relaxed: as above */
-        }
-    }
-    tni_mutex_unlock(&runtime->lock);
-    if (rc != 0) {
-        if (core != NULL)
-            tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: nobody else is there yet */
-        tni_free(&runtime->allocator, worker, sizeof *worker);
-        return rc;
-    }
-    *out = worker;
-    return 0;
-}
-
-int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out)
-{
-    tni_worker *worker = new_worker(runtime, core);
-
-    if (worker == NULL)
-        return TN_ENOMEM;
-    add_worker(runtime, worker);
-    *out = worker;
-    return 0;
 }
 
 void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)

@@ -40,38 +40,21 @@ struct tni_worker {
     tni_aptr current;                /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
+    tni_a32 rounds;                  /* times it was without a core between two tasks; written by the thread itself */
+    bool takes_signals;              /* the runtime's lock: its thread can be asked for the stack of its task; see sample.h */
+    tni_stay stay;                   /* the monitor */
     tni_a32 ended;                   /* 1: the thread does nothing any more but return */
     tni_worker *next_spare;          /* the runtime's lock: the list of spares */
 };
 
-/* Starts a worker thread that holds `core` (NULL: it begins as a spare) and adds it to the runtime's list. 0 or a negative errno
- * value. */
-int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out);
-
-/* Makes a worker without a thread, which tni_worker_drive lends it, and adds it to the list. Before anyone else knows the
- * runtime. */
-int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
+/* What a worker's thread runs; `arg`: the tni_worker. */
+void *tni_worker_main(void *arg);
 
 /* Runs the scheduler on the calling thread until `until` has ended (NULL: until the runtime is quiet), or until `until_ns`. */
 void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns);
 
-/* Takes the core of `victim`, if it is inside a task, and gives it to a spare thread. False: there was nothing to take, or no
- * spare thread. */
-bool tni_worker_replace(tni_worker *victim);
-
-/* Sees to it that there will be so many spare threads, as far as the options allow; false: they do not allow it. */
-bool tni_spares_provide(tn_runtime *runtime, unsigned wanted);
-
-/* A spare offers itself, was given a core, takes its offer back. */
-void tni_worker_offer(tni_worker *worker);
-bool tni_worker_was_given(const tni_worker *worker);
-void tni_worker_withdraw(tni_worker *worker);
-
 /* Gives a task to the one worker that may run it. */
 void tni_worker_mail(tni_worker *worker, tn_task *task);
-
-/* Is no mail under way, and does each worker hold a core or sleep as a spare? One that has lost its core is inside a task. */
-bool tni_workers_have_nothing(tn_runtime *runtime);
 
 /* Wakes the worker, wherever it sleeps. */
 void tni_worker_unpark(tni_worker *worker);

@@ -66,19 +66,31 @@ def steady(command, connections, seconds):
     return {"cpu_us/request": (marks[1] - marks[0]) / requests * 1e6}
 
 
+MONITOR = "tn-monitor"  # tournant's thread that looks after stuck workers
+
+
+def monitor_figures(before, after, seconds):
+    """Of what Server.thread(MONITOR) answered at both ends."""
+    if before is None or after is None:
+        return {}
+    return {"monitor_wakes/s": (after[0] - before[0]) / seconds, "monitor_cpu_%": (after[1] - before[1]) / seconds * 100}
+
+
 def fixed_rate(command, connections, rate, seconds):
     """`rate` requests a second, whatever the server does."""
     server = Server(command)
     try:
-        cpu_s = server.cpu_s()
+        cpu_s, monitor, begun_s = server.cpu_s(), server.thread(MONITOR), time.monotonic()
         report = json.loads(output_of([OPEN_LOOP, "--port", str(server.port), "--connections", str(connections), "--rate",
                                        str(rate), "--seconds", str(seconds), "--warm", "1"], seconds + 30))
         cpu_s = server.cpu_s() - cpu_s
+        figures = monitor_figures(monitor, server.thread(MONITOR), time.monotonic() - begun_s)
     finally:
         stop(server.child)
     requests = rate * (seconds + 1)  # the second of warming too
     return {"p50_us": report["p50_us"], "p99_us": report["p99_us"], "p99.9_us": report["p99.9_us"],
-            "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"]}
+            "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"],
+            "answered/asked": 1 - report["unanswered"] / report["requests"], **figures}
 
 
 def wait_for_files(server, count):

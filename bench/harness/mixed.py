@@ -1,11 +1,15 @@
-"""The server at half its peak rate while as many tasks as workers block their thread 100 ms of each 200 ms."""
+"""The server at half its peak rate while as many tasks as workers block their thread 100 ms of each 200 ms, and undisturbed."""
 from harness import loads, server
 from harness.rounds import run_all
 from harness.rows import Rows
 
-CASES = ["sleep", "busy"]
+CASES = ["undisturbed", "sleep", "busy"]
 ROUNDS, QUICK_ROUNDS = 5, 2
 CONNECTIONS = [64, 1000]
+
+
+def command(program, workers, how):
+    return program.server_command(workers, *([] if how == "undisturbed" else ["--block", how]))
 
 
 def run(programs, cases, options):
@@ -18,8 +22,7 @@ def run(programs, cases, options):
         for how in cases:
             jobs += [server.server_job(program, "mixed_" + how, server.params_of(setting, count, rate=rate),
                                        lambda program=program, how=how, count=count, rate=rate: loads.fixed_rate(
-                                           program.server_command(setting.workers, "--block", how), count, rate,
-                                           setting.seconds))
+                                           command(program, setting.workers, how), count, rate, setting.seconds))
                      for program in programs]
     run_all(jobs, setting.rounds, rows)
     return rows

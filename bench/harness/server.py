@@ -12,7 +12,7 @@ IDLE, QUICK_IDLE = 8000, 1000
 INSTRUCTIONS_AT = 64
 SECONDS, QUICK_SECONDS = 3, 1
 BESIDE = ["epoll_1"]  # a thread less than the others: what there would be to gain
-HIGHER = ["requests/s"]
+HIGHER = ["requests/s", "answered/asked"]
 ONCE = 3  # rounds of what hardly spreads
 
 

@@ -7,3 +7,12 @@ void tni_os_symbol(const void *pc, char *out, size_t size)
 {
     (void)snprintf(out, size, "%p", pc);
 }
+
+unsigned tni_os_return_addresses(const void *const *words, unsigned count, const void **out, unsigned max)
+{
+    (void)words;
+    (void)count;
+    (void)out;
+    (void)max;
+    return 0;
+}

@@ -211,9 +211,11 @@ bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns)
 
 void tt_block_thread(uint64_t ns)
 {
-    struct timespec left = {.tv_sec = (time_t)(ns / TN_S), .tv_nsec = (long)(ns % TN_S)};
+    uint64_t until_ns = tn_now() + ns;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / TN_S), .tv_nsec = (long)(until_ns % TN_S)};
 
-    while (nanosleep(&left, &left) != 0)
+    /* Until a time and not for a time: signals that come all the while do not make it longer. */
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
         ;
 }
 

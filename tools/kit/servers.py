@@ -78,6 +78,19 @@ class Server:
         return sum(status_number("%s/%s/status" % (path, thread), key) for thread in os.listdir(path)
                    for key in ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"))
 
+    def thread(self, name):
+        """Times the thread with this name was given a processor, and its processor time in s; None: there is no such thread."""
+        path = "/proc/%d/task" % self.pid()
+        for thread in os.listdir(path):
+            try:
+                with open("%s/%s/comm" % (path, thread)) as comm, open("%s/%s/schedstat" % (path, thread)) as times:
+                    if comm.read().strip() == name:
+                        cpu_ns, _, given = times.read().split()
+                        return int(given), int(cpu_ns) / 1e9
+            except OSError:
+                pass  # it has ended meanwhile
+        return None
+
     def rss_kib(self):
         return status_number("/proc/%d/status" % self.pid(), "VmRSS:")
 

@@ -1,0 +1,52 @@
+/* The stack of a task while it runs: taken by its own thread, in a signal handler, for somebody who asks. Only in runtimes with
+ * report_stuck_ns. README.md ("Stuck workers") has the protocol. */
+#ifndef TNI_SAMPLE_H
+#define TNI_SAMPLE_H
+
+#include "os_signal.h"
+#include "prim.h"
+#include "task.h"
+
+/* Frames, and words between the stack pointer and the first of them, that are kept. */
+#define TNI_SAMPLE_FRAMES 32
+#define TNI_SAMPLE_WORDS 1024
+
+typedef struct {
+    const void *pc;                  /* NULL: the thread was not inside this task any more, or not on its stack */
+    unsigned frames;
+    void *frame[TNI_SAMPLE_FRAMES];  /* return addresses by the chain of frame pointers, innermost first */
+    unsigned words;
+    const void *word[TNI_SAMPLE_WORDS]; /* what lies below the first frame: calls of code without frame pointers are in there */
+} tni_sample;
+
+typedef struct {
+    tni_a32 busy;    /* 1: somebody asks */
+    tni_aptr asked;  /* the tni_worker that is to answer; it takes it out, or who asked */
+    tni_a32 answers; /* the number of the last request that was answered */
+    uint32_t number; /* of the last request; who asks, before `asked` */
+    const tn_task *task; /* whose stack is wanted; as above */
+    tni_sample sample; /* the handler's from the moment it takes `asked` out until it counts its answer */
+} tni_sampler;
+
+/* create, at its end: 0 or a negative errno value. `number`: the signal. */
+int tni_sampler_install(tn_runtime *runtime);
+void tni_sampler_uninstall(tn_runtime *runtime);
+
+/* A worker thread: takes the signal from now on; will soon be gone. Nothing happens without a sampler. */
+void tni_sampler_open(tni_worker *worker);
+void tni_sampler_close(tni_worker *worker);
+
+/* One at a time: true when the sampler is the caller's until tni_sampler_end. False: it is somebody else's at `until_ns`, or
+ * there is none. */
+bool tni_sampler_begin(tn_runtime *runtime, uint64_t until_ns);
+
+/* Asks for the stack of a task that the caller has a reference to. False: no thread is inside it that could be asked. */
+bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task);
+
+/* Has it been answered? `until_ns`: waits until then; 0: does not wait. NULL: it has not. Valid until tni_sampler_end. */
+const tni_sample *tni_sampler_answer(tn_runtime *runtime, uint64_t until_ns);
+
+/* Takes back what is asked and was not answered. */
+void tni_sampler_end(tn_runtime *runtime);
+
+#endif

@@ -1,0 +1,28 @@
+/* The door of runtime/os_signal.h: there are no signals, and no runtime with report_stuck_ns. */
+#include "os_signal.h"
+
+#include <errno.h>
+
+int tni_os_signal_install(int number, tni_os_signal_fn fn)
+{
+    (void)number;
+    (void)fn;
+    return -ENOTSUP;
+}
+
+void tni_os_signal_uninstall(int number)
+{
+    (void)number;
+}
+
+void tni_os_signal_open(int number)
+{
+    (void)number;
+}
+
+bool tni_os_signal_send(int number, int thread_id)
+{
+    (void)number;
+    (void)thread_id;
+    return false;
+}
