@@ -14,8 +14,8 @@ static struct {
     tni_os_signal_fn fn;
     struct {
         unsigned count;          /* installs without uninstall; under the lock */
-        bool hooked;             /* our handler stands there, or behind one that was set later; under the lock */
-        struct sigaction before; /* what was there; does not change while hooked */
+        bool hooked;             /* our handler stands there, or perhaps behind one that was set later; under the lock */
+        struct sigaction before; /* what was there; does not change while our handler is called */
     } of[_NSIG];
 } state;
 
@@ -26,14 +26,21 @@ static bool is_ignored_by_default(int number)
     return number == SIGURG || number == SIGCHLD || number == SIGWINCH || number == SIGCONT;
 }
 
+/* By the address alone, as the kernel does: a handler for one time leaves SIG_DFL behind with its flags. */
+bool tni_os_signal_is_handled(const struct sigaction *action)
+{
+    return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
 void tni_os_signal_pass_on(const struct sigaction *before, int number, siginfo_t *info, void *ucontext, bool sent)
 {
-    if ((before->sa_flags & SA_SIGINFO) != 0) {
-        before->sa_sigaction(number, info, ucontext);
-    } else if (before->sa_handler == SIG_IGN && sent) {
+    if (before->sa_handler == SIG_IGN && sent)
         return;
-    } else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
-        before->sa_handler(number);
+    if (tni_os_signal_is_handled(before)) {
+        if ((before->sa_flags & SA_SIGINFO) != 0)
+            before->sa_sigaction(number, info, ucontext);
+        else
+            before->sa_handler(number);
     } else if (!is_ignored_by_default(number)) {
         struct sigaction standard = {.sa_handler = SIG_DFL};
         (void)sigaction(number, &standard, NULL);
@@ -91,15 +98,27 @@ static void unlock_state(void)
     tni_a32_store(&state.lock, 0, TNI_RELEASE);
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handler;
+}
+
 static int hook(int number)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    struct sigaction now;
 
-    if (state.of[number].hooked)
+    if (sigaction(number, NULL, &now) != 0)
+        return -errno;
+    /* A handler that was set after ours may call it. If there is none, nobody does: ours was taken away. */
+    if (is_ours(&now) || (state.of[number].hooked && tni_os_signal_is_handled(&now))) {
+        state.of[number].hooked = true;
         return 0;
+    }
+    /* Before ours is set: it may run before the call returns. */
+    state.of[number].before = now;
     sigemptyset(&ours.sa_mask);
-    /* Read first and set then: the handler may run before the second call returns. */
-    if (sigaction(number, NULL, &state.of[number].before) != 0 || sigaction(number, &ours, NULL) != 0)
+    if (sigaction(number, &ours, NULL) != 0)
         return -errno;
     state.of[number].hooked = true;
     return 0;
@@ -110,7 +129,7 @@ static void unhook(int number)
 {
     struct sigaction now;
 
-    if (sigaction(number, NULL, &now) != 0 || (now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != handler)
+    if (sigaction(number, NULL, &now) != 0 || !is_ours(&now))
         return;
     if (sigaction(number, &state.of[number].before, NULL) == 0)
         state.of[number].hooked = false;

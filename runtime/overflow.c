@@ -27,8 +27,8 @@ static struct {
     tni_aptr find;                    /* a const tni_overflow_find *, NULL while nobody wants reports */
     tni_overflow_find find_value;     /* what it points at */
     unsigned count;                   /* installs without uninstall; under the lock */
-    bool hooked[WATCHED];             /* our handler stands there, or behind one that was set later; under the lock */
-    struct sigaction before[WATCHED]; /* what was there; does not change while hooked */
+    bool hooked[WATCHED];             /* our handler stands there, or perhaps behind one that was set later; under the lock */
+    struct sigaction before[WATCHED]; /* what was there; does not change while our handler is called */
 } state;
 
 /* --- The message ------------------------------------------------------------------------------------------------------------ */
@@ -110,34 +110,50 @@ static void unlock_state(void)
     tni_a32_store(&state.lock, 0, TNI_RELEASE);
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handler;
+}
+
 /* Out again where we still stand in front; whoever was set after us keeps calling us, and we pass on. */
 static void unhook(void)
 {
     for (size_t i = 0; i < WATCHED; i++) {
         struct sigaction now;
-        if (!state.hooked[i] || sigaction(watched[i], NULL, &now) != 0)
-            continue;
-        if ((now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != handler)
+        if (!state.hooked[i] || sigaction(watched[i], NULL, &now) != 0 || !is_ours(&now))
             continue;
         if (sigaction(watched[i], &state.before[i], NULL) == 0)
             state.hooked[i] = false;
     }
 }
 
-static int hook(void)
+static int hook_one(size_t i)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigemptyset(&ours.sa_mask);
+    struct sigaction now;
+
+    if (sigaction(watched[i], NULL, &now) != 0)
+        return -errno;
+    /* A handler that was set after ours may call it. If there is none, nobody does: ours was taken away. */
+    if (!is_ours(&now) && (!state.hooked[i] || !tni_os_signal_is_handled(&now))) {
+        /* Before ours is set: it may run before the call returns. */
+        state.before[i] = now;
+        sigemptyset(&ours.sa_mask);
+        if (sigaction(watched[i], &ours, NULL) != 0)
+            return -errno;
+    }
+    state.hooked[i] = true;
+    return 0;
+}
+
+static int hook(void)
+{
     for (size_t i = 0; i < WATCHED; i++) {
-        if (state.hooked[i])
-            continue;
-        /* Read first and set then: the handler may run before the second call returns. */
-        if (sigaction(watched[i], NULL, &state.before[i]) != 0 || sigaction(watched[i], &ours, NULL) != 0) {
-            int rc = -errno;
+        int rc = hook_one(i);
+        if (rc != 0) {
             unhook();
             return rc;
         }
-        state.hooked[i] = true;
     }
     return 0;
 }

@@ -143,3 +143,20 @@ Test(overflow, handlers_come_back)
     cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
     cr_assert_eq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
 }
+
+Test(overflow, a_handler_that_was_taken_away_is_set_again)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    struct sigaction in_front = {.sa_handler = exit_42};
+    struct sigaction now;
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(sigaction(SIGBUS, &in_front, NULL), 0);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGBUS, &standard, NULL), 0);
+    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(sigaction(SIGBUS, NULL, &now), 0);
+    cr_assert((now.sa_flags & SA_SIGINFO) != 0);
+    tni_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGBUS, NULL, &now), 0);
+    cr_assert_eq(now.sa_handler, SIG_DFL);
+}

@@ -484,6 +484,43 @@ Test(stuck_report, an_unwanted_signal_of_ours_is_no_harm)
     cr_assert(!is_ours(SIGURG));
 }
 
+/* What remains of a handler that was for one time only. */
+Test(stuck_report, a_default_with_the_flags_of_a_handler)
+{
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    struct sigaction before = {.sa_flags = SA_SIGINFO};
+    tn_runtime *runtime;
+    int number = SIGURG;
+
+    before.sa_handler = SIG_DFL;
+    cr_assert_eq(sigaction(number, &before, NULL), 0);
+    runtime = create(&options);
+    tt_join(tt_spawn_on(runtime, signal_myself, &number));
+    tt_runtime_destroy(runtime);
+}
+
+/* Who was set in front of ours when that was to go takes itself away later: the next runtime sets it again. */
+Test(stuck_report, a_handler_that_was_replaced_is_set_again)
+{
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    struct sigaction in_front = {.sa_handler = on_urgent};
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    tn_runtime *runtime;
+
+    options.stuck_signal = SIGUSR1;
+    runtime = create(&options);
+    cr_assert_eq(sigaction(SIGUSR1, &in_front, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(sigaction(SIGUSR1, &standard, NULL), 0);
+    runtime = create(&options);
+    cr_assert(is_ours(SIGUSR1));
+    tt_join(tt_spawn_on(runtime, block_shortly, (void *)(uintptr_t)(50 * TN_MS)));
+    tt_runtime_destroy(runtime);
+    cr_assert(!is_ours(SIGUSR1));
+}
+
 static void *look_at_mask(void *arg)
 {
     sigset_t mask;
