@@ -27,32 +27,6 @@ void tni_os_symbol(const void *pc, char *out, size_t size)
 
 /* --- Return addresses ------------------------------------------------------------------------------------------------------- */
 
-#define RANGES_MAX 64
-
-typedef struct {
-    uintptr_t begin;
-    uintptr_t end;
-} range;
-
-typedef struct {
-    range of[RANGES_MAX];
-    unsigned count;
-} code;
-
-static int add_object(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    code *c = arg;
-
-    (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum && c->count < RANGES_MAX; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0)
-            c->of[c->count++] = (range){begin, begin + segment->p_memsz};
-    }
-    return 0;
-}
-
 #if defined(__x86_64__)
 /* A near call: E8 and an offset, or FF with 2 in the middle of the byte behind it. */
 #define CALL_BYTES_MAX 7
@@ -78,22 +52,45 @@ static bool is_behind_call(const uint8_t *pc)
 }
 #endif
 
-static bool is_return_address(const code *c, const void *pc)
+/* Words that are looked at together. */
+#define CHUNK 64
+
+typedef struct {
+    const void *const *words;
+    unsigned count;
+    uint64_t found; /* a bit for each word */
+} chunk;
+
+/* The loader holds its lock: the object stays where it is meanwhile. */
+static int look_in_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
-    for (unsigned i = 0; i < c->count; i++)
-        if ((uintptr_t)pc >= c->of[i].begin + CALL_BYTES_MAX && (uintptr_t)pc < c->of[i].end)
-            return is_behind_call(pc);
-    return false;
+    chunk *c = arg;
+
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || (segment->p_flags & (PF_X | PF_R)) != (PF_X | PF_R))
+            continue; /* no code, or code that cannot be read */
+        for (unsigned w = 0; w < c->count; w++) {
+            uintptr_t pc = (uintptr_t)c->words[w];
+            if (pc >= begin + CALL_BYTES_MAX && pc - begin < segment->p_memsz && is_behind_call(c->words[w]))
+                c->found |= UINT64_C(1) << w;
+        }
+    }
+    return 0;
 }
 
 unsigned tni_os_return_addresses(const void *const *words, unsigned count, const void **out, unsigned max)
 {
-    code c = {.count = 0};
     unsigned found = 0;
 
-    (void)dl_iterate_phdr(add_object, &c);
-    for (unsigned i = 0; i < count && found < max; i++)
-        if (is_return_address(&c, words[i]))
-            out[found++] = words[i];
+    for (unsigned at = 0; at < count && found < max; at += CHUNK) {
+        chunk c = {.words = words + at, .count = count - at < CHUNK ? count - at : CHUNK};
+        (void)dl_iterate_phdr(look_in_object, &c);
+        for (unsigned w = 0; w < c.count && found < max; w++)
+            if (c.found >> w & 1)
+                out[found++] = c.words[w];
+    }
     return found;
 }
