@@ -62,10 +62,11 @@ static void answer(const tni_os_interrupted *at)
     /* Acquire: number and task as they were asked for; partner: tni_sampler_ask. Lost: the request was taken back. */
     if (!tni_aptr_cas(&sampler->asked, &asked, NULL, TNI_ACQUIRE))
         return;
+    sampler->sample.inside = task == sampler->task;
     sampler->sample.pc = NULL;
     sampler->sample.frames = 0;
     sampler->sample.words = 0;
-    stack = task == sampler->task && task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
+    stack = sampler->sample.inside && task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
     if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
         at->sp < (uintptr_t)tni_stack_top(stack))
         fill(&sampler->sample, at, (uintptr_t)tni_stack_top(stack));

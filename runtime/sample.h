@@ -12,7 +12,8 @@
 #define TNI_SAMPLE_WORDS 1024
 
 typedef struct {
-    const void *pc;                  /* NULL: the thread was not inside this task any more, or not on its stack */
+    bool inside;                     /* the thread was still inside this task */
+    const void *pc;                  /* NULL: it was not, or not on its stack */
     unsigned frames;
     void *frame[TNI_SAMPLE_FRAMES];  /* return addresses by the chain of frame pointers, innermost first */
     unsigned words;

@@ -36,8 +36,10 @@ static void say(tn_runtime *runtime, const tni_sample *sample)
     tni_dump_origin(&d, task);
     if (sample == NULL)
         tni_dump_say(&d, "    its stack could not be taken");
-    else if (sample->pc == NULL)
+    else if (!sample->inside)
         tni_dump_say(&d, "    it has gone on just now");
+    else if (sample->pc == NULL)
+        tni_dump_say(&d, "    it runs on a stack that is not its own");
     else
         tni_dump_sample(&d, sample);
     if (log->asking)
