@@ -23,7 +23,10 @@ void tn_block_end(void)
         return;
     depth = tni_a32_load(&worker->blocking, TNI_RELAXED); /* relaxed: own word */
     tni_assert(depth > 0, "tn_block_end without tn_block_begin");
-    tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED); /* relaxed: as above */
+    /* Relaxed: own word; for the monitor before the fence in tni_monitor_notice. */
+    tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED);
+    if (depth == 1 && worker->runtime->sampler != NULL)
+        tni_monitor_notice(worker->runtime); /* if it has no core any more, all may be parked, and it counts from now on */
 }
 
 void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg)

@@ -41,8 +41,8 @@ static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *credit_ns)
     return next_ns;
 }
 
-/* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock before, when it has said that it
- * rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
+/* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock, and for tasks to be reported, when
+ * it has said that it rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
 static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
@@ -53,7 +53,7 @@ static void rest(tn_runtime *runtime)
     tni_deadlock_look(runtime);
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_tend(runtime, tni_clock_ns()) &&
-           tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
+           !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
         if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
             break;

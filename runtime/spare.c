@@ -65,10 +65,9 @@ static bool holds_core(const tni_worker *worker)
     return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
 }
 
-/* Lock held. */
-static bool is_spare(const tn_runtime *runtime, const tni_worker *worker)
+bool tni_worker_is_spare(const tni_worker *worker)
 {
-    const tni_worker *spare = runtime->spares;
+    const tni_worker *spare = worker->runtime->spares;
 
     while (spare != NULL && spare != worker)
         spare = spare->next_spare;
@@ -82,7 +81,7 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
     tni_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
         /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
-        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || is_spare(runtime, worker));
+        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || tni_worker_is_spare(worker));
     }
     tni_mutex_unlock(&runtime->lock);
     return nothing;

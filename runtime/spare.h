@@ -24,6 +24,9 @@ void tni_worker_offer(tni_worker *worker);
 bool tni_worker_was_given(const tni_worker *worker);
 void tni_worker_withdraw(tni_worker *worker);
 
+/* Lock held: has it offered itself, and was not given a core? */
+bool tni_worker_is_spare(const tni_worker *worker);
+
 /* Is no mail under way, and does each worker hold a core or sleep as a spare? One that has lost its core is inside a task. */
 bool tni_workers_have_nothing(tn_runtime *runtime);
 

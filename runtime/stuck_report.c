@@ -120,6 +120,14 @@ static bool is_reportable(const tni_worker *worker)
     return worker->stay.task != NULL && !tni_task_is_reported(worker->stay.task);
 }
 
+/* It has no core and does not sleep as a spare, nor has it said that it blocks: it is about to run what only its thread may run,
+ * or about to be a spare. Lock held. */
+static bool is_between(const tni_worker *worker)
+{
+    return worker->stay.core == NULL && worker->stay.task == NULL &&
+           tni_a32_load(&worker->blocking, TNI_RELAXED) == 0 && !tni_worker_is_spare(worker); /* relaxed: a hint */
+}
+
 static bool is_due(const tni_worker *worker, uint64_t now_ns)
 {
     return is_reportable(worker) && now_ns - worker->stay.since_ns >= worker->runtime->options.report_stuck_ns;
@@ -144,14 +152,14 @@ static void accuse(culprit *c, tni_worker *worker, uint64_t now_ns)
     c->kept_ns = worker->stay.task == task ? now_ns - worker->stay.since_ns : 0;
 }
 
-/* Lock held. True: a worker without a core is inside a task that may have to be reported. */
+/* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be in one. */
 static bool look_at_all(tn_runtime *runtime, uint64_t now_ns, culprit *c)
 {
     bool again = false;
 
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         look(worker, now_ns);
-        again = again || (worker->stay.core == NULL && is_reportable(worker));
+        again = again || (worker->stay.core == NULL && is_reportable(worker)) || is_between(worker);
         if (c->task == NULL && is_due(worker, now_ns))
             accuse(c, worker, now_ns);
     }

@@ -359,7 +359,7 @@ static void be_spare(tni_worker *worker)
     /* Relaxed: own word, a hint for the monitor. */
     tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
     if (task != NULL) {
-        tni_monitor_notice(runtime); /* all cores may be parked, and this task may have to be reported; a hint */
+        tni_monitor_notice(runtime); /* all cores may be parked, and this task may have to be reported */
         if (run_task(worker, NULL, task) != NULL)
             tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
         return;

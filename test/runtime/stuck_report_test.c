@@ -217,6 +217,92 @@ Test(stuck_report, of_one_that_has_lost_its_core)
     cr_assert(shows_site(s), "%s", s->page.text);
 }
 
+static bool monitor_rests(void *arg)
+{
+    tn_runtime *runtime = arg;
+
+    return tni_a32_load(&runtime->monitor.resting, TNI_ACQUIRE) != 0;
+}
+
+typedef struct {
+    stand *stand;
+    atomic_bool go_on;
+} announced;
+
+static void *block_then_keep(void *arg)
+{
+    announced *a = arg;
+
+    tn_block_begin(TN_BLOCK_LAZY);
+    atomic_store(&a->stand->inside, 1);
+    while (!atomic_load(&a->go_on))
+        sleep_some();
+    tn_block_end();
+    keep_here(a->stand);
+    return NULL;
+}
+
+/* The monitor sleeps for good while the task says that it blocks; when it does not say so any more, it counts. */
+Test(stuck_report, of_one_that_blocked_as_announced)
+{
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    announced a = {.stand = s};
+    tn_runtime *runtime;
+    tn_task *task;
+
+    options.workers = 1;
+    runtime = create(&options);
+    task = tt_spawn_on(runtime, block_then_keep, &a);
+    cr_assert(tt_wait_until(is_inside, s, LIMIT_NS / 2));
+    cr_assert(tt_wait_until(take_core, runtime, LIMIT_NS / 2));
+    cr_assert(tt_wait_until(monitor_rests, runtime, LIMIT_NS / 2));
+    cr_assert_eq(count_of(&s->page, KEEPS), 0, "%s", s->page.text);
+    atomic_store(&a.go_on, true);
+    cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 4));
+    atomic_store(&s->over, true);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(count_of(&s->page, KEEPS), 1, "%s", s->page.text);
+}
+
+typedef struct {
+    tn_future base;
+    stand *stand;
+} keeping;
+
+static int keep_in_poll(tn_future *self, tn_waker *waker)
+{
+    (void)waker;
+    keep_here(((keeping *)(void *)self)->stand);
+    return 0;
+}
+
+static void keep_no_more(tn_future *self)
+{
+    (void)self;
+}
+
+static const tn_future_ops keeping_ops = {.poll = keep_in_poll, .drop = keep_no_more};
+
+/* It has no stack of its own to be shown, and that is what is said. */
+Test(stuck_report, of_a_stackless_task)
+{
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    keeping future = {.base = {&keeping_ops}, .stand = s};
+    tn_runtime *runtime = create(&options);
+    tn_task *task;
+
+    cr_assert_eq(tn_spawn_future(runtime, NULL, &task, &future.base), 0);
+    cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
+    atomic_store(&s->over, true);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(count_of(&s->page, KEEPS), 1, "%s", s->page.text);
+    cr_assert_eq(count_of(&s->page, "it has gone on"), 0, "%s", s->page.text);
+}
+
 static bool are_all_inside(void *arg)
 {
     return atomic_load(&((stand *)arg)->inside) == 12;
