@@ -16,17 +16,25 @@
 
 /* Where a chain of frame pointers begins that leads to the root frame: where the register points, or else the first word from the
  * stack pointer on. For a function without a frame pointer may have saved its caller's there, and use the register for something
- * else. 0: none. */
+ * else. 0: none. A chain that leads elsewhere is followed once, not again from each of its frames: a deep recursion would take
+ * the handler a second. */
 READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t top)
 {
     uintptr_t end = top - at->sp < SEARCH_BYTES ? top : at->sp + SEARCH_BYTES;
+    uintptr_t astray = at->frame; /* the next frame of a chain that does not lead to the root */
 
-    if (tni_frames_reach_root(at->frame, at->sp, top))
+    if (tni_frames_reach_root(at->frame, at->sp - 1, top)) /* a function without variables has its frame at the stack pointer */
         return at->frame;
     for (uintptr_t word = at->sp; word + sizeof word <= end; word += sizeof word) {
         uintptr_t frame = *(const volatile uintptr_t *)word;
+        if (word == astray) {
+            astray = frame;
+            continue;
+        }
         if (tni_frames_reach_root(frame, word, top))
             return frame;
+        if ((astray <= word || astray >= top) && frame > word && frame < top)
+            astray = frame;
     }
     return 0;
 }
@@ -43,7 +51,7 @@ READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, u
     for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
         sample->word[sample->words++] = *(const void *volatile *)word;
     if (frame != 0)
-        sample->frames = tni_frames_collect(frame, at->sp, top, sample->frame, TNI_SAMPLE_FRAMES);
+        sample->frames = tni_frames_collect(frame, at->sp - 1, top, sample->frame, TNI_SAMPLE_FRAMES);
     sample->pc = (const void *)at->pc;
 }
 
