@@ -255,8 +255,10 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     tni_task_begin_run(task);
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
-    if (task->pinned)
+    if (task->pinned) {
         task->home = worker;
+        worker->is_home = true;
+    }
     if (core != NULL) {
         tni_count(&core->counts.polls, 1);
         task->last_core = (uint16_t)core->index;
