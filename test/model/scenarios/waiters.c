@@ -170,15 +170,15 @@ static void read_all(void *state)
     model_free(h->lock);
 }
 
-#define CASE(what, before, ...) \
-    {.name = "waiters." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
-     .no_chance = true}
+#define CASE(what, preemptions, before, ...) \
+    {.name = "waiters." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+     .finish = finish, .no_chance = true}
 
 const model_scenario model_scenarios[] = {
-    CASE("settle", queued, settle, leave),
-    CASE("semaphore", acquiring, release, drop_acquires),
-    CASE("semaphore_all", acquiring, release, acquire_all),
-    CASE("rwlock", reading, write_unlock, drop_reads),
-    CASE("rwlock_all", reading, write_unlock, read_all),
+    CASE("settle", 2, queued, settle, leave),
+    CASE("semaphore", 2, acquiring, release, drop_acquires),
+    CASE("semaphore_all", 2, acquiring, release, acquire_all),
+    CASE("rwlock", 2, reading, write_unlock, drop_reads),
+    CASE("rwlock_all", 1, reading, write_unlock, read_all),
     {0},
 };
