@@ -64,7 +64,8 @@ static int call_open(void *arg)
     struct stat status;
 
     /* Reading past the memory of the system (O_DIRECT) always waits. */
-    call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                     tni_os_cached_end_holds();
     return fd;
 }
 
@@ -234,12 +235,12 @@ static bool read_in_place(transfer *self)
 
     while (moved && self->index < self->count && tni_inplace_may_read()) {
         uint64_t began_ns = tni_clock_ns();
+        size_t size = next_part(self, part, &count);
         ssize_t n;
-        (void)next_part(self, part, &count);
         n = tni_os_preadv_cached(self->fd, part, count, self->offset < 0 ? -1 : self->offset + (int64_t)self->done);
-        if (n == 0)
+        if (n == 0 && size > 0)
             return true; /* the end */
-        moved = n > 0;
+        moved = n >= 0;
         if (moved)
             advance(self, (size_t)n);
         tni_budget_spend_time(tni_clock_ns() - began_ns);

@@ -16,12 +16,12 @@ bool tni_inplace_may_read(void)
     return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
 }
 
-/* Only where the core of one that waits after all would be given to another thread. */
+/* Only where the core of one that waits after all would be given to another thread, and nobody is bound to this one. */
 static bool may_wait_here(const tn_runtime *runtime)
 {
     const tni_worker *worker = tni_local_get()->worker;
 
-    return worker != NULL && worker->owns_thread && runtime->options.stuck_after_ns != TNI_FOREVER;
+    return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns != TNI_FOREVER;
 }
 
 bool tni_inplace_begin(tni_inplace *self)

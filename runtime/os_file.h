@@ -28,6 +28,8 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
 int tni_os_open_cached(const char *path, int flags);
 ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);
+/* Does 0, of tni_os_preadv_cached, mean the end of the file on this system? Where tni_os_open_cached opens anything, it does. */
+bool tni_os_cached_end_holds(void);
 /* Is `fd` of a file system of which it is known that opening and closing a file waits for no server, in this process or
  * elsewhere? */
 bool tni_os_is_local(int fd);

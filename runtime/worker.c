@@ -137,6 +137,8 @@ static void look_around(tni_core *core)
             tni_sched_batch_end(core);
         }
         core->polled_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
+        if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
+            (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
         injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
         if (injected != NULL)
             tni_sched_requeue(core, injected, false);
@@ -216,7 +218,7 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
     now_ns = tni_clock_ns();
-    if (!worker->owns_thread && until_ns > now_ns + TNI_MONITOR_PERIOD_NS && tni_runtime_tend(worker->runtime, now_ns))
+    if (!worker->owns_thread && tni_runtime_tend(worker->runtime, now_ns) && until_ns > now_ns + TNI_MONITOR_PERIOD_NS)
         until_ns = now_ns + TNI_MONITOR_PERIOD_NS; /* there is no monitor */
     note_run_time(core, now_ns);
     poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
@@ -255,8 +257,10 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     tni_task_begin_run(task);
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
-    if (task->pinned)
+    if (task->pinned) {
         task->home = worker;
+        worker->is_home = true;
+    }
     if (core != NULL) {
         tni_count(&core->counts.polls, 1);
         task->last_core = (uint16_t)core->index;

@@ -29,6 +29,7 @@ struct tni_worker {
     bool searching;      /* counted in tni_idle.searching */
     bool pinned_turn;    /* the mailbox goes before the queues this time */
     tn_task *pinned;     /* taken from the mailbox, oldest first */
+    bool is_home;        /* there have been tasks that only this worker may run again */
     tn_task *until;      /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
     uint64_t until_ns;   /* current-thread: stop at that time at the latest */
 

@@ -84,6 +84,10 @@ static void serve(rwlock_state *state)
     tni_waiters *queue = &state->queue;
     tni_wake_batch batch = {.count = 0};
 
+    if (tni_waiters_are_served(queue)) {
+        tni_short_lock_release(&queue->lock);
+        return;
+    }
     while (queue->first != NULL && take(state, queue->first->wanted)) {
         tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
         if (tni_wake_batch_is_full(&batch) && queue->first != NULL)

@@ -87,6 +87,12 @@ static void serve(semaphore_state *state, uint64_t fresh)
 {
     tni_wake_batch batch = {.count = 0};
 
+    if (tni_waiters_are_served(&state->queue)) {
+        /* Release: what was done under the permits; partner: grant_some, of who comes back. */
+        (void)tni_a64_fetch_add(&state->word, fresh * PERMIT, TNI_RELEASE);
+        tni_short_lock_release(&state->queue.lock);
+        return;
+    }
     while (grant_some(state, fresh, &batch)) {
         fresh = 0;
         tni_waiters_wake_between(&state->queue, &batch);

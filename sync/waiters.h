@@ -14,7 +14,8 @@
  * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive, so the primitive may go
  * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
  * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it comes back to the lock for those that are left. It
- * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return.
+ * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return. And the permits, or
+ * the lock, that come back meanwhile are left for it to hand on (tni_waiters_are_served), so that no other one answers the last.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -197,6 +198,13 @@ void tni_wake_batch_wake(tni_wake_batch *batch);
 /* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
  * (tni_waiters_outlast_returning): so the memory stays. */
 void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
+
+/* Lock held: somebody is on the way back to it, and will look whom to settle. Others leave it to him: a waiter that they settled
+ * would not know of him. */
+static inline bool tni_waiters_are_served(const tni_waiters *queue)
+{
+    return tni_unlikely(tni_a32_load(&queue->returning, TNI_RELAXED) > 0); /* relaxed: written under the lock */
+}
 
 /* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
 void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);

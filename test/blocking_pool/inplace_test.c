@@ -170,14 +170,18 @@ static void *read_large(void *arg)
 {
     char *buf = malloc(LARGE_BYTES);
     struct iovec parts[3] = {{buf, 7}, {buf + 7, 0}, {buf + 7, LARGE_BYTES - 7}};
+    struct iovec late[40];
     tn_file *file;
 
+    for (unsigned i = 0; i < 40; i++) /* more empty ones than go at once */
+        late[i] = (struct iovec){buf, i == 39 ? 10 : 0};
     tt_check(buf != NULL && tn_file_open(&file, path("large"), O_RDONLY, 0) == 0);
     tt_check(tn_file_pread(file, buf, LARGE_BYTES, 0) == LARGE_BYTES && memcmp(buf, large, LARGE_BYTES) == 0);
     memset(buf, 0, LARGE_BYTES);
     tt_check(tn_file_readv(file, parts, 3) == LARGE_BYTES && memcmp(buf, large, LARGE_BYTES) == 0);
     tt_check(tn_file_read(file, buf, 1) == 0);
     tt_check(tn_file_pread(file, buf, LARGE_BYTES, LARGE_BYTES - 10) == 10 && memcmp(buf, large + LARGE_BYTES - 10, 10) == 0);
+    tt_check(tn_file_preadv(file, late, 40, 5) == 10 && memcmp(buf, large + 5, 10) == 0);
     tt_check(tn_file_pread(file, buf, 0, 0) == 0 && tn_file_pread(file, buf, 1, LARGE_BYTES) == 0);
     tn_file_close(file);
     free(buf);
@@ -282,6 +286,24 @@ Test(inplace, a_fifo_stops_nobody)
     tt_gate_wait(&begun, 1);
     tt_join(tt_spawn_on(runtime, write_fifo, NULL));
     tt_join(reader);
+    tt_runtime_destroy(runtime);
+}
+
+/* Only the worker that the reader would keep may run the writer. */
+Test(inplace, a_fifo_stops_no_pinned_task)
+{
+    tn_options options = tt_options();
+    tn_spawn_options pinned = {.size = sizeof pinned, .pinned = true};
+    tt_gate begun = TT_GATE_INIT;
+    tn_runtime *runtime;
+    tn_task *writer;
+
+    options.workers = 1;
+    options.force_migration = false;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_spawn_on(runtime, &pinned, &writer, write_fifo, NULL), 0);
+    tt_join(tt_spawn_on(runtime, read_fifo, &begun));
+    tt_join(writer);
     tt_runtime_destroy(runtime);
 }
 

@@ -228,6 +228,64 @@ Test(pool_shortage, a_lone_job_gets_its_thread_when_one_can_be_had)
     }
 }
 
+static atomic_bool over;
+
+static void *tick(void *arg)
+{
+    while (!atomic_load(&over))
+        tt_check(tn_sleep(TN_MS) == 0);
+    return arg;
+}
+
+static void *take_turns(void *arg)
+{
+    while (!atomic_load(&over))
+        tt_check(tn_yield() == 0);
+    return arg;
+}
+
+static void *submit_beside_a_tick(void *arg)
+{
+    tn_task *ticker;
+
+    tt_check(tn_spawn(&ticker, tick, NULL) == 0);
+    (void)submit_a_lone_job(arg);
+    atomic_store(&over, true);
+    tt_check(tn_join(ticker, NULL) == 0);
+    return NULL;
+}
+
+static void *submit_beside_others(void *arg)
+{
+    tn_task *other;
+
+    tt_check(tn_spawn(&other, take_turns, NULL) == 0);
+    (void)submit_a_lone_job(arg);
+    atomic_store(&over, true);
+    tt_check(tn_join(other, NULL) == 0);
+    return NULL;
+}
+
+/* The runtime's only thread never sleeps for long, or not at all. */
+Test(pool_shortage, a_busy_thread_tends_to_the_pool_too)
+{
+    tn_entry_fn entries[] = {submit_beside_a_tick, submit_beside_others};
+
+    for (unsigned i = 0; i < 2; i++) {
+        tn_options options = tt_options();
+        blocker b = BLOCKER_INIT;
+        tn_runtime *runtime;
+        options.flavour = TN_CURRENT_THREAD;
+        options.workers = 0;
+        options.force_migration = false;
+        options.log = keep_message;
+        atomic_store(&over, false);
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        cr_assert_eq(tn_block_on(runtime, entries[i], &b, NULL), 0);
+        tt_runtime_destroy(runtime);
+    }
+}
+
 Test(pool_shortage, every_allocation_may_fail)
 {
     tn_options options = tt_options();

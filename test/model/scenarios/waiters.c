@@ -109,6 +109,20 @@ static void drop_acquires(void *state)
     model_free(h->semaphore);
 }
 
+/* Nobody leaves: permits that come back meanwhile make way for the last one. */
+static void acquire_all(void *state)
+{
+    house *h = state;
+
+    await_first(tni_waiter_of(&h->acquires[0].waiter));
+    model_check(tn_future_poll(&h->acquires[0].base, sleeper_waker(h->crowd)) == 0);
+    tn_semaphore_release(h->semaphore, 1);
+    await_first(tni_waiter_of(&h->acquires[LAST].waiter));
+    model_check(tn_future_poll(&h->acquires[LAST].base, sleeper_waker(h->last)) == 0);
+    tn_semaphore_fini(h->semaphore);
+    model_free(h->semaphore);
+}
+
 /* --- A read-write lock ------------------------------------------------------------------------------------------------------ */
 
 static void reading(void *state)
@@ -140,13 +154,31 @@ static void drop_reads(void *state)
     model_free(h->lock);
 }
 
-#define CASE(what, before, ...) \
-    {.name = "waiters." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
-     .no_chance = true}
+/* Nobody leaves: the readers that have been told give the lock back, and so make way for the last one. */
+static void read_all(void *state)
+{
+    house *h = state;
+
+    await_first(tni_waiter_of(&h->reads[0].waiter));
+    model_check(tn_future_poll(&h->reads[0].base, sleeper_waker(h->crowd)) == 0);
+    for (int i = 0; i < LAST; i++)
+        tn_rwlock_read_unlock(h->lock);
+    await_first(tni_waiter_of(&h->reads[LAST].waiter));
+    model_check(tn_future_poll(&h->reads[LAST].base, sleeper_waker(h->last)) == 0);
+    tn_rwlock_read_unlock(h->lock);
+    tn_rwlock_fini(h->lock);
+    model_free(h->lock);
+}
+
+#define CASE(what, preemptions, before, ...) \
+    {.name = "waiters." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+     .finish = finish, .no_chance = true}
 
 const model_scenario model_scenarios[] = {
-    CASE("settle", queued, settle, leave),
-    CASE("semaphore", acquiring, release, drop_acquires),
-    CASE("rwlock", reading, write_unlock, drop_reads),
+    CASE("settle", 2, queued, settle, leave),
+    CASE("semaphore", 2, acquiring, release, drop_acquires),
+    CASE("semaphore_all", 2, acquiring, release, acquire_all),
+    CASE("rwlock", 2, reading, write_unlock, drop_reads),
+    CASE("rwlock_all", 1, reading, write_unlock, read_all),
     {0},
 };
