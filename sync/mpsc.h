@@ -37,7 +37,10 @@ struct tn_mpsc {
     bool receiver_borrowed;   /* see tni_wake_prepare */
     bool closed;              /* by the receiver */
     bool receiver_gone;
-    tni_a32 crowded; /* senders wait, or did lately: the receiver looks whom to serve; written under the lock */
+
+    /* What the receiver looks at each time: on a line that senders seldom write. Written under the lock. */
+    tni_cache_aligned tni_a32 crowded; /* senders wait, or did lately: the receiver looks whether one is in line */
+    tni_a32 in_line;                   /* 0: nobody waits in the queue; counts while crowded */
 
     /* The receiver. */
     tni_cache_aligned tni_a64 head; /* elements received so far */

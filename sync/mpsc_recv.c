@@ -40,8 +40,30 @@ static void serve_crowd(tn_mpsc *channel)
         tni_mpsc_serve(channel);
         return;
     }
+    /* Relaxed: who queues up next holds the lock after us. It may still be set if the last one has left. */
+    tni_a32_store(&channel->in_line, 0, TNI_RELAXED);
     calm(channel);
     tni_short_lock_release(&channel->waiting.lock);
+}
+
+/* Is so much free that the mark may go? By what we know of `tail`, looked at anew when that is little. */
+static bool is_calm(tn_mpsc *channel)
+{
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* our own */
+
+    if (channel->tail_seen - head <= channel->capacity / 2)
+        channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE); /* as in tni_mpsc_peek */
+    return channel->tail_seen - head <= channel->capacity / 2;
+}
+
+/* Senders wait, or did lately. Most of the time none is in line, and the lock is left to those that send. */
+static void relieve_crowd(tn_mpsc *channel)
+{
+    /* Orders the new head before the look at the line; partner: the full fence in queue_up. */
+    tni_fence_full();
+    if (tni_a32_load(&channel->in_line, TNI_RELAXED) == 0 && !is_calm(channel)) /* relaxed: behind the fence */
+        return;
+    serve_crowd(channel);
 }
 
 /* Elements were taken: whoever waits for room may have it now. */
@@ -49,11 +71,10 @@ static inline void relieve(tn_mpsc *channel)
 {
     if (channel->capacity == TN_UNBOUNDED)
         return;
-    /* Orders the new head before the look at the mark; partner: the fence in queue_up. */
+    /* Orders the new head before the look at the mark; partner: the heavy fence in queue_up. */
     tni_fence_light(channel->asymmetric);
-    if (tni_likely(tni_a32_load(&channel->crowded, TNI_RELAXED) == 0)) /* behind the fence */
-        return;
-    serve_crowd(channel);
+    if (tni_unlikely(tni_a32_load(&channel->crowded, TNI_RELAXED) != 0)) /* relaxed: behind the fence */
+        relieve_crowd(channel);
 }
 
 __attribute__((always_inline)) static inline size_t receive(tn_mpsc *channel, void *elements, size_t count)

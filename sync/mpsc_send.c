@@ -59,6 +59,7 @@ void tni_mpsc_serve(tn_mpsc *channel)
         channel->reserved++;
         tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
     }
+    tni_a32_store(&channel->in_line, queue->first != NULL, TNI_RELAXED); /* relaxed: the lock's next holder sees it */
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
@@ -121,14 +122,17 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     tni_wake_do(receiver);
 }
 
-/* Waits for room: behind the others, `crowded` first, then one more look at `head`. Lock held, and released. */
+/* Waits for room: behind the others, in line, then one more look at `head`. Lock held, and released. */
 static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
 {
     tni_waiters_push(&channel->waiting, waiter, waker);
-    /* Relaxed, both: written under the lock that we hold; the fence orders it before the look at the head. Partner: relieve. */
+    /* Relaxed, all: written under the lock that we hold; the fences order them before the look at the head. Partner: relieve. */
+    tni_a32_store(&channel->in_line, 1, TNI_RELAXED);
     if (tni_a32_load(&channel->crowded, TNI_RELAXED) == 0) {
         tni_a32_store(&channel->crowded, 1, TNI_RELAXED);
         tni_fence_heavy(channel->asymmetric);
+    } else {
+        tni_fence_full();
     }
     tni_mpsc_serve(channel);
 }

@@ -5,7 +5,7 @@
 #include "mpsc.h"
 #include "sleeper.h"
 
-#define SENT_MAX 4
+#define SENT_MAX 5
 
 typedef struct {
     tn_mpsc *channel;
@@ -44,6 +44,7 @@ static void create(market *m, size_t capacity, bool asymmetric)
     model_name(&m->channel->tail, 8, "mpsc.tail");
     model_name(&m->channel->head, 8, "mpsc.head");
     model_name(&m->channel->crowded, 4, "mpsc.crowded");
+    model_name(&m->channel->in_line, 4, "mpsc.in_line");
     model_name(&m->channel->senders, 4, "mpsc.senders");
     model_name(&m->channel->sides, 4, "mpsc.sides");
 }
@@ -98,6 +99,34 @@ static void two_queued(void *state)
     }
 }
 
+static void took(market *m, uint64_t element);
+
+/* Full, crowded since somebody waited for room, but with nobody in line: three places, and elements 2 to 4 are in them. */
+static void crowded(void *state)
+{
+    market *m = state;
+    uint64_t element;
+
+    create(m, 3, true);
+    for (element = 1; element <= 4; element++) {
+        tell(m, element);
+        if (element == 4) {
+            uint64_t first = 0;
+            tn_mpsc_reserve_init(&m->waits[0], m->channel);
+            m->sleepers[0] = sleeper_new();
+            model_check(tn_future_poll(&m->waits[0].base, sleeper_waker(m->sleepers[0])) == TN_PENDING);
+            tn_future_drop(&m->waits[0].base);
+            tn_waker_release(sleeper_waker(m->sleepers[0]));
+            model_check(tn_mpsc_try_recv(m->channel, &first) == 0);
+            took(m, first);
+        }
+        model_check(tn_mpsc_try_send(m->channel, &element) == 0);
+        m->sent[element] = true;
+    }
+    model_check(tni_a32_load(&m->channel->crowded, TNI_RELAXED) == 1);
+    model_check(tni_a32_load(&m->channel->in_line, TNI_RELAXED) == 0);
+}
+
 /* The only place is reserved. */
 static void reserved(void *state)
 {
@@ -139,6 +168,12 @@ static void send_second(void *state)
 static void send_third(void *state)
 {
     send_one(state, 3);
+    tn_mpsc_release_sender(((market *)state)->channel);
+}
+
+static void send_fifth(void *state)
+{
+    send_one(state, 5);
     tn_mpsc_release_sender(((market *)state)->channel);
 }
 
@@ -325,6 +360,7 @@ const model_scenario model_scenarios[] = {
     CASE("send_unbounded", 2, empty_unbounded, received_one_and_two, send_two, recv_all),
     CASE("room", 2, full, receiver_goes_at_last, send_second, recv_one),
     CASE("room_symmetric", 2, full_symmetric, receiver_goes_at_last, send_second, recv_one),
+    CASE("crowd", 2, crowded, receiver_goes_at_last, send_fifth, recv_one),
     CASE("pass_on", 2, two_queued, receiver_goes_at_last, drop_first, second_sends, recv_one),
     CASE("two_senders", 1, unbounded_two_senders, receiver_goes_at_last, send_first, send_third, recv_two),
     CASE("two_wakers", 2, empty, receiver_goes_at_last, send_first, recv_by_two),
