@@ -9,13 +9,13 @@
  * Receiver waits: it looks at `tail`, and leaves its waker, under one hold of the lock. Whoever moves `tail`, or makes the end
  * come true, takes the waker under the same lock, then or later. So no element comes that wakes nobody.
  *
- * Senders wait: the one that finds no room queues up under the lock, sets `in_line` and `crowded`, makes a heavy fence and looks
- * at `head` once more. The receiver moves `head`, makes a light fence and looks at `crowded`. Such fences are ordered like two full
- * ones: either the sender sees the new head, or the receiver sees that there is a crowd. A heavy fence is a system call; so
- * `crowded` stays set until the receiver finds nobody waiting and half of the room free. Meanwhile both make full fences: the
- * sender that finds it set between `in_line` and its look at `head`, the receiver that finds it set between `head` and its look
- * at `in_line`. So again one sees the other, and while nobody is in line the receiver keeps off the lock, at which the senders
- * meet. Clearing either is harmless: it happens under the lock, with an empty queue.
+ * Senders wait: the one that finds no room queues up under the lock, sets `in_line` and `crowded`, makes a heavy fence and
+ * looks at `head` once more. The receiver moves `head`, makes a light fence and looks at `crowded`. Such fences are ordered
+ * like two full ones: either the sender sees the new head, or the receiver sees that there is a crowd. A heavy fence is a
+ * system call; so `crowded` stays set until the receiver finds nobody waiting and half of the room free. Meanwhile both make
+ * full fences: the sender that finds it set between `in_line` and its look at `head`, the receiver that finds it set between
+ * `head` and its look at `in_line`. So again one sees the other, and while nobody is in line the receiver keeps off the lock,
+ * at which the senders meet. Clearing either is harmless: it happens under the lock, with an empty queue.
  *
  * What a waiting sender is granted is a place (`reserved`), not the sending, which it does itself when it is polled. So a
  * cancelled send has not sent; its place goes to the next one. */
