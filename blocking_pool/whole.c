@@ -117,10 +117,9 @@ static int read_here(read_call *call, const tni_pool *pool)
     if (call->fd < 0)
         return TN_EAGAIN;
     rc = begin_read(call, &status);
-    if (rc != 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES)
+    if (rc != 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES ||
+        !tni_inplace_knows(pool, status.st_dev))
         rc = TN_EAGAIN; /* after an error too: the close may wait as the open does */
-    else if (!tni_inplace_knows(pool, status.st_dev))
-        rc = TN_EAGAIN;
     if (rc == 0)
         rc = read_all(call, tni_os_readv_cached);
     if (rc != TN_EAGAIN)
