@@ -11,40 +11,16 @@
 
 #include "support/allocator.h"
 #include "support/runtime.h"
+#include "support/thread_faults.h"
 
-/* --- What the system refuses: these stand before the C library's ---------------------------------------------------------- */
+/* --- What the system refuses: this stands before the C library's, and that of threads too --------------------------------- */
 
-static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never */
-static atomic_long maps_left;    /* mmap of memory without a file fails when it is 1; 0: never */
+static atomic_long maps_left; /* mmap of memory without a file fails when it is 1; 0: never */
 
-typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 typedef void *(*mmap_fn)(void *, size_t, int, int, int, off_t);
 
-/* Under ThreadSanitizer the sanitizer's own stand here under these names. */
-extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
+/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
 extern void *__interceptor_mmap(void *, size_t, int, int, int, off_t) __attribute__((weak));
-
-/* Counts down; true at 1, and from then on. */
-static bool is_used_up(atomic_long *left)
-{
-    long now = atomic_load(left);
-
-    while (now > 1)
-        if (atomic_compare_exchange_weak(left, &now, now - 1))
-            return false;
-    return now == 1;
-}
-
-int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr, void *(*entry)(void *), void *restrict arg)
-{
-    create_fn original = __interceptor_pthread_create;
-
-    if (is_used_up(&threads_left))
-        return EAGAIN;
-    if (original == NULL)
-        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
-    return original(thread, attr, entry, arg);
-}
 
 void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
 {

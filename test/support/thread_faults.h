@@ -15,6 +15,7 @@ typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 /* Under ThreadSanitizer the sanitizer's own stands here under this name. */
 extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
 
+/* Counts down; true at 1, and from then on. */
 static bool is_used_up(atomic_long *left)
 {
     long now = atomic_load(left);
