@@ -29,10 +29,4 @@ void tni_os_signal_open(int number);
 /* Sends it to the thread with this number, which must still be there, and of this process. False: the system could not. */
 bool tni_os_signal_send(int number, int thread_id);
 
-/* Does it name a function, and not SIG_DFL or SIG_IGN? */
-bool tni_os_signal_is_handled(const struct sigaction *action);
-
-/* In a handler: does what would have happened without it. `sent`: somebody sent it; a fault comes again by itself. */
-void tni_os_signal_pass_on(const struct sigaction *before, int number, siginfo_t *info, void *ucontext, bool sent);
-
 #endif

@@ -1,14 +1,13 @@
 #include "overflow.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "os_hook.h"
 #include "os_memory.h"
-#include "os_signal.h"
 #include "prim.h"
 
 #ifndef AT_MINSIGSTKSZ
@@ -23,12 +22,10 @@ static const int watched[] = {SIGSEGV, SIGBUS};
 
 /* A signal's handler belongs to the process, so this does too. */
 static struct {
-    tni_a32 lock;                     /* 1 while someone installs or uninstalls */
-    tni_aptr find;                    /* a const tni_overflow_find *, NULL while nobody wants reports */
-    tni_overflow_find find_value;     /* what it points at */
-    unsigned count;                   /* installs without uninstall; under the lock */
-    bool hooked[WATCHED];             /* our handler stands there, or perhaps behind one that was set later; under the lock */
-    struct sigaction before[WATCHED]; /* what was there; does not change while our handler is called */
+    tni_aptr find;                /* a const tni_overflow_find *, NULL while nobody wants reports */
+    tni_overflow_find find_value; /* what it points at */
+    unsigned count;               /* installs without uninstall; under the hooks' lock */
+    tni_os_hook hooks[WATCHED];
 } state;
 
 /* --- The message ------------------------------------------------------------------------------------------------------------ */
@@ -74,11 +71,6 @@ _Noreturn static void report(const tni_overflow_info *info, const void *fault_ad
 
 /* --- The handler ------------------------------------------------------------------------------------------------------------ */
 
-static const struct sigaction *action_before(int signal_number)
-{
-    return &state.before[signal_number == watched[0] ? 0 : 1];
-}
-
 static void handler(int signal_number, siginfo_t *info, void *ucontext)
 {
     tni_overflow_info found = {0};
@@ -88,68 +80,21 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
     if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
         report(&found, info->si_addr);
     /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
-    tni_os_signal_pass_on(action_before(signal_number), signal_number, info, ucontext, info->si_code <= 0);
+    tni_os_hook_pass_on(&state.hooks[signal_number == watched[0] ? 0 : 1], signal_number, info, ucontext, info->si_code <= 0);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
-/* A tni_mutex cannot be had before somebody initialises it; this is rare and short. */
-static void lock_state(void)
-{
-    uint32_t expected = 0;
-    /* Acquire: observes what the holder before wrote under the lock, published by unlock_state(). */
-    while (!tni_a32_cas(&state.lock, &expected, 1, TNI_ACQUIRE)) {
-        expected = 0;
-        tni_spin_hint();
-    }
-}
-
-static void unlock_state(void)
-{
-    /* Release: publishes what was written under the lock to the next lock_state(); weaker, it could miss a count. */
-    tni_a32_store(&state.lock, 0, TNI_RELEASE);
-}
-
-static bool is_ours(const struct sigaction *action)
-{
-    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handler;
-}
-
-/* Out again where we still stand in front; whoever was set after us keeps calling us, and we pass on. */
 static void unhook(void)
 {
-    for (size_t i = 0; i < WATCHED; i++) {
-        struct sigaction now;
-        if (!state.hooked[i] || sigaction(watched[i], NULL, &now) != 0 || !is_ours(&now))
-            continue;
-        if (sigaction(watched[i], &state.before[i], NULL) == 0)
-            state.hooked[i] = false;
-    }
-}
-
-static int hook_one(size_t i)
-{
-    struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    struct sigaction now;
-
-    if (sigaction(watched[i], NULL, &now) != 0)
-        return -errno;
-    /* A handler that was set after ours may call it. If there is none, nobody does: ours was taken away. */
-    if (!is_ours(&now) && (!state.hooked[i] || !tni_os_signal_is_handled(&now))) {
-        /* Before ours is set: it may run before the call returns. */
-        state.before[i] = now;
-        sigemptyset(&ours.sa_mask);
-        if (sigaction(watched[i], &ours, NULL) != 0)
-            return -errno;
-    }
-    state.hooked[i] = true;
-    return 0;
+    for (size_t i = 0; i < WATCHED; i++)
+        tni_os_hook_clear(&state.hooks[i], watched[i], handler);
 }
 
 static int hook(void)
 {
     for (size_t i = 0; i < WATCHED; i++) {
-        int rc = hook_one(i);
+        int rc = tni_os_hook_set(&state.hooks[i], watched[i], handler, 0);
         if (rc != 0) {
             unhook();
             return rc;
@@ -161,7 +106,7 @@ static int hook(void)
 int tni_overflow_install(tni_overflow_find find)
 {
     int rc = 0;
-    lock_state();
+    tni_os_hooks_lock();
     tni_assert(state.count == 0 || state.find_value == find, "two different lookups for stack overflows in one process");
     if (state.count == 0) {
         state.find_value = find;
@@ -172,20 +117,20 @@ int tni_overflow_install(tni_overflow_find find)
         /* Publishes find_value to handler(). */
         tni_aptr_store(&state.find, &state.find_value, TNI_RELEASE);
     }
-    unlock_state();
+    tni_os_hooks_unlock();
     return rc;
 }
 
 void tni_overflow_uninstall(void)
 {
-    lock_state();
+    tni_os_hooks_lock();
     tni_assert(state.count > 0, "an overflow report is uninstalled that nobody installed");
     if (--state.count == 0) {
         /* handler() sees it or does not: what it points at stays readable, and no task runs any more that it could report. */
         tni_aptr_store(&state.find, NULL, TNI_RELAXED);
         unhook();
     }
-    unlock_state();
+    tni_os_hooks_unlock();
 }
 
 /* --- A thread's part -------------------------------------------------------------------------------------------------------- */
