@@ -192,6 +192,10 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
 
     if (rc != TN_PENDING)
         return rc;
+    if (future->timeout_ns != 0) {
+        future->deadline_ns = tni_deadline_after(future->timeout_ns);
+        future->timeout_ns = 0;
+    }
     if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns)
         return tni_poll_is_short(waker, 1) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
     tni_deadline_ask(waker, future->deadline_ns);
@@ -210,6 +214,13 @@ void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadl
     future->base.ops = &timeout_ops;
     future->inner = inner;
     future->deadline_ns = deadline_ns;
+    future->timeout_ns = 0;
+}
+
+void tn_timeout_for_init(tn_timeout_future *future, tn_future *inner, uint64_t timeout_ns)
+{
+    tn_timeout_init(future, inner, 0); /* 0, and no time: over when it is first found not ready */
+    future->timeout_ns = timeout_ns;
 }
 
 int tn_timeout(tn_future *future, uint64_t deadline_ns)
@@ -217,5 +228,13 @@ int tn_timeout(tn_future *future, uint64_t deadline_ns)
     tn_timeout_future timeout;
 
     tn_timeout_init(&timeout, future, deadline_ns);
+    return tn_await(&timeout.base);
+}
+
+int tn_timeout_for(tn_future *future, uint64_t timeout_ns)
+{
+    tn_timeout_future timeout;
+
+    tn_timeout_for_init(&timeout, future, timeout_ns);
     return tn_await(&timeout.base);
 }

@@ -79,6 +79,7 @@ typedef struct tn_timeout_future {
     tn_future base;
     tn_future *inner;
     uint64_t deadline_ns;
+    uint64_t timeout_ns; /* not 0: the time has not begun */
 } tn_timeout_future;
 
 /* Waits for `future` until `deadline_ns` (tn_now); if it is ready by then, that counts. For straight-line code a scope
@@ -87,9 +88,16 @@ typedef struct tn_timeout_future {
  * Errors: TN_ETIMEDOUT; else whatever the future answers. Cancellation: checkpoint; the future is dropped. */
 TN_API int tn_timeout(tn_future *future, uint64_t deadline_ns);
 
+/* As tn_timeout, for `timeout_ns` from when `future` is first found not ready: where it is ready at once, nobody looks at the
+ * clock. */
+TN_API int tn_timeout_for(tn_future *future, uint64_t timeout_ns);
+
 /* Its drop drops `inner`. To be polled with the waker of the task that polls it, as a sleep.
  * Suspends: no. Callable from: anywhere. Ownership: `inner` is its own until it is dropped. */
 TN_API void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadline_ns);
+
+/* As tn_timeout_init, for `timeout_ns` from the first poll that finds `inner` not ready. */
+TN_API void tn_timeout_for_init(tn_timeout_future *future, tn_future *inner, uint64_t timeout_ns);
 
 /* --- Interval: again and again ---------------------------------------------------------------------------------------------- */
 

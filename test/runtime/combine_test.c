@@ -353,6 +353,58 @@ Test(timeout, bounds_a_future)
     tt_run(timeouts, NULL);
 }
 
+static void *relative_timeouts(void *arg)
+{
+    tt_manual manual;
+    tn_timeout_future timeout;
+    uint64_t begin_ns = tn_now();
+
+    tt_manual_init(&manual);
+    tt_check(tn_timeout_for(&manual.base, 3 * TN_MS) == TN_ETIMEDOUT && tn_now() - begin_ns >= 3 * TN_MS);
+    tt_check(atomic_load(&manual.drops) == 1);
+    tt_manual_init(&manual);
+    tt_check(tn_timeout_for(&manual.base, 0) == TN_ETIMEDOUT && atomic_load(&manual.polls) == 1);
+    tt_manual_init(&manual);
+    tt_manual_set(&manual, 3);
+    tt_check(tn_timeout_for(&manual.base, 0) == 3); /* ready counts, however short the time */
+    tt_manual_init(&manual);
+    tn_timeout_for_init(&timeout, &manual.base, 3 * TN_MS);
+    tt_check(tn_sleep(5 * TN_MS) == 0); /* not polled yet: its time has not begun */
+    begin_ns = tn_now();
+    tt_check(tn_await(&timeout.base) == TN_ETIMEDOUT && tn_now() - begin_ns >= 3 * TN_MS);
+    return arg;
+}
+
+Test(timeout, a_relative_one_begins_with_the_first_poll)
+{
+    tt_run(relative_timeouts, NULL);
+}
+
+static void *set_soon(void *arg)
+{
+    while (!tt_manual_was_polled(arg))
+        tt_check(tn_yield() == 0);
+    tt_manual_ready(arg, 4);
+    return NULL;
+}
+
+static void *endless_timeout(void *arg)
+{
+    tt_manual manual;
+    tn_task *task;
+
+    tt_manual_init(&manual);
+    tt_check(tn_spawn(&task, set_soon, &manual) == 0);
+    tt_check(tn_timeout_for(&manual.base, TN_NEVER) == 4);
+    (void)tt_join(task);
+    return arg;
+}
+
+Test(timeout, the_longest_relative_one_does_not_wrap)
+{
+    tt_run(endless_timeout, NULL);
+}
+
 /* A timeout around a race of a join and a manual one: polled as a stackless task. */
 typedef struct {
     fan f;
