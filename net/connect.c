@@ -103,7 +103,7 @@ static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *a
     rc = connect_patiently(stream->endpoint.fd, address);
     if (rc == -EINPROGRESS)
         rc = wait_connected(stream);
-    if (rc == 0 && stream->tcp && is_connected_to_itself(stream->endpoint.fd))
+    if (rc == 0 && stream->endpoint.tcp && is_connected_to_itself(stream->endpoint.fd))
         rc = TN_ECONNREFUSED;
     if (rc != 0) {
         tn_stream_close(stream);

@@ -25,12 +25,15 @@ typedef struct {
     void (*release)(tni_endpoint *endpoint); /* last of all: frees the memory */
 } tni_endpoint_ops;
 
+/* Small: a connection among thousands has left the caches by its next request. */
 struct tni_endpoint {
     tn_runtime *runtime;         /* constant */
     const tni_endpoint_ops *ops; /* constant */
     int fd;                      /* constant; ours until FINISHED */
     tni_a32 operations;          /* the operation word */
     tni_a32 references;          /* of the callers */
+    bool tcp;                    /* a stream's, constant: a short read or write says that nothing is left */
+    bool read_may_be_stale;      /* a stream's reader: the readiness word may say READ though all has been read */
     tni_aptr registration;       /* tni_registration *, from the first wait to the finish; before: NULL */
 };
 

@@ -38,8 +38,8 @@ void tni_stream_free(tn_runtime *runtime, tn_stream *stream)
 void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp)
 {
     tni_endpoint_init(&stream->endpoint, runtime, &stream_ops, fd);
-    stream->tcp = tcp;
-    stream->read_may_be_stale = true;
+    stream->endpoint.tcp = tcp;
+    stream->endpoint.read_may_be_stale = true;
 }
 
 tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what)
@@ -111,7 +111,7 @@ static void nothing_left(tn_stream *stream, tni_registration *registration, uint
     tni_registration_clear(registration, TNI_READ, seen);
     /* What is reported after a clear is news, but for a report that was on its way when we read (tn_net.h says so). And the
      * clear gives way to any report, of a writable socket too. */
-    stream->read_may_be_stale = tni_readiness_has(tni_registration_look(registration), TNI_READ);
+    stream->endpoint.read_may_be_stale = tni_readiness_has(tni_registration_look(registration), TNI_READ);
 }
 
 static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
@@ -128,10 +128,10 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
     if (size > TRANSFER_MAX)
         size = TRANSFER_MAX;
     n = tni_os_recv(stream->endpoint.fd, buf, size);
-    stream->read_may_be_stale = true;
+    stream->endpoint.read_may_be_stale = true;
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->tcp && tni_readiness_trusts_short(seen)))
+    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->endpoint.tcp && tni_readiness_trusts_short(seen)))
         nothing_left(stream, registration, seen);
     return n;
 }
@@ -160,7 +160,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
         n = tni_os_sendv(stream->endpoint.fd, data->iov, data->count);
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (n > 0 && (size_t)n < data->total_bytes && data->total_bytes <= TRANSFER_MAX && stream->tcp))
+    if (n == TN_EAGAIN || (n > 0 && (size_t)n < data->total_bytes && data->total_bytes <= TRANSFER_MAX && stream->endpoint.tcp))
         tni_registration_clear(registration, TNI_WRITE, seen);
     return n;
 }
@@ -216,7 +216,7 @@ static bool is_readable(tn_stream *stream)
     seen = tni_registration_look(registration);
     if (!tni_readiness_has(seen, TNI_READ))
         return false;
-    if (!stream->read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)
+    if (!stream->endpoint.read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)
         return true;
     nothing_left(stream, registration, seen);
     return false;

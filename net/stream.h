@@ -6,12 +6,11 @@
 #include "endpoint.h"
 #include "tn_net.h"
 
-/* Small: a connection among thousands has left the caches by its next request. */
 struct tn_stream {
-    bool tcp;               /* constant: a short read or write says that nothing is left */
-    bool read_may_be_stale; /* reader: the readiness word may say READ though all has been read */
     tni_endpoint endpoint;
 };
+
+_Static_assert(sizeof(tn_stream) <= 40, "with malloc's own words it is a block of 48 bytes");
 
 /* Memory for a stream, or NULL. */
 tn_stream *tni_stream_alloc(tn_runtime *runtime);

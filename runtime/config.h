@@ -14,7 +14,7 @@
 /* Tasks that go to the injector when the queue is full. */
 #define TNI_SPILL 128
 /* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
-#define TNI_SLAB_BYTES (64 * 1024)
+#define TNI_SLAB_BYTES (32 * 1024)
 /* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
  * and then after TNI_LOOP_TAKEN_NS. */
 #define TNI_LOOP_TAKEN_SPINS 200
@@ -87,7 +87,7 @@
 #define TNI_WORKERS_MAX 1024
 #define TNI_BLOCKING_THREADS_MAX 10000
 #define TNI_STACK_DEFAULT_BYTES (256 * 1024)
-#define TNI_STACK_MIN_BYTES (16 * 1024)
+#define TNI_STACK_MIN_BYTES (32 * 1024)
 #define TNI_STACK_MAX_BYTES (64 * 1024 * 1024)
 
 #if TNI_DEQUE_CAPACITY & (TNI_DEQUE_CAPACITY - 1)

@@ -87,7 +87,7 @@ static bool find_overflow(const void *fault_address, tni_overflow_info *out)
         !tni_stack_owns_guard(task->body.fiber.stack, fault_address))
         return false;
     out->task_name = task->name;
-    out->stack_size_bytes = tni_stack_size(task->body.fiber.stack);
+    out->stack_size_bytes = tni_stack_slot_size(task->body.fiber.stack);
     return true;
 }
 

@@ -31,25 +31,22 @@ _Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record stan
 _Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
+/* Of a whole slot. */
 static size_t class_size(size_t class_index)
 {
     return (size_t)TNI_STACK_MIN_BYTES << class_index;
 }
 
-/* TNI_STACK_CLASSES when it is too large for any. */
-static size_t class_of(size_t size_bytes)
+/* The smallest slot that is large enough and has at least as much to use as its guard takes, where pages are large. TNI_STACK_CLASSES
+ * when there is none. */
+static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
 {
+    size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;
     size_t class_index = 0;
-    while (class_index < TNI_STACK_CLASSES && class_size(class_index) < size_bytes)
+
+    while (class_index < TNI_STACK_CLASSES && class_size(class_index) < least)
         class_index++;
     return class_index;
-}
-
-static size_t slot_size(const tni_stack_pool *pool, size_t class_index)
-{
-    size_t overhead = TOP_SHIFT_UNIT * (TOP_SHIFT_COUNT - 1) + sizeof(tni_stack);
-    size_t usable = (class_size(class_index) + overhead + pool->page_size - 1) & ~(pool->page_size - 1);
-    return pool->guard_size + usable;
 }
 
 /* --- Cutting stacks from slabs, under the lock ------------------------------------------------------------------------------ */
@@ -57,7 +54,7 @@ static size_t slot_size(const tni_stack_pool *pool, size_t class_index)
 static int slab_map(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
-    size_t slot = slot_size(pool, class_index);
+    size_t slot = class_size(class_index);
     size_t count = SLAB_BYTES_MAX / slot;
     void *base = NULL;
     int rc;
@@ -89,7 +86,7 @@ static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
     size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
-    class->fresh += slot_size(pool, class_index);
+    class->fresh += class_size(class_index);
     class->fresh_index++;
     class->fresh_left--;
     tni_stack *stack = (tni_stack *)(void *)(class->fresh - shift - sizeof(tni_stack));
@@ -209,7 +206,7 @@ static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t cl
 
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out)
 {
-    size_t class_index = size_bytes == 0 ? pool->default_class : class_of(size_bytes);
+    size_t class_index = size_bytes == 0 ? pool->default_class : class_of(pool, size_bytes);
     tni_stack *stack;
     if (class_index == TNI_STACK_CLASSES)
         return -EINVAL;
@@ -314,21 +311,21 @@ bool tni_stack_waited_for(const tni_stack_pool *pool)
 
 int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
 {
-    size_t size = config->stack_size_bytes != 0 ? config->stack_size_bytes : TNI_STACK_DEFAULT_BYTES;
-    size_t class_index = class_of(size);
-    if (class_index == TNI_STACK_CLASSES)
-        return -EINVAL;
+    int rc;
     memset(pool, 0, sizeof *pool);
     pool->config = *config;
     pool->page_size = tni_os_page_size();
-    pool->default_class = (uint8_t)class_index;
     pool->cache_max = TNI_STACK_CACHE_MAX;
     /* A core must not sit on a good part of few stacks. */
     if (config->stacks_max != 0 && config->stacks_max / 16 < TNI_STACK_CACHE_MAX)
         pool->cache_max = (uint32_t)(config->stacks_max / 16);
-    int rc = tni_stack_guard_init(pool);
+    rc = tni_stack_guard_init(pool);
     if (rc < 0)
         return rc;
+    size_t class_index = class_of(pool, config->stack_size_bytes != 0 ? config->stack_size_bytes : TNI_STACK_DEFAULT_BYTES);
+    if (class_index == TNI_STACK_CLASSES)
+        return -EINVAL;
+    pool->default_class = (uint8_t)class_index;
     tni_a32_init(&pool->waiters, 0); /* nobody else sees the pool yet */
     tni_mutex_init(&pool->lock);
     return 0;

@@ -1,7 +1,8 @@
 /* Stacks for fibers: large slabs of address space cut into slots, committed page by page as they are used.
  *
- * A slot, from low to high: the guard; the usable part, at least as large as its class; the descriptor; a gap of up to 2 KiB
- * that differs from slot to slot, so that the hottest lines of many stacks do not fall into one cache set. The descriptor stands
+ * A slot is as large as its class says, so that eight of the default size share a page of page table. From low to high: the
+ * guard; the usable part; the descriptor; a gap of up to 2 KiB that differs from slot to slot, so that the hottest lines of many
+ * stacks do not fall into one cache set. The descriptor stands
  * right above the first frames because that page is touched anyway: a stack costs one or two pages and nothing beside them,
  * and one never handed out costs none. The price is that a write past the *upper* end of a stack may hit it. */
 #ifndef TNI_STACK_H
@@ -11,8 +12,8 @@
 #include "defs.h"
 #include "prim.h"
 
-/* Sizes are powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES; a request is rounded up to one. */
-#define TNI_STACK_CLASSES 13
+/* Sizes, of whole slots, are powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES; a request is rounded up to one. */
+#define TNI_STACK_CLASSES 12
 
 /* A core keeps at most this many idle stacks to itself, hot and untrimmed. */
 #define TNI_STACK_CACHE_MAX 64
@@ -36,7 +37,7 @@ struct tni_stack {
     tni_stack *next;      /* in the free list or the cache it is in */
     tni_stack_pool *pool; /* where it belongs */
     uint32_t guard_size;  /* bytes below base that nobody may use, guarded or not */
-    uint8_t class_index;  /* its size is TNI_STACK_MIN_BYTES << class_index or a little more */
+    uint8_t class_index;  /* its slot has TNI_STACK_MIN_BYTES << class_index */
     uint8_t guard;        /* a tni_guard_kind */
     bool live;            /* handed out: catches a stack put back twice */
     bool used_before;     /* its memory is not all zero any more */
@@ -45,6 +46,8 @@ struct tni_stack {
 static inline void *tni_stack_base(const tni_stack *stack) { return stack->base; }
 static inline void *tni_stack_top(const tni_stack *stack) { return (void *)(uintptr_t)stack; }
 static inline size_t tni_stack_size(const tni_stack *stack) { return (size_t)((const char *)stack - stack->base); }
+/* As whoever asked for it says it: with the guard. */
+static inline size_t tni_stack_slot_size(const tni_stack *stack) { return (size_t)TNI_STACK_MIN_BYTES << stack->class_index; }
 
 typedef struct {
     size_t stack_size_bytes; /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
@@ -98,7 +101,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config);
 /* Every stack must have been put back and every cache flushed. */
 void tni_stack_pool_fini(tni_stack_pool *pool);
 
-/* A stack of at least size_bytes (0: the default). 0; -EAGAIN when there is none at present, but some are out that will come
+/* A stack whose slot has at least size_bytes (0: the default). 0; -EAGAIN when there is none at present, but some are out that will come
  * back; -ENOMEM when there is none and none is out, so that none will come; -EINVAL for a size over the largest class. Never
  * waits. The cache is the caller's core's, or NULL. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);

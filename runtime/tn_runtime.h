@@ -39,7 +39,7 @@ typedef struct tn_options {
     size_t size;             /* of this struct; tn_options_default() sets it */
     tn_flavour flavour;
     unsigned workers;        /* 0: the CPUs this process may really use; at most 1024 */
-    size_t stack_size_bytes; /* of a fiber; 0: 256 KiB */
+    size_t stack_size_bytes; /* of a fiber, see tn_spawn_options; 0: 256 KiB */
     size_t stacks_max;       /* fibers with a stack at once, the others wait for theirs; 0: no limit */
     tn_guard guard;
     bool guard_fallback;     /* out of mappings for guards: go on with canaries instead of TN_ENOMEM */

@@ -25,13 +25,13 @@ struct tn_mpsc {
     tni_a32 sides;  /* 2: the senders and the receiver; the last one frees */
     tni_aptr spare; /* tni_mpsc_block *: emptied, to be used again */
 
-    /* The senders; `waiting.lock`. */
+    /* The senders; `waiting.lock`. What each send writes is one line with the lock. */
     tni_cache_aligned tni_waiters waiting;
     tni_a64 tail;             /* elements sent so far; written under the lock */
     uint64_t head_seen;       /* at least so many have been received */
-    uint64_t reserved;        /* places kept for a send to come */
     tni_mpsc_block *back;     /* the newest block */
     size_t back_used;         /* elements that were put into it */
+    uint64_t reserved;        /* places kept for a send to come */
     tn_waker *receiver_waker; /* a reference, unless it is borrowed; NULL: it does not wait. Set: there is nothing to take */
     const void *receiver;     /* whose waker it is, a tn_mpsc_recv_future */
     bool receiver_borrowed;   /* see tni_wake_prepare */

@@ -3,6 +3,7 @@
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 
 #define TO_QUEUE ((tni_wake)1)
 
@@ -114,6 +115,10 @@ void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verd
 
 int tni_sync_enter(void)
 {
-    tni_budget_spend();
-    return tni_checkpoint();
+    tn_task *task = tni_local_get()->task;
+
+    if (tni_unlikely(task == NULL || task->kind != TNI_TASK_FIBER))
+        return tni_checkpoint();
+    tni_budget_spend_in(task);
+    return tni_fiber_check(task);
 }

@@ -18,7 +18,7 @@ static bool find_running(const void *fault_address, tni_overflow_info *out)
 {
     if (running == NULL || !tni_stack_owns_guard(running, fault_address))
         return false;
-    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_size(running)};
+    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_slot_size(running)};
     return true;
 }
 
@@ -64,7 +64,7 @@ Test(overflow, is_reported)
     bool reported = true;
     child_end e = child_run(overflow_a_fiber, &reported);
     cr_assert(child_killed_by(e, SIGABRT), "status 0x%x: %s", (unsigned)e.status, e.text);
-    cr_assert(strstr(e.text, "tournant: stack overflow in task \"greedy\": its stack is 25") != NULL, "%s", e.text);
+    cr_assert(strstr(e.text, "tournant: stack overflow in task \"greedy\": its stack is 256 KiB;") != NULL, "%s", e.text);
     cr_assert(strstr(e.text, "give it a larger stack_size_bytes (fault at 0x") != NULL, "%s", e.text);
 }
 
