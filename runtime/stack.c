@@ -37,8 +37,8 @@ static size_t class_size(size_t class_index)
     return (size_t)TNI_STACK_MIN_BYTES << class_index;
 }
 
-/* The smallest slot that is large enough and has at least as much to use as its guard takes, where pages are large. TNI_STACK_CLASSES
- * when there is none. */
+/* The smallest slot that is large enough, and no smaller than two guards, where pages are large. TNI_STACK_CLASSES when there is
+ * none. */
 static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
 {
     size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;

@@ -101,9 +101,9 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config);
 /* Every stack must have been put back and every cache flushed. */
 void tni_stack_pool_fini(tni_stack_pool *pool);
 
-/* A stack whose slot has at least size_bytes (0: the default). 0; -EAGAIN when there is none at present, but some are out that will come
- * back; -ENOMEM when there is none and none is out, so that none will come; -EINVAL for a size over the largest class. Never
- * waits. The cache is the caller's core's, or NULL. */
+/* A stack whose slot has at least size_bytes (0: the default). 0; -EAGAIN when there is none at present, but some are out that
+ * will come back; -ENOMEM when there is none and none is out, so that none will come; -EINVAL for a size over the largest class.
+ * Never waits. The cache is the caller's core's, or NULL. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
 
 /* Takes a stack back that nobody runs on any more. */
