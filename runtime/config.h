@@ -54,6 +54,10 @@
  * ago. */
 #define TNI_POLL_FRESH_NS 25000
 
+/* A worker with nothing to do serves the loop of a core whose worker has not looked at the clock for so long: it is inside a long
+ * run, or has lost its processor. */
+#define TNI_LEFT_ALONE_NS 400000
+
 /* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a
  * wake costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */
 #define TNI_BACKLOG_NS 50000

@@ -1,6 +1,8 @@
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
- * At each look of the monitor at which the core has polled nothing for 2 ms, or is inside one run for 4 ms:
+ * A worker that finds nothing in any queue serves the loops and timers of cores whose workers have left them alone for
+ * TNI_LEFT_ALONE_NS (worker.c). Where no worker is idle there is the monitor: at each look at which the core has polled nothing
+ * for 2 ms, or is inside one run for 4 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
  *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
@@ -18,14 +20,10 @@
 #include "runtime.h"
 #include "schedule.h"
 
-/* Does the core's work. True: there was some, for this core or for anyone. */
-static bool help(tni_core *core, uint64_t now_ns)
+unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;
     unsigned fired = tni_timers_fire(&core->timers, now_ns);
-    /* Relaxed, twice: a count, which only whoever owns the driver changes. */
-    uint64_t events = tni_a64_load(&core->driver.events, TNI_RELAXED);
-    bool waits;
 
     if (fired > 0)
         tni_count_shared(&runtime->foreign.timers_fired, fired);
@@ -34,6 +32,18 @@ static bool help(tni_core *core, uint64_t now_ns)
         tni_driver_disown(&core->driver);
         tni_count_shared(&runtime->foreign.driver_polls, 1);
     }
+    return fired;
+}
+
+/* Does the core's work. True: there was some, for this core or for anyone. */
+static bool help(tni_core *core, uint64_t now_ns)
+{
+    tn_runtime *runtime = core->runtime;
+    /* Relaxed, twice: a count, which only whoever owns the driver changes. */
+    uint64_t events = tni_a64_load(&core->driver.events, TNI_RELAXED);
+    unsigned fired = tni_core_serve(core, now_ns);
+    bool waits;
+
     /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
      * count of the worker's that overwrites it is set right by the next look. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);

@@ -311,6 +311,30 @@ static tn_task *next_from_loop(tni_core *core)
     return tni_sched_next(core);
 }
 
+static bool is_left_alone(const tni_core *core, uint64_t now_ns)
+{
+    /* Relaxed: a hint. Parked, its worker sleeps in the loop. */
+    return tni_a64_load(&core->looked_ns, TNI_RELAXED) + TNI_LEFT_ALONE_NS < now_ns &&
+           !tni_idle_is_parked(&core->runtime->idle, core->index);
+}
+
+/* Nothing is queued anywhere: loops and timers that their own workers have left alone. What becomes runnable is queued here. */
+static tn_task *next_from_left_alone(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    uint64_t now_ns = runtime->core_count > 1 ? tni_clock_ns() : 0;
+    bool served = false;
+
+    tni_sched_batch_begin(core);
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (i != core->index && is_left_alone(runtime->cores[i], now_ns)) {
+            (void)tni_core_serve(runtime->cores[i], now_ns);
+            served = true;
+        }
+    tni_sched_batch_end(core);
+    return served ? tni_sched_next(core) : NULL;
+}
+
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
@@ -331,6 +355,8 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
             worker->searching = tni_idle_search_begin(&worker->runtime->idle);
         if (worker->searching)
             task = tni_sched_steal(core);
+        if (worker->searching && task == NULL)
+            task = next_from_left_alone(core);
     }
     if (task != NULL)
         stop_searching(worker, true);
