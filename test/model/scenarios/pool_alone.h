@@ -60,7 +60,7 @@ static inline tni_pool *house_pool(pool_house *house)
     return pool;
 }
 
-static inline void house_cancel(pool_house *house, unsigned thread)
+static void house_cancel(pool_house *house, unsigned thread)
 {
     tn_waker *waker = &house->wakers[thread];
 
@@ -110,6 +110,25 @@ int tn_await(tn_future *future)
     }
     future->ops->drop(future);
     return rc;
+}
+
+/* Scopes of jobs that wait: one a thread. */
+void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
+{
+    model_check(deadline_ns == TN_NEVER);
+    scope->opaque[0] = 1 + model_self();
+}
+
+void tn_scope_cancel(tn_scope *scope)
+{
+    model_check(scope->opaque[0] != 0); /* it is not left yet */
+    house_cancel(house_of_all, (unsigned)scope->opaque[0] - 1);
+}
+
+void tn_scope_leave(tn_scope *scope)
+{
+    scope->opaque[0] = 0;
+    tni_a32_store(&house_of_all->cancelled[model_self()], 0, TNI_RELAXED);
 }
 
 tn_runtime *tn_runtime_current(void)
