@@ -4,25 +4,9 @@
 #include <string.h>
 
 #include "pool.h"
+#include "pool_jobs.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"
-#include "tn_blocking.h"
-
-/* --- Common ------------------------------------------------------------ */
-
-static void *count_up(void *arg)
-{
-    atomic_fetch_add((atomic_long *)arg, 1);
-    return arg;
-}
-
-static tn_blocking_counters counters(tn_runtime *runtime)
-{
-    tn_blocking_counters out = {.size = sizeof out};
-
-    tt_check(tn_runtime_blocking(runtime, &out) == 0);
-    return out;
-}
 
 static atomic_int reports;  /* of jobs that wait for each other */
 static atomic_int messages; /* of any kind */

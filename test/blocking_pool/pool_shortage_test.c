@@ -4,42 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pool_jobs.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"
-#include "tn_blocking.h"
-
-/* --- Common ------------------------------------------------------------ */
-
-static void *count_up(void *arg)
-{
-    atomic_fetch_add((atomic_long *)arg, 1);
-    return arg;
-}
-
-static tn_blocking_counters counters(tn_runtime *runtime)
-{
-    tn_blocking_counters out = {.size = sizeof out};
-
-    tt_check(tn_runtime_blocking(runtime, &out) == 0);
-    return out;
-}
-
-typedef struct {
-    tt_gate begun;
-    tt_gate end;
-} blocker;
-
-#define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
-
-static void *block(void *arg)
-{
-    blocker *self = arg;
-
-    tt_gate_open(&self->begun);
-    tt_gate_wait(&self->end, 1);
-    return arg;
-}
 
 static void *sleep_a_little(void *arg)
 {
@@ -50,14 +18,12 @@ static void *sleep_a_little(void *arg)
 /* --- Threads that cannot be had --------------------------------------------------------------------------------------------- */
 
 static char last_message[400];
-static atomic_int messages;
 
 static void keep_message(void *ctx, tn_log_level level, const char *message)
 {
     (void)ctx;
     (void)level;
     snprintf(last_message, sizeof last_message, "%s", message);
-    atomic_fetch_add(&messages, 1);
 }
 
 static tn_runtime *quiet_runtime(unsigned threads)
