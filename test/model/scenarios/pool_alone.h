@@ -136,27 +136,6 @@ tn_runtime *tn_runtime_current(void)
     return NULL;
 }
 
-static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
-{
-    (void)self;
-    (void)deadline_ns;
-    return 0;
-}
-
-static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
-{
-    (void)self;
-    (void)now_ns;
-    return false;
-}
-
-static void fini_nothing(tni_attachment *self)
-{
-    (void)self;
-}
-
-tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
-
 /* No job of these enters a scope. */
 _Noreturn void tni_scope_left_open(const tn_task *task)
 {
