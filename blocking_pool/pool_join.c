@@ -35,7 +35,9 @@ unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread)
 {
     if (tni_likely(!is_stuck(pool)))
         return 0;
-    for (thread = thread != NULL ? thread : pool->all; thread->waits_for == NULL;)
+    if (thread == NULL)
+        thread = pool->all;
+    while (thread->waits_for == NULL) /* one does: as many as are inside of jobs */
         thread = thread->next;
     thread->refused = true;
     tn_scope_cancel(thread->wait); /* it is left after tni_pool_join_end, which takes the lock */
