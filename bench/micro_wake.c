@@ -8,8 +8,8 @@
 
 /* --- Tasks ------------------------------------------------------------------------------------------------------------------ */
 
-/* Ready when it is this side's turn. There is one worker, so that nothing here has to be atomic: what is measured is the library's
- * wake, rest and run. */
+/* Ready when it is this side's turn. There is one worker, so that nothing here has to be atomic: what is measured is the
+ * library's wake, rest and run. */
 typedef struct side side;
 struct side {
     tn_future base;
