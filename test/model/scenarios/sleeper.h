@@ -9,6 +9,7 @@
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
+#include "scope.h"
 #include "short_lock_wait.h"
 
 typedef struct {
@@ -127,7 +128,20 @@ int tni_checkpoint(void)
     return 0;
 }
 
-void tni_budget_spend(void) {}
+/* Nobody here is a fiber. */
+void tni_budget_over(tn_task *task)
+{
+    (void)task;
+    model_check(false);
+}
+
+int tni_scope_check(const tni_scope *scope, bool cancelled)
+{
+    (void)scope;
+    (void)cancelled;
+    model_check(false);
+    return 0;
+}
 
 bool tni_poll_may_answer(tn_waker *waker)
 {
