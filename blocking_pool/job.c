@@ -5,6 +5,7 @@
 #include "local.h"
 #include "pool.h"
 #include "tn_blocking.h"
+#include "tn_scope.h"
 
 struct tn_job {
     tni_job base;
@@ -222,6 +223,21 @@ void tn_job_init(tn_job_future *future, tn_job *job)
     future->over = false;
 }
 
+/* In a job of the same pool. */
+static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
+{
+    tn_scope wait;
+    bool refused;
+    int rc;
+
+    tn_scope_enter(&wait, TN_NEVER);
+    tni_pool_join_begin(thread, &future->job->done, &wait);
+    rc = tn_await(&future->base);
+    refused = tni_pool_join_end(thread);
+    tn_scope_leave(&wait);
+    return refused && rc == TN_ECANCELED ? TN_EDEADLK : rc;
+}
+
 int tn_job_join(tn_job *job, void **result)
 {
     tni_pool_thread *thread = tni_pool_thread_current();
@@ -229,14 +245,10 @@ int tn_job_join(tn_job *job, void **result)
     int rc;
 
     tn_job_init(&future, job);
-    if (thread == NULL || thread->pool != job->pool || tn_job_is_finished(job)) {
+    if (thread == NULL || thread->pool != job->pool || tn_job_is_finished(job))
         rc = tn_await(&future.base);
-    } else {
-        if (!tni_pool_join_begin(thread, &job->done))
-            return TN_EDEADLK;
-        rc = tn_await(&future.base);
-        tni_pool_join_end(thread);
-    }
+    else
+        rc = join_in_job(thread, &future);
     if (!future.over)
         return rc;
     if (result != NULL)

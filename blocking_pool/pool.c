@@ -220,7 +220,7 @@ void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
 tni_pool_errand tni_pool_appoint(tni_pool *pool)
 {
     tni_pool_thread *thread = pool->idle_first;
-    tni_pool_errand errand = {NULL, false, false};
+    tni_pool_errand errand = {.call = NULL};
 
     if (thread != NULL) {
         tni_pool_idle_remove(pool, thread);
@@ -240,6 +240,7 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
     errand.is_short = true;
     errand.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
+    errand.stuck = tni_pool_end_deadlock(pool, NULL); /* they may have waited for a further thread so far */
     return errand;
 }
 
@@ -254,6 +255,8 @@ void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand)
                       "blocking pool: no further thread can be started, %u do the work; raise the limit on threads, or lower "
                       "blocking_threads",
                       tni_a32_load(&pool->threads, TNI_RELAXED)); /* relaxed: for people */
+    if (errand.stuck > 0)
+        tni_pool_report_deadlock(pool, errand.stuck);
 }
 
 /* --- Submitting ------------------------------------------------------------------------------------------------------------- */
@@ -307,7 +310,7 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
 
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
-    tni_pool_errand errand = {NULL, false, false};
+    tni_pool_errand errand = {.call = NULL};
 
     tni_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
@@ -350,7 +353,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
     uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
-    tni_pool_errand errand = {NULL, false, false};
+    tni_pool_errand errand = {.call = NULL};
 
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;

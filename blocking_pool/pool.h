@@ -13,6 +13,7 @@
 #include "prim.h"
 #include "runtime.h"
 #include "tn_blocking.h"
+#include "tn_scope.h"
 
 typedef struct tni_job tni_job;
 typedef struct tni_pool_thread tni_pool_thread;
@@ -48,7 +49,6 @@ typedef struct {
     unsigned length;
     unsigned running; /* threads inside of such a job */
     unsigned cap;     /* at most so many at once */
-    unsigned joining; /* of those, how many wait for another job of the class */
 } tni_job_queue;
 
 struct tni_pool_thread {
@@ -67,6 +67,8 @@ struct tni_pool_thread {
     uint64_t now_ns;       /* its own: the clock as it read it last */
     tni_job *job;          /* L: it is inside of that; NULL: none */
     const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
+    tn_scope *wait;        /* L: meanwhile: what it waits in */
+    bool refused;          /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
 };
 
 /* A submitter that waits for room in the queue. */
@@ -109,6 +111,7 @@ struct tni_pool {
     tni_cache_aligned tni_mutex lock;
     tni_job_queue queues[TNI_POOL_CLASSES];
     unsigned active;             /* threads inside of jobs */
+    unsigned joining;            /* of those, how many wait for another job of the pool */
     uint64_t takes;              /* jobs taken so far */
     uint64_t seen_takes;         /* `takes` when the deputy looked last */
     uint64_t run_ns;             /* what jobs have taken lately, moving average */
@@ -162,10 +165,10 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
 
-/* The calling job waits for another one of its pool, which stays until tni_pool_join_end. False: it must not, nobody could ever
- * end that wait. */
-bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other);
-void tni_pool_join_end(tni_pool_thread *self);
+/* The calling job, one of a user, waits for another one of its pool, inside of the scope `wait`, from here to tni_pool_join_end.
+ * If nobody could ever end that wait the scope is cancelled, now or later, and tni_pool_join_end answers true. */
+void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope *wait);
+bool tni_pool_join_end(tni_pool_thread *self);
 
 /* As tn_spawn_blocking_on, in any class. */
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg);
@@ -177,6 +180,7 @@ typedef struct {
     tni_pool_thread *call; /* to be woken */
     bool is_short;         /* no thread could be started */
     bool report;           /* and that is new */
+    unsigned stuck;        /* so many jobs waited for each other, for ever; 0: none */
 } tni_pool_errand;
 
 /* Lock held. Moves what has been submitted into the queues. */
@@ -187,6 +191,11 @@ unsigned tni_pool_startable(const tni_pool *pool);
 tni_pool_errand tni_pool_appoint(tni_pool *pool);
 /* Lock not held. */
 void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
+/* Lock held. Do all jobs of users wait for others, for ever? Then one of them is told, that of `thread` (NULL: any). Answers how
+ * many; 0: they do not. */
+unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread);
+/* Lock not held. */
+void tni_pool_report_deadlock(tni_pool *pool, unsigned threads);
 /* Lock held. Takes the place back from a submitter that has not been told of it. */
 void tni_pool_revoke(tni_pool *pool, tni_pool_room *room);
 /* Lock held. A place in the queue is free again. */

@@ -92,7 +92,7 @@ static bool give_up_watch(tni_pool_thread *self)
 static tni_pool_errand hand_over(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    tni_pool_errand nothing = {NULL, false, false};
+    tni_pool_errand nothing = {.call = NULL};
     bool more = tni_pool_startable(pool) > 0;
 
     if (self->watching) {
@@ -407,6 +407,8 @@ int tni_pool_start_thread(tni_pool *pool)
     thread->timed_out = false;
     thread->job = NULL;
     thread->waits_for = NULL;
+    thread->wait = NULL;
+    thread->refused = false;
     tni_runtime_retain(runtime);
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
@@ -426,55 +428,4 @@ int tni_pool_start_thread(tni_pool *pool)
     /* Relaxed: written under the lock; a submitter that sees it late takes the lock. */
     (void)tni_a32_fetch_add(&pool->threads, 1, TNI_RELAXED);
     return 0;
-}
-
-/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
-
-/* Lock held. All threads that could ever take a job of the class are inside of one, and wait in it, or are about to. */
-static bool all_wait(const tni_pool *pool, const tni_job_queue *queue)
-{
-    if (queue->joining + 1 != queue->running)
-        return false;
-    /* Without a further thread those elsewhere may come and take a job of this one. Relaxed: written under the lock. */
-    return queue->running == queue->cap ||
-           (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
-}
-
-/* Lock held. Is what one of them waits for over? Then it goes on, though it may not know yet. */
-static bool one_goes_on(const tni_pool *pool, unsigned kind)
-{
-    for (const tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
-        if (thread->waits_for != NULL && thread->job->kind == kind && tni_done_is_set(thread->waits_for))
-            return true;
-    return false;
-}
-
-bool tni_pool_join_begin(tni_pool_thread *self, const tni_done *other)
-{
-    tni_pool *pool = self->pool;
-    tni_job_queue *queue;
-    bool stuck;
-    unsigned threads;
-
-    tni_mutex_lock(&pool->lock);
-    queue = &pool->queues[self->job->kind];
-    threads = queue->running;
-    stuck = all_wait(pool, queue) && !tni_done_is_set(other) && !one_goes_on(pool, self->job->kind);
-    queue->joining += !stuck;
-    self->waits_for = stuck ? NULL : other;
-    tni_mutex_unlock(&pool->lock);
-    if (stuck)
-        tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
-                      "a blocking job waits for another one, as all %u that run do: none could ever end; have a task wait "
-                      "instead, or raise blocking_threads",
-                      threads);
-    return !stuck;
-}
-
-void tni_pool_join_end(tni_pool_thread *self)
-{
-    tni_mutex_lock(&self->pool->lock);
-    self->pool->queues[self->job->kind].joining--;
-    self->waits_for = NULL;
-    tni_mutex_unlock(&self->pool->lock);
 }

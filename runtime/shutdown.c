@@ -291,27 +291,6 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
         tni_futex_wait(&runtime->quiet, 0, deadline_ns);
 }
 
-static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
-{
-    (void)self;
-    (void)deadline_ns;
-    return 0;
-}
-
-static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
-{
-    (void)self;
-    (void)now_ns;
-    return false;
-}
-
-static void fini_nothing(tni_attachment *self)
-{
-    (void)self;
-}
-
-tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
-
 bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns)
 {
     /* Acquire: the attachment as it was made. It stays until the workers and the monitor have ended. */

@@ -1,45 +1,13 @@
-/* The blocking pool when threads or memory cannot be had, and when jobs wait for jobs. */
+/* The blocking pool when threads or memory cannot be had. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "pool_jobs.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"
-#include "tn_blocking.h"
-
-/* --- Common ------------------------------------------------------------ */
-
-static void *count_up(void *arg)
-{
-    atomic_fetch_add((atomic_long *)arg, 1);
-    return arg;
-}
-
-static tn_blocking_counters counters(tn_runtime *runtime)
-{
-    tn_blocking_counters out = {.size = sizeof out};
-
-    tt_check(tn_runtime_blocking(runtime, &out) == 0);
-    return out;
-}
-
-typedef struct {
-    tt_gate begun;
-    tt_gate end;
-} blocker;
-
-#define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
-
-static void *block(void *arg)
-{
-    blocker *self = arg;
-
-    tt_gate_open(&self->begun);
-    tt_gate_wait(&self->end, 1);
-    return arg;
-}
 
 static void *sleep_a_little(void *arg)
 {
@@ -50,14 +18,12 @@ static void *sleep_a_little(void *arg)
 /* --- Threads that cannot be had --------------------------------------------------------------------------------------------- */
 
 static char last_message[400];
-static atomic_int messages;
 
 static void keep_message(void *ctx, tn_log_level level, const char *message)
 {
     (void)ctx;
     (void)level;
     snprintf(last_message, sizeof last_message, "%s", message);
-    atomic_fetch_add(&messages, 1);
 }
 
 static tn_runtime *quiet_runtime(unsigned threads)
@@ -347,125 +313,4 @@ Test(pool_shortage, a_pool_ends_in_a_shortage)
         cr_assert_eq(tn_job_join(queued, NULL), TN_ESHUTDOWN);
         cr_assert_eq(atomic_load(&count), 1);
     }
-}
-
-/* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    tt_gate begun;
-    tt_gate spawned;
-    atomic_long ran;
-    atomic_long refused;
-} dependence;
-
-static void *wait_for_another(void *arg)
-{
-    dependence *self = arg;
-    tn_job *job;
-    int rc;
-
-    tt_gate_open(&self->begun);
-    tt_gate_wait(&self->begun, 2);
-    tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
-    tt_gate_open(&self->spawned);
-    tt_gate_wait(&self->spawned, 2);
-    rc = tn_job_join(job, NULL);
-    if (rc == TN_EDEADLK) {
-        atomic_fetch_add(&self->refused, 1);
-        tt_check(tn_job_cancel(job)); /* both threads are in jobs: it cannot have begun */
-        tn_job_release(job);
-    } else {
-        tt_check(rc == 0);
-    }
-    return NULL;
-}
-
-Test(pool_shortage, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
-{
-    tn_runtime *runtime = quiet_runtime(2);
-    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
-    tn_job *jobs[2];
-
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
-    cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
-    cr_assert_not_null(strstr(last_message, "waits for another one"));
-    cr_assert_eq(atomic_load(&self.ran), 1);
-    tt_runtime_destroy(runtime);
-}
-
-typedef struct {
-    tn_runtime *runtime;
-    atomic_long leaves[2];
-    atomic_long wrong; /* refused, though one of the two awaited had ended */
-} pair;
-
-static void *join_a_leaf(pair *self, unsigned which);
-
-static void *second_parent(void *arg)
-{
-    return join_a_leaf(arg, 1);
-}
-
-static void *first_parent(void *arg)
-{
-    return join_a_leaf(arg, 0);
-}
-
-static void *join_a_leaf(pair *self, unsigned which)
-{
-    tn_job *job;
-    int rc;
-
-    tt_check(tn_spawn_blocking(&job, count_up, &self->leaves[which]) == 0);
-    if (which == 0) /* behind our leaf: it is joined while that ends */
-        tt_check(tn_spawn_blocking(NULL, second_parent, self) == 0);
-    rc = tn_job_join(job, NULL);
-    tt_check(rc == 0 || rc == TN_EDEADLK);
-    if (rc == TN_EDEADLK) {
-        if (tn_job_is_finished(job) || (which == 1 && atomic_load(&self->leaves[0]) > 0))
-            atomic_fetch_add(&self->wrong, 1);
-        tn_job_release(job);
-    }
-    return NULL;
-}
-
-static bool is_empty(void *runtime)
-{
-    tn_blocking_counters now = counters(runtime);
-
-    return now.queued == 0 && now.running_jobs == 0;
-}
-
-/* The first parent's leaf is over before the second parent begins: at least one of the two goes on. */
-Test(pool_shortage, a_join_is_not_refused_while_another_goes_on)
-{
-    tn_runtime *runtime = quiet_runtime(2);
-
-    for (unsigned long round = 0; round < tt_scaled(1000); round++) {
-        pair self = {.runtime = runtime};
-        tn_job *job;
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, first_parent, &self), 0);
-        cr_assert_eq(tn_job_join(job, NULL), 0);
-        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S));
-        cr_assert_eq(atomic_load(&self.wrong), 0);
-    }
-    tt_runtime_destroy(runtime);
-}
-
-Test(pool_shortage, jobs_that_wait_for_jobs_are_served_if_there_is_room)
-{
-    tn_runtime *runtime = quiet_runtime(3);
-    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
-    tn_job *jobs[2];
-
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
-    cr_assert_eq(atomic_load(&self.refused), 0);
-    cr_assert_eq(atomic_load(&messages), 0);
-    tt_runtime_destroy(runtime);
 }

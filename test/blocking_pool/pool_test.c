@@ -1,57 +1,14 @@
-/* The blocking pool from outside: jobs, their handles, a full queue, caps, threads that come and go. */
+/* The blocking pool from outside: jobs, their handles, caps, threads that come and go. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
 
+#include "pool_jobs.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
-
-/* --- Common ----------------------------------------------------------------------------------------------------------------- */
-
-static void *count_up(void *arg)
-{
-    atomic_fetch_add((atomic_long *)arg, 1);
-    return arg;
-}
 
 static void drop_count(void *arg)
 {
     atomic_fetch_add((atomic_long *)arg, 1);
-}
-
-static tn_blocking_counters counters(tn_runtime *runtime)
-{
-    tn_blocking_counters out = {.size = sizeof out};
-
-    tt_check(tn_runtime_blocking(runtime, &out) == 0);
-    return out;
-}
-
-static tn_runtime *runtime_with(unsigned threads, size_t queue)
-{
-    tn_options options = tt_options();
-    tn_runtime *runtime;
-
-    options.blocking_threads = threads;
-    options.blocking_queue_max = queue;
-    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    return runtime;
-}
-
-typedef struct {
-    tt_gate begun;
-    tt_gate end;
-} blocker;
-
-#define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
-
-static void *block(void *arg)
-{
-    blocker *self = arg;
-
-    tt_gate_open(&self->begun);
-    tt_gate_wait(&self->end, 1);
-    return arg;
 }
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -348,128 +305,6 @@ Test(pool, a_lent_call_that_has_started_is_waited_for)
     cr_assert_not(tn_task_is_finished(task));
     tt_gate_open(&b.end);
     tt_join(task);
-    tt_runtime_destroy(runtime);
-}
-
-/* --- A full queue ----------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    tn_runtime *runtime;
-    atomic_long ran;
-    atomic_long went_on;
-    int expected;
-} waiting;
-
-static void *spawn_and_wait(void *arg)
-{
-    waiting *self = arg;
-    int rc = tn_spawn_blocking_on(self->runtime, NULL, NULL, count_up, &self->ran);
-
-    tt_check(rc == self->expected);
-    atomic_fetch_add(&self->went_on, 1);
-    return NULL;
-}
-
-Test(pool, a_full_queue_answers_or_runs_here_or_waits)
-{
-    tn_runtime *runtime = runtime_with(1, 2);
-    tn_blocking_options options = tn_blocking_options_default();
-    waiting self = {.runtime = runtime};
-    blocker b = BLOCKER_INIT;
-    atomic_long here = 0;
-    pthread_t thread;
-    tn_task *task;
-    tn_job *job;
-
-    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
-    tt_gate_wait(&b.begun, 1);
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &self.ran), 0);
-    options.when_full = TN_FULL_ERROR;
-    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), TN_EAGAIN);
-    cr_assert_null(job);
-    options.when_full = TN_FULL_RUN_HERE;
-    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), 0);
-    cr_assert_eq(atomic_load(&here), 1);
-    cr_assert_not(tn_job_cancel(job));
-    cr_assert_eq(tn_job_join(job, NULL), 0);
-    task = tt_spawn_on(runtime, spawn_and_wait, &self);
-    thread = tt_thread_start(spawn_and_wait, &self);
-    tt_block_thread(5 * TN_MS);
-    cr_assert_eq(atomic_load(&self.went_on), 0);
-    tt_gate_open(&b.end);
-    tt_join(task);
-    tt_thread_join(thread);
-    tt_runtime_destroy(runtime);
-}
-
-static void *fill_in_a_job(void *arg)
-{
-    waiting *self = arg;
-    int rc;
-
-    do
-        rc = tn_spawn_blocking(NULL, count_up, &self->ran);
-    while (rc == 0);
-    tt_check(rc == TN_EAGAIN); /* all threads might wait for room so, and nobody make any */
-    return NULL;
-}
-
-Test(pool, a_job_does_not_wait_for_room)
-{
-    tn_runtime *runtime = runtime_with(1, 3);
-    waiting self = {.runtime = runtime};
-    tn_job *job;
-
-    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, fill_in_a_job, &self), 0);
-    cr_assert_eq(tn_job_join(job, NULL), 0);
-    tt_runtime_destroy(runtime);
-}
-
-Test(pool, who_waits_for_room_is_cancelled)
-{
-    tn_runtime *runtime = runtime_with(1, 1);
-    waiting cancelled = {.runtime = runtime, .expected = TN_ECANCELED};
-    waiting served = {.runtime = runtime};
-    blocker b = BLOCKER_INIT;
-    tn_task *first;
-    tn_task *second;
-
-    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
-    tt_gate_wait(&b.begun, 1);
-    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &served.ran), 0);
-    first = tt_spawn_on(runtime, spawn_and_wait, &cancelled);
-    second = tt_spawn_on(runtime, spawn_and_wait, &served);
-    tt_block_thread(5 * TN_MS);
-    tn_cancel(first);
-    tt_join(first);
-    tt_gate_open(&b.end);
-    tt_join(second);
-    cr_assert_eq(atomic_load(&cancelled.ran), 0);
-    tt_runtime_destroy(runtime);
-}
-
-Test(pool, cancelled_jobs_make_room)
-{
-    enum { PLACES = 20 };
-    tn_runtime *runtime = runtime_with(1, PLACES);
-    tn_blocking_options options = tn_blocking_options_default();
-    atomic_long count = 0;
-    blocker b = BLOCKER_INIT;
-    tn_job *jobs[PLACES];
-
-    options.when_full = TN_FULL_ERROR;
-    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
-    tt_gate_wait(&b.begun, 1);
-    for (unsigned i = 0; i < PLACES; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &jobs[i], count_up, &count), 0);
-    for (unsigned i = 0; i < PLACES; i++) {
-        cr_assert(tn_job_cancel(jobs[i]));
-        tn_job_release(jobs[i]);
-    }
-    for (unsigned i = 0; i < PLACES; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, &options, NULL, count_up, &count), 0);
-    tt_gate_open(&b.end);
     tt_runtime_destroy(runtime);
 }
 

@@ -1,108 +1,21 @@
-/* Who keeps a thread is reported, with its stack: at most so often, whatever the thread does meanwhile, and leaving alone what
- * others do with the signal. */
+/* Who keeps a thread is reported, with its stack: at most so often, and whatever the thread does meanwhile. */
 /* ctest: timeout=120 */
-#include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "os_symbol.h"
 #include "runtime.h"
+#include "stuck_stand.h"
 #include "support/runtime.h"
 #include "tn.h"
 
-#define LIMIT_NS (60 * TN_S)
 #define KEEPS "has kept its thread"
-
-/* --- A text that lines are added to ----------------------------------------------------------------------------------------- */
-
-typedef struct {
-    char text[65536];
-    size_t length;
-    pthread_mutex_t lock;
-} page;
-
-static void add_line(void *ctx, const char *line)
-{
-    page *p = ctx;
-    size_t length = strlen(line);
-
-    pthread_mutex_lock(&p->lock);
-    if (p->length + length + 2 <= sizeof p->text) {
-        memcpy(p->text + p->length, line, length);
-        p->length += length;
-        p->text[p->length++] = '\n';
-        p->text[p->length] = '\0';
-    }
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void log_line(void *ctx, tn_log_level level, const char *line)
-{
-    (void)level;
-    add_line(ctx, line);
-}
-
-static unsigned count_of(page *p, const char *what)
-{
-    unsigned count = 0;
-
-    pthread_mutex_lock(&p->lock);
-    for (const char *at = p->text; (at = strstr(at, what)) != NULL; at++)
-        count++;
-    pthread_mutex_unlock(&p->lock);
-    return count;
-}
-
-/* --- Tasks that keep their threads ------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    atomic_bool over;
-    atomic_uint inside;
-    void (*keep)(void);
-    _Atomic(const void *) site; /* where it was called that keeps the thread */
-    uint64_t limit_ns;
-    page page;
-    unsigned wanted; /* times that it is to be said */
-} stand;
-
-static void sleep_some(void)
-{
-    tt_block_thread(20 * TN_MS);
-}
 
 static void compute_some(void)
 {
     tt_burn(100 * TN_US);
 }
 
-/* The call behind it keeps a frame here. */
-__attribute__((noinline)) static void keep_here(stand *s)
-{
-    atomic_store(&s->site, __builtin_return_address(0));
-    while (!atomic_load(&s->over)) {
-        tt_check(tn_now() < s->limit_ns);
-        s->keep();
-    }
-    __asm__ volatile("" ::: "memory");
-}
-
-static void *keep_thread(void *arg)
-{
-    stand *s = arg;
-
-    atomic_fetch_add(&s->inside, 1);
-    keep_here(s);
-    return NULL;
-}
-
-static bool has_said_it(void *arg)
-{
-    stand *s = arg;
-
-    return count_of(&s->page, "spawned at") >= s->wanted && count_of(&s->page, "    #") + count_of(&s->page, "    it") > 0;
-}
 
 /* With the stack that ends where the task was called. */
 static bool shows_site(stand *s)
@@ -113,43 +26,12 @@ static bool shows_site(stand *s)
     return count_of(&s->page, site) > 0;
 }
 
+
 static bool has_shown_site(void *arg)
 {
     return shows_site(arg);
 }
 
-static stand *new_stand(void (*keep)(void))
-{
-    static stand s;
-
-    memset(&s, 0, sizeof s);
-    pthread_mutex_init(&s.page.lock, NULL);
-    s.keep = keep;
-    s.limit_ns = tn_now() + LIMIT_NS;
-    s.wanted = 1;
-    return &s;
-}
-
-/* Forced migration mails each task to one worker, and there it would wait for the task that keeps it. */
-static tn_options options_for(stand *s)
-{
-    tn_options options = tt_options();
-
-    options.force_migration = false;
-    options.log = log_line;
-    options.log_ctx = &s->page;
-    options.report_stuck_ns = 10 * TN_MS;
-    options.stuck_after_ns = UINT64_MAX;
-    return options;
-}
-
-static tn_runtime *create(const tn_options *options)
-{
-    tn_runtime *runtime;
-
-    cr_assert_eq(tn_runtime_create(&runtime, options), 0);
-    return runtime;
-}
 
 static void is_said_with_its_stack(void (*keep)(void))
 {
@@ -449,12 +331,6 @@ Test(stuck_report, whatever_the_tasks_do)
     cr_assert_eq(atomic_load(&s->inside), 5 * 40);
 }
 
-static void *block_shortly(void *arg)
-{
-    tt_block_thread((uint64_t)(uintptr_t)arg);
-    return NULL;
-}
-
 /* A signal is on its way while its thread ends, or the runtime goes. */
 Test(stuck_report, whenever_the_runtime_goes)
 {
@@ -468,182 +344,4 @@ Test(stuck_report, whenever_the_runtime_goes)
             cr_assert_eq(tn_spawn_on(runtime, NULL, NULL, block_shortly, (void *)(uintptr_t)((i % 20) * 500 * TN_US)), 0);
         tt_runtime_destroy(runtime);
     }
-}
-
-/* --- Signals ---------------------------------------------------------------------------------------------------------------- */
-
-static void *read_byte(void *arg)
-{
-    int *ends = arg;
-    char byte;
-
-    tt_check(read(ends[0], &byte, 1) == 1);
-    return NULL;
-}
-
-Test(stuck_report, a_call_that_is_restarted_goes_on)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    tn_runtime *runtime = create(&options);
-    tn_task *task;
-    int ends[2];
-
-    cr_assert_eq(pipe(ends), 0);
-    task = tt_spawn_on(runtime, read_byte, ends);
-    cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
-    cr_assert_eq(write(ends[1], "", 1), 1);
-    tt_join(task);
-    tt_runtime_destroy(runtime);
-    cr_assert(TT_TSAN || count_of(&s->page, "    #1") > 0, "%s", s->page.text); /* kept back, as above */
-    close(ends[0]);
-    close(ends[1]);
-}
-
-static atomic_uint urgent;
-
-static void on_urgent(int number)
-{
-    (void)number;
-    atomic_fetch_add(&urgent, 1);
-}
-
-static void *signal_myself(void *arg)
-{
-    int *number = arg;
-
-    tt_check(pthread_kill(pthread_self(), *number) == 0);
-    return NULL;
-}
-
-static bool is_ours(int number)
-{
-    struct sigaction now;
-
-    cr_assert_eq(sigaction(number, NULL, &now), 0);
-    return (now.sa_flags & SA_SIGINFO) != 0;
-}
-
-/* Two runtimes: the handler stays until the second one goes, and then the one before stands there again. */
-static void others_use_it(int wanted, int number)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    struct sigaction before = {.sa_handler = on_urgent};
-    struct sigaction after;
-    tn_runtime *runtimes[2];
-
-    atomic_store(&urgent, 0);
-    cr_assert_eq(sigaction(number, &before, NULL), 0);
-    options.stuck_signal = wanted;
-    runtimes[0] = create(&options);
-    runtimes[1] = create(&options);
-    tt_join(tt_spawn_on(runtimes[0], signal_myself, &number));
-    cr_assert_eq(atomic_load(&urgent), 1);
-    tt_runtime_destroy(runtimes[0]);
-    cr_assert(is_ours(number));
-    tt_join(tt_spawn_on(runtimes[1], signal_myself, &number));
-    cr_assert_eq(atomic_load(&urgent), 2);
-    tt_join(tt_spawn_on(runtimes[1], block_shortly, (void *)(uintptr_t)(50 * TN_MS)));
-    tt_runtime_destroy(runtimes[1]);
-    cr_assert_eq(atomic_load(&urgent), 2);
-    cr_assert_eq(sigaction(number, NULL, &after), 0);
-    cr_assert_eq(after.sa_handler, on_urgent);
-}
-
-Test(stuck_report, the_handler_before_is_chained)
-{
-    others_use_it(0, SIGURG);
-    others_use_it(SIGRTMIN + 3, SIGRTMIN + 3);
-}
-
-Test(stuck_report, an_unwanted_signal_of_ours_is_no_harm)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    tn_runtime *runtime = create(&options);
-    int number = SIGURG;
-
-    tt_join(tt_spawn_on(runtime, signal_myself, &number)); /* nobody else wants it: ignored, as ever */
-    cr_assert(is_ours(SIGURG));
-    tt_runtime_destroy(runtime);
-    cr_assert(!is_ours(SIGURG));
-}
-
-/* What remains of a handler that was for one time only. */
-Test(stuck_report, a_default_with_the_flags_of_a_handler)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    struct sigaction before = {.sa_flags = SA_SIGINFO};
-    tn_runtime *runtime;
-    int number = SIGURG;
-
-    before.sa_handler = SIG_DFL;
-    cr_assert_eq(sigaction(number, &before, NULL), 0);
-    runtime = create(&options);
-    tt_join(tt_spawn_on(runtime, signal_myself, &number));
-    tt_runtime_destroy(runtime);
-}
-
-/* Who was set in front of ours when that was to go takes itself away later: the next runtime sets it again. */
-Test(stuck_report, a_handler_that_was_replaced_is_set_again)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    struct sigaction in_front = {.sa_handler = on_urgent};
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    tn_runtime *runtime;
-
-    options.stuck_signal = SIGUSR1;
-    runtime = create(&options);
-    cr_assert_eq(sigaction(SIGUSR1, &in_front, NULL), 0);
-    tt_runtime_destroy(runtime);
-    cr_assert_eq(sigaction(SIGUSR1, &standard, NULL), 0);
-    runtime = create(&options);
-    cr_assert(is_ours(SIGUSR1));
-    tt_join(tt_spawn_on(runtime, block_shortly, (void *)(uintptr_t)(50 * TN_MS)));
-    tt_runtime_destroy(runtime);
-    cr_assert(!is_ours(SIGUSR1));
-}
-
-static void *look_at_mask(void *arg)
-{
-    sigset_t mask;
-
-    tt_check(pthread_sigmask(SIG_BLOCK, NULL, &mask) == 0);
-    tt_check(sigismember(&mask, SIGURG) == *(int *)arg);
-    return NULL;
-}
-
-Test(stuck_report, no_handler_unless_asked)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    tn_runtime *runtime;
-    int blocked = 1;
-
-    options.report_stuck_ns = 0;
-    runtime = create(&options);
-    cr_assert(!is_ours(SIGURG));
-    tt_join(tt_spawn_on(runtime, look_at_mask, &blocked));
-    tt_runtime_destroy(runtime);
-    options.report_stuck_ns = TN_S;
-    blocked = 0;
-    runtime = create(&options);
-    tt_join(tt_spawn_on(runtime, look_at_mask, &blocked));
-    tt_runtime_destroy(runtime);
-}
-
-Test(stuck_report, a_signal_that_cannot_be_caught)
-{
-    stand *s = new_stand(sleep_some);
-    tn_options options = options_for(s);
-    tn_runtime *runtime;
-
-    options.stuck_signal = SIGKILL;
-    cr_assert_eq(tn_runtime_create(&runtime, &options), TN_EINVAL);
-    options.stuck_signal = 1000;
-    cr_assert_eq(tn_runtime_create(&runtime, &options), TN_EINVAL);
-    cr_assert_eq(count_of(&s->page, "stuck_signal"), 2, "%s", s->page.text);
 }

@@ -299,3 +299,111 @@ Test(budget, polls_that_are_ready_let_others_run)
 {
     run_on_one_worker(poll_all, NULL);
 }
+
+/* --- What feeds itself ------------------------------------------------------------------------------------------------------ */
+
+static struct {
+    tn_mpsc *channel;
+    bool stop;
+    unsigned long turns;
+} endless;
+
+static void *stop_it(void *arg)
+{
+    (void)arg;
+    endless.stop = true;
+    return NULL;
+}
+
+/* In the middle of its run the endless task makes another one runnable, which has to get its turn. */
+static void count_turn(void)
+{
+    if (endless.turns++ == 10)
+        tt_check(tn_spawn(NULL, stop_it, NULL) == 0);
+}
+
+static void *feed_oneself(void *arg)
+{
+    (void)arg;
+    while (!endless.stop) {
+        uint64_t element = 1;
+        tt_check(tn_mpsc_send(endless.channel, &element) == 0);
+        tt_check(tn_mpsc_recv(endless.channel, &element) == 0);
+        count_turn();
+    }
+    return NULL;
+}
+
+typedef struct {
+    tn_future base;
+    tn_mpsc_send_future send;
+    tn_mpsc_recv_future recv;
+    uint64_t element;
+    bool sending;
+} feeding_future;
+
+static int feeding_poll(tn_future *self, tn_waker *waker)
+{
+    feeding_future *future = (feeding_future *)(void *)self;
+
+    while (!endless.stop) {
+        tn_future *next = future->sending ? &future->send.base : &future->recv.base;
+        int rc = next->ops->poll(next, waker);
+        if (rc != 0)
+            return rc;
+        drop(next);
+        future->sending = !future->sending;
+        if (future->sending)
+            tn_mpsc_send_init(&future->send, endless.channel, &future->element);
+        else
+            tn_mpsc_recv_init(&future->recv, endless.channel, &future->element);
+        count_turn();
+    }
+    return 0;
+}
+
+static void feeding_drop(tn_future *self)
+{
+    (void)self;
+}
+
+static void *run_an_endless_fiber(void *arg)
+{
+    tn_task *task;
+
+    (void)arg;
+    tt_check(tn_mpsc_create(&endless.channel, sizeof(uint64_t), 4, NULL) == 0);
+    task = tt_spawn(feed_oneself, NULL);
+    tt_join(task);
+    tt_check(endless.turns > 10 && endless.turns <= 2 * BUDGET);
+    tn_mpsc_release_sender(endless.channel);
+    tn_mpsc_release_receiver(endless.channel);
+    return NULL;
+}
+
+static void *run_an_endless_future(void *arg)
+{
+    static const tn_future_ops ops = {feeding_poll, feeding_drop};
+    feeding_future future = {.base = {&ops}, .sending = true};
+    tn_task *task;
+
+    (void)arg;
+    tt_check(tn_mpsc_create(&endless.channel, sizeof(uint64_t), 4, NULL) == 0);
+    tn_mpsc_send_init(&future.send, endless.channel, &future.element);
+    tt_check(tn_spawn_future(NULL, NULL, &task, &future.base) == 0);
+    tt_join(task);
+    tt_check(endless.turns > 10 && endless.turns <= 2 * BUDGET);
+    tn_mpsc_release_sender(endless.channel);
+    tn_mpsc_release_receiver(endless.channel);
+    return NULL;
+}
+
+Test(budget, an_endless_fiber_starves_nobody)
+{
+    run_on_one_worker(run_an_endless_fiber, NULL);
+}
+
+Test(budget, an_endless_future_starves_nobody)
+{
+    run_on_one_worker(run_an_endless_future, NULL);
+}

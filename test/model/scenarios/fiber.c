@@ -50,45 +50,22 @@ static void *entry(void *arg)
 
 static void enter_thread(play *p)
 {
-    tni_worker *worker = &p->workers[model_self() - 1];
-
-    worker->runtime = &p->runtime;
-    tni_context_init_thread(&worker->context);
-    tni_local_get()->worker = worker;
+    desk_enter(&p->workers[model_self() - 1], &p->runtime);
 }
 
-/* As run_task of worker.c. */
 static void desk_run(tn_task *task)
 {
-    tni_local *local = tni_local_get();
-    void *volatile *saved = &task->body.fiber.context.sp;
-
-    tni_task_begin_run(task);
-    task->deadline_ns = TNI_FOREVER;
-    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
-        return;
-    local->task = task;
-    tni_context_switch(&local->worker->context, &task->body.fiber.context);
-    local->task = NULL;
-    *saved = *saved; /* the switch wrote it, where the checker does not look */
-    tni_run_settle(NULL, task);
+    desk_run_fiber(task);
 }
 
 static void setup(play *p, uint32_t wanted, unsigned references)
 {
-    tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
-
     desk_at_home = true;
     p->wanted = wanted;
     p->future.ops = &ops;
-    (void)tni_stack_pool_init(&p->runtime.stacks, &config);
-    p->task = desk_task(&p->runtime, TNI_TASK_FIBER, 1 + references);
-    p->task->body.fiber.entry = entry;
-    p->task->result = p; /* its argument, until the first run */
-    model_check(tni_stack_get(&p->runtime.stacks, NULL, 0, &p->task->body.fiber.stack) == 0);
+    p->task = desk_fiber(&p->runtime, 1 + references, entry, p);
     model_name_of(p->told);
     model_name_of(p->polls);
-    model_name(&p->task->body.fiber.context.sp, 8, "fiber.sp");
 }
 
 static void one_wake(void *state) { setup(state, 1, 1); }

@@ -60,7 +60,7 @@ static inline tni_pool *house_pool(pool_house *house)
     return pool;
 }
 
-static inline void house_cancel(pool_house *house, unsigned thread)
+static void house_cancel(pool_house *house, unsigned thread)
 {
     tn_waker *waker = &house->wakers[thread];
 
@@ -112,31 +112,29 @@ int tn_await(tn_future *future)
     return rc;
 }
 
+/* Scopes of jobs that wait: one a thread. */
+void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
+{
+    model_check(deadline_ns == TN_NEVER);
+    scope->opaque[0] = 1 + model_self();
+}
+
+void tn_scope_cancel(tn_scope *scope)
+{
+    model_check(scope->opaque[0] != 0); /* it is not left yet */
+    house_cancel(house_of_all, (unsigned)scope->opaque[0] - 1);
+}
+
+void tn_scope_leave(tn_scope *scope)
+{
+    scope->opaque[0] = 0;
+    tni_a32_store(&house_of_all->cancelled[model_self()], 0, TNI_RELAXED);
+}
+
 tn_runtime *tn_runtime_current(void)
 {
     return NULL;
 }
-
-static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
-{
-    (void)self;
-    (void)deadline_ns;
-    return 0;
-}
-
-static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
-{
-    (void)self;
-    (void)now_ns;
-    return false;
-}
-
-static void fini_nothing(tni_attachment *self)
-{
-    (void)self;
-}
-
-tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
 
 /* No job of these enters a scope. */
 _Noreturn void tni_scope_left_open(const tn_task *task)

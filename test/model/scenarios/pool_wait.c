@@ -94,12 +94,17 @@ static void setup(wait_scene *s, unsigned threads, size_t queue_max)
 static void one_thread(void *state) { setup(state, 1, 0); }
 static void two_threads(void *state) { setup(state, 2, 0); }
 
-/* There may be two, but the system gives one. Known by the time of the join; what becomes known later is a limit, see
- * blocking_pool/README.md (one preemption more finds it). */
+/* There may be two, but the system gives one: known by the time of the join, or only when the job waits already. */
 static void one_of_two_threads(void *state)
 {
     setup(state, 2, 0);
     model_threads_left(1);
+}
+
+static void two_of_three_threads(void *state)
+{
+    setup(state, 3, 0);
+    model_threads_left(2);
 }
 
 /* The first job fills the queue, until the thread takes it. */
@@ -244,6 +249,18 @@ static void submit_two_that_join(void *state)
     go_to_step(s, 1);
 }
 
+/* The first job joins the third. There are two threads, and one of them may be inside of a job of another class for a while. */
+static void submit_joiner_and_one_elsewhere(void *state)
+{
+    wait_scene *s = state;
+    tn_blocking_options options = tn_blocking_options_default();
+
+    model_check(tni_job_spawn(s->pool, TNI_POOL_FILES, &options, NULL, run_at_step_one, &s->errands[1]) == 0);
+    s->errands[0].other = 2;
+    submit_detached(s, 0, submit_and_join);
+    go_to_step(s, 1);
+}
+
 /* All threads are in jobs that wait for jobs; but what the first waits for has been cancelled, so it goes on. */
 static void submit_chain_and_cancel_end(void *state)
 {
@@ -267,9 +284,9 @@ static void finish_jobs(wait_scene *s, unsigned jobs)
 {
     for (unsigned i = 0; i < jobs; i++)
         model_check(s->errands[i].run == !s->errands[i].refused);
-    model_check(tni_pool_places(s->pool) == 0 && s->pool->granted.first == NULL);
+    model_check(tni_pool_places(s->pool) == 0 && s->pool->granted.first == NULL && s->pool->joining == 0);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
-        model_check(s->pool->waiting[kind].first == NULL && s->pool->queues[kind].joining == 0);
+        model_check(s->pool->waiting[kind].first == NULL);
     house_check_wakers(&s->house);
     model_check(house_close(&s->house, TNI_FOREVER) == 0);
 }
@@ -287,6 +304,12 @@ static void finish_joined(void *state)
 {
     model_check(((wait_scene *)state)->errands[0].joined == 0);
     finish_two(state);
+}
+
+static void finish_three_joined(void *state)
+{
+    model_check(((wait_scene *)state)->errands[0].joined == 0);
+    finish_three(state);
 }
 
 static void finish_joined_once(void *state)
@@ -319,7 +342,8 @@ const model_scenario model_scenarios[] = {
     CASE("room_job_cancelled", full_of_what_is_cancelled, finish_two, .threads = {cancel_first, submit_second}, .bound = 1),
     CASE("full", full_at_gate, finish_three, .threads = {submit_second_refuse_third}, .bound = 1),
     CASE("join_queued", one_thread, finish_deadlock, .threads = {submit_joiner}),
-    CASE("join_short", one_of_two_threads, finish_deadlock, .threads = {submit_joiner}, .bound = 1),
+    CASE("join_short", one_of_two_threads, finish_deadlock, .threads = {submit_joiner}, .bound = 3),
+    CASE("join_elsewhere", two_of_three_threads, finish_three_joined, .threads = {submit_joiner_and_one_elsewhere}, .bound = 1),
     CASE("join_spawned", two_threads, finish_joined, .threads = {submit_joiner}),
     CASE("join_running", two_threads, finish_joined, .threads = {submit_joined_and_joiner}),
     CASE("join_each_other", two_threads, finish_joined_once, .threads = {submit_two_that_join}, .bound = 1),

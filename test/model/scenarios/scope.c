@@ -76,23 +76,6 @@ static void desk_run(tn_task *task)
     tni_futex_wake(&current->queued, 1);
 }
 
-/* As run_task of worker.c. */
-static void run_once(tn_task *task)
-{
-    tni_local *local = tni_local_get();
-    void *volatile *saved = &task->body.fiber.context.sp;
-
-    tni_task_begin_run(task);
-    task->deadline_ns = TNI_FOREVER;
-    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
-        return;
-    local->task = task;
-    tni_context_switch(&local->worker->context, &task->body.fiber.context);
-    local->task = NULL;
-    *saved = *saved; /* the switch wrote it, where the checker does not look */
-    tni_run_settle(NULL, task);
-}
-
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */
 
 static void thread_alone(void *state)
@@ -122,16 +105,9 @@ static void thread_with_deadline(void *state)
 /* `references`: beside the scheduler's. */
 static void fiber(stage *s, unsigned references)
 {
-    tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
-
     thread_alone(s);
     desk_at_home = true;
-    (void)tni_stack_pool_init(&s->runtime.stacks, &config);
-    s->task = desk_task(&s->runtime, TNI_TASK_FIBER, 1 + references);
-    s->task->body.fiber.entry = entry;
-    s->task->result = s; /* its argument, until the first run */
-    model_check(tni_stack_get(&s->runtime.stacks, NULL, 0, &s->task->body.fiber.stack) == 0);
-    model_name(&s->task->body.fiber.context.sp, 8, "fiber.sp");
+    s->task = desk_fiber(&s->runtime, 1 + references, entry, s);
 }
 
 static void fiber_alone(void *state) { fiber(state, 0); }
@@ -150,11 +126,9 @@ static void run_fiber(void *state)
 {
     stage *s = state;
 
-    s->worker.runtime = &s->runtime;
-    tni_context_init_thread(&s->worker.context);
-    tni_local_get()->worker = &s->worker;
+    desk_enter(&s->worker, &s->runtime);
     for (uint32_t runs = 1;; runs++) {
-        run_once(s->task);
+        desk_run_fiber(s->task);
         if (s->over)
             return;
         while (tni_a32_load(&s->queued, TNI_ACQUIRE) < runs)

@@ -59,10 +59,7 @@ static void begin(play *p, bool at_home, uint32_t wanted, unsigned references)
 
 static void desk_run(tn_task *task)
 {
-    tni_task_begin_run(task);
-    task->deadline_ns = TNI_FOREVER;
-    tni_run_future(task);
-    tni_run_settle(NULL, task);
+    desk_run_future(task);
 }
 
 static void work(void *state)

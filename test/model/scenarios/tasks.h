@@ -13,7 +13,7 @@
 /* Constant while threads run. */
 static bool desk_at_home; /* threads count as workers of the runtime, not as guests */
 
-/* As run_task of worker.c, which has the switch between; the scenario's. */
+/* A task is queued; the scenario's. */
 static void desk_run(tn_task *task);
 
 /* A task that is queued for its first run. */
@@ -29,6 +29,60 @@ static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsign
     model_name(&task->join, 8, "task.join");
     model_name(&runtime->foreign.finished, 8, "finished");
     return task;
+}
+
+/* A fiber that is queued for its first run, which calls `entry(arg)`. */
+static inline tn_task *desk_fiber(tn_runtime *runtime, unsigned references, tn_entry_fn entry, void *arg)
+{
+    tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
+    tn_task *task = desk_task(runtime, TNI_TASK_FIBER, references);
+
+    (void)tni_stack_pool_init(&runtime->stacks, &config);
+    task->body.fiber.entry = entry;
+    task->result = arg; /* until the first run */
+    model_check(tni_stack_get(&runtime->stacks, NULL, 0, &task->body.fiber.stack) == 0);
+    model_name(&task->body.fiber.context.sp, 8, "fiber.sp");
+    return task;
+}
+
+/* The calling thread may run fibers, as `worker`. */
+static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
+{
+    worker->runtime = runtime;
+    tni_context_init_thread(&worker->context);
+    tni_local_get()->worker = worker;
+}
+
+/* --- Runs, as run_task of worker.c makes them ------------------------------------------------------------------------------- */
+
+static inline void desk_begin(tn_task *task)
+{
+    tni_task_begin_run(task);
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+}
+
+static inline void desk_run_future(tn_task *task)
+{
+    desk_begin(task);
+    tni_run_future(task);
+    tni_run_settle(NULL, task);
+}
+
+/* On a thread that has entered. */
+static inline void desk_run_fiber(tn_task *task)
+{
+    tni_local *local = tni_local_get();
+    void *volatile *saved = &task->body.fiber.context.sp;
+
+    desk_begin(task);
+    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
+        return;
+    local->task = task;
+    tni_context_switch(&local->worker->context, &task->body.fiber.context);
+    local->task = NULL;
+    *saved = *saved; /* the switch wrote it, where the checker does not look */
+    tni_run_settle(NULL, task);
 }
 
 /* --- What tasks want of the rest of the runtime ---------------------------------------------------------------------------*/

@@ -50,14 +50,9 @@ static void drop(tn_future *self)
 
 static const tn_future_ops ops = {poll, drop, "mutex"};
 
-/* As run_task of worker.c. */
 static void desk_run(tn_task *task)
 {
-    tni_task_begin_run(task);
-    task->deadline_ns = TNI_FOREVER;
-    task->budget = TNI_BUDGET;
-    tni_run_future(task);
-    tni_run_settle(NULL, task);
+    desk_run_future(task);
 }
 
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,84 @@
+/* Jobs that wait for jobs of their own pool: that not all threads do so for ever. README.md has the argument. */
+#include "pool.h"
+#include "tn_scope.h"
+
+/* --- The look: lock held ---------------------------------------------------------------------------------------------------- */
+
+/* All threads that could ever take a job of a user are inside of one. */
+static bool all_are_inside(const tni_pool *pool)
+{
+    const tni_job_queue *queue = &pool->queues[TNI_POOL_JOBS];
+
+    /* Without a further thread those elsewhere may come and take one. Relaxed: written under the lock. */
+    return queue->running == queue->cap ||
+           (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
+}
+
+/* Does its wait end, though the thread may not know yet? */
+static bool goes_on(const tni_pool_thread *thread)
+{
+    return thread->refused || tni_done_is_set(thread->waits_for);
+}
+
+/* All of them wait, and none goes on. */
+static bool is_stuck(const tni_pool *pool)
+{
+    if (pool->joining == 0 || pool->joining != pool->queues[TNI_POOL_JOBS].running || !all_are_inside(pool))
+        return false;
+    for (const tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
+        if (thread->waits_for != NULL && goes_on(thread))
+            return false;
+    return true;
+}
+
+unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread)
+{
+    if (tni_likely(!is_stuck(pool)))
+        return 0;
+    for (thread = thread != NULL ? thread : pool->all; thread->waits_for == NULL;)
+        thread = thread->next;
+    thread->refused = true;
+    tn_scope_cancel(thread->wait); /* it is left after tni_pool_join_end, which takes the lock */
+    return pool->joining;
+}
+
+/* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
+
+void tni_pool_report_deadlock(tni_pool *pool, unsigned threads)
+{
+    tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
+                  "a blocking job waits for another one, as all %u that run do: none could ever end; have a task wait "
+                  "instead, or raise blocking_threads",
+                  threads);
+}
+
+void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope *wait)
+{
+    tni_pool *pool = self->pool;
+    unsigned stuck;
+
+    tni_mutex_lock(&pool->lock);
+    tni_assert(self->job->kind == TNI_POOL_JOBS, "only the jobs of users wait for others");
+    pool->joining++;
+    self->waits_for = other;
+    self->wait = wait;
+    stuck = tni_pool_end_deadlock(pool, self);
+    tni_mutex_unlock(&pool->lock);
+    if (stuck > 0)
+        tni_pool_report_deadlock(pool, stuck);
+}
+
+bool tni_pool_join_end(tni_pool_thread *self)
+{
+    tni_pool *pool = self->pool;
+    bool refused;
+
+    tni_mutex_lock(&pool->lock);
+    refused = self->refused;
+    pool->joining--;
+    self->waits_for = NULL;
+    self->wait = NULL;
+    self->refused = false;
+    tni_mutex_unlock(&pool->lock);
+    return refused;
+}

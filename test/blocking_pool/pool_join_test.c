@@ -1,0 +1,315 @@
+/* Jobs that wait for jobs of their own pool: whom nobody could ever serve is told, whenever that comes to be known. */
+/* ctest: timeout=120 */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "pool.h"
+#include "pool_jobs.h"
+#include "support/runtime.h"
+#include "support/thread_faults.h"
+
+static atomic_int reports;  /* of jobs that wait for each other */
+static atomic_int messages; /* of any kind */
+
+static void count_messages(void *ctx, tn_log_level level, const char *message)
+{
+    (void)ctx;
+    (void)level;
+    atomic_fetch_add(&messages, 1);
+    atomic_fetch_add(&reports, strstr(message, "waits for another one") != NULL);
+}
+
+static tn_runtime *quiet_runtime(unsigned threads, tn_log_fn log)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.blocking_threads = threads;
+    options.log = log;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+/* Joins, or gives the handle back. */
+static int join_or_release(tn_job *job)
+{
+    int rc = tn_job_join(job, NULL);
+
+    tt_check(rc == 0 || rc == TN_EDEADLK);
+    if (rc != 0)
+        tn_job_release(job);
+    return rc;
+}
+
+/* --- A full pool ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    tt_gate begun;
+    tt_gate spawned;
+    atomic_long ran;
+    atomic_long refused;
+} dependence;
+
+static void *wait_for_another(void *arg)
+{
+    dependence *self = arg;
+    tn_job *job;
+    int rc;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->begun, 2);
+    tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
+    tt_gate_open(&self->spawned);
+    tt_gate_wait(&self->spawned, 2);
+    rc = tn_job_join(job, NULL);
+    if (rc == TN_EDEADLK) {
+        atomic_fetch_add(&self->refused, 1);
+        tt_check(tn_job_cancel(job)); /* both threads are in jobs: it cannot have begun */
+        tn_job_release(job);
+    } else {
+        tt_check(rc == 0);
+    }
+    return NULL;
+}
+
+Test(pool_join, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
+{
+    tn_runtime *runtime = quiet_runtime(2, count_messages);
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
+    cr_assert_eq(atomic_load(&reports), 1);
+    cr_assert_eq(atomic_load(&self.ran), 1);
+    tt_runtime_destroy(runtime);
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    atomic_long leaves[2];
+    atomic_long wrong; /* refused, though one of the two awaited had ended */
+} pair;
+
+static void *join_a_leaf(pair *self, unsigned which);
+
+static void *second_parent(void *arg)
+{
+    return join_a_leaf(arg, 1);
+}
+
+static void *first_parent(void *arg)
+{
+    return join_a_leaf(arg, 0);
+}
+
+static void *join_a_leaf(pair *self, unsigned which)
+{
+    tn_job *job;
+    int rc;
+
+    tt_check(tn_spawn_blocking(&job, count_up, &self->leaves[which]) == 0);
+    if (which == 0) /* behind our leaf: it is joined while that ends */
+        tt_check(tn_spawn_blocking(NULL, second_parent, self) == 0);
+    rc = tn_job_join(job, NULL);
+    tt_check(rc == 0 || rc == TN_EDEADLK);
+    if (rc == TN_EDEADLK) {
+        if (tn_job_is_finished(job) || (which == 1 && atomic_load(&self->leaves[0]) > 0))
+            atomic_fetch_add(&self->wrong, 1);
+        tn_job_release(job);
+    }
+    return NULL;
+}
+
+static bool is_empty(void *runtime)
+{
+    tn_blocking_counters now = counters(runtime);
+
+    return now.queued == 0 && now.running_jobs == 0;
+}
+
+/* The first parent's leaf is over before the second parent begins: at least one of the two goes on. */
+Test(pool_join, a_join_is_not_refused_while_another_goes_on)
+{
+    tn_runtime *runtime = quiet_runtime(2, count_messages);
+
+    for (unsigned long round = 0; round < tt_scaled(1000); round++) {
+        pair self = {.runtime = runtime};
+        tn_job *job;
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, first_parent, &self), 0);
+        cr_assert_eq(tn_job_join(job, NULL), 0);
+        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S));
+        cr_assert_eq(atomic_load(&self.wrong), 0);
+    }
+    tt_runtime_destroy(runtime);
+}
+
+Test(pool_join, jobs_that_wait_for_jobs_are_served_if_there_is_room)
+{
+    tn_runtime *runtime = quiet_runtime(3, count_messages);
+    dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(atomic_load(&self.refused), 0);
+    cr_assert_eq(atomic_load(&messages), 0);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Threads that cannot be had: known when the jobs wait already ----------------------------------------------------------- */
+
+typedef struct {
+    tn_runtime *runtime;
+    tt_gate exchanged; /* both handles are there */
+    tn_job *jobs[2];
+    int rc[2];
+    unsigned waiting;
+} couple;
+
+static void *join_the_other(couple *self, unsigned which)
+{
+    tt_gate_wait(&self->exchanged, 1);
+    self->rc[which] = join_or_release(self->jobs[1 - which]);
+    return NULL;
+}
+
+static void *first_of_couple(void *arg)
+{
+    return join_the_other(arg, 0);
+}
+
+static void *second_of_couple(void *arg)
+{
+    return join_the_other(arg, 1);
+}
+
+static bool both_wait(void *arg)
+{
+    int error;
+    tni_pool *pool = tni_pool_of(((couple *)arg)->runtime, &error);
+    unsigned joining;
+
+    tni_mutex_lock(&pool->lock);
+    joining = pool->joining;
+    tni_mutex_unlock(&pool->lock);
+    return joining == 2;
+}
+
+/* More threads could come as far as anybody knows, until a third job wants one. */
+Test(pool_join, a_failed_start_ends_a_wait_that_has_begun)
+{
+    tn_runtime *runtime = quiet_runtime(0, count_messages);
+    couple self = {.runtime = runtime, .exchanged = TT_GATE_INIT};
+    atomic_long count = 0;
+    tn_job *third;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.jobs[0], first_of_couple, &self), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.jobs[1], second_of_couple, &self), 0);
+    tt_gate_open(&self.exchanged);
+    cr_assert(tt_wait_until(both_wait, &self, 30 * TN_S));
+    cr_assert_eq(atomic_load(&reports), 0);
+    atomic_store(&threads_left, 1);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &third, count_up, &count), 0);
+    cr_assert_eq(tn_job_join(third, NULL), 0); /* by the thread of who was told */
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&count), 1);
+    cr_assert_neq(self.rc[0] == TN_EDEADLK, self.rc[1] == TN_EDEADLK);
+    cr_assert_eq(atomic_load(&reports), 1);
+}
+
+static void *spawn_and_join(void *arg)
+{
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, count_up, arg) == 0);
+    (void)join_or_release(job);
+    return NULL;
+}
+
+/* Who has submitted the first job may be the one who finds that there is no thread for the second, at any moment. */
+Test(pool_join, one_thread_is_told_whenever_the_start_fails)
+{
+    tn_runtime *runtime = quiet_runtime(2, count_messages);
+    atomic_long count = 0;
+    unsigned long rounds = tt_scaled(2000);
+
+    atomic_store(&threads_left, 2); /* one thread, no second */
+    for (unsigned long round = 0; round < rounds; round++) {
+        tn_job *job;
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, spawn_and_join, &count), 0);
+        cr_assert_eq(tn_job_join(job, NULL), 0);
+    }
+    cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* whose join was refused has left its job behind */
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&count), (long)rounds);
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    tt_gate begun;
+    atomic_long ran;
+    tn_job *first;
+    int rc[2];
+} chain;
+
+static chain chain_of_log; /* the log's */
+static uint64_t failed_starts_then;
+
+static bool has_failed_twice_more(void *arg)
+{
+    (void)arg;
+    return counters(chain_of_log.runtime).failed_starts >= failed_starts_then + 2;
+}
+
+/* The one who is told is held up, while the monitor tries for a thread again and again. */
+static void hold_up(void *ctx, tn_log_level level, const char *message)
+{
+    count_messages(ctx, level, message);
+    if (strstr(message, "waits for another one") == NULL)
+        return;
+    failed_starts_then = counters(chain_of_log.runtime).failed_starts;
+    tt_check(tt_wait_until(has_failed_twice_more, NULL, 30 * TN_S));
+}
+
+static void *join_what_has_no_thread(void *arg)
+{
+    chain *self = arg;
+    tn_job *job;
+
+    tt_gate_wait(&self->begun, 1);
+    tt_check(tn_spawn_blocking(&job, count_up, &self->ran) == 0);
+    self->rc[0] = join_or_release(job);
+    return NULL;
+}
+
+static void *join_first(void *arg)
+{
+    chain *self = arg;
+
+    tt_gate_open(&self->begun);
+    self->rc[1] = join_or_release(self->first);
+    return NULL;
+}
+
+Test(pool_join, one_that_is_told_is_enough)
+{
+    chain *self = &chain_of_log;
+    tn_job *second;
+
+    self->runtime = quiet_runtime(0, hold_up);
+    atomic_store(&threads_left, 3); /* two threads, no third */
+    cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &self->first, join_what_has_no_thread, self), 0);
+    cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &second, join_first, self), 0);
+    cr_assert_eq(tn_job_join(second, NULL), 0);
+    cr_assert(tt_wait_until(is_empty, self->runtime, 30 * TN_S)); /* else what is queued is dropped */
+    tt_runtime_destroy(self->runtime);
+    cr_assert_eq(atomic_load(&self->ran), 1);
+    cr_assert_neq(self->rc[0] == TN_EDEADLK, self->rc[1] == TN_EDEADLK);
+    cr_assert_eq(atomic_load(&reports), 1);
+}
