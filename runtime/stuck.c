@@ -5,7 +5,9 @@
  * for 2 ms, or is inside one run for 4 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
- *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once.
+ *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once;
+ *   3. a core that has just been taken is in a hurry: its next task may block, too, and many more behind it. It is looked at again
+ *      after half of the time, and a thread that sleeps then loses it.
  *
  * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
  * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
@@ -64,6 +66,11 @@ static uint64_t limit_ns(const tni_core *core)
     uint64_t wished_ns = core->runtime->options.stuck_after_ns;
 
     return wished_ns != 0 ? wished_ns : TNI_STUCK_DEFAULT_NS;
+}
+
+static uint64_t calm_ns(const tni_core *core)
+{
+    return limit_ns(core) != TNI_FOREVER ? limit_ns(core) : TNI_STUCK_DEFAULT_NS; /* declared ones are taken all the same */
 }
 
 /* What has the core done since the last look? */
@@ -132,28 +139,74 @@ static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t n
     return cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2 || tni_os_thread_sleeps(worker->thread_id);
 }
 
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+/* The core was taken lately, and now its thread sleeps again? What computes, or has no processor, is given all of its time. */
+static bool is_hurried(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
+{
+    return watch->hurry_ns != 0 && now_ns - watch->since_ns >= watch->hurry_ns / 2 && tni_os_thread_sleeps(worker->thread_id);
+}
+
+/* Gives the core to a spare thread. Each time in a row it is looked at twice as soon as the time before. */
+static bool take(tni_core *core, tni_worker *worker, uint64_t now_ns)
 {
     tni_watch *watch = &core->watch;
-    /* Acquire: the worker as it was made; partner: give_core. */
-    tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
-    bool declared;
-    bool is_time;
+    bool taken = tni_worker_replace(worker);
 
-    note_progress(core, now_ns);
-    if (worker == NULL)
-        return false;
+    if (taken) {
+        watch->hurry_ns = (watch->hurry_ns != 0 ? watch->hurry_ns : calm_ns(core)) / 2;
+        if (watch->hurry_ns < TNI_STUCK_HURRY_NS)
+            watch->hurry_ns = TNI_STUCK_HURRY_NS;
+    }
+    watch->again_ns = now_ns + watch->hurry_ns;
+    return taken;
+}
+
+/* After a look. Each in vain doubles the time to the next, until there is no hurry any more. */
+static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+{
+    tni_watch *watch = &core->watch;
+
+    if (watch->hurry_ns == 0)
+        return;
+    if (now_ns >= watch->again_ns) {
+        watch->hurry_ns *= 2;
+        watch->again_ns = now_ns + watch->hurry_ns;
+    }
+    if (watch->hurry_ns >= calm_ns(core))
+        watch->hurry_ns = 0;
+    else if (watch->again_ns < *due_ns)
+        *due_ns = watch->again_ns;
+}
+
+/* Looks whether the core is to be taken, and takes it. True: a spare is wanted. */
+static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+{
+    tni_watch *watch = &core->watch;
+    bool is_over = now_ns - watch->since_ns >= limit_ns(core);
     /* Relaxed: a hint; the claim decides. */
-    declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
-    is_time = now_ns - watch->since_ns >= limit_ns(core);
-    if (declared || is_time || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
+    bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
+
+    if (declared || is_over || watch->hurry_ns != 0 || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
         watch->needed = help(core, now_ns) || watch->needed;
     if (!is_inside(core, worker))
         return false;
     if (declared)
-        return watch->needed && !tni_worker_replace(worker);
+        return watch->needed && !take(core, worker, now_ns);
     foresee(core, worker, now_ns, due_ns);
-    if (limit_ns(core) == TNI_FOREVER || !watch->needed || !is_kept(worker, watch, now_ns))
+    if (limit_ns(core) == TNI_FOREVER || !watch->needed)
         return false;
-    return !is_time || !tni_worker_replace(worker);
+    if (is_hurried(worker, watch, now_ns))
+        return !take(core, worker, now_ns);
+    return is_kept(worker, watch, now_ns) && !(is_over && take(core, worker, now_ns));
+}
+
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+{
+    /* Acquire: the worker as it was made; partner: give_core. */
+    tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+    bool wanted;
+
+    note_progress(core, now_ns);
+    wanted = worker != NULL && consider(core, worker, now_ns, due_ns);
+    calm_down(core, now_ns, due_ns);
+    return wanted;
 }
