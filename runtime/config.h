@@ -28,8 +28,8 @@
 #define TNI_STUCK_DEFAULT_NS 4000000
 /* A core that was to be taken and could not be is looked at again after this. */
 #define TNI_STUCK_AGAIN_NS 1000000
-/* A core that was just taken is looked at again after half of the time each time, down to this: a spare has run its first task for a
- * while by then. */
+/* A core that is taken again and again is looked at after half of the time each time, down to this: a spare has been inside its
+ * first task for a while by then. */
 #define TNI_STUCK_HURRY_NS 250000
 /* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
@@ -78,8 +78,8 @@
 #define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in
- * TNI_MONITOR_MEAN_NS on the average. What it has saved of that is cut at TNI_MONITOR_SAVED_NS: enough for 64 cores that are taken in
- * a row. It sleeps after so long without any run. */
+ * TNI_MONITOR_MEAN_NS on the average. What it has saved of that is cut at TNI_MONITOR_SAVED_NS: enough for one core that is taken
+ * 64 times in a row. It sleeps after so long without any run. */
 #define TNI_MONITOR_PERIOD_NS 2500000
 #define TNI_MONITOR_MEAN_NS 2000000
 #define TNI_MONITOR_SAVED_NS 200000000

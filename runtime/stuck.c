@@ -6,8 +6,8 @@
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
  *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once;
- *   3. a core that has just been taken is in a hurry: its next task may block, too, and many more behind it. It is looked at again
- *      after half of the time, and a thread that sleeps then loses it.
+ *   3. a core that has just been taken is in a hurry: its next task may block, too, and many more behind it. It is looked at
+ *      again after half of the time, and a thread that sleeps then loses it.
  *
  * The thread that lost its core runs its task on without one: whatever it does in the runtime goes the way of a foreign thread.
  * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
@@ -203,8 +203,11 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
     /* Acquire: the worker as it was made; partner: give_core. */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+    tni_watch *watch = &core->watch;
     bool wanted;
 
+    if (now_ns > watch->again_ns && now_ns - watch->again_ns >= calm_ns(core))
+        watch->hurry_ns = 0; /* all were parked meanwhile, and it was not looked at */
     note_progress(core, now_ns);
     wanted = worker != NULL && consider(core, worker, now_ns, due_ns);
     calm_down(core, now_ns, due_ns);
