@@ -24,7 +24,7 @@
  * kept in mind, and after the third loses its core; at most so many threads more than cores; at most so many tasks are reported a
  * minute. */
 #define TNI_STUCK_LATE_NS 2000000
-#define TNI_STUCK_NOTICE_NS 1000000
+#define TNI_STUCK_NOTICE_NS 400000
 #define TNI_STUCK_DEFAULT_NS 4000000
 /* A core that was to be taken and could not be is looked at again after this. */
 #define TNI_STUCK_AGAIN_NS 1000000
@@ -80,7 +80,7 @@
 /* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in
  * TNI_MONITOR_MEAN_NS on the average. What it has saved of that is cut at TNI_MONITOR_SAVED_NS: enough for one core that is taken
  * 64 times in a row. It sleeps after so long without any run. */
-#define TNI_MONITOR_PERIOD_NS 2500000
+#define TNI_MONITOR_PERIOD_NS 3500000
 #define TNI_MONITOR_MEAN_NS 2000000
 #define TNI_MONITOR_SAVED_NS 200000000
 #define TNI_MONITOR_REST_NS 50000000

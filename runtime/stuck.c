@@ -83,16 +83,19 @@ static void note_progress(tni_core *core, uint64_t now_ns)
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
     uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
 
+    /* What is new has begun after the last look, and not long after its worker looked at the clock, which that does every few
+     * runs. */
+    if (began_ns < watch->looked_ns)
+        began_ns = watch->looked_ns;
+    if (parked || began_ns > now_ns)
+        began_ns = now_ns;
     if (polls != watch->polls || parked) {
         watch->polls = polls;
-        watch->polled_ns = now_ns;
+        watch->polled_ns = began_ns;
     }
     if (runs != watch->runs || parked) {
-        /* It began after the last look, and not long after its worker looked at the clock, which that does every few runs. */
-        if (began_ns < watch->looked_ns)
-            began_ns = watch->looked_ns;
         watch->runs = runs;
-        watch->since_ns = parked || began_ns > now_ns ? now_ns : began_ns;
+        watch->since_ns = began_ns;
         watch->clocked_ns = 0;
         watch->needed = false;
     }
@@ -130,13 +133,14 @@ static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, u
  * either. What it has computed since an earlier look tells, or the kernel. */
 static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
 {
-    uint64_t passed_ns = now_ns - watch->clocked_ns;
-    uint64_t cpu_ns;
+    uint64_t passed_ns = watch->clocked_ns != 0 ? now_ns - watch->clocked_ns : 0;
 
-    if (passed_ns == 0 || watch->clocked_ns == 0)
-        return false;
-    cpu_ns = tni_thread_clock_ns(&worker->clock) - watch->cpu_ns;
-    return cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2 || tni_os_thread_sleeps(worker->thread_id);
+    if (passed_ns > 0) {
+        uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock) - watch->cpu_ns;
+        if (cpu_ns >= TNI_STUCK_CPU_NS || cpu_ns >= passed_ns / 2)
+            return true;
+    }
+    return tni_os_thread_sleeps(worker->thread_id);
 }
 
 /* The core was taken lately, and now its thread sleeps again? What computes, or has no processor, is given all of its time. */
