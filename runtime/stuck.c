@@ -117,7 +117,7 @@ static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, u
     tni_watch *watch = &core->watch;
     uint64_t take_ns = watch->since_ns + limit_ns(core);
 
-    if (limit_ns(core) == TNI_FOREVER || now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
+    if (now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
         return;
     if (watch->clocked_ns == 0) {
         watch->clocked_ns = now_ns;
@@ -188,6 +188,8 @@ static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64
     bool is_over = now_ns - watch->since_ns >= limit_ns(core);
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
+    bool hurried;
+    bool kept;
 
     if (declared || is_over || watch->hurry_ns != 0 || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
         watch->needed = help(core, now_ns) || watch->needed;
@@ -195,12 +197,14 @@ static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64
         return false;
     if (declared)
         return watch->needed && !take(core, worker, now_ns);
-    foresee(core, worker, now_ns, due_ns);
-    if (limit_ns(core) == TNI_FOREVER || !watch->needed)
+    if (limit_ns(core) == TNI_FOREVER)
         return false;
-    if (is_hurried(worker, watch, now_ns))
-        return !take(core, worker, now_ns);
-    return is_kept(worker, watch, now_ns) && !(is_over && take(core, worker, now_ns));
+    hurried = watch->needed && is_hurried(worker, watch, now_ns);
+    kept = hurried || (watch->needed && is_kept(worker, watch, now_ns));
+    if ((hurried || (kept && is_over)) && take(core, worker, now_ns))
+        return false;
+    foresee(core, worker, now_ns, due_ns);
+    return kept;
 }
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
