@@ -21,7 +21,10 @@ void micro_spawn_many_local(const micro_settings *settings);
 void micro_spawn_many_remote(const micro_settings *settings);
 void micro_yield_many(const micro_settings *settings);
 void micro_chained_spawn(const micro_settings *settings);
-void micro_wake_join(const micro_settings *settings);
+
+/* micro_wake.c */
+void micro_wake_local(const micro_settings *settings);
+void micro_thread_wake(const micro_settings *settings);
 
 /* micro_scopes.c */
 void micro_await_ready(const micro_settings *settings);

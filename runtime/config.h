@@ -24,10 +24,13 @@
  * kept in mind, and after the third loses its core; at most so many threads more than cores; at most so many tasks are reported a
  * minute. */
 #define TNI_STUCK_LATE_NS 2000000
-#define TNI_STUCK_NOTICE_NS 1000000
+#define TNI_STUCK_NOTICE_NS 400000
 #define TNI_STUCK_DEFAULT_NS 4000000
 /* A core that was to be taken and could not be is looked at again after this. */
 #define TNI_STUCK_AGAIN_NS 1000000
+/* A core that is taken again and again is looked at after half of the time each time, down to this: a spare has been inside its
+ * first task for a while by then. */
+#define TNI_STUCK_HURRY_NS 250000
 /* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
 #define TNI_SPARES_DEFAULT 64
@@ -75,11 +78,11 @@
 #define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in
- * TNI_MONITOR_MEAN_NS on the average; what it has in hand for that is cut at TNI_MONITOR_CREDIT_NS. It sleeps after so long
- * without any run. */
-#define TNI_MONITOR_PERIOD_NS 2500000
+ * TNI_MONITOR_MEAN_NS on the average. What it has saved of that is cut at TNI_MONITOR_SAVED_NS: enough for one core that is taken
+ * 64 times in a row. It sleeps after so long without any run. */
+#define TNI_MONITOR_PERIOD_NS 3500000
 #define TNI_MONITOR_MEAN_NS 2000000
-#define TNI_MONITOR_CREDIT_NS 20000000
+#define TNI_MONITOR_SAVED_NS 200000000
 #define TNI_MONITOR_REST_NS 50000000
 
 /* How long a worker that found its loop taken, again and again, sleeps elsewhere. */

@@ -2,7 +2,7 @@
  *
  * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each
  * poll and keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a
- * registration, or to poll for a worker that is inside one task too long (monitor.c). Who finds it taken posts to the inbox.
+ * registration, or to poll for a worker that is inside one task too long (stuck.c). Who finds it taken posts to the inbox.
  *
  * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it
  * runs the loop. A worker that is about to sleep serves it after having said that it will (idle.h); who posts looks, behind a

@@ -19,26 +19,31 @@ static uint64_t observe(tn_runtime *runtime)
     uint64_t now_ns = tni_clock_ns();
     uint64_t due_ns = TNI_FOREVER;
     unsigned wanted = 0;
+    unsigned hurried = 0;
 
-    for (unsigned i = 0; i < runtime->core_count; i++)
+    for (unsigned i = 0; i < runtime->core_count; i++) {
         wanted += tni_stuck_observe(runtime->cores[i], now_ns, &due_ns);
+        hurried += runtime->cores[i]->watch.hurry_ns != 0;
+    }
     if (wanted > 0 && !tni_spares_provide(runtime, wanted))
         tni_stuck_no_spares(runtime, now_ns);
+    else if (hurried > wanted)
+        (void)tni_spares_provide(runtime, hurried); /* ahead: the next ones to be taken do not wait for a thread's start */
     return due_ns;
 }
 
-/* When to look again after a look at `now_ns`. `credit_ns`: by how much its looks were further apart than TNI_MONITOR_MEAN_NS. */
-static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *credit_ns)
+/* When to look again after a look at `now_ns`. Before *allowed_ns there would be more than one in TNI_MONITOR_MEAN_NS on the
+ * average, but for some that have been saved. */
+static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *allowed_ns)
 {
     uint64_t next_ns = now_ns + TNI_MONITOR_PERIOD_NS;
 
-    if (due_ns < next_ns && due_ns > now_ns && *credit_ns + (due_ns - now_ns) >= TNI_MONITOR_MEAN_NS)
-        next_ns = due_ns;
-    *credit_ns += next_ns - now_ns;
-    *credit_ns -= TNI_MONITOR_MEAN_NS;
-    if (*credit_ns > TNI_MONITOR_CREDIT_NS)
-        *credit_ns = TNI_MONITOR_CREDIT_NS;
-    return next_ns;
+    if (*allowed_ns + TNI_MONITOR_SAVED_NS < now_ns)
+        *allowed_ns = now_ns - TNI_MONITOR_SAVED_NS;
+    *allowed_ns += TNI_MONITOR_MEAN_NS;
+    if (due_ns < *allowed_ns)
+        due_ns = *allowed_ns;
+    return due_ns < next_ns ? due_ns : next_ns;
 }
 
 /* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock, and for tasks to be reported, when
@@ -69,7 +74,7 @@ static void *monitor_main(void *arg)
     tni_monitor *monitor = &runtime->monitor;
     uint64_t quiet_since_ns = tni_clock_ns();
     uint64_t next_ns = quiet_since_ns;
-    uint64_t credit_ns = 0;
+    uint64_t allowed_ns = 0;
 
     tni_thread_name("tn-monitor");
     /* Acquire: partner: tni_monitor_stop. */
@@ -89,7 +94,7 @@ static void *monitor_main(void *arg)
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }
-        next_ns = next_look(tni_clock_ns(), due_ns, &credit_ns);
+        next_ns = next_look(tni_clock_ns(), due_ns, &allowed_ns);
     }
     tni_stuck_report_end(runtime);
     return NULL;

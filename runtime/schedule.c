@@ -201,7 +201,8 @@ tn_task *tni_sched_next(tni_core *core)
 {
     tn_task *task;
 
-    if (core->next_streak < TNI_NEXT_STREAK_MAX) {
+    /* Where nobody waits, there is no turn to wait for. */
+    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_deque_length(serving_queue(core)) == 0) {
         task = take_next_slot(core);
         if (task != NULL) {
             core->next_streak++;

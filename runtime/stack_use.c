@@ -50,7 +50,7 @@ void tni_stack_trim(const tni_stack_pool *pool, tni_stack *stack)
 {
     size_t size = below_watermark(pool, stack);
     uint64_t *line = tell_line(pool, stack);
-    if (size == 0 || (tni_stack_size(stack) < (size_t)2 * TNI_STACK_DEFAULT_BYTES && tell_is_intact(line)))
+    if (size == 0 || (tni_stack_slot_size(stack) <= TNI_STACK_DEFAULT_BYTES && tell_is_intact(line)))
         return;
     (void)tni_os_advise(tni_stack_base(stack), size, TNI_ADVICE_DISCARD);
     tell_write(line);

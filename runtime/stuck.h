@@ -18,6 +18,8 @@ typedef struct {
     uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
     uint64_t cpu_ns;     /* and said this */
     bool needed;       /* somebody has waited for the core since */
+    uint64_t hurry_ns; /* the core was taken lately, and is looked at so often; 0: not */
+    uint64_t again_ns; /* then next */
 } tni_watch;
 
 /* What the monitor keeps of a worker, if it is to report who keeps a thread: the run that it was in at the last look. */
@@ -45,7 +47,7 @@ typedef struct {
 unsigned tni_core_serve(tni_core *core, uint64_t now_ns);
 
 /* Monitor: looks at a core. True: a spare thread is wanted for it, now or at the next look. *due_ns is lowered to the moment at
- * which the core is to be taken. */
+ * which the core is to be looked at again, to be taken. */
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns);
 
 /* stuck_report.c, of the monitor: looks at all workers, and puts into the log which tasks keep their threads. True: it wants to

@@ -58,8 +58,9 @@ typedef struct tn_options {
     void (*on_deadlock)(void *ctx, tn_runtime *runtime); /* instead of the log; may call tn_dump, must not suspend */
     void *deadlock_ctx;
     uint64_t stuck_after_ns; /* a worker that is inside one task for so long, asleep or computing, while others wait for its core,
-                              * loses the core to a spare thread (so even with one worker two tasks may run at once); 0: 4 ms,
-                              * UINT64_MAX: only by tn_block_begin */
+                              * loses the core to a spare thread (so even with one worker two tasks may run at once); one that
+                              * sleeps does so earlier, if the core has just been lost by another; 0: 4 ms, UINT64_MAX: only by
+                              * tn_block_begin */
     unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
     uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
                                * do not. Its thread gets a signal: sleep(3), poll(2) and their like end early with EINTR */

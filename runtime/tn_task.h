@@ -20,8 +20,8 @@ typedef void *(*tn_entry_fn)(void *arg);
 typedef struct tn_spawn_options {
     size_t size;             /* of this struct; tn_spawn_options_default() sets it */
     const char *name;        /* copied, cut to 23 bytes; NULL: none */
-    size_t stack_size_bytes; /* rounded up to a power of two from 32 KiB on, of which the guard takes 16 KiB and its
-                              * administration up to 2 KiB; 0: the runtime's */
+    size_t stack_size_bytes; /* rounded up to a power of two from 32 KiB on, of which the guard takes 16 KiB (a page, where
+                              * pages are larger) and its administration up to 2 KiB; 0: the runtime's */
     bool pinned;             /* stays on the worker thread that runs it first */
     void (*drop_result)(void *result); /* called with the result if nobody joins the task: when the last handle or waker of it
                                         * is given back, by whoever does; must not suspend. NULL: none */

@@ -203,8 +203,8 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     uint64_t until_ns;
     uint64_t now_ns;
 
-    /* The loop is ours before anyone may wake it: a wake that came while the monitor runs the loop would end the monitor's run,
-     * not ours. While it does (not for long, unless it is preempted), we sleep elsewhere. */
+    /* The loop is ours before anyone may wake it: a wake that came while the monitor or an idle worker runs the loop would end
+     * that run, not ours. While one does (not for long, unless it is preempted), we sleep elsewhere. */
     if (!own_soon(&core->driver)) {
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
         return;

@@ -369,6 +369,204 @@ Test(takeover, pinned_tasks_stay_on_their_thread)
     }
 }
 
+/* --- When ----------------------------------------------------------------------------------------------------------------- */
+
+/* The test is the monitor, and has a clock of its own, on which hours pass: nothing here takes as long as that. */
+enum { SLEEPERS = 40 };
+#define HOUR_NS (3600 * TN_S)
+
+typedef struct {
+    tn_runtime *runtime;
+    tni_core *core;
+    uint64_t now_ns;
+    uint64_t due_ns;
+    tn_task *tasks[SLEEPERS];
+    unsigned count;
+    atomic_uint inside;
+    atomic_bool over;
+    tt_gate gate;
+} watched;
+
+static void watched_begin(watched *w)
+{
+    tn_options options = options_here();
+
+    options.workers = 1;
+    options.stuck_after_ns = HOUR_NS;
+    options.force_migration = false; /* one may run that was spawned before */
+    cr_assert_eq(tn_runtime_create(&w->runtime, &options), 0);
+    tni_monitor_stop(w->runtime);
+    w->core = w->runtime->cores[0];
+    w->now_ns = tni_clock_ns();
+}
+
+static void watched_spawn(watched *w, tn_entry_fn entry)
+{
+    w->tasks[w->count++] = tt_spawn_on(w->runtime, entry, w);
+}
+
+static void watched_end(watched *w)
+{
+    atomic_store(&w->over, true);
+    tt_gate_open(&w->gate);
+    for (unsigned i = 0; i < w->count; i++)
+        tt_join(w->tasks[i]);
+    tt_runtime_destroy(w->runtime);
+}
+
+static void *sleep_at_gate(void *arg)
+{
+    watched *w = arg;
+
+    atomic_fetch_add(&w->inside, 1);
+    tt_gate_wait(&w->gate, 1);
+    return NULL;
+}
+
+static void *compute_until_over(void *arg)
+{
+    watched *w = arg;
+    uint64_t limit_ns = tn_now() + 60 * TN_S;
+
+    atomic_fetch_add(&w->inside, 1);
+    while (!atomic_load(&w->over))
+        tt_check(tn_now() < limit_ns);
+    return NULL;
+}
+
+static unsigned long watched_taken(watched *w)
+{
+    tn_counters counters;
+
+    cr_assert_eq(tn_runtime_counters(w->runtime, 0, &counters), 0);
+    return counters.cores_taken;
+}
+
+/* As the monitor does, later by `later_ns`: how many cores have been taken by then. */
+static unsigned long watched_look(watched *w, uint64_t later_ns)
+{
+    w->now_ns += later_ns;
+    w->due_ns = UINT64_MAX;
+    (void)tni_stuck_observe(w->core, w->now_ns, &w->due_ns);
+    return watched_taken(w);
+}
+
+static bool has_spare(void *arg)
+{
+    tn_runtime *runtime = arg;
+    bool has;
+
+    tni_mutex_lock(&runtime->lock);
+    has = runtime->spare_count > 0;
+    tni_mutex_unlock(&runtime->lock);
+    return has;
+}
+
+static void provide_spare(watched *w)
+{
+    cr_assert(tni_spares_provide(w->runtime, 1));
+    cr_assert(tt_wait_until(has_spare, w->runtime, 20 * TN_S));
+}
+
+static bool holder_sleeps(void *arg)
+{
+    watched *w = arg;
+    tni_worker *holder = tni_aptr_load(&w->core->worker, TNI_ACQUIRE);
+
+    return tni_worker_is_outside(holder) && tni_aptr_load(&holder->current, TNI_ACQUIRE) != NULL &&
+           tni_os_thread_sleeps(holder->thread_id);
+}
+
+static bool watched_is_inside(watched *w, unsigned count)
+{
+    uint64_t limit_ns = tn_now() + 20 * TN_S;
+
+    while (atomic_load(&w->inside) < count && tn_now() < limit_ns)
+        tn_yield();
+    return atomic_load(&w->inside) == count;
+}
+
+/* What has run for an hour is taken. */
+static void take_the_first(watched *w)
+{
+    cr_assert(watched_is_inside(w, 1) && tt_wait_until(holder_sleeps, w, 20 * TN_S));
+    provide_spare(w);
+    cr_assert_eq(watched_look(w, 0), 0);
+    cr_assert_eq(watched_look(w, HOUR_NS / 2), 0);
+    cr_assert_eq(watched_look(w, HOUR_NS / 2), 1);
+    cr_assert_eq(w->due_ns - w->now_ns, HOUR_NS / 2);
+}
+
+Test(takeover, again_and_again_sooner)
+{
+    static watched w = {.gate = TT_GATE_INIT};
+    uint64_t hurry_ns = HOUR_NS / 2;
+
+    watched_begin(&w);
+    for (unsigned i = 0; i < SLEEPERS; i++)
+        watched_spawn(&w, sleep_at_gate);
+    take_the_first(&w);
+    for (unsigned taken = 1; taken < SLEEPERS - 1; taken++) {
+        cr_assert(watched_is_inside(&w, taken + 1) && tt_wait_until(holder_sleeps, &w, 20 * TN_S));
+        provide_spare(&w);
+        cr_assert_eq(watched_look(&w, hurry_ns), taken + 1);
+        hurry_ns = hurry_ns / 2 > TNI_STUCK_HURRY_NS ? hurry_ns / 2 : TNI_STUCK_HURRY_NS;
+        cr_assert_eq(w.due_ns - w.now_ns, hurry_ns);
+    }
+    watched_end(&w);
+}
+
+/* Each look in vain doubles the time. */
+Test(takeover, no_hurry_when_nobody_is_stuck)
+{
+    static watched w = {.gate = TT_GATE_INIT};
+    uint64_t hurry_ns;
+
+    watched_begin(&w);
+    for (unsigned i = 0; i < 4; i++)
+        watched_spawn(&w, sleep_at_gate);
+    take_the_first(&w);
+    cr_assert(watched_is_inside(&w, 2) && tt_wait_until(holder_sleeps, &w, 20 * TN_S));
+    provide_spare(&w);
+    cr_assert_eq(watched_look(&w, HOUR_NS / 2), 2);
+    tt_gate_open(&w.gate);
+    for (unsigned i = 0; i < w.count; i++)
+        tt_join(w.tasks[i]);
+    w.count = 0;
+    for (hurry_ns = HOUR_NS / 2; hurry_ns < HOUR_NS; hurry_ns *= 2) {
+        cr_assert_eq(watched_look(&w, w.due_ns - w.now_ns), 2);
+        cr_assert_eq(w.due_ns - w.now_ns, hurry_ns);
+    }
+    cr_assert_eq(watched_look(&w, w.due_ns - w.now_ns), 2);
+    cr_assert_eq(w.due_ns, UINT64_MAX);
+    watched_end(&w);
+}
+
+static bool is_taken_at_last(void *arg)
+{
+    return watched_look(arg, 0) == 2;
+}
+
+/* It could be that it only lacks a processor. */
+Test(takeover, who_computes_has_all_its_time)
+{
+    static watched w = {.gate = TT_GATE_INIT};
+
+    watched_begin(&w);
+    watched_spawn(&w, sleep_at_gate);
+    cr_assert(watched_is_inside(&w, 1));
+    watched_spawn(&w, compute_until_over);
+    watched_spawn(&w, compute_until_over);
+    take_the_first(&w);
+    cr_assert(watched_is_inside(&w, 2));
+    provide_spare(&w);
+    cr_assert_eq(watched_look(&w, HOUR_NS / 2), 1);
+    cr_assert_eq(watched_look(&w, HOUR_NS / 4), 1);
+    w.now_ns += HOUR_NS / 4;
+    cr_assert(tt_wait_until(is_taken_at_last, &w, 20 * TN_S)); /* when it has had the processor */
+    watched_end(&w);
+}
+
 /* --- Until the end -------------------------------------------------------------------------------------------------------- */
 
 static void *block_often(void *arg)

@@ -128,7 +128,20 @@ int tni_checkpoint(void)
     return 0;
 }
 
-void tni_budget_spend(void) {}
+/* Nobody here is a fiber. */
+void tni_budget_over(tn_task *task)
+{
+    (void)task;
+    model_check(false);
+}
+
+int tni_scope_check(const tni_scope *scope, bool cancelled)
+{
+    (void)scope;
+    (void)cancelled;
+    model_check(false);
+    return 0;
+}
 
 /* No fibers, and no scopes, here. */
 void tni_budget_over(tn_task *task)
