@@ -143,20 +143,6 @@ int tni_scope_check(const tni_scope *scope, bool cancelled)
     return 0;
 }
 
-/* No fibers, and no scopes, here. */
-void tni_budget_over(tn_task *task)
-{
-    (void)task;
-    model_check(false);
-}
-
-int tni_scope_check(const tni_scope *scope, bool cancelled)
-{
-    (void)scope;
-    model_check(!cancelled);
-    return 0;
-}
-
 bool tni_poll_may_answer(tn_waker *waker)
 {
     (void)waker;
