@@ -6,7 +6,10 @@ struct tni_slab_block {
     tn_task tasks[];
 };
 
-#define TASKS_PER_BLOCK ((TNI_SLAB_BYTES - sizeof(tni_slab_block)) / sizeof(tn_task))
+/* A little less than what it is aligned to: the allocator's own words before the next block lie behind it, and so blocks follow
+ * each other without a gap. */
+#define BLOCK_BYTES (TNI_SLAB_BYTES - 64)
+#define TASKS_PER_BLOCK ((BLOCK_BYTES - sizeof(tni_slab_block)) / sizeof(tn_task))
 
 static tni_slab_block *block_of(const tn_task *task)
 {
@@ -30,14 +33,14 @@ void tni_slab_cache_fini(tni_slab_cache *cache)
 
     while (block != NULL) {
         tni_slab_block *next = block->next;
-        tni_free(cache->allocator, block, TNI_SLAB_BYTES);
+        tni_free(cache->allocator, block, BLOCK_BYTES);
         block = next;
     }
 }
 
 static bool grow(tni_slab_cache *cache)
 {
-    tni_slab_block *block = tni_alloc(cache->allocator, TNI_SLAB_BYTES, TNI_SLAB_BYTES);
+    tni_slab_block *block = tni_alloc(cache->allocator, BLOCK_BYTES, TNI_SLAB_BYTES);
 
     if (block == NULL)
         return false;
