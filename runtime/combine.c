@@ -195,9 +195,9 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
     if (future->timeout_ns != 0) {
         future->deadline_ns = tni_deadline_after(future->timeout_ns);
         future->timeout_ns = 0;
-    }
-    if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns)
+    } else if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns) {
         return tni_poll_is_short(waker, 1) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
+    }
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }
