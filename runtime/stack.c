@@ -31,12 +31,6 @@ _Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record stan
 _Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
-/* Of a whole slot. */
-static size_t class_size(size_t class_index)
-{
-    return (size_t)TNI_STACK_MIN_BYTES << class_index;
-}
-
 /* The smallest slot that is large enough, and no smaller than two guards, where pages are large. TNI_STACK_CLASSES when there is
  * none. */
 static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
@@ -44,7 +38,7 @@ static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
     size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;
     size_t class_index = 0;
 
-    while (class_index < TNI_STACK_CLASSES && class_size(class_index) < least)
+    while (class_index < TNI_STACK_CLASSES && tni_stack_class_size(class_index) < least)
         class_index++;
     return class_index;
 }
@@ -54,7 +48,7 @@ static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
 static int slab_map(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
-    size_t slot = class_size(class_index);
+    size_t slot = tni_stack_class_size(class_index);
     size_t count = SLAB_BYTES_MAX / slot;
     void *base = NULL;
     int rc;
@@ -86,7 +80,7 @@ static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
     size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
-    class->fresh += class_size(class_index);
+    class->fresh += tni_stack_class_size(class_index);
     class->fresh_index++;
     class->fresh_left--;
     tni_stack *stack = (tni_stack *)(void *)(class->fresh - shift - sizeof(tni_stack));

@@ -2,9 +2,9 @@
  *
  * A slot is as large as its class says, so that eight of the default size share a page of page table. From low to high: the
  * guard; the usable part; the descriptor; a gap of up to 2 KiB that differs from slot to slot, so that the hottest lines of many
- * stacks do not fall into one cache set. The descriptor stands
- * right above the first frames because that page is touched anyway: a stack costs one or two pages and nothing beside them,
- * and one never handed out costs none. The price is that a write past the *upper* end of a stack may hit it. */
+ * stacks do not fall into one cache set. The descriptor stands right above the first frames because that page is touched anyway:
+ * a stack costs one or two pages and nothing beside them, and one never handed out costs none. The price is that a write past the
+ * *upper* end of a stack may hit it. */
 #ifndef TNI_STACK_H
 #define TNI_STACK_H
 
@@ -46,8 +46,10 @@ struct tni_stack {
 static inline void *tni_stack_base(const tni_stack *stack) { return stack->base; }
 static inline void *tni_stack_top(const tni_stack *stack) { return (void *)(uintptr_t)stack; }
 static inline size_t tni_stack_size(const tni_stack *stack) { return (size_t)((const char *)stack - stack->base); }
+/* Of a whole slot. */
+static inline size_t tni_stack_class_size(size_t class_index) { return (size_t)TNI_STACK_MIN_BYTES << class_index; }
 /* As whoever asked for it says it: with the guard. */
-static inline size_t tni_stack_slot_size(const tni_stack *stack) { return (size_t)TNI_STACK_MIN_BYTES << stack->class_index; }
+static inline size_t tni_stack_slot_size(const tni_stack *stack) { return tni_stack_class_size(stack->class_index); }
 
 typedef struct {
     size_t stack_size_bytes; /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
