@@ -72,16 +72,22 @@ static void *wait_for_another(void *arg)
     return NULL;
 }
 
+static void run_two_that_wait(tn_runtime *runtime, dependence *self)
+{
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, self), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+}
+
 Test(pool_join, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
 {
     tn_runtime *runtime = quiet_runtime(2, count_messages);
     dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
-    tn_job *jobs[2];
 
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    run_two_that_wait(runtime, &self);
     cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
     cr_assert_eq(atomic_load(&reports), 1);
     cr_assert_eq(atomic_load(&self.ran), 1);
@@ -151,12 +157,8 @@ Test(pool_join, jobs_that_wait_for_jobs_are_served_if_there_is_room)
 {
     tn_runtime *runtime = quiet_runtime(3, count_messages);
     dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
-    tn_job *jobs[2];
 
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], wait_for_another, &self), 0);
-    for (unsigned i = 0; i < 2; i++)
-        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    run_two_that_wait(runtime, &self);
     cr_assert_eq(atomic_load(&self.refused), 0);
     cr_assert_eq(atomic_load(&messages), 0);
     tt_runtime_destroy(runtime);

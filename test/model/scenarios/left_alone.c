@@ -5,6 +5,7 @@
 #include "model.h"
 #include "monitor.h"
 #include "runtime.h"
+#include "stop_workers.h"
 #include "stuck.h"
 #include "tn_future.h"
 
@@ -84,18 +85,14 @@ static void wait_inside(left_scene *s)
         tni_futex_wait(&s->inside, 0, TNI_FOREVER);
 }
 
-/* The last one stops the workers, as stop_threads in shutdown.c. */
+/* The last one stops the workers. */
 static int done(left_scene *s, tn_waker *waker)
 {
     (void)waker;
     if (tni_a32_fetch_sub(&s->tasks, 1, TNI_ACQ_REL) != 1)
         return 0;
     tni_futex_wake(&s->tasks, 1);
-    tni_mutex_lock(&s->runtime->lock);
-    tni_a32_store(&s->runtime->stopping, 1, TNI_RELEASE);
-    for (tni_worker *worker = s->runtime->workers; worker != NULL; worker = worker->next_worker)
-        tni_worker_unpark(worker);
-    tni_mutex_unlock(&s->runtime->lock);
+    stop_workers(s->runtime);
     return 0;
 }
 

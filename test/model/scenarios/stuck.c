@@ -4,6 +4,7 @@
 #include "local.h"
 #include "model.h"
 #include "small_runtime.h"
+#include "stop_workers.h"
 #include "stuck.h"
 #include "tn_task.h"
 
@@ -65,16 +66,12 @@ static void wait_for(tni_a32 *word)
         tni_futex_wait(word, 0, TNI_FOREVER);
 }
 
-/* The last one stops the workers, as stop_threads in shutdown.c. */
+/* The last one stops the workers. */
 static int done(stuck_scene *s)
 {
     if (tni_a32_fetch_sub(&s->tasks, 1, TNI_ACQ_REL) != 1)
         return 0;
-    tni_mutex_lock(&s->runtime->lock);
-    tni_a32_store(&s->runtime->stopping, 1, TNI_RELEASE);
-    for (tni_worker *worker = s->runtime->workers; worker != NULL; worker = worker->next_worker)
-        tni_worker_unpark(worker);
-    tni_mutex_unlock(&s->runtime->lock);
+    stop_workers(s->runtime);
     return 0;
 }
 

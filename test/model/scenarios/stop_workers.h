@@ -1,0 +1,18 @@
+/* For scenarios whose last task stops the workers, which destroy finds ended then. */
+#ifndef TN_MODEL_STOP_WORKERS_H
+#define TN_MODEL_STOP_WORKERS_H
+
+#include "runtime.h"
+#include "worker.h"
+
+/* As stop_threads in shutdown.c. */
+static inline void stop_workers(tn_runtime *runtime)
+{
+    tni_mutex_lock(&runtime->lock);
+    tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
+        tni_worker_unpark(worker);
+    tni_mutex_unlock(&runtime->lock);
+}
+
+#endif
