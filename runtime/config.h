@@ -13,10 +13,11 @@
 #define TNI_DEQUE_CAPACITY 1024
 /* Tasks that go to the injector when the queue is full. */
 #define TNI_SPILL 128
-/* Task headers are handed out from blocks of this size, aligned to it, so that a header's block is found by masking. */
+/* Task headers are handed out from blocks that are aligned to this, and hardly smaller, so that a header's block is found by
+ * masking. */
 #define TNI_SLAB_BYTES (32 * 1024)
-/* A worker that finds its loop taken, by the monitor or by somebody who opens or closes a socket in it, tries again so often,
- * and then after TNI_LOOP_TAKEN_NS. */
+/* A worker that finds its loop taken, by somebody who serves it or who opens or closes a socket in it, tries again so often, and
+ * then after TNI_LOOP_TAKEN_NS. */
 #define TNI_LOOP_TAKEN_SPINS 200
 #endif
 
