@@ -2,6 +2,7 @@
 
 #include "checkpoint.h"
 #include "local.h"
+#include "native.h"
 #include "os_file.h"
 #include "pool.h"
 #include "run.h"
@@ -24,27 +25,62 @@ static bool may_wait_here(const tn_runtime *runtime)
     return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns != TNI_FOREVER;
 }
 
-bool tni_inplace_begin(tni_inplace *self)
+/* Relaxed, both: a hint. The count bounds how many may hang before one of them has come back to tell. */
+static bool enter(tni_pool *pool)
+{
+    if (tni_a32_fetch_add(&pool->inplace.calls, 1, TNI_RELAXED) < pool->runtime->core_count)
+        return true;
+    (void)tni_a32_fetch_sub(&pool->inplace.calls, 1, TNI_RELAXED);
+    return false;
+}
+
+/* The pool of the calling fiber, if that may wait here; else NULL. */
+static tni_pool *pool_to_wait_here(void)
 {
     tn_runtime *runtime;
     int error;
 
-    self->pool = NULL;
     if (!tni_inplace_may_read())
-        return false;
+        return NULL;
     runtime = tni_local_get()->task->runtime;
-    self->pool = may_wait_here(runtime) ? tni_pool_of(runtime, &error) : NULL;
+    return may_wait_here(runtime) ? tni_pool_of(runtime, &error) : NULL;
+}
+
+bool tni_inplace_begin(tni_inplace *self)
+{
+    self->pool = pool_to_wait_here();
     if (self->pool == NULL)
         return false;
     self->began_ns = tni_clock_ns();
-    /* Relaxed, all: hints. The count bounds how many may hang before one of them has come back to tell. */
-    if (self->began_ns >= tni_a64_load(&self->pool->inplace.closed_until_ns, TNI_RELAXED)) {
-        if (tni_a32_fetch_add(&self->pool->inplace.calls, 1, TNI_RELAXED) < runtime->core_count)
-            return true;
-        (void)tni_a32_fetch_sub(&self->pool->inplace.calls, 1, TNI_RELAXED);
-    }
-    self->pool = NULL;
-    return false;
+    /* Relaxed: a hint. */
+    if (self->began_ns < tni_a64_load(&self->pool->inplace.closed_until_ns, TNI_RELAXED) || !enter(self->pool))
+        self->pool = NULL;
+    return self->pool != NULL;
+}
+
+bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
+{
+    self->pool = pool_to_wait_here();
+    if (self->pool == NULL || !tni_brief_is(&self->pool->brief, fn) || tni_pool_is_closed(self->pool) || !enter(self->pool))
+        return false;
+    self->began_ns = tni_clock_ns();
+    return true;
+}
+
+/* In the call the thread is one of the pool, as far as anybody can tell, but a guest: not counted, and in no list. */
+void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg)
+{
+    tni_pool *pool = self->pool;
+    tni_pool_thread guest = {.pool = pool, .is_guest = true};
+    tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &guest};
+    uint64_t took_ns;
+
+    tni_native_call_make(&call);
+    took_ns = tni_clock_ns() - self->began_ns;
+    tni_brief_note(&pool->brief, fn, took_ns,
+                   took_ns < TNI_BRIEF_FAR_TOO_LONG * pool->brief.limit_ns ? TNI_BRIEF_WANTED : TNI_BRIEF_WANTED_AGAIN);
+    (void)tni_a64_fetch_add(&pool->brief.calls, 1, TNI_RELAXED); /* relaxed: a count */
+    return call.result;
 }
 
 void tni_inplace_end(const tni_inplace *self)

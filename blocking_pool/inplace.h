@@ -1,4 +1,5 @@
-/* Reading files on the calling fiber's own worker, as long as nothing of it will block. README.md ("Files") has when and why. */
+/* What a fiber does on its own worker though it may block: reading files that are in memory, calling functions that have been
+ * brief. README.md ("Files", "Brief functions") has when and why. */
 #ifndef TNI_INPLACE_H
 #define TNI_INPLACE_H
 
@@ -7,6 +8,7 @@
 #include <stdint.h>
 
 #include "prim.h"
+#include "tn_blocking.h"
 
 typedef struct tni_pool tni_pool;
 
@@ -19,7 +21,7 @@ enum { TNI_INPLACE_DEVICES = 4 };
 typedef struct {
     tni_a64 devices[TNI_INPLACE_DEVICES]; /* on which files are opened without waiting for anybody; 0: none */
     tni_a32 next;                         /* the one to be forgotten first */
-    tni_a32 calls;                        /* fibers that open a file in place now */
+    tni_a32 calls;                        /* fibers that open a file or make a call in place now */
     tni_a64 closed_until_ns;              /* nothing is opened in place before that */
 } tni_inplace_hints;
 
@@ -32,7 +34,7 @@ static inline void tni_inplace_init(tni_inplace_hints *hints)
     tni_a64_init(&hints->closed_until_ns, 0);
 }
 
-/* A file that is opened in place. */
+/* A file that is opened, or a call that is made, in place. */
 typedef struct {
     tni_pool *pool;    /* NULL: it is not */
     uint64_t began_ns;
@@ -45,6 +47,11 @@ bool tni_inplace_may_read(void);
 /* May the calling fiber open a file in place? If so, tni_inplace_end is to follow, which is where it may suspend. */
 bool tni_inplace_begin(tni_inplace *self);
 void tni_inplace_end(const tni_inplace *self);
+
+/* The same for a call of a blocking job's function. */
+bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn);
+/* Between the two: makes it, on the worker's own stack. */
+void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg);
 
 /* Is the file system one that lets nobody wait? */
 bool tni_inplace_knows(const tni_pool *pool, uint64_t device);

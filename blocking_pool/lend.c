@@ -137,6 +137,7 @@ static bool call_run(tni_job *job)
 {
     call *self = tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
 
+    job->fn = self->fn;
     self->result = self->fn(self->arg);
     return false;
 }
@@ -146,8 +147,15 @@ static const tni_job_ops call_ops = TNI_LENT_OPS(call_run);
 int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
 {
     call self = {.fn = fn, .arg = arg};
-    int rc = tni_lend(&self.lent, &call_ops, TNI_POOL_JOBS);
+    tni_inplace here;
+    int rc = 0;
 
+    if (tni_inplace_begin_call(&here, fn)) {
+        self.result = tni_inplace_call(&here, fn, arg);
+        tni_inplace_end(&here);
+    } else {
+        rc = tni_lend(&self.lent, &call_ops, TNI_POOL_JOBS);
+    }
     if (rc == 0 && result != NULL)
         *result = self.result;
     return rc;

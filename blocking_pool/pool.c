@@ -47,6 +47,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
+    tni_brief_init(&pool->brief, options->blocking_brief_ns);
     tni_mutex_init(&pool->lock);
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }
@@ -453,7 +454,7 @@ bool tni_pool_abandon(tni_job *job)
     return tni_a32_cas(&job->state, &queued, TNI_JOB_ABANDONED, TNI_ACQ_REL);
 }
 
-bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
+static bool withdraw(tni_pool *pool, tni_job *job, uint64_t *count)
 {
     if (!tni_pool_abandon(job))
         return false;
@@ -462,11 +463,23 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
     tni_pool_collect(pool);
     if (job->linked) /* else a thread has come by it */
         tni_pool_unlink(&pool->queues[job->kind], job);
-    pool->counts.dropped++;
+    ++*count;
     tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
     tni_pool_free_place(pool, job->kind);
     tni_mutex_unlock(&pool->lock);
     return true;
+}
+
+bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
+{
+    return withdraw(pool, job, &pool->counts.dropped);
+}
+
+bool tni_pool_take_back(tni_pool *pool, tni_job *job)
+{
+    uint64_t unused = 0;
+
+    return withdraw(pool, job, &unused);
 }
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
@@ -487,6 +500,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
         counts.queued = tni_pool_places(pool);
+        counts.called_here = tni_a64_load(&pool->brief.calls, TNI_RELAXED); /* relaxed: a count */
         counts.idle = counts.threads - pool->active;
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;

@@ -12,7 +12,8 @@ extern "C" {
 typedef struct tn_job tn_job;
 
 /* What a job runs, on a thread that may block as long as it likes. It is no task: it has no checkpoints and cannot be cancelled
- * once it runs; calls that suspend block its thread. */
+ * once it runs; calls that suspend block its thread. The thread is one of the pool, or, if the function has been brief lately and
+ * a fiber waits for it, the worker of that (tn_options.blocking_brief_ns). */
 typedef void *(*tn_job_fn)(void *arg);
 
 /* The other end of `arg`: called instead of the job's function when that will never run. Must neither block nor suspend. */
@@ -116,6 +117,7 @@ typedef struct tn_blocking_counters {
     uint64_t failed_starts;  /* threads that the system would not give */
     uint64_t waited[TN_BLOCKING_TIMES]; /* from the call to the start */
     uint64_t ran[TN_BLOCKING_TIMES];    /* from the start to the end */
+    uint64_t called_here; /* instead of a job: brief functions, called by the worker of the fiber that waits; not in the above */
 } tn_blocking_counters;
 
 /* Reads the counters of the runtime's blocking threads. Suspends: no. Callable from: anywhere. Errors: TN_EINVAL (size). */

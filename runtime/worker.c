@@ -2,6 +2,7 @@
 #include "worker.h"
 
 #include "local.h"
+#include "native.h"
 #include "run.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -278,6 +279,8 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
         tni_context_switch(&worker->context, &task->body.fiber.context);
     else
         tni_run_future(task);
+    while (tni_unlikely(worker->native != NULL))
+        tni_native_serve(worker, task);
     core = tni_worker_enter(worker);
     local->task = NULL;
     /* Relaxed: own words. */

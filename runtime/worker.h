@@ -8,6 +8,8 @@
 #include "overflow.h"
 #include "park.h"
 
+typedef struct tni_native_call tni_native_call;
+
 /* States of a worker's claim word; see core.h. */
 enum { TNI_CLAIM_HELD, TNI_CLAIM_CLAIMING, TNI_CLAIM_TAKEN };
 
@@ -24,6 +26,7 @@ struct tni_worker {
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
+    tni_native_call *native; /* what the task wants called on this stack; NULL: nothing */
     tni_overflow_thread overflow; /* report_overflow: where the handler runs */
     bool coming;         /* counted in the runtime's spares_coming */
     bool searching;      /* counted in tni_idle.searching */
