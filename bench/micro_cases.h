@@ -81,6 +81,7 @@ void micro_latch_count(micro_latch *latch);
 
 /* A runtime of the settings, and its end: every task must have ended. */
 tn_runtime *micro_start(const micro_settings *settings);
+tn_runtime *micro_start_with(const micro_settings *settings, tn_options options);
 void micro_stop(tn_runtime *runtime);
 
 /* Runs entry(arg) as a task and waits for it. */

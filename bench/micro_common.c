@@ -2,15 +2,16 @@
 #include "measure.h"
 #include "micro_cases.h"
 
-tn_runtime *micro_start(const micro_settings *settings)
+tn_runtime *micro_start_with(const micro_settings *settings, tn_options options)
 {
-    tn_options options = tn_options_default();
     tn_runtime *runtime;
 
     options.workers = settings->workers;
     measure_check(tn_runtime_create(&runtime, &options) == 0);
     return runtime;
 }
+
+tn_runtime *micro_start(const micro_settings *settings) { return micro_start_with(settings, tn_options_default()); }
 
 void micro_stop(tn_runtime *runtime) { measure_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 60 * TN_S) == 0); }
 

@@ -1,4 +1,4 @@
-/* Functions of users that have been brief, whenever they were called as blocking jobs lately. Hints all: a wrong one costs time. */
+/* Functions that have been brief whenever tn_run_blocking called them lately. Hints all: a wrong one costs time. */
 #ifndef TNI_BRIEF_H
 #define TNI_BRIEF_H
 
@@ -9,15 +9,14 @@
 #include "tn_blocking.h"
 
 #define TNI_BRIEF_DEFAULT_NS 20000
-/* Brief ones on end that it takes, and after one that was by far too long at the wrong place. */
+/* Brief calls on end that it takes; so many after one that was longer than ten times the limit. */
 #define TNI_BRIEF_WANTED 64
 #define TNI_BRIEF_WANTED_AGAIN 1024
-#define TNI_BRIEF_FAR_TOO_LONG 10 /* times the limit */
 
 enum { TNI_BRIEF_FUNCTIONS = 16, TNI_BRIEF_BITS = 16 };
 
 typedef struct {
-    uint64_t limit_ns;                      /* constant: what takes less is brief */
+    uint64_t limit_ns;                      /* constant: what takes less is brief; 1: nothing is */
     tni_a64 functions[TNI_BRIEF_FUNCTIONS]; /* by a hash: the address, and how many brief calls are still wanted; 0: none */
     tni_a64 calls;                          /* that workers have made */
 } tni_brief;
@@ -44,12 +43,11 @@ static inline unsigned tni_brief_place(tn_job_fn fn)
 static inline bool tni_brief_is(const tni_brief *brief, tn_job_fn fn)
 {
     /* Relaxed: a hint. */
-    return tni_a64_load(&brief->functions[tni_brief_place(fn)], TNI_RELAXED) == tni_brief_key(fn);
+    return brief->limit_ns > 1 && tni_a64_load(&brief->functions[tni_brief_place(fn)], TNI_RELAXED) == tni_brief_key(fn);
 }
 
-/* It has taken `ns`. `wanted`: how many brief calls are wanted if that was too long. Of two that note at once one may be
- * forgotten. Where nothing changes nothing is written: many threads look. */
-static inline void tni_brief_note(tni_brief *brief, tn_job_fn fn, uint64_t ns, unsigned wanted)
+/* It has taken `ns`. Of two that note at once one may be forgotten. Where nothing changes nothing is written: many look. */
+static inline void tni_brief_note(tni_brief *brief, tn_job_fn fn, uint64_t ns)
 {
     tni_a64 *function = &brief->functions[tni_brief_place(fn)];
     uint64_t old = tni_a64_load(function, TNI_RELAXED); /* relaxed: a hint */
@@ -58,8 +56,10 @@ static inline void tni_brief_note(tni_brief *brief, tn_job_fn fn, uint64_t ns, u
 
     if (old - left != key)
         left = TNI_BRIEF_WANTED;
-    if (ns >= brief->limit_ns)
-        left = left > wanted ? left : wanted;
+    if (ns / 10 >= brief->limit_ns)
+        left = TNI_BRIEF_WANTED_AGAIN;
+    else if (ns >= brief->limit_ns)
+        left = left > TNI_BRIEF_WANTED ? left : TNI_BRIEF_WANTED;
     else if (left > 0)
         left--;
     if (old != (key | left))

@@ -10,6 +10,9 @@
 /* A file was on a file system that may let its callers wait: so long everything goes through the pool. */
 #define CLOSED_NS TN_S
 
+/* A core that is taken later than that is not taken soon. */
+#define STUCK_AFTER_MAX_NS (50 * TN_MS)
+
 bool tni_inplace_may_read(void)
 {
     const tni_local *local = tni_local_get();
@@ -17,12 +20,12 @@ bool tni_inplace_may_read(void)
     return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
 }
 
-/* Only where the core of one that waits after all would be given to another thread, and nobody is bound to this one. */
+/* Only where the core of one that waits after all would soon be given to another thread, and nobody is bound to this one. */
 static bool may_wait_here(const tn_runtime *runtime)
 {
     const tni_worker *worker = tni_local_get()->worker;
 
-    return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns != TNI_FOREVER;
+    return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns <= STUCK_AFTER_MAX_NS;
 }
 
 /* Relaxed, both: a hint. The count bounds how many may hang before one of them has come back to tell. */
@@ -60,9 +63,15 @@ bool tni_inplace_begin(tni_inplace *self)
 
 bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
 {
-    self->pool = pool_to_wait_here();
-    if (self->pool == NULL || !tni_brief_is(&self->pool->brief, fn) || tni_pool_is_closed(self->pool) || !enter(self->pool))
+    tni_pool *pool = pool_to_wait_here();
+
+    if (pool == NULL || !tni_brief_is(&pool->brief, fn) || tni_pool_is_closed(pool))
         return false;
+    /* A cap of 1 may be there so that no two jobs run at once. By force_migration a task for which the function waits may be for
+     * this worker alone. And a deadline may be over that nobody has looked at yet. */
+    if (pool->queues[TNI_POOL_JOBS].cap == 1 || pool->runtime->options.force_migration || tn_checkpoint() != 0 || !enter(pool))
+        return false;
+    self->pool = pool;
     self->began_ns = tni_clock_ns();
     return true;
 }
@@ -73,12 +82,9 @@ void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg)
     tni_pool *pool = self->pool;
     tni_pool_thread guest = {.pool = pool, .is_guest = true};
     tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &guest};
-    uint64_t took_ns;
 
     tni_native_call_make(&call);
-    took_ns = tni_clock_ns() - self->began_ns;
-    tni_brief_note(&pool->brief, fn, took_ns,
-                   took_ns < TNI_BRIEF_FAR_TOO_LONG * pool->brief.limit_ns ? TNI_BRIEF_WANTED : TNI_BRIEF_WANTED_AGAIN);
+    tni_brief_note(&pool->brief, fn, tni_clock_ns() - self->began_ns);
     (void)tni_a64_fetch_add(&pool->brief.calls, 1, TNI_RELAXED); /* relaxed: a count */
     return call.result;
 }

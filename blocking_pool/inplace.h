@@ -48,7 +48,7 @@ bool tni_inplace_may_read(void);
 bool tni_inplace_begin(tni_inplace *self);
 void tni_inplace_end(const tni_inplace *self);
 
-/* The same for a call of a blocking job's function. */
+/* The same for a call of a function that may block. */
 bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn);
 /* Between the two: makes it, on the worker's own stack. */
 void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg);

@@ -13,6 +13,7 @@ struct tn_job {
     tni_a32 references;
     int error;             /* who ends it, before `done`: 0, or why there is no result */
     tni_pool *pool;        /* to be compared, and to take the job back: it may be gone */
+    tn_job_fn fn;
     void *arg;
     void *result;          /* who ends it, before `done` */
     tn_job_drop_fn drop;
@@ -42,7 +43,7 @@ static bool job_run(tni_job *base)
 {
     tn_job *job = tni_container_of(base, tn_job, base);
 
-    job->result = base->fn(job->arg);
+    job->result = job->fn(job->arg);
     return false;
 }
 
@@ -81,7 +82,7 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
     tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
     job->error = 0;
     job->pool = pool;
-    job->base.fn = fn;
+    job->fn = fn;
     job->arg = arg;
     job->result = NULL;
     job->drop = options->drop;
@@ -237,31 +238,12 @@ static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
     return refused && rc == TN_ECANCELED ? TN_EDEADLK : rc;
 }
 
-/* Not begun by anybody yet, with a function that has been brief lately: the worker of the calling fiber makes the call. Not if
- * other jobs wait, too: then the threads come soon, and are awake. The job's pool may be gone, but not that of the caller. */
-static void call_here(tn_job *job)
-{
-    tni_inplace here;
-
-    if (!tni_inplace_begin_call(&here, job->base.fn))
-        return;
-    if (here.pool == job->pool && job->base.kind == TNI_POOL_JOBS && tni_pool_is_queued_alone(here.pool) &&
-        tni_pool_take_back(here.pool, &job->base)) {
-        job->result = tni_inplace_call(&here, job->base.fn, job->arg);
-        tni_done_set(&job->done);
-        unref(job); /* the pool's */
-    }
-    tni_inplace_end(&here);
-}
-
 int tn_job_join(tn_job *job, void **result)
 {
     tni_pool_thread *thread = tni_pool_thread_current();
     tn_job_future future;
     int rc;
 
-    if (!tn_job_is_finished(job))
-        call_here(job);
     tn_job_init(&future, job);
     if (thread == NULL || thread->is_guest || thread->pool != job->pool || tn_job_is_finished(job))
         rc = tn_await(&future.base);

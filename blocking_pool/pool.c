@@ -454,7 +454,7 @@ bool tni_pool_abandon(tni_job *job)
     return tni_a32_cas(&job->state, &queued, TNI_JOB_ABANDONED, TNI_ACQ_REL);
 }
 
-static bool withdraw(tni_pool *pool, tni_job *job, uint64_t *count)
+bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
 {
     if (!tni_pool_abandon(job))
         return false;
@@ -463,23 +463,11 @@ static bool withdraw(tni_pool *pool, tni_job *job, uint64_t *count)
     tni_pool_collect(pool);
     if (job->linked) /* else a thread has come by it */
         tni_pool_unlink(&pool->queues[job->kind], job);
-    ++*count;
+    pool->counts.dropped++;
     tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
     tni_pool_free_place(pool, job->kind);
     tni_mutex_unlock(&pool->lock);
     return true;
-}
-
-bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
-{
-    return withdraw(pool, job, &pool->counts.dropped);
-}
-
-bool tni_pool_take_back(tni_pool *pool, tni_job *job)
-{
-    uint64_t unused = 0;
-
-    return withdraw(pool, job, &unused);
 }
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */

@@ -38,7 +38,6 @@ struct tni_job {
     tni_job *prev;          /* L */
     const tni_job_ops *ops; /* S */
     uint64_t queued_ns;     /* the submitter, then L */
-    tn_job_fn fn;           /* S, from the end of `run` at the latest: the user's function that it calls; NULL: it is no such job */
     tni_a32 state;          /* W: TNI_JOB_* */
     uint8_t kind;           /* S: tni_pool_class */
     bool mandatory;         /* S: run even if the runtime is being destroyed */
@@ -70,7 +69,7 @@ struct tni_pool_thread {
     tni_job *job;          /* L: it is inside of that; NULL: none */
     const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
     tn_scope *wait;        /* L: meanwhile: what it waits in */
-    bool is_guest;         /* S: a worker that makes a job's call; in no list */
+    bool is_guest;         /* S: a worker that calls a function in place; in no list */
     bool refused;          /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
 };
 
@@ -145,7 +144,6 @@ static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_c
     job->prev = NULL;
     job->ops = ops;
     job->queued_ns = 0;
-    job->fn = NULL;
     tni_a32_init(&job->state, TNI_JOB_QUEUED);
     job->kind = (uint8_t)kind;
     job->mandatory = false;
@@ -166,17 +164,9 @@ int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 /* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
  * before; only then may the pool be gone. */
 bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
-/* The same, for a caller that runs it. */
-bool tni_pool_take_back(tni_pool *pool, tni_job *job);
 
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);
-
-/* A hint: is there one user's job in the queue, and no more? */
-static inline bool tni_pool_is_queued_alone(const tni_pool *pool)
-{
-    return tni_a32_load(&pool->queued[TNI_POOL_JOBS], TNI_RELAXED) == 1; /* relaxed: a hint */
-}
 
 /* The calling job, one of a user, waits for another one of its pool, inside of the scope `wait`, from here to tni_pool_join_end.
  * If nobody could ever end that wait the scope is cancelled, now or later, and tni_pool_join_end answers true. */

@@ -296,7 +296,6 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     tni_job_queue *queue = &pool->queues[job->kind];
     bool drops = tni_pool_is_closed(pool) && !job->mandatory;
     bool again = false;
-    tn_job_fn fn = NULL;
     uint64_t began_ns;
 
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
@@ -306,17 +305,13 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
         self->now_ns = tni_clock_ns();
     }
     began_ns = self->now_ns;
-    if (!drops) {
+    if (!drops)
         again = job->ops->run(job);
-        fn = job->fn;
-    }
     if (tni_unlikely(tni_local_get()->scope != NULL))
         tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
     if (!again)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
-    if (fn != NULL)
-        tni_brief_note(&pool->brief, fn, self->now_ns - began_ns, TNI_BRIEF_WANTED);
     tni_mutex_lock(&pool->lock);
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;
     count_time(pool->counts.ran, began_ns, self->now_ns);

@@ -3,34 +3,37 @@
 #include "native.h"
 
 #include "local.h"
+#include "runtime.h"
 #include "scope.h"
 
 void tni_native_call_make(tni_native_call *call)
 {
     tni_local *local = tni_local_get();
-    tni_worker *worker = local->worker;
 
-    tn_block_begin(TN_BLOCK_LAZY);
-    worker->native = call;
-    tni_context_switch(&local->task->body.fiber.context, &worker->context);
-    tn_block_end();
+    /* Relaxed: own word; for who looks from outside a hint. */
+    tni_aptr_store(&local->worker->native, call, TNI_RELAXED);
+    tni_context_switch(&local->task->body.fiber.context, &local->worker->context);
+    if (local->worker->runtime->sampler != NULL)
+        tni_monitor_notice(local->worker->runtime); /* as tn_block_end does */
 }
 
 /* Out of line: it must not make the way of the runs longer. */
 __attribute__((noinline)) void tni_native_serve(tni_worker *worker, tn_task *task)
 {
     tni_local *local = tni_local_get();
-    tni_native_call *call = worker->native;
+    tni_native_call *call = tni_aptr_load(&worker->native, TNI_RELAXED); /* relaxed: own word */
 
-    worker->native = NULL;
+    local->behind = worker;
     local->worker = NULL;
     local->task = NULL;
     local->pool_thread = call->pool_thread;
     call->result = call->fn(call->arg);
     if (tni_unlikely(local->scope != NULL))
         tni_scope_left_open(NULL);
-    local->worker = worker;
-    local->task = task;
     local->pool_thread = NULL;
+    local->task = task;
+    local->worker = worker;
+    local->behind = NULL;
+    tni_aptr_store(&worker->native, NULL, TNI_RELAXED); /* relaxed: as above */
     tni_context_switch(&worker->context, &task->body.fiber.context);
 }

@@ -58,7 +58,7 @@ READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, u
 static void answer(const tni_os_interrupted *at)
 {
     const tni_local *local = tni_local_get();
-    tni_worker *worker = local->worker;
+    tni_worker *worker = local->worker != NULL ? local->worker : local->behind;
     const tn_task *task = local->task;
     void *asked = worker;
     tni_sampler *sampler;
@@ -131,9 +131,9 @@ bool tni_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
 static tni_worker *runner(const tn_runtime *runtime, const tn_task *task)
 {
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
-        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task. */
+        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task. Relaxed: a hint. */
         if (worker->takes_signals && tni_aptr_load(&worker->current, TNI_ACQUIRE) == task)
-            return worker;
+            return tni_aptr_load(&worker->native, TNI_RELAXED) == NULL ? worker : NULL;
     return NULL;
 }
 

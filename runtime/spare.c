@@ -159,6 +159,7 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     tni_a32_init(&worker->in_runtime, 0);
     tni_a32_init(&worker->claim, TNI_CLAIM_HELD);
     tni_a32_init(&worker->blocking, 0);
+    tni_aptr_init(&worker->native, NULL);
     tni_aptr_init(&worker->current, NULL);
     tni_a32_init(&worker->rounds, 0);
     worker->coming = core == NULL;

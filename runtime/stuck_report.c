@@ -94,6 +94,13 @@ static bool is_same_run(const tni_stay *before, const tni_stay *now)
     return now->core != NULL ? now->runs == before->runs : now->rounds == before->rounds;
 }
 
+/* It has said that it blocks, or calls what may (native.h). */
+static bool may_block(const tni_worker *worker)
+{
+    /* Relaxed, both: hints. */
+    return tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 || tni_aptr_load(&worker->native, TNI_RELAXED) != NULL;
+}
+
 static void look(tni_worker *worker, uint64_t now_ns)
 {
     /* Acquire: the task's header, which stays one; partner: run_task. Before the count: a run that begins meanwhile does not get
@@ -102,7 +109,7 @@ static void look(tni_worker *worker, uint64_t now_ns)
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_stay now = {.task = task, .since_ns = now_ns};
 
-    if (tni_a32_load(&worker->blocking, TNI_RELAXED) != 0) /* relaxed: a hint */
+    if (may_block(worker))
         now.task = NULL;
     now.rounds = tni_a32_load(&worker->rounds, TNI_RELAXED); /* relaxed: a hint */
     /* Relaxed: it changes under the lock, which we hold. */
@@ -120,12 +127,11 @@ static bool is_reportable(const tni_worker *worker)
     return worker->stay.task != NULL && !tni_task_is_reported(worker->stay.task);
 }
 
-/* It has no core and does not sleep as a spare, nor has it said that it blocks: it is about to run what only its thread may run,
+/* It has no core and does not sleep as a spare, nor may it block: it is about to run what only its thread may run,
  * or about to be a spare. Lock held. */
 static bool is_between(const tni_worker *worker)
 {
-    return worker->stay.core == NULL && worker->stay.task == NULL &&
-           tni_a32_load(&worker->blocking, TNI_RELAXED) == 0 && !tni_worker_is_spare(worker); /* relaxed: a hint */
+    return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_spare(worker);
 }
 
 static bool is_due(const tni_worker *worker, uint64_t now_ns)

@@ -279,7 +279,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
         tni_context_switch(&worker->context, &task->body.fiber.context);
     else
         tni_run_future(task);
-    while (tni_unlikely(worker->native != NULL))
+    while (tni_unlikely(tni_aptr_load(&worker->native, TNI_RELAXED) != NULL)) /* relaxed: own word */
         tni_native_serve(worker, task);
     core = tni_worker_enter(worker);
     local->task = NULL;

@@ -8,8 +8,6 @@
 #include "overflow.h"
 #include "park.h"
 
-typedef struct tni_native_call tni_native_call;
-
 /* States of a worker's claim word; see core.h. */
 enum { TNI_CLAIM_HELD, TNI_CLAIM_CLAIMING, TNI_CLAIM_TAKEN };
 
@@ -26,7 +24,6 @@ struct tni_worker {
 
     /* The thread itself. */
     tni_context context; /* where the scheduler goes on when a task leaves */
-    tni_native_call *native; /* what the task wants called on this stack; NULL: nothing */
     tni_overflow_thread overflow; /* report_overflow: where the handler runs */
     bool coming;         /* counted in the runtime's spares_coming */
     bool searching;      /* counted in tni_idle.searching */
@@ -41,6 +38,7 @@ struct tni_worker {
     tni_a32 in_runtime;              /* how deep the thread is inside the scheduler; written by itself */
     tni_a32 claim;                   /* TNI_CLAIM_* */
     tni_a32 blocking;                /* how deep the task is inside of tn_block_begin; written by the thread itself */
+    tni_aptr native;                 /* tni_native_call * that it makes for the task; as above */
     tni_aptr current;                /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
