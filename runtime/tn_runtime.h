@@ -71,10 +71,10 @@ typedef struct tn_options {
     size_t blocking_queue_max;    /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
     int stuck_signal;             /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
                                    * send it, it goes to the handler that was there before */
-    uint64_t blocking_brief_ns;   /* tn_run_blocking calls a function that has taken less than that 64 times on end on its caller's
-                                   * worker: waking a thread takes longer. Such calls do not count in blocking_threads, and are
-                                   * not made if that is 1. One that blocks after all is like a task that keeps its thread:
-                                   * see stuck_after_ns. 0: 20 us; 1: never */
+    uint64_t blocking_brief_ns;   /* tn_run_blocking calls a function that has taken less than that 64 times on end on the worker
+                                   * of its caller: waking a thread takes longer. Such calls do not count in blocking_threads,
+                                   * and are not made if that is 1. One that blocks after all is like a task that keeps its
+                                   * thread: see stuck_after_ns. 0: 20 us; 1: never */
 } tn_options;
 
 /* Suspends: no. Callable from: anywhere. */
