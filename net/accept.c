@@ -106,7 +106,7 @@ static int accept_one(tn_listener *listener, tn_stream **out)
         return TN_ENOMEM;
     fd = tni_os_accept(listener->endpoint.fd);
     if (fd == TN_EAGAIN && registration != NULL)
-        tni_registration_clear(registration, TNI_READ, seen);
+        (void)tni_registration_clear(registration, TNI_READ, seen);
     if (fd < 0)
         return fd;
     if (listener->tcp)

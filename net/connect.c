@@ -39,7 +39,7 @@ static int wait_connected(tn_stream *stream)
         seen = tni_registration_look(registration);
         rc = outcome(stream->endpoint.fd);
         if (rc == TN_EAGAIN)
-            tni_registration_clear(registration, TNI_WRITE, seen);
+            (void)tni_registration_clear(registration, TNI_WRITE, seen);
     } while (rc == TN_EAGAIN);
     return rc;
 }

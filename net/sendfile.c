@@ -48,7 +48,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
 
     if (registration != NULL) {
         seen = tni_registration_look(registration);
-        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_WRITE))
+        if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
             return TN_EAGAIN;
     }
     self.size = size < PART_BYTES ? size : PART_BYTES;
@@ -57,7 +57,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
         return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread: not to be taken for a full socket */
     /* A short count may be the file's doing, and says nothing about the socket. */
     if (self.sent == TN_EAGAIN && registration != NULL)
-        tni_registration_clear(registration, TNI_WRITE, seen);
+        (void)tni_registration_clear(registration, TNI_WRITE, seen);
     return self.sent;
 }
 

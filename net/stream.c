@@ -108,10 +108,11 @@ void tn_stream_close(tn_stream *stream)
 
 static void nothing_left(tn_stream *stream, tni_registration *registration, uint64_t seen)
 {
-    tni_registration_clear(registration, TNI_READ, seen);
+    uint64_t now = tni_registration_clear(registration, TNI_READ, seen);
+
     /* What is reported after a clear is news, but for a report that was on its way when we read (tn_net.h says so). And the
      * clear gives way to any report, of a writable socket too. */
-    stream->endpoint.read_may_be_stale = tni_readiness_has(tni_registration_look(registration), TNI_READ);
+    stream->endpoint.read_may_be_stale = tni_readiness_has(now, TNI_READ);
 }
 
 static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
@@ -122,7 +123,7 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
 
     if (registration != NULL) {
         seen = tni_registration_look(registration);
-        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_READ))
+        if (!tni_readiness_is_worth_a_try(seen, TNI_READ))
             return TN_EAGAIN;
     }
     if (size > TRANSFER_MAX)
@@ -151,7 +152,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
 
     if (registration != NULL) {
         seen = tni_registration_look(registration);
-        if (tni_readiness_is_known(seen) && !tni_readiness_has(seen, TNI_WRITE))
+        if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
             return TN_EAGAIN;
     }
     if (data->iov == NULL)
@@ -161,7 +162,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
     if (registration == NULL)
         return n;
     if (n == TN_EAGAIN || (n > 0 && (size_t)n < data->total_bytes && data->total_bytes <= TRANSFER_MAX && stream->endpoint.tcp))
-        tni_registration_clear(registration, TNI_WRITE, seen);
+        (void)tni_registration_clear(registration, TNI_WRITE, seen);
     return n;
 }
 

@@ -5,15 +5,6 @@
 #include "runtime.h"
 #include "worker.h"
 
-/* Readiness word: the reports so far, and above them the tick. */
-#define READY_READ UINT64_C(1)
-#define READY_WRITE UINT64_C(2)
-#define READY_STICKY_READ UINT64_C(4)  /* the peer has closed: stays readable */
-#define READY_STICKY_WRITE UINT64_C(8) /* broken: stays writable */
-#define READY_URGENT UINT64_C(16)
-#define READY_SHUT UINT64_C(32) /* we are closing */
-#define READY_TICK UINT64_C(256)
-
 /* What a registration asks its loop's owner for. */
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
@@ -27,7 +18,7 @@ struct tni_registration {
     tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
     tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_registration *inbox_next; /* while in the inbox */
-    tni_a64 readiness;           /* READY_* and tick */
+    tni_a64 readiness;           /* the readiness word */
     tni_wait waits[2];           /* by tni_side */
 };
 
@@ -56,34 +47,17 @@ void tni_driver_disown(tni_driver *driver)
 
 /* --- Reports ---------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t bits_of(uint32_t events)
-{
-    uint64_t bits = 0;
-
-    if (events & TNI_OS_READABLE)
-        bits |= READY_READ;
-    if (events & TNI_OS_WRITABLE)
-        bits |= READY_WRITE;
-    if (events & TNI_OS_READ_CLOSED)
-        bits |= READY_READ | READY_STICKY_READ;
-    if (events & TNI_OS_ERROR)
-        bits |= READY_READ | READY_WRITE | READY_STICKY_READ | READY_STICKY_WRITE;
-    if (events & TNI_OS_URGENT)
-        bits |= READY_URGENT;
-    return bits;
-}
-
 static void report(tni_registration *registration, uint64_t bits)
 {
     /* Relaxed: the CAS checks it. */
     uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
 
     /* Publishes the report; partner: the loads in tni_registration_poll and _look. A clear that raced fails on the tick. */
-    while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + READY_TICK, TNI_ACQ_REL))
+    while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
-    if (bits & (READY_READ | READY_SHUT))
+    if (tni_readiness_has(bits, TNI_READ))
         (void)tni_wait_wake(&registration->waits[TNI_READ]);
-    if (bits & (READY_WRITE | READY_SHUT))
+    if (tni_readiness_has(bits, TNI_WRITE))
         (void)tni_wait_wake(&registration->waits[TNI_WRITE]);
 }
 
@@ -92,7 +66,7 @@ static void on_ready(tni_os_poll *poll, uint32_t events)
     tni_registration *registration = tni_container_of(poll, tni_registration, poll);
 
     tni_count(&registration->core->driver.events, 1);
-    report(registration, bits_of(events));
+    report(registration, events);
 }
 
 /* --- Opening and closing ---------------------------------------------------------------------------------------------------- */
@@ -128,7 +102,7 @@ static void open_now(tni_registration *registration)
     if (rc != 0) {
         /* Relaxed: published by the report; partner: tni_registration_poll. */
         tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
-        report(registration, bits_of(TNI_OS_ERROR));
+        report(registration, TNI_OS_BROKEN);
     }
 }
 
@@ -292,21 +266,6 @@ uint64_t tni_registration_look(const tni_registration *registration)
     return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
 }
 
-bool tni_readiness_has(uint64_t readiness, tni_side side)
-{
-    return readiness & (side == TNI_READ ? READY_READ | READY_SHUT : READY_WRITE | READY_SHUT);
-}
-
-bool tni_readiness_is_known(uint64_t readiness)
-{
-    return readiness >= READY_TICK;
-}
-
-bool tni_readiness_trusts_short(uint64_t readiness)
-{
-    return !(readiness & READY_URGENT);
-}
-
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
 {
     if (!tni_readiness_has(tni_registration_look(registration), side)) {
@@ -326,20 +285,21 @@ void tni_registration_forget(tni_registration *registration, tni_side side)
 
 void tni_registration_shut(tni_registration *registration)
 {
-    report(registration, READY_SHUT);
+    report(registration, TNI_READY_SHUT);
 }
 
-void tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
+uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
 {
-    uint64_t bit = side == TNI_READ ? READY_READ : READY_WRITE;
-    uint64_t sticky = side == TNI_READ ? READY_STICKY_READ : READY_STICKY_WRITE;
+    uint64_t bit = side == TNI_READ ? TNI_OS_READABLE : TNI_OS_WRITABLE;
+    uint64_t sticky = side == TNI_READ ? TNI_OS_READ_CLOSED : TNI_OS_ERROR;
     uint64_t old = seen;
 
     if (seen & sticky)
-        return;
+        return seen;
     /* Acq_rel: a report that this clear comes after is one that our read came after too. It fails if anything was reported since
      * `seen`; only a clear of the other side is no reason to give up. */
     while (!tni_a64_cas(&registration->readiness, &old, old & ~bit, TNI_ACQ_REL))
-        if (old / READY_TICK != seen / READY_TICK)
-            return;
+        if (old / TNI_READY_TICK != seen / TNI_READY_TICK)
+            return old;
+    return old & ~bit;
 }

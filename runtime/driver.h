@@ -73,13 +73,30 @@ void tni_registration_shut(tni_registration *registration);
 
 /* The readiness word, to be taken before a read or write and given to tni_registration_clear after it. */
 uint64_t tni_registration_look(const tni_registration *registration);
-bool tni_readiness_has(uint64_t readiness, tni_side side);
-/* Has anything been reported at all? Before that only a try tells. */
-bool tni_readiness_is_known(uint64_t readiness);
-/* May a short read be taken as "nothing left"? */
-bool tni_readiness_trusts_short(uint64_t readiness);
 
-/* The socket had nothing left at a read or write that began after `seen` was taken. */
-void tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen);
+/* The socket had nothing left at a read or write that began after `seen` was taken. Answers the readiness word afterwards. */
+uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen);
+
+/* --- The readiness word: what has been reported so far (TNI_OS_*), SHUT when we are closing, and above them the tick -------- */
+
+#define TNI_READY_SHUT UINT64_C(32)
+#define TNI_READY_TICK UINT64_C(256)
+
+static inline bool tni_readiness_has(uint64_t readiness, tni_side side)
+{
+    return readiness & (side == TNI_READ ? TNI_OS_READABLE | TNI_READY_SHUT : TNI_OS_WRITABLE | TNI_READY_SHUT);
+}
+
+/* Is a read or write worth a try? Before anything has been reported at all, only a try tells. */
+static inline bool tni_readiness_is_worth_a_try(uint64_t readiness, tni_side side)
+{
+    return tni_readiness_has(readiness, side) || readiness < TNI_READY_TICK;
+}
+
+/* May a short read be taken as "nothing left"? */
+static inline bool tni_readiness_trusts_short(uint64_t readiness)
+{
+    return !(readiness & TNI_OS_URGENT);
+}
 
 #endif

@@ -120,7 +120,7 @@ static uint32_t translate(int status, int events)
     uint32_t out = 0;
 
     if (status < 0)
-        return TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_READ_CLOSED | TNI_OS_ERROR;
+        return TNI_OS_BROKEN;
     if (events & UV_READABLE)
         out |= TNI_OS_READABLE;
     if (events & UV_WRITABLE)

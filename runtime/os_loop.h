@@ -14,9 +14,10 @@
 /* What is reported. */
 #define TNI_OS_READABLE 1u
 #define TNI_OS_WRITABLE 2u
-#define TNI_OS_READ_CLOSED 4u /* the peer sends no more: reads answer at once, for good */
-#define TNI_OS_ERROR 8u       /* the fd is broken: reads and writes answer at once, for good */
+#define TNI_OS_READ_CLOSED 4u /* the peer sends no more: reads answer at once, for good; comes with READABLE */
+#define TNI_OS_ERROR 8u       /* the fd is broken: writes too answer at once, for good; comes as TNI_OS_BROKEN */
 #define TNI_OS_URGENT 16u     /* urgent data: a short read does not mean that nothing is left */
+#define TNI_OS_BROKEN (TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_READ_CLOSED | TNI_OS_ERROR)
 
 /* There is one a connection, so it has nothing beside libuv's handle, whose `data` are the operations. */
 typedef struct {

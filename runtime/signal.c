@@ -82,7 +82,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
         tni_os_event_drain(signal->fd);
         if (take_post(signal))
             return 0;
-        tni_registration_clear(signal->registration, TNI_READ, seen);
+        (void)tni_registration_clear(signal->registration, TNI_READ, seen);
         rc = tni_registration_poll(signal->registration, TNI_READ, waker);
     } while (rc == 0);
     return rc;
