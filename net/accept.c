@@ -141,7 +141,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
 
 int tn_accept(tn_listener *listener, tn_stream **out)
 {
-    int rc = tni_checkpoint();
+    int rc = tni_operation_enter();
 
     if (rc == 0)
         rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);
@@ -149,7 +149,6 @@ int tn_accept(tn_listener *listener, tn_stream **out)
         return rc;
     rc = accept_waiting(listener, out);
     tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);
-    tni_budget_spend();
     return rc;
 }
 

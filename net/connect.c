@@ -94,7 +94,7 @@ static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
 static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *address)
 {
     tn_stream *stream;
-    int rc = tni_checkpoint();
+    int rc = tni_operation_enter();
 
     if (rc == 0)
         rc = open_socket(runtime, &stream, address->socket.any.sa_family);

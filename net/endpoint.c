@@ -221,6 +221,5 @@ int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
 {
     wait_future future = {{&wait_ops}, endpoint, side};
 
-    tni_budget_spend(); /* a wait that is over at once, again and again, must not keep the others from running */
     return tn_await(&future.base);
 }

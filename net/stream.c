@@ -170,7 +170,7 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
 
 static int begin(tn_stream *stream, tni_operation operation)
 {
-    int rc = tni_checkpoint();
+    int rc = tni_operation_enter();
 
     return rc != 0 ? rc : tni_endpoint_begin(&stream->endpoint, operation);
 }
@@ -189,7 +189,6 @@ ssize_t tn_read(tn_stream *stream, void *buf, size_t size)
         }
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_READ);
-    tni_budget_spend();
     return n;
 }
 
@@ -232,7 +231,6 @@ int tn_wait_readable(tn_stream *stream)
     while (rc == 0 && !is_readable(stream))
         rc = tni_endpoint_wait(&stream->endpoint, TNI_READ);
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_READ);
-    tni_budget_spend();
     return rc;
 }
 
@@ -268,7 +266,6 @@ static ssize_t write_once(tn_stream *stream, const gather *data)
     if (data->total_bytes > 0)
         n = write_some(stream, data);
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
-    tni_budget_spend();
     return n;
 }
 
@@ -306,9 +303,11 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
     return n;
 }
 
-static int stopped(const tn_stream *stream)
+/* Between two parts. A peer that reads as fast as we write keeps us from ever waiting: who wants us to stop must be heard all the
+ * same. */
+static int go_on(const tn_stream *stream)
 {
-    int rc = tni_checkpoint();
+    int rc = tni_operation_enter();
 
     return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
 }
@@ -327,9 +326,7 @@ int tn_write_all(tn_stream *stream, const void *buf, size_t size)
             break;
         next += n;
         size -= (size_t)n;
-        tni_budget_spend();
-        /* A peer that reads as fast as we write keeps us from ever waiting: who wants us to stop must be heard all the same. */
-        if (size > 0 && (n = stopped(stream)) < 0)
+        if (size > 0 && (n = go_on(stream)) < 0)
             break;
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);

@@ -166,6 +166,16 @@ void tni_budget_spend(void)
         tni_budget_spend_in(task);
 }
 
+int tni_operation_enter(void)
+{
+    tn_task *task = tni_local_get()->task;
+
+    if (tni_unlikely(task == NULL || task->kind != TNI_TASK_FIBER))
+        return tni_checkpoint();
+    tni_budget_spend_in(task);
+    return tni_fiber_check(task);
+}
+
 void tni_budget_spend_time(uint64_t ns)
 {
     tn_task *task = tni_local_get()->task;

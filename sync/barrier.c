@@ -80,7 +80,7 @@ void tn_barrier_wait_init(tn_barrier_future *future, tn_barrier *barrier)
 int tn_barrier_wait(tn_barrier *barrier)
 {
     tn_barrier_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0)
         return rc;

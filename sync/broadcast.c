@@ -186,7 +186,7 @@ void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *
 int tn_broadcast_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
 {
     tn_broadcast_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0)
         return rc;

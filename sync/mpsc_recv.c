@@ -221,7 +221,7 @@ void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void 
 int tn_mpsc_recv(tn_mpsc *channel, void *element)
 {
     tn_mpsc_recv_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0 || receive(channel, element, 1) > 0)
         return rc;
@@ -233,7 +233,7 @@ int tn_mpsc_recv(tn_mpsc *channel, void *element)
 int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count)
 {
     tn_mpsc_recv_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
     size_t taken;
 
     if (rc != 0)

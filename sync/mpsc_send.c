@@ -212,7 +212,7 @@ void tn_mpsc_reserve_init(tn_mpsc_send_future *future, tn_mpsc *channel)
 static int wait_for_room(tn_mpsc *channel, const void *element)
 {
     tn_mpsc_send_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0)
         return rc;

@@ -131,7 +131,7 @@ void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
 int tn_mutex_lock(tn_mutex *mutex)
 {
     tn_mutex_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0 || tn_mutex_try_lock(mutex) == 0)
         return rc;

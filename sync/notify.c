@@ -166,7 +166,7 @@ int tn_notify_wait(tn_notify *notify)
     int rc;
 
     tn_notify_wait_init(&future, notify); /* before the checkpoint, which may yield: it waits from here on */
-    rc = tni_sync_enter();
+    rc = tni_operation_enter();
     if (rc != 0)
         return rc;
     /* No look at a kept one first: if a notify_all has ended this wait meanwhile, that one is somebody else's. */

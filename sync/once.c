@@ -154,7 +154,7 @@ int tn_once_begin(tn_once *once)
 
     if (tn_once_is_done(once))
         return 0;
-    rc = tni_sync_enter();
+    rc = tni_operation_enter();
     if (rc != 0)
         return rc;
     tn_once_begin_init(&future, once);

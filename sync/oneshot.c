@@ -179,7 +179,7 @@ void tn_oneshot_recv_init(tn_oneshot_future *future, tn_oneshot *oneshot, void *
 int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
 {
     tn_oneshot_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0)
         return rc;

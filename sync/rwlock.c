@@ -220,14 +220,14 @@ static int wait_for(tn_rwlock *lock, uint64_t wanted)
 
 int tn_rwlock_read(tn_rwlock *lock)
 {
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     return rc != 0 || tn_rwlock_try_read(lock) == 0 ? rc : wait_for(lock, TO_READ);
 }
 
 int tn_rwlock_write(tn_rwlock *lock)
 {
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     return rc != 0 || tn_rwlock_try_write(lock) == 0 ? rc : wait_for(lock, TO_WRITE);
 }

@@ -235,7 +235,7 @@ void tn_token_wait_init(tn_token_future *future, tn_token *token)
 int tn_token_wait(tn_token *token)
 {
     tn_token_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0 || tn_token_is_cancelled(token))
         return rc;

@@ -124,7 +124,7 @@ void tn_wait_group_wait_init(tn_wait_group_future *future, tn_wait_group *group)
 int tn_wait_group_wait(tn_wait_group *group)
 {
     tn_wait_group_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0 || tn_wait_group_try_wait(group) == 0)
         return rc;

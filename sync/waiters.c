@@ -112,13 +112,3 @@ void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verd
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
-
-int tni_sync_enter(void)
-{
-    tn_task *task = tni_local_get()->task;
-
-    if (tni_unlikely(task == NULL || task->kind != TNI_TASK_FIBER))
-        return tni_checkpoint();
-    tni_budget_spend_in(task);
-    return tni_fiber_check(task);
-}

@@ -215,12 +215,6 @@ static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
     tni_waiters_settle_until(queue, queue->tickets, verdict);
 }
 
-/* --- Checkpoints and budgets ------------------------------------------------------------------------------------------------ */
-
-/* What each suspending call begins with: counts against the task's budget (which may yield, and then looks
- * at the clock for the scopes), then tells what a checkpoint does. */
-int tni_sync_enter(void);
-
 /* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
 enum { TNI_TO_QUEUE_UP = 1 };
 

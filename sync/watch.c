@@ -188,7 +188,7 @@ void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)
 int tn_watch_changed(tn_watch_receiver *receiver)
 {
     tn_watch_future future;
-    int rc = tni_sync_enter();
+    int rc = tni_operation_enter();
 
     if (rc != 0)
         return rc;

@@ -123,23 +123,8 @@ static inline int sleeper_wait_by_two(tn_future *future)
 
 /* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */
 
-int tni_checkpoint(void)
+int tni_operation_enter(void)
 {
-    return 0;
-}
-
-/* Nobody here is a fiber. */
-void tni_budget_over(tn_task *task)
-{
-    (void)task;
-    model_check(false);
-}
-
-int tni_scope_check(const tni_scope *scope, bool cancelled)
-{
-    (void)scope;
-    (void)cancelled;
-    model_check(false);
     return 0;
 }
 
