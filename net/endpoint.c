@@ -141,14 +141,9 @@ void tni_endpoint_close(tni_endpoint *endpoint)
 
 /* --- Waiting --------------------------------------------------------------------------------------------------------------- */
 
-tni_registration *tni_endpoint_registration(const tni_endpoint *endpoint)
-{
-    /* Acquire: the registration as its opener left it; partner: open_registration. */
-    return tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
-}
-
-/* Reader and writer may come here at once: who is second finds the registration of the first. */
-static int open_registration(tni_endpoint *endpoint)
+/* Reader and writer may come here at once: who is second finds the registration of the first. Not inline: once a connection, and
+ * each poll would pay for its frame. */
+__attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
 {
     tni_registration *registration;
     void *nobody = NULL;
@@ -173,18 +168,14 @@ static int open_registration(tni_endpoint *endpoint)
 
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker)
 {
-    tni_registration *registration = tni_endpoint_registration(endpoint);
-    int rc;
-
     if (tni_endpoint_is_closing(endpoint))
         return TN_ECANCELED;
-    if (registration == NULL) {
-        rc = open_registration(endpoint);
+    if (tni_unlikely(tni_endpoint_registration(endpoint) == NULL)) {
+        int rc = open_registration(endpoint);
         if (rc != 0)
             return rc;
-        registration = tni_endpoint_registration(endpoint);
     }
-    return tni_registration_poll(registration, side, waker);
+    return tni_registration_poll(tni_endpoint_registration(endpoint), side, waker);
 }
 
 void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side)

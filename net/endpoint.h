@@ -61,7 +61,11 @@ bool tni_endpoint_is_closing(const tni_endpoint *endpoint);
 /* What follows is for who is in flight on `side`. */
 
 /* The registration, or NULL if nobody has waited yet. */
-tni_registration *tni_endpoint_registration(const tni_endpoint *endpoint);
+static inline tni_registration *tni_endpoint_registration(const tni_endpoint *endpoint)
+{
+    /* Acquire: the registration as its opener left it; partner: open_registration. */
+    return tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
+}
 
 /* 0: worth a try; TN_ECANCELED: it is closing; TN_PENDING: `waker` is kept; or another error: it cannot be waited for. */
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker);

@@ -9,7 +9,7 @@
 #include "run.h"
 #include "runtime.h"
 
-/* The kernel moves at most 2^31 - 4096 bytes a call. What we ask for stays below, so that a short count is the socket's doing. */
+/* The kernel moves at most 2^31 - 4096 bytes a call. Only of what stays below is a short count the socket's doing. */
 #define TRANSFER_MAX ((size_t)1 << 30)
 
 #define IOV_COUNT_MAX 1024
@@ -106,6 +106,12 @@ void tn_stream_close(tn_stream *stream)
 
 /* All of these: for who is in flight on that side. TN_EAGAIN: nothing can be moved now. */
 
+/* A short count that says that nothing is left (no room is). */
+static bool is_short(const tn_stream *stream, ssize_t n, size_t size)
+{
+    return n > 0 && (size_t)n < size && size <= TRANSFER_MAX && stream->endpoint.tcp;
+}
+
 static void nothing_left(tn_stream *stream, tni_registration *registration, uint64_t seen)
 {
     uint64_t now = tni_registration_clear(registration, TNI_READ, seen);
@@ -126,25 +132,17 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
         if (!tni_readiness_is_worth_a_try(seen, TNI_READ))
             return TN_EAGAIN;
     }
-    if (size > TRANSFER_MAX)
-        size = TRANSFER_MAX;
     n = tni_os_recv(stream->endpoint.fd, buf, size);
     stream->endpoint.read_may_be_stale = true;
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (n > 0 && (size_t)n < size && stream->endpoint.tcp && tni_readiness_trusts_short(seen)))
+    if (n == TN_EAGAIN || (is_short(stream, n, size) && tni_readiness_trusts_short(seen)))
         nothing_left(stream, registration, seen);
     return n;
 }
 
-typedef struct {
-    const struct iovec *iov; /* NULL: `one` */
-    struct iovec one;
-    size_t count;
-    size_t total_bytes;
-} gather;
-
-static ssize_t try_write(tn_stream *stream, const gather *data)
+/* `size`: of all `count` together. */
+static ssize_t try_write(tn_stream *stream, const struct iovec *iov, size_t count, size_t size)
 {
     tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
     uint64_t seen = 0;
@@ -155,13 +153,13 @@ static ssize_t try_write(tn_stream *stream, const gather *data)
         if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
             return TN_EAGAIN;
     }
-    if (data->iov == NULL)
-        n = tni_os_send(stream->endpoint.fd, data->one.iov_base, data->one.iov_len);
+    if (count == 1)
+        n = tni_os_send(stream->endpoint.fd, iov->iov_base, iov->iov_len);
     else
-        n = tni_os_sendv(stream->endpoint.fd, data->iov, data->count);
+        n = tni_os_sendv(stream->endpoint.fd, iov, count);
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (n > 0 && (size_t)n < data->total_bytes && data->total_bytes <= TRANSFER_MAX && stream->endpoint.tcp))
+    if (n == TN_EAGAIN || is_short(stream, n, size))
         (void)tni_registration_clear(registration, TNI_WRITE, seen);
     return n;
 }
@@ -236,20 +234,20 @@ int tn_wait_readable(tn_stream *stream)
 
 /* --- Writing ---------------------------------------------------------------------------------------------------------------- */
 
-static gather gather_one(const void *buf, size_t size)
+/* Only read from: the struct is shared with readv. */
+static struct iovec one(const void *buf, size_t size)
 {
-    size_t some = size > TRANSFER_MAX ? TRANSFER_MAX : size;
-    gather data = {NULL, {(void *)(uintptr_t)buf, some}, 1, some}; /* only read: iovec is shared with readv */
+    struct iovec iov = {(void *)(uintptr_t)buf, size};
 
-    return data;
+    return iov;
 }
 
 /* In flight: moves at least one byte, or fails. */
-static ssize_t write_some(tn_stream *stream, const gather *data)
+static ssize_t write_some(tn_stream *stream, const struct iovec *iov, size_t count, size_t size)
 {
     ssize_t n;
 
-    while ((n = try_write(stream, data)) == TN_EAGAIN) {
+    while ((n = try_write(stream, iov, count, size)) == TN_EAGAIN) {
         int rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE);
         if (rc != 0)
             return rc;
@@ -257,48 +255,48 @@ static ssize_t write_some(tn_stream *stream, const gather *data)
     return n;
 }
 
-static ssize_t write_once(tn_stream *stream, const gather *data)
+static ssize_t write_once(tn_stream *stream, const struct iovec *iov, size_t count, size_t size)
 {
     ssize_t n = begin(stream, TNI_OPERATION_WRITE);
 
     if (n != 0)
         return n;
-    if (data->total_bytes > 0)
-        n = write_some(stream, data);
+    if (size > 0)
+        n = write_some(stream, iov, count, size);
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return n;
 }
 
 ssize_t tn_write(tn_stream *stream, const void *buf, size_t size)
 {
-    gather data = gather_one(buf, size);
+    struct iovec iov = one(buf, size);
 
-    return write_once(stream, &data);
+    return write_once(stream, &iov, 1, size);
 }
 
 ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
 {
-    gather data = {.iov = iov, .count = (size_t)count};
+    size_t size = 0;
 
     if (count < 0 || count > IOV_COUNT_MAX)
         return TN_EINVAL;
     for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - data.total_bytes)
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - size)
             return TN_EINVAL;
-        data.total_bytes += iov[i].iov_len;
+        size += iov[i].iov_len;
     }
-    return write_once(stream, &data);
+    return write_once(stream, iov, (size_t)count, size);
 }
 
 ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
 {
-    gather data = gather_one(buf, size);
+    struct iovec iov = one(buf, size);
     ssize_t n = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
 
     if (n != 0)
         return n;
     if (size > 0)
-        n = try_write(stream, &data);
+        n = try_write(stream, &iov, 1, size);
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return n;
 }
@@ -314,19 +312,17 @@ static int go_on(const tn_stream *stream)
 
 int tn_write_all(tn_stream *stream, const void *buf, size_t size)
 {
-    const char *next = buf;
+    struct iovec rest = one(buf, size);
     ssize_t n = begin(stream, TNI_OPERATION_WRITE);
 
     if (n != 0)
         return (int)n;
-    while (size > 0) {
-        gather data = gather_one(next, size);
-        n = write_some(stream, &data);
+    while (rest.iov_len > 0) {
+        n = write_some(stream, &rest, 1, rest.iov_len);
         if (n < 0)
             break;
-        next += n;
-        size -= (size_t)n;
-        if (size > 0 && (n = go_on(stream)) < 0)
+        rest = one((const char *)rest.iov_base + n, rest.iov_len - (size_t)n);
+        if (rest.iov_len > 0 && (n = go_on(stream)) < 0)
             break;
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
