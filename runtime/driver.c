@@ -51,13 +51,17 @@ static void report(tni_registration *registration, uint64_t bits)
 {
     /* Relaxed: the CAS checks it. */
     uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
+    uint64_t fresh;
 
     /* Publishes the report; partner: the loads in tni_registration_poll and _look. A clear that raced fails on the tick. */
     while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
-    if (tni_readiness_has(bits, TNI_READ))
+    /* Who waits has armed, and then seen that his side is not ready: so whoever makes it ready wakes him, and no later report
+     * need. */
+    fresh = bits & ~old;
+    if (tni_readiness_has(fresh, TNI_READ))
         (void)tni_wait_wake(&registration->waits[TNI_READ]);
-    if (tni_readiness_has(bits, TNI_WRITE))
+    if (tni_readiness_has(fresh, TNI_WRITE))
         (void)tni_wait_wake(&registration->waits[TNI_WRITE]);
 }
 

@@ -47,8 +47,14 @@ static inline void tni_wait_arm(tni_wait *wait, tn_waker *waker)
 /* Waiter: takes the claim back; false when a wake has won it. */
 static inline bool tni_wait_disarm(tni_wait *wait)
 {
-    /* Observes a source that claimed before us, with all it wrote; partner: tni_wait_wake. */
-    tn_waker *waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
+    tn_waker *waker;
+
+    /* Only we arm, so what is empty stays so. Acquire: observes a source that claimed before us, with all it wrote; partner:
+     * tni_wait_wake. */
+    if (tni_aptr_load(&wait->claim, TNI_ACQUIRE) == NULL)
+        return false;
+    /* As above, of a source that comes just now. */
+    waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
     if (waker == NULL)
         return false;
     tn_waker_release(waker);
