@@ -4,7 +4,6 @@
 #include "checkpoint.h"
 #include "deadline.h"
 #include "listener.h"
-#include "run.h"
 #include "runtime.h"
 
 #define PAUSE_MIN_NS (10 * TN_MS)
@@ -133,9 +132,11 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
             rc = 0;
         if (is_shortage(rc))
             rc = wait_out(listener, rc);
+        /* A flood of broken connections must not keep the others from running, nor us from being stopped. */
+        if (rc == 0)
+            rc = tni_operation_enter();
         if (rc != 0)
             return rc;
-        tni_budget_spend(); /* a flood of broken connections must not keep the others from running */
     }
 }
 

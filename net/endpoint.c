@@ -1,7 +1,6 @@
 #include "endpoint.h"
 
 #include "os_socket.h"
-#include "run.h"
 
 /* Bits of the operation word that are never taken back; those above are in flight (tni_operation). */
 #define CLOSING 1u

@@ -158,14 +158,6 @@ void tni_budget_over(tn_task *task)
         (void)tni_scope_look(task->body.fiber.scope, false); /* notes what is over, for the checkpoints to come */
 }
 
-void tni_budget_spend(void)
-{
-    tn_task *task = tni_local_get()->task;
-
-    if (task != NULL && task->kind == TNI_TASK_FIBER)
-        tni_budget_spend_in(task);
-}
-
 int tni_operation_enter(void)
 {
     tn_task *task = tni_local_get()->task;
@@ -189,8 +181,8 @@ void tni_budget_spend_time(uint64_t ns)
         tni_budget_over(task);
 }
 
-/* The last one is left for tni_budget_spend, which yields when it takes it. For plain threads the system sees to it that others
- * run. */
+/* The last one is left for tni_budget_spend_in, which yields when it takes it. For plain threads the system sees to it that
+ * others run. */
 static inline bool is_short(const tn_task *task, unsigned answers)
 {
     return task->budget <= answers && task->kind != TNI_TASK_THREAD;
