@@ -24,7 +24,7 @@ void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *),
 void tni_context_init_thread(tni_context *ctx);
 
 /* Lines of a suspended stack that going on there touches first: the switch's and those of the waiting calls. */
-#define TNI_CONTEXT_HOT_LINES 8
+enum { TNI_CONTEXT_HOT_LINES = 8 };
 
 /* A hint that somebody will soon go on at `ctx`. It may be running or gone meanwhile: prefetching whatever it points to then does
  * no harm, and so no race detector need know. */
@@ -33,6 +33,7 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
     const volatile uintptr_t *sp_at = (const volatile uintptr_t *)(const void *)&ctx->sp;
     uintptr_t sp = *sp_at;
 
+#pragma GCC unroll TNI_CONTEXT_HOT_LINES
     for (unsigned line = 0; line < TNI_CONTEXT_HOT_LINES; line++)
         __builtin_prefetch((const void *)(sp + line * 64), 1);
 }
