@@ -19,6 +19,13 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
 /* Holder: the next task of this core's own: next slot, queue, injector, those that yielded. NULL: none. */
 tn_task *tni_sched_next(tni_core *core);
 
+/* Holder: tasks that wait in the queue that is being served. */
+static inline unsigned tni_sched_backlog(const tni_core *core)
+{
+    /* Relaxed: written by the holder, that is us. */
+    return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
+}
+
 /* Holder, after a poll of the loop: those that yielded go behind the queue, so that a queue that never runs empty cannot starve
  * them. */
 void tni_sched_serve_yielded(tni_core *core);

@@ -122,6 +122,14 @@ static uint32_t next_period(uint32_t runs, uint64_t took_ns)
     return next < TNI_TICKS_MIN ? TNI_TICKS_MIN : next > TNI_TICKS_MAX ? TNI_TICKS_MAX : (uint32_t)next;
 }
 
+/* What the loop reports waits behind what waits here already: there is no hurry to ask before that has been served. */
+static uint64_t poll_period_ns(const tni_core *core)
+{
+    uint64_t backlog_ns = tni_sched_backlog(core) * core->run_ns;
+
+    return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
+}
+
 /* Every so many runs: reads the clock, and when the period is over polls the loop and takes a share of the injector. */
 static void look_around(tni_core *core)
 {
@@ -131,7 +139,7 @@ static void look_around(tni_core *core)
     note_run_time(core, now_ns);
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
     tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
-    if (now_ns - core->polled_ns >= TNI_POLL_PERIOD_NS) {
+    if (now_ns - core->polled_ns >= poll_period_ns(core)) {
         tn_task *injected;
         if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
             poll_driver(core, 0);
