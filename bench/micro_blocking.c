@@ -73,16 +73,9 @@ void micro_spawn_blocking_batch(const micro_settings *settings)
     micro_stop(runtime);
 }
 
-typedef struct {
-    const micro_settings *settings;
-    const char *joined; /* names of the rows */
-    const char *run;
-} trips;
-
-static void *round_trips(void *arg)
+static void *join_each(void *arg)
 {
-    const trips *self = arg;
-    uintptr_t count = self->settings->quick ? 500 : 20000;
+    uintptr_t count = ((const micro_settings *)arg)->quick ? 500 : 20000;
     tn_job *job;
     void *result;
     stretch s;
@@ -94,27 +87,41 @@ static void *round_trips(void *arg)
         measure_check(tn_spawn_blocking(&job, identity, (void *)i) == 0);
         measure_check(tn_job_join(job, &result) == 0 && (uintptr_t)result == i);
     }
-    note(s, self->joined, "ns/call", (double)count);
-    s = begin();
-    for (uintptr_t i = 0; i < count; i++)
-        measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
-    note(s, self->run, "ns/call", (double)count);
+    note(s, "spawn_blocking_roundtrip", "ns/call", (double)count);
     return NULL;
 }
 
-/* As it is, and with functions always called by a thread of the pool. */
+typedef struct {
+    uintptr_t count;
+    const char *row;
+} calls;
+
+static void *run_each(void *arg)
+{
+    const calls *self = arg;
+    void *result;
+    stretch s = begin();
+
+    for (uintptr_t i = 0; i < self->count; i++)
+        measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
+    note(s, self->row, "ns/call", (double)self->count);
+    return NULL;
+}
+
+/* `blocking_run` as it is, and with the function always called by a thread of the pool. */
 void micro_spawn_blocking_roundtrip(const micro_settings *settings)
 {
-    trips here = {settings, "spawn_blocking_roundtrip", "blocking_run"};
-    trips elsewhere = {settings, "spawn_blocking_roundtrip, thread", "blocking_run, thread"};
+    calls here = {settings->quick ? 500 : 200000, "blocking_run"};
+    calls elsewhere = {settings->quick ? 500 : 20000, "blocking_run, thread"};
     tn_options options = tn_options_default();
     tn_runtime *runtime = micro_start(settings);
 
-    micro_run(runtime, round_trips, &here);
+    micro_run(runtime, join_each, (void *)(uintptr_t)settings);
+    micro_run(runtime, run_each, &here);
     micro_stop(runtime);
     options.blocking_brief_ns = 1;
     runtime = micro_start_with(settings, options);
-    micro_run(runtime, round_trips, &elsewhere);
+    micro_run(runtime, run_each, &elsewhere);
     micro_stop(runtime);
 }
 
