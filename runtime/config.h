@@ -48,7 +48,7 @@
 /* Times in a row that the next slot goes before the queue: a pair of tasks that wake each other must not keep the core. */
 #define TNI_NEXT_STREAK_MAX 3
 
-/* The loop and the injector are looked at every so many nanoseconds while tasks run, and less often, as far as the maximum,
+/* The loop and the injector are looked at every so many nanoseconds while tasks run, the loop less often, as far as the maximum,
  * while more work than that waits here; the clock is read every TNI_TICKS_MIN..MAX tasks, adapted so that it is read about twice
  * a period. The maximum is less than TNI_STUCK_LATE_NS. */
 #define TNI_POLL_PERIOD_NS 200000

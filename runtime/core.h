@@ -30,7 +30,8 @@ struct tni_core {
 
     /* Holder. */
     uint32_t ticks_period; /* what ticks_left starts from */
-    uint64_t polled_ns;    /* the loop was polled, the injector looked at */
+    uint64_t polled_ns;    /* the loop was polled */
+    uint64_t took_turns_ns; /* the injector was looked at, those that yielded were served */
     uint64_t looked_runs;  /* counts.polls at the last look */
     uint64_t run_ns;       /* what a run has taken lately, moving average */
     uint64_t random;       /* state of the generator */

@@ -130,7 +130,21 @@ static uint64_t poll_period_ns(const tni_core *core)
     return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
 }
 
-/* Every so many runs: reads the clock, and when the period is over polls the loop and takes a share of the injector. */
+/* What others have for this core, and those that yielded: a share of each period, so that no backlog keeps them out. */
+static void take_turns(tni_core *core, uint64_t now_ns)
+{
+    tn_task *injected;
+
+    core->took_turns_ns = now_ns;
+    if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
+        (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
+    injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
+    if (injected != NULL)
+        tni_sched_requeue(core, injected, false);
+    tni_sched_serve_yielded(core);
+}
+
+/* Every so many runs: reads the clock, and does what is due. */
 static void look_around(tni_core *core)
 {
     uint64_t now_ns = tni_clock_ns();
@@ -140,19 +154,14 @@ static void look_around(tni_core *core)
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
     tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
     if (now_ns - core->polled_ns >= poll_period_ns(core)) {
-        tn_task *injected;
+        core->polled_ns = now_ns;
         if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
             poll_driver(core, 0);
             tni_sched_batch_end(core);
         }
-        core->polled_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
-        if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
-            (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
-        injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
-        if (injected != NULL)
-            tni_sched_requeue(core, injected, false);
-        tni_sched_serve_yielded(core);
     }
+    if (now_ns - core->took_turns_ns >= TNI_POLL_PERIOD_NS)
+        take_turns(core, now_ns);
     share_stacks(core);
 }
 
