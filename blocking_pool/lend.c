@@ -136,17 +136,12 @@ typedef struct {
 static bool call_run(tni_job *job)
 {
     call *self = tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
+    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: none could be had, or the caller is a plain one */
+    uint64_t began_ns = tni_clock_ns();
 
-    tni_pool_thread *thread = tni_pool_thread_current();
-    uint64_t began_ns;
-
-    if (thread == NULL) { /* no thread could be had */
-        self->result = self->fn(self->arg);
-        return false;
-    }
-    began_ns = tni_clock_ns();
     self->result = self->fn(self->arg);
-    tni_brief_note(&thread->pool->brief, self->fn, tni_clock_ns() - began_ns);
+    if (thread != NULL)
+        tni_brief_note(&thread->pool->brief, self->fn, tni_clock_ns() - began_ns);
     return false;
 }
 

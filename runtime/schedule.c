@@ -181,7 +181,7 @@ tn_task *tni_sched_take_injected(tni_core *core, unsigned max)
     tn_runtime *runtime = core->runtime;
     tn_task *tasks[TNI_INJECTED_MAX];
     unsigned share = tni_injector_length(&runtime->injector) / runtime->core_count + 1;
-    unsigned room = TNI_DEQUE_CAPACITY - tni_deque_length(serving_queue(core));
+    unsigned room = TNI_DEQUE_CAPACITY - tni_sched_backlog(core);
     unsigned count;
 
     if (share > max)
@@ -202,7 +202,7 @@ tn_task *tni_sched_next(tni_core *core)
     tn_task *task;
 
     /* Where nobody waits, there is no turn to wait for. */
-    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_deque_length(serving_queue(core)) == 0) {
+    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_sched_backlog(core) == 0) {
         task = take_next_slot(core);
         if (task != NULL) {
             core->next_streak++;
@@ -228,7 +228,7 @@ tn_task *tni_sched_next(tni_core *core)
 
 void tni_sched_serve_yielded(tni_core *core)
 {
-    if (tni_deque_length(serving_queue(core)) == 0)
+    if (tni_sched_backlog(core) == 0)
         return; /* they come next anyway */
     for (unsigned count = tni_deque_length(yielded_queue(core)); count > 0; count--) {
         tn_task *task = take_own(yielded_queue(core));
@@ -352,7 +352,7 @@ void tni_sched_batch_end(tni_core *core)
     if (core->batch == 0)
         return;
     /* One task runs here next; for the others one more worker may be needed. */
-    backlog = tni_deque_length(serving_queue(core));
+    backlog = tni_sched_backlog(core);
     if (backlog > 1 && (backlog - 1) * core->run_ns > TNI_BACKLOG_NS)
         tni_sched_wake_one(core->runtime);
 }

@@ -26,7 +26,7 @@ static inline unsigned tni_sched_backlog(const tni_core *core)
     return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
 }
 
-/* Holder, after a poll of the loop: those that yielded go behind the queue, so that a queue that never runs empty cannot starve
+/* Holder, once a period: those that yielded go behind the queue, so that a queue that never runs empty cannot starve
  * them. */
 void tni_sched_serve_yielded(tni_core *core);
 
