@@ -67,11 +67,8 @@ void tni_core_fini(tni_core *core);
 tni_core *tni_core_enter(void);
 void tni_core_leave(void);
 
-/* Is the worker outside the runtime, that is, in a task, and holds a core? A look that may be out of date. */
-bool tni_worker_is_outside(const tni_worker *worker);
-
-/* Taker (one at a time a runtime): takes the core from `victim`, unless it is inside the runtime or has none. The core then has
- * no holder until the caller gives it to a worker. */
-tni_core *tni_worker_claim(tni_worker *victim);
+/* Anyone: fires the timers of a core, and polls its loop unless somebody does. What becomes runnable is queued as by any wake of
+ * the caller's. Answers how many timers went off. */
+unsigned tni_core_serve(tni_core *core, uint64_t now_ns);
 
 #endif

@@ -22,21 +22,6 @@
 #include "runtime.h"
 #include "schedule.h"
 
-unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
-{
-    tn_runtime *runtime = core->runtime;
-    unsigned fired = tni_timers_fire(&core->timers, now_ns);
-
-    if (fired > 0)
-        tni_count_shared(&runtime->foreign.timers_fired, fired);
-    if (tni_driver_try_own(&core->driver)) {
-        tni_driver_poll(&core->driver, 0);
-        tni_driver_disown(&core->driver);
-        tni_count_shared(&runtime->foreign.driver_polls, 1);
-    }
-    return fired;
-}
-
 /* Does the core's work. True: there was some, for this core or for anyone. */
 static bool help(tni_core *core, uint64_t now_ns)
 {

@@ -42,10 +42,6 @@ typedef struct {
     bool asking;         /* the sampler is ours */
 } tni_stuck_log;
 
-/* Anyone: fires the timers of a core, and polls its loop unless somebody does. What becomes runnable is queued as by any wake of
- * the caller's. Answers how many timers went off. */
-unsigned tni_core_serve(tni_core *core, uint64_t now_ns);
-
 /* Monitor: looks at a core. True: a spare thread is wanted for it, now or at the next look. *due_ns is lowered to the moment at
  * which the core is to be looked at again, to be taken. */
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns);

@@ -66,6 +66,13 @@ void tni_worker_kick(tni_core *core);
 
 /* --- Core access for who knows its worker; see core.h ----------------------------------------------------------------------*/
 
+/* Is the worker outside the runtime, that is, in a task, and holds a core? A look that may be out of date. */
+bool tni_worker_is_outside(const tni_worker *worker);
+
+/* Taker (one at a time a runtime): takes the core from `victim`, unless it is inside the runtime or has none. The core then has
+ * no holder until the caller gives it to a worker. */
+tni_core *tni_worker_claim(tni_worker *victim);
+
 /* The rest of enter when somebody claims the core. */
 tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core);
 

@@ -21,7 +21,7 @@ from collections import defaultdict
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.path.join(ROOT, "build", "compare")
 # A section for each function and object: so where they lie in their file does not show. __FILE__ and __LINE__ are constants.
-FLAGS = "-g0 -ffunction-sections -fdata-sections -Wno-builtin-macro-redefined -D__FILE__=0 -D__LINE__=0"
+FLAGS = "-w -g0 -ffunction-sections -fdata-sections -D__FILE__=0 -D__LINE__=0"
 SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS = 2, 4, 16, 32
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 2, 4, 8
 STT_SECTION = 3

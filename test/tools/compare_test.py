@@ -39,7 +39,7 @@ class Compare(unittest.TestCase):
                     os.makedirs(os.path.dirname(path), exist_ok=True)
                     with open(path, "w", encoding="utf-8") as file:
                         file.write(text)
-                    subprocess.run([CC, "-w", "-O2", "-fPIC", *flags(), "-c", path, "-o", path[:-2] + ".o"], check=True)
+                    subprocess.run([CC, "-O2", "-fPIC", *flags(), "-c", path, "-o", path[:-2] + ".o"], check=True)
             more = list(options)
             if renames:
                 with open(os.path.join(folder, "renames"), "w", encoding="utf-8") as file:
