@@ -1,9 +1,9 @@
 /* Open files. */
+#include "budget.h"
 #include "fs.h"
 #include "inplace.h"
 #include "lend.h"
 #include "local.h"
-#include "run.h"
 
 #define IOV_COUNT_MAX 1024
 

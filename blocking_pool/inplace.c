@@ -1,11 +1,11 @@
 #include "inplace.h"
 
+#include "budget.h"
 #include "checkpoint.h"
 #include "local.h"
 #include "native.h"
 #include "os_file.h"
 #include "pool.h"
-#include "run.h"
 
 /* A file was on a file system that may let its callers wait: so long everything goes through the pool. */
 #define CLOSED_NS TN_S

@@ -2,7 +2,7 @@
  * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
 #include "tn_combine.h"
 
-#include "checkpoint.h"
+#include "budget.h"
 #include "deadline.h"
 #include "local.h"
 

@@ -1,7 +1,7 @@
 /* Ready sets: README.md ("Ready sets") has the argument. */
 #include "ready_set.h"
 
-#include "checkpoint.h"
+#include "budget.h"
 #include "core.h"
 #include "deadline.h"
 #include "local.h"

@@ -25,17 +25,4 @@ __attribute__((always_inline)) static inline void tni_fiber_leave(tn_task *task,
     tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);
 }
 
-/* Fiber: its budget is used up; yields. */
-void tni_budget_over(tn_task *task);
-
-/* Fiber: an operation may be ready at once; after TNI_BUDGET of them in one run the fiber yields. */
-static inline void tni_budget_spend_in(tn_task *task)
-{
-    if (tni_unlikely(--task->budget == 0))
-        tni_budget_over(task);
-}
-
-/* The same for an operation that has kept the worker for so long. Nothing happens outside of fibers. */
-void tni_budget_spend_time(uint64_t ns);
-
 #endif

@@ -20,7 +20,7 @@
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
 
-#include "checkpoint.h"
+#include "budget.h"
 #include "short_lock.h"
 #include "task.h"
 #include "tn_waiter.h"
