@@ -1,14 +1,12 @@
-/* Bringing tasks to life, and what the public calls on tasks are made of. */
+/* Bringing tasks to life. */
 #include "spawn.h"
 
 #include <string.h>
 
 #include "extras.h"
 #include "local.h"
-#include "run.h"
 #include "runtime.h"
 #include "schedule.h"
-#include "scope.h"
 
 /* What a new task is made from. */
 typedef struct {
@@ -182,63 +180,4 @@ int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_tas
     blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future, .site = __builtin_return_address(0)};
 
     return spawn(runtime, options, out, &plan);
-}
-
-/* --- Handles ---------------------------------------------------------------------------------------------------------------- */
-
-tn_task *tn_task_retain(tn_task *task)
-{
-    tni_task_ref(task);
-    return task;
-}
-
-void tn_task_release(tn_task *task)
-{
-    if (task != NULL)
-        tni_task_unref(task);
-}
-
-void tn_cancel(tn_task *task)
-{
-    tni_task_set_cancelled(task);
-    tni_task_wake(task);
-}
-
-bool tn_task_is_finished(const tn_task *task)
-{
-    return tni_task_has_ended(task);
-}
-
-uint64_t tn_task_id(const tn_task *task)
-{
-    return task->id;
-}
-
-const char *tn_task_name(const tn_task *task)
-{
-    return task->name;
-}
-
-/* --- The calling task ------------------------------------------------------------------------------------------------------- */
-
-tn_task *tn_self(void)
-{
-    return tni_local_get()->task;
-}
-
-int tn_yield(void)
-{
-    tni_local *local = tni_local_get();
-    tn_task *task = local->task;
-
-    if (task == NULL) {
-        tni_assert(local->worker == NULL, "tn_yield in a hook of the runtime");
-        tni_thread_yield();
-        return tn_checkpoint();
-    }
-    tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
-    tni_fiber_leave(task, TNI_RUN_YIELDED);
-    if (tni_likely(task->body.fiber.scope == NULL))
-        return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
-    return tni_scope_look(task->body.fiber.scope, tni_task_is_cancelled(task));
 }

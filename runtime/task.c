@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "extras.h"
+#include "local.h"
 #include "ready_set.h"
 #include "runtime.h"
 #include "schedule.h"
@@ -157,4 +158,38 @@ void tn_waker_wake(tn_waker *waker)
 void tn_waker_wake_by_ref(tn_waker *waker)
 {
     tni_task_wake(tni_task_of(waker));
+}
+
+/* --- Handles ---------------------------------------------------------------------------------------------------------------- */
+
+tn_task *tn_task_retain(tn_task *task)
+{
+    tni_task_ref(task);
+    return task;
+}
+
+void tn_task_release(tn_task *task)
+{
+    if (task != NULL)
+        tni_task_unref(task);
+}
+
+bool tn_task_is_finished(const tn_task *task)
+{
+    return tni_task_has_ended(task);
+}
+
+uint64_t tn_task_id(const tn_task *task)
+{
+    return task->id;
+}
+
+const char *tn_task_name(const tn_task *task)
+{
+    return task->name;
+}
+
+tn_task *tn_self(void)
+{
+    return tni_local_get()->task;
 }
