@@ -2,22 +2,6 @@
 
 #include "runtime.h"
 
-uint64_t tni_runtime_live(const tn_runtime *runtime)
-{
-    uint64_t finished;
-    uint64_t spawned;
-
-    /* Acquire: who sees an end counted sees the beginnings that came before it; partner: tni_count. All ends are read before any
-     * beginning, so the difference is never too small; it is 0 only if it was 0 at the moment between. */
-    finished = tni_a64_load(&runtime->foreign.finished, TNI_ACQUIRE);
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        finished += tni_a64_load(&runtime->cores[i]->counts.finished, TNI_ACQUIRE); /* acquire: as above */
-    spawned = tni_a64_load(&runtime->foreign.spawned, TNI_ACQUIRE);                 /* acquire: as above */
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        spawned += tni_a64_load(&runtime->cores[i]->counts.spawned, TNI_ACQUIRE); /* acquire: as above */
-    return spawned - finished;
-}
-
 unsigned tn_runtime_workers(const tn_runtime *runtime)
 {
     return runtime->core_count;

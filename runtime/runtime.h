@@ -76,6 +76,8 @@ uint64_t tni_runtime_live(const tn_runtime *runtime);
 
 /* A task ended: tells destroy if it was the last. */
 void tni_runtime_task_ended(tn_runtime *runtime);
+/* Destroy has begun, and no task is left: tells it. */
+void tni_runtime_become_quiet(tn_runtime *runtime);
 
 /* A core for who has none: in turn. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
@@ -104,6 +106,8 @@ bool tni_runtime_at_home(const tn_runtime *runtime);
 /* Anyone else, who is kept by a waker or handle until it gives that back: retiring waits for the guests that are inside. */
 void tni_runtime_guest_begin(tn_runtime *runtime);
 void tni_runtime_guest_end(tn_runtime *runtime);
+/* They are on their way out. */
+void tni_runtime_wait_for_guests(tn_runtime *runtime);
 
 /* A header that outlived destroy has been given back. */
 void tni_runtime_unpin(tn_runtime *runtime);

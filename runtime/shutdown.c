@@ -1,7 +1,6 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
 #include "deadline.h"
 #include "extras.h"
-#include "local.h"
 #include "runtime.h"
 #include "schedule.h"
 
@@ -67,19 +66,12 @@ static void free_runtime(tn_runtime *runtime)
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 
-static void wait_for_guests(tn_runtime *runtime)
-{
-    /* Acquire: what the guests did; partner: tni_runtime_guest_end. They are on their way out. */
-    while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
-        tni_thread_yield();
-}
-
 void tni_runtime_unpin(tn_runtime *runtime)
 {
     /* Acq_rel: the last one sees everybody's last access. */
     if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) != 1)
         return;
-    wait_for_guests(runtime); /* who gave a reference back before the last one may still be on the way out */
+    tni_runtime_wait_for_guests(runtime); /* who gave a reference back before the last one may still be on the way out */
     free_runtime(runtime);
 }
 
@@ -153,54 +145,13 @@ static void pin_orphan(void *arg, tn_task *task)
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);
-    wait_for_guests(runtime);
+    tni_runtime_wait_for_guests(runtime);
     walk_tasks(runtime, throw_away);
     fini_drivers(runtime);
     free_stacks(runtime);
     walk_tasks(runtime, pin_orphan);
-    wait_for_guests(runtime);
+    tni_runtime_wait_for_guests(runtime);
     tni_runtime_unpin(runtime);
-}
-
-bool tni_runtime_at_home(const tn_runtime *runtime)
-{
-    const tni_worker *worker = tni_local_get()->worker;
-
-    return worker != NULL && worker->runtime == runtime;
-}
-
-void tni_runtime_guest_begin(tn_runtime *runtime)
-{
-    /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and tni_task_orphan. */
-    (void)tni_a32_fetch_add(&runtime->guests, 1, TNI_RELAXED);
-}
-
-void tni_runtime_guest_end(tn_runtime *runtime)
-{
-    /* Release: our accesses are over; partner: wait_for_guests. */
-    (void)tni_a32_fetch_sub(&runtime->guests, 1, TNI_RELEASE);
-}
-
-void tni_runtime_retain(tn_runtime *runtime)
-{
-    /* Relaxed: the caller holds one, or is one of the runtime's tasks; one more publishes nothing. */
-    (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED);
-}
-
-void tni_runtime_release(tn_runtime *runtime)
-{
-    /* Acq_rel: the last one sees everybody's last access. */
-    if (tni_a32_fetch_sub(&runtime->references, 1, TNI_ACQ_REL) == 1)
-        tni_runtime_retire(runtime);
-}
-
-void tni_runtime_thread_ended(tn_runtime *runtime)
-{
-    /* Release: what the thread did is done; partner: wait_for_threads. The word may be gone after the last reference, so the wake
-     * comes before that. */
-    (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELEASE);
-    tni_futex_wake(&runtime->threads, 1);
-    tni_runtime_release(runtime);
 }
 
 /* Tells all workers and the monitor to stop. */
@@ -252,26 +203,6 @@ void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
 
 /* --- Destroying ------------------------------------------------------------------------------------------------------------- */
 
-static void become_quiet(tn_runtime *runtime)
-{
-    /* Release: destroy sees what the tasks did; partner: tni_runtime_is_quiet. */
-    tni_a32_store(&runtime->quiet, 1, TNI_RELEASE);
-    tni_futex_wake(&runtime->quiet, 1);
-}
-
-void tni_runtime_task_ended(tn_runtime *runtime)
-{
-    /* Orders the count of this end before the look, against the heavy fence in tn_runtime_destroy. */
-    tni_fence_light(runtime->asymmetric);
-    /* Relaxed: behind the fence. */
-    if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))
-        return;
-    /* Two last tasks may end on two cores at once: each one's count comes before its sum, so one of them sees both. */
-    tni_fence_full();
-    if (tni_runtime_live(runtime) == 0)
-        become_quiet(runtime);
-}
-
 static void cancel_if_alive(void *arg, tn_task *task)
 {
     (void)arg;
@@ -289,21 +220,6 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
     }
     while (!tni_runtime_is_quiet(runtime) && (deadline_ns == TNI_FOREVER || tni_clock_ns() < deadline_ns))
         tni_futex_wait(&runtime->quiet, 0, deadline_ns);
-}
-
-bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns)
-{
-    /* Acquire: the attachment as it was made. It stays until the workers and the monitor have ended. */
-    tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
-
-    return attachment != NULL && attachment->tend(attachment, now_ns);
-}
-
-void tni_runtime_tend_soon(tn_runtime *runtime)
-{
-    tni_monitor_notice(runtime); /* with a full fence before it looks whether the monitor rests */
-    if (runtime->options.flavour == TN_CURRENT_THREAD)
-        tni_worker_kick(runtime->cores[0]);
 }
 
 /* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
@@ -335,7 +251,7 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     if (how == TN_SHUTDOWN_CANCEL)
         walk_tasks(runtime, cancel_if_alive);
     if (tni_runtime_live(runtime) == 0)
-        become_quiet(runtime);
+        tni_runtime_become_quiet(runtime);
     wait_until_quiet(runtime, deadline_ns);
     left = (size_t)tni_runtime_live(runtime);
     left += stop_attachment(runtime, deadline_ns);
