@@ -232,7 +232,18 @@ def build(commit, folder):
         if done.returncode != 0:
             print(done.stdout)
             sys.exit(2)
-    return os.path.join(source, "build", "release", "CMakeFiles", "tournant_objects.dir")
+    objects = os.path.join(source, "build", "release", "CMakeFiles", "tournant_objects.dir")
+    remove_stale(objects, source)
+    return objects
+
+
+def remove_stale(objects, source):
+    """Objects are kept from build to build, also those whose source is no longer in the tree."""
+    for here, _, files in os.walk(objects):
+        for name in files:
+            path = os.path.join(here, name)
+            if name.endswith(".o") and not os.path.exists(os.path.join(source, os.path.relpath(path, objects)[: -len(".o")])):
+                os.remove(path)
 
 
 def compare(old, new, limit):
