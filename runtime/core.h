@@ -18,9 +18,9 @@
 #include "counters.h"
 #include "deque.h"
 #include "driver.h"
+#include "monitor_state.h"
 #include "slab.h"
 #include "stack.h"
-#include "stuck.h"
 #include "timer.h"
 
 struct tni_core {

@@ -1,4 +1,4 @@
-/* What tasks are doing, in lines; and the look whether any of them can ever go on. See dump.c. */
+/* What tasks are doing, in lines. See dump.c. */
 #ifndef TNI_DUMP_H
 #define TNI_DUMP_H
 
@@ -24,8 +24,5 @@ void tni_dump_sample(const tni_dump *d, const tni_sample *sample);
 
 /* Lines for a runtime's log. */
 tni_dump tni_dump_to_log(tn_runtime *runtime);
-
-/* Monitor: all workers are parked. Reports a deadlock, if this is one and it is wanted. */
-void tni_deadlock_look(tn_runtime *runtime);
 
 #endif

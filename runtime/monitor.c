@@ -9,7 +9,7 @@
  */
 #include "monitor.h"
 
-#include "dump.h"
+#include "deadlock.h"
 #include "runtime.h"
 #include "stuck.h"
 

@@ -6,8 +6,6 @@
 #include "idle.h"
 #include "inject.h"
 #include "log.h"
-#include "monitor.h"
-#include "sample.h"
 #include "spare.h"
 
 /* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how
@@ -82,9 +80,6 @@ void tni_runtime_become_quiet(tn_runtime *runtime);
 /* A core for who has none: in turn. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
-/* Stops the monitor and all workers, and waits at most `timeout_ns` for those that are inside a task. */
-void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
-
 /* Has what is attached do what only the runtime can. True: it is to be called again soon. */
 bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns);
 /* Whoever has written what makes the answer true: somebody will ask. */
@@ -96,9 +91,6 @@ extern tni_attachment tni_attachment_closed;
 /* A thread that is no worker and belongs to the runtime all the same. The last one to give its reference back retires it. */
 void tni_runtime_retain(tn_runtime *runtime);
 void tni_runtime_release(tn_runtime *runtime);
-
-/* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
-void tni_runtime_retire(tn_runtime *runtime);
 
 /* Is the calling thread one of the runtime's workers? They keep it from being retired. */
 bool tni_runtime_at_home(const tn_runtime *runtime);

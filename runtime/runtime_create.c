@@ -1,11 +1,13 @@
 /* Starting a runtime, and running in it. */
-#include "runtime.h"
+#include "runtime_life.h"
 
 #include <string.h>
 
 #include "cpus.h"
 #include "local.h"
+#include "monitor.h"
 #include "overflow.h"
+#include "sample.h"
 #include "schedule.h"
 #include "tn_scope.h"
 

@@ -2,6 +2,7 @@
  * ("Shutdown") has the order in which they end. */
 #include "local.h"
 #include "runtime.h"
+#include "runtime_upcalls.h"
 
 bool tni_runtime_at_home(const tn_runtime *runtime)
 {

@@ -3,8 +3,8 @@
 #ifndef TNI_SAMPLE_H
 #define TNI_SAMPLE_H
 
+#include "monitor_state.h"
 #include "os_signal.h"
-#include "prim.h"
 #include "task.h"
 
 /* Frames, and words between the stack pointer and the first of them, that are kept. */
@@ -20,22 +20,18 @@ typedef struct {
     const void *word[TNI_SAMPLE_WORDS]; /* what lies below the first frame: calls of code without frame pointers are in there */
 } tni_sample;
 
-typedef struct {
+struct tni_sampler {
     tni_a32 busy;    /* 1: somebody asks */
     tni_aptr asked;  /* the tni_worker that is to answer; it takes it out, or who asked */
     tni_a32 answers; /* the number of the last request that was answered */
     uint32_t number; /* of the last request; who asks, before `asked` */
     const tn_task *task; /* whose stack is wanted; as above */
     tni_sample sample; /* the handler's from the moment it takes `asked` out until it counts its answer */
-} tni_sampler;
+};
 
 /* create, at its end: 0 or a negative errno value. `number`: the signal. */
 int tni_sampler_install(tn_runtime *runtime);
 void tni_sampler_uninstall(tn_runtime *runtime);
-
-/* A worker thread: takes the signal from now on; will soon be gone. Nothing happens without a sampler. */
-void tni_sampler_open(tni_worker *worker);
-void tni_sampler_close(tni_worker *worker);
 
 /* One at a time: true when the sampler is the caller's until tni_sampler_end. False: it is somebody else's at `until_ns`, or
  * there is none. */

@@ -1,7 +1,10 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "runtime_life.h"
+
 #include "deadline.h"
 #include "extras.h"
-#include "runtime.h"
+#include "monitor.h"
+#include "sample.h"
 #include "schedule.h"
 
 /* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */

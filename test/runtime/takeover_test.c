@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "local.h"
+#include "monitor.h"
 #include "runtime.h"
+#include "stuck.h"
 #include "support/runtime.h"
 
 /* The monitor leaves it to the stand-in. */

@@ -2,8 +2,10 @@
  * good: it misses none, and reports none that is none. */
 #include "dump.h"
 
+#include "deadlock.h"
 #include "local.h"
 #include "model.h"
+#include "monitor.h"
 #include "run.h"
 #include "schedule.h"
 #include "small_runtime.h"
