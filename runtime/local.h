@@ -6,7 +6,10 @@
 #ifndef TNI_LOCAL_H
 #define TNI_LOCAL_H
 
-#include "task.h"
+#include "defs.h"
+#include "tn_task.h"
+
+typedef struct tni_worker tni_worker;
 
 typedef struct {
     tni_worker *worker; /* NULL: not a thread of a runtime */

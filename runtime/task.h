@@ -14,9 +14,9 @@
 #include "fiber.h"
 #include "park.h"
 #include "prim.h"
+#include "timer_node.h"
 #include "tn_task.h"
 #include "wait.h"
-#include "wheel.h"
 
 /* The scheduler owns the task: it is queued or running. Whoever sets it has to queue the task. */
 #define TNI_TASK_ACTIVE UINT64_C(1)

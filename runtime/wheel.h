@@ -15,7 +15,7 @@
 #ifndef TNI_WHEEL_H
 #define TNI_WHEEL_H
 
-#include "defs.h"
+#include "timer_node.h"
 
 /* libuv sleeps in whole milliseconds, so a loop wakes up to 1 ms late; with half a millisecond for rounding the sum stays below
  * the 2 that tn_sleep promises. */
@@ -29,19 +29,6 @@
 #define TNI_WHEEL_DUE (TNI_WHEEL_BEYOND + 1)
 #define TNI_WHEEL_PLACES (TNI_WHEEL_BEYOND + 2)
 
-/* One timer, in its owner's memory; zeroed or TNI_TIMER_INIT before its first use. */
-typedef struct tni_timer tni_timer;
-struct tni_timer {
-    tni_timer *prev;        /* ring of its place; NULL: not in a wheel */
-    tni_timer *next;        /* ring of its place; in an expired chain the next node or NULL */
-    const void *ahead;      /* a node some places on when this one was filed; only for prefetching: it may be gone */
-    uint64_t deadline_tick; /* the tick it goes off at; for one added too late, the wheel's tick at that time */
-};
-
-_Static_assert(sizeof(tni_timer) <= 32, "a task holds one");
-
-#define TNI_TIMER_INIT {NULL, NULL, NULL, 0}
-
 typedef struct tni_wheel tni_wheel;
 struct tni_wheel {
     uint64_t tick;                           /* what has been expired: all linked nodes but the due ones lie behind it */
@@ -50,12 +37,6 @@ struct tni_wheel {
 };
 
 void tni_wheel_init(tni_wheel *wheel, uint64_t now_ns);
-
-/* Whether the timer is in a wheel. False in an expired chain. */
-static inline bool tni_timer_linked(const tni_timer *timer)
-{
-    return timer->prev != NULL;
-}
 
 /* Arms a timer that is not linked. A deadline already past goes off at the next expire. A node of an expired chain may be added
  * once the caller has read its next; while it still waits in the chain it must not be.
