@@ -47,6 +47,16 @@ void tni_core_leave(void)
     tni_worker_leave(tni_local_get()->worker);
 }
 
+void tni_core_free_task(tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_core *core = tni_core_enter();
+
+    tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
+    if (core != NULL)
+        tni_core_leave();
+}
+
 unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;

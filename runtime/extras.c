@@ -2,11 +2,11 @@
 
 #include "alloc.h"
 #include "local.h"
-#include "runtime.h"
+#include "task_upcalls.h"
 
 tni_extra *tni_extra_new(tn_runtime *runtime, tni_extra_kind kind, tni_extra *next)
 {
-    tni_extra *extra = tni_alloc(&runtime->allocator, sizeof *extra, _Alignof(tni_extra));
+    tni_extra *extra = tni_alloc(tni_runtime_allocator(runtime), sizeof *extra, _Alignof(tni_extra));
 
     if (extra == NULL)
         return NULL;
@@ -18,7 +18,7 @@ tni_extra *tni_extra_new(tn_runtime *runtime, tni_extra_kind kind, tni_extra *ne
 
 void tni_extra_free(tn_runtime *runtime, tni_extra *extra)
 {
-    tni_free(&runtime->allocator, extra, sizeof *extra);
+    tni_free(tni_runtime_allocator(runtime), extra, sizeof *extra);
 }
 
 void tni_extras_at_exit(tn_task *task)

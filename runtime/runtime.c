@@ -12,6 +12,11 @@ tn_runtime *tn_runtime_current(void)
     return local->worker != NULL ? local->worker->runtime : NULL;
 }
 
+const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
+{
+    return &runtime->allocator;
+}
+
 tni_core *tni_runtime_any_core(tn_runtime *runtime)
 {
     /* Relaxed: any choice is right. */

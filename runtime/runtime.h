@@ -7,6 +7,7 @@
 #include "inject.h"
 #include "log.h"
 #include "spare.h"
+#include "task_upcalls.h"
 
 /* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how
  * many jobs were left at `deadline_ns`. A thread of its own that runs on holds a reference to the runtime. `fini`: nobody is
@@ -92,17 +93,8 @@ extern tni_attachment tni_attachment_closed;
 void tni_runtime_retain(tn_runtime *runtime);
 void tni_runtime_release(tn_runtime *runtime);
 
-/* Is the calling thread one of the runtime's workers? They keep it from being retired. */
-bool tni_runtime_at_home(const tn_runtime *runtime);
-
-/* Anyone else, who is kept by a waker or handle until it gives that back: retiring waits for the guests that are inside. */
-void tni_runtime_guest_begin(tn_runtime *runtime);
-void tni_runtime_guest_end(tn_runtime *runtime);
-/* They are on their way out. */
+/* Retiring: guests (task_upcalls.h) are on their way out. */
 void tni_runtime_wait_for_guests(tn_runtime *runtime);
-
-/* A header that outlived destroy has been given back. */
-void tni_runtime_unpin(tn_runtime *runtime);
 
 /* The last thing a worker thread does. */
 void tni_runtime_thread_ended(tn_runtime *runtime);

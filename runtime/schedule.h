@@ -3,9 +3,7 @@
 #define TNI_SCHEDULE_H
 
 #include "core.h"
-
-/* Queues a task that has just become ACTIVE by a wake, from any thread. */
-void tni_sched_ready(tn_task *task);
+#include "task_upcalls.h"
 
 /* Holder: queues a new or woken task on the core: into the next slot, or behind the queue while a batch is handed out. */
 void tni_sched_push(tni_core *core, tn_task *task);

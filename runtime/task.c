@@ -1,11 +1,10 @@
 #include "task.h"
 
-#include "core.h"
+#include "alloc.h"
 #include "extras.h"
 #include "local.h"
 #include "ready_set.h"
-#include "runtime.h"
-#include "schedule.h"
+#include "task_upcalls.h"
 
 bool tni_task_ref_if_alive(tn_task *task)
 {
@@ -22,9 +21,6 @@ bool tni_task_ref_if_alive(tn_task *task)
 
 void tni_task_free(tn_task *task)
 {
-    tn_runtime *runtime = task->runtime;
-    tni_core *core;
-
     if (task->kind == TNI_TASK_THREAD) {
         tni_free(&tni_alloc_default, task, sizeof *task);
         return;
@@ -39,10 +35,7 @@ void tni_task_free(tn_task *task)
      * ended task. Release: the walk of retiring, which finds it free, sees that we are a guest still; partner: tni_task_orphan.
      * Relaxed, this store would end the release sequence of drop_reference, and the runtime could go while we touch it. */
     tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
-    core = tni_core_enter();
-    tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
-    if (core != NULL)
-        tni_core_leave();
+    tni_core_free_task(task);
 }
 
 void tni_task_abandon(tn_task *task)

@@ -114,16 +114,13 @@ void tni_runtime_guest_begin(tn_runtime *runtime) { (void)runtime; }
 void tni_runtime_guest_end(tn_runtime *runtime) { (void)runtime; }
 void tni_runtime_unpin(tn_runtime *runtime) { (void)runtime; }
 
-tni_core *tni_core_enter(void)
+const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
 {
-    return NULL;
+    return &runtime->allocator;
 }
 
-void tni_core_leave(void) {}
-
-void tni_slab_free(tni_slab_cache *own, tn_task *task)
+void tni_core_free_task(tn_task *task)
 {
-    (void)own;
     model_free(task);
 }
 
