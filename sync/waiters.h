@@ -24,18 +24,7 @@
 #include "short_lock.h"
 #include "task.h"
 #include "tn_waiter.h"
-
-/* A wake that has been prepared under a lock, to be done without it. 0: nothing is to be done. The lowest bit set: a task that
- * has been made ACTIVE and has to be queued. Else a waker with its reference. */
-typedef uintptr_t tni_wake;
-
-/* Lock held: prepares the wake of a waiter, whose answer has been written. `borrowed`: the waker is no counted reference, but the
- * task cannot end as long as the lock is held. Then, within its runtime, the task's state is changed at once: a task that is
- * ACTIVE by our doing cannot end before we have queued it, so that it needs no reference. */
-tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
-
-/* Lock not held. */
-void tni_wake_do(tni_wake wake);
+#include "wake.h"
 
 /* A waiter's state. From TNI_WAITER_GRANTED on they are verdicts; a primitive may have further ones. */
 enum { TNI_WAITER_IDLE, TNI_WAITER_QUEUED, TNI_WAITER_GRANTED, TNI_WAITER_CLOSED };
@@ -172,28 +161,6 @@ static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
     tni_short_lock_release(&queue->lock);
     tni_waiter_unref(waiter);
 }
-
-/* Wakes that were prepared under a lock. Who has filled it releases the lock, wakes, and takes the lock again: so any number
- * of waiters is woken in linear time and without memory. */
-enum { TNI_WAKE_BATCH = 32 };
-
-typedef struct {
-    unsigned count;
-    tni_wake wakes[TNI_WAKE_BATCH];
-} tni_wake_batch;
-
-static inline bool tni_wake_batch_is_full(const tni_wake_batch *batch)
-{
-    return batch->count == TNI_WAKE_BATCH;
-}
-
-static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
-{
-    batch->wakes[batch->count++] = wake;
-}
-
-/* Lock not held. */
-void tni_wake_batch_wake(tni_wake_batch *batch);
 
 /* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
  * (tni_waiters_outlast_returning): so the memory stays. */

@@ -1,0 +1,32 @@
+#include "wake.h"
+
+#include "task_upcalls.h"
+
+#define TO_QUEUE ((tni_wake)1)
+
+tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (!borrowed)
+        return (tni_wake)waker;
+    /* From elsewhere only a reference, given back as a guest, keeps the task's runtime until the wake is done. */
+    if (task->runtime == NULL || !tni_runtime_at_home(task->runtime))
+        return (tni_wake)tn_waker_retain(waker);
+    return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;
+}
+
+void tni_wake_do(tni_wake wake)
+{
+    if (wake & TO_QUEUE)
+        tni_sched_ready((tn_task *)(wake & ~TO_QUEUE));
+    else if (wake != 0)
+        tn_waker_wake((tn_waker *)wake);
+}
+
+void tni_wake_batch_wake(tni_wake_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        tni_wake_do(batch->wakes[i]);
+    batch->count = 0;
+}
