@@ -140,7 +140,7 @@ int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address)
     tni_address parsed;
     int rc;
 
-    runtime = tni_net_runtime(runtime, "tn_tcp_connect");
+    runtime = tni_endpoint_runtime(runtime, "tn_tcp_connect");
     if (runtime == NULL)
         return TN_EINVAL;
     if (tni_address_is_name(address, host, sizeof host, &port))
@@ -154,7 +154,7 @@ int tn_unix_connect(tn_runtime *runtime, tn_stream **out, const char *path)
     tni_address parsed;
     int rc;
 
-    runtime = tni_net_runtime(runtime, "tn_unix_connect");
+    runtime = tni_endpoint_runtime(runtime, "tn_unix_connect");
     if (runtime == NULL)
         return TN_EINVAL;
     rc = tni_address_parse_unix(&parsed, path, &runtime->log);

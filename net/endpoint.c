@@ -1,5 +1,6 @@
 #include "endpoint.h"
 
+#include "log.h"
 #include "os_socket.h"
 
 /* Bits of the operation word that are never taken back; those above are in flight (tni_operation). */
@@ -212,4 +213,31 @@ int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
     wait_future future = {{&wait_ops}, endpoint, side};
 
     return tn_await(&future.base);
+}
+
+tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what)
+{
+    if (runtime == NULL)
+        runtime = tn_runtime_current();
+    if (runtime == NULL)
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that is in no task: name the runtime in the call", what);
+    return runtime;
+}
+
+int tni_endpoint_address(tni_endpoint *endpoint, tni_address_get get, char *buf, size_t size)
+{
+    tni_address address;
+    int rc;
+
+    if (size < TN_ADDRESS_SIZE)
+        return TN_EINVAL;
+    rc = tni_endpoint_begin(endpoint, TNI_OPERATION_USE);
+    if (rc != 0)
+        return rc;
+    address.length = sizeof address.socket;
+    rc = get(endpoint->fd, &address.socket.any, &address.length);
+    tni_endpoint_end(endpoint, TNI_OPERATION_USE);
+    if (rc == 0)
+        tni_address_print(&address, buf);
+    return rc;
 }

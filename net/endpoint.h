@@ -15,6 +15,7 @@
 #ifndef TNI_ENDPOINT_H
 #define TNI_ENDPOINT_H
 
+#include "address.h"
 #include "driver.h"
 #include "tn_task.h"
 
@@ -74,5 +75,12 @@ void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side);
 
 /* Suspends until tni_endpoint_poll answers; checkpoint. */
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side);
+
+/* `runtime`, or that of the calling task; NULL: there is none, and a line in the log says so about `what`. */
+tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what);
+
+/* The address that `get` (tni_os_local_address, tni_os_peer_address) answers, as text. */
+typedef int (*tni_address_get)(int fd, struct sockaddr *address, socklen_t *length);
+int tni_endpoint_address(tni_endpoint *endpoint, tni_address_get get, char *buf, size_t size);
 
 #endif

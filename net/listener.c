@@ -53,7 +53,7 @@ static int take_options(tn_listen_options *out, const tn_listen_options *options
     }
     if (options != NULL)
         memcpy(out, options, options->size);
-    out->runtime = tni_net_runtime(out->runtime, what);
+    out->runtime = tni_endpoint_runtime(out->runtime, what);
     if (out->runtime == NULL)
         return TN_EINVAL;
     if (out->backlog < 0) {

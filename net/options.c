@@ -4,24 +4,6 @@
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 3
 
-int tni_endpoint_address(tni_endpoint *endpoint, tni_address_get get, char *buf, size_t size)
-{
-    tni_address address;
-    int rc;
-
-    if (size < TN_ADDRESS_SIZE)
-        return TN_EINVAL;
-    rc = tni_endpoint_begin(endpoint, TNI_OPERATION_USE);
-    if (rc != 0)
-        return rc;
-    address.length = sizeof address.socket;
-    rc = get(endpoint->fd, &address.socket.any, &address.length);
-    tni_endpoint_end(endpoint, TNI_OPERATION_USE);
-    if (rc == 0)
-        tni_address_print(&address, buf);
-    return rc;
-}
-
 int tn_stream_local_address(tn_stream *stream, char *buf, size_t size)
 {
     return tni_endpoint_address(&stream->endpoint, tni_os_local_address, buf, size);

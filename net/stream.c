@@ -41,15 +41,6 @@ void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp)
     stream->endpoint.read_may_be_stale = true;
 }
 
-tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what)
-{
-    if (runtime == NULL)
-        runtime = tn_runtime_current();
-    if (runtime == NULL)
-        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that is in no task: name the runtime in the call", what);
-    return runtime;
-}
-
 /* Other protocols (MPTCP, Unix) may break a read off in the middle of what is there. */
 static bool is_plain_tcp(int fd)
 {
@@ -64,7 +55,7 @@ int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd)
     int type;
     int rc;
 
-    runtime = tni_net_runtime(runtime, "tn_stream_open");
+    runtime = tni_endpoint_runtime(runtime, "tn_stream_open");
     if (runtime == NULL)
         return TN_EINVAL;
     rc = tni_os_get_option(fd, SOL_SOCKET, SO_TYPE, &type);

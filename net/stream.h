@@ -19,11 +19,4 @@ void tni_stream_free(tn_runtime *runtime, tn_stream *stream);
 /* Makes a stream of that memory and `fd`. Cannot fail. */
 void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
 
-/* `runtime`, or that of the calling task; NULL: there is none, and a line in the log says so about `what`. */
-tn_runtime *tni_net_runtime(tn_runtime *runtime, const char *what);
-
-/* The address that `get` (tni_os_local_address, tni_os_peer_address) answers, as text. */
-typedef int (*tni_address_get)(int fd, struct sockaddr *address, socklen_t *length);
-int tni_endpoint_address(tni_endpoint *endpoint, tni_address_get get, char *buf, size_t size);
-
 #endif
