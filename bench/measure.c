@@ -130,6 +130,29 @@ uint64_t measure_percentile(const uint64_t *sorted_ns, size_t count, double perc
     return sorted_ns[index < count ? index : count - 1];
 }
 
+/* The highest time of the bucket that `time_ns` falls into. */
+static uint64_t bucket_top(uint64_t time_ns)
+{
+    uint64_t width = 1;
+
+    while (time_ns / width >= 2 * MEASURE_BUCKETS)
+        width *= 2;
+    return time_ns / width * width + width - 1;
+}
+
+void measure_print_buckets(FILE *out, const uint64_t *sorted_ns, size_t count)
+{
+    fputc('[', out);
+    for (size_t at = 0; at < count;) {
+        uint64_t top = bucket_top(sorted_ns[at]);
+        size_t first = at;
+        while (at < count && sorted_ns[at] <= top)
+            at++;
+        fprintf(out, "%s[%llu, %zu]", first == 0 ? "" : ", ", (unsigned long long)top, at - first);
+    }
+    fputc(']', out);
+}
+
 void measure_histogram(FILE *out, const char *title, uint64_t *times_ns, size_t count)
 {
     static const double limits_ms[] = {0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 1e9};

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { MEASURE_ROUNDS_MAX = 100, MEASURE_ROWS_MAX = 64 };
+enum { MEASURE_ROUNDS_MAX = 100, MEASURE_ROWS_MAX = 64, MEASURE_BUCKETS = 64 };
 
 /* Adds one round's value to the row `name`, which begins with its first value. All names and units are literals, and less is
  * always better. `cpu`: processor time of the same work in the same unit; negative: not meant for this row. */
@@ -32,6 +32,11 @@ void measure_end(measure_stretch stretch, const char *name, const char *unit, do
 
 /* Prints how `count` times in nanoseconds are spread, one line a class, and their percentiles. Sorts them. */
 void measure_histogram(FILE *out, const char *title, uint64_t *times_ns, size_t count);
+
+/* Prints the histogram of `count` sorted times as a JSON array of [highest time in ns, number of times], one pair per bucket
+ * that is not empty. The buckets are log-linear as in HdrHistogram: MEASURE_BUCKETS equal ones per doubling, so a time is
+ * reported at most 1 / MEASURE_BUCKETS too long. Below 2 * MEASURE_BUCKETS ns a bucket is one nanosecond. */
+void measure_print_buckets(FILE *out, const uint64_t *sorted_ns, size_t count);
 
 /* The value below which `percent` of the sorted times are. */
 uint64_t measure_percentile(const uint64_t *sorted_ns, size_t count, double percent);

@@ -107,7 +107,6 @@ static void want(const char *name)
 typedef struct {
     micro_settings settings;
     unsigned rounds;
-    bool lines;
 } command_line;
 
 static command_line parse(int argc, char **argv)
@@ -118,7 +117,7 @@ static command_line parse(int argc, char **argv)
         {"lines", no_argument, NULL, 'j'},         {"list", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
-    command_line line = {.settings = {.workers = 2, .quick = false}, .rounds = 5, .lines = false};
+    command_line line = {.settings = {.workers = 2}, .rounds = 5};
     int option;
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -133,7 +132,7 @@ static command_line parse(int argc, char **argv)
             line.settings.quick = true;
             break;
         case 'j':
-            line.lines = true;
+            line.settings.lines = true;
             break;
         case 'c':
             line.settings.count = (long)parse_number(optarg, 10000000);
@@ -166,7 +165,7 @@ int main(int argc, char **argv)
             cases[i].run(&line.settings);
         }
     }
-    if (line.lines)
+    if (line.settings.lines)
         measure_print_lines(stdout);
     else
         measure_print(stdout);

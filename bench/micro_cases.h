@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "tn.h"
 
@@ -11,6 +13,7 @@ typedef struct {
     unsigned workers;
     bool quick;
     bool last_round;
+    bool lines; /* of JSON, for tools/bench, instead of text */
     long count; /* of tasks, for the cases that have a curve (timers, live); 0: the case's own */
 } micro_settings;
 
@@ -86,6 +89,9 @@ void micro_stop(tn_runtime *runtime);
 
 /* Runs entry(arg) as a task and waits for it. */
 void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg);
+
+/* Shows in the last round how `count` sorted times in nanoseconds are spread: as text, or as a line of JSON. */
+void micro_show_times(const micro_settings *settings, const char *name, const char *title, uint64_t *times_ns, size_t count);
 
 /* A case that is a loop in one task: `entry` gets a pointer to a long, how many times. */
 typedef struct {

@@ -60,6 +60,19 @@ void micro_latch_count(micro_latch *latch)
         tn_waker_wake(waker);
 }
 
+void micro_show_times(const micro_settings *settings, const char *name, const char *title, uint64_t *times_ns, size_t count)
+{
+    if (!settings->last_round)
+        return;
+    if (!settings->lines) {
+        measure_histogram(stdout, title, times_ns, count);
+        return;
+    }
+    printf("{\"case\": \"%s\", \"buckets\": ", name);
+    measure_print_buckets(stdout, times_ns, count);
+    puts("}");
+}
+
 void micro_measure_loop(const micro_settings *settings, const micro_loop *loop)
 {
     tn_runtime *runtime = micro_start(settings);

@@ -58,7 +58,7 @@ static void *stay_again_and_again(void *arg)
     return arg;
 }
 
-static void measure_stays(tn_runtime *runtime, void (*keep)(void), const char *const names[3])
+static void measure_stays(const micro_settings *settings, tn_runtime *runtime, void (*keep)(void), const char *const names[4])
 {
     const double percents[] = {50, 90, 100};
 
@@ -69,19 +69,20 @@ static void measure_stays(tn_runtime *runtime, void (*keep)(void), const char *c
     measure_sort(stuck.waited_ns, stuck.count);
     for (int i = 0; i < 3; i++)
         measure_note(names[i], "us waited", (double)measure_percentile(stuck.waited_ns, stuck.count, percents[i]) / 1e3, -1);
+    micro_show_times(settings, names[3], names[3], stuck.waited_ns, stuck.count);
 }
 
 void micro_takeover(const micro_settings *settings)
 {
-    static const char *const sleep_names[] = {"takeover_sleep_p50", "takeover_sleep_p90", "takeover_sleep_max"};
-    static const char *const busy_names[] = {"takeover_busy_p50", "takeover_busy_p90", "takeover_busy_max"};
+    static const char *const sleep_names[] = {"takeover_sleep_p50", "takeover_sleep_p90", "takeover_sleep_max", "takeover_sleep"};
+    static const char *const busy_names[] = {"takeover_busy_p50", "takeover_busy_p90", "takeover_busy_max", "takeover_busy"};
     micro_settings one = *settings;
     tn_runtime *runtime;
 
     one.workers = 1;
     stuck.stays = settings->quick ? QUICK_STAYS : STAYS;
     runtime = micro_start(&one);
-    measure_stays(runtime, sleep_in_thread, sleep_names);
-    measure_stays(runtime, compute, busy_names);
+    measure_stays(settings, runtime, sleep_in_thread, sleep_names);
+    measure_stays(settings, runtime, compute, busy_names);
     micro_stop(runtime);
 }

@@ -227,14 +227,13 @@ void micro_lateness(const micro_settings *settings)
 
     micro_run(runtime, run_naps, &busy);
     note_lateness(idle_names);
-    if (settings->last_round)
-        measure_histogram(stdout, "lateness, idle runtime (last round)", &naps.late_ns[0][0], (size_t)NAPPERS * NAPS);
+    micro_show_times(settings, "lateness_idle", "lateness, idle runtime (last round)", &naps.late_ns[0][0],
+                     (size_t)NAPPERS * NAPS);
     busy = BUSY_A_WORKER * settings->workers;
     micro_run(runtime, run_naps, &busy);
     note_lateness(busy_names);
-    if (settings->last_round)
-        measure_histogram(stdout, "lateness, all workers busy with yielding tasks (last round)", &naps.late_ns[0][0],
-                          (size_t)NAPPERS * NAPS);
+    micro_show_times(settings, "lateness_busy", "lateness, all workers busy with yielding tasks (last round)",
+                     &naps.late_ns[0][0], (size_t)NAPPERS * NAPS);
     micro_stop(runtime);
 }
 

@@ -234,10 +234,12 @@ static void run(void)
     measure_sort(lags_ns, lagged);
     measure_check(counted > 0);
     printf("{\"requests\": %llu, \"unanswered\": %llu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p99.9_us\": %.1f, \"max_us\": %.1f, "
-           "\"lag_p99_us\": %.1f}\n",
+           "\"lag_p99_us\": %.1f, \"buckets\": ",
            (unsigned long long)counted, (unsigned long long)unanswered, (double)measure_percentile(times_ns, counted, 50) / 1e3,
            (double)measure_percentile(times_ns, counted, 99) / 1e3, (double)measure_percentile(times_ns, counted, 99.9) / 1e3,
            (double)times_ns[counted - 1] / 1e3, lagged == 0 ? 0 : (double)measure_percentile(lags_ns, lagged, 99) / 1e3);
+    measure_print_buckets(stdout, times_ns, counted);
+    puts("}");
 }
 
 /* --- Without a rate --------------------------------------------------------------------------------------------------------- */

@@ -64,12 +64,14 @@ def measure(options):
     ready = programs.prepare(options.only)
     if not ready:
         raise processes.Failure("no program could be built")
-    about, commit = machine.describe(), machine.commit()
+    about, commit = machine.describe(programs.switch_loop()), machine.commit()
     rows = AREAS[options.area].run(ready, options.cases, options)
-    report.print_all(rows)
+    about = machine.finish(about, programs.switch_loop())
+    report.print_all(rows, about)
     if OURS not in [program.name for program in ready]:
         return
-    report.write_json(options.area, rows.measured(), about, commit)
+    document = report.document(rows, about, commit)
+    report.write_json(options.area, document)
     pictures.draw(options.area, rows)
     if rows.broken:
         raise processes.Failure("tournant failed in: " + ", ".join(rows.broken))

@@ -77,7 +77,7 @@ def monitor_figures(before, after, seconds):
 
 
 def fixed_rate(command, connections, rate, seconds):
-    """`rate` requests a second, whatever the server does."""
+    """`rate` requests a second, whatever the server does: a dict unit -> value, and the histogram of the latencies."""
     server = Server(command)
     try:
         cpu_s, monitor, begun_s = server.cpu_s(), server.thread(MONITOR), time.monotonic()
@@ -90,7 +90,7 @@ def fixed_rate(command, connections, rate, seconds):
     requests = rate * (seconds + 1)  # the second of warming too
     return {"p50_us": report["p50_us"], "p99_us": report["p99_us"], "p99.9_us": report["p99.9_us"],
             "cpu_us/request": cpu_s / requests * 1e6, "generator_lag_p99_us": report["lag_p99_us"],
-            "answered/asked": 1 - report["unanswered"] / report["requests"], **figures}
+            "answered/asked": 1 - report["unanswered"] / report["requests"], **figures}, report["buckets"]
 
 
 def wait_for_files(server, count):

@@ -4,7 +4,7 @@ import json
 from kit.processes import Failure, output_of
 
 from harness.rounds import Job, run_all
-from harness.rows import Row, Rows
+from harness.rows import Distribution, Row, Rows
 
 RUN_S = 300  # more than the slowest case needs
 
@@ -33,8 +33,11 @@ THREADS = "_threads"  # plain threads that our own program has measured, in turn
 
 
 def rows_of(line, program, params):
-    """(row, program, value) of each row that one line of output belongs to."""
+    """(row, program, value) of each row or distribution that one line of output belongs to."""
     name = line["case"]
+    if "buckets" in line:
+        yield Distribution(name, params), program, line["buckets"]
+        return
     if name.endswith(BARGING):
         name, program = name[:-len(BARGING)], program + BARGING
     elif name.endswith(THREADS):

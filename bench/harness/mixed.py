@@ -1,5 +1,5 @@
 """The server at half its peak rate while as many tasks as workers block their thread 100 ms of each 200 ms, and undisturbed."""
-from harness import loads, server
+from harness import server
 from harness.rounds import run_all
 from harness.rows import Rows
 
@@ -20,9 +20,7 @@ def run(programs, cases, options):
     for count in setting.connections:
         rate = server.half_peak(programs, setting, count, rows)
         for how in cases:
-            jobs += [server.server_job(program, "mixed_" + how, server.params_of(setting, count, rate=rate),
-                                       lambda program=program, how=how, count=count, rate=rate: loads.fixed_rate(
-                                           command(program, setting.workers, how), count, rate, setting.seconds))
-                     for program in programs]
+            jobs += [server.rate_job(program, "mixed_" + how, server.params_of(setting, count, rate=rate),
+                                     command(program, setting.workers, how), setting.seconds) for program in programs]
     run_all(jobs, setting.rounds, rows)
     return rows

@@ -1,4 +1,5 @@
 """The programs that are compared: what they are called, how they are built, how they are run."""
+import json
 import os
 import subprocess
 
@@ -13,6 +14,7 @@ TOKIO = os.path.join(PEERS, "tokio", "release")
 GO = os.path.join(PEERS, "go")
 TOOL_PACKAGES = ["gnuplot-nox", "nghttp2-client", "linux-perf", "valgrind"]
 LIST_S = 10
+GAUGE_ROUNDS = 5
 
 
 class Program:
@@ -64,6 +66,12 @@ ALL = [
 NAMES = [program.name for program in ALL]
 TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
            "servers_plain_epoll_server", "servers_uv_server"]
+
+
+def switch_loop():
+    """The gauge of the machine: ns per context switch without a scheduler, a value per round. To call behind prepare()."""
+    output = output_of(at(BUILD, "bench", "micro") + ["--rounds", str(GAUGE_ROUNDS), "--lines", "switch_loop"], LIST_S)
+    return [json.loads(line)["value"] for line in output.splitlines()]
 
 
 def prepare(names):

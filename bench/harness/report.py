@@ -50,22 +50,33 @@ def table(rows):
 
 
 def document(rows, about, commit):
-    return {"machine": about, "commit": commit, "rows": [row.as_json() for row in rows]}
+    """`rows`: a Rows."""
+    return {"machine": about, "commit": commit, "rows": [row.as_json() for row in rows.measured()],
+            "distributions": [spread.as_json() for spread in rows.distributions()]}
 
 
-def write_json(name, rows, about, commit):
+def json_text(whole):
+    """One line per row."""
+    parts = []
+    for key, value in whole.items():
+        lines = "[\n%s\n]" % ",\n".join(json.dumps(item) for item in value) if isinstance(value, list) else json.dumps(value)
+        parts.append("%s: %s" % (json.dumps(key), lines))
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def write_json(name, whole):
     os.makedirs(FOLDER, exist_ok=True)
     path = os.path.join(FOLDER, name + ".json")
     with open(path + ".new", "w") as file:
-        json.dump(document(rows, machine.finish(about), commit), file, indent=1)
-        file.write("\n")
-    os.replace(path + ".new", path)  # whoever reads it meanwhile gets a whole one
+        file.write(json_text(whole))
+    os.replace(path + ".new", path)  # a concurrent reader gets the old file or the new one
     say("wrote " + os.path.relpath(path))
 
 
-def print_all(rows):
+def print_all(rows, about):
     """`rows`: a Rows."""
-    print("\nMedian (minimum-maximum) of the rounds; ratio: tournant / best peer, with its 95 % interval.\n")
+    print("\n" + machine.one_line(about))
+    print("Median (minimum-maximum) of the rounds; ratio: tournant / best peer, with its 95 % interval.\n")
     for line in table(rows.measured()):
         print(line)
     if rows.missing():

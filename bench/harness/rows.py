@@ -1,4 +1,4 @@
-"""The rows of a report: a measured figure each, with the results of all programs."""
+"""The rows of a report: a measured figure each, with the results of all programs. Distributions: a histogram per round."""
 from harness import stats
 
 OURS = "tournant"
@@ -7,7 +7,7 @@ NO_COMPARISON = ("generator_lag_p99_us",)  # units that tell about the measureme
 
 class Row:
     """One figure. `values`: program -> its value in each round, in the order of the rounds. `beside`: programs that are shown and
-    are not of the field, because they do something else (a mutex that is not first in, first out)."""
+    not compared, because they do something else (a mutex that is not first in, first out)."""
 
     def __init__(self, case, unit, params, better="lower", beside=()):
         self.case = case
@@ -20,37 +20,70 @@ class Row:
     def key(self):
         return self.case, self.unit, tuple(sorted(self.params.items()))
 
+    def peers(self):
+        """The programs that tournant is compared with."""
+        return [name for name in self.values if name != OURS and name not in self.beside and self.unit not in NO_COMPARISON]
+
     def best_peer(self):
-        medians = {name: stats.median(values) for name, values in self.values.items()
-                   if name != OURS and name not in self.beside}
-        if not medians or self.unit in NO_COMPARISON:
-            return None
-        return (min if self.better == "lower" else max)(medians, key=medians.get)
+        medians = {name: stats.median(self.values[name]) for name in self.peers()}
+        return (min if self.better == "lower" else max)(medians, key=medians.get) if medians else None
 
-    def ratio(self):
-        best = self.best_peer()
-        return stats.ratio(self.values[OURS], self.values[best]) if best and OURS in self.values else None
+    def ratio(self, peer=None):
+        """tournant / `peer`, the best one if not said."""
+        peer = peer or self.best_peer()
+        return stats.ratio(self.values[OURS], self.values[peer]) if peer and OURS in self.values else None
 
-    def interval(self):
-        best = self.best_peer()
-        return stats.ratio_interval(self.values[OURS], self.values[best]) if best and OURS in self.values else None
+    def interval(self, peer=None):
+        peer = peer or self.best_peer()
+        return stats.ratio_interval(self.values[OURS], self.values[peer]) if peer and OURS in self.values else None
 
     def as_json(self):
+        results = {name: dict(stats.summary(values), values=values) for name, values in self.values.items()}
         return {"case": self.case, "params": self.params, "unit": self.unit, "better": self.better,
-                "results": {name: stats.summary(values) for name, values in self.values.items()},
+                "beside": [name for name in self.beside if name in self.values], "results": results,
                 "best_peer": self.best_peer(), "ratio": self.ratio(), "ratio_interval": self.interval()}
 
 
+def row_from_json(found):
+    row = Row(found["case"], found["unit"], found["params"], found["better"], found["beside"])
+    row.values = {name: result["values"] for name, result in found["results"].items()}
+    return row
+
+
+class Distribution:
+    """How the times of one case are spread. `values`: program -> a histogram per round: [highest time of the bucket in ns,
+    number of times in it], in ascending order."""
+
+    def __init__(self, case, params):
+        self.case = case
+        self.params = params
+        self.values = {}
+
+    def key(self):
+        return self.case, tuple(sorted(self.params.items()))
+
+    def as_json(self):
+        return {"case": self.case, "params": self.params, "histograms": self.values}
+
+
+def distribution_from_json(found):
+    distribution = Distribution(found["case"], found["params"])
+    distribution.values = found["histograms"]
+    return distribution
+
+
 class Rows:
-    """All rows, in the order in which they were first met."""
+    """All rows and distributions, in the order in which they were first met."""
 
     def __init__(self):
         self.rows = {}
+        self.spreads = {}
         self.broken = []  # what tournant failed in
 
     def add(self, row, program, value):
-        """One round's value of the row that is `row` but for its values."""
-        self.rows.setdefault(row.key(), row).values.setdefault(program, []).append(value)
+        """One round's value of the row or distribution that is `row` but for its values."""
+        known = self.spreads if isinstance(row, Distribution) else self.rows
+        known.setdefault(row.key(), row).values.setdefault(program, []).append(value)
 
     def measured(self):
         """Those that tournant has a part in: the others are no comparison."""
@@ -58,3 +91,6 @@ class Rows:
 
     def missing(self):
         return [row for row in self.rows.values() if OURS not in row.values]
+
+    def distributions(self):
+        return [spread for spread in self.spreads.values() if OURS in spread.values]

@@ -3,7 +3,7 @@ from kit.processes import Failure, say
 
 from harness import loads, stats
 from harness.rounds import Job, run_all
-from harness.rows import OURS, Row, Rows
+from harness.rows import OURS, Distribution, Row, Rows
 
 CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions"]
 ROUNDS, QUICK_ROUNDS = 15, 2
@@ -28,12 +28,25 @@ class Setting:
         self.idle = min(QUICK_IDLE if options.quick else IDLE, options.connections_max)
 
 
+def rows_of(case, params, program, figures):
+    for unit, value in figures.items():
+        yield Row(case, unit, params, "higher" if unit in HIGHER else "lower", BESIDE), program.name, value
+
+
 def server_job(program, case, params, measure):
-    """`measure()` answers a dict unit -> value."""
+    """`measure()` returns a dict unit -> value."""
     def run():
-        for unit, value in measure().items():
-            better = "higher" if unit in HIGHER else "lower"
-            yield Row(case, unit, params, better, BESIDE), program.name, value
+        yield from rows_of(case, params, program, measure())
+
+    return Job(program.name, "%s %s" % (case, params), run)
+
+
+def rate_job(program, case, params, command, seconds):
+    """Requests at the fixed rate of `params`: rows and a distribution of the latencies."""
+    def run():
+        figures, histogram = loads.fixed_rate(command, params["connections"], params["rate"], seconds)
+        yield from rows_of(case, params, program, figures)
+        yield Distribution(case, params), program.name, histogram
 
     return Job(program.name, "%s %s" % (case, params), run)
 
@@ -72,10 +85,8 @@ def run_rate(programs, setting, rows):
     jobs = []
     for count in setting.connections:
         rate = half_peak(programs, setting, count, rows)
-        jobs += [server_job(program, "rate", params_of(setting, count, rate=rate),
-                            lambda program=program, count=count, rate=rate: loads.fixed_rate(
-                                program.server_command(setting.workers), count, rate, setting.seconds))
-                 for program in programs]
+        jobs += [rate_job(program, "rate", params_of(setting, count, rate=rate), program.server_command(setting.workers),
+                          setting.seconds) for program in programs]
     run_all(jobs, setting.rounds, rows)
 
 

@@ -40,3 +40,14 @@ def ratio_interval(ours, theirs):
     ratios.sort()
     tail = (1 - CONFIDENCE) / 2
     return [ratios[int(tail * len(ratios))], ratios[min(int((1 - tail) * len(ratios)), len(ratios) - 1)]]
+
+
+def histogram_percentile(histogram, percent):
+    """The highest time of the bucket that holds the percentile. `histogram`: [highest time, number of times], ascending."""
+    wanted = sum(count for _, count in histogram) * percent / 100
+    seen = 0
+    for highest, count in histogram:
+        seen += count
+        if seen >= wanted and count:
+            return highest
+    return histogram[-1][0]

@@ -12,9 +12,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[:0] = [os.path.join(ROOT, "tools"), os.path.join(ROOT, "bench")]
 sys.dont_write_bytecode = True
 
-from harness import micro, pictures, report, rounds, stats  # noqa: E402
-from harness.rows import Row, Rows  # noqa: E402
+from harness import machine, micro, pictures, report, rounds, stats  # noqa: E402
+from harness.rows import Distribution, Row, Rows, distribution_from_json, row_from_json  # noqa: E402
 from kit.processes import Failure  # noqa: E402
+
+MACHINE = {"processor": "Abacus 9 (family 25, model 1)", "cpus": 2, "system": "Linux 6.1 x86_64", "date": "2026-11-22",
+           "switch_loop_ns": {"start": [4.7, 4.8, 5.1], "end": [4.9]}, "load_at_start": [0.5, 0, 0], "load_at_end": [2.25, 0, 0]}
 
 
 def row_of(values, better="lower", beside=()):
@@ -30,6 +33,11 @@ class Statistics(unittest.TestCase):
 
     def test_summary(self):
         self.assertEqual(stats.summary([4, 2, 9]), {"median": 4, "min": 2, "max": 9, "runs": 3})
+
+    def test_a_percentile_of_a_histogram_is_the_top_of_its_bucket(self):
+        histogram = [[10, 50], [20, 49], [1000, 1]]
+        self.assertEqual([stats.histogram_percentile(histogram, percent) for percent in (0, 50, 50.1, 99, 99.9, 100)],
+                         [10, 10, 20, 20, 1000, 1000])
 
     def test_the_interval_holds_the_ratio(self):
         low, high = stats.ratio_interval([10, 11, 12, 13, 14], [20, 21, 19, 22, 20])
@@ -86,15 +94,27 @@ class Report(unittest.TestCase):
         self.assertEqual([row.case for row in self.rows().missing()], ["ping_pong"])
 
     def test_the_shape_of_the_json(self):
-        document = report.document(self.rows().measured(), {"cpus": 2}, "abc")
-        document = json.loads(json.dumps(document, allow_nan=False))
-        self.assertEqual(set(document), {"machine", "commit", "rows"})
+        rows = self.rows()
+        for histogram in ([[9, 1]], [[8, 2]]):
+            rows.add(Distribution("rate", {"connections": 64}), "tournant", histogram)
+        text = report.json_text(report.document(rows, {"cpus": 2}, "abc"))
+        document = json.loads(text)
+        self.assertNotIn("NaN", text)
+        self.assertEqual(set(document), {"machine", "commit", "rows", "distributions"})
+        self.assertEqual(document["distributions"], [{"case": "rate", "params": {"connections": 64},
+                                                      "histograms": {"tournant": [[[9, 1]], [[8, 2]]]}}])
+        self.assertEqual(distribution_from_json(document["distributions"][0]).values, {"tournant": [[[9, 1]], [[8, 2]]]})
         row, = document["rows"]
         self.assertEqual({key: row[key] for key in ("case", "params", "unit", "better", "best_peer", "ratio")},
                          {"case": "spawn_join", "params": {"workers": 2}, "unit": "ns/op", "better": "lower",
                           "best_peer": "tokio", "ratio": 0.5})
-        self.assertEqual(row["results"]["tournant"], {"median": 11, "min": 10, "max": 12, "runs": 3})
+        self.assertEqual(row["results"]["tournant"], {"median": 11, "min": 10, "max": 12, "runs": 3, "values": [10, 12, 11]})
         self.assertEqual(row["results"]["tokio"]["median"], 22)
+
+    def test_a_row_comes_back_from_the_json(self):
+        row = row_of({"tournant": [10, 12], "tokio": [20, 30], "go_barging": [1, 2]}, beside=["go_barging"])
+        back = row_from_json(json.loads(json.dumps(row.as_json())))
+        self.assertEqual((back.as_json(), back.ratio("tokio"), back.peers()), (row.as_json(), 11 / 25, ["tokio"]))
 
     def test_the_table_has_a_line_a_row_and_names_the_best_peer(self):
         head, _, line = report.table(self.rows().measured())
@@ -102,8 +122,18 @@ class Report(unittest.TestCase):
         self.assertIn("11.0 (10.0-12.0)", line)
         self.assertRegex(line, r"tokio +0\.50 \[0\.50-0\.50\]$")
 
-    def test_pictures_are_named_without_odd_characters(self):
-        self.assertEqual(pictures.file_name("server", "cpu_us/request"), "server_cpu_us_request.svg")
+
+class Machine(unittest.TestCase):
+    def test_the_processor_has_its_numbers_because_virtual_machines_have_names_for_many(self):
+        with tempfile.NamedTemporaryFile("w") as info:
+            info.write("processor\t: 0\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\n\nmodel\t: 9\n")
+            info.flush()
+            self.assertEqual(machine.processor(info.name), "AMD EPYC (family 25, model 1)")
+
+    def test_processor_and_switch_loop_stand_beside_each_table(self):
+        line = machine.one_line(MACHINE)
+        for part in ("Abacus 9 (family 25, model 1), 2 processors", "switch_loop", "start 4.80 ns (4.70-5.10)", "end 4.90 ns"):
+            self.assertIn(part, line)
 
 
 @unittest.skipIf(shutil.which("gnuplot") is None, "gnuplot is missing")

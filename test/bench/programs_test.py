@@ -50,6 +50,22 @@ def receive(conn, size):
     return data
 
 
+def check_histogram(test, histogram, percentiles_us):
+    """The buckets ascend, and a percentile is reported at most 1/64 too long (the program rounds it to 0.1 us)."""
+    tops = [top for top, _ in histogram]
+    test.assertEqual(tops, sorted(set(tops)))
+    test.assertTrue(all(count > 0 for _, count in histogram))
+    total = sum(count for _, count in histogram)
+    for percent, value_us in percentiles_us.items():
+        index = min(int(total * percent / 100), total - 1)
+        seen = 0
+        for top, count in histogram:
+            seen += count
+            if seen > index:
+                break
+        test.assertTrue(value_us * 1000 - 51 <= top <= value_us * 1000 * (1 + 1 / 64) + 51, (percent, value_us, top))
+
+
 class Micro(unittest.TestCase):
     def test_lists_its_cases(self):
         names = [line.split()[0] for line in output_of(MICRO, "--list").splitlines()]
@@ -62,6 +78,14 @@ class Micro(unittest.TestCase):
         self.assertEqual([line["case"] for line in lines if line["unit"] == "ns/op"], ["spawn_join"] * 2)
         self.assertEqual(len(lines), 2 * (1 + 6))
         self.assertTrue(all(line["value"] > 0 for line in lines if not line["unit"].startswith("bytes")))
+
+    def test_delays_are_lines_of_histograms(self):
+        out = output_of(MICRO, "--quick", "--rounds", "2", "--lines", "takeover")
+        lines = [json.loads(line) for line in out.splitlines()]
+        spread = {line["case"]: line["buckets"] for line in lines if "buckets" in line}
+        self.assertEqual(sorted(spread), ["takeover_busy", "takeover_sleep"])
+        waited = [line["value"] for line in lines if line["case"] == "takeover_sleep_max"][-1]
+        check_histogram(self, spread["takeover_sleep"], {100: waited})
 
     def test_unknown_cases_are_refused(self):
         child = subprocess.run([MICRO, "no_such_case"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
@@ -101,6 +125,8 @@ class Servers(unittest.TestCase):
         report = json.loads(out)
         self.assertEqual(report["requests"], 500)
         self.assertTrue(0 < report["p50_us"] <= report["p99_us"] <= report["p99.9_us"] <= report["max_us"])
+        self.assertEqual(sum(count for _, count in report["buckets"]), 500)
+        check_histogram(self, report["buckets"], {99: report["p99_us"], 100: report["max_us"]})
 
     def test_a_server_that_stands_still_pays_for_all_requests_of_that_time(self):
         """Blocked 100 ms of each 200: half of the requests are due in such a time, and wait 50 ms on average."""
