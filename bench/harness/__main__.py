@@ -17,7 +17,8 @@ what is missing on Debian 12, builds everything, prints a table, and leaves buil
 """ + "\n".join("  %-7s %s\n          cases: %s" % (name, area.__doc__.split("\n")[0], " ".join(area.CASES))
                 for name, area in AREAS.items()) + """
 
-bench/README.md has the definitions, the method, and what is noise."""
+`tools/bench draw FILE.json…` draws the pictures of a report again. bench/README.md has the definitions, the method, what is
+noise, and what can be compared across machines."""
 
 
 def positive(text):
@@ -72,12 +73,21 @@ def measure(options):
         return
     document = report.document(rows, about, commit)
     report.write_json(options.area, document)
-    pictures.draw(options.area, rows)
+    pictures.draw(options.area, document, report.FOLDER)
     if rows.broken:
         raise processes.Failure("tournant failed in: " + ", ".join(rows.broken))
 
 
+def draw(paths):
+    if not paths:
+        raise processes.Failure("draw needs the JSON files that a measurement left in build/bench")
+    for path in paths:
+        pictures.draw_file(path)
+
+
 def main():
+    if sys.argv[1:2] == ["draw"]:
+        return processes.main("bench", lambda: draw(sys.argv[2:]))
     options = parse(sys.argv[1:])
     os.environ["LC_ALL"] = "C"
     return processes.main("bench", lambda: measure(options))

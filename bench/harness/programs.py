@@ -12,7 +12,7 @@ from harness.rows import OURS
 PEERS = os.path.join(ROOT, "build", "bench", "peers")
 TOKIO = os.path.join(PEERS, "tokio", "release")
 GO = os.path.join(PEERS, "go")
-TOOL_PACKAGES = ["gnuplot-nox", "nghttp2-client", "linux-perf", "valgrind"]
+TOOL_PACKAGES = ["python3-matplotlib", "nghttp2-client", "linux-perf", "valgrind"]
 LIST_S = 10
 GAUGE_ROUNDS = 5
 

@@ -1,7 +1,7 @@
 """The arithmetic and the report of tools/bench, and what it says to nonsense. Nothing is measured."""
+import glob
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,9 +12,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[:0] = [os.path.join(ROOT, "tools"), os.path.join(ROOT, "bench")]
 sys.dont_write_bytecode = True
 
-from harness import machine, micro, pictures, report, rounds, stats  # noqa: E402
+from harness import machine, micro, pictures, report, rounds, server, stats, words  # noqa: E402
 from harness.rows import Distribution, Row, Rows, distribution_from_json, row_from_json  # noqa: E402
 from kit.processes import Failure  # noqa: E402
+
+try:
+    from harness import drawing
+except ImportError:
+    drawing = None
 
 MACHINE = {"processor": "Abacus 9 (family 25, model 1)", "cpus": 2, "system": "Linux 6.1 x86_64", "date": "2026-11-22",
            "switch_loop_ns": {"start": [4.7, 4.8, 5.1], "end": [4.9]}, "load_at_start": [0.5, 0, 0], "load_at_end": [2.25, 0, 0]}
@@ -136,24 +141,202 @@ class Machine(unittest.TestCase):
             self.assertIn(part, line)
 
 
-@unittest.skipIf(shutil.which("gnuplot") is None, "gnuplot is missing")
+class Words(unittest.TestCase):
+    def test_each_case_of_micro_has_words(self):
+        for case in micro.CASES:
+            self.assertTrue(any(known.startswith(case) for known in words.CASES) or case == "blocking_submitters", case)
+        self.assertEqual(words.case("files_small_cpu"), "read a cached file of 4 KiB: processor time")
+
+    def test_units_of_time(self):
+        for unit, nanoseconds in {"ns/op": 1, "us late": 1e3, "ms beyond 3 s": 1e6, "cpu_ms/GiB": 1e6, "p99.9_us": 1e3,
+                                  "cpu_us/request": 1e3, "bytes/task": None, "requests/s": None, "% of the file": None}.items():
+            self.assertEqual(words.time_unit(unit), nanoseconds, unit)
+
+    def test_parameters_in_words(self):
+        self.assertEqual([words.param("connections", 8000), words.param("workers", 1)], ["8,000 connections", "1 worker"])
+
+
+def figures_of(name, rows):
+    """name of the picture -> figure"""
+    document = json.loads(report.json_text(report.document(rows, MACHINE, "abc")))
+    return {title: figure for title, figure in pictures.pictures_of(drawing, name, document) if figure is not None}
+
+
+def texts_of(figure):
+    import matplotlib.text
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def clipped_of(figure):
+    return [text.get_text() for text in figure.findobj(lambda artist: artist.get_gid() == drawing.CLIPPED)]
+
+
+def lines_have_words(figure):
+    return not set(words.CASES.values()).isdisjoint(text.split(",")[0] for text in texts_of(figure))
+
+
+@unittest.skipIf(drawing is None, "python3-matplotlib is missing")
 class Pictures(unittest.TestCase):
-    def test_bars_for_ratios_and_a_curve_where_something_grows(self):
+    def ratio_rows(self):
         rows = Rows()
-        for connections in (1, 64, 8000):
-            for program in ("tournant", "go_barging", "tokio"):
+        for case, ours, peers in (("spawn_join", 10, {"tokio": 20, "go": 5, "threads": 4000}), ("mpsc_4", 90, {"tokio": 1})):
+            for factor in (1, 1.1, 1.2):
+                for program, value in dict(peers, tournant=ours).items():
+                    rows.add(Row(case, "ns/op", {"workers": 2}), program, value * factor)
+        return rows
+
+    def server_rows(self, counts=(1, 64, 8000)):
+        rows = Rows()
+        for connections in counts:
+            for program in ("tournant", "epoll_1", "tokio"):
+                params = {"connections": connections, "workers": 2}
                 for value in (connections, connections * 2):
-                    rows.add(Row("closed", "p99_us", {"connections": connections, "workers": 2}), program, value)
-        folder, messages = report.FOLDER, []
-        with tempfile.TemporaryDirectory() as report.FOLDER, unittest.mock.patch.object(pictures, "say", messages.append):
-            pictures.draw("server", rows)
-            drawn = sorted(os.listdir(report.FOLDER))
-            texts = [open(os.path.join(report.FOLDER, name)).read() for name in drawn]
-        report.FOLDER = folder
-        self.assertEqual(messages, [])
-        self.assertEqual(drawn, ["server_closed_p99_us_connections.svg", "server_ratio_p99_us.svg"])
-        self.assertTrue(all("</svg>" in text for text in texts))
-        self.assertIn("go_barging", texts[0])
+                    rows.add(Row("closed", "requests/s", params, "higher", ["epoll_1"]), program, value)
+                    rows.add(Row("cpu", "cpu_us/request", params, "lower", ["epoll_1"]), program, value)
+                    rows.add(Row("rate", "p99_us", dict(params, rate=500), "lower", ["epoll_1"]), program, value)
+                    rows.add(Row("rate", "generator_lag_p99_us", dict(params, rate=500)), program, 30)
+                    rows.add(Distribution("rate", dict(params, rate=500)), program, [[value * 1000, 990], [value * 5000, 10]])
+        return rows
+
+    def instruction_rows(self):
+        rows = Rows()
+        for unit, ours, tokio in (("instructions", 1549, 1090), ("calls", 62, 23), ("ordered", 20, 0), ("syscalls", 0, 0)):
+            for program, value in (("tournant", ours), ("tokio", tokio)):
+                rows.add(Row("spawn_join", unit + "/op", {"workers": 1}), program, value)
+        for program in ("tournant", "tokio", "epoll", "epoll_1"):
+            rows.add(Row("http", "instructions/request", {"connections": 64}, beside=["epoll_1"]), program, 2000)
+        return rows
+
+    def test_what_is_counted_has_a_panel_per_figure_and_a_line_per_case(self):
+        figures = figures_of("instructions", self.instruction_rows())
+        self.assertEqual([axes.get_title() for axes in figures["ratios"].axes], list(words.COUNTED.values()))
+        self.assertEqual({axes.get_xscale() for axes in figures["ratios"].axes}, {"log"})
+        self.assertEqual([axes.get_title() for axes in figures["counts"].axes], list(words.COUNTED.values()))
+        self.assertIn("epoll, one loop", texts_of(figures["counts"]))
+        self.assertNotIn("epoll, one loop", texts_of(figures["ratios"]))
+
+    def assert_names_its_unit(self, label, ticks):
+        if "unit at each tick" in label or label.startswith("time since"):
+            for tick in ticks:
+                self.assertRegex(tick.get_text(), r"^(0|[0-9.,]+ (ns|µs|ms|s)|)$")
+        else:
+            self.assertRegex(label, r"tournant / peer|percentile, %|(number|requests) per \w+|open connections")
+
+    def test_ratios_are_on_a_logarithmic_axis_and_all_peers_are_in_one_picture(self):
+        figure = figures_of("micro", self.ratio_rows())["ratios"]
+        self.assertEqual([axes.get_xscale() for axes in figure.axes], ["log"])
+        self.assertEqual([tick.get_text() for tick in figure.axes[0].get_xticklabels()][4:7], ["1/2", "equal", "2×"])
+        texts = texts_of(figure)
+        for text in ("Tokio", "Go", "threads", "spawn a task and join it", "spawn_join", "← tournant is better",
+                     "the peer is better →"):
+            self.assertIn(text, texts)
+
+    def test_a_ratio_beyond_the_axis_is_marked_with_its_value(self):
+        figure = figures_of("micro", self.ratio_rows())["ratios"]
+        self.assertEqual(figure.axes[0].get_xlim(), (1 / drawing.RATIO_MAX, drawing.RATIO_MAX))
+        self.assertEqual(clipped_of(figure), ["threads at 1/400", "Tokio at 90×"])
+        within = [round(line.get_xdata()[0], 3) for line in figure.axes[0].lines if line.get_marker() in ("s", "^")]
+        self.assertEqual(within, [0.5, 2])
+
+    def test_a_ratio_of_nothing_or_to_nothing_is_marked_and_not_lost(self):
+        rows = Rows()
+        for program, values in {"tournant": (0, 3, 0), "tokio": (5, 0, 0)}.items():
+            for case, value in zip(("mpsc_1", "mpsc_4", "yield_many"), values):
+                rows.add(Row(case, "ns/op", {}), program, value)
+        figure = figures_of("micro", rows)["ratios"]
+        self.assertEqual(clipped_of(figure), ["Tokio at 0", "Tokio at ∞"])
+        self.assertEqual(figure.axes[0].get_xlim(), (1 / drawing.RATIO_MIN, drawing.RATIO_MIN))
+
+    def test_the_axis_is_no_wider_than_the_ratios_need(self):
+        rows = Rows()
+        for program, value in (("tournant", 10), ("tokio", 11)):
+            rows.add(Row("mpsc_4", "ns/op", {}), program, value)
+        figure = figures_of("micro", rows)["ratios"]
+        self.assertEqual(figure.axes[0].get_xlim(), (1 / drawing.RATIO_MIN, drawing.RATIO_MIN))
+        self.assertEqual(clipped_of(figure), [])
+
+    def test_more_is_better_turns_the_sides(self):
+        rows = Rows()
+        for program, value in (("tournant", 30), ("tokio", 20)):
+            rows.add(Row("closed", "requests/s", {"connections": 64}, "higher"), program, value)
+        texts = texts_of(figures_of("server", rows)["requests answered ratios"])
+        self.assertTrue({"← the peer is better", "tournant is better →"} <= set(texts))
+
+    def test_every_picture_has_a_title_axes_with_units_and_the_machine(self):
+        count = 0
+        for name, rows in (("micro", self.ratio_rows()), ("server", self.server_rows()), ("server", self.server_rows((64,))),
+                           ("instructions", self.instruction_rows())):
+            for figure in figures_of(name, rows).values():
+                count += 1
+                texts = texts_of(figure)
+                title, = figure.findobj(lambda artist: artist.get_gid() == drawing.TITLE)
+                self.assertRegex(title.get_text(), r"^[A-Z].+ .*[a-z]")
+                self.assertTrue(any("Abacus 9" in text and "switch_loop" in text and "abc" in text for text in texts))
+                for axes in figure.axes:
+                    self.assert_names_its_unit(axes.get_xlabel(), axes.get_xticklabels())
+                    if not lines_have_words(axes.figure):
+                        self.assert_names_its_unit(figure.axes[0].get_ylabel(), figure.axes[0].get_yticklabels())
+        self.assertEqual(count, 2 + 6 + 6 + 2)
+
+    def test_a_curve_where_something_grows_and_marks_where_it_does_not(self):
+        grown = figures_of("server", self.server_rows())
+        self.assertIn("requests answered closed connections", grown)
+        axes, = grown["requests answered closed connections"].axes
+        self.assertEqual(axes.get_xlabel(), "open connections, log scale")
+        self.assertEqual(axes.get_ylabel(), "requests per second, log scale")
+        self.assertIn("requests answered", figures_of("server", self.server_rows((1, 64))))
+
+    def test_percentile_curves_give_each_nine_equal_room_and_end_with_the_samples(self):
+        figure = figures_of("server", self.server_rows())["percentiles"]
+        self.assertEqual(len(figure.axes), 3)
+        axes = figure.axes[0]
+        self.assertEqual([tick.get_text() for tick in axes.get_xticklabels()], ["0", "50", "90", "99"])
+        self.assertEqual([round(place, 6) for place in axes.get_xticks()[2:]], [1, 2])
+        self.assertEqual(axes.get_yscale(), "log")
+        curve = max(axes.lines, key=lambda line: line.get_linewidth())
+        self.assertEqual((curve.get_ydata()[0], round(curve.get_xdata()[-1], 6)), (1500, 2))
+        self.assertIn("epoll, one loop", texts_of(figure))
+
+    def test_the_lateness_of_the_generator_is_shown(self):
+        rows = [row for row in self.server_rows().measured()]
+        spread = Distribution("rate", {"connections": 64, "workers": 2, "rate": 500})
+        self.assertEqual(pictures.generator_lag_ns(spread, rows), 30000)
+        self.assertIsNone(pictures.generator_lag_ns(Distribution("lateness_idle", {}), rows))
+
+    def test_the_pictures_of_an_earlier_report_go(self):
+        document = report.document(self.ratio_rows(), MACHINE, "abc")
+        with tempfile.TemporaryDirectory() as folder:
+            for old in ("micro_old.svg", "server_old.svg"):
+                open(os.path.join(folder, old), "w").close()
+            with open(os.path.join(folder, "micro.json"), "w") as file:
+                file.write(report.json_text(document))
+            pictures.draw_file(os.path.join(folder, "micro.json"))
+            drawn = sorted(os.path.basename(path) for path in glob.glob(os.path.join(folder, "*.svg")))
+            self.assertEqual(drawn, ["micro_ratios.svg", "micro_times.svg", "server_old.svg"])
+            with open(os.path.join(folder, "micro_ratios.svg")) as file:
+                self.assertIn("</svg>", file.read())
+
+
+class Drawing(unittest.TestCase):
+    def test_pictures_are_named_without_odd_characters(self):
+        self.assertEqual(pictures.file_name("server", "cpu_us/request"), "server_cpu_us_request.svg")
+
+    def test_without_matplotlib_it_is_said_and_no_more(self):
+        messages = []
+        with unittest.mock.patch.dict(sys.modules, {"matplotlib": None, "matplotlib.figure": None}), \
+                unittest.mock.patch.object(pictures, "say", messages.append):
+            loaded = {name: sys.modules.pop(name) for name in ["harness.drawing"] if name in sys.modules}
+            import harness
+            attribute = harness.__dict__.pop("drawing", None)
+            pictures.draw("micro", {}, "/nonexistent")
+            sys.modules.update(loaded)
+            if attribute is not None:
+                harness.drawing = attribute
+        self.assertRegex(messages[0], "python3-matplotlib")
+
+    def test_a_file_that_is_no_report_is_a_failure(self):
+        with self.assertRaises(Failure):
+            pictures.draw_file("/nonexistent/micro.json")
 
 
 class Lines(unittest.TestCase):
