@@ -29,6 +29,7 @@ HEAD, FOOT = 1.3, 1.25  # above and below the axes
 LINE_HEIGHT = 0.36      # at least
 MARK_HEIGHT = 0.14      # of each mark of a line
 LETTER = 0.073          # of the text beside a line, per character
+TITLE_LETTER = 0.118
 NAME_LETTER = 0.066     # of the name of its case
 CURVE_HEIGHT = 4.8     # of curves
 PANEL_HEIGHT = 2.5      # of percentile curves
@@ -201,7 +202,8 @@ def line_figure(frame, panels):
     right = MARGIN + NAME_LETTER * max(len(line.case) for line in lines) + 0.1
     height = bands[-1][1]
     inner, top = (AXES_WIDTH, 0) if len(panels) == 1 else (NARROW, 0.25)  # `top`: the titles of panels
-    figure = framed(frame, max(left + len(panels) * (inner + GAP) - GAP + right, WIDTH), HEAD + top + height + FOOT, programs)
+    width = max(left + len(panels) * (inner + GAP) - GAP + right, MARGIN + TITLE_LETTER * len(frame.title), WIDTH)
+    figure = framed(frame, width, HEAD + top + height + FOOT, programs)
     axes = [place(figure, left + index * (inner + GAP), FOOT, inner, height) for index in range(len(panels))]
     for line, (upper, lower) in zip(lines, bands):
         middle = (upper + lower) / 2

@@ -104,7 +104,7 @@ def value_marks(row, drawing):
 
 def value_axis(drawing, rows):
     unit = rows[0].unit
-    return drawing.Axis(words.UNITS.get(unit, (None, unit))[1], drawing.time_text if words.time_unit(unit) else drawing.plain)
+    return drawing.Axis(words.axis(unit), drawing.time_text if words.time_unit(unit) else drawing.plain)
 
 
 def better_text(row):
@@ -227,14 +227,15 @@ def is_spread(row, document):
 def curve_name(subject, row, parameter):
     kind = [row.params[key] for key in ("tasks", "buffer") if key in row.params]
     percentile = [words.PERCENTILES[row.unit]] if row.unit in words.PERCENTILES else []
-    return " ".join([subject, row.case, *kind, *percentile, parameter])
+    case = [] if subject == words.case(row.case) else [row.case]
+    return " ".join([subject, *case, *kind, *percentile, parameter])
 
 
 def unit_pictures(drawing, document, rows, area):
     """A picture per figure: curves where a parameter grows, otherwise marks; and the ratios."""
     groups = {}
     for row in rows:
-        groups.setdefault(words.subject(row.unit) or "%s, %s" % (words.case(row.case), row.unit), []).append(row)
+        groups.setdefault(words.subject(row.case, row.unit), []).append(row)
     for subject, group in groups.items():
         title = "%s: %s" % (words.AREAS.get(area, area), subject)
         yield subject + " ratios", ratio_picture(drawing, document, title, group)

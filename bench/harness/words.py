@@ -4,8 +4,8 @@ PROGRAMS = {"tournant": "tournant", "tokio": "Tokio", "go": "Go", "threads": "th
             "epoll_1": "epoll, one loop", "libuv": "libuv, one loop", "go_barging": "Go, sync.Mutex (not fair)",
             "threads_barging": "pthread mutex (not fair)"}
 
-AREAS = {"micro": "Single operations", "server": "HTTP server", "scale": "As the load grows", "memory": "Memory",
-         "mixed": "HTTP server beside blocking tasks", "instructions": "Instructions and calls"}
+AREAS = {"server": "HTTP server", "scale": "As the load grows", "memory": "Waiting tasks and connections",
+         "mixed": "HTTP server beside blocking tasks"}
 
 CASES = {
     "switch_loop": "switch contexts, no scheduler",
@@ -124,13 +124,24 @@ def case(name):
 
 
 def param(key, value):
+    if (key, value) == ("buffer", "none"):
+        return "no buffer"
     text = "{:,}".format(value) if isinstance(value, int) else str(value)
     words = PARAMS.get(key, key + " %s") % text
     return words[:-1] if value == 1 and words.endswith("s") else words
 
 
-def subject(unit):
-    return UNITS.get(unit, (None, None))[0]
+def subject(case_name, unit):
+    """What a picture of this unit is about."""
+    return UNITS[unit][0] if unit in UNITS else case(case_name)
+
+
+def axis(unit):
+    if unit in UNITS:
+        return UNITS[unit][1]
+    if time_unit(unit) is None:
+        return unit
+    return "%s, unit at each tick" % ("time per " + unit.split("/")[1] if "/" in unit else "time")
 
 
 def time_unit(unit):

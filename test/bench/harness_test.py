@@ -153,7 +153,12 @@ class Words(unittest.TestCase):
             self.assertEqual(words.time_unit(unit), nanoseconds, unit)
 
     def test_parameters_in_words(self):
-        self.assertEqual([words.param("connections", 8000), words.param("workers", 1)], ["8,000 connections", "1 worker"])
+        self.assertEqual([words.param("connections", 8000), words.param("workers", 1), words.param("buffer", "none")],
+                         ["8,000 connections", "1 worker", "no buffer"])
+
+    def test_the_axis_of_a_time_leaves_its_unit_to_the_ticks(self):
+        self.assertEqual([words.axis(unit) for unit in ("ns/task", "us late", "bytes/task", "% of the file")],
+                         ["time per task, unit at each tick", "time, unit at each tick", "bytes per task", "% of the file"])
 
 
 def figures_of(name, rows):
