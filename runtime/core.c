@@ -57,6 +57,14 @@ void tni_core_free_task(tn_task *task)
         tni_core_leave();
 }
 
+void tni_core_arm_timer(tni_core *core, tn_task *task)
+{
+    if (core == NULL)
+        core = tni_runtime_any_core(task->runtime);
+    if (tni_timer_arm(&core->timers, task))
+        tni_worker_kick(core);
+}
+
 unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;

@@ -67,6 +67,10 @@ void tni_core_fini(tni_core *core);
 tni_core *tni_core_enter(void);
 void tni_core_leave(void);
 
+/* Scheduler: tni_timer_arm in the timers of `core`, on which the task ran (NULL: in those of any core). Wakes its worker if that
+ * would sleep too long. */
+void tni_core_arm_timer(tni_core *core, tn_task *task);
+
 /* Anyone: fires the timers of a core, and polls its loop unless somebody does. What becomes runnable is queued as by any wake of
  * the caller's. Answers how many timers went off. */
 unsigned tni_core_serve(tni_core *core, uint64_t now_ns);

@@ -158,7 +158,7 @@ static void arm_timer(tn_ready_set *set, tn_task *task)
 {
     tni_core *core = tni_core_enter();
 
-    tni_timer_arm(core != NULL && core->runtime == set->runtime ? core : tni_runtime_any_core(set->runtime), task);
+    tni_core_arm_timer(core != NULL && core->runtime == set->runtime ? core : tni_runtime_any_core(set->runtime), task);
     if (core != NULL)
         tni_core_leave();
 }
@@ -274,7 +274,7 @@ int tn_ready_set_add(tn_ready_set *set, tn_future *future, void *tag, tn_ready_m
         return TN_ENOMEM;
     member->task.kind = TNI_TASK_MEMBER;
     member->task.timer = (tni_timer)TNI_TIMER_INIT;
-    tni_aptr_init(&member->task.timer_core, NULL);
+    tni_aptr_init(&member->task.armed_in, NULL);
     tni_task_birth(&member->task, 1);
     member->hub = set->hub;
     /* Relaxed: the set holds one. */

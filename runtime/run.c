@@ -127,7 +127,7 @@ void tni_run_settle(tni_core *core, tn_task *task)
     switch ((tni_run_result)task->run_result) {
     case TNI_RUN_SUSPENDED:
         if (task->deadline_ns != TNI_FOREVER)
-            tni_timer_arm(core, task);
+            tni_core_arm_timer(core, task);
         task->since_ns = core != NULL ? tni_a64_load(&core->looked_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
         if (!tni_task_rest(task))
             tni_sched_requeue(core, task, false);

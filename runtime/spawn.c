@@ -40,7 +40,7 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     task->result = plan->arg;
     task->home = NULL;
     task->timer = (tni_timer)TNI_TIMER_INIT;
-    tni_aptr_init(&task->timer_core, NULL);
+    tni_aptr_init(&task->armed_in, NULL);
     task->kind = (uint8_t)plan->kind;
     task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
     task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;

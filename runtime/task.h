@@ -84,7 +84,7 @@ struct tn_task {
     tni_wait join;          /* W: who waits for the end */
     void *result;           /* A; of a fiber before its first run: the argument; after COMPLETE: constant */
     tni_timer timer;        /* its driver's timer lock */
-    tni_aptr timer_core;    /* W: the core whose wheel holds `timer`; NULL: none does; see timer.h */
+    tni_aptr armed_in;      /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t id;            /* S */
     tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
     const void *spawn_site; /* S: where the spawn was called */

@@ -1,7 +1,5 @@
 #include "timer.h"
 
-#include "runtime.h"
-
 void tni_timers_init(tni_timers *timers)
 {
     tni_mutex_init(&timers->lock);
@@ -27,7 +25,7 @@ static void take_out(tni_timers *timers, tn_task *task)
 {
     tni_wheel_remove(&timers->wheel, &task->timer);
     /* Publishes that the node is free; partner: the load in tni_timer_arm and tni_timer_disarm. */
-    tni_aptr_store(&task->timer_core, NULL, TNI_RELEASE);
+    tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
 }
 
 /* Saturates: the last tick's time is beyond the clock. */
@@ -47,62 +45,57 @@ static bool goes_off_in_time(const tn_task *task)
 }
 
 /* Lock held. True: the core's worker sleeps too long now. */
-static bool put_in(tni_core *core, tn_task *task)
+static bool put_in(tni_timers *timers, tn_task *task)
 {
-    tni_timers *timers = &core->timers;
-
     tni_wheel_add(&timers->wheel, &task->timer, task->deadline_ns);
     /* Relaxed: the next one to look is the task's next run or end, ordered by its state word, or this lock. */
-    tni_aptr_store(&task->timer_core, core, TNI_RELAXED);
+    tni_aptr_store(&task->armed_in, timers, TNI_RELAXED);
     /* Relaxed: as in publish_next. */
     if (due_ns(task) < tni_a64_load(&timers->next_ns, TNI_RELAXED))
         tni_a64_store(&timers->next_ns, due_ns(task), TNI_RELAXED);
     return task->deadline_ns < timers->sleeping_until_ns;
 }
 
-void tni_timer_arm(tni_core *core, tn_task *task)
+bool tni_timer_arm(tni_timers *timers, tn_task *task)
 {
     /* Observes who took the node out; partner: take_out. */
-    tni_core *armed = tni_aptr_load(&task->timer_core, TNI_ACQUIRE);
+    tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
     bool wake;
 
-    if (core == NULL)
-        core = tni_runtime_any_core(task->runtime);
     if (armed != NULL) {
         bool enough;
 
-        tni_mutex_lock(&armed->timers.lock);
+        tni_mutex_lock(&armed->lock);
         /* Relaxed: under the lock. Another thread may have fired it since. */
-        if (tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL) {
+        if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL) {
             enough = goes_off_in_time(task);
             if (!enough)
-                take_out(&armed->timers, task);
+                take_out(armed, task);
         } else {
             enough = false;
         }
-        tni_mutex_unlock(&armed->timers.lock);
+        tni_mutex_unlock(&armed->lock);
         if (enough)
-            return;
+            return false;
     }
-    tni_mutex_lock(&core->timers.lock);
-    wake = put_in(core, task);
-    tni_mutex_unlock(&core->timers.lock);
-    if (wake)
-        tni_worker_kick(core);
+    tni_mutex_lock(&timers->lock);
+    wake = put_in(timers, task);
+    tni_mutex_unlock(&timers->lock);
+    return wake;
 }
 
 void tni_timer_disarm(tn_task *task)
 {
     /* Observes who took the node out: it has finished with the node; partner: take_out. */
-    tni_core *armed = tni_aptr_load(&task->timer_core, TNI_ACQUIRE);
+    tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
 
     if (armed == NULL)
         return;
-    tni_mutex_lock(&armed->timers.lock);
+    tni_mutex_lock(&armed->lock);
     /* Relaxed: under the lock. */
-    if (tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL)
-        take_out(&armed->timers, task);
-    tni_mutex_unlock(&armed->timers.lock);
+    if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL)
+        take_out(armed, task);
+    tni_mutex_unlock(&armed->lock);
 }
 
 /* Takes out what is due, with a reference to each task; a chain through timer.next. */
@@ -118,7 +111,7 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
         tni_task_ref(task);
         due[count] = task;
         /* As in take_out. From here on the task's own run may arm the node again. */
-        tni_aptr_store(&task->timer_core, NULL, TNI_RELEASE);
+        tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
     }
     publish_next(timers);
     tni_mutex_unlock(&timers->lock);

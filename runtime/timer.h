@@ -5,7 +5,7 @@
  * moment stays as it is: it goes off early, the task is polled, and the deadline is armed anew. So a deadline that is not
  * reached, and one that never suspends, cost no wheel operation at all.
  *
- * Words: task->timer_core says whose wheel holds the node. The task's own run sets it (nobody else arms it); whoever takes the
+ * Words: task->armed_in says whose wheel holds the node. The task's own run sets it (nobody else arms it); whoever takes the
  * node out of the wheel clears it, under that wheel's lock. So the run that reads NULL may arm freely, and the run that reads a
  * core takes that core's lock and looks again. Lifetime: an armed node belongs to a task that has not ended: the end disarms it
  * under the lock. Going off takes the node out and a reference to the task under the lock, then wakes without it.
@@ -30,15 +30,16 @@ typedef struct {
 void tni_timers_init(tni_timers *timers);
 void tni_timers_fini(tni_timers *timers);
 
-/* Scheduler, after a run that suspended and before tni_task_rest: arms the task's node for task->deadline_ns. `core`: the core it
- * ran on, or NULL. */
-void tni_timer_arm(tni_core *core, tn_task *task);
+/* Scheduler, after a run that suspended and before tni_task_rest: arms the task's node for task->deadline_ns, in `timers`, unless
+ * it goes off in time where it is. True: the worker that sleeps until the next of these timers sleeps too long now; the caller
+ * wakes it. */
+bool tni_timer_arm(tni_timers *timers, tn_task *task);
 
 /* For the task's own run: is its node in a wheel? False: it was never armed, or has gone off. */
 static inline bool tni_timer_is_armed(const tn_task *task)
 {
     /* Relaxed: a hint; one that goes off just now is seen by the next run. */
-    return tni_aptr_load(&task->timer_core, TNI_RELAXED) != NULL;
+    return tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL;
 }
 
 /* Scheduler, when the task ends: its node is in no wheel afterwards. */

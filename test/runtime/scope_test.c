@@ -89,7 +89,7 @@ Test(scope, a_timer_that_goes_off_early_is_armed_again)
 
 static bool is_armed(void)
 {
-    return tni_aptr_load(&tn_self()->timer_core, TNI_ACQUIRE) != NULL;
+    return tni_aptr_load(&tn_self()->armed_in, TNI_ACQUIRE) != NULL;
 }
 
 static void *arms_nothing(void *arg)
@@ -147,10 +147,10 @@ static void *event_then_timer(void *arg)
     tt_check(tn_yield() == 0);
     tt_burn(3 * TN_MS);
     while (!atomic_load(&c->over)) {
-        tni_core *core = tni_aptr_load(&c->waiter->timer_core, TNI_ACQUIRE);
+        tni_timers *timers = tni_aptr_load(&c->waiter->armed_in, TNI_ACQUIRE);
         tt_manual_ready(&c->event, 1); /* it is queued */
-        if (core != NULL)
-            (void)tni_timers_fire(&core->timers, tn_now());
+        if (timers != NULL)
+            (void)tni_timers_fire(timers, tn_now());
         tt_check(c->rounds <= 2);
         tt_check(tn_yield() == 0);
     }

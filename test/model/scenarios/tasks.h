@@ -130,7 +130,7 @@ void tni_ready_free(tn_task *task)
     model_check(false); /* no ready sets here */
 }
 
-void tni_timer_arm(tni_core *core, tn_task *task)
+void tni_core_arm_timer(tni_core *core, tn_task *task)
 {
     (void)core;
     (void)task;

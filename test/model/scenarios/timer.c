@@ -26,10 +26,10 @@ static tn_task *make_task(unsigned references)
 
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
-    tni_aptr_init(&task->timer_core, NULL);
+    tni_aptr_init(&task->armed_in, NULL);
     tni_task_birth(task, references);
     model_name(&task->state, 8, "task.state");
-    model_name(&task->timer_core, 8, "task.timer_core");
+    model_name(&task->armed_in, 8, "task.armed_in");
     model_name(&task->timer, sizeof task->timer, "task.timer");
     model_name(&task->body.parker, 4, "task.parker");
     return task;
@@ -44,7 +44,7 @@ static void run_and_rest(timing *t, tni_core *core, uint64_t after_ns)
     if (tni_a32_load(&t->happened, TNI_RELAXED) == 1)
         return;
     task->deadline_ns = tni_clock_ns() + after_ns;
-    tni_timer_arm(core, task);
+    tni_core_arm_timer(core, task);
     if (!tni_task_rest(task))
         return;
     tni_parker_wait(&task->body.parker, TNI_FOREVER);
@@ -119,7 +119,7 @@ static void move(void *state)
     run_and_rest(t, &t->cores[0], LATER_NS);
     tni_task_begin_run(t->task);
     t->task->deadline_ns = tni_clock_ns() + SOON_NS;
-    tni_timer_arm(&t->cores[1], t->task);
+    tni_core_arm_timer(&t->cores[1], t->task);
     run_and_end(t->task);
 }
 
@@ -136,7 +136,7 @@ static void setup_armed(void *state)
 
     setup(t);
     t->task->deadline_ns = tni_clock_ns() + SOON_NS;
-    tni_timer_arm(&t->cores[0], t->task);
+    tni_core_arm_timer(&t->cores[0], t->task);
 }
 
 /* The next run waits for a later moment; the node that is armed will do, if nobody takes it out. */
@@ -146,7 +146,7 @@ static void rearm(void *state)
 
     tni_task_begin_run(t->task);
     t->task->deadline_ns = tni_clock_ns() + LATER_NS;
-    tni_timer_arm(&t->cores[0], t->task);
+    tni_core_arm_timer(&t->cores[0], t->task);
     if (tni_task_rest(t->task)) {
         have_rested(t);
         tni_parker_wait(&t->task->body.parker, TNI_FOREVER);
@@ -214,7 +214,7 @@ static void wait_for_one_of_three(void *state)
         if (wait_is_over(t, deadline_ns))
             break;
         task->deadline_ns = deadline_ns;
-        tni_timer_arm(&t->cores[0], task);
+        tni_core_arm_timer(&t->cores[0], task);
         if (tni_task_rest(task))
             tni_parker_wait(&task->body.parker, TNI_FOREVER);
     }
