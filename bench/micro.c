@@ -32,6 +32,7 @@ static micro_case cases[] = {
     {"wake_local", "two tasks of one worker wake each other in turn", micro_wake_local, false},
     {"await_ready", "a ready operation, alone and under one deadline for all", micro_await_ready, false},
     {"timeout_unused", "a ready operation, within a second from now", micro_timeout_unused, false},
+    {"await_for", "the same by a scope", micro_await_for, false},
     {"select_ready", "select over two ready futures", micro_select_ready, false},
     {"chan_pingpong", "two tasks, two channels of capacity 1, there and back", micro_chan_pingpong, false},
     {"ping_pong", "1000 tasks, each spawns a partner and exchanges two oneshots", micro_ping_pong, false},
@@ -49,6 +50,7 @@ static micro_case cases[] = {
     {"thread_wake", "two plain threads wake each other in turn, without a scheduler of ours", micro_thread_wake, false},
     {"spawn_blocking_batch", "a task gives 1000 jobs to the blocking pool and joins them", micro_spawn_blocking_batch, false},
     {"spawn_blocking_roundtrip", "a task gives one job to the blocking pool and joins it", micro_spawn_blocking_roundtrip, false},
+    {"blocking_run", "a task makes one call by the blocking pool, which may let the worker make it", micro_blocking_run, false},
     {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
     {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
     {"block_declared", "a task says that it blocks, and that it does not any more", micro_block_declared, false},
@@ -68,7 +70,8 @@ static int usage(FILE *out, int status)
           "  --workers N     worker threads (default 2)\n"
           "  --rounds N      rounds, 1 to 100 (default 5)\n"
           "  --quick         a hundredth of the work or so: shows that it runs, the figures mean little\n"
-          "  --count N       tasks in timers and live, pages in first_touch\n"
+          "  --count N       iterations of a case's loop; tasks in timers and live, pages in first_touch\n"
+          "  --tasks KIND    stackless or fibers: timers and live measure only these\n"
           "  --lines         a line of JSON a figure instead of the table\n"
           "  --list          the cases\n"
           "  --help          this text\n",
@@ -81,6 +84,15 @@ static int list(void)
     for (int i = 0; i < CASES; i++)
         printf("%-18s %s\n", cases[i].name, cases[i].text);
     return 0;
+}
+
+static micro_kind parse_kind(const char *text)
+{
+    if (strcmp(text, "stackless") == 0)
+        return MICRO_STACKLESS;
+    if (strcmp(text, "fibers") == 0)
+        return MICRO_FIBERS;
+    exit(usage(stderr, 2));
 }
 
 static unsigned parse_number(const char *text, unsigned long max)
@@ -115,7 +127,8 @@ static command_line parse(int argc, char **argv)
         {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'},
         {"quick", no_argument, NULL, 'q'},         {"count", required_argument, NULL, 'c'},
         {"lines", no_argument, NULL, 'j'},         {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"tasks", required_argument, NULL, 't'},   {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     command_line line = {.settings = {.workers = 2}, .rounds = 5};
     int option;
@@ -136,6 +149,9 @@ static command_line parse(int argc, char **argv)
             break;
         case 'c':
             line.settings.count = (long)parse_number(optarg, 10000000);
+            break;
+        case 't':
+            line.settings.kind = parse_kind(optarg);
             break;
         case 'l':
             exit(list());

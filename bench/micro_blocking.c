@@ -47,7 +47,7 @@ static void *batches(void *arg)
 {
     static tn_job *jobs[BATCH];
     const micro_settings *settings = arg;
-    unsigned count = settings->quick ? 20 : 500;
+    unsigned count = (unsigned)micro_times(settings, 500, 20);
     tn_blocking_counters counters = {.size = sizeof counters};
     uint64_t wakes;
     stretch s;
@@ -75,12 +75,12 @@ void micro_spawn_blocking_batch(const micro_settings *settings)
 
 static void *join_each(void *arg)
 {
-    uintptr_t count = ((const micro_settings *)arg)->quick ? 500 : 20000;
+    uintptr_t count = (uintptr_t)micro_times(arg, 20000, 500);
     tn_job *job;
     void *result;
     stretch s;
 
-    for (uintptr_t i = 0; i < count / 10; i++)
+    for (uintptr_t i = 0; i < 500; i++)
         measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
     s = begin();
     for (uintptr_t i = 0; i < count; i++) {
@@ -93,7 +93,7 @@ static void *join_each(void *arg)
 
 typedef struct {
     uintptr_t count;
-    const char *row;
+    const char *row; /* NULL: to warm up */
 } calls;
 
 static void *run_each(void *arg)
@@ -104,19 +104,29 @@ static void *run_each(void *arg)
 
     for (uintptr_t i = 0; i < self->count; i++)
         measure_check(tn_run_blocking(identity, (void *)i, &result) == 0 && (uintptr_t)result == i);
-    note(s, self->row, "ns/call", (double)self->count);
+    if (self->row != NULL)
+        note(s, self->row, "ns/call", (double)self->count);
     return NULL;
 }
 
-/* `blocking_run` as it is, and with the function always called by a thread of the pool. */
 void micro_spawn_blocking_roundtrip(const micro_settings *settings)
 {
-    calls here = {settings->quick ? 500 : 200000, "blocking_run"};
-    calls elsewhere = {settings->quick ? 500 : 20000, "blocking_run, thread"};
-    tn_options options = tn_options_default();
     tn_runtime *runtime = micro_start(settings);
 
     micro_run(runtime, join_each, (void *)(uintptr_t)settings);
+    micro_stop(runtime);
+}
+
+/* As it is, and with the function always called by a thread of the pool. */
+void micro_blocking_run(const micro_settings *settings)
+{
+    calls warm = {500, NULL};
+    calls here = {(uintptr_t)micro_times(settings, 200000, 500), "blocking_run"};
+    calls elsewhere = {(uintptr_t)micro_times(settings, 20000, 500), "blocking_run, thread"};
+    tn_options options = tn_options_default();
+    tn_runtime *runtime = micro_start(settings);
+
+    micro_run(runtime, run_each, &warm);
     micro_run(runtime, run_each, &here);
     micro_stop(runtime);
     options.blocking_brief_ns = 1;

@@ -9,12 +9,16 @@
 
 #include "tn.h"
 
+/* Which kinds of task timers and live measure. */
+typedef enum { MICRO_BOTH, MICRO_STACKLESS, MICRO_FIBERS } micro_kind;
+
 typedef struct {
     unsigned workers;
     bool quick;
     bool last_round;
     bool lines; /* of JSON, for tools/bench, instead of text */
-    long count; /* of tasks, for the cases that have a curve (timers, live); 0: the case's own */
+    long count; /* iterations of the case's loop; tasks in timers and live; 0: the case's default */
+    micro_kind kind;
 } micro_settings;
 
 /* micro_tasks.c */
@@ -32,6 +36,7 @@ void micro_thread_wake(const micro_settings *settings);
 /* micro_scopes.c */
 void micro_await_ready(const micro_settings *settings);
 void micro_timeout_unused(const micro_settings *settings);
+void micro_await_for(const micro_settings *settings);
 void micro_select_ready(const micro_settings *settings);
 
 /* micro_timers.c */
@@ -57,6 +62,7 @@ void micro_live(const micro_settings *settings);
 /* micro_blocking.c */
 void micro_spawn_blocking_batch(const micro_settings *settings);
 void micro_spawn_blocking_roundtrip(const micro_settings *settings);
+void micro_blocking_run(const micro_settings *settings);
 void micro_blocking_submitters(const micro_settings *settings);
 void micro_blocking_sleepers(const micro_settings *settings);
 void micro_block_declared(const micro_settings *settings);
@@ -86,6 +92,9 @@ void micro_latch_count(micro_latch *latch);
 tn_runtime *micro_start(const micro_settings *settings);
 tn_runtime *micro_start_with(const micro_settings *settings, tn_options options);
 void micro_stop(tn_runtime *runtime);
+
+/* Returns the iterations of a case's loop: `count` of the settings, or one of the defaults. */
+long micro_times(const micro_settings *settings, long full, long quick);
 
 /* Runs entry(arg) as a task and waits for it. */
 void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg);

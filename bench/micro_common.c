@@ -17,6 +17,11 @@ void micro_stop(tn_runtime *runtime) { measure_check(tn_runtime_destroy(runtime,
 
 void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg) { measure_check(tn_block_on(runtime, entry, arg, NULL) == 0); }
 
+long micro_times(const micro_settings *settings, long full, long quick)
+{
+    return settings->count != 0 ? settings->count : settings->quick ? quick : full;
+}
+
 static int latch_poll(tn_future *self, tn_waker *waker)
 {
     micro_latch *latch = (micro_latch *)(void *)self;
@@ -76,7 +81,7 @@ void micro_show_times(const micro_settings *settings, const char *name, const ch
 void micro_measure_loop(const micro_settings *settings, const micro_loop *loop)
 {
     tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? loop->quick_times : loop->times;
+    long times = micro_times(settings, loop->times, loop->quick_times);
     long warm_times = loop->warm_times;
     measure_stretch stretch;
 

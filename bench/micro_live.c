@@ -16,7 +16,7 @@ static micro_latch ended;
 /* What the system takes for the first page of so many stacks, and for its place in the page tables. */
 void micro_first_touch(const micro_settings *settings)
 {
-    size_t count = settings->count != 0 ? (size_t)settings->count : settings->quick ? 10000 : 1000000;
+    size_t count = (size_t)micro_times(settings, 1000000, 10000);
     size_t size = count * STACK_APART;
     char *stacks = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     measure_stretch s;
@@ -118,14 +118,17 @@ static void *run_live(void *arg)
 
 void micro_live(const micro_settings *settings)
 {
-    long count = settings->count != 0 ? settings->count : settings->quick ? 10000 : 1000000;
+    long count = micro_times(settings, 1000000, 10000);
     live_job jobs[] = {
         {{"live_stackless_spawn", "live_stackless_size", "live_stackless_wake"}, count, true},
         {{"live_fibers_spawn", "live_fibers_size", "live_fibers_wake"}, count, false},
     };
 
     for (int i = 0; i < 2; i++) {
-        tn_runtime *runtime = micro_start(settings);
+        tn_runtime *runtime;
+        if (settings->kind == (jobs[i].stackless ? MICRO_FIBERS : MICRO_STACKLESS))
+            continue;
+        runtime = micro_start(settings);
         (void)malloc_trim(0); /* what the other has left behind would be used again, and not be seen as growth */
         micro_run(runtime, run_live, &jobs[i]);
         micro_stop(runtime);

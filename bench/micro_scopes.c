@@ -102,6 +102,10 @@ void micro_await_ready(const micro_settings *settings)
 void micro_timeout_unused(const micro_settings *settings)
 {
     measure(settings, "timeout_unused", call_with_timeout);
+}
+
+void micro_await_for(const micro_settings *settings)
+{
     measure(settings, "await_for", await_for);
 }
 

@@ -30,8 +30,8 @@ static void measure(const micro_settings *settings, tn_entry_fn entry, long coun
                     double each)
 {
     tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? count / 100 : count;
-    long warm = times / 10;
+    long times = micro_times(settings, count, count / 100);
+    long warm = count / 100;
     stretch s;
 
     micro_run(runtime, entry, &warm);

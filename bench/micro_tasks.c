@@ -121,7 +121,7 @@ void micro_spawn_many_local(const micro_settings *settings)
 void micro_spawn_many_remote(const micro_settings *settings)
 {
     tn_runtime *runtime = micro_start(settings);
-    long times = settings->quick ? 2 : 200;
+    long times = micro_times(settings, 200, 2);
     measure_stretch s;
 
     spawn_crowds(runtime, 2);

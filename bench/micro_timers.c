@@ -129,7 +129,7 @@ static sleep_job run_sleepers(const micro_settings *settings, long count, bool s
 
 static void sleep_and_note(const micro_settings *settings, const char *name, const char *size_name, bool stackless)
 {
-    long count = settings->count != 0 ? settings->count : settings->quick ? 10000 : 1000000;
+    long count = micro_times(settings, 1000000, 10000);
     uint64_t cpu_ns = measure_cpu_ns();
     sleep_job job = run_sleepers(settings, count, stackless);
 
@@ -140,8 +140,10 @@ static void sleep_and_note(const micro_settings *settings, const char *name, con
 
 void micro_timers(const micro_settings *settings)
 {
-    sleep_and_note(settings, "timers_stackless", "timers_stackless_size", true);
-    sleep_and_note(settings, "timers_fibers", "timers_fibers_size", false);
+    if (settings->kind != MICRO_FIBERS)
+        sleep_and_note(settings, "timers_stackless", "timers_stackless_size", true);
+    if (settings->kind != MICRO_STACKLESS)
+        sleep_and_note(settings, "timers_fibers", "timers_fibers_size", false);
 }
 
 /* --- Lateness --------------------------------------------------------------------------------------------------------------- */

@@ -12,8 +12,8 @@ RUN_S = 300  # more than the slowest case needs
 # machine does.
 CASES = ["switch_loop", "spawn_join", "spawn_many_local", "spawn_many_remote", "yield_many", "ping_pong",
          "chained_spawn", "chan_pingpong", "mpsc_1", "mpsc_4", "mutex_2", "mutex_64", "mutex_wake", "mutex_free",
-         "semaphore_wake", "wake_local", "await_ready", "select_ready", "timeout_unused", "first_touch", "timers",
-         "lateness", "takeover", "thread_wake", "spawn_blocking_batch", "spawn_blocking_roundtrip",
+         "semaphore_wake", "wake_local", "await_ready", "select_ready", "timeout_unused", "await_for", "first_touch", "timers",
+         "lateness", "takeover", "thread_wake", "spawn_blocking_batch", "spawn_blocking_roundtrip", "blocking_run",
          "blocking_submitters", "blocking_sleepers", "block_declared", "block_eager", "files_small", "files_large"]
 ROUNDS, QUICK_ROUNDS = 5, 2
 ALSO_ON_ONE = ["mutex_wake"]  # its price for a second worker is a figure of its own

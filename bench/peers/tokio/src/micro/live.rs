@@ -42,5 +42,5 @@ async fn run(count: usize) {
 
 pub fn live(settings: &Settings) {
     let runtime = settings.runtime();
-    on_worker(&runtime, run(settings.count.unwrap_or_else(|| settings.pick(1_000_000, 10_000))));
+    on_worker(&runtime, run(settings.pick(1_000_000, 10_000)));
 }

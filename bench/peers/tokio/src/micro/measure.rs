@@ -6,12 +6,13 @@ use tokio::runtime::{Builder, Runtime};
 pub struct Settings {
     pub workers: usize,
     pub quick: bool,
-    pub count: Option<usize>, // of tasks, for the cases that have a curve
+    pub count: Option<usize>, // iterations of a case's loop; tasks in timers and live
 }
 
 impl Settings {
+    /// Returns the iterations of a case's loop: `count`, or one of the defaults.
     pub fn pick(&self, full: usize, quick: usize) -> usize {
-        if self.quick { quick } else { full }
+        self.count.unwrap_or(if self.quick { quick } else { full })
     }
 
     pub fn runtime(&self) -> Runtime {

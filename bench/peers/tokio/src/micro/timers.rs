@@ -50,7 +50,7 @@ async fn run_sleepers(count: usize) -> (f64, Option<f64>) {
 
 pub fn timers(settings: &Settings) {
     let runtime = settings.runtime();
-    let count = settings.count.unwrap_or_else(|| settings.pick(1_000_000, 10_000));
+    let count = settings.pick(1_000_000, 10_000);
     let cpu = cpu_ns();
     let (took_ns, bytes) = on_worker(&runtime, run_sleepers(count));
     assert_eq!(EARLY.load(Ordering::Relaxed), 0);
