@@ -6,15 +6,16 @@ import sys
 from kit import processes
 from kit.servers import raise_file_limit
 
-from harness import machine, memory, micro, mixed, pictures, programs, report, scale, server
+from harness import instructions, machine, memory, micro, mixed, pictures, programs, ratchet, report, scale, server
 from harness.rows import OURS
 
-AREAS = {"micro": micro, "server": server, "scale": scale, "memory": memory, "mixed": mixed}
+AREAS = {"micro": micro, "server": server, "instructions": instructions, "ratchet": ratchet, "scale": scale, "memory": memory,
+         "mixed": mixed}
 
 HELP = """Measures tournant and its peers (Tokio, Go, threads, bare epoll, libuv), in turn, a fresh process each time. Sets up
 what is missing on Debian 12, builds everything, prints a table, and leaves build/bench/AREA.json and pictures beside it.
 
-""" + "\n".join("  %-7s %s\n          cases: %s" % (name, area.__doc__.split("\n")[0], " ".join(area.CASES))
+""" + "\n".join("  %-12s %s\n               cases: %s" % (name, area.__doc__.split("\n")[0], " ".join(area.CASES))
                 for name, area in AREAS.items()) + """
 
 `tools/bench draw FILE.json…` draws the pictures of a report again. bench/README.md has the definitions, the method, what is
@@ -44,17 +45,22 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=AREAS, help="what to measure")
     parser.add_argument("cases", nargs="*", metavar="case", help="only these cases; without: all of the area")
-    parser.add_argument("--rounds", type=positive, metavar="N", help="runs of each program (5; server 15; memory 3)")
+    parser.add_argument("--rounds", type=positive, metavar="N",
+                        help="runs of each program (5; server 15; memory 3; instructions 1)")
     parser.add_argument("--workers", type=positive, default=2, metavar="N", help="worker threads of each program; default 2")
     parser.add_argument("--quick", action="store_true", help="little work and few rounds: shows that it runs, means little")
     parser.add_argument("--connections", type=counts, metavar="N,…", help="of server, scale and mixed, instead of theirs")
     parser.add_argument("--only", type=names, default=programs.NAMES, metavar="NAME,…",
                         help="these programs of " + " ".join(programs.NAMES))
+    parser.add_argument("--raise", action="store_true", dest="raises", help="ratchet: the limits become what these cases take")
+    parser.add_argument("--lower", action="store_true", help="ratchet: limits become lower where they can; new cases get one")
     options = parser.parse_intermixed_args(arguments)
     area = AREAS[options.area]
     unknown = [case for case in options.cases if case not in area.CASES]
     if unknown:
         parser.error("%s has no case %s; it has %s" % (options.area, " ".join(unknown), " ".join(area.CASES)))
+    if options.raises and not options.cases:
+        parser.error("--raise wants the cases by name")
     options.cases = [case for case in area.CASES if case in options.cases] or area.CASES
     options.rounds = options.rounds or (area.QUICK_ROUNDS if options.quick else area.ROUNDS)
     return options
@@ -90,7 +96,7 @@ def main():
         return processes.main("bench", lambda: draw(sys.argv[2:]))
     options = parse(sys.argv[1:])
     os.environ["LC_ALL"] = "C"
-    return processes.main("bench", lambda: measure(options))
+    return processes.main("bench", lambda: (ratchet.main if options.area == "ratchet" else measure)(options))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Loads that a server is put under, and what it used meanwhile."""
 import json
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -12,7 +11,6 @@ from kit.processes import Failure, forget, output_of, start, stop
 from kit.servers import Server, Wrk
 
 OPEN_LOOP = os.path.join(BUILD, "bench", "open_loop")
-VALGRIND_REQUESTS = (2000, 6000)  # the difference is what requests cost, without the start
 COMMAND_S = 120
 ACCEPT_S = 20
 
@@ -143,23 +141,3 @@ def counters(command, connections, seconds):
     if not all(counts.get(event, "").isdigit() for event in events):
         raise Failure("perf could not count: %s" % counts)
     return {unit: int(counts[event]) / requests for event, unit in events.items()}
-
-
-def instructions_of(command, connections, requests):
-    """All instructions under callgrind, from start to end."""
-    with tempfile.NamedTemporaryFile("r", suffix=".callgrind") as log:
-        server = Server(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + log.name, *command])
-        try:
-            output_of(["h2load", "--h1", "-c%d" % connections, "-n%d" % requests, server.url], COMMAND_S)
-        finally:
-            stop(server.child)
-        match = re.search(r"Collected : (\d+)", log.read())
-    if not match:
-        raise Failure("callgrind counted nothing")
-    return int(match.group(1))
-
-
-def instructions(command, connections):
-    """In user space; the kernel's are not seen."""
-    few, many = VALGRIND_REQUESTS
-    return (instructions_of(command, connections, many) - instructions_of(command, connections, few)) / (many - few)

@@ -7,12 +7,13 @@ from kit.packages import BUILD, ROOT, build_release, install_missing
 from kit.packages import PACKAGES as LIBRARY_PACKAGES
 from kit.processes import Failure, output_of, run_step, say
 
+from harness import callgrind
 from harness.rows import OURS
 
 PEERS = os.path.join(ROOT, "build", "bench", "peers")
 TOKIO = os.path.join(PEERS, "tokio", "release")
 GO = os.path.join(PEERS, "go")
-TOOL_PACKAGES = ["python3-matplotlib", "nghttp2-client", "linux-perf", "valgrind"]
+TOOL_PACKAGES = ["python3-matplotlib", "linux-perf"] + callgrind.PACKAGES
 LIST_S = 10
 GAUGE_ROUNDS = 5
 
@@ -20,10 +21,11 @@ GAUGE_ROUNDS = 5
 class Program:
     """`micro`, `server`: command lines, None where it has none."""
 
-    def __init__(self, name, micro=None, server=None, packages=(), build=None, one_thread=False):
+    def __init__(self, name, micro=None, server=None, packages=(), build=None, one_thread=False, virtual=(None, None)):
         self.name = name
         self.micro = micro
         self.server = server
+        self.virtual = virtual  # micro and server in virtual time (bench/virtual)
         self.packages = list(packages)
         self.build = build
         self.one_thread = one_thread  # runs its loop on one, whatever the workers are
@@ -34,6 +36,13 @@ class Program:
 
     def server_command(self, workers, *options):
         return self.server + ["--workers", str(1 if self.one_thread else workers), *options]
+
+    def counted_micro(self):
+        """The program whose instructions are counted."""
+        return self.virtual[0] or self.micro
+
+    def counted_server(self, workers):
+        return (self.virtual[1] or self.server) + ["--workers", str(1 if self.one_thread else workers)]
 
 
 def build_tokio():
@@ -53,8 +62,10 @@ def at(folder, *names):
     return [os.path.join(folder, *names)]
 
 
+ONE_ROUND = ["--rounds", "1", "--lines"]
 ALL = [
-    Program(OURS, at(BUILD, "bench", "micro") + ["--rounds", "1", "--lines"], at(BUILD, "bench/servers/tournant_server")),
+    Program(OURS, at(BUILD, "bench", "micro") + ONE_ROUND, at(BUILD, "bench/servers/tournant_server"),
+            virtual=(at(BUILD, "bench/virtual/micro") + ONE_ROUND, at(BUILD, "bench/virtual/tournant_server"))),
     Program("tokio", at(TOKIO, "micro"), at(TOKIO, "server"), ["librust-tokio-dev", "cargo", "rustc"], build_tokio),
     Program("go", at(GO, "micro"), at(GO, "server"), ["golang-go"], build_go),
     Program("threads", at(BUILD, "bench/peers/threads/threads_micro"), at(BUILD, "bench/servers/threads_server")),
@@ -65,7 +76,7 @@ ALL = [
 
 NAMES = [program.name for program in ALL]
 TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
-           "servers_plain_epoll_server", "servers_uv_server"]
+           "servers_plain_epoll_server", "servers_uv_server", "virtual_micro", "virtual_tournant_server"]
 
 
 def switch_loop():

@@ -1,7 +1,7 @@
 """The fixed HTTP answer, served by each program in turn."""
 from kit.processes import Failure, say
 
-from harness import loads, stats
+from harness import instructions, loads, stats
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Distribution, Row, Rows
 
@@ -9,7 +9,6 @@ CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions"]
 ROUNDS, QUICK_ROUNDS = 15, 2
 CONNECTIONS, QUICK_CONNECTIONS = [1, 64, 1000, 8000], [1, 64]
 IDLE, QUICK_IDLE = 8000, 1000
-INSTRUCTIONS_AT = 64
 SECONDS, QUICK_SECONDS = 3, 1
 BESIDE = ["epoll_1"]  # a thread less than the others: what there would be to gain
 HIGHER = ["requests/s", "answered/asked"]
@@ -104,11 +103,8 @@ def run_counters(programs, setting, rows):
              for count in setting.connections for program in programs], min(setting.rounds, ONCE), rows)
 
 
-def run_instructions(programs, setting, rows):
-    run_all([server_job(program, "instructions", params_of(setting, INSTRUCTIONS_AT),
-                        lambda program=program: {"instructions/request": loads.instructions(
-                            program.server_command(setting.workers), INSTRUCTIONS_AT)})
-             for program in programs if program.name != "go"], 1, rows)  # Go's runtime does not run under valgrind
+def run_instructions(programs, _, rows):
+    run_all(instructions.jobs_of(programs, [instructions.HTTP]), 1, rows)
 
 
 RUNS = {"cpu": run_cpu, "closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": run_counters,

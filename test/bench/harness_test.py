@@ -412,13 +412,15 @@ class CommandLine(unittest.TestCase):
     def test_help_names_the_areas_and_their_cases(self):
         status, out, _ = self.say("--help")
         self.assertEqual(status, 0)
-        for word in ("micro", "server", "scale", "memory", "mixed", "spawn_join", "--rounds", "--workers", "--quick"):
+        for word in ("micro", "server", "instructions", "ratchet", "scale", "memory", "mixed", "spawn_join", "--rounds",
+                     "--workers", "--quick"):
             self.assertIn(word, out)
 
     def test_nonsense_is_an_error_that_says_what_there_is(self):
         for arguments, words in ((["micro", "no_such_case"], ["no_such_case", "spawn_join"]), (["nothing"], ["nothing", "micro"]),
                                  (["micro", "--rounds", "0"], ["--rounds"]), (["micro", "--workers", "-1"], ["--workers"]),
-                                 (["micro", "--only", "erlang"], ["erlang", "tokio"]), ([], ["area"])):
+                                 (["micro", "--only", "erlang"], ["erlang", "tokio"]), ([], ["area"]),
+                                 (["ratchet", "--raise"], ["--raise", "name"])):
             status, out, err = self.say(*arguments)
             self.assertEqual((status, out), (2, ""), arguments)
             for word in words:

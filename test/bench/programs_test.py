@@ -1,6 +1,6 @@
 """The programs that tools/bench runs keep to what it expects of them.
 
-    programs_test.py MICRO OPEN_LOOP SERVER...
+    programs_test.py MICRO VIRTUAL_MICRO OPEN_LOOP SERVER...
 """
 import json
 import os
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import unittest
 
-MICRO = OPEN_LOOP = None
+MICRO = VIRTUAL_MICRO = OPEN_LOOP = None
 SERVERS = []
 TIMEOUT_S = 30
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -87,6 +87,21 @@ class Micro(unittest.TestCase):
         waited = [line["value"] for line in lines if line["case"] == "takeover_sleep_max"][-1]
         check_histogram(self, spread["takeover_sleep"], {100: waited})
 
+    def test_one_kind_of_tasks_alone(self):
+        for kind, other in (("stackless", "fibers"), ("fibers", "stackless")):
+            out = output_of(MICRO, "--rounds", "1", "--lines", "--count", "100", "--tasks", kind, "live")
+            self.assertIn(kind, out)
+            self.assertNotIn(other, out)
+
+    def test_virtual_time_is_the_same_in_each_run(self):
+        """Sleeps of 2 to 3 s: the clock jumps, and only task runs move it otherwise."""
+        command = (VIRTUAL_MICRO, "--rounds", "1", "--lines", "--workers", "1", "--count", "1000", "--tasks", "stackless",
+                   "timers")
+        first, second = ([json.loads(line) for line in output_of(*command).splitlines()][0] for _ in range(2))
+        self.assertEqual(first["unit"], "ms beyond 3 s")
+        self.assertEqual(first["value"], second["value"])
+        self.assertTrue(0 < first["value"] + 3 < 10, first)
+
     def test_unknown_cases_are_refused(self):
         child = subprocess.run([MICRO, "no_such_case"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         self.assertEqual(child.returncode, 2)
@@ -154,5 +169,5 @@ class Servers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    MICRO, OPEN_LOOP, *SERVERS = sys.argv[1:]
+    MICRO, VIRTUAL_MICRO, OPEN_LOOP, *SERVERS = sys.argv[1:]
     unittest.main(argv=sys.argv[:1])

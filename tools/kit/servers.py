@@ -40,10 +40,11 @@ def status_number(path, key):
 class Server:
     """A running server, on a port of the system's choice."""
 
-    def __init__(self, command):
+    def __init__(self, command, env=None):
         self.name = os.path.basename(command[0])
         self.messages = 0
-        self.child = start(command + ["--port", "0"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.child = start(command + ["--port", "0"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                           env=env)
         self.ready = threading.Event()
         self.url = None
         threading.Thread(target=self._read, daemon=True).start()
