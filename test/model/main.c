@@ -1,5 +1,7 @@
-/* PROGRAM [--list] [--bound N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND] [--compare SEEDS] [SCENARIO...]
+/* PROGRAM [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND]
+ *         [--compare SEEDS] [SCENARIO...]
  *
+ * --beyond: N preemptions more than the scenario's own bound. --seconds: gives up after so long, which is no failure.
  * --compare: runs SEEDS programs at each bound up to 3 with and without the reduction; the sets of outcomes have to be equal.
  * Runs scenarios of this program (all, if none is named). Exit status: 0 all went as they should, 1 not, 2 wrong use. */
 #include <stdio.h>
@@ -13,6 +15,8 @@
 
 static struct {
     int bound; /* -1: not said */
+    unsigned beyond;
+    double seconds; /* 0: until all is searched */
     const char *replay;
     const char *expect;
     unsigned compare;
@@ -85,11 +89,15 @@ static void print_outcomes(void)
 
 static unsigned bound_of(const model_scenario *scenario)
 {
-    if (options.bound >= 0)
-        return (unsigned)options.bound;
-    if (scenario->no_preemptions)
-        return 0;
-    return scenario->bound > 0 ? scenario->bound : 2;
+    unsigned own = scenario->no_preemptions ? 0 : scenario->bound > 0 ? scenario->bound : 2;
+
+    return options.bound >= 0 ? (unsigned)options.bound : own + options.beyond;
+}
+
+/* Is the time over? */
+static bool is_over(double begin)
+{
+    return options.seconds > 0 && seconds() - begin > options.seconds;
 }
 
 /* True: it went as it should. */
@@ -100,6 +108,7 @@ static bool run(const model_scenario *scenario)
     unsigned long executions = 0;
     double begin = seconds();
     const char *kind;
+    bool gave_up = false;
     static char token[65536];
     bool good;
 
@@ -111,16 +120,18 @@ static bool run(const model_scenario *scenario)
     do {
         model_execute();
         executions++;
-        if (executions % 1024 == 0)
-            progress(executions, begin);
-    } while (engine.failure == NULL && search_next());
+        if (executions % 1024 != 0)
+            continue;
+        progress(executions, begin);
+        gave_up = is_over(begin);
+    } while (engine.failure == NULL && !gave_up && search_next());
     kind = engine.failure;
     printf("%s: bound %u, %lu executions, %u choices deep, %.2f s: %s\n", scenario->name, bound, executions, search_deepest(),
-           seconds() - begin, kind != NULL ? kind : "nothing found");
+           seconds() - begin, kind != NULL ? kind : gave_up ? "nothing found so far" : "nothing found");
     if (options.print_outcomes)
         print_outcomes();
     if (kind == NULL)
-        return expect == NULL;
+        return expect == NULL || gave_up;
     (void)snprintf(token, sizeof token, "%s", search_token());
     good = replay(token) && engine.failure != NULL && strcmp(engine.failure, kind) == 0;
     if (!good)
@@ -186,6 +197,10 @@ static bool parse(int argc, char **argv, int *first)
             return false;
         else if (strcmp(argv[i], "--bound") == 0)
             options.bound = (int)strtol(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--beyond") == 0)
+            options.beyond = (unsigned)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            options.seconds = strtod(argv[++i], NULL);
         else if (strcmp(argv[i], "--compare") == 0)
             options.compare = (unsigned)strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--replay") == 0)
@@ -214,8 +229,8 @@ int main(int argc, char **argv)
     int wrong = 0;
 
     if (!parse(argc, argv, &first)) {
-        (void)fprintf(stderr, "%s [--list] [--bound N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND] [--compare SEEDS] "
-                              "[SCENARIO...]\n",
+        (void)fprintf(stderr, "%s [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] "
+                              "[--expect KIND] [--compare SEEDS] [SCENARIO...]\n",
                       argv[0]);
         return 2;
     }
