@@ -1,5 +1,5 @@
 /* Open files. */
-#include "budget.h"
+#include "budget_fiber.h"
 #include "fs.h"
 #include "inplace.h"
 #include "lend.h"

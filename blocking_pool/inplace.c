@@ -1,6 +1,6 @@
 #include "inplace.h"
 
-#include "budget.h"
+#include "budget_fiber.h"
 #include "checkpoint.h"
 #include "local.h"
 #include "native.h"

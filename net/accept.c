@@ -1,7 +1,7 @@
 /* Accepting. What went wrong with one connection is skipped; what is short for all (files, memory) is waited out, with growing
  * pauses and one line in the log: the connections stay in the backlog, and those that are served go on.
  */
-#include "budget.h"
+#include "budget_fiber.h"
 #include "deadline.h"
 #include "listener.h"
 #include "runtime.h"

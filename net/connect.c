@@ -1,7 +1,7 @@
 /* Connecting: nobody knows the stream yet, so its operation word is not needed, and giving up is closing it. */
 #include <string.h>
 
-#include "budget.h"
+#include "budget_fiber.h"
 #include "names.h"
 #include "runtime.h"
 #include "stream.h"

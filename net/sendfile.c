@@ -2,7 +2,7 @@
  * call, on a socket that never blocks; the task waits for room in the socket where it always does. The stream's writer is in
  * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's
  * threads block SIGPIPE. */
-#include "budget.h"
+#include "budget_fiber.h"
 #include "lend.h"
 #include "os_file.h"
 #include "runtime.h"

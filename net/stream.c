@@ -5,7 +5,7 @@
  */
 #include "stream.h"
 
-#include "budget.h"
+#include "budget_fiber.h"
 #include "runtime.h"
 
 /* The kernel moves at most 2^31 - 4096 bytes a call. Only of what stays below is a short count the socket's doing. */

@@ -1,7 +1,7 @@
 /* tn_await and the futures of the runtime itself: sleep and join. */
 #include "tn_future.h"
 
-#include "budget.h"
+#include "budget_fiber.h"
 #include "deadline.h"
 #include "extras.h"
 #include "local.h"

@@ -20,7 +20,7 @@
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
 
-#include "budget.h"
+#include "budget_fiber.h"
 #include "short_lock.h"
 #include "task.h"
 #include "tn_waiter.h"
