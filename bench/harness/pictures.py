@@ -18,6 +18,7 @@ NEVER_SHOWN = ("rate",)  # which follows from the connections
 NOT_DRAWN = ("generator_lag_p99_us", "monitor_wakes/s", "monitor_cpu_%", "wakes/batch", "cpu of 16 / of 1", "% of the file",
              "answered/asked", "rss_kib")
 PERCENTILES_SHOWN = [100 - 10 ** (2 - step / 20) for step in range(0, 101)]  # 0 to 99.999
+FREQUENT_MIN = 0.01  # a count per operation below this is not compared
 SAMPLES_BEYOND = 10  # a percentile with fewer times beyond it is an accident
 NOTES = {"ms beyond 3 s": "time beyond 3 s", "bytes/task": "memory"}  # of units that the words of the case do not imply
 
@@ -198,6 +199,11 @@ def micro_pictures(drawing, document, rows):
             yield name, value_picture(drawing, document, title, chosen, axis)
 
 
+def frequent(row):
+    """On one side at least, so that the ratio is one of operations and not of beginnings and ends."""
+    return max(stats.median(values) for values in row.values.values()) >= FREQUENT_MIN
+
+
 def instruction_pictures(drawing, document, rows):
     """A panel per figure; all panels have the same lines, a line per case."""
     figures = [figure for figure in words.COUNTED if any(row.unit.startswith(figure + "/") for row in rows)]
@@ -205,18 +211,26 @@ def instruction_pictures(drawing, document, rows):
     for row in rows:
         lines.setdefault((line_text(row, rows), row.case), {})[row.unit.split("/")[0]] = row
 
-    def panels(axis, marks):
-        return [drawing.Panel(words.COUNTED[figure], axis, [
-            drawing.Line(text, case, marks(found[figure], drawing) if figure in found else [])
-            for (text, case), found in lines.items()]) for figure in figures]
+    def panel(figure, axis, marks):
+        return drawing.Panel(words.COUNTED[figure], axis, [
+            drawing.Line(text, case, marks(found[figure]) if figure in found else []) for (text, case), found in lines.items()])
+
+    def marks_of_ratio(row):
+        return ratio_marks(row, drawing) if frequent(row) else []
+
+    def marks_of_value(row):
+        return value_marks(row, drawing)
 
     title = "Instructions and calls per operation and per HTTP request"
     if any(row.peers() for row in rows):
-        yield "ratios", drawing.ratios(ratio_frame(drawing, document, title, rows),
-                                       panels(drawing.Axis("tournant / peer", None), ratio_marks), "lower")
+        frame = ratio_frame(drawing, document, title, rows)
+        frame = frame._replace(note=frame.note + " No mark: fewer than %g per operation on both sides." % FREQUENT_MIN)
+        axis = drawing.Axis("tournant / peer", None)
+        yield "ratios", drawing.ratios(frame, [panel(figure, axis, marks_of_ratio) for figure in figures], "lower")
     note = "Less is better. Counted under callgrind: no figure depends on the speed of the machine."
+    axis = drawing.Axis("number per operation", drawing.plain)
     yield "counts", drawing.values(drawing.Frame(title, note, footer(document, rounds_of(rows))),
-                                   panels(drawing.Axis("number per operation", drawing.plain), value_marks))
+                                   [panel(figure, axis, marks_of_value) for figure in figures])
 
 
 def is_spread(row, document):
@@ -287,4 +301,6 @@ def draw_file(path):
             document = json.load(file)
     except (OSError, ValueError) as problem:
         raise Failure("%s: %s" % (path, problem)) from None
+    if not isinstance(document, dict) or not {"machine", "commit", "rows", "distributions"} <= set(document):
+        raise Failure("%s is no report of this version of tools/bench" % path)
     draw(os.path.splitext(os.path.basename(path))[0], document, os.path.dirname(os.path.abspath(path)))

@@ -88,6 +88,9 @@ UNITS = {
     "bytes/connection": ("memory per connection", "bytes per connection"),
     "bytes/task": ("memory per waiting task", "bytes per task"),
     "syscalls/request": ("system calls per request", "system calls per request"),
+    "instructions/request": ("instructions per request", "instructions per request"),
+    "calls/request": ("function calls per request", "function calls per request"),
+    "ordered/request": ("ordered instructions per request", "ordered instructions per request"),
     "switches/request": ("context switches per request", "context switches per request"),
     "p50_us": (LATENCY, "median latency, unit at each tick"),
     "p99_us": (LATENCY, "p99 of the latency, unit at each tick"),
@@ -133,7 +136,9 @@ def param(key, value):
 
 def subject(case_name, unit):
     """What a picture of this unit is about."""
-    return UNITS[unit][0] if unit in UNITS else case(case_name)
+    if unit in UNITS:
+        return UNITS[unit][0]
+    return case(case_name) if time_unit(unit) else "%s, %s" % (case(case_name), unit)
 
 
 def axis(unit):

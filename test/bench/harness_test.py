@@ -205,7 +205,7 @@ class Pictures(unittest.TestCase):
 
     def instruction_rows(self):
         rows = Rows()
-        for unit, ours, tokio in (("instructions", 1549, 1090), ("calls", 62, 23), ("ordered", 20, 0), ("syscalls", 0, 0)):
+        for unit, ours, tokio in (("instructions", 1549, 1090), ("calls", 62, 23), ("ordered", 20, 0), ("syscalls", 0.002, 0)):
             for program, value in (("tournant", ours), ("tokio", tokio)):
                 rows.add(Row("spawn_join", unit + "/op", {"workers": 1}), program, value)
         for program in ("tournant", "tokio", "epoll", "epoll_1"):
@@ -217,8 +217,16 @@ class Pictures(unittest.TestCase):
         self.assertEqual([axes.get_title() for axes in figures["ratios"].axes], list(words.COUNTED.values()))
         self.assertEqual({axes.get_xscale() for axes in figures["ratios"].axes}, {"log"})
         self.assertEqual([axes.get_title() for axes in figures["counts"].axes], list(words.COUNTED.values()))
+        self.assertEqual(clipped_of(figures["ratios"]), ["Tokio at ∞"])
         self.assertIn("epoll, one loop", texts_of(figures["counts"]))
         self.assertNotIn("epoll, one loop", texts_of(figures["ratios"]))
+
+    def test_what_is_counted_of_a_server_has_a_picture_per_figure(self):
+        rows = Rows()
+        for unit, value in (("instructions", 1600), ("calls", 57), ("ordered", 16), ("syscalls", 2)):
+            rows.add(Row("http", unit + "/request", {"connections": 64}), "tournant", value)
+        self.assertEqual([figure.axes[0].get_xlabel() for figure in figures_of("server", rows).values()],
+                         ["%s per request" % words_of_it for words_of_it in words.COUNTED.values()])
 
     def assert_names_its_unit(self, label, ticks):
         if "unit at each tick" in label or label.startswith("time since"):
@@ -342,6 +350,11 @@ class Drawing(unittest.TestCase):
     def test_a_file_that_is_no_report_is_a_failure(self):
         with self.assertRaises(Failure):
             pictures.draw_file("/nonexistent/micro.json")
+        for text in ("nothing", "[]", '{"machine": {}, "commit": "abc", "rows": []}'):
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file, self.assertRaises(Failure):
+                file.write(text)
+                file.flush()
+                pictures.draw_file(file.name)
 
 
 class Lines(unittest.TestCase):
