@@ -1,6 +1,4 @@
 """What .ci/long keeps of its steps, and that it goes on where it stopped. The steps are small commands."""
-import importlib.machinery
-import importlib.util
 import io
 import os
 import sys
@@ -11,25 +9,24 @@ from contextlib import redirect_stdout
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
-LOADER = importlib.machinery.SourceFileLoader("long", os.path.join(ROOT, ".ci", "long"))
-SPEC = importlib.util.spec_from_loader("long", LOADER)
-LONG = importlib.util.module_from_spec(SPEC)
-LOADER.exec_module(LONG)
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+
+import long as checks  # noqa: E402
 
 
 def step(name, script, limit_s=20, alone=True):
-    return LONG.Step(name, ["sh", "-c", script], limit_s, alone)
+    return checks.Step(name, ["sh", "-c", script], limit_s, alone)
 
 
 class Steps(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()  # pylint: disable=consider-using-with
         self.addCleanup(self.folder.cleanup)
-        self.results = LONG.Results(os.path.join(self.folder.name, "state"))
+        self.results = checks.Results(os.path.join(self.folder.name, "state"))
 
     def run_steps(self, steps, minutes=1.0):
         with redirect_stdout(io.StringIO()) as out:
-            LONG.run_steps(self.results, steps, minutes)
+            checks.run_steps(self.results, steps, minutes)
         return out.getvalue()
 
     def test_a_step_passes_fails_or_is_cut_off(self):
@@ -59,46 +56,52 @@ class Steps(unittest.TestCase):
         self.run_steps([*others, lonely, *others])
         self.assertEqual(self.results.get(lonely), "passed")
 
+    def test_a_search_that_was_cut_off_may_be_given_more_time(self):
+        search = step("search", "echo nothing found so far")
+        self.run_steps([search])
+        search.search_s = 60
+        self.assertIsNone(self.results.get(search))
+
     def test_results_stay(self):
         done = step("done", "true")
         self.run_steps([done])
-        self.assertEqual(LONG.Results(self.results.folder).get(done), "passed")
-        self.assertIsNone(LONG.Results(self.results.folder + "2").get(done))
+        self.assertEqual(checks.Results(self.results.folder).get(done), "passed")
+        self.assertIsNone(checks.Results(self.results.folder + "2").get(done))
 
     def test_every_step_has_a_file_of_its_own(self):
-        names = [os.path.basename(self.results.path(each, "")) for each in LONG.first_steps()]
+        names = [os.path.basename(self.results.path(each, "")) for each in checks.first_steps()]
         self.assertEqual(len(set(names)), len(names))
 
 
 class Record(unittest.TestCase):
     def test_the_line_of_the_readme_is_replaced(self):
-        text = LONG.summary({"passed": 7, "cut": 2, "failed": 0, None: 3}, 12)
-        self.assertEqual(text, "9 of 12 steps: 7 passed, 2 passed as far as their time went, 0 failed")
+        text = checks.summary({"passed": 7, "cut": 2, "failed": 0, None: 3}, 12, 60)
+        self.assertEqual(text, "9 of 12 steps: 7 passed, 2 searches found nothing in 60 s, 0 failed")
         with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), \
-                unittest.mock.patch.object(LONG, "README", os.path.join(folder, "README")), \
-                unittest.mock.patch.object(LONG, "git", lambda *_: "abc1234\n"):
-            with open(LONG.README, "w") as file:
-                file.write("before\n%snever.\nafter\n" % LONG.RECORD)
-            LONG.record(text)
-            with open(LONG.README) as file:
+                unittest.mock.patch.object(checks, "README", os.path.join(folder, "README")), \
+                unittest.mock.patch.object(checks, "git", lambda *_: "abc1234\n"):
+            with open(checks.README, "w") as file:
+                file.write("before\n%snever.\nafter\n" % checks.RECORD)
+            checks.record(text)
+            with open(checks.README) as file:
                 before, line, after = file.read().splitlines()
             self.assertEqual((before, after), ("before", "after"))
             self.assertRegex(line, r"^Last run of `\.ci/long`: \d{4}-\d\d-\d\d, commit abc1234, 9 of 12 steps: .*\.$")
-            with open(LONG.README, "w") as file:
+            with open(checks.README, "w") as file:
                 file.write("nothing\n")
-            self.assertRaises(LONG.processes.Failure, LONG.record, text)
+            self.assertRaises(checks.processes.Failure, checks.record, text)
 
     def test_the_readme_in_the_tree_has_the_line_once(self):
-        with open(LONG.README) as file:
-            self.assertEqual(file.read().count(LONG.RECORD), 1)
+        with open(checks.README) as file:
+            self.assertEqual(file.read().count(checks.RECORD), 1)
 
     def test_documents_are_no_part_of_the_version(self):
         trees = ["100644 blob 1\tREADME.md\n100644 blob 2\ta.c\n", "100644 blob 3\tREADME.md\n100644 blob 2\ta.c\n",
                  "100644 blob 1\tREADME.md\n100644 blob 4\ta.c\n"]
         versions = []
         for tree in trees:
-            with unittest.mock.patch.object(LONG, "git", lambda *_, tree=tree: tree):
-                versions.append(LONG.version())
+            with unittest.mock.patch.object(checks, "git", lambda *_, tree=tree: tree):
+                versions.append(checks.version())
         self.assertEqual(versions[0], versions[1])
         self.assertNotEqual(versions[0], versions[2])
 
