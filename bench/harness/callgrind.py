@@ -92,32 +92,35 @@ class Objects:
 
     def kinds_of(self, path):
         if path not in self.known:
-            self.known[path] = {}
-            if os.path.exists(path):
-                self.known[path] = disassembly(output_of(["objdump", "-d", "-w", "--no-show-raw-insn", path], 300))
+            text = output_of(["objdump", "-d", "-w", "--no-show-raw-insn", path], 300) if os.path.exists(path) else ""
+            self.known[path] = disassembly(text)
         return self.known[path]
 
 
 def where_allowed(*prefix):
-    """Returns the prefix of a command if it can be used. Some containers forbid it; the figures then repeat less well."""
+    """Returns the prefix of a command if it can be used, otherwise nothing: some containers forbid it."""
     command = list(prefix)
     ended = subprocess.run(command + ["true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     return command if ended.returncode == 0 else []
 
 
-def one_cpu():
-    return ["taskset", "-c", str(max(os.sched_getaffinity(0)))]
+def in_turn(precedence, otherwise):
+    """The prefix of a command whose threads take turns in the same order each time: on one processor, a woken thread does not
+    preempt the one that runs. Real-time threads are not preempted by other programs either. They are used where the system
+    permits it and leaves those a second processor. `precedence`: over threads with a lower one."""
+    cpus = os.sched_getaffinity(0)
+    real_time = where_allowed("chrt", "--fifo", str(precedence)) if len(cpus) > 1 else []
+    return ["taskset", "-c", str(max(cpus))] + (real_time or otherwise)
 
 
 def counted():
-    """The prefix of a counted program: all threads on one processor, where a woken thread does not preempt the one that runs, so
-    that they take turns in the same order; and no random addresses."""
-    return one_cpu() + ["chrt", "--batch", "0"] + where_allowed("setarch", "-R")
+    """The prefix of a counted program, which gets no random addresses either."""
+    return in_turn(1, ["chrt", "--batch", "0"]) + where_allowed("setarch", "-R")
 
 
 def before_it():
     """The prefix of a client of a counted program: on its processor, and with precedence over it."""
-    return one_cpu() + where_allowed("chrt", "--fifo", "1")
+    return in_turn(2, [])
 
 
 class Run:
