@@ -1,10 +1,10 @@
-"""What check_style.py has to report, and what it must not: trees as {path: text}, small enough to offend one rule each."""
+"""What the style check must report, and what it must not: trees as {path: text}, small enough to offend one rule each."""
 
 
 def header(path, body):
     """A header with its guard."""
     stem = path.split("/")[-1][:-2].upper()
-    guard = f"{stem}_H" if stem.startswith("TN") else f"TNI_{stem}_H"
+    guard = f"{stem}_H" if stem.startswith("TN") else f"TN_{stem}_H" if "/include/" in path else f"TNI_{stem}_H"
     return {path: f"#ifndef {guard}\n#define {guard}\n{body}\n#endif\n"}
 
 
@@ -44,8 +44,12 @@ BAD = [
     ("layers", header("net/tn_y.h", "") | header("sync/z.h", '#include "tn_y.h"')),
     ("layers", header("runtime/y.h", "") | {"examples/x.c": '#include "y.h"\n'}),
     ("layers", header("runtime/y.h", "") | {"bench/x.c": '#include "../runtime/y.h"\n'}),
+    ("layers", header("net/include/tn/y.h", "") | header("sync/z.h", "#include <tn/y.h>")),
+    ("layers", header("net/inner/y.h", "") | header("sync/z.h", '#include "inner/y.h"')),
+    ("own-header", header("net/include/tn/x.h", "") | {"net/inner/x.c": "#include <string.h>\n\n#include <tn/x.h>\n"}),
     ("own-header", header("runtime/x.h", "") | {"runtime/x.c": '#include <string.h>\n\n#include "x.h"\n'}),
     ("own-header", header("sync/tn_x.h", "") | {"sync/x.c": '#include <string.h>\n\n#include "tn_x.h"\n'}),
+    ("guard", {"runtime/include/tn/x.h": "#ifndef TNI_X_H\n#define TNI_X_H\n#endif\n"}),
     ("guard", {"runtime/x.h": "#ifndef X_H\n#define X_H\n#endif\n"}),
     ("guard", {"runtime/tn_x.h": "#ifndef TNI_TN_X_H\n#define TNI_TN_X_H\n#endif\n"}),
     ("guard", {"runtime/x.h": "#ifndef TNI_X_H\n#define TNI_Y_H\n#endif\n"}),
@@ -94,6 +98,8 @@ GOOD = [
     inside("self->free(p); loop.close(fd); ops->poll(self); /* malloc(3), errno, printf() */"),
     inside('check("malloc(3) errno stderr strcpy(a, b)");'),
     {"runtime/os_x.c": '#include <uv.h>\n#include <sys/mman.h>\nstatic int f(void) { return close(3) < 0 ? -errno : 0; }\n'},
+    {"runtime/base/alloc.c": "static void f(void *p) { free(p); }\n"},
+    header("net/include/tn/x.h", "") | header("runtime/include/tn.h", "#include <tn/x.h>"),
     {"runtime/alloc.c": "static void f(void *p) { free(p); }\n"},
     header("runtime/x.h", "typedef struct tni_x {\n    size_t a;\n    uint32_t b;\n} tni_x;\nint tni_f(size_t a);")
     | {"runtime/x.c": '#define _GNU_SOURCE\n#include "x.h"\nint tni_f(size_t a) { return (int)a; }\n'},

@@ -1,0 +1,1 @@
+"""The rules of tools/check_style.py: a module for each subject, with its rules' names (RULES) and check(tree, report)."""
