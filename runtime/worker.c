@@ -1,4 +1,4 @@
-/* The worker's loop. README.md ("A worker's loop", "Idle") has the order of things and the argument that no wake-up is lost. */
+/* The worker's loop. README.md ("Queues", "Idle") has the order of things and the argument that no wake-up is lost. */
 #include "worker.h"
 
 #include "local.h"

@@ -2,7 +2,7 @@
 """Checks the rules of this project that no compiler knows.
 
     check_style.py               checks the tree it lies in; `file:line: rule: message`; status 1 when anything was found
-    check_style.py --self-test   plants an offence against each rule (style/cases.py) and fails when one goes unreported
+    check_style.py --self-test   plants an offence against each rule (style/cases*.py) and fails when one goes unreported
 
 The rules are in style/: a module for each subject, with what it allows where in tables at its top.
 """
@@ -10,25 +10,29 @@ The rules are in style/: a module for each subject, with what it allows where in
 import os
 import sys
 
-from style import atomics, contracts, doors, layers, names, sizes
-from style.cases import BAD, GOOD
-from style.source import LAYERS, Tree
+from style import atomics, cases, cases_prose, contracts, doors, layers, names, readmes, sizes
+from style.source import Tree
 
-CHECKS = (sizes, names, layers, doors, atomics, contracts)
-FOLDERS = (*LAYERS, "test", "examples", "bench", "tools", "cmake", ".ci")
+CHECKS = (sizes, names, layers, doors, atomics, contracts, readmes)
+TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt")
+
+
+def is_read(folder):
+    return folder == ".ci" or not (folder.startswith((".", "__")) or folder in ("build", "target"))
 
 
 def read_tree(root):
-    texts = {}
-    for folder in FOLDERS:
-        for here, folders, files in os.walk(os.path.join(root, folder)):
-            folders[:] = [name for name in folders if not name.startswith((".", "__")) and name not in ("build", "target")]
-            for name in files:
-                path = os.path.join(here, name)
-                if name.endswith((".c", ".h", ".S", ".py", ".cmake", "CMakeLists.txt")) or os.access(path, os.X_OK):
-                    with open(path, encoding="utf-8", errors="replace") as file:
-                        texts[os.path.relpath(path, root)] = file.read()
-    return Tree(texts)
+    texts, others = {}, []
+    for here, folders, files in os.walk(root):
+        folders[:] = filter(is_read, folders)
+        for name in files:
+            path = os.path.join(here, name)
+            if name.endswith(TEXTS) or os.access(path, os.X_OK):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    texts[os.path.relpath(path, root)] = file.read()
+            else:
+                others.append(os.path.relpath(path, root))
+    return Tree(texts, others)
 
 
 def findings(tree):
@@ -41,20 +45,21 @@ def findings(tree):
 
 def self_test():
     wrong = 0
+    bad, good = cases.BAD + cases_prose.BAD, cases.GOOD + cases_prose.GOOD
     rules = {rule for check in CHECKS for rule in check.RULES}
-    for rule, texts in BAD:
+    for rule, texts in bad:
         found = {item[2] for item in findings(Tree(texts))}
         if found != {rule}:
             wrong += 1
             print(f"an offence against {rule} in {list(texts)} was reported as {sorted(found) or 'nothing'}")
-    for texts in GOOD:
+    for texts in good:
         for path, line, rule, message in findings(Tree(texts)):
             wrong += 1
             print(f"{path}:{line}: {rule}: {message}: this one is allowed")
-    for rule in sorted(rules ^ {rule for rule, _ in BAD}):
+    for rule in sorted(rules ^ {rule for rule, _ in bad}):
         wrong += 1
         print(f"{rule}: no case, or no such rule")
-    print(f"{len(BAD)} offences, {len(GOOD)} allowed, {wrong} wrong")
+    print(f"{len(bad)} offences, {len(good)} allowed, {wrong} wrong")
     return 1 if wrong else 0
 
 

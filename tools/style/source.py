@@ -116,14 +116,19 @@ class Source:
 
 
 class Tree:
-    """Every file that is checked, {path: text}, and the C files among them as Source."""
+    """Every file that is checked, {path: text}, and the C files among them as Source; the paths of all files, also of others."""
 
-    def __init__(self, texts):
+    def __init__(self, texts, paths=()):
         self.texts = texts
+        self.paths = set(texts) | set(paths) | {os.path.dirname(path) for path in texts}
         self.sources = {path: Source(path, text) for path, text in sorted(texts.items()) if path.endswith((".c", ".h", ".S"))}
         self.headers = {source.path: source for source in self.sources.values() if source.is_header and source.in_layer}
         self.public_code = "".join(source.code for source in self.headers.values() if source.is_public_header)
         self.private_code = "".join(source.code for source in self.headers.values() if not source.is_public_header)
+
+    @staticmethod
+    def is_layer(folder):
+        return folder in LAYERS
 
     def header(self, name, layer):
         """The header of a layer that `#include name` in a file of `layer` means; None: it is none of ours."""
