@@ -4,7 +4,7 @@
 #ifndef TN_MODEL_SLEEPER_H
 #define TN_MODEL_SLEEPER_H
 
-#include "checkpoint.h"
+#include "budget_fiber.h"
 #include "model.h"
 #include "run.h"
 #include "runtime.h"
