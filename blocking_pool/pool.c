@@ -54,7 +54,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
 
 tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
 {
-    /* Acquire: the pool as it was made; partner: the CAS below. */
+    /* Acquire: the pool as it was made; partner: the CAS in tni_pool_of. */
     void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
 
     if (tni_unlikely(attachment == NULL)) {
@@ -341,7 +341,8 @@ bool tni_pool_tend(tni_attachment *self, uint64_t now_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
 
-    /* Relaxed: behind the fence of who is about to rest; partners: tni_pool_push and who sets it, by tni_runtime_tend_soon. */
+    /* Relaxed: behind the fence of who is about to rest; partners: tni_pool_push, and the stores
+     * before tni_runtime_tend_soon. */
     if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_places(pool) == 0)
         return false;
     if (tni_pool_may_retry(pool, now_ns))
@@ -362,7 +363,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
         job->next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
-    /* Orders the push before the look at the watch; partner: the fence of who gives the watch up (give_up_watch). */
+    /* Orders the push before the look at the watch; partner: the fence in give_up_watch (pool_thread.c). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_watch(pool))) {
         look_after_shortage(pool, now_ns);

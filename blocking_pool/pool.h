@@ -261,7 +261,7 @@ static inline size_t tni_pool_places(const tni_pool *pool)
 
 static inline bool tni_pool_is_closed(const tni_pool *pool)
 {
-    /* Acquire: what destroy wrote before; partner: stop in pool_stop.c. */
+    /* Acquire: what destroy wrote before; partner: tni_pool_stop. */
     return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
 }
 

@@ -151,7 +151,7 @@ __attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
 
     if (rc != 0)
         return rc;
-    /* Publishes the registration; partner: tni_endpoint_registration, by which who is second comes to it. */
+    /* Publishes the registration; partner: tni_endpoint_registration. */
     if (!tni_aptr_cas(&endpoint->registration, &nobody, registration, TNI_RELEASE)) {
         tni_registration_discard(registration);
         return 0;

@@ -53,7 +53,8 @@ static void report(tni_registration *registration, uint64_t bits)
     uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
     uint64_t fresh;
 
-    /* Publishes the report; partner: the loads in tni_registration_poll and _look. A clear that raced fails on the tick. */
+    /* Publishes the report; partner: the loads in tni_registration_poll and
+     * tni_registration_look. A clear that raced fails on the tick. */
     while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
     /* Who waits has armed, and then seen that his side is not ready: so whoever makes it ready wakes him, and no later report

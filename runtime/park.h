@@ -25,7 +25,7 @@ static inline bool tni_parker_prepare(tni_parker *parker, uint32_t how)
 {
     uint32_t old = TNI_PARK_EMPTY;
 
-    /* Publishes that we sleep; partner: the exchange in tni_parker_notify, one of the two is first. */
+    /* Publishes that we sleep; partner: the exchange in tni_parker_notify; one of the two is first. */
     if (tni_a32_cas(&parker->state, &old, how, TNI_ACQ_REL))
         return true;
     tni_assert(old == TNI_PARK_NOTIFIED, "two threads sleep on one parker");

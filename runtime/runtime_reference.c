@@ -45,8 +45,8 @@ void tni_runtime_release(tn_runtime *runtime)
 
 void tni_runtime_thread_ended(tn_runtime *runtime)
 {
-    /* Release: what the thread did is done; partner: wait_for_threads. The word may be gone after the last reference, so the wake
-     * comes before that. */
+    /* Release: what the thread did is done; partner: wait_for_threads (shutdown.c). The word may be gone after the last
+     * reference, so the wake comes before that. */
     (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELEASE);
     tni_futex_wake(&runtime->threads, 1);
     tni_runtime_release(runtime);

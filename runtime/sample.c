@@ -131,7 +131,7 @@ bool tni_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
 static tni_worker *runner(const tn_runtime *runtime, const tn_task *task)
 {
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
-        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task. Relaxed: a hint. */
+        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task (worker.c). Relaxed: a hint. */
         if (worker->takes_signals && tni_aptr_load(&worker->current, TNI_ACQUIRE) == task)
             return tni_aptr_load(&worker->native, TNI_RELAXED) == NULL ? worker : NULL;
     return NULL;

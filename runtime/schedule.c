@@ -78,7 +78,7 @@ static bool mail_elsewhere(tn_task *task)
     if (runtime->core_count < 2)
         return false;
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
-    /* Acquire: the worker as it was made; partner: whoever gave it the core. */
+    /* Acquire: the worker as it was made; partner: give_core (spare.c). */
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     if (worker == NULL)
         return false;
@@ -322,7 +322,8 @@ void tni_sched_wake_one(tn_runtime *runtime)
     tni_core *mine;
     int chosen;
 
-    /* Orders the push before the look at searchers and sleepers; partners: the fences of a worker that parks. */
+    /* Orders the push before the look at searchers and sleepers; partners: the fences in park (worker.c) and
+     * stop_search (worker.c). */
     tni_fence_full();
     chosen = tni_idle_choose(&runtime->idle);
     if (chosen < 0)

@@ -246,7 +246,8 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     /* Relaxed: to find misuse. */
     tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");
     tni_injector_close(&runtime->injector);
-    /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and at a task's birth. */
+    /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and
+     * build (spawn.c). */
     tni_a32_store(&runtime->closing, 1, TNI_RELAXED);
     if (how == TN_SHUTDOWN_CANCEL)
         tni_a32_store(&runtime->cancelling, 1, TNI_RELAXED);

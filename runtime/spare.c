@@ -13,8 +13,8 @@ static void give_core(tni_worker *worker, tni_core *core)
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
     /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_sched_wake_one. */
     tni_aptr_store(&core->worker, worker, TNI_RELEASE);
-    /* Release: hands over the core as the holder before left it, and the claim word; partner: tni_worker_was_given, and whoever
-     * takes this core next. */
+    /* Release: hands over the core as the holder before left it, and the claim word; partners: tni_worker_was_given and
+     * tni_worker_claim. */
     tni_aptr_store(&worker->core, core, TNI_RELEASE);
 }
 

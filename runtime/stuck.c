@@ -194,7 +194,7 @@ static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
-    /* Acquire: the worker as it was made; partner: give_core. */
+    /* Acquire: the worker as it was made; partner: give_core (spare.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     tni_watch *watch = &core->watch;
     bool wanted;

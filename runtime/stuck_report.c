@@ -103,8 +103,8 @@ static bool may_block(const tni_worker *worker)
 
 static void look(tni_worker *worker, uint64_t now_ns)
 {
-    /* Acquire: the task's header, which stays one; partner: run_task. Before the count: a run that begins meanwhile does not get
-     * the age of the last one. */
+    /* Acquire: the task's header, which stays one; partner: run_task (worker.c). Before the count: a run that begins meanwhile
+     * does not get the age of the last one. */
     tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_stay now = {.task = task, .since_ns = now_ns};

@@ -45,7 +45,7 @@ static void free_block(const tn_mpsc *channel, tni_mpsc_block *unused)
 
 bool tni_mpsc_grow(tn_mpsc *channel)
 {
-    /* Acquire: the receiver has done with the block; partner: recycle. */
+    /* Acquire: the receiver has done with the block; partner: tni_mpsc_recycle. */
     tni_mpsc_block *fresh = tni_aptr_exchange(&channel->spare, NULL, TNI_ACQUIRE);
     tni_mpsc_block *unused;
 
@@ -73,7 +73,7 @@ bool tni_mpsc_grow(tn_mpsc *channel)
 
 void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied)
 {
-    /* Release: our reads of it are over; partner: grow. Acquire: so are those of who put the other one there. */
+    /* Release: our reads of it are over; partner: tni_mpsc_grow. Acquire: so are those of who put the other one there. */
     tni_mpsc_block *other = tni_aptr_exchange(&channel->spare, emptied, TNI_ACQ_REL);
 
     if (other != NULL)

@@ -21,7 +21,7 @@ static void put(tn_mpsc *channel, const void *element)
         channel->back_used = 0;
     }
     tni_element_copy(tni_mpsc_element_at(channel, channel->back, channel->back_used++), element, channel->element_size);
-    /* Publishes the element; partner: peek. The load: ours, as the lock is. */
+    /* Publishes the element; partner: tni_mpsc_peek. The load: ours, as the lock is. */
     tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
 }
 

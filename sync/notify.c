@@ -69,7 +69,7 @@ void tn_notify_one(tn_notify *notify)
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        /* Release, also if KEPT was set already: the next to wait sees what we wrote; partners: try_wait, queue_up. */
+        /* Release, also if KEPT was set already: the next to wait sees what we wrote; partners: tn_notify_try_wait, queue_up. */
         if (!(word & WAITED) && tni_a64_cas(&state->word, &word, word | KEPT, TNI_ACQ_REL))
             return;
         if (!(word & WAITED))

@@ -65,7 +65,7 @@ static int part(tn_oneshot *oneshot, uint64_t news)
         tni_assert(!(word & SENDER_GONE), "the sender's end of a oneshot is used after it was given up");
         waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* the CAS tells whether it is the right one */
         wanted = ((word & CLOSED ? word : word | news) | SENDER_GONE) & ~WAITING;
-        /* Release: the element; partners: the receiver's loads. Acquire: the receiver's last access, if we free. */
+        /* Release: the element; partners: wait, tn_oneshot_try_recv. Acquire: the receiver's last access, if we free. */
     } while (!tni_a64_cas(&oneshot->word, &word, wanted, TNI_ACQ_REL));
     if (word & WAITING)
         tn_waker_wake(waker);
@@ -134,7 +134,7 @@ static int wait(tn_oneshot *oneshot, tn_waker *waker)
     /* Relaxed: published by the CAS; a sender that reads it too early finds another epoch. */
     tni_aptr_store(&oneshot->waker, tn_waker_retain(waker), TNI_RELAXED);
     while (!(word & (SENDER_GONE | CLOSED)))
-        /* Release: the waker; partners: part, close. Acquire on failure: the element. */
+        /* Release: the waker; partners: part, tn_oneshot_close. Acquire on failure: the element. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
             return TN_PENDING;
     tn_waker_release(waker);

@@ -53,14 +53,15 @@ int tn_rwlock_try_write(tn_rwlock *lock)
 {
     uint64_t word = 0;
 
-    /* Acquire: what holders before did; partners: the unlocks. */
+    /* Acquire: what holders before did; partners: tn_rwlock_read_unlock, tn_rwlock_write_unlock. */
     return tni_a64_cas(&inside(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 }
 
 /* Queue's lock held, WAITED set: takes the lock for somebody, if its holders allow. */
 static bool take(rwlock_state *state, uint64_t wanted)
 {
-    /* Acquire: what those that have left did, for whom we take it to; partner: their releases. */
+    /* Acquire: what those that have left did, for whom we take it to; partners: tn_rwlock_read_unlock,
+     * tn_rwlock_write_unlock. */
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE);
 
     if ((word & WRITER) || (wanted == TO_WRITE && word >= READER))
@@ -123,7 +124,7 @@ void tn_rwlock_write_unlock(tn_rwlock *lock)
     rwlock_state *state = inside(lock);
     uint64_t word = WRITER;
 
-    /* Release: what the writer did; partners: the try_ calls. */
+    /* Release: what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
     if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
         return;
     tni_assert(word & WRITER, "a lock is given back that is not held for writing");
@@ -150,7 +151,8 @@ static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter; partner: the compare-and-swaps of the unlocks, which fail or came before. */
+    /* Says that there is a waiter; partners: the compare-and-swaps in tn_rwlock_read_unlock and
+     * tn_rwlock_write_unlock; they fail or came before. */
     (void)tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
     if (state->queue.first == NULL && take(state, waiter->wanted))
         rc = 0;

@@ -88,7 +88,7 @@ static void serve(semaphore_state *state, uint64_t fresh)
     tni_wake_batch batch = {.count = 0};
 
     if (tni_waiters_are_served(&state->queue)) {
-        /* Release: what was done under the permits; partner: grant_some, of who comes back. */
+        /* Release: what was done under the permits; partner: grant_some. */
         (void)tni_a64_fetch_add(&state->word, fresh * PERMIT, TNI_RELEASE);
         tni_short_lock_release(&state->queue.lock);
         return;
@@ -158,7 +158,7 @@ void tn_semaphore_close(tn_semaphore *semaphore)
     semaphore_state *state = inside(semaphore);
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Acq_rel: who is told that it is closed sees what was done before; partner: try_acquire, queue_up. */
+    /* Acq_rel: who is told that it is closed sees what was done before; partners: tn_semaphore_try_acquire, queue_up. */
     (void)tni_a64_fetch_or(&state->word, CLOSED, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
     tni_waiters_settle_all(&state->queue, TNI_WAITER_CLOSED);

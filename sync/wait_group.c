@@ -48,7 +48,7 @@ void tn_wait_group_done(tn_wait_group *group)
         tni_assert(word >= THING, "more is done than a wait group was told of");
         if (word == (THING | WAITED))
             break; /* the last one, and somebody waits */
-        /* Release: what was done; partners: the waits. */
+        /* Release: what was done; partners: tn_wait_group_try_wait, queue_up. */
         if (tni_a64_cas(&state->word, &word, word - THING, TNI_ACQ_REL))
             return;
     }

@@ -10,11 +10,11 @@ The rules are in style/: a module for each subject, with what it allows where in
 import os
 import sys
 
-from style import atomics, cases, cases_prose, contracts, doors, layers, names, readmes, sizes
+from style import atomics, cases, cases_prose, contracts, doors, layers, mutants, names, readmes, sizes
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, doors, atomics, contracts, readmes)
-TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt")
+CHECKS = (sizes, names, layers, doors, atomics, contracts, readmes, mutants)
+TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
 
 
 def is_read(folder):

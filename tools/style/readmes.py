@@ -3,6 +3,8 @@
 import os
 import re
 
+from style.source import plain
+
 TITLE = r'"[^"\n]{1,80}"'
 # README.md ("Idle"), README.md ("Files", "Brief functions"), "README.md, Idle", README.md, "Idle"
 TITLES = rf"{TITLE}(?:(?:,\s+|\s+and\s+){TITLE})*"
@@ -22,11 +24,6 @@ def check(tree, report):
         if path.endswith(".md"):
             check_links(tree, path, text, report)
     check_modules(tree, report)
-
-
-def plain(text):
-    """A text with the frames of comments removed at the beginnings of lines; all positions are kept."""
-    return re.sub(r"(?m)^\s*(?:/?\*(?!\*)/?|//|#+|--)", lambda match: " " * len(match.group(0)), text)
 
 
 def titles(text):

@@ -7,6 +7,11 @@ LAYERS = ("runtime", "sync", "blocking_pool", "net")
 IDENTIFIER = r"[A-Za-z_]\w*"
 
 
+def plain(text):
+    """A text with the frames of comments removed at the beginnings of lines; all positions are kept."""
+    return re.sub(r"(?m)^\s*(?:/?\*(?!\*)/?|//|#+|--)", lambda match: " " * len(match.group(0)), text)
+
+
 class Source:
     """One C file: its text, its code (comments and texts blanked, lines kept), its comments by line, its functions."""
 
@@ -37,6 +42,16 @@ class Source:
     @property
     def is_public_header(self):
         return self.in_layer and self.is_header and bool(re.fullmatch(r"\w+/(include/(tn/)?\w+|tn(_\w+)?)\.h", self.path))
+
+    def names(self):
+        """Functions, macros, types, fields and constants that this file defines or declares."""
+        found = {function[0] for function in self.functions}
+        found.update(re.findall(rf"(?m)^\s*#\s*define\s+({IDENTIFIER})", self.code))
+        for text, _, _ in self.declarations:
+            found.update(re.findall(rf"({IDENTIFIER})\s*(?:\(|\[|$)", re.sub(r"\{.*\}", " ", text)))
+        for body in re.findall(r"\b(?:struct|union|enum)\b[^;(){}]*\{((?:[^{}]|\{[^{}]*\})*)\}", self.code):
+            found.update(re.findall(rf"({IDENTIFIER})\s*(?:[,;=:\[]|\)\s*\(|$)", body))
+        return found
 
     def includes(self):
         """(line, name, quoted) of each include."""
