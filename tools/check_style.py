@@ -2,6 +2,7 @@
 """Checks the rules of this project that no compiler knows.
 
     check_style.py               checks the tree it lies in; `file:line: rule: message`; status 1 when anything was found
+    check_style.py --graph       prints the folders of the layers, low to high, and which others each one includes
     check_style.py --self-test   plants an offence against each rule (style/cases*.py) and fails when one goes unreported
 
 The rules are in style/: a module for each subject, with what it allows where in tables at its top.
@@ -10,10 +11,10 @@ The rules are in style/: a module for each subject, with what it allows where in
 import os
 import sys
 
-from style import atomics, cases, cases_prose, contracts, doors, layers, mutants, names, readmes, sizes
+from style import atomics, cases, cases_folders, cases_prose, contracts, doors, folders, layers, mutants, names, readmes, sizes
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, doors, atomics, contracts, readmes, mutants)
+CHECKS = (sizes, names, layers, folders, doors, atomics, contracts, readmes, mutants)
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
 
 
@@ -23,8 +24,8 @@ def is_read(folder):
 
 def read_tree(root):
     texts, others = {}, []
-    for here, folders, files in os.walk(root):
-        folders[:] = filter(is_read, folders)
+    for here, inner, files in os.walk(root):
+        inner[:] = filter(is_read, inner)
         for name in files:
             path = os.path.join(here, name)
             if name.endswith(TEXTS) or os.access(path, os.X_OK):
@@ -45,7 +46,8 @@ def findings(tree):
 
 def self_test():
     wrong = 0
-    bad, good = cases.BAD + cases_prose.BAD, cases.GOOD + cases_prose.GOOD
+    bad = cases.BAD + cases_folders.BAD + cases_prose.BAD
+    good = cases.GOOD + cases_folders.GOOD + cases_prose.GOOD
     rules = {rule for check in CHECKS for rule in check.RULES}
     for rule, texts in bad:
         found = {item[2] for item in findings(Tree(texts))}
@@ -66,10 +68,12 @@ def self_test():
 def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
-    if sys.argv[1:]:
+    if sys.argv[1:] not in ([], ["--graph"]):
         print(__doc__)
         return 2
     tree = read_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if sys.argv[1:]:
+        return 1 if folders.print_graph(tree) else 0
     for warning in sizes.warnings(tree):
         print(warning)
     found = findings(tree)

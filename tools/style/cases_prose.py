@@ -2,7 +2,7 @@
 
 from style.cases import header
 
-README = {"runtime/README.md": "# runtime\n\n`x`, `inner/y.c`\n\n## Idle\n\n## `task.h` and more\n"}
+README = {"runtime/README.md": "# runtime\n\n`x`, `sched/y.c`\n\n## Idle\n\n## `task.h` and more\n"}
 LIST = "# List\n\n| file | concept |\n|---|---|\n"
 
 MODEL = {"test/model/scenarios/deque.c": ""}
@@ -18,7 +18,7 @@ BAD = [
     ("citation", README | {"runtime/x.c": '/* README.md ("Queues") has the argument. */\n'}),
     ("citation", README | {"runtime/x.c": '/* README.md ("Idle", "Queues") has the argument. */\n'}),
     ("citation", README | {"runtime/x.c": '/* The argument is in README.md\n * ("Queues"). */\n'}),
-    ("citation", README | {"runtime/inner/y.c": '/* See README.md, Queues. */\n'}),
+    ("citation", README | {"runtime/sched/y.c": '/* See README.md, Queues. */\n'}),
     ("citation", README | {"test/x.c": '/* See runtime/README.md, "Queues". */\n'}),
     ("citation", README | {"tools/README.md": 'x `check`: see `runtime/README.md`, `../run/README.md` ("Idle")\n'}),
     ("citation", {"test/x.c": '/* See README.md ("Idle"). */\n'}),
@@ -27,7 +27,7 @@ BAD = [
     ("link", README | {"README.md": "[x](runtime/README.md#queues)\n"}),
     ("link", {"README.md": "# A\n\n[x](#b)\n"}),
     ("module", README | {"runtime/z.c": ""}),
-    ("module", README | {"runtime/inner/z.S": ""}),
+    ("module", README | {"runtime/sched/z.S": ""}),
     ("module", {"tools/README.md": LIST + "| `x.sh` | z |\n", "tools/z.py": ""}),
     ("module", {"bench/README.md": LIST + "| `a_*.c` | z |\n", "bench/b_a.c": ""}),
 ]
@@ -45,15 +45,15 @@ BAD += [
     ("mutant", {"test/model/mutants.txt": MUTANT} | MODEL),
     ("mutant", {"test/model/mutants.txt": MUTANT, "runtime/x.c": "a = 1;\nb = 2;\n"} | MODEL),
     ("mutant", {"test/model/mutants.txt": MUTANT, "runtime/x.c": "a = 1;\nb = 1;\na = 1;\nb = 1;\n"} | MODEL),
-    ("mutant", {"test/model/mutants.txt": MUTANT, "runtime/x.c": "a = 1;\nb = 1;\n"}),
-    ("mutant", {"test/model/mutants.txt": "[deque-relaxed] runtime/x.c race\n", "runtime/x.c": ""} | MODEL),
+    ("mutant", {"test/model/mutants.txt": MUTANT, "runtime/base/x.c": "a = 1;\nb = 1;\n"}),
+    ("mutant", {"test/model/mutants.txt": "[deque-relaxed] runtime/x.c race\n", "runtime/base/x.c": ""} | MODEL),
 ]
 
 GOOD = [
     README
     | {
-        "runtime/x.c": '/* README.md has the argument, README.md ("Idle") all,\n * and README.md, "task.h\n * and more". */\n',
-        "runtime/inner/y.c": "/* See README.md, Idle. Then runtime/README.md, Idle and the like. */\n",
+        "runtime/base/x.c": '/* README.md has it, README.md ("Idle") all,\n * and README.md, "task.h\n * and more". */\n',
+        "runtime/sched/y.c": "/* See README.md, Idle. Then runtime/README.md, Idle and the like. */\n",
         "test/x.c": '/* See runtime/README.md ("Idle" and "task.h and more"). */\n',
     },
     README | {"README.md": "# A b\n\n[x](runtime/README.md#taskh-and-more) [y](#a-b) [z](https://x.org/y) [r](runtime)\n"},
