@@ -1,20 +1,27 @@
 #!/usr/bin/env python3
 """Checks the rules of this project that no compiler knows.
 
-    check_style.py               checks the tree it lies in; `file:line: rule: message`; status 1 when anything was found
-    check_style.py --graph       prints the folders of the layers, low to high, and which others each one includes
-    check_style.py --self-test   plants an offence against each rule (style/cases*.py) and fails when one goes unreported
+    check_style.py                        checks the whole tree; `file:line: rule: message`; status 1 when anything was found
+    check_style.py --graph                prints the folders of the layers, low to high, and which others each one includes
+    check_style.py --self-test            plants an offence against each rule (style/cases*.py), fails when one goes unreported
+    check_style.py --words PLACE...       the word list alone, in these folders and files; they need not be in words.CLEAN
+    check_style.py --contracts [HEADER]   contracts and sentences of public headers alone; they need not be in contracts.REWRITTEN
 
 The rules are in style/: a module for each subject, with what it allows where in tables at its top.
 """
 
+import argparse
 import os
 import sys
 
-from style import atomics, cases, cases_folders, cases_prose, contracts, doors, folders, layers, mutants, names, readmes, sizes
+from kit import packages
+from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, mutants, names, readmes
+from style import sizes, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, doors, atomics, contracts, readmes, mutants)
+CHECKS = (sizes, names, layers, folders, doors, atomics, contracts, readmes, mutants, figures, words)
+BY_PROGRAMS = (spelling,)  # each names its PROGRAM, which is installed when it is missing
+STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
 
 
@@ -36,49 +43,71 @@ def read_tree(root):
     return Tree(texts, others)
 
 
-def findings(tree):
+def findings(tree, checks=CHECKS + BY_PROGRAMS):
     """(path, line, rule, message) of each offence."""
     found = []
-    for check in CHECKS:
+    for check in checks:
         check.check(tree, lambda *finding: found.append(finding))
     return sorted(found)
 
 
+def show(found):
+    for path, line, rule, message in found:
+        print(f"{path}:{line}: {rule}: {message}")
+
+
 def self_test():
+    """Programs are run for the cases of their own rules alone."""
     wrong = 0
     bad = cases.BAD + cases_folders.BAD + cases_prose.BAD
     good = cases.GOOD + cases_folders.GOOD + cases_prose.GOOD
-    rules = {rule for check in CHECKS for rule in check.RULES}
+    rules = {rule for check in CHECKS + BY_PROGRAMS for rule in check.RULES}
     for rule, texts in bad:
-        found = {item[2] for item in findings(Tree(texts))}
+        checks = CHECKS + tuple(check for check in BY_PROGRAMS if rule in check.RULES)
+        found = {item[2] for item in findings(Tree(texts, strict=rule in STRICT), checks)}
         if found != {rule}:
             wrong += 1
             print(f"an offence against {rule} in {list(texts)} was reported as {sorted(found) or 'nothing'}")
-    for texts in good:
-        for path, line, rule, message in findings(Tree(texts)):
-            wrong += 1
-            print(f"{path}:{line}: {rule}: {message}: this one is allowed")
+    for texts, strict, checks in [(texts, False, CHECKS) for texts in good] + [(cases_prose.CLEAN, True, CHECKS + BY_PROGRAMS)]:
+        found = findings(Tree(texts, strict=strict), checks)
+        wrong += len(found)
+        show(found)
     for rule in sorted(rules ^ {rule for rule, _ in bad}):
         wrong += 1
         print(f"{rule}: no case, or no such rule")
-    print(f"{len(bad)} offences, {len(good)} allowed, {wrong} wrong")
+    print(f"{len(bad)} offences, {len(good) + 1} allowed trees, {wrong} wrong")
     return 1 if wrong else 0
 
 
+def arguments():
+    usage = "check_style.py [--graph | --self-test | --words PLACE... | --contracts [HEADER...]]"
+    parser = argparse.ArgumentParser(usage=usage, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--self-test", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--graph", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--words", nargs="+", metavar="PLACE", help=argparse.SUPPRESS)
+    parser.add_argument("--contracts", nargs="*", metavar="HEADER", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
 def main():
-    if sys.argv[1:] == ["--self-test"]:
+    chosen = arguments()
+    if chosen.self_test:
         return self_test()
-    if sys.argv[1:] not in ([], ["--graph"]):
-        print(__doc__)
-        return 2
     tree = read_tree(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    if sys.argv[1:]:
+    if chosen.graph:
         return 1 if folders.print_graph(tree) else 0
-    for warning in sizes.warnings(tree):
-        print(warning)
-    found = findings(tree)
-    for path, line, rule, message in found:
-        print(f"{path}:{line}: {rule}: {message}")
+    if chosen.words:
+        tree.strict = True
+        found = [item for item in findings(tree, (words,)) if words.is_in(item[0], chosen.words)]
+    elif chosen.contracts is not None:
+        tree.strict = True
+        found = [item for item in findings(tree, (contracts,)) if not chosen.contracts or words.is_in(item[0], chosen.contracts)]
+    else:
+        packages.install_missing_programs(check.PROGRAM for check in BY_PROGRAMS)
+        found = findings(tree)
+        for warning in sizes.warnings(tree):
+            print(warning)
+    show(found)
     print(f"{len(tree.texts)} files, {len(found)} offences")
     return 1 if found or not tree.texts else 0
 

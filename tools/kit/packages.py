@@ -35,6 +35,11 @@ def install_missing(packages):
     run_step(root + install + missing, "installing packages")
 
 
+def install_missing_programs(programs):
+    """For programs that are in packages of their names."""
+    install_missing([program for program in programs if shutil.which(program) is None])
+
+
 def build_release(targets):
     """What is installed and measured."""
     say("building " + os.path.relpath(BUILD, ROOT))

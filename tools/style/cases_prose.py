@@ -32,7 +32,48 @@ BAD = [
     ("module", {"bench/README.md": LIST + "| `a_*.c` | z |\n", "bench/b_a.c": ""}),
 ]
 
+SLOTS = "Suspends: no. Callable from: anywhere. Ownership: none. Errors: none. Cancellation: no."
+BENCH = {
+    "bench/README.md": "## The cases of micro\n\n| case | what |\n|---|---|\n| `yield_many` | x |\n| `live`, `a_b` | y |\n\n"
+    "## Figures\n\n| `yield_many` | 12.5 (1–13) | 1,000 |\n| `a_b` | 77 |\n\n`yield_many` needed 28 ns\nonce.\n"
+}
+
+
+def contract(text, declaration="TN_API int tn_f(void);"):
+    return header("net/include/tn/x.h", f"/* {text} */\n{declaration}")
+
+
 BAD += [
+    ("contract", contract("Does f.")),
+    ("contract", contract("Does f. " + SLOTS.replace("Errors: none. ", ""))),
+    ("contract", contract("Does f. Errors: none. " + SLOTS.replace("Errors: none. ", ""))),
+    ("contract", contract("Does f. " + SLOTS.replace("no. Callable", "never. Callable"))),
+    ("contract", contract("Does f. " + SLOTS.replace("Cancellation: no.", "Cancellation: checkpoint."))),
+    ("contract", contract("Does f. " + SLOTS.replace("Cancellation: no.", "Cancellation: yes."))),
+    ("contract", contract("Does f. " + SLOTS.replace("Ownership: none.", "Ownership:"))),
+    ("contract", contract("Does f.\n *\n * " + SLOTS[:-1])),
+    ("contract", contract("As tn_g.", "static inline int tn_f(int a)\n{\n    return a;\n}")),
+    ("contract", contract(SLOTS, "TN_API int tn_g(void);\n\nTN_API int tn_f(void);")),
+    ("sentence", contract("Does f " + "and f " * 15 + ".\n * " + SLOTS)),
+    ("sentence", contract(SLOTS.replace("Ownership: none.", "Ownership: it " + "has\n * it " * 15 + "."))),
+    ("word", {"runtime/x.c": "/* Whoever waits. */\n"}),
+    ("word", {"runtime/x.c": "/* It is woken\n * in\n * vain. */\n"}),
+    ("word", {"runtime/x.c": 'const char *text = "the core has a guest";\n'}),
+    ("word", {"test/x.c": "Test(x, a_deputy_sleeps)\n{\n}\n"}),
+    ("word", {"test/x.py": 'say("the server answers nobody")\n'}),
+    ("word", {"test/x.py": "x = 1  # a foreign thread\n"}),
+    ("word", {"runtime/README.md": "# The doors\n"}),
+    ("word", {"test/CMakeLists.txt": "set(x) # the next slot\n"}),
+    ("word", {"test/model/mutants.txt": "# Nobody looks.\n"}),
+    ("word", {"tools/x": "#!/bin/sh\necho 'in vain'\n"}),
+    ("spelling", {"README.md": "a\n\nte" "h core\n"}),
+    ("spelling", {"runtime/x.c": "/* a */\n/* sepe" "rate */\n", "net/README.md": "a\n"}),
+    ("figure", BENCH | {"sync/README.md": "`yield_many` takes\n12.6 ns.\n"}),
+    ("figure", BENCH | {"sync/README.md": "| `yield_many` | 28 | 13 |\n\n| `yield_many` | 28 | 77 |\n"}),
+    ("figure", BENCH | {"runtime/x.c": "/* Why: 42 -> 29 ns (yield_many). */\n"}),
+    ("figure", BENCH | {"runtime/x.c": "/* Why: `live` took 12.5 to 28 us. */\n"}),
+    ("figure", BENCH | {"README.md": "It takes 29 ns.\n"}),
+    ("figure", BENCH | {"CHANGELOG.md": "It takes 28 bytes.\n"}),
     ("partner", partner("partner: h.")),
     ("partner", partner("partner: the CAS below.")),
     ("partner", partner("partner: whoever holds the core\n     * now.")),
@@ -66,4 +107,21 @@ GOOD = [
     partner("partner: tni_g.") | header("runtime/y.h", "int tni_g(int a);"),
     partner("partners: BIT, top, tni_word.", "#define BIT 1\nstruct x {\n    int top, *next;\n};\ntypedef int tni_word;\n"),
     {"test/model/mutants.txt": "# Why\n\n" + MUTANT, "runtime/x.c": "a = 1;\nb = 1;\n"} | MODEL,
+    BENCH | {"sync/README.md": "`yield_many`: from 28 to 12.5 ns.\n\n| `yield_many` | 1000 | 13 |\n\nIt is 5 ns.\n"},
+    BENCH | {"README.md": "28 ns, a stack of 256 KiB.\n", "runtime/x.c": "/* yield_many: 12.5 to 28 ns. a_b too. */\n"},
 ]
+
+# Holds with all rules that do not hold everywhere yet, and with those that programs check.
+CLEAN = {
+    "runtime/x.c": "/* The caller waits for `errand`, spare_threads_max and calm() in spare.c: see who_waits. */\n",
+    "test/x.py": 'x = "errand"  # the name\n',
+    "bench/README.md": "A server answers requests. All requests were answered.\n\nA crate, two deques.\n",
+} | header(
+    "net/include/tn/x.h",
+    "/* A type. " + "It has words.\n * " * 20 + "*/\ntypedef int tn_x;\n\n"
+    "/* Does f.\n * `a`: " + "a word, " * 13 + "and one.\n *\n * Suspends: until it is done.\n * Callable from: a fiber.\n"
+    " * Ownership: `a` passes.\n * Errors: TN_EINVAL (no a).\n * Cancellation: yes; `a` stays with the caller.\n *\n"
+    " *     an example of many" + "\n *     words and words" * 12 + "\n */\nTN_API int tn_f(int a);\n"
+    "TN_API int tn_g(int a,\n    int b);\n\n"
+    f"/* {SLOTS} */\nstatic inline int tn_h(int a)\n{{\n    return a;\n}}\n",
+)

@@ -131,10 +131,14 @@ class Source:
 
 
 class Tree:
-    """Every file that is checked, {path: text}, and the C files among them as Source; the paths of all files, also of others."""
+    """Every file that is checked, {path: text}, and the C files among them as Source; the paths of all files, also of others.
 
-    def __init__(self, texts, paths=()):
+    strict: the rules that hold for some folders alone, as long as the others are being rewritten, hold for all.
+    """
+
+    def __init__(self, texts, paths=(), strict=False):
         self.texts = texts
+        self.strict = strict
         self.paths = set(texts) | set(paths) | {os.path.dirname(path) for path in texts}
         self.sources = {path: Source(path, text) for path, text in sorted(texts.items()) if path.endswith((".c", ".h", ".S"))}
         self.headers = {source.path: source for source in self.sources.values() if source.is_header and source.in_layer}
