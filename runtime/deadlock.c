@@ -84,19 +84,3 @@ void tni_deadlock_look(tn_runtime *runtime)
     runtime->deadlock_seen = before;
     report(runtime);
 }
-
-void tn_runtime_hold(tn_runtime *runtime)
-{
-    /* Relaxed: it only keeps reports away; the caller's task runs, or the caller is outside and says so beforehand. */
-    (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
-}
-
-void tn_runtime_unhold(tn_runtime *runtime)
-{
-    /* Release: the wakes made meanwhile come before; partner: expects_nothing. */
-    uint32_t old = tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE);
-
-    tni_assert(old > 0, "tn_runtime_unhold without a hold");
-    if (old == 1)
-        tni_monitor_notice(runtime); /* it may have looked before, and rest */
-}

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "checkpoint.h"
 #include "deadline.h"
 #include "timer.h"
 
@@ -305,26 +304,4 @@ uint64_t tn_scope_deadline(void)
         return TN_NEVER;
     check_frame(scope);
     return scope->deadline_ns;
-}
-
-int tni_checkpoint(void)
-{
-    const tni_local *local = tni_local_get();
-    const tni_scope *scope = tni_scope_of(local);
-    bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
-
-    if (tni_likely(scope == NULL))
-        return cancelled ? TN_ECANCELED : 0;
-    return tni_scope_check(scope, cancelled);
-}
-
-int tn_checkpoint(void)
-{
-    const tni_local *local = tni_local_get();
-    tni_scope *scope = tni_scope_of(local);
-    bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
-
-    if (tni_likely(scope == NULL))
-        return cancelled ? TN_ECANCELED : 0;
-    return tni_scope_look(scope, cancelled);
 }
