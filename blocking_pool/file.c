@@ -215,7 +215,7 @@ static bool transfer_run(tni_job *job)
         self->error = (int)n;
     else
         advance(self, (size_t)n);
-    if (n < 0 || self->index == self->count || tni_lent_is_unwanted(&self->lent))
+    if (n < 0 || self->index == self->count)
         return false;
     /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
     if (self->writes)

@@ -40,7 +40,7 @@ static int await_lent(tni_lent *lent)
     return tn_await(&future.base);
 }
 
-/* The frame is lent: who is cancelled, or whose deadline is over, has to wait all the same once the job has started. */
+/* The frame is lent: if the wait is cut short and the job has started, the caller waits until the pool is done with it. */
 static int wait_for(tni_pool *pool, tni_lent *lent)
 {
     tn_scope shield;
@@ -48,9 +48,8 @@ static int wait_for(tni_pool *pool, tni_lent *lent)
 
     if (rc == 0)
         return lent->error;
-    if (tni_pool_withdraw(pool, &lent->base))
+    if (tni_pool_withdraw_or_stop(pool, &lent->base))
         return rc;
-    tni_a32_store(&lent->unwanted, 1, TNI_RELAXED); /* relaxed: a wish */
     tn_shield_enter(&shield, TN_NEVER);
     (void)await_lent(lent);
     tn_scope_leave(&shield);
@@ -94,7 +93,6 @@ int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni
 
     (void)calling_fiber();
     rc = tn_checkpoint();
-    tni_a32_init(&lent->unwanted, 0);
     if (rc != 0)
         return rc;
     if (tni_pool_thread_current() != NULL) { /* it may block; and waiting for the threads of its own pool might never end */
@@ -115,7 +113,6 @@ int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
     tn_task *task = calling_fiber();
     int rc = TN_EAGAIN;
 
-    tni_a32_init(&lent->unwanted, 0);
     if (task != NULL)
         rc = tni_lend_to(task->runtime, lent, ops, kind);
     if (rc != TN_EAGAIN && rc != TN_ENOMEM)

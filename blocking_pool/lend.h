@@ -8,23 +8,16 @@
 typedef struct {
     tni_job base;
     tni_done done;
-    tni_a32 unwanted; /* 1: whoever waits has been cut short: a long transfer may end between two of its parts */
-    int error;        /* when done: 0: it has run */
+    int error; /* when done: 0: it has run */
 } tni_lent;
 
 /* What the ops of such a job are; `run`: as in tni_job_ops. */
 void tni_lent_over(tni_job *job, int error);
 #define TNI_LENT_OPS(run) {(run), tni_lent_over}
 
-static inline bool tni_lent_is_unwanted(const tni_lent *lent)
-{
-    /* Relaxed: a wish. */
-    return tni_a32_load(&lent->unwanted, TNI_RELAXED) != 0;
-}
-
 /* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain
- * thread, and where no thread can be had, in the call. 0; TN_ECANCELED, TN_ETIMEDOUT: it never ran; TN_ESHUTDOWN: it never ran,
- * or not to its end. Suspends. */
+ * thread, and where no thread can be had, in the call. 0; TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: it never ran, or, in several
+ * parts, not to its end. Suspends. */
 int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
 
 /* The same, always on a thread of a pool: in a job on its own, else on one of the pool of `runtime`. TN_EAGAIN: no thread can be

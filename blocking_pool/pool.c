@@ -471,6 +471,22 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
     return true;
 }
 
+bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_job *job)
+{
+    uint32_t state;
+
+    do {
+        if (tni_pool_withdraw(pool, job))
+            return true;
+        state = TNI_JOB_STARTED;
+        /* Of the two changes of one word one is first, and the other one fails and sees it; partner: put_back (pool_thread.c).
+         * Acquire: not needed, the CAS has no weaker form; it publishes nothing. */
+        if (tni_a32_cas(&job->state, &state, TNI_JOB_UNWANTED, TNI_ACQUIRE))
+            return false;
+    } while (state == TNI_JOB_QUEUED); /* put back just now; else the pool's end drops it */
+    return false;
+}
+
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
 int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)

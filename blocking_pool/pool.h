@@ -23,14 +23,15 @@ typedef struct tni_pool_thread tni_pool_thread;
 typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES } tni_pool_class;
 
 typedef struct {
-    /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs. */
+    /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs, unless it is unwanted. */
     bool (*run)(tni_job *job);
-    /* Last of all. 0: run answered false; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
+    /* Last of all. 0: it has run; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
      * Not called for a job that has been withdrawn. */
     void (*over)(tni_job *job, int error);
 } tni_job_ops;
 
-enum { TNI_JOB_QUEUED, TNI_JOB_STARTED, TNI_JOB_ABANDONED };
+/* UNWANTED: started, and its owner waits only for what it does now: it does not go back into the queue. */
+enum { TNI_JOB_QUEUED, TNI_JOB_STARTED, TNI_JOB_UNWANTED, TNI_JOB_ABANDONED };
 
 /* A job as the pool sees it; lives inside of something larger. */
 struct tni_job {
@@ -164,6 +165,10 @@ int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 /* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
  * before; only then may the pool be gone. */
 bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
+
+/* The same; a job that has been started is not run again once `run` has returned. The caller keeps the job's memory until `over`
+ * has been called. */
+bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_job *job);
 
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);

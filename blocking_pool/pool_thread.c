@@ -288,6 +288,23 @@ static bool find_job(tni_pool_thread *self)
     return false;
 }
 
+/* Lock held. There is more to do: it goes behind the other jobs. False: it is unwanted, and has to end. */
+static bool put_back(tni_pool *pool, tni_job *job, uint64_t now_ns)
+{
+    uint32_t started = TNI_JOB_STARTED;
+
+    /* Decides between going on and ending; partner: tni_pool_withdraw_or_stop. Release: the next part, and the owner that takes
+     * the job back, see what this part did. The owner waits for the lock before its frame goes, and so does a thread before it
+     * leaves: so the job, and its place, may follow the word. */
+    if (!tni_a32_cas(&job->state, &started, TNI_JOB_QUEUED, TNI_RELEASE))
+        return false;
+    job->queued_ns = now_ns;
+    /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
+    (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
+    tni_pool_append(pool, job);
+    return true;
+}
+
 /* Lock held; let go meanwhile. */
 static void run_job(tni_pool_thread *self, tni_pool_errand errand)
 {
@@ -313,6 +330,11 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
     tni_mutex_lock(&pool->lock);
+    if (again && !put_back(pool, job, self->now_ns)) {
+        tni_mutex_unlock(&pool->lock);
+        tni_pool_job_over(pool, job, 0);
+        tni_mutex_lock(&pool->lock);
+    }
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;
     count_time(pool->counts.ran, began_ns, self->now_ns);
     pool->counts.started += !drops;
@@ -321,14 +343,6 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     queue->running--;
     pool->active--;
     self->job = NULL;
-    if (!again)
-        return;
-    job->queued_ns = self->now_ns;
-    /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
-    (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
-    /* Release: the next part, and who takes the job back, see what this one did, and the place. */
-    tni_a32_store(&job->state, TNI_JOB_QUEUED, TNI_RELEASE);
-    tni_pool_append(pool, job);
 }
 
 /* Lock held; lets it go. Counted out already. */

@@ -15,6 +15,7 @@ typedef struct {
     tn_runtime *runtime;
     tn_waker wakers[MODEL_SCENARIO_THREADS + 2]; /* a thread */
     tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: that thread is not to wait any more */
+    bool shielded[MODEL_SCENARIO_THREADS + 2];     /* that thread's own: it waits all the same */
     unsigned abandoned; /* what this thread waits for it is never told, as a task that destroy left behind */
     tni_a32 over;       /* 1: destroy has come back */
 } pool_house;
@@ -90,6 +91,14 @@ static int wait_until_over(pool_house *house)
     return TN_ESHUTDOWN;
 }
 
+int tn_checkpoint(void)
+{
+    unsigned self = model_self();
+    bool cancelled = tni_a32_load(&house_of_all->cancelled[self], TNI_ACQUIRE) != 0;
+
+    return cancelled && !house_of_all->shielded[self] ? TN_ECANCELED : 0;
+}
+
 /* As await_in_fiber: a cancellation goes before what has come with it. */
 int tn_await(tn_future *future)
 {
@@ -99,7 +108,7 @@ int tn_await(tn_future *future)
     for (;;) {
         uint32_t seen = tni_a32_load(&waker->wakes, TNI_ACQUIRE);
         rc = TN_ECANCELED;
-        if (tni_a32_load(&house_of_all->cancelled[model_self()], TNI_ACQUIRE) != 0)
+        if (tn_checkpoint() != 0)
             break;
         rc = future->ops->poll(future, waker);
         if (rc != TN_PENDING)
@@ -112,11 +121,17 @@ int tn_await(tn_future *future)
     return rc;
 }
 
-/* Scopes of jobs that wait: one a thread. */
+/* Scopes of jobs that wait, and shields: one a thread. */
 void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
 {
     model_check(deadline_ns == TN_NEVER);
     scope->opaque[0] = 1 + model_self();
+}
+
+void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns)
+{
+    tn_scope_enter(scope, deadline_ns);
+    house_of_all->shielded[model_self()] = true;
 }
 
 void tn_scope_cancel(tn_scope *scope)
@@ -128,6 +143,7 @@ void tn_scope_cancel(tn_scope *scope)
 void tn_scope_leave(tn_scope *scope)
 {
     scope->opaque[0] = 0;
+    house_of_all->shielded[model_self()] = false;
     tni_a32_store(&house_of_all->cancelled[model_self()], 0, TNI_RELAXED);
 }
 
