@@ -24,9 +24,11 @@ TN_API int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator 
 TN_API tn_token *tn_token_retain(tn_token *token);
 TN_API void tn_token_release(tn_token *token);
 
-/* Cancels the token and all that descend from it. When it returns, each of them is cancelled, and its waiters and hooks have been
- * told (unless another thread is at the same moment cancelling a part of them: then that one tells).
- * Suspends: no. Callable from: anywhere but a hook. Errors: none; a second time does nothing. Cancellation: no checkpoint. */
+/* Cancels the token and all that descend from it. When it returns, each of them is cancelled, also those that another call
+ * cancels at the same time, and its waiters have been woken. Each hook has been called; a hook that another thread calls, or from
+ * which tn_token_cancel was called, may not have returned yet.
+ * Suspends: no, and waits for no other thread's hook. Callable from: anywhere, also from a hook. Errors: none; a second call does
+ * nothing. Cancellation: no checkpoint. */
 TN_API void tn_token_cancel(tn_token *token);
 
 /* Is it cancelled? What the canceller wrote before is visible then. Suspends: no. Callable from: anywhere. */
@@ -47,24 +49,27 @@ typedef struct tn_token_future {
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_token_wait_init(tn_token_future *future, tn_token *token);
 
-/* A call at the cancellation, once, by the thread that cancels and under a lock of the token: it must be short, must not suspend,
- * and must use no token but tn_token_is_cancelled. It may wake and cancel tasks. In the caller's memory. */
+/* A call at the cancellation, once, in a thread that cancels. It must be short and must not suspend. It may wake and cancel
+ * tasks, and cancel, create and release tokens, also its own. Hooks that cancel each other's tokens nest on one stack. In the
+ * caller's memory. */
 typedef struct tn_token_hook {
     void (*call)(struct tn_token_hook *hook);
     tn_token *token;
     struct tn_token_hook *next_;
     struct tn_token_hook *previous_;
-    bool linked_;
+    void *caller_;
+    int state_;
 } tn_token_hook;
 
 /* 0: hook->call (set by the caller) is called at the cancellation, unless it is removed before. TN_ECANCELED: the token is
  * cancelled already, and it is not called.
- * Suspends: no. Callable from: anywhere but a hook. Ownership: the memory is lent until tn_token_hook_remove, and so is the
- * token. Cancellation: no checkpoint. */
+ * Suspends: no. Callable from: anywhere. Ownership: the memory is lent until tn_token_hook_remove, and so is the token.
+ * Cancellation: no checkpoint. */
 TN_API int tn_token_hook_add(tn_token *token, tn_token_hook *hook);
 
-/* Once this returned nobody touches the hook, and it is not being called. True: it has not been and will not be called.
- * Suspends: no. Callable from: anywhere but a hook. Cancellation: no checkpoint. */
+/* When this returns nobody touches the hook, and it is not being called. True: it has not been and will not be called.
+ * Suspends: no, but waits for a call of this hook that another thread makes. Callable from: anywhere but the hook's own call
+ * (asserted). Cancellation: no checkpoint. */
 TN_API bool tn_token_hook_remove(tn_token_hook *hook);
 
 /* A scope (tn_scope.h) that is cancelled with a token: between enter and leave each checkpoint answers TN_ECANCELED once the

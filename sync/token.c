@@ -1,18 +1,15 @@
-/* The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks.
+/* Cancellation tokens. README.md ("Tokens") has the protocol and why it holds.
  *
- * Cancelling goes down from the token, leaf by leaf: on the way down each token is marked, under the tree's lock, so that its
- * children to come are born cancelled and not linked; a token without children is unlinked, and its waiters and hooks are told
- * without the tree's lock. So it ends, takes linear time and no memory, and holds no lock for long.
- *
- * No cancellation is missed: the mark is set before the token's own lock is taken to tell; who waits or hooks looks at the mark
- * under that lock. Two that cancel at the same time: a token that is marked already belongs to the other one, with all below it.
- *
- * A token whose last reference is gone may be found in the tree until its releaser has taken the tree's lock: it is passed over.
- * A token keeps its parent, so the root, and the lock in it, outlast all others. */
+ * The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks. No lock is held
+ * while a hook is called. A token keeps its parent, so the root, and the lock in it, outlast all others. */
 #include "tn_token.h"
 
 #include "alloc.h"
+#include "local.h"
 #include "waiters.h"
+
+/* A hook's state_. */
+enum { HOOK_OFF, HOOK_ADDED, HOOK_IN_CALL };
 
 struct tn_token {
     tn_allocator allocator;
@@ -27,6 +24,7 @@ struct tn_token {
     bool linked;                /* tree: among its parent's children */
     tni_waiters queue;
     tn_token_hook *hooks; /* queue's lock */
+    tni_a32 calls;        /* of hooks, that have ended; written under the queue's lock, and waited on */
 };
 
 bool tn_token_is_cancelled(const tn_token *token)
@@ -34,7 +32,7 @@ bool tn_token_is_cancelled(const tn_token *token)
     return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark */
 }
 
-/* Tree's lock held. */
+/* Tree's lock held. A second time does no harm. */
 static void mark(tn_token *token)
 {
     tni_a32_store(&token->cancelled, 1, TNI_RELEASE); /* publishes what the canceller wrote; partner: tn_token_is_cancelled */
@@ -133,28 +131,52 @@ void tn_token_release(tn_token *token)
 
 /* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
 
+/* Token's lock held. */
+static void unlink_hook(tn_token_hook *hook)
+{
+    if (hook->previous_ != NULL)
+        hook->previous_->next_ = hook->next_;
+    else
+        hook->token->hooks = hook->next_;
+    if (hook->next_ != NULL)
+        hook->next_->previous_ = hook->previous_;
+}
+
+/* Token's lock held, and released during the call. The hook stays until the state says that the call is over. */
+static void call_first_hook(tn_token *token)
+{
+    tn_token_hook *hook = token->hooks;
+
+    unlink_hook(hook);
+    hook->state_ = HOOK_IN_CALL;
+    hook->caller_ = tni_local_get();
+    tni_short_lock_release(&token->queue.lock);
+    hook->call(hook);
+    tni_short_lock_acquire(&token->queue.lock);
+    hook->state_ = HOOK_OFF;
+    /* Relaxed: the state is read under the lock; this wakes the look at it. Partner: outlast_call. */
+    (void)tni_a32_fetch_add(&token->calls, 1, TNI_RELAXED);
+}
+
+/* Any number of threads at once: each takes what the others have left. */
 static void tell(tn_token *token)
 {
     tni_short_lock_acquire(&token->queue.lock);
-    while (token->hooks != NULL) {
-        tn_token_hook *hook = token->hooks;
-        token->hooks = hook->next_;
-        hook->linked_ = false;
-        hook->call(hook);
-    }
+    while (token->hooks != NULL)
+        call_first_hook(token);
     tni_waiters_settle_all(&token->queue, TNI_WAITER_GRANTED);
 }
 
-/* Tree's lock held: marks the first child that nobody else cancels, and answers it with a reference; NULL: there is none. */
+/* Tree's lock held: cancels the first child and returns it with a reference; NULL: there is none. */
 static tn_token *descend(tn_token *token)
 {
     while (token->first_child != NULL) {
         tn_token *child = token->first_child;
-        if (!tn_token_is_cancelled(child) && retain_found(child)) {
+        if (retain_found(child)) {
             mark(child);
             return child;
         }
-        unlink_child(child);
+        unlink_child(child); /* its last reference is gone: it has no children, no hooks and no waiters */
     }
     return NULL;
 }
@@ -162,31 +184,27 @@ static tn_token *descend(tn_token *token)
 void tn_token_cancel(tn_token *token)
 {
     tni_short_lock *tree = &token->root->tree;
-    tn_token *at = token;
-    bool first;
+    tn_token *at = tn_token_retain(token);
+    tn_token *told = NULL; /* the one below, whose reference is given back when the lock is free */
 
     tni_short_lock_acquire(tree);
-    first = !tn_token_is_cancelled(token);
-    if (first)
-        mark(tn_token_retain(token));
-    while (first && at != NULL) {
+    mark(token);
+    while (told != token) {
         tn_token *child = descend(at);
-        tn_token *above = at == token ? NULL : at->parent;
         if (child != NULL) {
             at = child; /* the one above is kept until we come back to it */
             continue;
         }
-        unlink_child(at);
         tni_short_lock_release(tree);
+        tn_token_release(told);
         tell(at);
-        if (above != NULL)
-            tn_token_release(at);
         tni_short_lock_acquire(tree);
-        at = above;
+        unlink_child(at);
+        told = at;
+        at = at->parent;
     }
     tni_short_lock_release(tree);
-    if (first)
-        tn_token_release(token);
+    tn_token_release(told);
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
@@ -251,10 +269,10 @@ int tn_token_hook_add(tn_token *token, tn_token_hook *hook)
     int rc = TN_ECANCELED;
 
     hook->token = token;
-    hook->linked_ = false;
+    hook->state_ = HOOK_OFF;
     tni_short_lock_acquire(&token->queue.lock);
     if (!tn_token_is_cancelled(token)) {
-        hook->linked_ = true;
+        hook->state_ = HOOK_ADDED;
         hook->previous_ = NULL;
         hook->next_ = token->hooks;
         if (token->hooks != NULL)
@@ -266,22 +284,30 @@ int tn_token_hook_add(tn_token *token, tn_token_hook *hook)
     return rc;
 }
 
+/* Token's lock held; released while it waits. */
+static void outlast_call(tn_token *token, const tn_token_hook *hook)
+{
+    for (unsigned tries = 0; hook->state_ == HOOK_IN_CALL; tries++) {
+        uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* written under the lock */
+        tni_assert(hook->caller_ != tni_local_get(), "a hook of a token is removed during its own call");
+        tni_short_lock_release(&token->queue.lock);
+        tni_short_lock_pause(&token->calls, calls, tries);
+        tni_short_lock_acquire(&token->queue.lock);
+    }
+}
+
 bool tn_token_hook_remove(tn_token_hook *hook)
 {
     tn_token *token = hook->token;
-    bool linked;
+    bool added;
 
     tni_short_lock_acquire(&token->queue.lock);
-    linked = hook->linked_;
-    if (linked) {
-        if (hook->previous_ != NULL)
-            hook->previous_->next_ = hook->next_;
-        else
-            token->hooks = hook->next_;
-        if (hook->next_ != NULL)
-            hook->next_->previous_ = hook->previous_;
-        hook->linked_ = false;
+    added = hook->state_ == HOOK_ADDED;
+    if (added) {
+        unlink_hook(hook);
+        hook->state_ = HOOK_OFF;
     }
+    outlast_call(token, hook);
     tni_short_lock_release(&token->queue.lock);
-    return linked;
+    return added;
 }

@@ -1,7 +1,7 @@
 /* A token as the cancellation of a scope: a hook that cancels it.
  *
- * The hook runs under the token's lock, and leaving takes the hook back, under the same lock, before it leaves the scope. So the
- * scope is never cancelled when it has been left, and what the canceller touches is still there. */
+ * Leaving the scope removes the hook first, which waits for a call of it. So the scope is never cancelled when it has been left,
+ * and what the canceller touches is still there. */
 #include "defs.h"
 #include "tn_token.h"
 
