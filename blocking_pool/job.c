@@ -223,18 +223,45 @@ void tn_job_init(tn_job_future *future, tn_job *job)
     future->over = false;
 }
 
-/* In a job of the same pool. */
+/* A join in a job of the same pool. */
+typedef struct {
+    tn_future base;
+    tn_job_future *join;
+    tni_pool_thread *thread;
+    tn_scope scope;
+    bool waits; /* counted by tni_pool_join_begin */
+} inner_join;
+
+/* Only a join that waits counts: one that has an answer, TN_EBUSY too, is no part of a deadlock. */
+static int inner_poll(tn_future *self, tn_waker *waker)
+{
+    inner_join *inner = tni_container_of(self, inner_join, base);
+    int rc = future_poll(&inner->join->base, waker);
+
+    if (rc == TN_PENDING && !inner->waits) {
+        inner->waits = true;
+        tni_pool_join_begin(inner->thread, &inner->join->job->done, &inner->scope);
+    }
+    return rc;
+}
+
+static void inner_drop(tn_future *self)
+{
+    future_drop(&tni_container_of(self, inner_join, base)->join->base);
+}
+
+static const tn_future_ops inner_ops = {inner_poll, inner_drop, "blocking job"};
+
 static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
 {
-    tn_scope wait;
+    inner_join inner = {.base = {&inner_ops}, .join = future, .thread = thread};
     bool refused;
     int rc;
 
-    tn_scope_enter(&wait, TN_NEVER);
-    tni_pool_join_begin(thread, &future->job->done, &wait);
-    rc = tn_await(&future->base);
-    refused = tni_pool_join_end(thread);
-    tn_scope_leave(&wait);
+    tn_scope_enter(&inner.scope, TN_NEVER);
+    rc = tn_await(&inner.base);
+    refused = inner.waits && tni_pool_join_end(thread);
+    tn_scope_leave(&inner.scope);
     return refused && rc == TN_ECANCELED ? TN_EDEADLK : rc;
 }
 
@@ -245,7 +272,7 @@ int tn_job_join(tn_job *job, void **result)
     int rc;
 
     tn_job_init(&future, job);
-    if (thread == NULL || thread->is_guest || thread->pool != job->pool || tn_job_is_finished(job))
+    if (thread == NULL || thread->is_guest || thread->pool != job->pool)
         rc = tn_await(&future.base);
     else
         rc = join_in_job(thread, &future);

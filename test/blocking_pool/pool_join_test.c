@@ -7,6 +7,7 @@
 #include "pool_jobs.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"
+#include "sync/sync_support.h"
 
 static atomic_int reports;  /* of jobs that wait for each other */
 static atomic_int messages; /* of any kind */
@@ -314,4 +315,89 @@ Test(pool_join, one_that_is_told_is_enough)
     cr_assert_eq(atomic_load(&self->ran), 1);
     cr_assert_neq(self->rc[0] == TN_EDEADLK, self->rc[1] == TN_EDEADLK);
     cr_assert_eq(atomic_load(&reports), 1);
+}
+
+/* --- A join that has its answer is no deadlock ------------------------------------------------------------------------------ */
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_job *shared; /* joined by two, and queued until one of them has gone on */
+    tt_gate exchanged;
+    int rc[2];
+} rivals;
+
+static bool one_joins(void *arg)
+{
+    int error;
+    tni_pool *pool = tni_pool_of(((rivals *)arg)->runtime, &error);
+    unsigned joining;
+
+    tni_mutex_lock(&pool->lock);
+    joining = pool->joining;
+    tni_mutex_unlock(&pool->lock);
+    return joining == 1;
+}
+
+static void *join_shared(void *arg)
+{
+    rivals *self = arg;
+
+    tt_gate_wait(&self->exchanged, 1);
+    self->rc[0] = tn_job_join(self->shared, NULL);
+    return NULL;
+}
+
+static void *join_shared_too(void *arg)
+{
+    rivals *self = arg;
+
+    tt_gate_wait(&self->exchanged, 1);
+    tt_check(tt_wait_until(one_joins, self, 30 * TN_S));
+    self->rc[1] = tn_job_join(self->shared, NULL);
+    return NULL;
+}
+
+Test(pool_join, who_is_second_is_told_so_when_all_others_wait)
+{
+    tn_runtime *runtime = quiet_runtime(2, count_messages);
+    rivals self = {.runtime = runtime, .exchanged = TT_GATE_INIT};
+    atomic_long ran = 0;
+    tn_job *jobs[2];
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[0], join_shared, &self), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[1], join_shared_too, &self), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.shared, count_up, &ran), 0);
+    tt_gate_open(&self.exchanged);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
+    cr_assert_eq(self.rc[0], 0);
+    cr_assert_eq(self.rc[1], TN_EBUSY);
+    cr_assert_eq(atomic_load(&ran), 1);
+    cr_assert_eq(atomic_load(&reports), 0);
+    tt_runtime_destroy(runtime);
+}
+
+/* A future waits for the shared job, and the only thread for jobs joins it. */
+Test(pool_join, who_is_second_behind_a_future_is_told_so)
+{
+    tn_runtime *runtime = quiet_runtime(1, count_messages);
+    rivals self = {.runtime = runtime, .exchanged = TT_GATE_INIT};
+    atomic_long ran = 0;
+    tn_job_future future;
+    stand_in one;
+    tn_job *job;
+
+    stand_in_init(&one);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, join_shared, &self), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.shared, count_up, &ran), 0);
+    tn_job_init(&future, self.shared);
+    cr_assert_eq(poll_by(&future.base, &one), TN_PENDING);
+    tt_gate_open(&self.exchanged);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    cr_assert_eq(self.rc[0], TN_EBUSY);
+    drop(&future.base);
+    cr_assert(stand_in_is_free(&one));
+    cr_assert_eq(tn_job_join(self.shared, NULL), 0);
+    cr_assert_eq(atomic_load(&reports), 0);
+    tt_runtime_destroy(runtime);
 }

@@ -194,7 +194,7 @@ static void *run_and_join(void *arg)
     if (e->joined == 0)
         model_check(result == other && other->run == 1);
     else
-        model_check(e->joined == TN_EDEADLK || e->joined == TN_ENODATA);
+        model_check(e->joined == TN_EDEADLK || e->joined == TN_ENODATA || e->joined == TN_EBUSY);
     if (e->joined == TN_EDEADLK)
         tn_job_release(other->handle);
     return run(arg);
@@ -246,6 +246,19 @@ static void submit_two_that_join(void *state)
     s->errands[0].other = 1;
     model_check(submit(s, 0, join_at_step_one) == 0);
     model_check(submit(s, 1, join_at_step_one) == 0);
+    go_to_step(s, 1);
+}
+
+/* Both jobs join the third, which gets a thread only when one of the two has gone on: one is told that it is not alone. */
+static void submit_two_that_join_the_third(void *state)
+{
+    wait_scene *s = state;
+
+    s->errands[0].other = 2;
+    s->errands[1].other = 2;
+    submit_detached(s, 0, join_at_step_one);
+    submit_detached(s, 1, join_at_step_one);
+    model_check(submit(s, 2, run) == 0);
     go_to_step(s, 1);
 }
 
@@ -320,6 +333,15 @@ static void finish_joined_once(void *state)
     finish_two(state);
 }
 
+static void finish_busy(void *state)
+{
+    wait_scene *s = state;
+    unsigned first = s->errands[0].joined != 0;
+
+    model_check(s->errands[first].joined == 0 && s->errands[1 - first].joined == TN_EBUSY);
+    finish_three(state);
+}
+
 static void finish_chain(void *state)
 {
     wait_scene *s = state;
@@ -347,6 +369,7 @@ const model_scenario model_scenarios[] = {
     CASE("join_spawned", two_threads, finish_joined, .threads = {submit_joiner}),
     CASE("join_running", two_threads, finish_joined, .threads = {submit_joined_and_joiner}),
     CASE("join_each_other", two_threads, finish_joined_once, .threads = {submit_two_that_join}, .bound = 1),
+    CASE("join_busy", two_threads, finish_busy, .threads = {submit_two_that_join_the_third}, .bound = 1),
     CASE("join_goes_on", two_threads, finish_chain, .threads = {submit_chain_and_cancel_end}, .bound = 1),
     {0},
 };
