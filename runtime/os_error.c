@@ -1,3 +1,5 @@
+/* Texts of error codes: libuv's, and the C library's for those that libuv does not have. */
+#include <string.h>
 #include <uv.h>
 
 #include "tn_base.h"
@@ -6,7 +8,8 @@ _Static_assert((int)TN_ECANCELED == (int)UV_ECANCELED, "our errors are libuv's")
 _Static_assert((int)TN_EAGAIN == (int)UV_EAGAIN, "our errors are libuv's");
 _Static_assert((int)TN_ETIMEDOUT == (int)UV_ETIMEDOUT, "our errors are libuv's");
 
-const char *tn_strerror(int error)
+/* NULL: libuv does not know it. */
+static const char *text_of_libuv(int error)
 {
     static const struct {
         int code;
@@ -20,5 +23,16 @@ const char *tn_strerror(int error)
     for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
         if (messages[i].code == error)
             return messages[i].text;
-    return error == 0 ? "no error" : "unknown error";
+    return NULL;
+}
+
+const char *tn_strerror(int error)
+{
+    const char *text = text_of_libuv(error);
+
+    if (error == 0)
+        return "no error";
+    if (text == NULL && error < 0 && error > INT_MIN)
+        text = strerrordesc_np(-error);
+    return text != NULL ? text : "unknown error";
 }
