@@ -94,9 +94,10 @@ int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
     int rc = 0;
 
     tni_short_lock_acquire(&channel->waiting.lock);
-    tni_assert(channel->reserved > 0, "an element is sent into a place that was not reserved");
     while (rc == 0 && tni_mpsc_must_grow(channel))
         rc = tni_mpsc_grow(channel) ? 0 : TN_ENOMEM;
+    /* Here, because growing leaves the lock. */
+    tni_assert(channel->reserved > 0, "an element is sent into a place that was not reserved");
     channel->reserved--;
     if (channel->receiver_gone)
         rc = TN_EPIPE;

@@ -77,9 +77,10 @@ static int begin(once_state *state, tni_waiter *waiter, tn_waker *waker)
     return rc;
 }
 
+/* Lock held. */
 static void check_making(const once_state *state)
 {
-    /* Relaxed: the caller's own doing. */
+    /* Relaxed: written under the lock. */
     tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == MAKING, "a once is ended that nobody has begun");
 }
 
@@ -87,8 +88,8 @@ void tn_once_complete(tn_once *once)
 {
     once_state *state = inside(once);
 
-    check_making(state);
     tni_short_lock_acquire(&state->queue.lock);
+    check_making(state);
     /* Release: what was made; partner: tn_once_is_done. */
     tni_a32_store(&state->word, DONE, TNI_RELEASE);
     tni_waiters_settle_all(&state->queue, IS_DONE);
@@ -99,8 +100,8 @@ void tn_once_abandon(tn_once *once)
     once_state *state = inside(once);
     tni_wake wake = 0;
 
-    check_making(state);
     tni_short_lock_acquire(&state->queue.lock);
+    check_making(state);
     if (state->queue.first != NULL)
         wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
     else

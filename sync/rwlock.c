@@ -99,6 +99,11 @@ static void serve(rwlock_state *state)
     tni_wake_batch_wake(&batch);
 }
 
+static void check_read(uint64_t word)
+{
+    tni_assert(word >= READER && !(word & WRITER), "a lock is given back that is not held for reading");
+}
+
 void tn_rwlock_read_unlock(tn_rwlock *lock)
 {
     rwlock_state *state = inside(lock);
@@ -106,7 +111,7 @@ void tn_rwlock_read_unlock(tn_rwlock *lock)
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        tni_assert(word >= READER && !(word & WRITER), "a lock is given back that is not held for reading");
+        check_read(word); /* not too old: the caller's own hold is in each value that it may read */
         if ((word & WAITED) && word < 2 * READER)
             break; /* the last one, and somebody waits */
         /* Release: our reads come before the next writer's writes; partners: tn_rwlock_try_write, take. */
@@ -115,7 +120,7 @@ void tn_rwlock_read_unlock(tn_rwlock *lock)
     }
     tni_short_lock_acquire(&state->queue.lock);
     /* Release: as above. */
-    (void)tni_a64_fetch_sub(&state->word, READER, TNI_ACQ_REL);
+    check_read(tni_a64_fetch_sub(&state->word, READER, TNI_ACQ_REL));
     serve(state);
 }
 
@@ -127,22 +132,22 @@ void tn_rwlock_write_unlock(tn_rwlock *lock)
     /* Release: what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
     if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
         return;
-    tni_assert(word & WRITER, "a lock is given back that is not held for writing");
     tni_short_lock_acquire(&state->queue.lock);
     /* Release: as above. */
-    (void)tni_a64_fetch_and(&state->word, ~WRITER, TNI_ACQ_REL);
+    word = tni_a64_fetch_and(&state->word, ~WRITER, TNI_ACQ_REL);
+    tni_assert(word & WRITER, "a lock is given back that is not held for writing");
     serve(state);
 }
 
 void tn_rwlock_downgrade(tn_rwlock *lock)
 {
     rwlock_state *state = inside(lock);
+    uint64_t word;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Relaxed: it is our own mark. */
-    tni_assert(tni_a64_load(&state->word, TNI_RELAXED) & WRITER, "a lock is downgraded that is not held for writing");
     /* Release: what the writer did, to the other readers. */
-    (void)tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
+    word = tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
+    tni_assert(word & WRITER, "a lock is downgraded that is not held for writing");
     serve(state);
 }
 

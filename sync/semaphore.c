@@ -104,15 +104,24 @@ static void serve(semaphore_state *state, uint64_t fresh)
     tni_wake_batch_wake(&batch);
 }
 
+/* `word` is the value that the permits are added to: an older one may hold permits that are out by now. */
+static void check_room(uint64_t word, uint64_t count)
+{
+    tni_assert(count <= TN_SEMAPHORE_MAX - word / PERMIT, "a semaphore gets more permits than it can hold");
+}
+
 /* False: nobody waits any more. */
 static bool release_to_waiters(semaphore_state *state, uint64_t count)
 {
+    uint64_t word;
+
     tni_short_lock_acquire(&state->queue.lock);
-    /* Relaxed: WAITED is written under the lock. */
-    if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED)) {
+    word = tni_a64_load(&state->word, TNI_RELAXED); /* relaxed: while WAITED is set it changes under the lock */
+    if (!(word & WAITED)) {
         tni_short_lock_release(&state->queue.lock);
         return false;
     }
+    check_room(word, count);
     serve(state, count);
     return true;
 }
@@ -124,11 +133,12 @@ void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count)
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        tni_assert(count <= TN_SEMAPHORE_MAX - word / PERMIT, "a semaphore gets more permits than it can hold");
         if (!(word & WAITED)) {
             /* Release: what was done under the permits; partners: tn_semaphore_try_acquire, queue_up. */
-            if (tni_a64_cas(&state->word, &word, word + count * PERMIT, TNI_RELEASE))
+            if (tni_a64_cas(&state->word, &word, word + count * PERMIT, TNI_RELEASE)) {
+                check_room(word, count);
                 return;
+            }
         } else {
             if (release_to_waiters(state, count))
                 return;

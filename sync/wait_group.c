@@ -38,6 +38,11 @@ void tn_wait_group_add(tn_wait_group *group, uint32_t count)
     tni_assert(old / THING + count <= UINT32_MAX, "a wait group of too many things");
 }
 
+static void check_not_empty(uint64_t word)
+{
+    tni_assert(word >= THING, "more is done than a wait group was told of");
+}
+
 void tn_wait_group_done(tn_wait_group *group)
 {
     group_state *state = inside(group);
@@ -45,7 +50,7 @@ void tn_wait_group_done(tn_wait_group *group)
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        tni_assert(word >= THING, "more is done than a wait group was told of");
+        check_not_empty(word); /* not too old: what the caller has done is counted in each value that it may read */
         if (word == (THING | WAITED))
             break; /* the last one, and somebody waits */
         /* Release: what was done; partners: tn_wait_group_try_wait, queue_up. */
@@ -54,7 +59,9 @@ void tn_wait_group_done(tn_wait_group *group)
     }
     tni_short_lock_acquire(&state->queue.lock);
     /* Release: as above; acquire: what the others did, for those that we settle. */
-    if (tni_a64_fetch_sub(&state->word, THING, TNI_ACQ_REL) / THING > 1) {
+    word = tni_a64_fetch_sub(&state->word, THING, TNI_ACQ_REL);
+    check_not_empty(word);
+    if (word / THING > 1) {
         tni_short_lock_release(&state->queue.lock); /* more were added meanwhile */
         return;
     }

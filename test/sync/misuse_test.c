@@ -1,0 +1,192 @@
+/* Giving back what is not held, and more than fits, ends the process: also where the count is looked at under a lock. */
+#include <string.h>
+
+#include "support/runtime.h"
+#include "sync_support.h"
+#include "waiters.h"
+
+static void expect_abort(void (*fn)(void *arg), const char *text)
+{
+    tt_child child = tt_fork(fn, NULL);
+
+    cr_assert(tt_child_aborted(&child, text), "%s", child.said);
+}
+
+/* --- Semaphore -------------------------------------------------------------------------------------------------------------- */
+
+#define TOO_MANY_PERMITS "a semaphore gets more permits than it can hold"
+
+static void release_too_many(void *arg)
+{
+    tn_semaphore semaphore = TN_SEMAPHORE_INIT(2);
+
+    (void)arg;
+    tn_semaphore_release(&semaphore, TN_SEMAPHORE_MAX - 1);
+}
+
+/* Somebody waits for more than there will be, so the permits stay in the semaphore. */
+static tn_semaphore waited = TN_SEMAPHORE_INIT(2);
+
+static void wait_for_all(void)
+{
+    static tn_semaphore_future future;
+    static stand_in task;
+
+    stand_in_init(&task);
+    tn_semaphore_acquire_init(&future, &waited, TN_SEMAPHORE_MAX);
+    tt_check(poll_by(&future.base, &task) == TN_PENDING);
+}
+
+static void release_too_many_to_a_waiter(void *arg)
+{
+    (void)arg;
+    wait_for_all();
+    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX - 1);
+}
+
+static void *release_what_fitted(void *arg)
+{
+    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX - 3);
+    return arg;
+}
+
+/* What another thread releases under the lock counts, though the releaser has begun before. */
+static void release_beside_another(void *arg)
+{
+    struct {
+        tni_a64 word;
+        tni_waiters queue;
+    } *inside = (void *)&waited;
+    pthread_t thread;
+
+    (void)arg;
+    wait_for_all();
+    tni_short_lock_acquire(&inside->queue.lock);
+    thread = tt_thread_start(release_what_fitted, NULL);
+    tt_block_thread(20 * TN_MS); /* it waits for the lock by then; else it comes later, and this proves less */
+    (void)tni_a64_fetch_add(&inside->word, 2 << 2, TNI_RELAXED);
+    tni_short_lock_release(&inside->queue.lock);
+    tt_thread_join(thread);
+}
+
+Test(misuse, a_semaphore_that_overflows)
+{
+    expect_abort(release_too_many, TOO_MANY_PERMITS);
+    expect_abort(release_too_many_to_a_waiter, TOO_MANY_PERMITS);
+    expect_abort(release_beside_another, TOO_MANY_PERMITS);
+}
+
+/* As many as fit. */
+Test(misuse, a_semaphore_that_is_full)
+{
+    tn_semaphore semaphore = TN_SEMAPHORE_INIT(2);
+
+    tn_semaphore_release(&semaphore, TN_SEMAPHORE_MAX - 2);
+    cr_assert_eq(tn_semaphore_available(&semaphore), TN_SEMAPHORE_MAX);
+    cr_assert_eq(tn_semaphore_try_acquire(&semaphore, TN_SEMAPHORE_MAX), 0);
+    tn_semaphore_fini(&semaphore);
+    wait_for_all();
+    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX - 2); /* the waiter's: it is granted all */
+    cr_assert_eq(tn_semaphore_available(&waited), 0);
+    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX);
+}
+
+/* --- Locks, once, wait group ------------------------------------------------------------------------------------------------ */
+
+static void end_reading(void *arg)
+{
+    tn_rwlock lock = TN_RWLOCK_INIT;
+
+    (void)arg;
+    tn_rwlock_read_unlock(&lock);
+}
+
+static void end_writing(void *arg)
+{
+    tn_rwlock lock = TN_RWLOCK_INIT;
+
+    (void)arg;
+    (void)tn_rwlock_try_read(&lock);
+    tn_rwlock_write_unlock(&lock);
+}
+
+static void downgrade(void *arg)
+{
+    tn_rwlock lock = TN_RWLOCK_INIT;
+
+    (void)arg;
+    tn_rwlock_downgrade(&lock);
+}
+
+Test(misuse, a_lock_that_is_not_held)
+{
+    expect_abort(end_reading, "not held for reading");
+    expect_abort(end_writing, "not held for writing");
+    expect_abort(downgrade, "downgraded that is not held for writing");
+}
+
+static void complete_unbegun(void *arg)
+{
+    tn_once once = TN_ONCE_INIT;
+
+    (void)arg;
+    tn_once_complete(&once);
+}
+
+static void abandon_completed(void *arg)
+{
+    tn_once once = TN_ONCE_INIT;
+
+    (void)arg;
+    (void)tn_once_try_begin(&once);
+    tn_once_complete(&once);
+    tn_once_abandon(&once);
+}
+
+Test(misuse, a_once_that_is_not_begun)
+{
+    expect_abort(complete_unbegun, "a once is ended that nobody has begun");
+    expect_abort(abandon_completed, "a once is ended that nobody has begun");
+}
+
+static void do_more(void *arg)
+{
+    tn_wait_group group = TN_WAIT_GROUP_INIT;
+
+    (void)arg;
+    tn_wait_group_add(&group, 1);
+    tn_wait_group_done(&group);
+    tn_wait_group_done(&group);
+}
+
+Test(misuse, a_wait_group_that_has_nothing_left)
+{
+    expect_abort(do_more, "more is done than a wait group was told of");
+}
+
+/* --- Channels --------------------------------------------------------------------------------------------------------------- */
+
+static void send_unreserved(void *arg)
+{
+    uint64_t element = 1;
+    tn_mpsc *channel;
+
+    (void)arg;
+    tt_check(tn_mpsc_create(&channel, sizeof element, 1, NULL) == 0);
+    (void)tn_mpsc_send_reserved(channel, &element);
+}
+
+static void give_back_unreserved(void *arg)
+{
+    tn_mpsc *channel;
+
+    (void)arg;
+    tt_check(tn_mpsc_create(&channel, 1, 1, NULL) == 0);
+    tn_mpsc_unreserve(channel);
+}
+
+Test(misuse, a_place_that_is_not_reserved)
+{
+    expect_abort(send_unreserved, "into a place that was not reserved");
+    expect_abort(give_back_unreserved, "a place is given back that was not reserved");
+}
