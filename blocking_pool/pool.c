@@ -52,28 +52,34 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }
 
+/* The first call's: makes the pool. NULL: no memory, and no other thread has made it meanwhile. */
+static void *make(tn_runtime *runtime)
+{
+    tni_pool *pool = tni_alloc(&runtime->allocator, sizeof *pool, _Alignof(tni_pool));
+    void *attachment = NULL;
+
+    if (pool == NULL)
+        return tni_aptr_load(&runtime->attachment, TNI_ACQUIRE); /* as in tni_pool_of */
+    init(pool, runtime);
+    /* Release: publishes the pool. Acquire: another thread was first, and this is its pool. */
+    if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL))
+        return &pool->base;
+    tni_mutex_fini(&pool->lock);
+    tni_free(&runtime->allocator, pool, sizeof *pool);
+    return attachment;
+}
+
 tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
 {
-    /* Acquire: the pool as it was made; partner: the CAS in tni_pool_of. */
+    /* Acquire: the pool as it was made; partner: the CAS in make. */
     void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
 
-    if (tni_unlikely(attachment == NULL)) {
-        tni_pool *pool = tni_alloc(&runtime->allocator, sizeof *pool, _Alignof(tni_pool));
-        if (pool == NULL) {
-            *error = TN_ENOMEM;
-            return NULL;
-        }
-        init(pool, runtime);
-        /* Release: publishes the pool. Acquire: another thread was first, and this is its pool. */
-        if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL)) {
-            attachment = &pool->base;
-        } else {
-            tni_mutex_fini(&pool->lock);
-            tni_free(&runtime->allocator, pool, sizeof *pool);
-        }
-    }
-    *error = TN_ESHUTDOWN;
-    return attachment == &tni_attachment_closed ? NULL : tni_container_of(attachment, tni_pool, base);
+    if (tni_unlikely(attachment == NULL))
+        attachment = make(runtime);
+    *error = attachment == NULL ? TN_ENOMEM : TN_ESHUTDOWN;
+    if (attachment == NULL || attachment == &tni_attachment_closed)
+        return NULL;
+    return tni_container_of(attachment, tni_pool, base);
 }
 
 tn_runtime *tni_pool_current_runtime(void)

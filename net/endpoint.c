@@ -149,8 +149,8 @@ __attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
     void *nobody = NULL;
     int rc = tni_registration_make(endpoint->runtime, endpoint->fd, &registration);
 
-    if (rc != 0)
-        return rc;
+    if (rc != 0) /* the other side may have had more luck */
+        return tni_endpoint_registration(endpoint) != NULL ? 0 : rc;
     /* Publishes the registration; partner: tni_endpoint_registration. */
     if (!tni_aptr_cas(&endpoint->registration, &nobody, registration, TNI_RELEASE)) {
         tni_registration_discard(registration);

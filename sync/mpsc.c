@@ -56,7 +56,7 @@ bool tni_mpsc_grow(tn_mpsc *channel)
         fresh->next = NULL;
     tni_short_lock_acquire(&channel->waiting.lock);
     if (fresh == NULL)
-        return false;
+        return !tni_mpsc_must_grow(channel); /* another sender may have had more luck */
     if (tni_mpsc_must_grow(channel)) {
         channel->back->next = fresh;
         return true;

@@ -60,8 +60,8 @@ static inline bool tni_mpsc_must_grow(const tn_mpsc *channel)
     return channel->back_used == channel->block_elements && channel->back->next == NULL;
 }
 
-/* Lock held: leaves it while it allocates or frees. False: no memory. What the caller knew under the lock has to be looked at
- * again. */
+/* Lock held: leaves it while it allocates or frees. False: no memory, and no other sender has grown the channel meanwhile. What
+ * the caller knew under the lock has to be looked at again. */
 bool tni_mpsc_grow(tn_mpsc *channel);
 
 /* Receiver: a block of an unbounded channel is empty, and no sender comes back to it. */

@@ -279,6 +279,40 @@ Test(pool_shortage, every_allocation_may_fail)
     cr_assert_eq(atomic_load(&count), 1);
 }
 
+typedef struct {
+    tn_runtime *runtime;
+    atomic_long ran;
+    tn_job *jobs[2];
+} rivals;
+
+static void spawn_second(void *arg)
+{
+    rivals *self = arg;
+
+    cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &self->jobs[1], count_up, &self->ran), 0);
+}
+
+/* There is no memory for the pool, but another thread has made it meanwhile. */
+Test(pool_shortage, the_pool_of_another_thread_will_do)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    rivals self = {.ran = 0};
+
+    tt_allocator_init(&allocator);
+    allocator.before_failure = spawn_second;
+    allocator.arg = &self;
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_runtime_create(&self.runtime, &options), 0);
+    tt_allocator_fail(&allocator, 1, 1);
+    cr_assert_eq(tn_spawn_blocking_on(self.runtime, NULL, &self.jobs[0], count_up, &self.ran), 0);
+    for (unsigned i = 0; i < 2; i++)
+        cr_assert_eq(tn_job_join(self.jobs[i], NULL), 0);
+    tt_runtime_destroy(self.runtime);
+    cr_assert_eq(atomic_load(&self.ran), 2);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
 /* --- The end in a shortage -------------------------------------------------------------------------------------------------- */
 
 static void open_gate(void *arg)

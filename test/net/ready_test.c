@@ -1,7 +1,9 @@
 /* Tests of ready futures in stackless tasks. close_test.c has their end by a close. */
 /* ctest: timeout=120 */
 #include "net_flow.h"
+#include "support/allocator.h"
 #include "support/runtime.h"
+#include "sync/sync_support.h"
 
 /* A stackless echo: reads, then writes all of it, until the end. */
 typedef struct {
@@ -132,4 +134,53 @@ static void *stackless_cancelled(void *arg)
 Test(ready, cancelled)
 {
     tt_run(stackless_cancelled, NULL);
+}
+
+/* --- A shortage of memory --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_ready_future futures[2];
+    stand_in tasks[2];
+    int rc[2];
+} both_sides;
+
+static void wait_to_read_too(void *arg)
+{
+    both_sides *both = arg;
+
+    both->rc[1] = poll_by(&both->futures[1].base, &both->tasks[1]);
+}
+
+/* There is no memory to watch the stream for its writer, but its reader has got some meanwhile. */
+Test(ready, what_the_other_side_has_opened_will_do)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tt_allocator allocator;
+    both_sides both;
+    tn_stream *stream;
+    int ends[2];
+
+    tt_allocator_init(&allocator);
+    allocator.before_failure = wait_to_read_too;
+    allocator.arg = &both;
+    options.allocator = &allocator.as_option;
+    check_eq(tn_runtime_create(&runtime, &options), 0);
+    check_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    check_eq(tn_stream_open(runtime, &stream, ends[0]), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        stand_in_init(&both.tasks[i]);
+        tn_ready_init(&both.futures[i], stream, i == 0 ? TN_WRITABLE : TN_READABLE);
+        both.rc[i] = 1;
+    }
+    tt_allocator_fail(&allocator, 1, 1);
+    both.rc[0] = poll_by(&both.futures[0].base, &both.tasks[0]);
+    check(both.rc[0] == TN_PENDING || both.rc[0] == 0); /* it is writable, once that has been seen */
+    check_eq(both.rc[1], TN_PENDING);
+    for (unsigned i = 0; i < 2; i++)
+        drop(&both.futures[i].base);
+    tn_stream_close(stream);
+    check_eq(close(ends[1]), 0);
+    tt_runtime_destroy(runtime);
+    check_eq(atomic_load(&allocator.blocks), 0);
 }

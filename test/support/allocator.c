@@ -25,8 +25,11 @@ static void *counting_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
     char *memory;
 
     tt_check(size_bytes > 0 && align_bytes > 0 && (align_bytes & (align_bytes - 1)) == 0);
-    if (fail_from != 0 && call >= fail_from && call < fail_from + atomic_load(&allocator->fail_count))
+    if (fail_from != 0 && call >= fail_from && call < fail_from + atomic_load(&allocator->fail_count)) {
+        if (allocator->before_failure != NULL)
+            allocator->before_failure(allocator->arg);
         return NULL;
+    }
     memory = aligned_alloc(align, (align + size_bytes + align - 1) / align * align);
     if (memory == NULL)
         return NULL;
@@ -60,6 +63,8 @@ void tt_allocator_init(tt_allocator *allocator)
     atomic_init(&allocator->bytes, 0);
     atomic_init(&allocator->fail_from, 0);
     atomic_init(&allocator->fail_count, 0);
+    allocator->before_failure = NULL;
+    allocator->arg = NULL;
 }
 
 void tt_allocator_fail(tt_allocator *allocator, long nth, long count)

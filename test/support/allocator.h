@@ -13,6 +13,8 @@ typedef struct {
     atomic_long bytes;      /* in them */
     atomic_long fail_from;  /* the first call that gets nothing, from 1; 0: none */
     atomic_long fail_count; /* how many do from there on */
+    void (*before_failure)(void *arg); /* or NULL; called where a call gets nothing */
+    void *arg;
 } tt_allocator;
 
 void tt_allocator_init(tt_allocator *allocator);

@@ -1,4 +1,5 @@
 /* The blocks of an unbounded channel, with an allocator that gets in between. */
+#include "support/allocator.h"
 #include "support/runtime.h"
 #include "mpsc.h"
 #include "sync_support.h"
@@ -80,6 +81,42 @@ Test(mpsc_blocks, a_block_too_many)
         tn_mpsc_release_receiver(between.channel);
         cr_assert_eq(between.blocks, 0);
     }
+}
+
+static void send_before_failure(void *arg)
+{
+    (void)arg;
+    send_one();
+}
+
+/* There is no memory for a block, but another sender has made one meanwhile. */
+Test(mpsc_blocks, the_block_of_another_sender_will_do)
+{
+    tn_channel_options options = tn_channel_options_default();
+    tt_allocator allocator;
+    uint64_t last;
+
+    tt_allocator_init(&allocator);
+    allocator.before_failure = send_before_failure;
+    options.allocator = &allocator.as_option;
+    memset(&between, 0, sizeof between);
+    cr_assert_eq(tn_mpsc_create(&between.channel, sizeof(uint64_t), TN_UNBOUNDED, &options), 0);
+    for (unsigned by_place = 0; by_place < 2; by_place++) {
+        while (between.channel->back_used < between.channel->block_elements)
+            send_one();
+        if (by_place == 1)
+            cr_assert_eq(tn_mpsc_try_reserve(between.channel), 0);
+        last = between.sent + 1; /* behind the one that gets in between */
+        tt_allocator_fail(&allocator, 1, 1);
+        cr_assert_eq((by_place == 1 ? tn_mpsc_send_reserved : tn_mpsc_try_send)(between.channel, &last), 0);
+        between.sent++;
+    }
+    while (between.received < between.sent)
+        receive_one();
+    tt_allocator_fail(&allocator, 0, 0);
+    tn_mpsc_release_sender(between.channel);
+    tn_mpsc_release_receiver(between.channel);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
 Test(mpsc_blocks, too_large)
