@@ -148,10 +148,12 @@ int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, 
     if (runtime == NULL)
         return TN_EINVAL;
     if (given != NULL) {
-        if (given->size == 0 || given->size > sizeof options || given->when_full > TN_FULL_RUN_HERE)
+        if (given->size < sizeof given->size || given->size > sizeof options)
             return TN_EINVAL;
         memcpy(&options, given, given->size);
     }
+    if (options.when_full > TN_FULL_RUN_HERE)
+        return TN_EINVAL;
     pool = tni_pool_of(runtime, &rc);
     return pool == NULL ? rc : tni_job_spawn(pool, TNI_POOL_JOBS, &options, out, fn, arg);
 }

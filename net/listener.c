@@ -47,8 +47,8 @@ static const tni_endpoint_ops listener_ops = {closing, release};
 static int take_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
 {
     *out = tn_listen_options_default();
-    if (options != NULL && (options->size == 0 || options->size > sizeof *options)) {
-        tni_log_write(NULL, TN_LOG_ERROR, "%s: the options have no size: begin with tn_listen_options_default()", what);
+    if (options != NULL && (options->size < sizeof options->size || options->size > sizeof *options)) {
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: options.size is wrong: begin with tn_listen_options_default()", what);
         return TN_EINVAL;
     }
     if (options != NULL)

@@ -32,8 +32,6 @@ static int refuse(const tn_options *options, const char *what)
 
 static int check_options(const tn_options *options)
 {
-    if (options->size == 0 || options->size > sizeof *options)
-        return refuse(options, "options.size is wrong: start from tn_options_default()");
     if (options->flavour != TN_MULTI_THREAD && options->flavour != TN_CURRENT_THREAD)
         return refuse(options, "options.flavour is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD");
     if (options->workers > TNI_WORKERS_MAX)
@@ -50,6 +48,21 @@ static int check_options(const tn_options *options)
     if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
         return refuse(options, "options.allocator lacks a function");
     return 0;
+}
+
+/* The caller's options over the defaults. A struct of an older, shorter kind ends where its size says. */
+static int read_options(tn_options *out, const tn_options *given)
+{
+    size_t size = given != NULL ? given->size : sizeof *given;
+    bool wrong = size < sizeof given->size || size > sizeof *out;
+
+    *out = tn_options_default();
+    if (given != NULL && size >= sizeof given->size)
+        memcpy(out, given, size < sizeof *out ? size : sizeof *out);
+    out->size = sizeof *out;
+    if (wrong)
+        return refuse(out, "options.size is wrong: start from tn_options_default()");
+    return check_options(out);
 }
 
 static tni_guard_kind guard_kind(tn_guard guard)
@@ -203,18 +216,15 @@ static void take_options(tn_runtime *runtime, const tn_options *options)
 
 int tn_runtime_create(tn_runtime **out, const tn_options *given)
 {
-    tn_options options = tn_options_default();
+    tn_options options;
     tn_allocator allocator;
     tn_runtime *runtime;
     int rc;
 
     *out = NULL;
-    if (given != NULL) {
-        rc = check_options(given);
-        if (rc != 0)
-            return rc;
-        memcpy(&options, given, given->size);
-    }
+    rc = read_options(&options, given);
+    if (rc != 0)
+        return rc;
     allocator = options.allocator != NULL ? *options.allocator : tni_alloc_default;
     runtime = tni_alloc(&allocator, sizeof *runtime, _Alignof(tn_runtime));
     if (runtime == NULL)
@@ -285,16 +295,12 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
 
 int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
 {
-    tn_options own = tn_options_default();
+    tn_options own;
     tn_runtime *runtime;
-    int rc;
+    int rc = read_options(&own, options);
 
-    if (options != NULL) {
-        rc = check_options(options);
-        if (rc != 0)
-            return rc;
-        memcpy(&own, options, options->size);
-    }
+    if (rc != 0)
+        return rc;
     own.report_overflow = true;
     own.report_deadlock = true;
     rc = tn_runtime_create(&runtime, &own);

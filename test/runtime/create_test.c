@@ -72,8 +72,6 @@ Test(create, refuses_bad_options)
     tn_options options = tn_options_default();
     tn_allocator lacking = {NULL, NULL, NULL};
 
-    options.size = 0;
-    refuse(options, "options.size");
     options.size = sizeof options + 8;
     refuse(options, "options.size");
     options = tn_options_default();
@@ -102,6 +100,22 @@ Test(create, refuses_bad_options)
 static void *echo(void *arg)
 {
     return arg;
+}
+
+/* Without a size nothing of the struct is known, its log neither. */
+Test(create, refuses_options_without_a_size)
+{
+    messages m = {0};
+    tn_options options = tn_options_default();
+    tn_runtime *runtime;
+
+    options.log = keep_message;
+    options.log_ctx = &m;
+    for (options.size = 0; options.size < sizeof options.size; options.size++) {
+        cr_assert_eq(tn_runtime_create(&runtime, &options), TN_EINVAL);
+        cr_assert_eq(tn_run(NULL, NULL, &options), TN_EINVAL);
+    }
+    cr_assert_eq(m.errors, 0);
 }
 
 Test(create, takes_defaults)
