@@ -4,6 +4,7 @@
 #include "inplace.h"
 #include "lend.h"
 #include "local.h"
+#include "position.h"
 
 #define IOV_COUNT_MAX 1024
 
@@ -15,8 +16,9 @@ struct tn_file {
     tni_job closing; /* in the background, by the last reference */
     tni_a32 references;
     int fd;
-    bool in_place;      /* S: a regular file: what is in memory is read by the fiber itself */
-    tni_a32 positioned; /* transfers in the pool at the file's own position: the system makes others wait for them */
+    bool in_place;       /* S: a regular file: what is in memory is read by the fiber itself */
+    bool seeks_in_place; /* S: and its file system moves the position without waiting for anybody */
+    tni_position position; /* calls at the file's own position */
     tn_allocator allocator;
 };
 
@@ -32,7 +34,8 @@ static tn_file *make(int fd)
     tni_a32_init(&file->references, 1);
     file->fd = fd;
     file->in_place = false;
-    tni_a32_init(&file->positioned, 0);
+    file->seeks_in_place = false;
+    tni_position_init(&file->position);
     file->allocator = *allocator;
     return file;
 }
@@ -54,7 +57,8 @@ typedef struct {
     const char *path;
     int flags;
     unsigned mode;
-    bool in_place; /* out */
+    bool in_place;       /* out, both */
+    bool seeks_in_place;
 } open_call;
 
 static int call_open(void *arg)
@@ -66,12 +70,13 @@ static int call_open(void *arg)
     /* Reading past the memory of the system (O_DIRECT) always waits. */
     call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
                      tni_os_cached_end_holds();
+    call->seeks_in_place = call->in_place && tni_os_is_stored(fd);
     return fd;
 }
 
 int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
 {
-    open_call call = {path, flags, mode, false};
+    open_call call = {.path = path, .flags = flags, .mode = mode};
     tn_file *file = make(-1);
 
     *out = NULL;
@@ -84,6 +89,7 @@ int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
         return rc;
     }
     file->in_place = call.in_place;
+    file->seeks_in_place = call.seeks_in_place;
     *out = file;
     return 0;
 }
@@ -143,9 +149,9 @@ int tn_file_fd(const tn_file *file)
 
 typedef struct {
     tni_lent lent;
+    tn_file *file;
     const struct iovec *iov;
     int count;
-    int fd;
     int64_t offset;  /* negative: the file's own position */
     bool writes;
     int index;       /* of the buffer in which it goes on, */
@@ -188,10 +194,12 @@ static void advance(transfer *self, size_t size)
 static ssize_t move_part(const transfer *self, const struct iovec *part, int count)
 {
     int64_t at = self->offset + (int64_t)self->done;
+    int fd = self->file->fd;
 
-    if (self->writes)
-        return self->offset < 0 ? tni_os_writev(self->fd, part, count) : tni_os_pwritev(self->fd, part, count, at);
-    return self->offset < 0 ? tni_os_readv(self->fd, part, count) : tni_os_preadv(self->fd, part, count, at);
+    if (self->offset >= 0)
+        return self->writes ? tni_os_pwritev(fd, part, count, at) : tni_os_preadv(fd, part, count, at);
+    tni_position_outlast_in_place(&self->file->position);
+    return self->writes ? tni_os_writev(fd, part, count) : tni_os_readv(fd, part, count);
 }
 
 /* Or would a read after the last byte wait for more, as on a pipe? */
@@ -220,10 +228,26 @@ static bool transfer_run(tni_job *job)
     /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
     if (self->writes)
         return n > 0;
-    return (size_t)n == size && (self->offset >= 0 || has_an_end(self->fd));
+    return (size_t)n == size && (self->offset >= 0 || has_an_end(self->file->fd));
 }
 
 static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
+
+/* Negative: not all that is wanted is in memory, or another call is at the file's own position. */
+static ssize_t move_part_in_place(const transfer *self, const struct iovec *part, int count)
+{
+    tni_position *position = &self->file->position;
+    int fd = self->file->fd;
+    ssize_t n;
+
+    if (self->offset >= 0)
+        return tni_os_preadv_cached(fd, part, count, self->offset + (int64_t)self->done);
+    if (!tni_position_try_in_place(position))
+        return TN_EAGAIN;
+    n = tni_os_preadv_cached(fd, part, count, -1);
+    tni_position_end_in_place(position);
+    return n;
+}
 
 /* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends
  * it, as between two parts in the pool. */
@@ -236,8 +260,7 @@ static bool read_in_place(transfer *self)
     while (moved && self->index < self->count && tni_inplace_may_read()) {
         uint64_t began_ns = tni_clock_ns();
         size_t size = next_part(self, part, &count);
-        ssize_t n;
-        n = tni_os_preadv_cached(self->fd, part, count, self->offset < 0 ? -1 : self->offset + (int64_t)self->done);
+        ssize_t n = move_part_in_place(self, part, count);
         if (n == 0 && size > 0)
             return true; /* the end */
         moved = n >= 0;
@@ -248,28 +271,22 @@ static bool read_in_place(transfer *self)
     return moved && self->done > 0 && self->index == self->count;
 }
 
-static int transfer_in_pool(tn_file *file, transfer *self)
+static int transfer_in_pool(transfer *self)
 {
     bool positioned = self->offset < 0;
     int rc;
 
     if (positioned)
-        (void)tni_a32_fetch_add(&file->positioned, 1, TNI_RELAXED); /* relaxed: a hint */
+        tni_position_enter(&self->file->position);
     rc = tni_lend(&self->lent, &transfer_ops, TNI_POOL_FILES);
     if (positioned)
-        (void)tni_a32_fetch_sub(&file->positioned, 1, TNI_RELAXED); /* relaxed: as above */
+        tni_position_leave(&self->file->position);
     return rc;
-}
-
-static bool may_read_in_place(const tn_file *file, const transfer *self)
-{
-    return file->in_place && !self->writes &&
-           (self->offset >= 0 || tni_a32_load(&file->positioned, TNI_RELAXED) == 0); /* relaxed: a hint */
 }
 
 static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
 {
-    transfer self = {.iov = iov, .count = count, .fd = file->fd, .offset = offset, .writes = writes};
+    transfer self = {.file = file, .iov = iov, .count = count, .offset = offset, .writes = writes};
     size_t total = 0;
     int rc;
 
@@ -280,9 +297,9 @@ static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t o
             return TN_EINVAL;
         total += iov[i].iov_len;
     }
-    if (may_read_in_place(file, &self) && read_in_place(&self))
+    if (file->in_place && !writes && read_in_place(&self))
         return (ssize_t)self.done;
-    rc = transfer_in_pool(file, &self);
+    rc = transfer_in_pool(&self);
     if (self.done > 0)
         return (ssize_t)self.done;
     return rc != 0 ? rc : self.error;
@@ -337,9 +354,47 @@ ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64
 
 /* --- The rest --------------------------------------------------------------------------------------------------------------- */
 
+typedef struct {
+    tn_file *file;
+    int64_t offset;
+    int whence;
+    int64_t at;
+} seek_call;
+
+static int call_seek(void *arg)
+{
+    seek_call *call = arg;
+
+    tni_position_outlast_in_place(&call->file->position);
+    call->at = tni_os_seek(call->file->fd, call->offset, call->whence);
+    return 0;
+}
+
+/* False: it may wait: for a call at the position, or for who knows where the file ends. */
+static bool seek_in_place(seek_call *call)
+{
+    tn_file *file = call->file;
+
+    if (!file->seeks_in_place || (call->whence != SEEK_SET && call->whence != SEEK_CUR) || !tni_inplace_may_read() ||
+        !tni_position_try_in_place(&file->position))
+        return false;
+    call->at = tni_os_seek(file->fd, call->offset, call->whence);
+    tni_position_end_in_place(&file->position);
+    tni_budget_spend_time(0);
+    return true;
+}
+
 int64_t tn_file_seek(tn_file *file, int64_t offset, int whence)
 {
-    return tni_os_seek(file->fd, offset, whence);
+    seek_call call = {.file = file, .offset = offset, .whence = whence};
+    int rc;
+
+    if (seek_in_place(&call))
+        return call.at;
+    tni_position_enter(&file->position);
+    rc = tni_fs_run(call_seek, &call);
+    tni_position_leave(&file->position);
+    return rc == 0 ? call.at : rc;
 }
 
 static int call_sync(void *arg)

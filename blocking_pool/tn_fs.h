@@ -67,8 +67,8 @@ TN_API ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count)
 TN_API ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count, int64_t offset);
 TN_API ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64_t offset);
 
-/* Moves the file's own position as lseek(2) does, and answers it. Suspends: no. Callable from: anywhere. Cancellation: no
- * checkpoint. */
+/* Moves the file's own position as lseek(2) does, and returns it. It waits for a call that reads or writes at that position.
+ * Suspends: yes. Errors, cancellation: see above; cancelled, the position has not moved. */
 TN_API int64_t tn_file_seek(tn_file *file, int64_t offset, int whence);
 
 /* Returns when what was written is on the disk (fsync; data alone: fdatasync). Suspends: yes. Errors, cancellation: see above. */

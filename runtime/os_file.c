@@ -92,21 +92,35 @@ bool tni_os_cached_end_holds(void)
     return uname(&name) == 0 && strncmp(name.release, "5.9.", 4) != 0 && strncmp(name.release, "5.10.", 5) != 0;
 }
 
-bool tni_os_is_local(int fd)
+/* File systems that ask nobody outside the kernel. The last ones make the contents of a file when it is read. */
+static const long local[] = {
+    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC,
+    PROC_SUPER_MAGIC, SYSFS_MAGIC,     CGROUP2_SUPER_MAGIC,
+};
+
+enum { LOCAL = sizeof local / sizeof *local, LOCAL_STORED = LOCAL - 3 };
+
+static bool is_on(int fd, unsigned kinds)
 {
-    static const long local[] = {
-        EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC,
-        PROC_SUPER_MAGIC, SYSFS_MAGIC,     CGROUP2_SUPER_MAGIC,
-    };
     struct statfs status;
 
     if (fstatfs(fd, &status) != 0)
         return false;
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+    for (unsigned i = 0; i < kinds; i++) {
         if ((long)status.f_type == local[i])
             return true;
     }
     return false;
+}
+
+bool tni_os_is_local(int fd)
+{
+    return is_on(fd, LOCAL);
+}
+
+bool tni_os_is_stored(int fd)
+{
+    return is_on(fd, LOCAL_STORED);
 }
 
 int64_t tni_os_seek(int fd, int64_t offset, int whence)

@@ -34,6 +34,9 @@ bool tni_os_cached_end_holds(void);
  * elsewhere? */
 bool tni_os_is_local(int fd);
 
+/* And does it keep what it has, so that lseek, not relative to the end, waits for nothing but other calls at the position? */
+bool tni_os_is_stored(int fd);
+
 int64_t tni_os_seek(int fd, int64_t offset, int whence);
 
 /* The data and what is needed to find it; `everything`: the times too. */

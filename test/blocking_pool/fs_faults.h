@@ -13,7 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME, FAULT_CACHED } fault_call;
+typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME, FAULT_CACHED, FAULT_SEEK } fault_call;
 
 static struct {
     _Atomic int call;     /* which; fault_call */
@@ -30,6 +30,19 @@ static inline void fault_set(fault_call call, long nth, long count, int error, s
     atomic_store(&fault.error, error);
     atomic_store(&fault.bytes, bytes);
     atomic_store(&fault.call, call);
+}
+
+/* Or NULL; called before each transfer and each seek, on the thread that makes it. */
+typedef void (*fault_hook)(fault_call call, int fd);
+
+static _Atomic(fault_hook) fault_before;
+
+static void fault_tell(fault_call call, int fd)
+{
+    fault_hook hook = atomic_load(&fault_before);
+
+    if (hook != NULL)
+        hook(call, fd);
 }
 
 /* Is this call to be disturbed? */
@@ -58,6 +71,7 @@ FAULT_ORIGINAL(ssize_t, writev, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, preadv, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, pwritev, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, preadv2, int, const struct iovec *, int, off_t, int)
+FAULT_ORIGINAL(off_t, lseek, int, off_t, int)
 FAULT_ORIGINAL(int, fsync, int)
 FAULT_ORIGINAL(int, rename, const char *, const char *)
 FAULT_ORIGINAL(int, open, const char *, int, ...)
@@ -84,6 +98,7 @@ ssize_t readv(int fd, const struct iovec *iov, int count)
     struct iovec first;
     bool cut;
 
+    fault_tell(FAULT_READ, fd);
     if (fault_transfer(FAULT_READ, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_readv()(fd, &first, 1) : original_readv()(fd, iov, count);
@@ -94,6 +109,7 @@ ssize_t writev(int fd, const struct iovec *iov, int count)
     struct iovec first;
     bool cut;
 
+    fault_tell(FAULT_WRITE, fd);
     if (fault_transfer(FAULT_WRITE, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_writev()(fd, &first, 1) : original_writev()(fd, iov, count);
@@ -125,6 +141,7 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
     struct iovec first;
     bool cut;
 
+    fault_tell(FAULT_CACHED, fd);
     if (atomic_load(&fault.call) == FAULT_READ) {
         errno = EAGAIN;
         return -1;
@@ -132,6 +149,12 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
     if (fault_transfer(FAULT_CACHED, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_preadv2()(fd, &first, 1, offset, flags) : original_preadv2()(fd, iov, count, offset, flags);
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+    fault_tell(FAULT_SEEK, fd);
+    return original_lseek()(fd, offset, whence);
 }
 
 int fsync(int fd)
