@@ -13,7 +13,9 @@ typedef struct {
 
 /* What the ops of such a job are; `run`: as in tni_job_ops. */
 void tni_lent_over(tni_job *job, int error);
+/* clang-format off */
 #define TNI_LENT_OPS(run) {(run), tni_lent_over}
+/* clang-format on */
 
 /* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain
  * thread, and where no thread can be had, in the call. 0; TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: it never ran, or, in several

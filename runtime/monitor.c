@@ -138,7 +138,8 @@ void tni_monitor_stop(tn_runtime *runtime)
     /* Release: partner: monitor_main. The exchange of resting ends a rest that began before it saw stop. */
     tni_a32_store(&monitor->stop, 1, TNI_RELEASE);
     tni_futex_wake(&monitor->stop, 1);
-    tni_fence_full(); /* stop before the look; against the fence in rest() */
+    /* Stop before the look; against the fence in rest(). */
+    tni_fence_full();
     if (tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0) /* relaxed: behind the fence */
         tni_futex_wake(&monitor->resting, 1);
     tni_thread_join(&monitor->thread);

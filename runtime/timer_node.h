@@ -15,7 +15,9 @@ struct tni_timer {
 
 _Static_assert(sizeof(tni_timer) <= 32, "a task holds one");
 
+/* clang-format off */
 #define TNI_TIMER_INIT {NULL, NULL, NULL, 0}
+/* clang-format on */
 
 /* Whether the timer is in a wheel. False in an expired chain. */
 static inline bool tni_timer_linked(const tni_timer *timer)

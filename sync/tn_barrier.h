@@ -16,7 +16,9 @@ typedef struct tn_barrier {
     } opaque_;
 } tn_barrier;
 
+/* clang-format off */
 #define TN_BARRIER_INIT(parties) {{(uint64_t)(parties)}}
+/* clang-format on */
 
 /* What the leader is answered. */
 #define TN_BARRIER_LEADER 1

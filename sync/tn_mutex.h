@@ -19,7 +19,9 @@ typedef struct tn_mutex {
     } opaque_;
 } tn_mutex;
 
+/* clang-format off */
 #define TN_MUTEX_INIT {{0}}
+/* clang-format on */
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_mutex_init(tn_mutex *mutex);

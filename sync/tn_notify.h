@@ -17,7 +17,9 @@ typedef struct tn_notify {
     } opaque_;
 } tn_notify;
 
+/* clang-format off */
 #define TN_NOTIFY_INIT {{0}}
+/* clang-format on */
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_notify_init(tn_notify *notify);

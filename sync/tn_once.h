@@ -17,7 +17,9 @@ typedef struct tn_once {
     } opaque_;
 } tn_once;
 
+/* clang-format off */
 #define TN_ONCE_INIT {{0}}
+/* clang-format on */
 
 /* What tn_once_begin answers to the one that has to make it. */
 #define TN_ONCE_MINE 1

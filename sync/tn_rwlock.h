@@ -17,7 +17,9 @@ typedef struct tn_rwlock {
     } opaque_;
 } tn_rwlock;
 
+/* clang-format off */
 #define TN_RWLOCK_INIT {{0}}
+/* clang-format on */
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_rwlock_init(tn_rwlock *lock);

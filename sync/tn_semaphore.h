@@ -21,7 +21,9 @@ typedef struct tn_semaphore {
 #define TN_SEMAPHORE_MAX (UINT64_MAX >> 3)
 
 /* A static semaphore with `permits`. */
+/* clang-format off */
 #define TN_SEMAPHORE_INIT(permits) {{(uint64_t)(permits) << 2}}
+/* clang-format on */
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_semaphore_init(tn_semaphore *semaphore, uint64_t permits);

@@ -17,7 +17,9 @@ typedef struct tn_wait_group {
     } opaque_;
 } tn_wait_group;
 
+/* clang-format off */
 #define TN_WAIT_GROUP_INIT {{0}}
+/* clang-format on */
 
 /* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
 TN_API void tn_wait_group_init(tn_wait_group *group);

@@ -39,7 +39,9 @@ typedef struct {
     tt_gate end;
 } blocker;
 
+/* clang-format off */
 #define BLOCKER_INIT {TT_GATE_INIT, TT_GATE_INIT}
+/* clang-format on */
 
 static inline void *block(void *arg)
 {

@@ -13,7 +13,9 @@ typedef struct {
     atomic_long ran;
 } scene;
 
+/* clang-format off */
 #define SCENE_INIT {.blocker = BLOCKER_INIT, .waits = TT_GATE_INIT}
+/* clang-format on */
 
 /* --- A full queue ----------------------------------------------------------------------------------------------------------- */
 

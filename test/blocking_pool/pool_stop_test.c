@@ -15,7 +15,9 @@ typedef struct {
     tn_runtime *runtime;
 } scene;
 
+/* clang-format off */
 #define SCENE_INIT {.begun = TT_GATE_INIT, .end = TT_GATE_INIT, .left = TT_GATE_INIT}
+/* clang-format on */
 
 static void *block(void *arg)
 {

@@ -152,6 +152,7 @@ void race_free(const void *ptr, size_t bytes, const void *pc)
 
 /* --- What the compiler calls ------------------------------------------------------------------------------------------------ */
 
+/* clang-format off */
 #define PLAIN(size) \
     void __tsan_read##size(void *ptr); \
     void __tsan_write##size(void *ptr); \
@@ -165,6 +166,7 @@ void race_free(const void *ptr, size_t bytes, const void *pc)
     void __tsan_unaligned_write##size(void *ptr) { race_access(ptr, size, RACE_WRITE, MODEL_PC); } \
     void __tsan_volatile_read##size(void *ptr) { race_access(ptr, size, RACE_READ, MODEL_PC); } \
     void __tsan_volatile_write##size(void *ptr) { race_access(ptr, size, RACE_WRITE, MODEL_PC); }
+/* clang-format on */
 
 PLAIN(1)
 PLAIN(2)

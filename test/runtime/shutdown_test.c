@@ -42,7 +42,9 @@ typedef struct {
     tn_runtime *runtime;
 } shared;
 
+/* clang-format off */
 #define SHARED_INIT {.gate = TT_GATE_INIT}
+/* clang-format on */
 
 static void *spawn_generations(void *arg)
 {

@@ -18,10 +18,10 @@ static int by_id(const void *a, const void *b)
 
 static int by_address(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t)*(tn_task *const *)a;
-    uintptr_t y = (uintptr_t)*(tn_task *const *)b;
+    tn_task *const *x = a;
+    tn_task *const *y = b;
 
-    return x < y ? -1 : x > y;
+    return (uintptr_t)*x < (uintptr_t)*y ? -1 : (uintptr_t)*x > (uintptr_t)*y;
 }
 
 static void expect_distinct(tn_task **tasks, unsigned count)

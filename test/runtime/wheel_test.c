@@ -16,7 +16,7 @@
 /* Starts that lie differently to the boundaries of the levels, in nanoseconds. */
 static const uint64_t starts[] = {
     0, 1, MS - 1, MS, 63 * MS, 64 * MS - 1, 12345678901, (64 * 64 - 1) * MS, UINT64_C(7777777) * MS + 5, (REACH - 1) * MS,
-    REACH * MS,
+    MS * REACH,
 };
 #define STARTS (sizeof starts / sizeof *starts)
 

@@ -57,7 +57,9 @@ typedef struct {
     unsigned opened;
 } tt_gate;
 
+/* clang-format off */
 #define TT_GATE_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+/* clang-format on */
 
 void tt_gate_open(tt_gate *gate);
 /* Waits until it was opened `times` times; aborts after 60 s. */

@@ -172,7 +172,9 @@ static void setup_unsigned(void *state)
     ((published *)state)->unsigned_index = true;
 }
 
+/* clang-format off */
 #define CASE(what, prepare, ...) {"chase_lev." what, sizeof(published), prepare, {owner, thief}, finish, __VA_ARGS__}
+/* clang-format on */
 
 const model_scenario model_scenarios[] = {
     CASE("mended", setup, .expect = NULL),

@@ -292,7 +292,9 @@ static void crash(void *state)
         *(volatile int *)(uintptr_t)(s->plain - 1) = 1;
 }
 
+/* clang-format off */
 #define CASE(name, ...) {"failures." name, sizeof(things), setup, __VA_ARGS__}
+/* clang-format on */
 
 const model_scenario model_scenarios[] = {
     CASE("peterson_without_fence", {peterson_without, peterson_without}, NULL, .expect = "race"),
