@@ -77,7 +77,7 @@ def measure_all(paths, counts, seconds, rounds):
 
 
 def warning(errors):
-    names = {"non_2xx": "answers that are not 2xx", "connect": "failed connects", "read": "read errors", "write": "write errors",
+    names = {"non_2xx": "responses other than 2xx", "connect": "failed connects", "read": "read errors", "write": "write errors",
              "timeout": "timeouts", "missing": "connections missing"}
     parts = ["%d %s" % (errors[key], name) for key, name in names.items() if errors[key]]
     return "WARNING: " + ", ".join(parts) if parts else ""

@@ -80,7 +80,7 @@ def output_of(args, timeout_s, what=None, **kwargs):
 
 
 def main(name, program):
-    """Runs `program()`, then ends what it has left running; answers the exit status."""
+    """Runs `program()`, then ends what it has left running; returns the exit status."""
     global tool
     tool = name
     for number in SIGNALS:

@@ -17,7 +17,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def raise_file_limit():
-    """Opens as many files as we may, and answers how many connections fit."""
+    """Opens as many files as we may, and returns how many connections fit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY:
         hard = 1 << 20
@@ -38,7 +38,7 @@ def status_number(path, key):
 
 
 class Server:
-    """A running server, on a port of the system's choice."""
+    """A running server, on a port that the kernel chooses."""
 
     def __init__(self, command, env=None):
         self.name = os.path.basename(command[0])
@@ -133,5 +133,5 @@ class Wrk:
             raise Failure("wrk failed with status %d and said: %s" % (self.child.returncode, output))
         report = json.loads(output[output.rindex("\n{"):])
         if report["requests"] == 0:
-            raise Failure("the server answered nothing; wrk said: %s" % output)
+            raise Failure("the server sent nothing; wrk said: %s" % output)
         return report

@@ -38,7 +38,7 @@ def check_reasons(source, report):
         if any(other in source.commented for other in near) or (covered and number - covered <= 2):
             covered = number
         else:
-            report(source.path, number, "reason", f"{accesses[0]}: what does it publish or observe, for whom, why so?")
+            report(source.path, number, "reason", f"{accesses[0]}: what it publishes or observes; its partner; what breaks")
 
 
 def is_near(source, files, name, other):

@@ -12,7 +12,7 @@ REPORT = "bench/README.md"
 TIME = re.compile(r"(?<![\w.])(\d[\d.,]*)(?:(?:–|-| to | and |, )(\d[\d.,]*))*\s*(?:ns|µs|us|ms)\b")
 MEASURED = re.compile(r"(?<![\w.])(\d[\d.,]*)\s*(ns|µs|us|ms|%|bytes|[KMG]iB|instructions|requests/s|requests a second)(?!\w)")
 NUMBER = re.compile(r"(?<![\w.])\d[\d.,]*\d|(?<![\w.])\d")
-# Figures in the texts at the top that nobody has measured: (figure, reason).
+# Figures in the texts at the top that are no measurements: (figure, reason).
 STATED = [
     ("256 KiB", "the default of tn_options.stack_size_bytes"),
     ("4 KiB", "a page"),

@@ -1,4 +1,4 @@
-"""Sections of READMEs that comments cite, links in READMEs, and that every module stands in its folder's README."""
+"""Sections of READMEs that comments cite, links in READMEs, and that the README of its folder names every module."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import re
 from style.source import plain
 
 TITLE = r'"[^"\n]{1,80}"'
-# README.md ("Idle"), README.md ("Files", "Brief functions"), "README.md, Idle", README.md, "Idle"
+# README.md ("Idle"), README.md ("Files", "Shutdown"), "README.md, Idle", README.md, "Idle"
 TITLES = rf"{TITLE}(?:(?:,\s+|\s+and\s+){TITLE})*"
 CITATION = re.compile(rf"((?:[\w.]+/)*)README\.md`?(?:\s+\(({TITLES})\)|,\s+({TITLE})|,\s+([A-Z][\w' ]*))?")
 LINK = re.compile(r"\]\(([^()\s]+)\)")
@@ -80,7 +80,7 @@ def check_links(tree, path, text, report):
 
 
 def check_modules(tree, report):
-    """The name of each module stands in back quotes in the README of its folder, or in the nearest above it."""
+    """The name of each module is in back quotes in the README of its folder, or in the nearest above it."""
     for path in sorted(tree.texts):
         layer = path.split("/")[0]
         inside = "/" in path and (tree.is_layer(layer) or os.path.dirname(path) in LISTED)
@@ -89,11 +89,11 @@ def check_modules(tree, report):
             continue
         readme = readme_of(tree, path, "")
         if readme and os.path.dirname(readme) and stem not in named(tree.texts[readme]):
-            report(path, 1, "module", f"{stem} does not stand in {readme}")
+            report(path, 1, "module", f"{readme} does not name {stem}")
 
 
 def named(text):
-    """What stands in back quotes, without folders and extensions; `micro_*.c` is a pattern for names."""
+    """What is in back quotes, without folders and extensions; `micro_*.c` is a pattern for names."""
     found = {re.sub(r"\.\w+$", "", word.split("/")[-1]) for quoted in re.findall(r"`([^`\n]+)`", text) for word in quoted.split()}
     return Names(found)
 
