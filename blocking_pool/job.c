@@ -1,9 +1,10 @@
 /* Jobs with a counted handle. References: the pool's, from the spawn to `over`, and the handles'. */
+#include "job.h"
+
 #include <string.h>
 
 #include "done.h"
 #include "local.h"
-#include "pool.h"
 #include "tn_blocking.h"
 #include "tn_scope.h"
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "job.h"
 #include "os_names.h"
-#include "pool.h"
 
 #define LABEL_MAX 63
 #define HOST_MAX 253

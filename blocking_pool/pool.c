@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "local.h"
+#include "pool_internal.h"
 
 #define THREADS_DEFAULT 512
 #define FILE_THREADS_DEFAULT 64

@@ -1,5 +1,5 @@
 /* Jobs that wait for jobs of their own pool: that not all threads do so for ever. README.md has the argument. */
-#include "pool.h"
+#include "pool_internal.h"
 #include "tn_scope.h"
 
 /* --- The look: lock held ---------------------------------------------------------------------------------------------------- */

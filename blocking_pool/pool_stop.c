@@ -1,5 +1,5 @@
 /* The end of a pool. README.md ("Shutdown") has the order and why. */
-#include "pool.h"
+#include "pool_internal.h"
 
 /* Takes out of the queues what will never run. `all`: mandatory jobs too. Answers how many of those. */
 static size_t drop_queued(tni_pool *pool, bool all)

@@ -1,7 +1,7 @@
 /* The life of a pool's thread: arrive, take jobs, look about for a moment, stand by or sleep, leave. README.md has the
  * argument. */
 #include "local.h"
-#include "pool.h"
+#include "pool_internal.h"
 #include "scope.h"
 
 /* How soon a deputy looks again. */

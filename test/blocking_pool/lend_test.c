@@ -2,6 +2,7 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include "job.h"
 #include "lend.h"
 #include "pool_jobs.h"
 #include "support/runtime.h"

@@ -4,7 +4,7 @@
 #ifndef TN_MODEL_POOL_ALONE_H
 #define TN_MODEL_POOL_ALONE_H
 
-#include "pool.h"
+#include "pool_internal.h"
 
 #include "model.h"
 #include "scope.h"
