@@ -8,14 +8,19 @@
  * scopes), then as tni_checkpoint. */
 int tni_operation_enter(void);
 
-/* Fiber: its budget is used up; yields. */
-void tni_budget_over(tn_task *task);
+/* The same between two parts of an operation. `in_flight`: what the operation holds meanwhile; abandoned if the task is abandoned
+ * here, and never polled. */
+int tni_operation_go_on(tn_future *in_flight);
+
+/* Fiber: its budget is used up; yields. `waiting`: what the fiber is about to wait in, or has in flight; abandoned with it;
+ * NULL: nothing. */
+void tni_budget_over(tn_task *task, tn_future *waiting);
 
 /* Fiber: an operation may be ready at once; after TNI_BUDGET of them in one run the fiber yields. */
-static inline void tni_budget_spend_in(tn_task *task)
+static inline void tni_budget_spend_in(tn_task *task, tn_future *waiting)
 {
     if (tni_unlikely(--task->budget == 0))
-        tni_budget_over(task);
+        tni_budget_over(task, waiting);
 }
 
 /* The same for an operation that has kept the worker for so long. Nothing happens outside of fibers. */

@@ -13,7 +13,7 @@
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
-    tni_budget_spend_in(task);
+    tni_budget_spend_in(task, future);
     for (bool woken = false;; woken = true) {
         /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
          * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */

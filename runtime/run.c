@@ -124,20 +124,18 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
 
 void tni_run_settle(tni_core *core, tn_task *task)
 {
-    switch ((tni_run_result)task->run_result) {
-    case TNI_RUN_SUSPENDED:
+    tni_run_result result = task->run_result;
+
+    if (result == TNI_RUN_YIELDED || result == TNI_RUN_YIELDED_IN_WAIT) {
+        tni_sched_requeue(core, task, true);
+    } else if (result == TNI_RUN_SUSPENDED) {
         if (task->deadline_ns != TNI_FOREVER)
             tni_core_arm_timer(core, task);
         task->since_ns = core != NULL ? tni_a64_load(&core->looked_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
         if (!tni_task_rest(task))
             tni_sched_requeue(core, task, false);
-        break;
-    case TNI_RUN_YIELDED:
-        tni_sched_requeue(core, task, true);
-        break;
-    case TNI_RUN_ENDED:
+    } else {
         end(core, task);
-        break;
     }
 }
 

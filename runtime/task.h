@@ -29,7 +29,7 @@
 #define TNI_TASK_CANCELLED UINT64_C(8)
 /* The runtime has been destroyed, and the header waits for its last reference. */
 #define TNI_TASK_ORPHAN UINT64_C(16)
-/* Destroy gave up on it; it has not been thrown away yet. Set with COMPLETE. */
+/* Destroy gave up on it. Set with COMPLETE, and until the header is freed. */
 #define TNI_TASK_ABANDONED UINT64_C(32)
 /* It is in the log that the task keeps its thread. Stays set. */
 #define TNI_TASK_REPORTED UINT64_C(64)
@@ -45,7 +45,12 @@ typedef enum {
 } tni_task_kind;
 
 /* What a run of a task ended in; set by the task before it leaves. */
-typedef enum { TNI_RUN_SUSPENDED, TNI_RUN_YIELDED, TNI_RUN_ENDED } tni_run_result;
+typedef enum {
+    TNI_RUN_YIELDED,
+    TNI_RUN_YIELDED_IN_WAIT, /* a fiber that is about to wait, or in the middle of an operation; `awaited` says which */
+    TNI_RUN_SUSPENDED, /* a fiber: `awaited` is pending */
+    TNI_RUN_ENDED,
+} tni_run_result;
 
 typedef struct tni_worker tni_worker;
 typedef struct tni_core tni_core;
@@ -55,14 +60,12 @@ typedef struct tni_extra tni_extra;
 struct tn_task {
     tni_a64 state;          /* W: flags and references */
     tn_runtime *runtime;    /* S */
-    union {
-        tn_task *queue_next; /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
-        const tn_future *awaited; /* A: while a fiber rests: what it waits for */
-    };
+    tn_future *awaited;     /* A: from where a fiber suspends to where it goes on: what it waits for; see run_result */
     tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
     union {
         uint64_t deadline_ns; /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
         uint64_t since_ns;  /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
+        tn_task *queue_next; /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
     };
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned : 1;     /* S */
