@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "abandon.h"
 #include "deadline.h"
 #include "timer.h"
 
@@ -43,9 +44,14 @@ static inline bool is_gone(const tni_scope *scope)
            (uintptr_t)scope >= (uintptr_t)tni_stack_base(task->body.fiber.stack);
 }
 
+_Noreturn static void misuse_of_frame_by(const tn_task *task)
+{
+    misuse(task, "the frame of a scope has returned without leaving it");
+}
+
 _Noreturn static void misuse_of_frame(void)
 {
-    misuse(tni_local_get()->task, "the frame of a scope has returned without leaving it");
+    misuse_of_frame_by(tni_local_get()->task);
 }
 
 __attribute__((noinline)) static void check_frame(const tni_scope *scope)
@@ -91,7 +97,7 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
     tni_a32_init(&scope->state, 0);
     scope->shield = shield;
     tni_wait_init(&scope->waiter);
-    scope->source = NULL;
+    scope->end = NULL;
     *top = scope;
     return scope;
 }
@@ -111,10 +117,17 @@ void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns)
     (void)enter(scope, deadline_ns, true);
 }
 
-static void unlink_from_source(tni_scope *scope)
+void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end)
 {
+    inside(scope)->end = end;
+}
+
+static void unlink_from_source(tn_scope *public, bool abandoned)
+{
+    tni_scope *scope = inside(public);
     tni_cancel_source *source = scope->source;
 
+    (void)abandoned;
     tni_mutex_lock(&source->lock);
     if (scope->source_prev != NULL)
         scope->source_prev->source_next = scope->source_next;
@@ -144,14 +157,30 @@ void tn_scope_leave(tn_scope *public)
         refuse_to_leave();
     *scope->top = scope->parent;
     scope->mark = 0;
-    if (scope->source != NULL)
-        unlink_from_source(scope);
+    if (scope->end != NULL)
+        scope->end(public, false);
+}
+
+/* As is_gone, from outside, for a fiber that does not run. */
+static bool is_gone_with_frame(const tn_task *task, const tni_scope *scope)
+{
+    return scope->mark != mark_of(scope) ||
+           (tni_is_on_stack(task, scope) && (uintptr_t)scope < tni_context_frame(&task->body.fiber.context));
+}
+
+void tni_scopes_abandon(const tn_task *task)
+{
+    for (tni_scope *scope = task->body.fiber.scope; scope != NULL; scope = scope->parent) {
+        if (tni_unlikely(is_gone_with_frame(task, scope)))
+            misuse_of_frame_by(task);
+        if (scope->end != NULL)
+            scope->end((tn_scope *)(void *)scope, true);
+    }
 }
 
 /* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
 
-/* The scope is entered, and not left before this returns. */
-static void cancel(tni_scope *scope)
+void tni_scope_cancel(tni_scope *scope)
 {
     tn_task *owner = scope->owner;
 
@@ -166,7 +195,7 @@ static void cancel(tni_scope *scope)
 void tn_scope_cancel(tn_scope *scope)
 {
     tni_assert(inside(scope)->mark == mark_of(inside(scope)), "tn_scope_cancel: the scope is not entered");
-    cancel(inside(scope));
+    tni_scope_cancel(inside(scope));
 }
 
 static inline tni_cancel_source *source_of(tn_cancel_source *source)
@@ -199,7 +228,7 @@ void tn_cancel_source_cancel(tn_cancel_source *public)
     /* Release: who sees it without the lock sees what the canceller wrote; partner: tn_cancel_source_is_cancelled. */
     tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
     for (tni_scope *scope = source->scopes; scope != NULL; scope = scope->source_next)
-        cancel(scope);
+        tni_scope_cancel(scope);
     tni_mutex_unlock(&source->lock);
 }
 
@@ -216,8 +245,9 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
     tni_scope *scope = enter(public, deadline_ns, false);
     tni_cancel_source *source = source_of(public_source);
 
-    tni_mutex_lock(&source->lock);
     scope->source = source;
+    scope->end = unlink_from_source;
+    tni_mutex_lock(&source->lock);
     scope->source_prev = NULL;
     scope->source_next = source->scopes;
     if (source->scopes != NULL)
@@ -238,8 +268,8 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
     if (scope != NULL && tni_unlikely(is_gone(scope)))
         misuse_of_frame(); /* its words are somebody else's by now */
     for (; scope != NULL; scope = scope->parent) {
-        /* Observes what the canceller wrote before; partner: cancel. It may miss one of this very moment: then the wake that
-         * follows it leads to another look. */
+        /* Observes what the canceller wrote before; partner: tni_scope_cancel. It may miss one of this very moment: then the wake
+         * that follows it leads to another look. */
         seen |= tni_a32_load(&scope->state, TNI_ACQUIRE);
         if (scope->shield) {
             cancelled = false;

@@ -18,6 +18,10 @@
 typedef struct tni_scope tni_scope;
 typedef struct tni_cancel_source tni_cancel_source;
 
+/* What hangs on a scope. Called last of all when the scope is left; or, `abandoned`, from outside when its fiber is abandoned and
+ * none of the fiber's code runs any more (README.md, "Shutdown"). Must not suspend. */
+typedef void (*tni_scope_end_fn)(tn_scope *scope, bool abandoned);
+
 struct tni_scope {
     uintptr_t mark;       /* a function of the address while it is entered */
     tni_scope *parent;    /* the one around it */
@@ -27,7 +31,8 @@ struct tni_scope {
     tni_a32 state;        /* TNI_SCOPE_* */
     bool shield;          /* what is around it does not count */
     tni_wait waiter;      /* a plain thread that waits inside: there is no constant task to wake */
-    tni_cancel_source *source; /* or NULL; the two links are under its lock */
+    tni_scope_end_fn end; /* or NULL */
+    tni_cancel_source *source; /* tn_scope_enter_with; the two links are under its lock */
     tni_scope *source_prev;
     tni_scope *source_next;
 };
@@ -51,6 +56,15 @@ int tni_scope_look(tni_scope *scope, bool cancelled);
 /* Fiber, its poll has answered TN_PENDING: asks for the timer, so that it may suspend now. Not 0: it must not, and this is the
  * answer. `woken`: it has suspended in this wait before, so a look at the clock is due. */
 int tni_scope_suspend(tn_task *task, bool woken);
+
+/* Owner, between enter and leave: sets what is called at the end of the scope. One a scope. */
+void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end);
+
+/* As tn_scope_cancel, of a scope that is entered or about to be left: its end function has not returned. */
+void tni_scope_cancel(tni_scope *scope);
+
+/* The fiber is abandoned: ends what hangs on its scopes, the innermost first. Their frames are still there. */
+void tni_scopes_abandon(const tn_task *task);
 
 /* A plain thread begins to wait inside `scope`: cancelling wakes `waker` from now on; and does not wait any more. */
 void tni_scope_arm(tni_scope *scope, tn_waker *waker);

@@ -22,10 +22,13 @@ typedef struct tn_waker tn_waker;
  * A future never moves in memory once polled, and is polled by one thread at a time. Neither function suspends. */
 typedef struct tn_future tn_future;
 
+struct tn_task;
+
 typedef struct tn_future_ops {
     int (*poll)(tn_future *self, tn_waker *waker); /* waker: borrowed for the call */
     void (*drop)(tn_future *self);
     const char *name; /* what is waited for, in dumps: static text; NULL: none */
+    void (*abandon_)(tn_future *self, struct tn_task *task); /* the library's own; leave it out */
 } tn_future_ops;
 
 struct tn_future {
