@@ -2,6 +2,7 @@
  * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
 #include "tn_combine.h"
 
+#include "abandon.h"
 #include "budget.h"
 #include "deadline.h"
 #include "local.h"
@@ -53,8 +54,28 @@ static void race_drop(tn_future *self)
             tn_future_drop(future->futures[i]);
 }
 
-static const tn_future_ops select_ops = {.poll = select_poll, .drop = select_drop, .name = "select"};
-static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop, .name = "race"};
+/* The branches are the caller's, but those on its stack go with it, and nobody else can have them. */
+static void select_abandon(tn_future *self, tn_task *task)
+{
+    tn_select_future *future = tni_container_of(self, tn_select_future, base);
+
+    for (unsigned i = 0; i < future->count; i++)
+        if (future->futures[i] != NULL && tni_is_on_stack(task, future->futures[i]))
+            tni_future_abandon(future->futures[i], task);
+}
+
+static void race_abandon(tn_future *self, tn_task *task)
+{
+    tn_select_future *future = tni_container_of(self, tn_select_future, base);
+
+    for (unsigned i = 0; i < future->count; i++)
+        if (future->futures[i] != NULL)
+            tni_future_abandon(future->futures[i], task);
+}
+
+static const tn_future_ops select_ops = {
+    .poll = select_poll, .drop = select_drop, .name = "select", .abandon_ = select_abandon};
+static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop, .name = "race", .abandon_ = race_abandon};
 
 static void init(tn_select_future *future, const tn_future_ops *ops, tn_future *const *futures, unsigned count, bool biased)
 {
@@ -148,7 +169,17 @@ static void join_all_drop(tn_future *self)
         }
 }
 
-static const tn_future_ops join_all_ops = {.poll = join_all_poll, .drop = join_all_drop, .name = "join of several"};
+static void join_all_abandon(tn_future *self, tn_task *task)
+{
+    tn_join_all_future *future = tni_container_of(self, tn_join_all_future, base);
+
+    for (unsigned i = 0; i < future->count; i++)
+        if (future->results[i] == TN_PENDING)
+            tni_future_abandon(future->futures[i], task);
+}
+
+static const tn_future_ops join_all_ops = {
+    .poll = join_all_poll, .drop = join_all_drop, .name = "join of several", .abandon_ = join_all_abandon};
 
 void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count)
 {
@@ -207,7 +238,13 @@ static void timeout_drop(tn_future *self)
     tn_future_drop(tni_container_of(self, tn_timeout_future, base)->inner);
 }
 
-static const tn_future_ops timeout_ops = {.poll = timeout_poll, .drop = timeout_drop, .name = "timeout"};
+static void timeout_abandon(tn_future *self, tn_task *task)
+{
+    tni_future_abandon(tni_container_of(self, tn_timeout_future, base)->inner, task);
+}
+
+static const tn_future_ops timeout_ops = {
+    .poll = timeout_poll, .drop = timeout_drop, .name = "timeout", .abandon_ = timeout_abandon};
 
 void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadline_ns)
 {

@@ -6,6 +6,7 @@
 #include "alloc.h"
 #include "extras.h"
 #include "runtime.h"
+#include "runtime_upcalls.h"
 #include "scope.h"
 #include "spawn.h"
 
@@ -36,6 +37,7 @@ struct tni_group {
     child *ended; /* oldest first */
     child **ended_end;
     tn_waker *waiter; /* the owner, while it waits */
+    tn_runtime *abandoned; /* the owner's, once it has been abandoned: nobody asks for results any more; else NULL */
 };
 
 _Static_assert(sizeof(tni_group) <= sizeof(tn_group), "tn_group is too small");
@@ -84,6 +86,29 @@ static int error_of(const tn_task *task)
     return number < 0 && number > TN_PENDING ? (int)number : 0;
 }
 
+/* Nobody asks for its result any more. */
+static void discard_child(const tn_allocator *allocator, child *c)
+{
+    if (c->drop_result != NULL && c->ended.error == 0)
+        c->drop_result(c->ended.result);
+    tni_free(allocator, c, sizeof *c);
+}
+
+/* Lock held, and released. The owner has been abandoned; its frame stays until the last task has ended. Not inline, so that the
+ * common end pays for no frame of this. */
+__attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group, child *c)
+{
+    tn_runtime *runtime = group->abandoned;
+    tn_allocator allocator = group->allocator;
+    bool is_last = group->running_count == 0;
+
+    tni_mutex_unlock(&group->lock);
+    tni_task_unref(c->task); /* not the last: the scheduler has one */
+    discard_child(&allocator, c);
+    if (is_last)
+        tni_runtime_release_frames(runtime);
+}
+
 /* In the task that ends, its code is over. Once the lock is free the group may be gone. */
 static void child_ended(void *arg)
 {
@@ -96,6 +121,10 @@ static void child_ended(void *arg)
     c->ended.result = task->result;
     c->ended.error = error_of(task);
     unlink_running(group, c);
+    if (tni_unlikely(group->abandoned != NULL)) {
+        child_of_abandoned_ended(group, c);
+        return;
+    }
     append_ended(group, c);
     if (c->ended.error != 0 && group->first_error == 0) {
         group->first_error = c->ended.error;
@@ -112,6 +141,34 @@ static void child_ended(void *arg)
 
 /* --- The owner -------------------------------------------------------------------------------------------------------------- */
 
+/* The end of the group's scope. If the owner is abandoned: cancels the tasks that run. Those of another runtime may use the frame
+ * of the owner until they have ended, so the last of them frees it. */
+static void group_end(tn_scope *scope, bool abandoned)
+{
+    tni_group *group = tni_container_of(scope, tni_group, scope);
+    tn_waker *waiter;
+    child *ended;
+
+    if (!abandoned)
+        return;
+    tni_mutex_lock(&group->lock);
+    cancel_running(group);
+    group->abandoned = ((const tni_scope *)(const void *)scope)->owner->runtime;
+    if (group->running_count > 0)
+        tni_runtime_keep_frames(group->abandoned);
+    ended = group->ended;
+    waiter = group->waiter;
+    group->waiter = NULL;
+    tni_mutex_unlock(&group->lock);
+    if (waiter != NULL)
+        tn_waker_release(waiter);
+    while (ended != NULL) {
+        child *c = ended;
+        ended = c->next;
+        discard_child(&group->allocator, c);
+    }
+}
+
 void tn_group_enter(tn_group *public, const tn_group_options *given)
 {
     tn_group_options options = tn_group_options_default();
@@ -120,6 +177,7 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     if (given != NULL)
         memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
     tn_scope_enter(&group->scope, TN_NEVER);
+    tni_scope_on_end(&group->scope, group_end);
     group->runtime = options.runtime != NULL ? options.runtime : tn_runtime_current();
     group->allocator = group->runtime != NULL ? group->runtime->allocator : tni_alloc_default;
     group->cancel_on_error = options.cancel_on_error;
@@ -131,6 +189,7 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     group->ended = NULL;
     group->ended_end = &group->ended;
     group->waiter = NULL;
+    group->abandoned = NULL;
 }
 
 /* Lock held over the birth: the task's end, and who cancels, find the child whole. */

@@ -1,6 +1,7 @@
 /* Ready sets: README.md ("Ready sets") has the argument. */
 #include "ready_set.h"
 
+#include "abandon.h"
 #include "budget.h"
 #include "core.h"
 #include "deadline.h"
@@ -137,11 +138,10 @@ static tn_ready_member *take_due(tn_ready_set *set)
     return member;
 }
 
-/* Out of the list of all; the timer is disarmed and the future dropped. The header is the caller's to end. */
+/* Unlinks a member from the list of all and disarms its timer. The header is the caller's to end, its future the caller's to
+ * drop. */
 static void part_from(tn_ready_set *set, tn_ready_member *member)
 {
-    tn_future *future = member->future;
-
     if (member->prev != NULL)
         member->prev->next = member->next;
     else
@@ -151,7 +151,6 @@ static void part_from(tn_ready_set *set, tn_ready_member *member)
     set->count--;
     tni_timer_disarm(&member->task);
     member->future = NULL;
-    tn_future_drop(future);
 }
 
 static void arm_timer(tn_ready_set *set, tn_task *task)
@@ -180,6 +179,7 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
     if (rc != TN_PENDING) {
         *out = (tn_ready){.future = member->future, .tag = member->tag, .result = rc};
         part_from(set, member);
+        tn_future_drop(out->future);
         end_member(member);
         return true;
     }
@@ -217,7 +217,34 @@ static void next_drop(tn_future *self)
     (void)tni_wait_disarm(&tni_container_of(self, tn_ready_set_future, base)->set->hub->wait);
 }
 
-static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "ready set"};
+/* The header of a member that has been unlinked. */
+static void end_unlinked(tn_ready_member *member)
+{
+    if (tni_task_notify(&member->task))
+        end_member(member); /* it rested, and is ours */
+    /* Else it is in a list, or on its way there: who takes it out ends it. */
+}
+
+/* The futures on the stack of the task go with it. Others stay in the set: somebody else may use it yet. */
+static void next_abandon(tn_future *self, tn_task *task)
+{
+    tn_ready_set *set = tni_container_of(self, tn_ready_set_future, base)->set;
+    tn_ready_member *next;
+
+    next_drop(self);
+    for (tn_ready_member *member = set->members; member != NULL; member = next) {
+        tn_future *future = member->future;
+        next = member->next;
+        if (!tni_is_on_stack(task, future))
+            continue;
+        part_from(set, member);
+        tni_future_abandon(future, task);
+        end_unlinked(member);
+    }
+}
+
+static const tn_future_ops next_ops = {
+    .poll = next_poll, .drop = next_drop, .name = "ready set", .abandon_ = next_abandon};
 
 void tn_ready_set_next_init(tn_ready_set_future *future, tn_ready_set *set)
 {
@@ -295,10 +322,11 @@ int tn_ready_set_add(tn_ready_set *set, tn_future *future, void *tag, tn_ready_m
 
 void tn_ready_set_remove(tn_ready_set *set, tn_ready_member *member)
 {
+    tn_future *future = member->future;
+
     part_from(set, member);
-    if (tni_task_notify(&member->task))
-        end_member(member); /* it rested, and is ours */
-    /* Else it is in a list, or on its way there: who takes it out ends it. */
+    tn_future_drop(future);
+    end_unlinked(member);
 }
 
 size_t tn_ready_set_count(const tn_ready_set *set)

@@ -176,6 +176,7 @@ static void init_words(tn_runtime *runtime)
     tni_a32_init(&runtime->references, 1);
     tni_a32_init(&runtime->guests, 0);
     tni_a32_init(&runtime->pins, 1);
+    tni_a32_init(&runtime->frames, 1);
     tni_a32_init(&runtime->quiet, 0);
     tni_aptr_init(&runtime->attachment, NULL);
     tni_idle_init(&runtime->idle, runtime->core_count);

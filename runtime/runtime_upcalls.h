@@ -1,4 +1,4 @@
-/* What a runtime's threads call of the code that stops it; defined in shutdown.c, above them. */
+/* What a runtime's threads, and the tasks of its groups, call of the code that stops it; defined in shutdown.c, above them. */
 #ifndef TNI_RUNTIME_UPCALLS_H
 #define TNI_RUNTIME_UPCALLS_H
 
@@ -6,5 +6,10 @@
 
 /* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
 void tni_runtime_retire(tn_runtime *runtime);
+
+/* While the waits of abandoned tasks are dropped: their frames stay until tni_runtime_release_frames, after which the runtime may
+ * be gone. */
+void tni_runtime_keep_frames(tn_runtime *runtime);
+void tni_runtime_release_frames(tn_runtime *runtime);
 
 #endif

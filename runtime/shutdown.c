@@ -1,11 +1,13 @@
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
 #include "runtime_life.h"
 
+#include "abandon.h"
 #include "deadline.h"
 #include "extras.h"
 #include "monitor.h"
 #include "sample.h"
 #include "schedule.h"
+#include "scope.h"
 
 /* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
 #define STOP_GRACE_NS UINT64_C(200000000)
@@ -89,9 +91,27 @@ static void abandon(void *arg, tn_task *task)
     tni_task_abandon(task);
 }
 
-/* What was abandoned goes, now that nobody queues a task any more: a guest links its own behind the last one in the injector. A
- * future is dropped, as ever once. A stack is only put aside: the futures and wait words of other tasks may lie on it. */
-static void throw_away(void *arg, tn_task *task)
+/* An abandoned task lets go of what others outside may follow to it: its future is dropped, as ever once, and what hangs on its
+ * scopes is ended, the innermost first. All frames are still there. */
+static void drop_waits(void *arg, tn_task *task)
+{
+    (void)arg;
+    if (!tni_task_is_abandoned(task))
+        return;
+    if (task->kind == TNI_TASK_FUTURE) {
+        task->body.future->ops->drop(task->body.future);
+        return;
+    }
+    if (task->body.fiber.context.sp == NULL)
+        return; /* it has not begun */
+    if (task->run_result != TNI_RUN_YIELDED)
+        tni_future_abandon(task->awaited, task);
+    tni_scopes_abandon(task);
+}
+
+/* Ends an abandoned task, now that nobody queues a task any more: a guest links its own behind the last one in the injector. A
+ * stack is only put aside: an exit hook of another task may still use it. */
+static void discard(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
     tni_stack *stack;
@@ -106,8 +126,6 @@ static void throw_away(void *arg, tn_task *task)
         stack->next = runtime->abandoned_stacks;
         runtime->abandoned_stacks = stack;
     }
-    if (task->kind == TNI_TASK_FUTURE)
-        task->body.future->ops->drop(task->body.future);
     if (task->extras != NULL)
         tni_extras_at_exit(task);
     joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
@@ -129,6 +147,27 @@ static void free_stacks(tn_runtime *runtime)
     tni_stack_pool_fini(&runtime->stacks);
 }
 
+void tni_runtime_keep_frames(tn_runtime *runtime)
+{
+    /* Relaxed, both: retiring holds one of each. */
+    (void)tni_a32_fetch_add(&runtime->frames, 1, TNI_RELAXED);
+    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+}
+
+/* The last one frees the stacks. */
+static void let_frames_go(tn_runtime *runtime)
+{
+    /* Release: our last access to a frame. Acquire: everybody's, for the last one, which frees them. */
+    if (tni_a32_fetch_sub(&runtime->frames, 1, TNI_ACQ_REL) == 1)
+        free_stacks(runtime);
+}
+
+void tni_runtime_release_frames(tn_runtime *runtime)
+{
+    let_frames_go(runtime);
+    tni_runtime_unpin(runtime);
+}
+
 static void pin_orphan(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
@@ -140,18 +179,16 @@ static void pin_orphan(void *arg, tn_task *task)
         (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* Handles and wakers may be left, anywhere: each pins the runtime until it is given back.
- * 1. All tasks are ended, so that a wake from outside does nothing any more; those that had begun are waited for. Then what was
- *    left behind is thrown away.
- * 2. The loops go, and with them the wakers they hold.
- * 3. Headers that are still held are counted. Who gives one back as a guest before is waited for. */
+/* No thread of the runtime is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back. README.md
+ * ("Shutdown") has the argument. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);
     tni_runtime_wait_for_guests(runtime);
-    walk_tasks(runtime, throw_away);
+    walk_tasks(runtime, drop_waits);
+    walk_tasks(runtime, discard);
     fini_drivers(runtime);
-    free_stacks(runtime);
+    let_frames_go(runtime);
     walk_tasks(runtime, pin_orphan);
     tni_runtime_wait_for_guests(runtime);
     tni_runtime_unpin(runtime);

@@ -1,0 +1,309 @@
+/* Destroy gives up on fibers that wait, while threads outside grant what they wait for, or cancel it. The runtime is a
+ * current-thread one. What the fibers have in their frames lies in watched memory, which goes when destroy has returned, as the
+ * frames do. */
+#include "model.h"
+#include "runtime.h"
+#include "scope.h"
+#include "short_lock_wait.h"
+#include "tn_group.h"
+#include "tn_mutex.h"
+#include "tn_oneshot.h"
+#include "tn_runtime.h"
+#include "tn_semaphore.h"
+#include "tn_token.h"
+#include "waiters.h"
+
+#define FIBERS 2
+
+typedef struct {
+    tn_semaphore_future permit;
+    tn_mutex_future lock;
+    tn_oneshot_future receive;
+    uint64_t element;
+    tn_scope scope;
+    tn_token_scope token_scope;
+    tn_future bell;
+    tni_wait rung;
+    tn_group group;
+} frame;
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_runtime *elsewhere;
+    unsigned fibers;
+    frame *frames[FIBERS];
+    tn_semaphore semaphore;
+    tn_mutex mutex;
+    tn_oneshot *oneshot;
+    tn_cancel_source source;
+    tn_token *token;
+    const tni_stack *stack; /* the owner's of a group */
+    uint32_t used;          /* plain: by a task of the group */
+} house;
+
+static house *current; /* set by setup */
+
+static tn_runtime *create(void)
+{
+    tn_options options = tn_options_default();
+    tn_runtime *runtime;
+
+    options.flavour = TN_CURRENT_THREAD;
+    options.guard = TN_GUARD_NONE;
+    options.stack_size_bytes = 16 * 1024;
+    model_check(tn_runtime_create(&runtime, &options) == 0);
+    return runtime;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+/* Another fiber, which runs until it waits. */
+static void begin(house *h, tn_entry_fn entry)
+{
+    frame *f = model_alloc(sizeof *f, _Alignof(frame));
+
+    current = h;
+    if (h->runtime == NULL)
+        h->runtime = create();
+    h->frames[h->fibers++] = f;
+    model_check(tn_spawn_on(h->runtime, NULL, NULL, entry, f) == 0);
+    model_check(tn_block_on(h->runtime, nothing, NULL, NULL) == 0);
+    model_name(&h->runtime->guests, 4, "guests");
+    model_name(&h->runtime->pins, 4, "pins");
+    model_name(&h->runtime->frames, 4, "frames");
+    model_name(&h->semaphore, 8, "semaphore.word");
+}
+
+/* --- Fibers, which never go on ---------------------------------------------------------------------------------------------- */
+
+static void *never(void)
+{
+    model_check(false);
+    return NULL;
+}
+
+static void *acquire(void *arg)
+{
+    frame *f = arg;
+
+    tn_semaphore_acquire_init(&f->permit, &current->semaphore, 1);
+    tni_waiter_in_frame(tni_waiter_of(&f->permit.waiter)); /* as tn_semaphore_acquire has it */
+    (void)tn_await(&f->permit.base);
+    return never();
+}
+
+static void *lock(void *arg)
+{
+    frame *f = arg;
+
+    tn_mutex_lock_init(&f->lock, &current->mutex);
+    tni_waiter_in_frame(tni_waiter_of(&f->lock.waiter));
+    (void)tn_await(&f->lock.base);
+    return never();
+}
+
+static void *receive(void *arg)
+{
+    frame *f = arg;
+
+    tn_oneshot_recv_init(&f->receive, current->oneshot, &f->element);
+    (void)tn_await(&f->receive.base);
+    return never();
+}
+
+static int bell_poll(tn_future *self, tn_waker *waker)
+{
+    tni_wait_arm(&tni_container_of(self, frame, bell)->rung, waker);
+    return TN_PENDING;
+}
+
+static void bell_drop(tn_future *self)
+{
+    (void)tni_wait_disarm(&tni_container_of(self, frame, bell)->rung);
+}
+
+static const tn_future_ops bell_ops = {bell_poll, bell_drop, "bell"};
+
+static void *wait_in_scope(void *arg)
+{
+    frame *f = arg;
+
+    f->bell.ops = &bell_ops;
+    tn_scope_enter_with(&f->scope, TN_NEVER, &current->source);
+    (void)tn_await(&f->bell);
+    return never();
+}
+
+static void *wait_in_token_scope(void *arg)
+{
+    frame *f = arg;
+
+    f->bell.ops = &bell_ops;
+    tn_token_scope_enter(&f->token_scope, TN_NEVER, current->token);
+    (void)tn_await(&f->bell);
+    return never();
+}
+
+/* In the other runtime. The frame of the group's owner is there. */
+static void *use_frame(void *arg)
+{
+    house *h = arg;
+
+    model_check(h->stack->live);
+    h->used++;
+    return NULL;
+}
+
+static void *own_group(void *arg)
+{
+    tn_group_options options = tn_group_options_default();
+    tn_group *group = &((frame *)arg)->group;
+
+    options.runtime = current->elsewhere;
+    tn_group_enter(group, &options);
+    current->stack = tn_self()->body.fiber.stack;
+    model_check(tn_group_spawn(group, NULL, use_frame, current) == 0);
+    (void)tn_group_wait(group);
+    return never();
+}
+
+/* --- Before ----------------------------------------------------------------------------------------------------------------- */
+
+static void one_acquires(void *state) { begin(state, acquire); }
+
+static void two_acquire(void *state)
+{
+    begin(state, acquire);
+    begin(state, acquire);
+}
+
+static void one_locks(void *state)
+{
+    model_check(tn_mutex_try_lock(&((house *)state)->mutex) == 0);
+    begin(state, lock);
+}
+
+static void one_receives(void *state)
+{
+    model_check(tn_oneshot_create(&((house *)state)->oneshot, sizeof(uint64_t), NULL) == 0);
+    begin(state, receive);
+}
+
+static void one_in_scope(void *state)
+{
+    tn_cancel_source_init(&((house *)state)->source);
+    begin(state, wait_in_scope);
+}
+
+static void one_in_token_scope(void *state)
+{
+    model_check(tn_token_create(&((house *)state)->token, NULL, NULL) == 0);
+    begin(state, wait_in_token_scope);
+}
+
+static void one_owns_group(void *state)
+{
+    ((house *)state)->elsewhere = create();
+    begin(state, own_group);
+}
+
+/* --- Threads ---------------------------------------------------------------------------------------------------------------- */
+
+static void free_frames(house *h)
+{
+    for (unsigned i = 0; i < h->fibers; i++)
+        model_free(h->frames[i]);
+}
+
+static void give_up(house *h, tn_shutdown how)
+{
+    model_check(tn_runtime_destroy(h->runtime, how, 0) == h->fibers);
+}
+
+static void destroy(void *state)
+{
+    give_up(state, TN_SHUTDOWN_WAIT);
+    free_frames(state);
+}
+
+/* The fibers are woken, and do not run. */
+static void destroy_cancel(void *state)
+{
+    give_up(state, TN_SHUTDOWN_CANCEL);
+    free_frames(state);
+}
+
+/* The frame stays until the task of the group has ended. */
+static void destroy_owner(void *state) { give_up(state, TN_SHUTDOWN_WAIT); }
+
+static void release(void *state) { tn_semaphore_release(&((house *)state)->semaphore, 1); }
+static void unlock(void *state) { tn_mutex_unlock(&((house *)state)->mutex); }
+
+static void send_element(void *state)
+{
+    const uint64_t element = 7;
+
+    (void)tn_oneshot_send(((house *)state)->oneshot, &element);
+}
+
+static void cancel_source(void *state) { tn_cancel_source_cancel(&((house *)state)->source); }
+static void cancel_token(void *state) { tn_token_cancel(((house *)state)->token); }
+
+static void run_elsewhere(void *state)
+{
+    house *h = state;
+
+    model_check(tn_block_on(h->elsewhere, nothing, NULL, NULL) == 0);
+    model_check(h->used == 1);
+}
+
+/* --- After ------------------------------------------------------------------------------------------------------------------ */
+
+static void has_permit(void *state)
+{
+    house *h = state;
+
+    model_check(tn_semaphore_available(&h->semaphore) == 1);
+    tn_semaphore_fini(&h->semaphore);
+}
+
+static void is_unlocked(void *state) { tn_mutex_fini(&((house *)state)->mutex); }
+
+static void has_element(void *state)
+{
+    house *h = state;
+    uint64_t element = 0;
+
+    model_check(tn_oneshot_try_recv(h->oneshot, &element) == 0 && element == 7);
+    tn_oneshot_release(h->oneshot);
+}
+
+static void source_is_free(void *state) { tn_cancel_source_fini(&((house *)state)->source); }
+static void token_is_free(void *state) { tn_token_release(((house *)state)->token); }
+
+static void elsewhere_is_quiet(void *state)
+{
+    house *h = state;
+
+    model_check(tn_runtime_destroy(h->elsewhere, TN_SHUTDOWN_WAIT, TNI_FOREVER) == 0);
+    free_frames(h);
+}
+
+#define CASE(what, preemptions, before, after, ...) \
+    {.name = "abandoned." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+     .finish = after, .no_chance = true}
+
+const model_scenario model_scenarios[] = {
+    CASE("grant", 2, one_acquires, has_permit, destroy, release),
+    CASE("grant_queued", 2, one_acquires, has_permit, destroy_cancel, release),
+    CASE("grant_two", 2, two_acquire, has_permit, destroy, release),
+    CASE("lock", 2, one_locks, is_unlocked, destroy, unlock),
+    CASE("send", 2, one_receives, has_element, destroy, send_element),
+    CASE("source", 2, one_in_scope, source_is_free, destroy, cancel_source),
+    CASE("token", 2, one_in_token_scope, token_is_free, destroy, cancel_token),
+    CASE("group", 2, one_owns_group, elsewhere_is_quiet, destroy_owner, run_elsewhere),
+    {0},
+};
