@@ -64,7 +64,17 @@ static void pause_drop(tn_future *self)
     (void)tni_wait_disarm(&future->listener->pause);
 }
 
-static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error"};
+/* The code that would end the accept never runs. */
+static void pause_abandon(tn_future *self, tn_task *task)
+{
+    pause_future *future = tni_container_of(self, pause_future, base);
+
+    (void)task;
+    pause_drop(self);
+    tni_endpoint_end(&future->listener->endpoint, TNI_OPERATION_READ);
+}
+
+static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error", pause_abandon};
 
 static int wait_out(tn_listener *listener, int error)
 {
@@ -134,7 +144,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
             rc = wait_out(listener, rc);
         /* A flood of broken connections must not keep the others from running, nor us from being stopped. */
         if (rc == 0)
-            rc = tni_operation_enter();
+            rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (rc != 0)
             return rc;
     }

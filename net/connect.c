@@ -1,9 +1,10 @@
-/* Connecting: nobody knows the stream yet, so its operation word is not needed, and giving up is closing it. */
+/* Connecting: nobody else knows the stream yet, so giving up is closing it. */
 #include <string.h>
 
 #include "budget_fiber.h"
 #include "names.h"
 #include "runtime.h"
+#include "scope.h"
 #include "stream.h"
 
 #define PAUSE_MIN_NS (1 * TN_MS)
@@ -26,21 +27,24 @@ static int outcome(int fd)
 
 static int wait_connected(tn_stream *stream)
 {
-    int rc;
+    int rc = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
 
+    if (rc != 0)
+        return rc;
     do {
         tni_registration *registration;
         uint64_t seen;
 
         rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE);
         if (rc != 0)
-            return rc;
+            break;
         registration = tni_endpoint_registration(&stream->endpoint);
         seen = tni_registration_look(registration);
         rc = outcome(stream->endpoint.fd);
         if (rc == TN_EAGAIN)
             (void)tni_registration_clear(registration, TNI_WRITE, seen);
     } while (rc == TN_EAGAIN);
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return rc;
 }
 
@@ -91,6 +95,32 @@ static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
     return 0;
 }
 
+/* A stream on its way. If the fiber is abandoned, it is closed. */
+typedef struct {
+    tn_scope scope;
+    tn_stream *stream;
+} attempt;
+
+static void end_attempt(tn_scope *scope, bool abandoned)
+{
+    if (abandoned)
+        tn_stream_close(tni_container_of(scope, attempt, scope)->stream);
+}
+
+static int connect_stream(tn_stream *stream, const tni_address *address)
+{
+    attempt self = {.stream = stream};
+    int rc;
+
+    tn_scope_enter(&self.scope, TN_NEVER);
+    tni_scope_on_end(&self.scope, end_attempt);
+    rc = connect_patiently(stream->endpoint.fd, address);
+    if (rc == -EINPROGRESS)
+        rc = wait_connected(stream);
+    tn_scope_leave(&self.scope);
+    return rc;
+}
+
 static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *address)
 {
     tn_stream *stream;
@@ -100,9 +130,7 @@ static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *a
         rc = open_socket(runtime, &stream, address->socket.any.sa_family);
     if (rc != 0)
         return rc;
-    rc = connect_patiently(stream->endpoint.fd, address);
-    if (rc == -EINPROGRESS)
-        rc = wait_connected(stream);
+    rc = connect_stream(stream, address);
     if (rc == 0 && stream->endpoint.tcp && is_connected_to_itself(stream->endpoint.fd))
         rc = TN_ECONNREFUSED;
     if (rc != 0) {
@@ -113,23 +141,37 @@ static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *a
     return 0;
 }
 
-/* The addresses of a name, in turn. */
+/* The addresses of a name. They are freed if the fiber is abandoned too. */
+typedef struct {
+    tn_scope scope;
+    tn_names names;
+} candidates;
+
+static void free_candidates(tn_scope *scope, bool abandoned)
+{
+    (void)abandoned;
+    tn_names_fini(&tni_container_of(scope, candidates, scope)->names);
+}
+
+/* One after the other. */
 static int connect_to_name(tn_runtime *runtime, tn_stream **out, const char *host, const char *port)
 {
-    tn_names names;
-    int rc = tn_resolve(runtime, host, port, &names);
+    candidates self;
+    int rc = tn_resolve(runtime, host, port, &self.names);
 
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < names.count; i++) {
+    tn_scope_enter(&self.scope, TN_NEVER);
+    tni_scope_on_end(&self.scope, free_candidates);
+    for (size_t i = 0; i < self.names.count; i++) {
         tni_address address;
-        rc = tni_address_parse_tcp(&address, names.text[i], TNI_TO_CONNECT, &runtime->log);
+        rc = tni_address_parse_tcp(&address, self.names.text[i], TNI_TO_CONNECT, &runtime->log);
         if (rc == 0)
             rc = connect_to(runtime, out, &address);
         if (rc == 0 || rc == TN_ECANCELED)
             break;
     }
-    tn_names_fini(&names);
+    tn_scope_leave(&self.scope);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "endpoint.h"
 
+#include "budget_fiber.h"
 #include "log.h"
 #include "os_socket.h"
 
@@ -206,13 +207,30 @@ static void wait_drop(tn_future *self)
     tni_endpoint_forget(future->endpoint, future->side);
 }
 
-static const tn_future_ops wait_ops = {wait_poll, wait_drop, "socket"};
+/* The code that would end the operation never runs. */
+static void wait_abandon(tn_future *self, tn_task *task)
+{
+    wait_future *future = tni_container_of(self, wait_future, base);
+
+    (void)task;
+    wait_drop(self);
+    tni_endpoint_end(future->endpoint, tni_operation_of(future->side));
+}
+
+static const tn_future_ops wait_ops = {wait_poll, wait_drop, "socket", wait_abandon};
 
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
 {
     wait_future future = {{&wait_ops}, endpoint, side};
 
     return tn_await(&future.base);
+}
+
+int tni_endpoint_go_on(tni_endpoint *endpoint, tni_side side)
+{
+    wait_future in_flight = {{&wait_ops}, endpoint, side};
+
+    return tni_operation_go_on(&in_flight.base);
 }
 
 tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what)

@@ -73,8 +73,16 @@ int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker);
 /* The waker is let go. */
 void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side);
 
-/* Suspends until tni_endpoint_poll answers; checkpoint. */
+/* Suspends until tni_endpoint_poll answers; checkpoint. If the fiber is abandoned meanwhile, its operation on `side` ends. */
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side);
+
+/* As tni_operation_enter, between two parts of the operation. If the fiber is abandoned meanwhile, the operation ends. */
+int tni_endpoint_go_on(tni_endpoint *endpoint, tni_side side);
+
+static inline tni_operation tni_operation_of(tni_side side)
+{
+    return side == TNI_READ ? TNI_OPERATION_READ : TNI_OPERATION_WRITE;
+}
 
 /* `runtime`, or that of the calling task; NULL: there is none, and a line in the log says so about `what`. */
 tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what);

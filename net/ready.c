@@ -2,11 +2,6 @@
  * the fd open until it has let go. */
 #include "stream.h"
 
-static tni_operation operation_of(const tn_ready_future *future)
-{
-    return future->direction == TN_READABLE ? TNI_OPERATION_READ : TNI_OPERATION_WRITE;
-}
-
 static tni_side side_of(const tn_ready_future *future)
 {
     return future->direction == TN_READABLE ? TNI_READ : TNI_WRITE;
@@ -15,7 +10,7 @@ static tni_side side_of(const tn_ready_future *future)
 static void stop_waiting(tn_ready_future *future)
 {
     future->waiting = false;
-    tni_endpoint_end(&future->stream->endpoint, operation_of(future));
+    tni_endpoint_end(&future->stream->endpoint, tni_operation_of(side_of(future)));
 }
 
 static int ready_poll(tn_future *self, tn_waker *waker)
@@ -24,7 +19,7 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     int rc;
 
     if (!future->waiting) {
-        rc = tni_endpoint_begin(&future->stream->endpoint, operation_of(future));
+        rc = tni_endpoint_begin(&future->stream->endpoint, tni_operation_of(side_of(future)));
         if (rc != 0)
             return rc;
         future->waiting = true;

@@ -6,6 +6,7 @@
 #include "lend.h"
 #include "os_file.h"
 #include "runtime.h"
+#include "scope.h"
 #include "stream.h"
 
 #define PART_BYTES ((size_t)1 << 20)
@@ -38,6 +39,30 @@ static tn_runtime *lender(const tn_stream *stream)
     return runtime != NULL ? runtime : stream->endpoint.runtime;
 }
 
+/* The call on a pool's thread. If the fiber is abandoned, its operation ends; then that call is over. */
+typedef struct {
+    tn_scope scope;
+    tn_stream *stream;
+} lending;
+
+static void end_lending(tn_scope *scope, bool abandoned)
+{
+    if (abandoned)
+        tni_endpoint_end(&tni_container_of(scope, lending, scope)->stream->endpoint, TNI_OPERATION_WRITE);
+}
+
+static int lend(tn_stream *stream, part *self)
+{
+    lending here = {.stream = stream};
+    int rc;
+
+    tn_scope_enter(&here.scope, TN_NEVER);
+    tni_scope_on_end(&here.scope, end_lending);
+    rc = tni_lend_to(lender(stream), &self->lent, &part_ops, TNI_POOL_FILES);
+    tn_scope_leave(&here.scope);
+    return rc;
+}
+
 /* In flight: one part. More than 0; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness word says so. */
 static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
@@ -52,7 +77,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
             return TN_EAGAIN;
     }
     self.size = size < PART_BYTES ? size : PART_BYTES;
-    rc = tni_lend_to(lender(stream), &self.lent, &part_ops, TNI_POOL_FILES);
+    rc = lend(stream, &self);
     if (rc != 0)
         return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread: not to be taken for a full socket */
     /* A short count may be the file's doing, and says nothing about the socket. */

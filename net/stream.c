@@ -293,9 +293,9 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
 
 /* Between two parts. A peer that reads as fast as we write keeps us from ever waiting: who wants us to stop must be heard all the
  * same. */
-static int go_on(const tn_stream *stream)
+static int go_on(tn_stream *stream)
 {
-    int rc = tni_operation_enter();
+    int rc = tni_endpoint_go_on(&stream->endpoint, TNI_WRITE);
 
     return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
 }
