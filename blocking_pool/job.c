@@ -111,29 +111,33 @@ static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }
 
+/* The place comes first: a fiber that waits for one holds no memory, for it may be abandoned there. */
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
-    tn_job *job = make(pool, kind, options, fn, arg);
-    int rc;
+    int rc = reserve(pool, kind, options->when_full);
+    bool runs_here = rc == TN_EAGAIN && options->when_full == TN_FULL_RUN_HERE;
+    tn_job *job;
 
-    if (job == NULL)
+    if (rc != 0 && !runs_here)
+        return rc;
+    job = make(pool, kind, options, fn, arg);
+    if (job == NULL) {
+        if (!runs_here)
+            tni_pool_unreserve(pool, kind);
         return TN_ENOMEM;
-    rc = reserve(pool, kind, options->when_full);
-    if (rc == TN_EAGAIN && options->when_full == TN_FULL_RUN_HERE) {
+    }
+    if (runs_here) {
         tni_a32_init(&job->base.state, TNI_JOB_STARTED); /* nobody else knows it yet */
         job->result = fn(arg);
         job_over(&job->base, 0);
-        rc = 0;
-    } else if (rc == 0) {
+    } else {
         tni_pool_push(pool, &job->base);
     }
-    if (rc != 0)
-        free_job(job);
-    else if (out != NULL)
+    if (out != NULL)
         *out = job;
     else
         unref(job);
-    return rc;
+    return 0;
 }
 
 int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, tn_job **out, tn_job_fn fn, void *arg)

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "job.h"
 #include "os_names.h"
+#include "scope.h"
 
 #define LABEL_MAX 63
 #define HOST_MAX 253
@@ -195,35 +196,58 @@ static query *make(const tn_allocator *allocator, const char *host, const char *
     return self;
 }
 
+/* A question that a fiber has in the pool. If the fiber is abandoned, nobody waits for the answer. */
+typedef struct {
+    tn_scope scope;
+    query *asked;
+    tn_job *job; /* NULL: it waits for a place */
+} asking;
+
+static void let_job_go(tn_job *job)
+{
+    (void)tn_job_cancel(job);
+    tn_job_release(job);
+}
+
+static void end_asking(tn_scope *scope, bool abandoned)
+{
+    asking *self = tni_container_of(scope, asking, scope);
+
+    if (!abandoned)
+        return;
+    if (self->job != NULL)
+        let_job_go(self->job);
+    else
+        unref(self->asked); /* the one that the job would have had */
+    unref(self->asked);
+}
+
 /* 0: the answer is there. */
-static int ask_in_pool(tn_runtime *runtime, query *self)
+static int ask_in_pool(tni_pool *pool, query *asked)
 {
     tn_blocking_options options = tn_blocking_options_default();
-    tni_pool *pool;
-    tn_job *job;
+    asking self = {.asked = asked};
     int rc;
 
     options.drop = drop;
-    pool = tni_pool_of(runtime, &rc);
-    if (pool == NULL)
-        return rc;
-    tni_a32_init(&self->references, 2); /* nobody else knows it yet */
-    rc = tni_job_spawn(pool, TNI_POOL_NAMES, &options, &job, run, self);
-    if (rc != 0) {
-        tni_a32_init(&self->references, 1); /* as before */
-        return rc;
-    }
-    rc = tn_job_join(job, NULL);
-    if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT) { /* the job itself answers neither */
-        (void)tn_job_cancel(job);
-        tn_job_release(job);
-    }
+    tni_a32_init(&asked->references, 2); /* nobody else knows it yet */
+    tn_scope_enter(&self.scope, TN_NEVER);
+    tni_scope_on_end(&self.scope, end_asking);
+    rc = tni_job_spawn(pool, TNI_POOL_NAMES, &options, &self.job, run, asked);
+    if (rc != 0)
+        tni_a32_init(&asked->references, 1); /* as before */
+    else
+        rc = tn_job_join(self.job, NULL);
+    tn_scope_leave(&self.scope);
+    if (self.job != NULL && (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)) /* the job itself answers neither */
+        let_job_go(self.job);
     return rc;
 }
 
 int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out)
 {
     const tn_allocator *allocator;
+    tni_pool *pool;
     query *self;
     int rc = tn_checkpoint();
 
@@ -240,8 +264,8 @@ int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_na
         return TN_ENOMEM;
     if (runtime == NULL || tni_pool_thread_current() != NULL)
         ask(self); /* this thread may block */
-    else
-        rc = ask_in_pool(runtime, self);
+    else if ((pool = tni_pool_of(runtime, &rc)) != NULL)
+        rc = ask_in_pool(pool, self);
     if (rc == 0)
         rc = self->error;
     if (rc == 0) {

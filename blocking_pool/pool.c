@@ -285,7 +285,7 @@ static int start_first(tni_pool *pool)
     return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
 }
 
-static void give_place_back(tni_pool *pool, tni_pool_class kind)
+void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)
 {
     tni_mutex_lock(&pool->lock);
     tni_pool_free_place(pool, kind);
@@ -305,7 +305,7 @@ static int confirm(tni_pool *pool, tni_pool_class kind)
     else if (tni_unlikely(tni_a32_load(&pool->threads, TNI_RELAXED) == 0)) /* relaxed: behind the fence */
         rc = start_first(pool);
     if (rc != 0)
-        give_place_back(pool, kind);
+        tni_pool_unreserve(pool, kind);
     return rc;
 }
 

@@ -153,6 +153,8 @@ static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_c
 
 /* Takes a place in the queue of the class. 0; TN_EBUSY: there is none; TN_EAGAIN: no thread can be had; TN_ESHUTDOWN. */
 int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
+/* Gives the place back, unused. */
+void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
 void tni_pool_push(tni_pool *pool, tni_job *job);
 

@@ -1,0 +1,219 @@
+/* A fiber waits for the pool of another runtime, and its own runtime gives up on it: nothing of it stays in that pool. */
+/* ctest: timeout=120 */
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+
+#include "pool_jobs.h"
+#include "support/abandoned.h"
+#include "tn_names.h"
+
+static void *never(void)
+{
+    tt_check(false);
+    return NULL;
+}
+
+/* --- A place in the queue --------------------------------------------------------------------------------------------------- */
+
+/* A pool of one thread, which is kept, and of one place, which is taken. */
+typedef struct {
+    tn_runtime *runtime;
+    blocker first;
+    blocker second;
+    atomic_long ran;
+} full_pool;
+
+static void full_pool_open(full_pool *p)
+{
+    *p = (full_pool){.first = BLOCKER_INIT, .second = BLOCKER_INIT};
+    p->runtime = runtime_with(1, 1);
+    cr_assert_eq(tn_spawn_blocking_on(p->runtime, NULL, NULL, block, &p->first), 0);
+    tt_gate_wait(&p->first.begun, 1);
+    cr_assert_eq(tn_spawn_blocking_on(p->runtime, NULL, NULL, block, &p->second), 0);
+}
+
+static void *wait_for_place(void *arg)
+{
+    full_pool *p = arg;
+
+    (void)tn_spawn_blocking_on(p->runtime, NULL, NULL, count_up, &p->ran);
+    return never();
+}
+
+static int try_spawn(full_pool *p)
+{
+    tn_blocking_options options = tn_blocking_options_default();
+
+    options.when_full = TN_FULL_ERROR;
+    return tn_spawn_blocking_on(p->runtime, &options, NULL, count_up, &p->ran);
+}
+
+static bool has_run(void *arg)
+{
+    return atomic_load(&((full_pool *)arg)->ran) > 0;
+}
+
+/* One job has been spawned beside the first two. */
+static void full_pool_close(full_pool *p)
+{
+    tt_gate_open(&p->second.end);
+    cr_assert(tt_wait_until(has_run, p, 20 * TN_S));
+    tt_runtime_destroy(p->runtime);
+    cr_assert_eq(atomic_load(&p->ran), 1);
+}
+
+Test(abandoned, that_waits_for_a_place)
+{
+    tt_abandoned left;
+    full_pool p;
+
+    full_pool_open(&p);
+    tt_abandon_begin(&left, wait_for_place, &p);
+    tt_abandon_end(&left);
+    tt_gate_open(&p.first.end);
+    tt_gate_wait(&p.second.begun, 1);
+    cr_assert_eq(try_spawn(&p), 0); /* the place is free, and not kept for the fiber */
+    full_pool_close(&p);
+}
+
+Test(abandoned, that_has_a_place)
+{
+    tt_abandoned left;
+    full_pool p;
+
+    full_pool_open(&p);
+    tt_abandon_begin(&left, wait_for_place, &p);
+    tt_gate_open(&p.first.end);
+    tt_gate_wait(&p.second.begun, 1);
+    cr_assert_eq(try_spawn(&p), TN_EAGAIN); /* it is the fiber's */
+    tt_abandon_end(&left);
+    cr_assert_eq(try_spawn(&p), 0);
+    full_pool_close(&p);
+}
+
+static void *spawn_in_thread(void *arg)
+{
+    full_pool *p = arg;
+
+    tt_check(tn_spawn_blocking_on(p->runtime, NULL, NULL, count_up, &p->ran) == 0);
+    return NULL;
+}
+
+static bool one_waits(void *arg)
+{
+    return counters(((full_pool *)arg)->runtime).queued == 1;
+}
+
+/* The place goes to the one that waits behind the fiber. */
+Test(abandoned, that_has_a_place_before_others)
+{
+    tt_abandoned left;
+    pthread_t behind;
+    full_pool p;
+
+    full_pool_open(&p);
+    tt_abandon_begin(&left, wait_for_place, &p);
+    behind = tt_thread_start(spawn_in_thread, &p);
+    tt_gate_open(&p.first.end);
+    tt_gate_wait(&p.second.begun, 1);
+    tt_abandon_end(&left);
+    tt_thread_join(behind);
+    cr_assert(tt_wait_until(one_waits, &p, 20 * TN_S));
+    full_pool_close(&p);
+}
+
+/* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
+
+static void *join_job(void *arg)
+{
+    (void)tn_job_join(arg, NULL);
+    return never();
+}
+
+/* Another one may join it. */
+Test(abandoned, that_joins_a_job)
+{
+    tn_runtime *runtime = runtime_with(0, 0);
+    blocker busy = BLOCKER_INIT;
+    tt_abandoned left;
+    tn_job *job;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, block, &busy), 0);
+    tt_gate_wait(&busy.begun, 1);
+    tt_abandon_begin(&left, join_job, job);
+    tt_abandon_end(&left);
+    tt_gate_open(&busy.end);
+    cr_assert_eq(tn_job_join(job, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Names ------------------------------------------------------------------------------------------------------------------ */
+
+static tt_gate asked = TT_GATE_INIT;
+static tt_gate answered = TT_GATE_INIT;
+
+/* Stands before the C library's. */
+int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict out)
+{
+    (void)host, (void)service, (void)hints, (void)out;
+    tt_gate_open(&asked);
+    tt_gate_wait(&answered, 1);
+    return EAI_AGAIN;
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_names names;
+} question;
+
+static void *resolve(void *arg)
+{
+    question *q = arg;
+
+    (void)tn_resolve(q->runtime, "hangs.test", "80", &q->names);
+    return never();
+}
+
+static void *resolve_in_thread(void *arg)
+{
+    question q = *(const question *)arg;
+
+    tt_check(tn_resolve(q.runtime, "hangs.test", "80", &q.names) == TN_EAI_AGAIN);
+    return NULL;
+}
+
+static bool one_is_queued(void *arg)
+{
+    return counters(((question *)arg)->runtime).queued == 1;
+}
+
+/* The answer comes to nobody: while it is on its way, while the question is queued, while there is no place for it. */
+Test(abandoned, that_asks_for_a_name)
+{
+    tn_options options = tt_options();
+    pthread_t others[2];
+    tt_abandoned left;
+    question q;
+
+    options.name_threads = 1;
+    options.blocking_queue_max = 1;
+    cr_assert_eq(tn_runtime_create(&q.runtime, &options), 0);
+    tt_abandon_begin(&left, resolve, &q);
+    tt_gate_wait(&asked, 1);
+    tt_abandon_end(&left);
+    tt_abandon_begin(&left, resolve, &q);
+    cr_assert(one_is_queued(&q));
+    tt_abandon_end(&left);
+    cr_assert_eq(counters(q.runtime).queued, 0); /* taken back */
+    others[0] = tt_thread_start(resolve_in_thread, &q);
+    cr_assert(tt_wait_until(one_is_queued, &q, 20 * TN_S));
+    tt_abandon_begin(&left, resolve, &q);
+    others[1] = tt_thread_start(resolve_in_thread, &q);
+    tt_abandon_end(&left);
+    tt_gate_open(&answered);
+    for (int i = 0; i < 2; i++)
+        tt_thread_join(others[i]);
+    tt_runtime_destroy(q.runtime);
+}
