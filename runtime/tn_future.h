@@ -17,7 +17,8 @@ typedef struct tn_waker tn_waker;
  *   has kept a waker that will be woken when a new poll may answer more. Spurious polls are allowed. After a final answer it
  *   is not polled again.
  * drop: cancels and lets go; once it returned no thread touches the future. Legal at any time, called exactly once by whoever
- *   owns it: tn_await does after the last poll, and the runtime does for a future given to tn_spawn_future.
+ *   owns it: tn_await does after the last poll, and the runtime does for a future given to tn_spawn_future. If the task that
+ *   waits is abandoned (tn_runtime_destroy), a thread outside the task does.
  *
  * A future never moves in memory once polled, and is polled by one thread at a time. Neither function suspends. */
 typedef struct tn_future tn_future;

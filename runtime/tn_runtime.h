@@ -97,13 +97,34 @@ typedef enum tn_shutdown {
     TN_SHUTDOWN_CANCEL, /* cancel every task, then wait for them */
 } tn_shutdown;
 
-/* Ends the runtime. New spawns from outside answer TN_ESHUTDOWN; tasks may spawn until the last has ended. Then blocking jobs
+/* Ends the runtime. New spawns from outside return TN_ESHUTDOWN; tasks may spawn until the last has ended. Then blocking jobs
  * that have not started are dropped, unless they are mandatory, and the others waited for. After `timeout_ns` (UINT64_MAX:
- * never) it gives up: tasks that are suspended are thrown away with their stacks; a thread that is inside a task or a job keeps
- * what it may still touch, and the last such thread frees it when that comes back.
+ * never) it gives up: the tasks that are left are abandoned. None of their code runs any more, and their stacks are freed.
+ *
+ * Before that they let go of what is outside. The future that a task waits in is dropped, as by a cancellation: it leaves the
+ * semaphore, channel, join, or pool of another runtime, and what it was granted meanwhile goes to the next waiter. Its scopes
+ * are unlinked from tokens and cancel sources. The tasks of its groups are cancelled. Its operation on a stream or listener
+ * of another runtime ends. Then its exit hooks are called (tn_at_exit), while all stacks are still there.
+ *
+ * What only the task's own code could undo is not undone:
+ * - Locks and permits that it holds stay held, places that it has reserved stay reserved, a tn_once that it has begun stays
+ *   begun.
+ * - What only its frames know is lost: memory, files, streams, handles. A lost handle or waker keeps the memory of its
+ *   runtime.
+ * - A future in its frames that it has polled, and does not wait in at that moment, stays linked where it waits. That is a
+ *   branch of a select, or of a ready set, while the task waits elsewhere. A tn_token_hook in its frames stays linked too.
+ *   Nobody may use afterwards what they are linked to, unless an exit hook of the task has unlinked them.
+ * - What lies in its frames is gone for others that use it: locks, elements of channels, cancel sources, arguments of tasks
+ *   and jobs. Only for the tasks of its groups the frames stay until these have ended.
+ *
+ * While a thread is inside a task or a job, nothing of this happens. The last such thread does all of it when it comes back;
+ * until then all that the tasks wait in, hold or use has to stay. A join tells: when it returns TN_ESHUTDOWN, each abandoned
+ * task has let go of what it waited in.
+ *
  * Suspends: blocks the calling thread. Callable from: a plain thread, once.
  * Ownership: consumes `runtime`; its streams are void after it, handles and wakers are to be released as ever. No call that
- * names the runtime may be under way once its last task has ended or the time is up; waiting for one of its tasks may.
+ * names the runtime, or one of its streams, may be under way once its last task has ended or the time is up; waiting for one of
+ * its tasks may.
  * Errors: none. Answers the number of tasks and blocking jobs that were left: 0, or more only after giving up.
  * Cancellation: no checkpoint. */
 TN_API size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns);

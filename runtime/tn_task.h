@@ -55,7 +55,7 @@ TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options,
  * Suspends: unless it has ended. Callable from: a fiber, a plain thread.
  * Ownership: consumes the handle when the task has ended; else (TN_ECANCELED, TN_ETIMEDOUT, TN_EBUSY) it stays the caller's.
  * Errors: TN_ENOMEM: its entry function never ran, because no stack could ever be had; TN_EBUSY: somebody else is joining it;
- * TN_ESHUTDOWN: it was thrown away with its runtime.
+ * TN_ESHUTDOWN: it was abandoned with its runtime.
  * Cancellation: checkpoint (of the caller); the handle stays the caller's. A task that has been cancelled waits for its children
  * inside a shield (tn_shield_enter), or has them in a group. */
 TN_API int tn_join(tn_task *task, void **result);
