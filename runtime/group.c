@@ -94,19 +94,17 @@ static void discard_child(const tn_allocator *allocator, child *c)
     tni_free(allocator, c, sizeof *c);
 }
 
-/* Lock held, and released. The owner has been abandoned; its frame stays until the last task has ended. Not inline, so that the
- * common end pays for no frame of this. */
+/* Lock held, and released. The owner has been abandoned; this task keeps the frames until the result is dropped, which may use
+ * them too. Not inline, so that the common end pays for no frame of this. */
 __attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group, child *c)
 {
     tn_runtime *runtime = group->abandoned;
     tn_allocator allocator = group->allocator;
-    bool is_last = group->running_count == 0;
 
     tni_mutex_unlock(&group->lock);
     tni_task_unref(c->task); /* not the last: the scheduler has one */
     discard_child(&allocator, c);
-    if (is_last)
-        tni_runtime_release_frames(runtime);
+    tni_runtime_release_frames(runtime);
 }
 
 /* In the task that ends, its code is over. Once the lock is free the group may be gone. */
@@ -142,7 +140,7 @@ static void child_ended(void *arg)
 /* --- The owner -------------------------------------------------------------------------------------------------------------- */
 
 /* The end of the group's scope. If the owner is abandoned: cancels the tasks that run. Those of another runtime may use the frame
- * of the owner until they have ended, so the last of them frees it. */
+ * of the owner until they have ended, so each of them keeps it. */
 static void group_end(tn_scope *scope, bool abandoned)
 {
     tni_group *group = tni_container_of(scope, tni_group, scope);
@@ -154,8 +152,7 @@ static void group_end(tn_scope *scope, bool abandoned)
     tni_mutex_lock(&group->lock);
     cancel_running(group);
     group->abandoned = ((const tni_scope *)(const void *)scope)->owner->runtime;
-    if (group->running_count > 0)
-        tni_runtime_keep_frames(group->abandoned);
+    tni_runtime_keep_frames(group->abandoned, (uint32_t)group->running_count);
     ended = group->ended;
     waiter = group->waiter;
     group->waiter = NULL;
@@ -205,8 +202,11 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
             group->running->prev = c;
         group->running = c;
         group->running_count++;
-        if (group->cancelled)
+        if (group->cancelled) {
+            if (group->abandoned != NULL)
+                tni_runtime_keep_frames(group->abandoned, 1);
             tn_cancel(c->task);
+        }
     }
     tni_mutex_unlock(&group->lock);
     return rc;

@@ -67,8 +67,8 @@ struct tn_runtime {
     tni_a32 guests;                    /* threads that are not ours and touch us on behalf of a waker or handle */
     tni_a32 holds;                     /* something outside will wake a task, or blocking jobs are under way: no deadlock */
     tni_a32 pins;                      /* headers that outlive destroy, and the retiring: the last one frees */
-    tni_a32 frames;                    /* groups in abandoned frames that have tasks elsewhere, and the retiring: the last one
-                                        * frees the stacks; each is a pin too */
+    tni_a32 frames;                    /* running tasks of groups in abandoned frames, and the retiring: the last one frees the
+                                        * stacks; each is a pin too */
     tni_a32 quiet;                     /* 1: closing, and no task is left; destroy sleeps on it */
 };
 

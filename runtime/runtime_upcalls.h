@@ -7,9 +7,9 @@
 /* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
 void tni_runtime_retire(tn_runtime *runtime);
 
-/* While the waits of abandoned tasks are dropped: their frames stay until tni_runtime_release_frames, after which the runtime may
- * be gone. */
-void tni_runtime_keep_frames(tn_runtime *runtime);
+/* While the waits of abandoned tasks are dropped, or the frames are kept already: they stay until tni_runtime_release_frames has
+ * been called `count` times more. After such a call the runtime may be gone. */
+void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count);
 void tni_runtime_release_frames(tn_runtime *runtime);
 
 #endif

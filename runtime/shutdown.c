@@ -147,11 +147,11 @@ static void free_stacks(tn_runtime *runtime)
     tni_stack_pool_fini(&runtime->stacks);
 }
 
-void tni_runtime_keep_frames(tn_runtime *runtime)
+void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count)
 {
-    /* Relaxed, both: retiring holds one of each. */
-    (void)tni_a32_fetch_add(&runtime->frames, 1, TNI_RELAXED);
-    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+    /* Relaxed, both: retiring, or the task of a group that spawns another one, holds one of each. */
+    (void)tni_a32_fetch_add(&runtime->frames, count, TNI_RELAXED);
+    (void)tni_a32_fetch_add(&runtime->pins, count, TNI_RELAXED);
 }
 
 /* The last one frees the stacks. */

@@ -157,15 +157,24 @@ static void *use_frame(void *arg)
     return NULL;
 }
 
+/* Of its result, which may lie in the frame. */
+static void drop_result(void *result)
+{
+    (void)result;
+    model_check(current->stack->live);
+}
+
 static void *own_group(void *arg)
 {
     tn_group_options options = tn_group_options_default();
+    tn_spawn_options how = tn_spawn_options_default();
     tn_group *group = &((frame *)arg)->group;
 
+    how.drop_result = drop_result;
     options.runtime = current->elsewhere;
     tn_group_enter(group, &options);
     current->stack = tn_self()->body.fiber.stack;
-    model_check(tn_group_spawn(group, NULL, use_frame, current) == 0);
+    model_check(tn_group_spawn(group, &how, use_frame, current) == 0);
     (void)tn_group_wait(group);
     return never();
 }

@@ -114,7 +114,7 @@ bool tni_runtime_at_home(const tn_runtime *runtime)
 void tni_runtime_guest_begin(tn_runtime *runtime) { (void)runtime; }
 void tni_runtime_guest_end(tn_runtime *runtime) { (void)runtime; }
 void tni_runtime_unpin(tn_runtime *runtime) { (void)runtime; }
-void tni_runtime_keep_frames(tn_runtime *runtime) { (void)runtime; }
+void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count) { (void)runtime, (void)count; }
 void tni_runtime_release_frames(tn_runtime *runtime) { (void)runtime; }
 
 const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
