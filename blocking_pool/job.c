@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "budget.h"
 #include "done.h"
 #include "local.h"
 #include "tn_blocking.h"
@@ -202,13 +203,16 @@ bool tn_job_is_finished(const tn_job *job)
 static int future_poll(tn_future *self, tn_waker *waker)
 {
     tn_job_future *future = tni_container_of(self, tn_job_future, base);
-    int rc = tni_done_poll(&future->job->done, &future->mine, waker);
+    int rc;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
+    rc = tni_done_poll(&future->job->done, &future->mine, waker);
     if (rc != 0)
         return rc;
     future->over = true;
     future->result = future->job->result;
-    return future->job->error;
+    return tni_poll_spend(waker, future->job->error);
 }
 
 static void future_drop(tn_future *self)

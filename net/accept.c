@@ -139,12 +139,10 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
         if (rc == TN_EAGAIN)
             rc = tni_endpoint_wait(&listener->endpoint, TNI_READ);
         else if (concerns_one_connection(rc))
-            rc = 0;
+            /* A flood of them must neither keep other tasks from running nor this one from being stopped. */
+            rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (is_shortage(rc))
             rc = wait_out(listener, rc);
-        /* A flood of broken connections must not keep the others from running, nor us from being stopped. */
-        if (rc == 0)
-            rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (rc != 0)
             return rc;
     }

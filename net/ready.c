@@ -1,5 +1,6 @@
 /* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves
  * the fd open until it has let go. */
+#include "budget.h"
 #include "stream.h"
 
 static tni_side side_of(const tn_ready_future *future)
@@ -18,6 +19,8 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     tn_ready_future *future = tni_container_of(self, tn_ready_future, base);
     int rc;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
     if (!future->waiting) {
         rc = tni_endpoint_begin(&future->stream->endpoint, tni_operation_of(side_of(future)));
         if (rc != 0)
@@ -27,7 +30,7 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     rc = tni_endpoint_poll(&future->stream->endpoint, side_of(future), waker);
     if (rc != TN_PENDING)
         stop_waiting(future);
-    return rc;
+    return tni_poll_spend(waker, rc);
 }
 
 static void ready_drop(tn_future *self)

@@ -1,16 +1,28 @@
-/* How many operations of a task may be ready at once before it has to let others run. */
+/* How many operations of a task may be ready at once before it has to let others run: what polls ask of it. README.md ("Budget")
+ * has the argument. */
 #ifndef TNI_BUDGET_H
 #define TNI_BUDGET_H
 
 #include "task.h"
 
-/* In a poll that is about to answer: false when the task's budget is used up. Then the task has been woken already, and the poll
- * answers TN_PENDING without having done anything. */
-bool tni_poll_may_answer(tn_waker *waker);
+/* In the poll of each future of the library, before it does anything that could complete it. False: the task's budget is used up.
+ * Then the task has been woken, and the poll returns TN_PENDING. */
+static inline bool tni_poll_has_budget(tn_waker *waker)
+{
+    if (tni_likely(tni_task_of(waker)->budget > 1))
+        return true;
+    tn_waker_wake_by_ref(waker);
+    return false;
+}
 
-/* In a poll: is less left of the task's budget than so many answers (far less than a whole one), so that one of the polls below
- * may answer, or has answered, TN_PENDING though it was ready? Then the task has been woken, and polls with a new budget will
- * tell. */
-bool tni_poll_is_short(tn_waker *waker, unsigned answers);
+/* After it: returns `rc`, and spends one unit unless that is TN_PENDING. The last one is left for tni_budget_take. */
+static inline int tni_poll_spend(tn_waker *waker, int rc)
+{
+    tn_task *task = tni_task_of(waker);
+
+    if (rc != TN_PENDING && task->budget > 1)
+        task->budget--;
+    return rc;
+}
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef TNI_CHECKPOINT_H
 #define TNI_CHECKPOINT_H
 
-/* As tn_checkpoint, but without a look at the clock: that is made when the task suspends, and by the budget. */
+/* As tn_checkpoint, but does not read the clock: that is done when the task suspends, and when its budget is used up. */
 int tni_checkpoint(void);
 
 #endif

@@ -1,11 +1,33 @@
 /* Select, race, join and timeout. The waker that a branch is polled with is that of the task itself: there is nothing to be
- * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. */
+ * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. README.md ("Waiting for several",
+ * "Budget") has the argument. */
 #include "tn_combine.h"
 
 #include "abandon.h"
 #include "budget.h"
 #include "deadline.h"
 #include "local.h"
+
+static int poll_with_whole_budget(tn_future *branch, tn_waker *waker)
+{
+    tn_task *task = tni_task_of(waker);
+    int rc;
+
+    task->budget = TNI_BUDGET;
+    rc = branch->ops->poll(branch, waker);
+    task->budget = 1;
+    return rc;
+}
+
+/* TN_PENDING means that it is not ready: if the budget is used up, it may have been refused, and gets a whole one for this. */
+static inline int poll_branch(tn_future *branch, tn_waker *waker)
+{
+    int rc = branch->ops->poll(branch, waker);
+
+    if (rc == TN_PENDING && tni_unlikely(tni_task_of(waker)->budget <= 1))
+        return poll_with_whole_budget(branch, waker);
+    return rc;
+}
 
 /* --- Select and race -------------------------------------------------------------------------------------------------------- */
 
@@ -24,8 +46,7 @@ static int select_poll(tn_future *self, tn_waker *waker)
     unsigned index;
     bool none = true;
 
-    /* A branch that only waits for a new budget must not give way to one that needs none. */
-    if (tni_poll_is_short(waker, future->count < TNI_BUDGET / 2 ? future->count : TNI_BUDGET / 2))
+    if (!tni_poll_has_budget(waker))
         return TN_PENDING;
     index = future->biased ? 0 : random_start(future->count);
     for (unsigned i = 0; i < future->count; i++, index = index + 1 < future->count ? index + 1 : 0) {
@@ -33,7 +54,7 @@ static int select_poll(tn_future *self, tn_waker *waker)
         if (branch == NULL)
             continue;
         none = false;
-        future->result = branch->ops->poll(branch, waker);
+        future->result = poll_branch(branch, waker);
         if (future->result != TN_PENDING)
             return (int)index;
     }
@@ -142,11 +163,13 @@ static int join_all_poll(tn_future *self, tn_waker *waker)
     tn_join_all_future *future = tni_container_of(self, tn_join_all_future, base);
     bool pending = false;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
     for (unsigned i = 0; i < future->count; i++) {
         tn_future *branch = future->futures[i];
         if (future->results[i] != TN_PENDING)
             continue;
-        future->results[i] = branch->ops->poll(branch, waker);
+        future->results[i] = poll_branch(branch, waker);
         if (future->results[i] == TN_PENDING) {
             pending = true;
             continue;
@@ -219,15 +242,18 @@ int tn_try_join_all(tn_future *const *futures, int *results, unsigned count)
 static int timeout_poll(tn_future *self, tn_waker *waker)
 {
     tn_timeout_future *future = tni_container_of(self, tn_timeout_future, base);
-    int rc = future->inner->ops->poll(future->inner, waker);
+    int rc;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
+    rc = poll_branch(future->inner, waker);
     if (rc != TN_PENDING)
         return rc;
     if (future->timeout_ns != 0) {
         future->deadline_ns = tni_deadline_after(future->timeout_ns);
         future->timeout_ns = 0;
     } else if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns) {
-        return tni_poll_is_short(waker, 1) ? TN_PENDING : TN_ETIMEDOUT; /* it may be ready */
+        return tni_poll_spend(waker, TN_ETIMEDOUT);
     }
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;

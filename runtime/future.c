@@ -13,24 +13,26 @@
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
-    tni_budget_spend_in(task, future);
-    for (bool woken = false;; woken = true) {
+    bool whole = !tni_budget_take(task); /* the poll has a whole budget: it comes first in this run */
+    int rc = tni_unlikely(whole) ? tni_budget_over(task, future) : tni_fiber_check(task);
+
+    while (rc == 0) {
         /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
          * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
-        int rc = tni_fiber_check(task);
-        if (rc != 0)
-            return rc;
         rc = future->ops->poll(future, tni_waker_of(task));
         if (rc != TN_PENDING)
             return rc;
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
-            rc = tni_scope_suspend(task, woken);
+            rc = tni_scope_suspend(task, whole);
             if (rc != 0)
                 return rc;
         }
         task->awaited = future;
         tni_fiber_leave(task, TNI_RUN_SUSPENDED);
+        whole = true;
+        rc = tni_fiber_check(task);
     }
+    return rc;
 }
 
 /* Waits for memory too, if it must: a wait cannot fail, or its caller would not know who owns what it waits for. */
@@ -53,6 +55,7 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
 {
     int rc;
 
+    task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
     tni_scope_arm(scope, tni_waker_of(task));
     rc = tni_scope_check(scope, false);
@@ -85,6 +88,8 @@ static int await_in_thread(tn_future *future)
     }
     future->ops->drop(future);
     tni_scope_disarm(scope);
+    if (scope != NULL)
+        (void)tni_scope_look(scope, false); /* if everything is ready, only the next call reports it */
     (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;
@@ -112,7 +117,7 @@ static int sleep_poll(tn_future *self, tn_waker *waker)
     tn_sleep_future *future = tni_container_of(self, tn_sleep_future, base);
 
     if (tni_clock_ns() >= future->deadline_ns)
-        return 0;
+        return tni_poll_has_budget(waker) ? tni_poll_spend(waker, 0) : TN_PENDING;
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }
@@ -153,6 +158,8 @@ static int join_poll(tn_future *self, tn_waker *waker)
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
     tn_task *task = future->task;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
     switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
     case TNI_WAIT_ARMED:
         future->armed = waker;
@@ -166,7 +173,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     future->result = task->result;
     if (tni_unlikely(task->extras != NULL))
         tni_extras_result_taken(task);
-    return task->error;
+    return tni_poll_spend(waker, task->error);
 }
 
 static void join_drop(tn_future *self)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "budget.h"
 #include "extras.h"
 #include "runtime.h"
 #include "runtime_upcalls.h"
@@ -248,6 +249,8 @@ static int next_poll(tn_future *self, tn_waker *waker)
     child *c;
     bool none;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
     tni_mutex_lock(&group->lock);
     c = group->ended;
     none = c == NULL && group->running == NULL;
@@ -263,11 +266,11 @@ static int next_poll(tn_future *self, tn_waker *waker)
     if (old != NULL)
         tn_waker_release(old);
     if (c == NULL)
-        return none ? 0 : TN_PENDING;
+        return none ? tni_poll_spend(waker, 0) : TN_PENDING;
     future->ended = c->ended;
     future->drop_result = c->drop_result;
     tni_free(&group->allocator, c, sizeof *c);
-    return 1;
+    return tni_poll_spend(waker, 1);
 }
 
 static void next_drop(tn_future *self)

@@ -173,7 +173,7 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
         return false;
     }
     tni_task_begin_run(task);
-    task->budget = TNI_BUDGET; /* what is answered is counted against the budget of who waits for the set */
+    task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
     rc = member->future->ops->poll(member->future, tni_waker_of(task));
     if (rc != TN_PENDING) {
@@ -190,25 +190,37 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
     return false;
 }
 
+/* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out is
+ * set. */
+static bool poll_due(tn_ready_set *set, tn_ready *out)
+{
+    tn_ready_member **end = set->due_end;
+    bool last = set->due == NULL;
+
+    while (!last) {
+        tn_ready_member *member = take_due(set);
+        last = &member->next_woken == end;
+        if (poll_member(set, member, out))
+            return true;
+    }
+    return false;
+}
+
 static int next_poll(tn_future *self, tn_waker *waker)
 {
     tn_ready_set_future *future = tni_container_of(self, tn_ready_set_future, base);
     tn_ready_set *set = future->set;
 
-    if (set->count == 0)
-        return 0;
-    if (!tni_poll_may_answer(waker))
+    if (!tni_poll_has_budget(waker))
         return TN_PENDING;
+    if (set->count == 0)
+        return tni_poll_spend(waker, 0);
     tni_wait_arm(&set->hub->wait, waker); /* before the look at the list */
     take_woken(set);
-    for (unsigned i = 0; i < TNI_BUDGET; i++) {
-        tn_ready_member *member = take_due(set);
-        if (member == NULL)
-            return TN_PENDING;
-        if (poll_member(set, member, &future->ready))
-            return 1;
-    }
-    tn_waker_wake_by_ref(waker); /* others first, then the rest of these */
+    if (poll_due(set, &future->ready))
+        return tni_poll_spend(waker, 1);
+    if (set->due != NULL)
+        tn_waker_wake_by_ref(waker); /* others first, then those that were woken while they were polled */
     return TN_PENDING;
 }
 

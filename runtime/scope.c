@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "abandon.h"
+#include "budget.h"
 #include "deadline.h"
 #include "timer.h"
 
@@ -294,14 +295,17 @@ int tni_scope_look(tni_scope *scope, bool cancelled)
     return tni_scope_check(scope, cancelled);
 }
 
-int tni_scope_suspend(tn_task *task, bool woken)
+int tni_scope_suspend(tn_task *task, bool whole)
 {
     tni_scope *scope = task->body.fiber.scope;
 
     if (scope->deadline_ns == TN_NEVER)
         return 0;
+    /* It may be pending for want of budget. Now the task has been woken: it is polled with a whole one before this is decided. */
+    if (!whole && !tni_poll_has_budget(tni_waker_of(task)))
+        return 0;
     /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
-    if (woken || !tni_timer_is_armed(task)) {
+    if (whole || !tni_timer_is_armed(task)) {
         int rc = tni_scope_look(scope, tni_task_is_cancelled(task));
         if (rc != 0)
             return rc;

@@ -53,9 +53,9 @@ int tni_scope_check(const tni_scope *scope, bool cancelled);
 /* Owner: looks at the clock, if there is a deadline, and notes what is over. Then as tni_scope_check. */
 int tni_scope_look(tni_scope *scope, bool cancelled);
 
-/* Fiber, its poll has answered TN_PENDING: asks for the timer, so that it may suspend now. Not 0: it must not, and this is the
- * answer. `woken`: it has suspended in this wait before, so a look at the clock is due. */
-int tni_scope_suspend(tn_task *task, bool woken);
+/* Fiber, its poll has returned TN_PENDING: asks for the timer, so that it may suspend now. Not 0: it must not, and the wait ends
+ * with this. `whole`: the poll began with a whole budget, after the fiber had let others run; so the clock is read. */
+int tni_scope_suspend(tn_task *task, bool whole);
 
 /* Owner, between enter and leave: sets what is called at the end of the scope. One a scope. */
 void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end);

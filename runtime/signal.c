@@ -8,6 +8,7 @@
  */
 #include "tn_signal.h"
 
+#include "budget.h"
 #include "driver.h"
 #include "os_event.h"
 #include "runtime.h"
@@ -73,6 +74,8 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     uint32_t nobody = 0;
     int rc;
 
+    if (!tni_poll_has_budget(waker))
+        return TN_PENDING;
     /* Acquire: as the waiter before us left it; partner: wait_drop. */
     if (!future->waiting && !tni_a32_cas(&signal->waiting, &nobody, 1, TNI_ACQUIRE))
         return TN_EBUSY;
@@ -81,7 +84,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
         uint64_t seen = tni_registration_look(signal->registration);
         tni_os_event_drain(signal->fd);
         if (take_post(signal))
-            return 0;
+            return tni_poll_spend(waker, 0);
         (void)tni_registration_clear(signal->registration, TNI_READ, seen);
         rc = tni_registration_poll(signal->registration, TNI_READ, waker);
     } while (rc == 0);

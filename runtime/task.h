@@ -71,7 +71,7 @@ struct tn_task {
     uint8_t pinned : 1;     /* S */
     uint8_t stack_log2 : 7; /* S: the power of two that its stack has to have at least; 0: the runtime's choice */
     uint8_t run_result;     /* A: tni_run_result */
-    uint8_t budget;         /* A: operations that may still be ready at once in this run */
+    uint8_t budget;         /* A: operations that may still be ready at once in this run; 1: used up, see budget.h */
     uint16_t last_core;     /* A: index of the core it last ran on */
     int16_t error;          /* A; after COMPLETE constant: why the entry never ran, or 0 */
     union {

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Futures come and go, and whoever waits gets the next one that is ready. Only those that were woken are polled, however many
- * there are. One task or thread uses a set at a time. */
+/* Futures come and go, and a wait returns the next one that is ready. Only those that were added or woken since are polled,
+ * however many there are: each once, then others run. One task or thread uses a set at a time. */
 typedef struct tn_ready_set tn_ready_set;
 
 /* A future in a set; valid until it is ready or removed. */

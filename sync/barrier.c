@@ -52,7 +52,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     barrier_state *state = inside(future->barrier);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? come(state, waiter, waker) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, come(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)
@@ -80,10 +80,7 @@ void tn_barrier_wait_init(tn_barrier_future *future, tn_barrier *barrier)
 int tn_barrier_wait(tn_barrier *barrier)
 {
     tn_barrier_future future;
-    int rc = tni_operation_enter();
 
-    if (rc != 0)
-        return rc;
     tn_barrier_wait_init(&future, barrier);
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);

@@ -147,10 +147,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     tni_waiters *queue = &future->receiver->channel->queue;
     int rc;
 
-    if (tni_waiters_verdict(queue, waiter) == TNI_WAITER_QUEUED)
-        return tni_waiters_again(queue, waiter, waker);
-    tni_waiter_rest(waiter);
-    if (!tni_poll_may_answer(waker))
+    if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
     rc = take(future->receiver, future->element, future->missed);
@@ -159,7 +156,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
         rc = TN_PENDING;
     }
     tni_short_lock_release(&queue->lock);
-    return rc;
+    return tni_poll_spend(waker, rc);
 }
 
 static void recv_drop(tn_future *self)

@@ -165,20 +165,20 @@ static void stop_waiting(tn_mpsc_recv_future *future)
 static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_mpsc_recv_future *future = tni_container_of(self, tn_mpsc_recv_future, base);
-    /* tn_mpsc_recv has looked already. */
-    int rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0;
+    int rc;
 
-    if (!tni_poll_may_answer(waker))
+    if (!tni_poll_has_budget(waker))
         return TN_PENDING;
+    rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0; /* tn_mpsc_recv has looked already */
     while (rc == 0) {
         size_t taken = receive(future->channel, future->elements, future->count == 0 ? 1 : future->count);
         if (taken > 0) {
             stop_waiting(future);
-            return future->count == 0 ? 0 : (int)taken;
+            return tni_poll_spend(waker, future->count == 0 ? 0 : (int)taken);
         }
         rc = wait_for_element(future, waker);
     }
-    return rc;
+    return tni_poll_spend(waker, rc);
 }
 
 static void recv_drop(tn_future *self)

@@ -146,20 +146,16 @@ static int send_poll(tn_future *self, tn_waker *waker)
     tni_wake receiver = 0;
     int rc;
 
-    switch (tni_waiters_verdict(&channel->waiting, waiter)) {
+    switch (tni_waiters_begin_poll(&channel->waiting, waiter, waker)) {
     case TNI_WAITER_IDLE:
         break;
     case TNI_WAITER_QUEUED:
-        return tni_waiters_again(&channel->waiting, waiter, waker);
-    case TNI_WAITER_GRANTED:
-        tni_waiter_rest(waiter);
-        return future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element);
-    default:
-        tni_waiter_rest(waiter);
-        return TN_EPIPE;
-    }
-    if (!tni_poll_may_answer(waker))
         return TN_PENDING;
+    case TNI_WAITER_GRANTED:
+        return tni_poll_spend(waker, future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element));
+    default:
+        return tni_poll_spend(waker, TN_EPIPE);
+    }
     tni_short_lock_acquire(&channel->waiting.lock);
     rc = admit(channel, future->element);
     if (rc == TN_EAGAIN) {
@@ -170,7 +166,7 @@ static int send_poll(tn_future *self, tn_waker *waker)
         receiver = tni_mpsc_take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
-    return rc;
+    return tni_poll_spend(waker, rc);
 }
 
 static void send_drop(tn_future *self)

@@ -99,7 +99,7 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     lock_state *state = inside(future->mutex);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? queue_up(state, waiter, waker) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void lock_drop(tn_future *self)

@@ -130,7 +130,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     notify_state *state = inside(future->notify);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? queue_up(state, waiter, waker) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)
@@ -163,12 +163,8 @@ void tn_notify_wait_init(tn_notify_future *future, tn_notify *notify)
 int tn_notify_wait(tn_notify *notify)
 {
     tn_notify_future future;
-    int rc;
 
-    tn_notify_wait_init(&future, notify); /* before the checkpoint, which may yield: it waits from here on */
-    rc = tni_operation_enter();
-    if (rc != 0)
-        return rc;
+    tn_notify_wait_init(&future, notify); /* before the await, which may yield first: it waits from here on */
     /* No look at a kept one first: if a notify_all has ended this wait meanwhile, that one is somebody else's. */
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);

@@ -115,14 +115,13 @@ static int begin_poll(tn_future *self, tn_waker *waker)
     tn_once_future *future = tni_container_of(self, tn_once_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     once_state *state = inside(future->once);
-    uint32_t verdict = tni_waiters_verdict(&state->queue, waiter);
+    uint32_t verdict = tni_waiters_begin_poll(&state->queue, waiter, waker);
 
-    if (verdict == TNI_WAITER_IDLE)
-        return tni_poll_may_answer(waker) ? begin(state, waiter, waker) : TN_PENDING;
     if (verdict == TNI_WAITER_QUEUED)
-        return tni_waiters_again(&state->queue, waiter, waker);
-    tni_waiter_rest(waiter);
-    return verdict == IS_DONE ? 0 : TN_ONCE_MINE;
+        return TN_PENDING;
+    if (verdict == TNI_WAITER_IDLE)
+        return tni_poll_spend(waker, begin(state, waiter, waker));
+    return tni_poll_spend(waker, verdict == IS_DONE ? 0 : TN_ONCE_MINE);
 }
 
 static void begin_drop(tn_future *self)
@@ -151,13 +150,9 @@ void tn_once_begin_init(tn_once_future *future, tn_once *once)
 int tn_once_begin(tn_once *once)
 {
     tn_once_future future;
-    int rc;
 
     if (tn_once_is_done(once))
         return 0;
-    rc = tni_operation_enter();
-    if (rc != 0)
-        return rc;
     tn_once_begin_init(&future, once);
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);

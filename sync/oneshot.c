@@ -148,7 +148,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
     int rc;
 
-    if (!tni_poll_may_answer(waker))
+    if (!tni_poll_has_budget(waker))
         return TN_PENDING;
     rc = tn_oneshot_try_recv(future->oneshot, future->element);
     if (rc == TN_EAGAIN && wait(future->oneshot, waker) == TN_PENDING)
@@ -156,7 +156,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (rc == TN_EAGAIN)
         rc = tn_oneshot_try_recv(future->oneshot, future->element);
     future->oneshot = NULL;
-    return rc;
+    return tni_poll_spend(waker, rc);
 }
 
 static void recv_drop(tn_future *self)

@@ -202,14 +202,13 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     tn_semaphore_future *future = tni_container_of(self, tn_semaphore_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     semaphore_state *state = inside(future->semaphore);
-    uint32_t verdict = tni_waiters_verdict(&state->queue, waiter);
+    uint32_t verdict = tni_waiters_begin_poll(&state->queue, waiter, waker);
 
-    if (verdict == TNI_WAITER_IDLE)
-        return tni_poll_may_answer(waker) ? queue_up(state, waiter, waker) : TN_PENDING;
     if (verdict == TNI_WAITER_QUEUED)
-        return tni_waiters_again(&state->queue, waiter, waker);
-    tni_waiter_rest(waiter);
-    return verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE;
+        return TN_PENDING;
+    if (verdict == TNI_WAITER_IDLE)
+        return tni_poll_spend(waker, queue_up(state, waiter, waker));
+    return tni_poll_spend(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
 }
 
 /* Lock held, and released in the end: one that waited has gone. */

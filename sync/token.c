@@ -228,7 +228,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     int rc = tni_waiters_poll(&future->token->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? queue_up(future->token, waiter, waker) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(future->token, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)

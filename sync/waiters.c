@@ -1,25 +1,18 @@
 #include "waiters.h"
 
-int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
-    tn_waker *old = waker;
+    tn_waker *old = waiter->waker;
+    uint32_t state;
 
-    /* Only the owner writes it: no lock to look. */
-    if (waiter->waker == waker)
-        return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    if (tni_waiter_look(waiter) == TNI_WAITER_QUEUED) {
-        old = waiter->waker;
+    state = tni_waiter_look(waiter); /* a verdict: the lock was released after it */
+    if (state == TNI_WAITER_QUEUED)
         waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
-        tni_short_lock_release(&queue->lock);
-        if (!waiter->borrowed)
-            tn_waker_release(old);
-        return TN_PENDING;
-    }
     tni_short_lock_release(&queue->lock);
-    /* The verdict woke the old waker: this one's poll must come again. */
-    tn_waker_wake_by_ref(waker);
-    return TN_PENDING;
+    if (state == TNI_WAITER_QUEUED && !waiter->borrowed)
+        tn_waker_release(old);
+    return state;
 }
 
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)

@@ -144,9 +144,9 @@ static inline void tni_waiter_unref(tni_waiter *waiter)
         tn_waker_release(waiter->waker);
 }
 
-/* Owner, polled again while QUEUED: keeps this poll's waker. Answers TN_PENDING; a verdict that came meanwhile has its wake on
- * the way. */
-int tni_waiters_again(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
+/* Owner, polled by another waker while QUEUED: a verdict wakes this one from now on. Returns the state: the verdict, if it was
+ * first. */
+uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
 
 /* Owner: leaves the queue, if it is still in it. True: it was, and the lock is held, so that the caller can mend the primitive's
  * state; it ends with tni_waiters_left. False: there is a verdict, or it was never in. */
@@ -182,21 +182,35 @@ static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
     tni_waiters_settle_until(queue, queue->tickets, verdict);
 }
 
+/* What the polls begin with. Returns TNI_WAITER_QUEUED: the poll returns TN_PENDING, because the waiter is queued, or its task's
+ * budget is used up. TNI_WAITER_IDLE: the waiter is in no queue, and the poll goes on to the condition. Else the verdict; then
+ * nothing is left to give back. */
+static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+{
+    uint32_t state = tni_waiters_verdict(queue, waiter);
+
+    if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* written by the owner alone: no lock to look */
+        state = tni_waiters_change_waker(queue, waiter, waker);
+    if (state == TNI_WAITER_QUEUED || !tni_poll_has_budget(waker))
+        return TNI_WAITER_QUEUED;
+    tni_waiter_rest(waiter);
+    return state;
+}
+
 /* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
 enum { TNI_TO_QUEUE_UP = 1 };
 
-/* What the polls begin with where each verdict is the answer 0: 0 after a verdict; TN_PENDING while it is queued, or its task's
- * budget is used up; else TNI_TO_QUEUE_UP. */
+/* The same where each verdict completes the poll with 0: 0, TN_PENDING, or TNI_TO_QUEUE_UP: what comes of that is spent by the
+ * caller (tni_poll_spend). */
 static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
-    switch (tni_waiters_verdict(queue, waiter)) {
+    switch (tni_waiters_begin_poll(queue, waiter, waker)) {
     case TNI_WAITER_IDLE:
-        return tni_poll_may_answer(waker) ? TNI_TO_QUEUE_UP : TN_PENDING;
+        return TNI_TO_QUEUE_UP;
     case TNI_WAITER_QUEUED:
-        return tni_waiters_again(queue, waiter, waker);
+        return TN_PENDING;
     default:
-        tni_waiter_rest(waiter);
-        return 0;
+        return tni_poll_spend(waker, 0);
     }
 }
 

@@ -55,6 +55,88 @@ Test(ready_set, polls_only_who_was_woken)
     tt_run(only_the_woken, NULL);
 }
 
+/* However many are due before it: what is ready is in time. */
+static void *ready_behind_many(void *arg)
+{
+    enum { MANY = 1000, PAST_NS = 1 };
+    tn_ready_set *set = new_set();
+    static tt_manual manual[MANY];
+    tn_ready_set_future next;
+
+    for (int i = 0; i < MANY; i++) {
+        tt_manual_init(&manual[i]);
+        tt_check(tn_ready_set_add(set, &manual[i].base, NULL, NULL) == 0);
+    }
+    tt_manual_set(&manual[MANY - 1], 0);
+    tn_ready_set_next_init(&next, set);
+    tt_check(tn_timeout(&next.base, PAST_NS) == 1 && next.ready.future == &manual[MANY - 1].base);
+    tn_ready_set_destroy(set);
+    return arg;
+}
+
+Test(ready_set, finds_what_is_ready_behind_many)
+{
+    tt_run(ready_behind_many, NULL);
+}
+
+/* Wakes itself at each poll, until others have run. */
+typedef struct {
+    tn_future base;
+    const atomic_bool *others_ran;
+    unsigned polls;
+} restless;
+
+static int restless_poll(tn_future *self, tn_waker *waker)
+{
+    restless *r = (restless *)(void *)self;
+
+    r->polls++;
+    if (atomic_load(r->others_ran))
+        return 0;
+    tn_waker_wake_by_ref(waker);
+    return TN_PENDING;
+}
+
+static void restless_drop(tn_future *self) { (void)self; }
+
+static void *run_once(void *arg)
+{
+    atomic_store((atomic_bool *)arg, true);
+    return NULL;
+}
+
+static void *wait_for_restless(void *arg)
+{
+    static const tn_future_ops ops = {restless_poll, restless_drop, "restless"};
+    atomic_bool others_ran = false;
+    tn_ready_set *set = new_set();
+    restless members[MEMBERS];
+    tn_ready ready;
+    tn_task *other = tt_spawn(run_once, &others_ran);
+
+    for (int i = 0; i < MEMBERS; i++) {
+        members[i] = (restless){.base = {&ops}, .others_ran = &others_ran};
+        tt_check(tn_ready_set_add(set, &members[i].base, NULL, NULL) == 0);
+    }
+    tt_check(tn_ready_set_next(set, &ready) == 1);
+    for (int i = 0; i < MEMBERS; i++)
+        tt_check(members[i].polls <= 2);
+    (void)tt_join(other);
+    tn_ready_set_destroy(set);
+    return arg;
+}
+
+Test(ready_set, members_that_wake_themselves_let_others_run)
+{
+    tn_options options = tn_options_default();
+    tn_runtime *runtime;
+
+    options.flavour = TN_CURRENT_THREAD;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, wait_for_restless, NULL, NULL), 0);
+    tt_runtime_destroy(runtime);
+}
+
 /* In the order of their waking; one that wakes while it is polled comes again. */
 static void *in_order(void *arg)
 {

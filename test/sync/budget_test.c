@@ -35,7 +35,15 @@ static union {
     tn_broadcast_future broadcast;
     tn_watch_future watch;
     tn_token_future token;
+    tn_sleep_future sleep;
+    tn_interval_future tick;
+    tn_timeout_future timeout;
 } futures;
+
+static tn_interval interval;
+static tn_notify_future never;
+static tn_future *only_branch;
+static tn_select_future selection;
 
 static void all_init(void)
 {
@@ -179,6 +187,44 @@ static tn_future *begin_token(void)
     return &futures.token.base;
 }
 
+static int call_sleep(void)
+{
+    tn_sleep_init(&futures.sleep, 1);
+    return tn_await(&futures.sleep.base);
+}
+static tn_future *begin_sleep(void)
+{
+    tn_sleep_init(&futures.sleep, 1);
+    return &futures.sleep.base;
+}
+
+static void ready_tick(void) { tn_interval_init(&interval, 1, TN_MS, TN_MISSED_BURST); }
+static int call_tick(void) { return tn_interval_tick(&interval, NULL); }
+static tn_future *begin_tick(void)
+{
+    tn_interval_tick_init(&futures.tick, &interval);
+    return &futures.tick.base;
+}
+
+static tn_future *begin_select(void)
+{
+    only_branch = begin_notify();
+    tn_select_init(&selection, &only_branch, 1);
+    return &selection.base;
+}
+static int call_select(void) { return tn_await(begin_select()); }
+
+static void undo_select(void) { drop(only_branch); }
+
+/* Of what never comes: it is late at once. */
+static tn_future *begin_timeout(void)
+{
+    tn_notify_wait_init(&never, &all.notify);
+    tn_timeout_init(&futures.timeout, &never.base, 1);
+    return &futures.timeout.base;
+}
+static int call_timeout(void) { return tn_await(begin_timeout()) == TN_ETIMEDOUT ? 0 : -1; }
+
 static const operation operations[] = {
     {"mutex", nothing, call_mutex, begin_mutex, undo_mutex},
     {"read lock", nothing, call_read, begin_read, undo_read},
@@ -193,6 +239,10 @@ static const operation operations[] = {
     {"broadcast", ready_broadcast, call_broadcast, begin_broadcast, nothing},
     {"watch", ready_watch, call_watch, begin_watch, nothing},
     {"token", nothing, call_token, begin_token, nothing},
+    {"sleep", nothing, call_sleep, begin_sleep, nothing},
+    {"interval", ready_tick, call_tick, begin_tick, nothing},
+    {"select", ready_notify, call_select, begin_select, undo_select},
+    {"timeout", nothing, call_timeout, begin_timeout, nothing},
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
@@ -253,7 +303,7 @@ static bool poll_once(greedy *self, tn_waker *waker)
     rc = tn_future_poll(self->pending, waker);
     if (rc == TN_PENDING)
         return false;
-    tt_check(rc == 0 || rc == TN_BARRIER_LEADER);
+    tt_check(rc == 0 || rc == TN_BARRIER_LEADER || rc == TN_ETIMEDOUT);
     tn_future_drop(self->pending);
     self->pending = NULL;
     tried->undo();

@@ -110,6 +110,7 @@ int tn_await(tn_future *future)
         rc = TN_ECANCELED;
         if (tn_checkpoint() != 0)
             break;
+        waker->task.budget = TNI_BUDGET;
         rc = future->ops->poll(future, waker);
         if (rc != TN_PENDING)
             break;

@@ -61,6 +61,7 @@ static void setup(void *state)
     }
     self = model_alloc(sizeof *self, _Alignof(tn_task));
     self->kind = TNI_TASK_THREAD;
+    self->budget = TNI_BUDGET;
     tni_parker_init(&self->body.parker);
     tni_task_birth(self, 1);
     tn_ready_set_next_init(&next, h->set);

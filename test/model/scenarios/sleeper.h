@@ -13,7 +13,7 @@
 #include "short_lock_wait.h"
 
 typedef struct {
-    tn_task task; /* first: it is what its waker leads to; nothing of it is used but its kind and its runtime, NULL */
+    tn_task task; /* first: it is what its waker leads to; nothing of it is used but its kind, its budget and its runtime, NULL */
     tni_a32 references;
     tni_a32 wakes;
 } sleeper;
@@ -34,6 +34,7 @@ static inline sleeper *sleeper_new(void)
     sleeper *self = model_alloc(sizeof *self, _Alignof(sleeper));
 
     self->task.kind = TNI_TASK_THREAD;
+    self->task.budget = TNI_BUDGET;
     tni_a32_init(&self->references, 1);
     tni_a32_init(&self->wakes, 0);
     model_name(&self->references, 4, "references");
@@ -126,19 +127,6 @@ static inline int sleeper_wait_by_two(tn_future *future)
 int tni_operation_enter(void)
 {
     return 0;
-}
-
-bool tni_poll_may_answer(tn_waker *waker)
-{
-    (void)waker;
-    return true;
-}
-
-bool tni_poll_is_short(tn_waker *waker, unsigned answers)
-{
-    (void)waker;
-    (void)answers;
-    return false;
 }
 
 bool tni_runtime_at_home(const tn_runtime *runtime)

@@ -137,6 +137,7 @@ static void join_and_drop(void *state)
     tn_task *self = model_alloc(sizeof *self, _Alignof(tn_task));
 
     self->kind = TNI_TASK_THREAD;
+    self->budget = TNI_BUDGET;
     tni_parker_init(&self->body.parker);
     tni_task_birth(self, 1);
     model_name(&self->state, 8, "joiner.state");

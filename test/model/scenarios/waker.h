@@ -4,10 +4,10 @@
 #define TN_MODEL_WAKER_H
 
 #include "model.h"
-#include "prim.h"
-#include "tn_future.h"
+#include "task.h"
 
 struct tn_waker {
+    tn_task task;       /* first: it is what a waker leads to; nothing of it is used but its budget */
     tni_a32 references; /* beside its owner's */
     tni_a32 wakes;
 };
@@ -23,10 +23,15 @@ void tn_waker_release(tn_waker *waker)
     model_check(tni_a32_fetch_sub(&waker->references, 1, TNI_ACQ_REL) > 0);
 }
 
-void tn_waker_wake(tn_waker *waker)
+void tn_waker_wake_by_ref(tn_waker *waker)
 {
     (void)tni_a32_fetch_add(&waker->wakes, 1, TNI_RELEASE);
     tni_futex_wake(&waker->wakes, 1);
+}
+
+void tn_waker_wake(tn_waker *waker)
+{
+    tn_waker_wake_by_ref(waker);
     tn_waker_release(waker);
 }
 

@@ -1,0 +1,132 @@
+/* Sockets that are ready are never reported as late because the task's budget is used up, and polls of one that is always ready
+ * let others run. */
+#include "net_support.h"
+#include "task.h"
+#include "tn_combine.h"
+#include "tn_mutex.h"
+#include "tn_scope.h"
+
+enum { PAST_NS = 1, BYTES = 3 * TNI_BUDGET };
+
+/* The budget is whole, then `units` are spent. */
+static void spend(int units)
+{
+    tn_mutex mutex = TN_MUTEX_INIT;
+
+    check_eq(tn_yield(), 0);
+    for (int i = 0; i < units; i++) {
+        check_eq(tn_mutex_lock(&mutex), 0);
+        tn_mutex_unlock(&mutex);
+    }
+}
+
+static void *accept_each(void *arg)
+{
+    char address[TN_ADDRESS_SIZE];
+    tn_listener *listener = ns_listen(address);
+    tn_stream *clients[2];
+    tn_stream *conn;
+
+    check_eq(tn_tcp_connect(NULL, &clients[0], address), 0);
+    for (int units = 0; units <= TNI_BUDGET; units++) { /* one more than is accepted waits at any time */
+        tn_scope scope;
+        check_eq(tn_tcp_connect(NULL, &clients[1], address), 0);
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        check_eq(tn_accept(listener, &conn), 0);
+        tn_scope_leave(&scope);
+        tn_stream_close(conn);
+        tn_stream_close(clients[0]);
+        clients[0] = clients[1];
+    }
+    tn_stream_close(clients[0]);
+    tn_listener_close(listener);
+    return arg;
+}
+
+Test(ready_in_time, accept)
+{
+    tt_run(accept_each, NULL);
+}
+
+static void *read_and_write(void *arg)
+{
+    char bytes[BYTES] = {0};
+    tn_stream *ends[2];
+
+    ns_unix_pair(ends);
+    check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
+    check_eq(tn_wait_readable(ends[1]), 0);
+    for (int units = 0; units <= TNI_BUDGET; units++) {
+        tn_ready_future ready;
+        tn_scope scope;
+        tn_ready_init(&ready, ends[1], TN_READABLE);
+        spend(units);
+        check_eq(tn_timeout(&ready.base, units == 0 ? TN_NEVER : PAST_NS), 0); /* the first finds out that it is ready */
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        check_eq(tn_read(ends[1], bytes, 1), 1);
+        tn_scope_leave(&scope);
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        check_eq(tn_write(ends[0], bytes, 1), 1);
+        tn_scope_leave(&scope);
+    }
+    ns_close_pair(ends);
+    return arg;
+}
+
+Test(ready_in_time, read_and_write)
+{
+    tt_run(read_and_write, NULL);
+}
+
+/* Takes byte after byte, all of which are there. */
+typedef struct {
+    tn_future base;
+    tn_stream *stream;
+    tn_ready_future ready;
+    int left;
+    int in_a_row; /* without letting others run */
+} taker;
+
+static int take(tn_future *self, tn_waker *waker)
+{
+    taker *t = (taker *)(void *)self;
+    char byte;
+
+    for (t->in_a_row = 0; t->left > 0; t->left--) {
+        if (tn_future_poll(&t->ready.base, waker) == TN_PENDING)
+            return TN_PENDING;
+        tn_future_drop(&t->ready.base);
+        check_eq(tn_try_read(t->stream, &byte, 1), 1);
+        tn_ready_init(&t->ready, t->stream, TN_READABLE);
+        check(++t->in_a_row <= TNI_BUDGET);
+    }
+    return 0;
+}
+
+static void stop_taking(tn_future *self) { tn_future_drop(&((taker *)(void *)self)->ready.base); }
+
+static void *take_all(void *arg)
+{
+    static const tn_future_ops ops = {take, stop_taking, "bytes"};
+    static const char bytes[BYTES];
+    taker t = {.base = {&ops}, .left = BYTES};
+    tn_stream *ends[2];
+    tn_task *task;
+
+    ns_unix_pair(ends);
+    t.stream = ends[1];
+    check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
+    tn_ready_init(&t.ready, t.stream, TN_READABLE);
+    check_eq(tn_spawn_future(NULL, NULL, &task, &t.base), 0);
+    check_eq((intptr_t)ns_join(task), 0);
+    ns_close_pair(ends);
+    return arg;
+}
+
+Test(ready_in_time, polls_of_a_stream_that_is_always_ready_let_others_run)
+{
+    tt_run(take_all, NULL);
+}
