@@ -73,7 +73,7 @@ unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
     if (fired > 0)
         tni_count_shared(&runtime->foreign.timers_fired, fired);
     if (tni_driver_try_own(&core->driver)) {
-        tni_driver_poll(&core->driver, 0);
+        tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);
         tni_count_shared(&runtime->foreign.driver_polls, 1);
     }

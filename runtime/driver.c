@@ -126,7 +126,7 @@ static void let_go(tni_registration *registration)
 static void serve(tni_registration *registration)
 {
     /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
-     * must not write the link before serve_inbox has read it; partner: post. */
+     * must not write the link before tni_driver_drain_inbox has read it; partner: post. */
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
     int fd = registration->fd;
 
@@ -138,8 +138,7 @@ static void serve(tni_registration *registration)
     }
 }
 
-/* Owner. */
-static void serve_inbox(tni_driver *driver)
+void tni_driver_drain_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
@@ -169,7 +168,7 @@ static void post(tni_registration *registration, uint32_t request)
     head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
     do {
         registration->inbox_next = head;
-        /* Publishes the link; partner: serve_inbox. */
+        /* Publishes the link; partner: tni_driver_drain_inbox. */
     } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
     /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
      * last look into the inbox. */
@@ -186,7 +185,7 @@ static void request(tni_registration *registration, uint32_t what)
         post(registration, what);
         return;
     }
-    serve_inbox(driver); /* an open that was posted comes before our close */
+    tni_driver_drain_inbox(driver); /* an open that was posted comes before our close */
     if (what == REQUEST_OPEN)
         open_now(registration);
     else
@@ -198,13 +197,18 @@ static void request(tni_registration *registration, uint32_t what)
 
 void tni_driver_fini(tni_driver *driver)
 {
-    serve_inbox(driver);
+    tni_driver_drain_inbox(driver);
     tni_os_loop_close(&driver->loop);
 }
 
-void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns)
+void tni_driver_poll(tni_driver *driver)
 {
-    serve_inbox(driver);
+    tni_driver_drain_inbox(driver);
+    tni_os_loop_run(&driver->loop, 0);
+}
+
+void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
+{
     tni_os_loop_run(&driver->loop, timeout_ns);
 }
 

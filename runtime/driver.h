@@ -4,10 +4,10 @@
  * poll and keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a
  * registration, or to poll for a worker that is inside one task too long (stuck.c). Who finds it taken posts to the inbox.
  *
- * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it
- * runs the loop. A worker that is about to sleep serves it after having said that it will (idle.h); who posts looks, behind a
- * full fence, whether the worker sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor
- * does.
+ * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner. A worker
+ * that is about to sleep drains it after it has set its parked mark (idle.h), and then checks its queue, because an open that
+ * fails wakes a task. A poster checks, behind a full fence, whether the worker is parked, and wakes it. A worker that is awake
+ * drains the inbox at its next poll; if that is late, the monitor does.
  *
  * Readiness word. The events reported so far and a tick that each report increments. A read that was told "nothing left" clears
  * the bit only if the tick is still the one seen before that read: a report that came in between stays. Once the peer has
@@ -43,8 +43,15 @@ void tni_driver_fini(tni_driver *driver);
 bool tni_driver_try_own(tni_driver *driver);
 void tni_driver_disown(tni_driver *driver);
 
-/* Owner: serves the inbox and runs the loop (tni_os_loop_run). */
-void tni_driver_poll(tni_driver *driver, uint64_t timeout_ns);
+/* Owner: does what the inbox asks for. May make tasks runnable. */
+void tni_driver_drain_inbox(tni_driver *driver);
+
+/* Owner: drains the inbox and reports what is ready. Does not sleep. */
+void tni_driver_poll(tni_driver *driver);
+
+/* Owner, a worker that has drained the inbox after it set its parked mark: runs the loop (tni_os_loop_run). Makes no task
+ * runnable before it sleeps. */
+void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 

@@ -1,7 +1,8 @@
 /* Who sleeps, who searches, and when a sleeper is woken. README.md ("Idle") has the argument; in short:
  *
  *   submit:  push the task; full fence; wake one worker only if nobody searches and somebody is parked
- *   park:    mark this core parked; stop searching; full fence; look at every queue once more; only then sleep
+ *   park:    mark this core parked; stop searching; full fence; check every queue once more; do what may make tasks runnable;
+ *            check the own queue; only then sleep
  *
  * One of the two sees the other. A woken worker counts as searching from before it wakes, so that many submits wake one worker; a
  * searcher that finds work passes the search on if there is more.

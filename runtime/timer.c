@@ -164,8 +164,9 @@ void tni_timers_awake(tni_timers *timers)
 {
     tni_mutex_lock(&timers->lock);
     timers->sleeping_until_ns = 0;
-    /* The wheel files by the time of its last expire, which was before the sleep: have the next fire go through with it.
-     * Relaxed: as in publish_next. */
+    /* Has the next fire move the wheel on. The wheel files by the time of its last expire, which was before the sleep. And the
+     * sleep may have been until the start of a slot, while next_ns is the first deadline in it: no fire before that would empty
+     * the slot, and the next sleep would be until its start again, which has passed. Relaxed: as in publish_next. */
     tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
     tni_mutex_unlock(&timers->lock);
 }

@@ -24,7 +24,7 @@ typedef struct {
     tni_cache_aligned tni_mutex lock;
     tni_wheel wheel;            /* lock */
     uint64_t sleeping_until_ns; /* lock: the core's worker sleeps until then; 0: it does not sleep */
-    tni_a64 next_ns;            /* written under the lock: no timer goes off before */
+    tni_a64 next_ns;            /* written under the lock: no timer goes off before; 0: the wheel is to be moved on */
 } tni_timers;
 
 void tni_timers_init(tni_timers *timers);
@@ -48,11 +48,12 @@ void tni_timer_disarm(tn_task *task);
 /* Wakes the tasks whose time has come; answers how many. Whoever polls the core's loop calls it. */
 unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns);
 
-/* The core's worker is about to sleep: answers until when it may (TNI_FOREVER: no timer). Who arms an earlier one wakes it. */
+/* The core's worker is about to sleep: returns until when it may (TNI_FOREVER: no timer). Whoever arms an earlier one wakes it.
+ * That may be the start of a slot, when no timer goes off: tni_timers_awake follows in any case, then tni_timers_fire. */
 uint64_t tni_timers_sleep(tni_timers *timers);
 /* Does the core's worker sleep (nor has begun to fire timers since), and is no timer set? */
 bool tni_timers_sleep_for_good(tni_timers *timers);
-/* It does not sleep any more. */
+/* It does not sleep any more. The next tni_timers_fire moves the wheel on to its time, whether a timer is due or not. */
 void tni_timers_awake(tni_timers *timers);
 
 #endif

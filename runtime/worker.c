@@ -86,18 +86,23 @@ static void note_run_time(tni_core *core, uint64_t now_ns)
     tni_a64_store(&core->looked_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* Holder, owner of the driver: runs the loop and the timers; what becomes runnable is queued here. Gives the driver back. */
-static void poll_driver(tni_core *core, uint64_t timeout_ns)
+/* Holder, owner of the driver, after each run of the loop: gives the driver back and fires the timers. */
+static void finish_poll(tni_core *core)
 {
-    tni_sched_batch_begin(core);
-    tni_driver_poll(&core->driver, timeout_ns);
     tni_driver_disown(&core->driver);
-    if (timeout_ns != 0)
-        tni_timers_awake(&core->timers);
     core->polled_ns = tni_clock_ns();
     tni_a64_store(&core->looked_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
     tni_count(&core->counts.driver_polls, 1);
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
+}
+
+/* Holder, owner of the driver: runs the loop, which does not sleep, and the timers. What becomes runnable is queued here, in a
+ * batch that the caller ends. Gives the driver back. */
+static void poll_driver(tni_core *core)
+{
+    tni_sched_batch_begin(core);
+    tni_driver_poll(&core->driver);
+    finish_poll(core);
 }
 
 /* Tasks wait for a stack: what this core keeps for itself is for them. */
@@ -156,7 +161,7 @@ static void look_around(tni_core *core)
     if (now_ns - core->polled_ns >= poll_period_ns(core)) {
         core->polled_ns = now_ns;
         if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
-            poll_driver(core, 0);
+            poll_driver(core);
             tni_sched_batch_end(core);
         }
     }
@@ -216,10 +221,29 @@ static bool own_soon(tni_driver *driver)
     return false;
 }
 
+/* The last that a worker does before it sleeps. It may make tasks runnable, in this core's queue: a registration that cannot be
+ * opened ends its waits, one that is freed gives back wakers, an attachment logs by a function of the user's. Returns whether the
+ * attachment asks for another call soon. */
+static bool maintain_before_sleep(const tni_worker *worker, tni_core *core)
+{
+    tni_driver_drain_inbox(&core->driver);
+    /* A current-thread runtime has no monitor. Relaxed: our own word; the clock at the last poll is near enough. */
+    return !worker->owns_thread && tni_runtime_tend(worker->runtime, tni_a64_load(&core->looked_ns, TNI_RELAXED));
+}
+
+static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)
+{
+    if (until_ns == TNI_FOREVER)
+        return TNI_FOREVER;
+    return until_ns > now_ns ? until_ns - now_ns : 0;
+}
+
+/* Within the batch of park. */
 static void sleep_in_loop(tni_worker *worker, tni_core *core)
 {
     uint64_t until_ns;
     uint64_t now_ns;
+    bool again_soon;
 
     /* The loop is ours before anyone may wake it: a wake that came while the monitor or an idle worker runs the loop would end
      * that run, not ours. While one does (not for long, unless it is preempted), we sleep elsewhere. */
@@ -227,7 +251,9 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
         return;
     }
-    if (!tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
+    again_soon = maintain_before_sleep(worker, core);
+    /* From here to the sleep this worker makes no task runnable. Any other thread that does wakes a worker. */
+    if (tni_sched_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
         tni_driver_disown(&core->driver);
         return;
     }
@@ -236,10 +262,12 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
     now_ns = tni_clock_ns();
-    if (!worker->owns_thread && tni_runtime_tend(worker->runtime, now_ns) && until_ns > now_ns + TNI_MONITOR_PERIOD_NS)
-        until_ns = now_ns + TNI_MONITOR_PERIOD_NS; /* there is no monitor */
+    if (again_soon && until_ns > now_ns + TNI_MONITOR_PERIOD_NS)
+        until_ns = now_ns + TNI_MONITOR_PERIOD_NS;
     note_run_time(core, now_ns);
-    poll_driver(core, until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns > now_ns ? until_ns - now_ns : 0);
+    tni_driver_sleep(&core->driver, time_left_ns(until_ns, now_ns));
+    tni_timers_awake(&core->timers); /* also after a timeout of 0: the wheel has to move on, or the next one is 0 too */
+    finish_poll(core);
     tni_parker_finish(&worker->parker);
 }
 
@@ -247,6 +275,9 @@ static void park(tni_worker *worker, tni_core *core)
 {
     tn_runtime *runtime = worker->runtime;
 
+    /* From here on this worker queues what it makes runnable behind its queue, not in the LIFO slot: one of the checks below
+     * finds it. */
+    tni_sched_batch_begin(core);
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, false);
@@ -259,8 +290,7 @@ static void park(tni_worker *worker, tni_core *core)
         tni_spin_hint(); /* there is work that is for others to take, and they have been told */
     if (!tni_idle_unpark(&runtime->idle, core->index))
         worker->searching = true; /* a waker took the mark and counted us */
-    if (core->batching)
-        tni_sched_batch_end(core);
+    tni_sched_batch_end(core);
     tni_monitor_notice(runtime);
 }
 
@@ -326,7 +356,7 @@ static tn_task *next_from_loop(tni_core *core)
     if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 ||
         tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS || !tni_driver_try_own(&core->driver))
         return NULL;
-    poll_driver(core, 0);
+    poll_driver(core);
     tni_sched_batch_end(core);
     return tni_sched_next(core);
 }

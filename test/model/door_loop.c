@@ -35,6 +35,7 @@ static watch watches[WATCHES];
 static struct {
     bool open;
     uint32_t ready; /* by model_fire; a socket's readiness is asked for */
+    int refused;    /* why no loop can watch it, a negative errno value, or 0 */
 } files[FILES];
 static const char kernel; /* its address stands for eventfds, epoll and the table of files */
 
@@ -79,6 +80,7 @@ int door_file_new(void)
         if (!files[fd].open) {
             files[fd].open = true;
             files[fd].ready = 0;
+            files[fd].refused = 0;
             return fd;
         }
     return -1;
@@ -99,6 +101,12 @@ int model_fd_open(void)
 bool model_fd_is_open(int fd)
 {
     return is_open(fd);
+}
+
+void model_fd_refuse(int fd, int error)
+{
+    door_kernel();
+    files[fd].refused = error;
 }
 
 void door_file_event(int fd, uint32_t events)
@@ -249,6 +257,8 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
     door_kernel();
     if (!is_open(fd))
         model_fail("assertion", "file %d is to be watched, but is not open", fd);
+    if (files[fd].refused != 0)
+        return files[fd].refused;
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == NULL) {
             watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready | door_socket_ready(fd)};

@@ -68,6 +68,8 @@ void model_fire(int fd, uint32_t events);
 /* A new file number: the lowest that is free. */
 int model_fd_open(void);
 bool model_fd_is_open(int fd);
+/* From now on a loop that is to watch `fd` answers with this negative errno value. */
+void model_fd_refuse(int fd, int error);
 
 /* A client outside connects to the socket `listener`, or (-1) to one that is open at once. Answers the client. */
 int model_connect(int listener);

@@ -90,7 +90,7 @@ static void poll_once(void *state)
 
     if (!tni_driver_try_own(&d->core.driver))
         return;
-    tni_driver_poll(&d->core.driver, 0);
+    tni_driver_poll(&d->core.driver);
     tni_driver_disown(&d->core.driver);
 }
 
@@ -115,8 +115,9 @@ static void sleep_in_loop(void *state)
             tni_parker_wait(&d->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
             continue;
         }
+        tni_driver_drain_inbox(&d->core.driver);
         if (tni_parker_prepare(&d->parker, TNI_PARK_LOOP)) {
-            tni_driver_poll(&d->core.driver, TNI_FOREVER);
+            tni_driver_sleep(&d->core.driver, TNI_FOREVER);
             tni_driver_disown(&d->core.driver);
             tni_parker_finish(&d->parker);
         } else {

@@ -58,12 +58,14 @@ static void setup_full(void *state)
 static void loop(void *state)
 {
     talk *t = state;
+    tni_driver *driver = &t->runtime->cores[0]->driver;
     tni_parker *parker = &t->runtime->workers->parker;
 
     while (tni_a32_load(&t->left, TNI_ACQUIRE) > 0) {
+        tni_driver_drain_inbox(driver);
         if (!tni_parker_prepare(parker, TNI_PARK_LOOP))
             continue;
-        tni_driver_poll(&t->runtime->cores[0]->driver, TNI_FOREVER);
+        tni_driver_sleep(driver, TNI_FOREVER);
         tni_parker_finish(parker);
     }
 }

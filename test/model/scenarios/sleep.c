@@ -1,5 +1,8 @@
-/* The shipped worker goes to sleep, in its loop or, if somebody else has that, on its parker, while a task is woken from outside,
- * a socket becomes ready, or a registration is posted: it never sleeps on. */
+/* The shipped worker goes to sleep, in its loop or, if another thread has that, on its parker, while a task is woken from
+ * outside, a socket becomes ready, a registration is posted, or the worker itself makes a task runnable by what it does last
+ * before it sleeps: it never sleeps on. Nor does it stay awake when nothing is to be done. */
+#include <errno.h>
+
 #include "local.h"
 #include "model.h"
 #include "small_runtime.h"
@@ -20,7 +23,10 @@ typedef struct {
     tni_a32 rung;
     int fd;
     tni_registration *registration;
+    tni_attachment attachment;
 } scene;
+
+static scene *present; /* constant while threads run */
 
 static int poll_until(tn_future *self, tn_waker *waker)
 {
@@ -81,6 +87,127 @@ static void setup_event(void *state)
     spawn(s);
 }
 
+/* The registration cannot be opened, so the task's wait ends with an error. */
+static void setup_open_fails(void *state)
+{
+    scene *s = state;
+
+    setup(state);
+    model_fd_refuse(s->fd, -ENOSPC);
+    model_check(tni_registration_make(s->runtime, s->fd, &s->registration) == 0);
+    s->future.registration = s->registration;
+    spawn(s);
+}
+
+/* As above. Another thread had the loop when the registration was posted, and the worker did not sleep: it finds it. */
+static void setup_open_posted(void *state)
+{
+    scene *s = state;
+    tni_driver *driver;
+
+    setup_open_fails(state);
+    driver = &s->runtime->cores[0]->driver;
+    model_check(tni_driver_try_own(driver));
+    tni_registration_watch(s->registration);
+    tni_driver_disown(driver);
+}
+
+static size_t stop_attachment(tni_attachment *self, uint64_t deadline_ns)
+{
+    (void)self;
+    (void)deadline_ns;
+    return 0;
+}
+
+/* Wakes the task, as a log function of the user may. */
+static bool tend_attachment(tni_attachment *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+    tni_a32_store(&present->rung, 1, TNI_RELEASE);
+    (void)tni_wait_wake(&present->bell);
+    return false;
+}
+
+static void fini_attachment(tni_attachment *self)
+{
+    (void)self;
+}
+
+static void setup_tend(void *state)
+{
+    scene *s = state;
+
+    setup_bell(state);
+    present = s;
+    s->attachment = (tni_attachment){stop_attachment, tend_attachment, fini_attachment};
+    tni_aptr_store(&s->runtime->attachment, &s->attachment, TNI_RELEASE);
+}
+
+/* --- Timers of one slot ----------------------------------------------------------------------------------------------------- */
+
+/* More than tni_wheel_next_ns looks at. */
+#define SLEEPERS 9
+/* One slot of the wheel's second level. */
+#define SLOT_NS (TNI_WHEEL_TICK_NS * TNI_WHEEL_SLOTS)
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_sleep_future sleeps[SLEEPERS];
+    tn_task *tasks[SLEEPERS];
+    tn_future pass_time;
+} dormitory;
+
+/* The worker is busy while the slot's start passes. */
+static int poll_pass_time(tn_future *self, tn_waker *waker)
+{
+    (void)self;
+    (void)waker;
+    model_time_passes(SLOT_NS + TNI_WHEEL_TICK_NS);
+    return 0;
+}
+
+static void drop_nothing(tn_future *self)
+{
+    (void)self;
+}
+
+static const tn_future_ops pass_time_ops = {poll_pass_time, drop_nothing};
+
+static void setup_one_slot(void *state)
+{
+    dormitory *d = state;
+    uint64_t next_slot_ns = (tni_clock_ns() / SLOT_NS + 1) * SLOT_NS;
+
+    d->runtime = small_runtime_create();
+    for (unsigned i = 0; i < SLEEPERS; i++) {
+        tn_sleep_init(&d->sleeps[i], next_slot_ns + SLOT_NS - TNI_WHEEL_TICK_NS);
+        model_check(tn_spawn_future(d->runtime, NULL, &d->tasks[i], &d->sleeps[i].base) == 0);
+    }
+    d->pass_time.ops = &pass_time_ops;
+    model_check(tn_spawn_future(d->runtime, NULL, NULL, &d->pass_time) == 0);
+}
+
+/* If the worker never sleeps, the time is never over. */
+static void sleep_until_all_go_off(void *state)
+{
+    dormitory *d = state;
+
+    for (unsigned i = 0; i < SLEEPERS; i++)
+        tni_worker_drive(d->runtime->workers, d->tasks[i], TNI_FOREVER);
+}
+
+static void finish_one_slot(void *state)
+{
+    dormitory *d = state;
+
+    for (unsigned i = 0; i < SLEEPERS; i++) {
+        model_check(tn_task_is_finished(d->tasks[i]));
+        tn_task_release(d->tasks[i]);
+    }
+    small_runtime_destroy(d->runtime);
+}
+
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
 /* The worker: until the task has ended, or, without a task, until it is told that all is quiet. */
@@ -99,6 +226,11 @@ static void ring(void *state)
     (void)tni_wait_wake(&s->bell);
 }
 
+static void watch(void *state)
+{
+    tni_registration_watch(((scene *)state)->registration);
+}
+
 static void arrive(void *state)
 {
     model_fire(((scene *)state)->fd, TNI_OS_READABLE);
@@ -111,7 +243,7 @@ static void monitor(void *state)
 
     if (!tni_driver_try_own(driver))
         return;
-    tni_driver_poll(driver, 0);
+    tni_driver_poll(driver);
     tni_driver_disown(driver);
 }
 
@@ -160,6 +292,15 @@ const model_scenario model_scenarios[] = {
     CASE("event", setup_event, .threads = {work, arrive}),
     CASE("event_monitor", setup_event, .threads = {work, arrive, monitor}),
     CASE("inbox", setup, .threads = {work, open_wait_close}),
+    CASE("open_posted", setup_open_posted, .threads = {work}),
+    CASE("open_fails", setup_open_fails, .threads = {work, watch, monitor}, .bound = 1),
+    CASE("tend", setup_tend, .threads = {work}),
+    {.name = "sleep.one_slot",
+     .state_bytes = sizeof(dormitory),
+     .setup = setup_one_slot,
+     .threads = {sleep_until_all_go_off},
+     .finish = finish_one_slot,
+     .no_chance = true},
     CASE("inbox_monitor", setup, .threads = {work, open_wait_close, monitor}, .bound = 1),
     {0},
 };

@@ -159,7 +159,7 @@ static void poll_loop(void *state)
 
     if (!tni_driver_try_own(driver))
         return;
-    tni_driver_poll(driver, 0);
+    tni_driver_poll(driver);
     tni_driver_disown(driver);
 }
 

@@ -281,7 +281,7 @@ static void monitor(void *state)
 
     (void)tni_timers_fire(&core->timers, tni_clock_ns());
     if (tni_driver_try_own(&core->driver)) {
-        tni_driver_poll(&core->driver, 0);
+        tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);
     }
 }
