@@ -72,10 +72,12 @@
  * for less than two do. */
 #define TNI_REGISTRATIONS_SLACK 128
 
-/* Tasks that a worker takes from the injector at once: when it has none of its own, and while it is busy. The latter is small:
- * a full queue would spill them again at the next spawn. */
+/* Tasks that a worker takes from the injector at once: when it has none of its own; and while it is busy, one for so many runs,
+ * within these bounds. */
 #define TNI_INJECTED_MAX TNI_SPILL
-#define TNI_INJECTED_BUSY (TNI_SPILL / 16 + 1)
+#define TNI_INJECTED_RUNS 8
+#define TNI_INJECTED_BUSY_MIN (TNI_SPILL / 16 + 1)
+#define TNI_INJECTED_BUSY_MAX (TNI_SPILL / 2)
 
 /* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
 #define TNI_STEAL_SWEEPS 2

@@ -12,19 +12,23 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
     tni_sched_wake_one(runtime);
 }
 
-/* The deque is full: its newest tasks and `task`, the newest of all, go to the injector. The older ones have waited longer and
- * run here; were they sent round, they would run after what came later. */
+/* The deque is full: its newest tasks and `task`, the newest of all or NULL, go to the injector. The older ones have waited
+ * longer and run here; in the injector they would run after what came later. */
 static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 {
-    void *items[TNI_SPILL];
+    void *items[TNI_SPILL + 1];
     unsigned count = 0;
 
     if (tni_deque_take_newest(queue, items, TNI_SPILL))
         count = TNI_SPILL;
-    for (unsigned i = 0; i < count; i++)
-        ((tn_task *)items[i])->queue_next = i + 1 < count ? items[i + 1] : task;
-    tni_count(&core->counts.overflows, count + 1);
-    tni_injector_push(&core->runtime->injector, count > 0 ? items[0] : task, task, count + 1);
+    if (task != NULL)
+        items[count++] = task;
+    if (count == 0)
+        return;
+    for (unsigned i = 0; i + 1 < count; i++)
+        ((tn_task *)items[i])->queue_next = items[i + 1];
+    tni_count(&core->counts.overflows, count);
+    tni_injector_push(&core->runtime->injector, items[0], items[count - 1], count);
 }
 
 static void append(tni_core *core, tni_deque *queue, tn_task *task)
@@ -176,18 +180,45 @@ static tn_task *take_own(tni_deque *queue)
     }
 }
 
+static unsigned injected_share(const tn_runtime *runtime, unsigned max)
+{
+    unsigned share = tni_injector_length(&runtime->injector) / runtime->core_count + 1;
+
+    return share < max ? share : max;
+}
+
+static unsigned room(const tni_core *core)
+{
+    return TNI_DEQUE_CAPACITY - tni_sched_backlog(core);
+}
+
+void tni_sched_append_injected(tni_core *core, unsigned max)
+{
+    tn_runtime *runtime = core->runtime;
+    tn_task *tasks[TNI_INJECTED_MAX];
+    unsigned share = injected_share(runtime, max);
+    unsigned count;
+
+    if (tni_injector_length(&runtime->injector) == 0)
+        return;
+    /* Room for as many again: what fills the queue would be sent away with the next task that is appended. */
+    if (room(core) < 2 * share)
+        spill(core, serving_queue(core), NULL);
+    count = tni_injector_take(&runtime->injector, tasks, share);
+    tni_count(&core->counts.injector_takes, count);
+    for (unsigned i = 0; i < count; i++)
+        append(core, serving_queue(core), tasks[i]);
+}
+
 tn_task *tni_sched_take_injected(tni_core *core, unsigned max)
 {
     tn_runtime *runtime = core->runtime;
     tn_task *tasks[TNI_INJECTED_MAX];
-    unsigned share = tni_injector_length(&runtime->injector) / runtime->core_count + 1;
-    unsigned room = TNI_DEQUE_CAPACITY - tni_sched_backlog(core);
+    unsigned share = injected_share(runtime, max);
     unsigned count;
 
-    if (share > max)
-        share = max;
-    if (share > room + 1)
-        share = room + 1;
+    if (share > room(core) + 1)
+        share = room(core) + 1;
     count = tni_injector_take(&runtime->injector, tasks, share);
     if (count == 0)
         return NULL;
@@ -195,6 +226,13 @@ tn_task *tni_sched_take_injected(tni_core *core, unsigned max)
     for (unsigned i = 1; i < count; i++)
         append(core, serving_queue(core), tasks[i]);
     return tasks[0];
+}
+
+/* The served queue is empty: the tasks that yielded are served now, and the other queue collects. */
+static void swap_queues(tni_core *core)
+{
+    /* Relaxed, both: our own word; thieves look at both queues. */
+    tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
 }
 
 tn_task *tni_sched_next(tni_core *core)
@@ -221,15 +259,17 @@ tn_task *tni_sched_next(tni_core *core)
     task = tni_sched_take_injected(core, TNI_INJECTED_MAX);
     if (task != NULL)
         return task;
-    /* The round is over: those that yielded are served now, and the other queue collects. Relaxed: thieves look at both. */
-    tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
+    swap_queues(core);
     return take_own(serving_queue(core));
 }
 
 void tni_sched_serve_yielded(tni_core *core)
 {
-    if (tni_sched_backlog(core) == 0)
-        return; /* they come next anyway */
+    /* The tasks that yielded need not come next: while the LIFO slot has a task each time, the empty queue is not reached. */
+    if (tni_sched_backlog(core) == 0) {
+        swap_queues(core);
+        return;
+    }
     for (unsigned count = tni_deque_length(yielded_queue(core)); count > 0; count--) {
         tn_task *task = take_own(yielded_queue(core));
         if (task == NULL)

@@ -24,11 +24,15 @@ static inline unsigned tni_sched_backlog(const tni_core *core)
     return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
 }
 
-/* Holder, once a period: those that yielded go behind the queue, so that a queue that never runs empty cannot starve
- * them. */
+/* Holder, once a period: the tasks that yielded go behind the queue, so that neither a queue that never runs empty nor a LIFO
+ * slot that is always filled can starve them. */
 void tni_sched_serve_yielded(tni_core *core);
 
-/* Holder: takes a share of the injector, at most `max`, into the queue, and answers the oldest task of it. */
+/* Holder, once a period: appends a share of the injector, at most `max` tasks, to the queue. A queue without room for them, and
+ * as many again, first sends its newest tasks to the injector. */
+void tni_sched_append_injected(tni_core *core, unsigned max);
+
+/* Holder: takes a share of the injector, at most `max` tasks, into the queue. Returns the oldest of them, or NULL. */
 tn_task *tni_sched_take_injected(tni_core *core, unsigned max);
 
 /* Holder, searching: takes tasks from other cores. NULL: none found. */

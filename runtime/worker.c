@@ -135,17 +135,26 @@ static uint64_t poll_period_ns(const tni_core *core)
     return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
 }
 
-/* What others have for this core, and those that yielded: a share of each period, so that no backlog keeps them out. */
+/* How many tasks of the injector are due, going by the runs since the last share. */
+static unsigned injected_due(const tni_core *core, uint64_t now_ns)
+{
+    uint64_t due = (now_ns - core->took_turns_ns) / ((core->run_ns + 1) * TNI_INJECTED_RUNS);
+
+    if (due < TNI_INJECTED_BUSY_MIN)
+        return TNI_INJECTED_BUSY_MIN;
+    return due > TNI_INJECTED_BUSY_MAX ? TNI_INJECTED_BUSY_MAX : (unsigned)due;
+}
+
+/* Takes a share of the injector and of the tasks that yielded each period, so that neither a backlog nor the LIFO slot keeps
+ * them out. */
 static void take_turns(tni_core *core, uint64_t now_ns)
 {
-    tn_task *injected;
+    unsigned injected = injected_due(core, now_ns);
 
     core->took_turns_ns = now_ns;
     if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
         (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
-    injected = tni_sched_take_injected(core, TNI_INJECTED_BUSY);
-    if (injected != NULL)
-        tni_sched_requeue(core, injected, false);
+    tni_sched_append_injected(core, injected);
     tni_sched_serve_yielded(core);
 }
 

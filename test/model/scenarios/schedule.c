@@ -1,5 +1,5 @@
 /* The queues of a core against a thief: the next slot, the two queues that change roles, and the way of a full one to the
- * injector. Every task is taken once, as it was queued. */
+ * injector. Every task is taken once, as it was queued. And, without a thief, none of them waits for ever. */
 #include "schedule.h"
 
 #include "model.h"
@@ -112,6 +112,17 @@ static void serve_yielded(void *state)
     drain(&s->cores[0]);
 }
 
+/* The same, behind one that waits. */
+static void serve_yielded_behind(void *state)
+{
+    shop *s = state;
+
+    tni_sched_requeue(&s->cores[0], new_task(s), false);
+    tni_sched_requeue(&s->cores[0], new_task(s), true);
+    tni_sched_serve_yielded(&s->cores[0]);
+    drain(&s->cores[0]);
+}
+
 static void setup_full(void *state)
 {
     shop *s = state;
@@ -126,6 +137,16 @@ static void overflow(void *state)
     shop *s = state;
 
     tni_sched_requeue(&s->cores[0], new_task(s), false);
+}
+
+/* A share of the injector for a full queue. */
+static void append_injected(void *state)
+{
+    shop *s = state;
+    tn_task *task = new_task(s);
+
+    tni_sched_inject(&s->runtime, task, task, 1);
+    tni_sched_append_injected(&s->cores[0], 1);
 }
 
 /* As a searching worker, once. */
@@ -145,6 +166,54 @@ static void take_injected(void *state)
 
     if (task != NULL)
         took(task);
+}
+
+/* --- Who waits for ever: one worker whose tasks never stop ------------------------------------------------------------------ */
+
+enum { PATIENCE = 40 };
+
+/* The runs of the core, each followed by what a worker does once a period, until it runs `awaited`. */
+static void run_until(shop *s, const tn_task *awaited, void (*queue)(tni_core *core, tn_task *task))
+{
+    tni_core *core = &s->cores[0];
+
+    for (unsigned i = 0;; i++) {
+        tn_task *task = tni_sched_next(core);
+        model_check(task != NULL && i < PATIENCE);
+        took(task);
+        if (task == awaited)
+            return;
+        task->result = (void *)1;
+        queue(core, task);
+        tni_sched_append_injected(core, 1);
+        tni_sched_serve_yielded(core);
+    }
+}
+
+static void queue_again(tni_core *core, tn_task *task)
+{
+    tni_sched_requeue(core, task, false);
+}
+
+/* One that yielded, while a task is in the next slot each time. */
+static void yielded_beside_slot(void *state)
+{
+    shop *s = state;
+    tn_task *yielded = new_task(s);
+
+    tni_sched_requeue(&s->cores[0], yielded, true);
+    tni_sched_push(&s->cores[0], new_task(s));
+    run_until(s, yielded, tni_sched_push);
+}
+
+/* One in the injector, while the queue is full each time. */
+static void injected_beside_full(void *state)
+{
+    shop *s = state;
+    tn_task *injected = new_task(s);
+
+    tni_sched_inject(&s->runtime, injected, injected, 1);
+    run_until(s, injected, queue_again);
 }
 
 static void finish(void *state)
@@ -168,6 +237,10 @@ const model_scenario model_scenarios[] = {
     CASE("displaced", setup, push_only, steal),
     CASE("yield", setup, yield, steal),
     CASE("serve_yielded", setup, serve_yielded, steal),
+    CASE("serve_yielded_behind", setup, serve_yielded_behind, steal),
+    CASE("append_injected", setup_full, append_injected, steal),
+    CASE("yielded_beside_slot", setup, yielded_beside_slot),
+    CASE("injected_beside_full", setup_full, injected_beside_full),
     CASE("spill", setup_full, overflow, steal),
     CASE("spill_taken", setup_full, overflow, take_injected, take_injected),
     {0},
