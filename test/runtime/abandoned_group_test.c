@@ -160,6 +160,7 @@ static void *yield_and_read(void *arg)
 {
     const frame *f = arg;
 
+    tt_gate_wait(&f->g->go_on, 1); /* until the owner waits for the group */
     for (unsigned i = atomic_fetch_add(&f->g->ended, 1) * f->g->yields; i > 0 && tn_yield() == 0; i--)
         ;
     tt_check(f->value == 42);
@@ -188,10 +189,11 @@ Test(abandoned_group, ends_against_giving_up)
     tn_runtime *elsewhere = tt_runtime_create();
 
     for (unsigned long round = tt_scaled(300); round > 0; round--) {
-        guests g = {.elsewhere = elsewhere, .count = 8, .yields = (unsigned)(round % 40)};
+        guests g = {.elsewhere = elsewhere, .go_on = TT_GATE_INIT, .count = 8, .yields = (unsigned)(round % 40)};
         static tt_abandoned left;
         atomic_store(&dropped, 0);
         tt_abandon_begin(&left, own_busy_group, &g);
+        tt_gate_open(&g.go_on);
         tt_abandon_end_with(&left, 0);
         cr_assert(tt_wait_until(all_is_freed, &left.allocator, 20 * TN_S));
         cr_assert_eq(atomic_load(&dropped), g.count);
