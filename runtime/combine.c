@@ -8,25 +8,29 @@
 #include "deadline.h"
 #include "local.h"
 
+/* With so much of its budget left, a task polls a branch as it is. */
+#define BUDGET_ENOUGH (TNI_BUDGET / 2)
+
+/* The branch has a whole budget; what it spends is taken from the task's, but for the last unit. */
 static int poll_with_whole_budget(tn_future *branch, tn_waker *waker)
 {
     tn_task *task = tni_task_of(waker);
+    int left = task->budget;
     int rc;
 
     task->budget = TNI_BUDGET;
     rc = branch->ops->poll(branch, waker);
-    task->budget = 1;
+    left -= TNI_BUDGET - task->budget;
+    task->budget = (uint8_t)(left > 1 ? left : 1);
     return rc;
 }
 
-/* TN_PENDING means that it is not ready: if the budget is used up, it may have been refused, and gets a whole one for this. */
+/* The task's budget is not used up. TN_PENDING means that the branch is not ready, not that the budget did not suffice. */
 static inline int poll_branch(tn_future *branch, tn_waker *waker)
 {
-    int rc = branch->ops->poll(branch, waker);
-
-    if (rc == TN_PENDING && tni_unlikely(tni_task_of(waker)->budget <= 1))
-        return poll_with_whole_budget(branch, waker);
-    return rc;
+    if (tni_likely(tni_task_of(waker)->budget >= BUDGET_ENOUGH))
+        return branch->ops->poll(branch, waker);
+    return poll_with_whole_budget(branch, waker);
 }
 
 /* --- Select and race -------------------------------------------------------------------------------------------------------- */

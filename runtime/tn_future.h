@@ -24,8 +24,8 @@ typedef struct tn_waker tn_waker;
  *
  * The budget: when a task has found 128 operations ready in one run, each future of the library wakes it and returns TN_PENDING,
  * so that other tasks run first. Sleeps, intervals and timeouts do so too: a poll that waits for something until a time polls a
- * sleep after it, and does not look at the clock itself. Select, race, join, timeout and the scope of an await poll with a whole
- * budget before they decide: what is pending then is not ready, even if it found 127 operations ready and would go on. */
+ * sleep after it, and does not read the clock itself. Select, race, join, timeout and the scope of an await poll with at least
+ * half a budget before they decide: what is pending then is not ready, even if it found 63 operations ready and would go on. */
 typedef struct tn_future tn_future;
 
 struct tn_task;

@@ -20,10 +20,10 @@ extern "C" {
  * leave; give a child the deadline (tn_scope_deadline) if it is to have it, or put it into a group, which is left before its
  * frame goes and cancels what still runs.
  *
- * A deadline is checked when the task suspends and wakes again (if what it waits for comes at the same time, that wins, and the
- * next wait reports the deadline), at tn_checkpoint and tn_yield, and after 128 operations that were ready at once, in a plain
- * thread after each one. Such an operation succeeds; the next one in the scope reports the deadline, even if it is ready. Once it has
- * been reported, every checkpoint reports it, until the scope is left.
+ * A deadline is checked when the task suspends and wakes again (if what it waits for comes at the same time, that wins, and
+ * the next wait reports the deadline), at tn_checkpoint and tn_yield, and after 128 operations that were ready at once, in a
+ * plain thread after each one. Such an operation succeeds; the next one in the scope reports the deadline, even if it is
+ * ready. Once it has been reported, every checkpoint reports it, until the scope is left.
  *
  * Scopes lie on the caller's stack (or wherever it likes), and are left in the reverse order, by the task that entered them. One
  * whose frame has returned without leaving it ends the process with the task's name. */

@@ -305,7 +305,7 @@ static tn_future *make_worker(void)
 {
     static worker w;
 
-    worker_init(&w, 100);
+    worker_init(&w, TNI_BUDGET / 2 - 1); /* as many as are promised */
     return &w.base;
 }
 
