@@ -178,7 +178,7 @@ static void *resolve(void *arg)
 
 static void *resolve_in_thread(void *arg)
 {
-    question q = *(const question *)arg;
+    question q = {.runtime = ((const question *)arg)->runtime}; /* its names are the fiber's */
 
     tt_check(tn_resolve(q.runtime, "hangs.test", "80", &q.names) == TN_EAI_AGAIN);
     return NULL;
