@@ -66,5 +66,5 @@ unsigned tni_context_frames(const tni_context *ctx, const void *base, const void
     if (ctx->sp == NULL || low < (uintptr_t)base || low + TNI_FIBER_SAVED_SIZE > (uintptr_t)top || max == 0)
         return 0;
     frames[0] = *(void **)(low + TNI_FIBER_SAVED_PC);
-    return 1 + tni_frames_collect(tni_context_frame(ctx), low, (uintptr_t)top, frames + 1, max - 1);
+    return 1 + tni_frames_collect(*(uintptr_t *)(low + TNI_FIBER_SAVED_FRAME), low, (uintptr_t)top, frames + 1, max - 1);
 }

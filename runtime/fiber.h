@@ -41,12 +41,6 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
 /* Forgets a context that nobody will switch to again; never the one that is running. The stack stays the caller's. */
 void tni_context_fini(tni_context *ctx);
 
-/* The frame pointer of the function that left a context which is suspended. */
-static inline uintptr_t tni_context_frame(const tni_context *ctx)
-{
-    return *(const uintptr_t *)(const void *)((const char *)ctx->sp + TNI_FIBER_SAVED_FRAME);
-}
-
 /* The return addresses on the stack of a context that is not running, innermost first, by the chain of frame pointers from `base`
  * to `top`; answers how many. What was compiled without frame pointers is left out. */
 unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);

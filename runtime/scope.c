@@ -162,11 +162,12 @@ void tn_scope_leave(tn_scope *public)
         scope->end(public, false);
 }
 
-/* As is_gone, from outside, for a fiber that does not run. */
+/* As is_gone, from outside, for a fiber that does not run. By its stack pointer: the function that left may be the one with the
+ * scope in its frame (by link-time optimisation), or may have no frame pointer. */
 static bool is_gone_with_frame(const tn_task *task, const tni_scope *scope)
 {
     return scope->mark != mark_of(scope) ||
-           (tni_is_on_stack(task, scope) && (uintptr_t)scope < tni_context_frame(&task->body.fiber.context));
+           (tni_is_on_stack(task, scope) && (uintptr_t)scope < (uintptr_t)task->body.fiber.context.sp);
 }
 
 void tni_scopes_abandon(const tn_task *task)

@@ -400,6 +400,28 @@ Test(abandoned, in_a_scope_without_a_wait)
     tn_cancel_source_fini(&source);
 }
 
+/* As where tn_yield is a part of its caller (link-time optimisation): the scope is in the frame that leaves. */
+static void *yield_from_scope(void *arg)
+{
+    tn_scope scope;
+
+    tn_scope_enter_with(&scope, TN_NEVER, arg);
+    for (;;)
+        tni_fiber_leave(tn_self(), TNI_RUN_YIELDED);
+    return NULL;
+}
+
+Test(abandoned, in_a_scope_of_the_frame_that_left)
+{
+    tn_cancel_source source;
+    tt_abandoned left;
+
+    tn_cancel_source_init(&source);
+    tt_abandon_begin_when(&left, yield_from_scope, &source, has_yielded);
+    tt_abandon_end(&left);
+    tn_cancel_source_fini(&source);
+}
+
 __attribute__((noinline)) static void enter_and_forget(void)
 {
     tn_scope scope;
@@ -407,10 +429,19 @@ __attribute__((noinline)) static void enter_and_forget(void)
     tn_scope_enter(&scope, TN_NEVER);
 }
 
-/* Its waiting frames are above where the scope was, for the switch writes below. */
+/* Between the scope and the frames that stay is more than the switch writes. */
+__attribute__((noinline)) static void forget_far_below(void)
+{
+    volatile char between[1024];
+
+    between[0] = 0;
+    enter_and_forget();
+    between[sizeof between - 1] = 0;
+}
+
 static void *forget_and_yield(void *arg)
 {
-    enter_and_forget();
+    forget_far_below();
     for (;;)
         tni_fiber_leave(tn_self(), TNI_RUN_YIELDED);
     return arg;
