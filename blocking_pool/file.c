@@ -297,6 +297,7 @@ static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t o
             return TN_EINVAL;
         total += iov[i].iov_len;
     }
+    advance(&self, 0); /* past empty buffers: so each part but the last one moves something, or is the end */
     if (file->in_place && !writes && read_in_place(&self))
         return (ssize_t)self.done;
     rc = transfer_in_pool(&self);

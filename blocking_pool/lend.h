@@ -18,8 +18,8 @@ void tni_lent_over(tni_job *job, int error);
 /* clang-format on */
 
 /* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain
- * thread, and where no thread can be had, in the call. 0; TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: it never ran, or, in several
- * parts, not to its end. Suspends. */
+ * thread, and where no thread can be had, in the call. 0: it has run, to its end, or to that of a part if the wait was cut short.
+ * TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: it never ran, or, in several parts, not to its end. Suspends. */
 int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind);
 
 /* The same, always on a thread of a pool: in a job on its own, else on one of the pool of `runtime`. TN_EAGAIN: no thread can be

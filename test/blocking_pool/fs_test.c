@@ -235,6 +235,40 @@ Test(fs, a_read_from_a_pipe_waits_for_no_more_than_it_has)
     tt_run(read_what_a_pipe_has, NULL);
 }
 
+/* As many as one part has, and more. */
+static void *move_behind_empty_buffers(void *arg)
+{
+    enum { BUFFERS = 20, SIZE = 3 };
+    char text[SIZE] = "abc";
+    char got[SIZE];
+    struct iovec iov[BUFFERS];
+    tn_file *file = open_file("behind", O_RDWR | O_CREAT | O_TRUNC);
+    tn_file *from;
+    int ends[2];
+
+    for (unsigned i = 0; i < BUFFERS; i++)
+        iov[i] = (struct iovec){NULL, 0};
+    tt_check(tn_file_writev(file, iov, BUFFERS) == 0 && tn_file_readv(file, iov, BUFFERS) == 0);
+    iov[BUFFERS - 1] = (struct iovec){text, SIZE};
+    tt_check(tn_file_writev(file, iov, BUFFERS) == SIZE);
+    tt_check(tn_file_pwritev(file, iov, BUFFERS, SIZE) == SIZE);
+    iov[BUFFERS - 1].iov_base = got;
+    tt_check(tn_file_preadv(file, iov, BUFFERS, SIZE) == SIZE && memcmp(got, text, SIZE) == 0);
+    tn_file_close(file);
+    tt_check(pipe(ends) == 0 && write(ends[1], text, SIZE) == SIZE);
+    tt_check(tn_file_adopt(&from, ends[0]) == 0);
+    memset(got, 0, SIZE);
+    tt_check(tn_file_readv(from, iov, BUFFERS) == SIZE && memcmp(got, text, SIZE) == 0);
+    tn_file_close(from);
+    tt_check(close(ends[1]) == 0);
+    return arg;
+}
+
+Test(fs, empty_buffers_are_passed_over)
+{
+    everywhere(move_behind_empty_buffers);
+}
+
 Test(fs, a_cancelled_read_leaves_the_file_usable)
 {
     tn_runtime *runtime = tt_runtime_create();
