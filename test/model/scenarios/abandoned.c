@@ -37,6 +37,7 @@ typedef struct {
     tn_oneshot *oneshot;
     tn_cancel_source source;
     tn_token *token;
+    tn_entry_fn child;      /* the task of a group */
     const tni_stack *stack; /* the owner's of a group */
     uint32_t used;          /* plain: by a task of the group */
 } house;
@@ -157,6 +158,33 @@ static void *use_frame(void *arg)
     return NULL;
 }
 
+/* And spawns another one. */
+static void *spawn_another(void *arg)
+{
+    house *h = arg;
+
+    model_check(tn_group_spawn(&h->frames[0]->group, NULL, use_frame, h) == 0);
+    return use_frame(h);
+}
+
+static void drop_in_frame(tn_future *self)
+{
+    model_check(current->stack->live);
+    bell_drop(self);
+}
+
+static const tn_future_ops in_frame_ops = {bell_poll, drop_in_frame, "bell in a frame"};
+
+/* For ever, by what lies in the frame. */
+static void *wait_in_frame(void *arg)
+{
+    frame *f = ((house *)arg)->frames[0];
+
+    f->bell.ops = &in_frame_ops;
+    (void)tn_await(&f->bell);
+    return never();
+}
+
 /* Of its result, which may lie in the frame. */
 static void drop_result(void *result)
 {
@@ -174,7 +202,7 @@ static void *own_group(void *arg)
     options.runtime = current->elsewhere;
     tn_group_enter(group, &options);
     current->stack = tn_self()->body.fiber.stack;
-    model_check(tn_group_spawn(group, &how, use_frame, current) == 0);
+    model_check(tn_group_spawn(group, &how, current->child, current) == 0);
     (void)tn_group_wait(group);
     return never();
 }
@@ -213,10 +241,22 @@ static void one_in_token_scope(void *state)
     begin(state, wait_in_token_scope);
 }
 
-static void one_owns_group(void *state)
+static void own_group_of(house *h, tn_entry_fn child)
 {
-    ((house *)state)->elsewhere = create();
-    begin(state, own_group);
+    h->child = child;
+    h->elsewhere = create();
+    begin(h, own_group);
+}
+
+static void one_owns_group(void *state) { own_group_of(state, use_frame); }
+static void one_owns_group_that_grows(void *state) { own_group_of(state, spawn_another); }
+
+static void one_owns_group_that_waits(void *state)
+{
+    house *h = state;
+
+    own_group_of(h, wait_in_frame);
+    model_check(tn_block_on(h->elsewhere, nothing, NULL, NULL) == 0);
 }
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
@@ -266,7 +306,13 @@ static void run_elsewhere(void *state)
     house *h = state;
 
     model_check(tn_block_on(h->elsewhere, nothing, NULL, NULL) == 0);
-    model_check(h->used == 1);
+    model_check(h->used >= 1);
+}
+
+/* Gives up too. */
+static void destroy_elsewhere(void *state)
+{
+    model_check(tn_runtime_destroy(((house *)state)->elsewhere, TN_SHUTDOWN_WAIT, 0) == 1);
 }
 
 /* --- After ------------------------------------------------------------------------------------------------------------------ */
@@ -298,8 +344,11 @@ static void elsewhere_is_quiet(void *state)
     house *h = state;
 
     model_check(tn_runtime_destroy(h->elsewhere, TN_SHUTDOWN_WAIT, TNI_FOREVER) == 0);
+    model_check(h->used == (h->child == spawn_another ? 2 : 1));
     free_frames(h);
 }
+
+static void both_are_gone(void *state) { free_frames(state); }
 
 #define CASE(what, preemptions, before, after, ...) \
     {.name = "abandoned." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
@@ -314,5 +363,7 @@ const model_scenario model_scenarios[] = {
     CASE("source", 2, one_in_scope, source_is_free, destroy, cancel_source),
     CASE("token", 2, one_in_token_scope, token_is_free, destroy, cancel_token),
     CASE("group", 2, one_owns_group, elsewhere_is_quiet, destroy_owner, run_elsewhere),
+    CASE("group_spawn", 2, one_owns_group_that_grows, elsewhere_is_quiet, destroy_owner, run_elsewhere),
+    CASE("group_both", 2, one_owns_group_that_waits, both_are_gone, destroy_owner, destroy_elsewhere),
     {0},
 };
