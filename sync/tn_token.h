@@ -25,8 +25,8 @@ TN_API tn_token *tn_token_retain(tn_token *token);
 TN_API void tn_token_release(tn_token *token);
 
 /* Cancels the token and all that descend from it. When it returns, each of them is cancelled, also those that another call
- * cancels at the same time, and its waiters have been woken. Each hook has been called; a hook that another thread calls, or from
- * which tn_token_cancel was called, may not have returned yet.
+ * cancels at the same time, and each wait for it is ready. Each hook has been called; a hook that another thread calls, or from
+ * which tn_token_cancel was called, may not have returned yet. A task that another thread wakes may not have been woken yet.
  * Suspends: no, and waits for no other thread's hook. Callable from: anywhere, also from a hook. Errors: none; a second call does
  * nothing. Cancellation: no checkpoint. */
 TN_API void tn_token_cancel(tn_token *token);
