@@ -69,7 +69,8 @@ struct tni_pool_thread {
     uint64_t now_ns;       /* its own: the clock as it read it last */
     tni_job *job;          /* L: it is inside of that; NULL: none */
     const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
-    tn_scope *wait;        /* L: meanwhile: what it waits in */
+    tn_scope *wait;        /* L: meanwhile: what it waits in, */
+    uint64_t wait_until_ns; /* L: and until when; TN_NEVER: there is no deadline */
     bool is_guest;         /* S: a worker that calls a function in place; in no list */
     bool refused;          /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
 };
@@ -176,7 +177,7 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_job *job);
 tni_pool_thread *tni_pool_thread_current(void);
 
 /* The calling job, one of a user, waits for another one of its pool, inside of the scope `wait`, from here to tni_pool_join_end.
- * If nobody could ever end that wait the scope is cancelled, now or later, and tni_pool_join_end answers true. */
+ * If it has to be broken off, because all wait so, the scope is cancelled, now or later, and tni_pool_join_end answers true. */
 void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope *wait);
 bool tni_pool_join_end(tni_pool_thread *self);
 

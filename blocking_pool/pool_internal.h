@@ -9,7 +9,7 @@ typedef struct {
     tni_pool_thread *call; /* to be woken */
     bool is_short;         /* no thread could be started */
     bool report;           /* and that is new */
-    unsigned stuck;        /* so many jobs waited for each other, for ever; 0: none */
+    unsigned stuck;        /* so many jobs waited for each other; 0: none */
 } tni_pool_errand;
 
 /* Lock held. Moves what has been submitted into the queues. */
@@ -20,8 +20,8 @@ unsigned tni_pool_startable(const tni_pool *pool);
 tni_pool_errand tni_pool_appoint(tni_pool *pool);
 /* Lock not held. */
 void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
-/* Lock held. Do all jobs of users wait for others, for ever? Then one of them is told, that of `thread` (NULL: any). Answers how
- * many; 0: they do not. */
+/* Lock held. Do all jobs of users wait for others, so that none can end? Then one of them is told: the one whose deadline comes
+ * first; if none has an earlier one, that of `thread` (NULL: any). Answers how many wait; 0: they do not. */
 unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread);
 /* Lock not held. */
 void tni_pool_report_deadlock(tni_pool *pool, unsigned threads);

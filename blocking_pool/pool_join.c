@@ -31,14 +31,21 @@ static bool is_stuck(const tni_pool *pool)
     return true;
 }
 
+/* Which of them is told: the one whose deadline comes first. Its join could not succeed before that; the others may, after it. If
+ * none comes before that of `thread`: this one. */
+static tni_pool_thread *choose(const tni_pool *pool, tni_pool_thread *thread)
+{
+    for (tni_pool_thread *other = pool->all; other != NULL; other = other->next)
+        if (other->waits_for != NULL && (thread == NULL || other->wait_until_ns < thread->wait_until_ns))
+            thread = other;
+    return thread; /* one waits: as many as are inside of jobs */
+}
+
 unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread)
 {
     if (tni_likely(!is_stuck(pool)))
         return 0;
-    if (thread == NULL)
-        thread = pool->all;
-    while (thread->waits_for == NULL) /* one does: as many as are inside of jobs */
-        thread = thread->next;
+    thread = choose(pool, thread);
     thread->refused = true;
     tn_scope_cancel(thread->wait); /* it is left after tni_pool_join_end, which takes the lock */
     return pool->joining;
@@ -49,7 +56,7 @@ unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread)
 void tni_pool_report_deadlock(tni_pool *pool, unsigned threads)
 {
     tni_log_write(&pool->runtime->log, TN_LOG_ERROR,
-                  "a blocking job waits for another one, as all %u that run do: none could ever end; have a task wait "
+                  "a blocking job waits for another one, as all %u that run do: none could end; have a task wait "
                   "instead, or raise blocking_threads",
                   threads);
 }
@@ -64,6 +71,7 @@ void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope 
     pool->joining++;
     self->waits_for = other;
     self->wait = wait;
+    self->wait_until_ns = tn_scope_deadline();
     stuck = tni_pool_end_deadlock(pool, self);
     tni_mutex_unlock(&pool->lock);
     if (stuck > 0)

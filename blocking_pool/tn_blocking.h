@@ -66,8 +66,9 @@ TN_API int tn_run_blocking(tn_job_fn fn, void *arg, void **result);
  * Ownership: consumes the handle when the job is over; else (TN_ECANCELED, TN_ETIMEDOUT, TN_EBUSY, TN_EDEADLK) it stays the
  * caller's.
  * Errors: TN_ENODATA: tn_job_cancel was first, it never ran; TN_ESHUTDOWN: it never ran, its runtime has been destroyed;
- * TN_EBUSY: somebody else is joining it; TN_EDEADLK: in a job, when this and every other thread for jobs wait for jobs, for
- * ever, and no further thread can be had: one of them is told, at the call or later (the log says so).
+ * TN_EBUSY: somebody else is joining it; TN_EDEADLK: in a job, when this and every other thread for jobs wait for jobs, and no
+ * further thread can be had: one of them is told, at the call or later (the log says so). If any of them has a deadline, it is
+ * the one whose deadline comes first.
  * Cancellation: checkpoint (of the caller); the handle stays the caller's. */
 TN_API int tn_job_join(tn_job *job, void **result);
 

@@ -401,3 +401,73 @@ Test(pool_join, who_is_second_behind_a_future_is_told_so)
     cr_assert_eq(atomic_load(&reports), 0);
     tt_runtime_destroy(runtime);
 }
+
+/* --- A join that ends by its deadline --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_runtime *runtime;
+    tn_job *hopeless; /* waits, with a deadline, for what is queued behind both threads */
+    tn_job *queued;
+    tt_gate exchanged;
+    unsigned joining; /* so many do when the one with the deadline begins to */
+    int rc[2];
+} hopes;
+
+static bool so_many_join(hopes *self, unsigned count)
+{
+    int error;
+    tni_pool *pool = tni_pool_of(self->runtime, &error);
+    unsigned joining;
+
+    tni_mutex_lock(&pool->lock);
+    joining = pool->joining;
+    tni_mutex_unlock(&pool->lock);
+    return joining == count;
+}
+
+static bool is_first_turn(void *self) { return so_many_join(self, 0); }
+static bool is_second_turn(void *self) { return so_many_join(self, 1); }
+
+static void *join_until_a_deadline(void *arg)
+{
+    hopes *self = arg;
+    TN_SCOPE(scope, tn_now() + 3600 * TN_S);
+
+    tt_gate_wait(&self->exchanged, 1);
+    tt_check(tt_wait_until(self->joining == 0 ? is_first_turn : is_second_turn, self, 30 * TN_S));
+    self->rc[0] = join_or_release(self->queued);
+    return NULL;
+}
+
+static void *join_the_hopeless(void *arg)
+{
+    hopes *self = arg;
+
+    tt_gate_wait(&self->exchanged, 1);
+    tt_check(tt_wait_until(self->joining == 0 ? is_second_turn : is_first_turn, self, 30 * TN_S));
+    self->rc[1] = join_or_release(self->hopeless);
+    return NULL;
+}
+
+/* Whoever begins to wait last. */
+Test(pool_join, who_has_a_deadline_is_told)
+{
+    for (unsigned joining = 0; joining < 2; joining++) {
+        tn_runtime *runtime = quiet_runtime(2, count_messages);
+        hopes self = {.runtime = runtime, .exchanged = TT_GATE_INIT, .joining = joining};
+        atomic_long ran = 0;
+        tn_job *other;
+
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.hopeless, join_until_a_deadline, &self), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &other, join_the_hopeless, &self), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.queued, count_up, &ran), 0);
+        tt_gate_open(&self.exchanged);
+        cr_assert_eq(tn_job_join(other, NULL), 0);
+        cr_assert_eq(self.rc[0], TN_EDEADLK);
+        cr_assert_eq(self.rc[1], 0);
+        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* else what is queued is dropped */
+        tt_runtime_destroy(runtime);
+        cr_assert_eq(atomic_load(&ran), 1);
+        cr_assert_eq(atomic_load(&reports), (int)joining + 1);
+    }
+}
