@@ -11,7 +11,7 @@
 /* Tasks in a core's ready queue. Tokio and Go both settled on 256; but one run of a loop reports up to 1024 sockets, and what
  * does not fit goes by the injector to other cores, far from its memory: at 1000 connections 15 % of all requests did. */
 #define TNI_DEQUE_CAPACITY 1024
-/* Tasks that go to the injector when the queue is full. */
+/* Tasks that go to the injector when the queue is full, at most. */
 #define TNI_SPILL 128
 /* Task headers are handed out from blocks that are aligned to this, and hardly smaller, so that a header's block is found by
  * masking. */

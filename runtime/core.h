@@ -36,6 +36,7 @@ struct tni_core {
     uint64_t run_ns;       /* what a run has taken lately, moving average */
     uint64_t random;       /* state of the generator */
     unsigned next_streak;  /* runs in a row that came from the next slot */
+    uint64_t share_end[2]; /* a queue: the index behind the last share of the injector */
     bool batching;         /* the loop or the timers are handing out tasks: one wake decision at the end */
     unsigned batch;        /* tasks handed out so far */
     tni_slab_cache slabs;

@@ -3,7 +3,7 @@
  *
  * The owner pushes at the bottom. Everyone, the owner too, takes the oldest item at the top, each item by a CAS of its own: so
  * tasks are served first in, first out, and a thief has nothing that the owner does not have. From the bottom the owner only
- * takes the newer half, to spill it when the deque is full; that is why one CAS for a batch of thefts would be unsound.
+ * takes the newest, to spill them when the deque is full; that is why one CAS for a batch of thefts would be unsound.
  *
  * Differences from the paper: no growth, so there is no buffer to replace (its resize errors do not arise); indices are signed
  * 64-bit counters that never wrap (an unsigned `top <= bottom` underflows at 0); slots are atomic words, and a slot is read
@@ -78,6 +78,12 @@ static inline tni_take tni_deque_take_own(tni_deque *d, void **item)
     /* Own word: only we lower it, so no fence is needed between the two reads. */
     int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
     return tni_deque_take_at(d, top, bottom, item);
+}
+
+/* Owner: the index of the next push. */
+static inline uint64_t tni_deque_end(const tni_deque *d)
+{
+    return tni_a64_load(&d->bottom, TNI_RELAXED); /* relaxed: own word */
 }
 
 /* Owner: the item `ahead` places behind the oldest, or NULL. A hint: a thief may have it already. */

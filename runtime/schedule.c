@@ -12,15 +12,24 @@ void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsign
     tni_sched_wake_one(runtime);
 }
 
+/* How much of a queue may be sent away: what is newer than the last share of the injector. The share itself stays until it has
+ * run, or the same tasks could go back and forth for ever. */
+static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
+{
+    uint64_t newer = tni_deque_end(queue) - core->share_end[queue - core->queues];
+
+    return newer < TNI_SPILL ? (unsigned)newer : TNI_SPILL;
+}
+
 /* The deque is full: its newest tasks and `task`, the newest of all or NULL, go to the injector. The older ones have waited
  * longer and run here; in the injector they would run after what came later. */
 static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 {
     void *items[TNI_SPILL + 1];
-    unsigned count = 0;
+    unsigned count = newer_than_share(core, queue);
 
-    if (tni_deque_take_newest(queue, items, TNI_SPILL))
-        count = TNI_SPILL;
+    if (!tni_deque_take_newest(queue, items, count))
+        count = 0;
     if (task != NULL)
         items[count++] = task;
     if (count == 0)
@@ -201,13 +210,16 @@ void tni_sched_append_injected(tni_core *core, unsigned max)
 
     if (tni_injector_length(&runtime->injector) == 0)
         return;
-    /* Room for as many again: what fills the queue would be sent away with the next task that is appended. */
+    /* Room for as many again: else the queue would be full, and each task that is appended sent away by itself. */
     if (room(core) < 2 * share)
         spill(core, serving_queue(core), NULL);
+    if (room(core) < 2 * share)
+        return; /* there will be, when some of the queue have run */
     count = tni_injector_take(&runtime->injector, tasks, share);
     tni_count(&core->counts.injector_takes, count);
     for (unsigned i = 0; i < count; i++)
         append(core, serving_queue(core), tasks[i]);
+    core->share_end[serving_queue(core) - core->queues] = tni_deque_end(serving_queue(core));
 }
 
 tn_task *tni_sched_take_injected(tni_core *core, unsigned max)

@@ -29,7 +29,7 @@ static inline unsigned tni_sched_backlog(const tni_core *core)
 void tni_sched_serve_yielded(tni_core *core);
 
 /* Holder, once a period: appends a share of the injector, at most `max` tasks, to the queue. A queue without room for them, and
- * as many again, first sends its newest tasks to the injector. */
+ * as many again, first sends those of its tasks to the injector that are newer than the last share. */
 void tni_sched_append_injected(tni_core *core, unsigned max);
 
 /* Holder: takes a share of the injector, at most `max` tasks, into the queue. Returns the oldest of them, or NULL. */

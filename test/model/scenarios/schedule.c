@@ -216,6 +216,29 @@ static void injected_beside_full(void *state)
     run_until(s, injected, queue_again);
 }
 
+/* The core runs one after the other, each of which yields, while more than a queue holds go round. */
+static void all_take_turns(void *state)
+{
+    shop *s = state;
+    tni_core *core = &s->cores[0];
+    unsigned runs[TASKS] = {0};
+
+    while (s->queued < TASKS) {
+        tn_task *task = new_task(s);
+        tni_sched_inject(&s->runtime, task, task, 1);
+    }
+    for (unsigned i = 0; i < PATIENCE; i++) {
+        tn_task *task = tni_sched_next(core);
+        model_check(task != NULL);
+        runs[task - s->tasks]++;
+        tni_sched_requeue(core, task, true);
+        tni_sched_append_injected(core, 1);
+        tni_sched_serve_yielded(core);
+    }
+    for (unsigned i = 0; i < TASKS; i++)
+        model_check(runs[i] > 0);
+}
+
 static void finish(void *state)
 {
     shop *s = state;
@@ -241,6 +264,7 @@ const model_scenario model_scenarios[] = {
     CASE("append_injected", setup_full, append_injected, steal),
     CASE("yielded_beside_slot", setup, yielded_beside_slot),
     CASE("injected_beside_full", setup_full, injected_beside_full),
+    CASE("all_take_turns", setup_full, all_take_turns),
     CASE("spill", setup_full, overflow, steal),
     CASE("spill_taken", setup_full, overflow, take_injected, take_injected),
     {0},
