@@ -1,6 +1,6 @@
 /* Jobs that wait for jobs of their own pool: that not all threads do so for ever. README.md has the argument. */
 #include "pool_internal.h"
-#include "tn_scope.h"
+#include "scope.h"
 
 /* --- The look: lock held ---------------------------------------------------------------------------------------------------- */
 
@@ -14,10 +14,11 @@ static bool all_are_inside(const tni_pool *pool)
            (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
 }
 
-/* Does its wait end, though the thread may not know yet? */
+/* Does its wait end, though the thread may not know yet? What it waits for is over, or a scope around it is cancelled: the one in
+ * which it is told, or one of the job's. These are not left before tni_pool_join_end, which takes the lock. */
 static bool goes_on(const tni_pool_thread *thread)
 {
-    return thread->refused || tni_done_is_set(thread->waits_for);
+    return tni_done_is_set(thread->waits_for) || tni_scope_check((const tni_scope *)(const void *)thread->wait, false) != 0;
 }
 
 /* All of them wait, and none goes on. */

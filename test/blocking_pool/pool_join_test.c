@@ -471,3 +471,59 @@ Test(pool_join, who_has_a_deadline_is_told)
         cr_assert_eq(atomic_load(&reports), (int)joining + 1);
     }
 }
+
+/* --- A join that is cancelled ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    hopes hopes;
+    tn_cancel_source source;
+} cancelled_hopes;
+
+static void *join_until_cancelled(void *arg)
+{
+    cancelled_hopes *self = arg;
+    tn_scope scope;
+
+    tt_gate_wait(&self->hopes.exchanged, 1);
+    tn_scope_enter_with(&scope, TN_NEVER, &self->source);
+    self->hopes.rc[0] = tn_job_join(self->hopes.queued, NULL);
+    tn_scope_leave(&scope);
+    tn_job_release(self->hopes.queued);
+    return NULL;
+}
+
+static void *cancel_and_join(void *arg)
+{
+    cancelled_hopes *self = arg;
+
+    tt_check(tt_wait_until(is_second_turn, &self->hopes, 30 * TN_S));
+    tn_cancel_source_cancel(&self->source);
+    self->hopes.rc[1] = join_or_release(self->hopes.hopeless);
+    return NULL;
+}
+
+/* It goes on, though it may not know yet when the other one begins to wait for it. */
+Test(pool_join, who_is_cancelled_is_waited_for)
+{
+    tn_runtime *runtime = quiet_runtime(2, count_messages);
+
+    for (unsigned long round = tt_scaled(50); round > 0; round--) {
+        cancelled_hopes self = {.hopes = {.runtime = runtime, .exchanged = TT_GATE_INIT}};
+        atomic_long ran = 0;
+        tn_job *other;
+
+        tn_cancel_source_init(&self.source);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.hopes.hopeless, join_until_cancelled, &self), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &other, cancel_and_join, &self), 0);
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &self.hopes.queued, count_up, &ran), 0);
+        tt_gate_open(&self.hopes.exchanged);
+        cr_assert_eq(tn_job_join(other, NULL), 0);
+        cr_assert_eq(self.hopes.rc[0], TN_ECANCELED);
+        cr_assert_eq(self.hopes.rc[1], 0);
+        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S));
+        cr_assert_eq(atomic_load(&ran), 1);
+        tn_cancel_source_fini(&self.source);
+    }
+    cr_assert_eq(atomic_load(&reports), 0);
+    tt_runtime_destroy(runtime);
+}

@@ -140,6 +140,14 @@ uint64_t tn_scope_deadline(void)
     return TN_NEVER;
 }
 
+/* That of a join. */
+int tni_scope_check(const tni_scope *scope, bool cancelled)
+{
+    uint64_t thread = ((const tn_scope *)(const void *)scope)->opaque[0] - 1;
+
+    return cancelled || tni_a32_load(&house_of_all->cancelled[thread], TNI_ACQUIRE) != 0 ? TN_ECANCELED : 0;
+}
+
 void tn_scope_cancel(tn_scope *scope)
 {
     model_check(scope->opaque[0] != 0); /* it is not left yet */

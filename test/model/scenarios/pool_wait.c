@@ -14,6 +14,7 @@ typedef struct {
     tn_job *handle;
     unsigned other; /* joins: the errand whose handle is this one's to join */
     int joined;     /* what that answered */
+    unsigned thread; /* that joins */
 } errand;
 
 struct wait_scene {
@@ -195,8 +196,8 @@ static void *run_and_join(void *arg)
     if (e->joined == 0)
         model_check(result == other && other->run == 1);
     else
-        model_check(e->joined == TN_EDEADLK || e->joined == TN_ENODATA || e->joined == TN_EBUSY);
-    if (e->joined == TN_EDEADLK)
+        model_check(e->joined == TN_EDEADLK || e->joined == TN_ENODATA || e->joined == TN_EBUSY || e->joined == TN_ECANCELED);
+    if (e->joined == TN_EDEADLK || e->joined == TN_ECANCELED)
         tn_job_release(other->handle);
     return run(arg);
 }
@@ -292,6 +293,37 @@ static void submit_chain_and_cancel_end(void *state)
     go_to_step(s, 2);
 }
 
+static void *join_to_be_cancelled(void *arg)
+{
+    errand *e = arg;
+
+    wait_for_step(e->scene, 1);
+    e->thread = model_self();
+    go_to_step(e->scene, 2);
+    return run_and_join(arg);
+}
+
+static void *cancel_and_join(void *arg)
+{
+    errand *e = arg;
+
+    wait_for_step(e->scene, 2);
+    house_cancel(&e->scene->house, e->scene->errands[e->other].thread);
+    return run_and_join(arg);
+}
+
+/* The second job cancels the join of the first one, for what has no thread, and joins the first one. */
+static void submit_one_that_is_cancelled(void *state)
+{
+    wait_scene *s = state;
+
+    s->errands[0].other = 2;
+    model_check(submit(s, 0, join_to_be_cancelled) == 0);
+    submit_detached(s, 1, cancel_and_join); /* joins the first */
+    model_check(submit(s, 2, run) == 0);
+    go_to_step(s, 1);
+}
+
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
 static void finish_jobs(wait_scene *s, unsigned jobs)
@@ -351,6 +383,14 @@ static void finish_chain(void *state)
     finish_three(state);
 }
 
+static void finish_cancelled(void *state)
+{
+    wait_scene *s = state;
+
+    model_check(s->errands[0].joined == TN_ECANCELED && s->errands[1].joined == 0);
+    finish_three(state);
+}
+
 #define CASE(what, before, after, ...) \
     {.name = "pool_wait." what, .state_bytes = sizeof(wait_scene), .setup = before, .finish = after, .no_chance = true, \
      __VA_ARGS__}
@@ -372,5 +412,6 @@ const model_scenario model_scenarios[] = {
     CASE("join_each_other", two_threads, finish_joined_once, .threads = {submit_two_that_join}, .bound = 1),
     CASE("join_busy", two_threads, finish_busy, .threads = {submit_two_that_join_the_third}, .bound = 1),
     CASE("join_goes_on", two_threads, finish_chain, .threads = {submit_chain_and_cancel_end}, .bound = 1),
+    CASE("join_cancelled", two_threads, finish_cancelled, .threads = {submit_one_that_is_cancelled}, .bound = 1),
     {0},
 };
