@@ -211,6 +211,70 @@ Test(combine, awaits_that_are_always_ready_let_others_run)
     run_on_one_worker(await_for_ever, NULL);
 }
 
+enum { PERMITS = 100, JOINS = 50 };
+
+/* Joins a hundred futures that are ready, again and again. */
+typedef struct {
+    tn_future base;
+    tn_semaphore semaphore;
+    tn_semaphore_future permits[PERMITS];
+    tn_future *list[PERMITS];
+    int results[PERMITS];
+    tn_join_all_future all;
+    unsigned joins;
+} joiner;
+
+static void join_anew(joiner *j)
+{
+    for (unsigned i = 0; i < PERMITS; i++) {
+        tn_semaphore_acquire_init(&j->permits[i], &j->semaphore, 1);
+        j->list[i] = &j->permits[i].base;
+    }
+    tn_join_all_init(&j->all, j->list, j->results, PERMITS);
+}
+
+static int join_on(tn_future *self, tn_waker *waker)
+{
+    joiner *j = (joiner *)(void *)self;
+    unsigned in_a_row = 0;
+
+    while (j->joins < JOINS) {
+        if (tn_future_poll(&j->all.base, waker) == TN_PENDING)
+            return TN_PENDING;
+        in_a_row += PERMITS;
+        tt_check(in_a_row <= TNI_BUDGET + PERMITS);
+        j->joins++;
+        tn_semaphore_release(&j->semaphore, PERMITS);
+        join_anew(j);
+    }
+    return 0;
+}
+
+static void join_no_more(tn_future *self)
+{
+    tn_future_drop(&((joiner *)(void *)self)->all.base);
+}
+
+static void *join_without_end(void *arg)
+{
+    static const tn_future_ops ops = {join_on, join_no_more, "joins"};
+    static joiner j = {.base = {&ops}};
+    tn_task *task;
+
+    tn_semaphore_init(&j.semaphore, PERMITS);
+    join_anew(&j);
+    tt_check(tn_spawn_future(NULL, NULL, &task, &j.base) == 0);
+    tt_check(tt_join(task) == NULL && j.joins == JOINS);
+    tn_semaphore_fini(&j.semaphore);
+    return arg;
+}
+
+/* What the branches have spent beyond the budget counts: after the second join nothing is ready until others have run. */
+Test(combine, a_combinator_overdraws_the_budget_once_a_run)
+{
+    tt_run(join_without_end, NULL);
+}
+
 /* What is ready counts, whatever the deadline, wherever in its budget the task is. */
 static void *ready_in_time(void *arg)
 {
