@@ -28,7 +28,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     tni_deque_init(&core->queues[0]);
     tni_deque_init(&core->queues[1]);
     tni_timers_init(&core->timers);
-    return tni_driver_init(&core->driver);
+    return tni_driver_init(&core->driver, &runtime->allocator);
 }
 
 void tni_core_fini(tni_core *core)
@@ -57,6 +57,36 @@ void tni_core_free_task(tn_task *task)
     tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
     if (core != NULL)
         tni_core_leave();
+}
+
+static uint32_t load_of(const tni_core *core)
+{
+    return tni_a32_load(&core->driver.registrations, TNI_RELAXED); /* a hint */
+}
+
+static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
+{
+    tni_core *least = own;
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (load_of(runtime->cores[i]) < load_of(least))
+            least = runtime->cores[i];
+    return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
+}
+
+tni_driver *tni_core_choose_driver(tn_runtime *runtime)
+{
+    tni_core *core = tni_core_enter();
+    tni_core *chosen = choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
+
+    if (core != NULL)
+        tni_core_leave();
+    return &chosen->driver;
+}
+
+void tni_core_kick_driver(tni_driver *driver)
+{
+    tni_worker_kick(tni_container_of(driver, tni_core, driver));
 }
 
 void tni_core_arm_timer(tni_core *core, tn_task *task)

@@ -17,7 +17,7 @@
 
 #include "counters.h"
 #include "deque.h"
-#include "driver.h"
+#include "driver_upcalls.h"
 #include "monitor_state.h"
 #include "slab.h"
 #include "stack.h"

@@ -1,9 +1,8 @@
 #include "driver.h"
 
-#include "core.h"
+#include "counters.h"
+#include "driver_upcalls.h"
 #include "os_socket.h"
-#include "runtime.h"
-#include "worker.h"
 
 /* What a registration asks its loop's owner for. */
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
@@ -11,7 +10,7 @@ enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 /* Neither it nor a stream asks for lines of its own: what malloc loses by aligning two small objects is more than they are. */
 struct tni_registration {
     tni_os_poll poll;            /* owner of the driver */
-    tni_core *core;              /* constant: whose loop it is in */
+    tni_driver *driver;          /* constant: whose loop it is in */
     int fd;                      /* constant; the registration's own from its close on */
     bool opened;                 /* owner of the driver: the loop watches the fd */
     bool closing;                /* owner of the driver: the fd has been closed */
@@ -22,8 +21,9 @@ struct tni_registration {
     tni_wait waits[2];           /* by tni_side */
 };
 
-int tni_driver_init(tni_driver *driver)
+int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 {
+    driver->allocator = allocator;
     tni_a32_init(&driver->owned, 0);
     tni_aptr_init(&driver->inbox, NULL);
     tni_a32_init(&driver->registrations, 0);
@@ -70,7 +70,7 @@ static void on_ready(tni_os_poll *poll, uint32_t events)
 {
     tni_registration *registration = tni_container_of(poll, tni_registration, poll);
 
-    tni_count(&registration->core->driver.events, 1);
+    tni_count(&registration->driver->events, 1);
     report(registration, events);
 }
 
@@ -82,8 +82,8 @@ static void free_registration(tni_registration *registration)
     (void)tni_wait_disarm(&registration->waits[TNI_READ]);
     (void)tni_wait_disarm(&registration->waits[TNI_WRITE]);
     /* Relaxed: a hint. */
-    (void)tni_a32_fetch_sub(&registration->core->driver.registrations, 1, TNI_RELAXED);
-    tni_free(&registration->core->runtime->allocator, registration, sizeof *registration);
+    (void)tni_a32_fetch_sub(&registration->driver->registrations, 1, TNI_RELAXED);
+    tni_free(registration->driver->allocator, registration, sizeof *registration);
 }
 
 static void on_closed(tni_os_poll *poll)
@@ -100,7 +100,7 @@ static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
 /* Owner. Waits on an fd that cannot be registered end with the error. */
 static void open_now(tni_registration *registration)
 {
-    tni_driver *driver = &registration->core->driver;
+    tni_driver *driver = registration->driver;
     int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
 
     registration->opened = rc == 0;
@@ -119,7 +119,7 @@ static void let_go(tni_registration *registration)
         return;
     }
     registration->closing = true;
-    tni_os_poll_close(&registration->core->driver.loop, &registration->poll);
+    tni_os_poll_close(&registration->driver->loop, &registration->poll);
 }
 
 /* Owner. */
@@ -156,8 +156,7 @@ void tni_driver_drain_inbox(tni_driver *driver)
 
 static void post(tni_registration *registration, uint32_t request)
 {
-    tni_driver *driver = &registration->core->driver;
-    tni_core *core = registration->core;
+    tni_driver *driver = registration->driver;
     void *head;
 
     /* Release: the owner that serves it sees what we wrote. Acquire: if another request is already in the inbox, that one's owner
@@ -173,12 +172,12 @@ static void post(tni_registration *registration, uint32_t request)
     /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
      * last look into the inbox. */
     tni_fence_full();
-    tni_worker_kick(core);
+    tni_core_kick_driver(driver);
 }
 
 static void request(tni_registration *registration, uint32_t what)
 {
-    tni_driver *driver = &registration->core->driver;
+    tni_driver *driver = registration->driver;
     int fd = registration->fd;
 
     if (!tni_driver_try_own(driver)) {
@@ -214,36 +213,16 @@ void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
 
 /* --- For the streams -------------------------------------------------------------------------------------------------------- */
 
-static uint32_t load_of(const tni_core *core)
-{
-    return tni_a32_load(&core->driver.registrations, TNI_RELAXED); /* a hint */
-}
-
-/* The core whose loop is to watch one more fd: the caller's own, unless another one has much less to do. */
-static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
-{
-    tni_core *least = own;
-
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        if (load_of(runtime->cores[i]) < load_of(least))
-            least = runtime->cores[i];
-    return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
-}
-
 int tni_registration_make(tn_runtime *runtime, int fd, tni_registration **out)
 {
-    tni_registration *registration = tni_alloc(&runtime->allocator, sizeof *registration, _Alignof(tni_registration));
-    tni_core *core;
+    tni_driver *driver = tni_core_choose_driver(runtime);
+    tni_registration *registration = tni_alloc(driver->allocator, sizeof *registration, _Alignof(tni_registration));
 
     if (registration == NULL)
         return TN_ENOMEM;
-    core = tni_core_enter();
-    registration->core =
-        choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
-    if (core != NULL)
-        tni_core_leave();
+    registration->driver = driver;
     /* Relaxed: a hint. */
-    (void)tni_a32_fetch_add(&registration->core->driver.registrations, 1, TNI_RELAXED);
+    (void)tni_a32_fetch_add(&driver->registrations, 1, TNI_RELAXED);
     registration->fd = fd;
     tni_a32_init(&registration->requests, 0);
     tni_a64_init(&registration->readiness, 0);

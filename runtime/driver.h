@@ -24,7 +24,6 @@
 #include "prim.h"
 #include "wait.h"
 
-typedef struct tni_core tni_core;
 typedef struct tni_registration tni_registration;
 
 typedef struct {
@@ -32,10 +31,11 @@ typedef struct {
     tni_os_loop loop;                /* owner */
     tni_a32 registrations;           /* open or asked for; a hint for who chooses a loop */
     tni_a64 events;                  /* written by the owner: reports since the loop was opened */
+    const tn_allocator *allocator;   /* constant: of registrations */
     tni_cache_aligned tni_aptr inbox; /* registrations with something to be done */
 } tni_driver;
 
-int tni_driver_init(tni_driver *driver);
+int tni_driver_init(tni_driver *driver, const tn_allocator *allocator);
 /* Closes what is still registered; nobody else may touch the driver any more. */
 void tni_driver_fini(tni_driver *driver);
 

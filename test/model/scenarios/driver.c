@@ -22,16 +22,9 @@ static drive *present;
 
 /* --- What the driver wants of the rest of the runtime ------------------------------------------------------------------------*/
 
-tni_core *tni_core_enter(void)
+tni_driver *tni_core_choose_driver(tn_runtime *of)
 {
-    return NULL; /* everybody here comes from outside */
-}
-
-void tni_core_leave(void) {}
-
-tni_core *tni_runtime_any_core(tn_runtime *of)
-{
-    return of->cores[0];
+    return &of->cores[0]->driver;
 }
 
 /* As tni_worker_unpark. */
@@ -41,9 +34,9 @@ static void unpark(drive *d)
         tni_os_loop_wake(&d->core.driver.loop);
 }
 
-void tni_worker_kick(tni_core *core)
+void tni_core_kick_driver(tni_driver *driver)
 {
-    (void)core;
+    (void)driver;
     if (tni_a32_load(&present->parked, TNI_RELAXED) == 1)
         unpark(present);
 }
@@ -58,7 +51,7 @@ static void setup(void *state)
     runtime.core_count = 1;
     present = d;
     d->core.runtime = &runtime;
-    (void)tni_driver_init(&d->core.driver);
+    (void)tni_driver_init(&d->core.driver, &tni_alloc_default);
     tni_parker_init(&d->parker);
     tni_a32_init(&d->parked, 0);
     tni_a32_init(&d->stop, 0);
