@@ -92,7 +92,7 @@ Test(pool_stop, without_any_job)
 
     for (unsigned i = 0; i < 20; i++)
         tt_runtime_destroy(tt_runtime_create());
-    cr_assert_eq(tt_threads(), threads);
+    tt_expect_threads(threads);
 }
 
 static void *destroy_it(void *runtime)
@@ -133,7 +133,7 @@ Test(pool_stop, with_idle_threads)
         tt_runtime_destroy(self.runtime);
         cr_assert_eq(atomic_load(&allocator.blocks), 0);
     }
-    cr_assert_eq(tt_threads(), threads);
+    tt_expect_threads(threads);
 }
 
 Test(pool_stop, started_jobs_are_waited_for_and_queued_ones_dropped)
@@ -182,8 +182,7 @@ Test(pool_stop, jobs_that_do_not_end_are_given_up_and_counted)
     cr_assert_gt(atomic_load(&allocator.blocks), 0); /* they may touch it still */
     tt_gate_open(&self.end);
     cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
-    while (tt_threads() != threads) /* the last steps of a detached thread */
-        tt_block_thread(TN_MS);
+    tt_expect_threads(threads);
     cr_assert_eq(atomic_load(&self.ran), 0);
 }
 
@@ -370,8 +369,7 @@ Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
     cr_assert_gt(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_CANCEL, 10 * TN_MS), 0);
     tt_gate_open(&self.left);
     cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
-    while (tt_threads() != threads) /* the last steps of detached threads */
-        tt_block_thread(TN_MS);
+    tt_expect_threads(threads);
 }
 
 static void *wait_for_room(void *arg)

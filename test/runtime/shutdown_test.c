@@ -6,6 +6,7 @@
 #include "support/runtime.h"
 
 static unsigned threads_before; /* the test's own; Criterion may have one */
+static bool counted;            /* before this process's first runtime: later, one that ended might still be listed */
 
 static void *do_nothing(void *arg)
 {
@@ -17,8 +18,11 @@ static tn_runtime *create_counted(tt_allocator *allocator)
     tn_options options = tt_options();
     tn_runtime *runtime = NULL;
 
-    tt_thread_join(tt_thread_start(do_nothing, NULL)); /* a sanitizer's own thread comes with the first */
-    threads_before = tt_threads();
+    if (!counted) {
+        tt_thread_join(tt_thread_start(do_nothing, NULL)); /* a sanitizer's own thread comes with the first */
+        threads_before = tt_threads();
+        counted = true;
+    }
     tt_allocator_init(allocator);
     options.allocator = &allocator->as_option;
     tt_check(tn_runtime_create(&runtime, &options) == 0);
@@ -203,7 +207,7 @@ Test(shutdown, gives_up_on_suspended_tasks)
             tn_yield();
         cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, (uint64_t)round % 2 * 5 * TN_MS), 100);
         cr_assert_eq(atomic_load(&allocator.blocks), 0);
-        cr_assert_eq(tt_threads(), threads_before);
+        tt_expect_threads(threads_before);
     }
 }
 
@@ -341,7 +345,6 @@ static void *spawn_some(void *arg)
 Test(shutdown, a_thousand_runtimes_leave_nothing)
 {
     unsigned long rounds = tt_scaled(1000);
-    unsigned threads = 0;
     unsigned files = 0;
     size_t bytes = 0;
 
@@ -355,12 +358,11 @@ Test(shutdown, a_thousand_runtimes_leave_nothing)
         cr_assert_eq(atomic_load(&s.ended), i % 3 != 0 ? 10 : 0);
         cr_assert_eq(atomic_load(&allocator.blocks), 0);
         if (i == rounds / 10) {
-            threads = tt_threads();
             files = tt_files();
             bytes = tt_resident_bytes();
         }
     }
-    cr_assert_eq(tt_threads(), threads);
+    tt_expect_threads(threads_before);
     cr_assert_eq(tt_files(), files);
     cr_log_info("%zu KiB, %zu KiB after %lu more", bytes / 1024, tt_resident_bytes() / 1024, rounds - rounds / 10);
     if (!TT_TSAN && !TT_ASAN) /* they keep what was freed for a while */

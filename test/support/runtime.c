@@ -108,6 +108,16 @@ unsigned tt_threads(void)
     return count;
 }
 
+static bool threads_are(void *count)
+{
+    return tt_threads() == *(unsigned *)count;
+}
+
+void tt_expect_threads(unsigned count)
+{
+    cr_assert(tt_wait_until(threads_are, &count, 30 * TN_S), "%u threads, not %u", tt_threads(), count);
+}
+
 unsigned tt_files(void)
 {
     return entries("/proc/self/fd") - 1;

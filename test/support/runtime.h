@@ -29,6 +29,8 @@ unsigned long tt_scaled(unsigned long count);
 /* Threads of this process that have a name of their own, as those of a runtime do (the test runner starts some without when it
  * likes); open files. */
 unsigned tt_threads(void);
+/* Waits until there are `count`: a thread that was joined is listed until its last steps are done. */
+void tt_expect_threads(unsigned count);
 unsigned tt_files(void);
 
 /* Resident memory of this process in bytes. */
