@@ -1,4 +1,4 @@
-/* What a runtime's threads, and the tasks of its groups, call of the code that stops it; defined in shutdown.c, above them. */
+/* What a runtime's threads, and the tasks of its groups, call of the code that stops it. shutdown.c defines it. */
 #ifndef TNI_RUNTIME_UPCALLS_H
 #define TNI_RUNTIME_UPCALLS_H
 

@@ -200,52 +200,10 @@ void tn_scope_cancel(tn_scope *scope)
     tni_scope_cancel(inside(scope));
 }
 
-static inline tni_cancel_source *source_of(tn_cancel_source *source)
-{
-    return (tni_cancel_source *)(void *)source;
-}
-
-void tn_cancel_source_init(tn_cancel_source *public)
-{
-    tni_cancel_source *source = source_of(public);
-
-    tni_mutex_init(&source->lock);
-    tni_a32_init(&source->cancelled, 0);
-    source->scopes = NULL;
-}
-
-void tn_cancel_source_fini(tn_cancel_source *public)
-{
-    tni_cancel_source *source = source_of(public);
-
-    tni_assert(source->scopes == NULL, "tn_cancel_source_fini: a scope that names it is still entered");
-    tni_mutex_fini(&source->lock);
-}
-
-void tn_cancel_source_cancel(tn_cancel_source *public)
-{
-    tni_cancel_source *source = source_of(public);
-
-    tni_mutex_lock(&source->lock);
-    /* Release: who sees it without the lock sees what the canceller wrote; partner: tn_cancel_source_is_cancelled. */
-    tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
-    for (tni_scope *scope = source->scopes; scope != NULL; scope = scope->source_next)
-        tni_scope_cancel(scope);
-    tni_mutex_unlock(&source->lock);
-}
-
-bool tn_cancel_source_is_cancelled(const tn_cancel_source *public)
-{
-    const tni_cancel_source *source = (const tni_cancel_source *)(const void *)public;
-
-    /* Acquire: what the canceller wrote; partner: tn_cancel_source_cancel. */
-    return tni_a32_load(&source->cancelled, TNI_ACQUIRE) != 0;
-}
-
 void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_source *public_source)
 {
     tni_scope *scope = enter(public, deadline_ns, false);
-    tni_cancel_source *source = source_of(public_source);
+    tni_cancel_source *source = tni_scope_source_of(public_source);
 
     scope->source = source;
     scope->end = unlink_from_source;

@@ -46,6 +46,11 @@ struct tni_cancel_source {
 _Static_assert(sizeof(tni_scope) <= sizeof(tn_scope), "tn_scope is too small");
 _Static_assert(sizeof(tni_cancel_source) <= sizeof(tn_cancel_source), "tn_cancel_source is too small");
 
+static inline tni_cancel_source *tni_scope_source_of(tn_cancel_source *source)
+{
+    return (tni_cancel_source *)(void *)source;
+}
+
 /* What checkpoints inside `scope` answer, without a look at the clock: 0, TN_ECANCELED or TN_ETIMEDOUT. `cancelled`: the task has
  * been, which counts outside shields. */
 int tni_scope_check(const tni_scope *scope, bool cancelled);
