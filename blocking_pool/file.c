@@ -118,7 +118,7 @@ static const tni_job_ops closing_ops = {closing_run, closing_over};
 
 void tn_file_close(tn_file *file)
 {
-    const tn_task *task = tni_local_get()->task;
+    const tn_task *task = tni_tls_get()->task;
     tni_pool *pool = NULL;
     uint32_t old;
     int rc;
@@ -130,7 +130,7 @@ void tn_file_close(tn_file *file)
     tni_assert(old != 0, "a file is closed that nobody holds");
     if (old != 1)
         return;
-    tni_job_init(&file->closing, &closing_ops, TNI_POOL_FILES);
+    tni_pool_job_init(&file->closing, &closing_ops, TNI_POOL_FILES);
     file->closing.mandatory = true;
     if (task != NULL)
         pool = tni_pool_of(task->runtime, &rc);

@@ -15,7 +15,7 @@
 
 bool tni_inplace_may_read(void)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
 
     return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
 }
@@ -23,7 +23,7 @@ bool tni_inplace_may_read(void)
 /* Only where the core of one that waits after all would soon be given to another thread, and nobody is bound to this one. */
 static bool may_wait_here(const tn_runtime *runtime)
 {
-    const tni_worker *worker = tni_local_get()->worker;
+    const tni_worker *worker = tni_tls_get()->worker;
 
     return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns <= STUCK_AFTER_MAX_NS;
 }
@@ -45,7 +45,7 @@ static tni_pool *pool_to_wait_here(void)
 
     if (!tni_inplace_may_read())
         return NULL;
-    runtime = tni_local_get()->task->runtime;
+    runtime = tni_tls_get()->task->runtime;
     return may_wait_here(runtime) ? tni_pool_of(runtime, &error) : NULL;
 }
 

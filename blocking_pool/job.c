@@ -78,7 +78,7 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
 
     if (job == NULL)
         return NULL;
-    tni_job_init(&job->base, &job_ops, kind);
+    tni_pool_job_init(&job->base, &job_ops, kind);
     job->base.mandatory = options->mandatory;
     tni_done_init(&job->done);
     tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
@@ -95,7 +95,7 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
 /* A job must not wait for room in its own pool: if all threads did, nobody would make any. */
 static bool may_wait(const tni_pool *pool)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
     const tni_pool_thread *thread = tni_pool_thread_current();
 
     if (thread != NULL && thread->pool == pool)
@@ -205,14 +205,14 @@ static int future_poll(tn_future *self, tn_waker *waker)
     tn_job_future *future = tni_container_of(self, tn_job_future, base);
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tni_done_poll(&future->job->done, &future->mine, waker);
     if (rc != 0)
         return rc;
     future->over = true;
     future->result = future->job->result;
-    return tni_poll_spend(waker, future->job->error);
+    return tni_budget_poll_leave(waker, future->job->error);
 }
 
 static void future_drop(tn_future *self)

@@ -3,7 +3,7 @@
 #include "local.h"
 #include "tn_scope.h"
 
-void tni_lent_over(tni_job *job, int error)
+void tni_lend_over(tni_job *job, int error)
 {
     tni_lent *lent = tni_container_of(job, tni_lent, base);
 
@@ -62,7 +62,7 @@ static int submit(tni_pool *pool, tni_lent *lent, const tni_job_ops *ops, tni_po
 
     if (rc != 0)
         return rc;
-    tni_job_init(&lent->base, ops, kind);
+    tni_pool_job_init(&lent->base, ops, kind);
     tni_done_init(&lent->done);
     lent->error = 0;
     tni_pool_push(pool, &lent->base);
@@ -77,7 +77,7 @@ static void run_here(tni_lent *lent, const tni_job_ops *ops)
 
 static tn_task *calling_fiber(void)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
 
     tni_assert(local->task != NULL || local->worker == NULL,
                "a call on files or names in a hook of the runtime: only fibers, jobs and plain threads may wait");

@@ -12,9 +12,9 @@ typedef struct {
 } tni_lent;
 
 /* What the ops of such a job are; `run`: as in tni_job_ops. */
-void tni_lent_over(tni_job *job, int error);
+void tni_lend_over(tni_job *job, int error);
 /* clang-format off */
-#define TNI_LENT_OPS(run) {(run), tni_lent_over}
+#define TNI_LENT_OPS(run) {(run), tni_lend_over}
 /* clang-format on */
 
 /* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain

@@ -140,7 +140,7 @@ tni_pool *tni_pool_of(tn_runtime *runtime, int *error);
 /* The runtime of the calling task or job; NULL: neither. */
 tn_runtime *tni_pool_current_runtime(void);
 
-static inline void tni_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_class kind)
+static inline void tni_pool_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_class kind)
 {
     job->next = NULL;
     job->prev = NULL;

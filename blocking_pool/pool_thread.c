@@ -16,7 +16,7 @@
 
 tni_pool_thread *tni_pool_thread_current(void)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
 
     return local->task == NULL ? local->pool_thread : NULL;
 }
@@ -324,7 +324,7 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     began_ns = self->now_ns;
     if (!drops)
         again = job->ops->run(job);
-    if (tni_unlikely(tni_local_get()->scope != NULL))
+    if (tni_unlikely(tni_tls_get()->scope != NULL))
         tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
     if (!again)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
@@ -385,7 +385,7 @@ static void *thread_main(void *arg)
     tn_runtime *runtime = pool->runtime;
 
     tni_thread_name(pool->name);
-    tni_local_get()->pool_thread = self;
+    tni_tls_get()->pool_thread = self;
     self->now_ns = tni_clock_ns();
     self->idle_since_ns = self->now_ns;
     tni_mutex_lock(&pool->lock);
@@ -396,7 +396,7 @@ static void *thread_main(void *arg)
             break;
     }
     leave(self);
-    tni_local_get()->pool_thread = NULL;
+    tni_tls_get()->pool_thread = NULL;
     tni_runtime_release(runtime);
     return NULL;
 }

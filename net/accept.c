@@ -150,7 +150,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
 
 int tn_accept(tn_listener *listener, tn_stream **out)
 {
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc == 0)
         rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);

@@ -124,7 +124,7 @@ static int connect_stream(tn_stream *stream, const tni_address *address)
 static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *address)
 {
     tn_stream *stream;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc == 0)
         rc = open_socket(runtime, &stream, address->socket.any.sa_family);

@@ -214,7 +214,7 @@ static void wait_abandon(tn_future *self, tn_task *task)
 
     (void)task;
     wait_drop(self);
-    tni_endpoint_end(future->endpoint, tni_operation_of(future->side));
+    tni_endpoint_end(future->endpoint, tni_endpoint_operation(future->side));
 }
 
 static const tn_future_ops wait_ops = {wait_poll, wait_drop, "socket", wait_abandon};
@@ -230,7 +230,7 @@ int tni_endpoint_go_on(tni_endpoint *endpoint, tni_side side)
 {
     wait_future in_flight = {{&wait_ops}, endpoint, side};
 
-    return tni_operation_go_on(&in_flight.base);
+    return tni_budget_enter_part(&in_flight.base);
 }
 
 tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what)

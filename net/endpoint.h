@@ -76,10 +76,10 @@ void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side);
 /* Suspends until tni_endpoint_poll answers; checkpoint. If the fiber is abandoned meanwhile, its operation on `side` ends. */
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side);
 
-/* As tni_operation_enter, between two parts of the operation. If the fiber is abandoned meanwhile, the operation ends. */
+/* As tni_budget_enter, between two parts of the operation. If the fiber is abandoned meanwhile, the operation ends. */
 int tni_endpoint_go_on(tni_endpoint *endpoint, tni_side side);
 
-static inline tni_operation tni_operation_of(tni_side side)
+static inline tni_operation tni_endpoint_operation(tni_side side)
 {
     return side == TNI_READ ? TNI_OPERATION_READ : TNI_OPERATION_WRITE;
 }

@@ -11,7 +11,7 @@ static tni_side side_of(const tn_ready_future *future)
 static void stop_waiting(tn_ready_future *future)
 {
     future->waiting = false;
-    tni_endpoint_end(&future->stream->endpoint, tni_operation_of(side_of(future)));
+    tni_endpoint_end(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
 }
 
 static int ready_poll(tn_future *self, tn_waker *waker)
@@ -19,10 +19,10 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     tn_ready_future *future = tni_container_of(self, tn_ready_future, base);
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     if (!future->waiting) {
-        rc = tni_endpoint_begin(&future->stream->endpoint, tni_operation_of(side_of(future)));
+        rc = tni_endpoint_begin(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
         if (rc != 0)
             return rc;
         future->waiting = true;
@@ -30,7 +30,7 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     rc = tni_endpoint_poll(&future->stream->endpoint, side_of(future), waker);
     if (rc != TN_PENDING)
         stop_waiting(future);
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void ready_drop(tn_future *self)

@@ -89,7 +89,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
 ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
     size_t done = 0;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (offset < 0)
         return TN_EINVAL;

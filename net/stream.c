@@ -158,7 +158,7 @@ static ssize_t try_write(tn_stream *stream, const struct iovec *iov, size_t coun
 
 static int begin(tn_stream *stream, tni_operation operation)
 {
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     return rc != 0 ? rc : tni_endpoint_begin(&stream->endpoint, operation);
 }

@@ -7,7 +7,7 @@
 #include "tn_future.h"
 
 /* Drops a future that an abandoned task owns, and what its wait holds beside it. */
-static inline void tni_future_abandon(tn_future *future, tn_task *task)
+static inline void tni_abandon_future(tn_future *future, tn_task *task)
 {
     if (future->ops->abandon_ != NULL)
         future->ops->abandon_(future, task);
@@ -16,7 +16,7 @@ static inline void tni_future_abandon(tn_future *future, tn_task *task)
 }
 
 /* Does the address lie on the stack of the task, a fiber that has begun? */
-static inline bool tni_is_on_stack(const tn_task *task, const void *address)
+static inline bool tni_abandon_is_on_stack(const tn_task *task, const void *address)
 {
     const tni_stack *stack = task->body.fiber.stack;
 

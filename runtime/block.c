@@ -4,19 +4,19 @@
 
 void tn_block_begin(tn_blocking how)
 {
-    tni_worker *worker = tni_local_get()->worker;
+    tni_worker *worker = tni_tls_get()->worker;
 
     if (worker == NULL)
         return;
     /* Relaxed: a hint for the monitor, which claims the core in any case. Own word. */
     tni_a32_store(&worker->blocking, tni_a32_load(&worker->blocking, TNI_RELAXED) + 1, TNI_RELAXED);
     if (how == TN_BLOCK_EAGER && worker->owns_thread && !tni_worker_replace(worker))
-        (void)tni_spares_provide(worker->runtime, 1); /* the monitor gives it the core */
+        (void)tni_worker_provide_spares(worker->runtime, 1); /* the monitor gives it the core */
 }
 
 void tn_block_end(void)
 {
-    tni_worker *worker = tni_local_get()->worker;
+    tni_worker *worker = tni_tls_get()->worker;
     uint32_t depth;
 
     if (worker == NULL)

@@ -7,7 +7,7 @@
 
 /* In the poll of each future of the library, before it does anything that could complete it. False: the task's budget is used up.
  * Then the task has been woken, and the poll returns TN_PENDING. */
-static inline bool tni_poll_has_budget(tn_waker *waker)
+static inline bool tni_budget_poll_enter(tn_waker *waker)
 {
     if (tni_likely(tni_task_of(waker)->budget > 1))
         return true;
@@ -16,7 +16,7 @@ static inline bool tni_poll_has_budget(tn_waker *waker)
 }
 
 /* After it: returns `rc`, and spends one unit unless that is TN_PENDING. The last one is left for tni_budget_take. */
-static inline int tni_poll_spend(tn_waker *waker, int rc)
+static inline int tni_budget_poll_leave(tn_waker *waker, int rc)
 {
     tn_task *task = tni_task_of(waker);
 

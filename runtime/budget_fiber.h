@@ -6,11 +6,11 @@
 
 /* What a suspending call begins with, unless that is tn_await: spends one unit of the task's budget (which may yield), then does
  * what tni_checkpoint does. If it reads the clock, a deadline that is over is reported by the next call, not by this one. */
-int tni_operation_enter(void);
+int tni_budget_enter(void);
 
 /* The same between two parts of an operation. `in_flight`: what the operation holds meanwhile; abandoned if the task is abandoned
  * here, and never polled. */
-int tni_operation_go_on(tn_future *in_flight);
+int tni_budget_enter_part(tn_future *in_flight);
 
 /* Fiber: an operation begins, which may be ready at once. False: it is the last one of the budget; tni_budget_over. */
 static inline bool tni_budget_take(tn_task *task)

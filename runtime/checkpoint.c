@@ -4,7 +4,7 @@
 
 int tni_checkpoint(void)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
     const tni_scope *scope = tni_scope_of(local);
     bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
 
@@ -15,7 +15,7 @@ int tni_checkpoint(void)
 
 int tn_checkpoint(void)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
     tni_scope *scope = tni_scope_of(local);
     bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
 

@@ -37,7 +37,7 @@ static inline int poll_branch(tn_future *branch, tn_waker *waker)
 
 static unsigned random_start(unsigned count)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
 
     if (tni_unlikely(local->random == 0))
         local->random = tni_random_seed() | 1;
@@ -50,7 +50,7 @@ static int select_poll(tn_future *self, tn_waker *waker)
     unsigned index;
     bool none = true;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     index = future->biased ? 0 : random_start(future->count);
     for (unsigned i = 0; i < future->count; i++, index = index + 1 < future->count ? index + 1 : 0) {
@@ -85,8 +85,8 @@ static void select_abandon(tn_future *self, tn_task *task)
     tn_select_future *future = tni_container_of(self, tn_select_future, base);
 
     for (unsigned i = 0; i < future->count; i++)
-        if (future->futures[i] != NULL && tni_is_on_stack(task, future->futures[i]))
-            tni_future_abandon(future->futures[i], task);
+        if (future->futures[i] != NULL && tni_abandon_is_on_stack(task, future->futures[i]))
+            tni_abandon_future(future->futures[i], task);
 }
 
 static void race_abandon(tn_future *self, tn_task *task)
@@ -95,7 +95,7 @@ static void race_abandon(tn_future *self, tn_task *task)
 
     for (unsigned i = 0; i < future->count; i++)
         if (future->futures[i] != NULL)
-            tni_future_abandon(future->futures[i], task);
+            tni_abandon_future(future->futures[i], task);
 }
 
 static const tn_future_ops select_ops = {
@@ -167,7 +167,7 @@ static int join_all_poll(tn_future *self, tn_waker *waker)
     tn_join_all_future *future = tni_container_of(self, tn_join_all_future, base);
     bool pending = false;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     for (unsigned i = 0; i < future->count; i++) {
         tn_future *branch = future->futures[i];
@@ -202,7 +202,7 @@ static void join_all_abandon(tn_future *self, tn_task *task)
 
     for (unsigned i = 0; i < future->count; i++)
         if (future->results[i] == TN_PENDING)
-            tni_future_abandon(future->futures[i], task);
+            tni_abandon_future(future->futures[i], task);
 }
 
 static const tn_future_ops join_all_ops = {
@@ -248,7 +248,7 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
     tn_timeout_future *future = tni_container_of(self, tn_timeout_future, base);
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = poll_branch(future->inner, waker);
     if (rc != TN_PENDING)
@@ -257,7 +257,7 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
         future->deadline_ns = tni_deadline_after(future->timeout_ns);
         future->timeout_ns = 0;
     } else if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns) {
-        return tni_poll_spend(waker, TN_ETIMEDOUT);
+        return tni_budget_poll_leave(waker, TN_ETIMEDOUT);
     }
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
@@ -270,7 +270,7 @@ static void timeout_drop(tn_future *self)
 
 static void timeout_abandon(tn_future *self, tn_task *task)
 {
-    tni_future_abandon(tni_container_of(self, tn_timeout_future, base)->inner, task);
+    tni_abandon_future(tni_container_of(self, tn_timeout_future, base)->inner, task);
 }
 
 static const tn_future_ops timeout_ops = {

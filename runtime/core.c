@@ -39,14 +39,14 @@ void tni_core_fini(tni_core *core)
 
 tni_core *tni_core_enter(void)
 {
-    tni_worker *worker = tni_local_get()->worker;
+    tni_worker *worker = tni_tls_get()->worker;
 
     return worker == NULL ? NULL : tni_worker_enter(worker);
 }
 
 void tni_core_leave(void)
 {
-    tni_worker_leave(tni_local_get()->worker);
+    tni_worker_leave(tni_tls_get()->worker);
 }
 
 void tni_core_free_task(tn_task *task)

@@ -34,7 +34,7 @@ static bool tasks_are_all_in(tn_runtime *runtime)
 static bool expects_nothing(tn_runtime *runtime)
 {
     /* Acquire: what was done outside is done; partner: tn_runtime_unhold. */
-    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || !tni_workers_have_nothing(runtime) || tni_sched_any_work(runtime))
+    if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || !tni_workers_have_nothing(runtime) || tni_schedule_any_work(runtime))
         return false;
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];

@@ -21,7 +21,7 @@
 #define tni_assert(cond, message) \
     do { \
         if (tni_unlikely(!(cond))) \
-            tni_fatal(__FILE__, __LINE__, __func__, (message)); \
+            tni_log_fatal(__FILE__, __LINE__, __func__, (message)); \
     } while (0)
 
 #ifdef NDEBUG
@@ -31,6 +31,6 @@
 #endif
 
 /* Says where and why on stderr, then aborts. */
-_Noreturn void tni_fatal(const char *file, int line, const char *func, const char *message);
+_Noreturn void tni_log_fatal(const char *file, int line, const char *func, const char *message);
 
 #endif

@@ -136,7 +136,7 @@ static void visit(void *arg, tn_task *task)
     if (tni_task_borrow(task)) {
         look_at(task, &was);
         if (!tni_task_rest(task))
-            tni_sched_ready(task); /* woken meanwhile */
+            tni_schedule_ready(task); /* woken meanwhile */
         say_resting(d, task, &was);
     } else {
         tni_dump_say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));

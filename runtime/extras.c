@@ -59,7 +59,7 @@ void tni_extras_at_free(tn_task *task)
 
 int tn_at_exit(void (*fn)(void *arg), void *arg)
 {
-    tn_task *task = tni_local_get()->task;
+    tn_task *task = tni_tls_get()->task;
     tni_extra *extra;
 
     if (task == NULL)
@@ -84,7 +84,7 @@ static tni_extra *find_local(const tn_task *task, const tn_local_key *key)
 
 int tn_local_set(const tn_local_key *key, void *value)
 {
-    tn_task *task = tni_local_get()->task;
+    tn_task *task = tni_tls_get()->task;
     tni_extra *extra;
 
     if (task == NULL)
@@ -104,7 +104,7 @@ int tn_local_set(const tn_local_key *key, void *value)
 
 void *tn_local_get(const tn_local_key *key)
 {
-    const tn_task *task = tni_local_get()->task;
+    const tn_task *task = tni_tls_get()->task;
     const tni_extra *extra = task == NULL ? NULL : find_local(task, key);
 
     return extra == NULL ? NULL : extra->arg;

@@ -33,7 +33,7 @@ static bool is_frame(uintptr_t frame, uintptr_t low, uintptr_t top)
     return frame > low && frame < top && frame % sizeof(void *) == 0 && top - frame >= 2 * sizeof(void *);
 }
 
-READS_STACK unsigned tni_frames_collect(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max)
+READS_STACK unsigned tni_context_frames_at(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max)
 {
     unsigned count = 0;
 
@@ -48,7 +48,7 @@ READS_STACK unsigned tni_frames_collect(uintptr_t frame, uintptr_t low, uintptr_
     return count;
 }
 
-READS_STACK bool tni_frames_reach_root(uintptr_t frame, uintptr_t low, uintptr_t top)
+READS_STACK bool tni_context_has_root(uintptr_t frame, uintptr_t low, uintptr_t top)
 {
     if (!is_frame(frame, low, top))
         return false;
@@ -66,5 +66,5 @@ unsigned tni_context_frames(const tni_context *ctx, const void *base, const void
     if (ctx->sp == NULL || low < (uintptr_t)base || low + TNI_FIBER_SAVED_SIZE > (uintptr_t)top || max == 0)
         return 0;
     frames[0] = *(void **)(low + TNI_FIBER_SAVED_PC);
-    return 1 + tni_frames_collect(*(uintptr_t *)(low + TNI_FIBER_SAVED_FRAME), low, (uintptr_t)top, frames + 1, max - 1);
+    return 1 + tni_context_frames_at(*(uintptr_t *)(low + TNI_FIBER_SAVED_FRAME), low, (uintptr_t)top, frames + 1, max - 1);
 }

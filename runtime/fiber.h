@@ -46,10 +46,10 @@ void tni_context_fini(tni_context *ctx);
 unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);
 
 /* The same from the frame that `frame` points at, if it lies between `low` and `top`. */
-unsigned tni_frames_collect(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max);
+unsigned tni_context_frames_at(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max);
 
 /* Does a chain of frame pointers begin there that leads to the root frame? */
-bool tni_frames_reach_root(uintptr_t frame, uintptr_t low, uintptr_t top);
+bool tni_context_has_root(uintptr_t frame, uintptr_t low, uintptr_t top);
 
 /* Saves here and goes on at `to`; returns when someone switches back to `from`, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)

@@ -14,12 +14,12 @@
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
     bool whole = !tni_budget_take(task); /* the poll has a whole budget: it comes first in this run */
-    int rc = tni_unlikely(whole) ? tni_budget_over(task, future) : tni_fiber_check(task);
+    int rc = tni_unlikely(whole) ? tni_budget_over(task, future) : tni_scope_check_fiber(task);
 
     while (rc == 0) {
         /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
          * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
-        rc = future->ops->poll(future, tni_waker_of(task));
+        rc = future->ops->poll(future, tni_task_waker(task));
         if (rc != TN_PENDING)
             return rc;
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
@@ -28,9 +28,9 @@ static int await_in_fiber(tn_task *task, tn_future *future)
                 return rc;
         }
         task->awaited = future;
-        tni_fiber_leave(task, TNI_RUN_SUSPENDED);
+        tni_run_leave(task, TNI_RUN_SUSPENDED);
         whole = true;
-        rc = tni_fiber_check(task);
+        rc = tni_scope_check_fiber(task);
     }
     return rc;
 }
@@ -57,14 +57,14 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
 
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
-    tni_scope_arm(scope, tni_waker_of(task));
+    tni_scope_arm(scope, tni_task_waker(task));
     rc = tni_scope_check(scope, false);
     if (rc == 0)
-        rc = future->ops->poll(future, tni_waker_of(task));
+        rc = future->ops->poll(future, tni_task_waker(task));
     if (rc != TN_PENDING || scope == NULL)
         return rc;
     rc = tni_scope_look(scope, false);
-    tni_deadline_ask(tni_waker_of(task), scope->deadline_ns);
+    tni_deadline_ask(tni_task_waker(task), scope->deadline_ns);
     return rc != 0 ? rc : TN_PENDING;
 }
 
@@ -73,7 +73,7 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
 static int await_in_thread(tn_future *future)
 {
     tn_task *task = thread_task();
-    tni_scope *scope = tni_local_get()->scope;
+    tni_scope *scope = tni_tls_get()->scope;
     int rc;
 
     for (;;) {
@@ -97,7 +97,7 @@ static int await_in_thread(tn_future *future)
 
 int tn_await(tn_future *future)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     int rc;
 
     if (local->task == NULL) {
@@ -117,7 +117,7 @@ static int sleep_poll(tn_future *self, tn_waker *waker)
     tn_sleep_future *future = tni_container_of(self, tn_sleep_future, base);
 
     if (tni_clock_ns() >= future->deadline_ns)
-        return tni_poll_has_budget(waker) ? tni_poll_spend(waker, 0) : TN_PENDING;
+        return tni_budget_poll_enter(waker) ? tni_budget_poll_leave(waker, 0) : TN_PENDING;
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }
@@ -158,7 +158,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
     tn_task *task = future->task;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
     case TNI_WAIT_ARMED:
@@ -173,7 +173,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     future->result = task->result;
     if (tni_unlikely(task->extras != NULL))
         tni_extras_result_taken(task);
-    return tni_poll_spend(waker, task->error);
+    return tni_budget_poll_leave(waker, task->error);
 }
 
 static void join_drop(tn_future *self)
@@ -202,7 +202,7 @@ int tn_join(tn_task *task, void **result)
     tn_join_future future;
     int rc;
 
-    tni_assert(task != tni_local_get()->task, "a task joins itself");
+    tni_assert(task != tni_tls_get()->task, "a task joins itself");
     tn_join_init(&future, task);
     rc = tn_await(&future.base);
     if (!future.ended)

@@ -249,7 +249,7 @@ static int next_poll(tn_future *self, tn_waker *waker)
     child *c;
     bool none;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     tni_mutex_lock(&group->lock);
     c = group->ended;
@@ -266,11 +266,11 @@ static int next_poll(tn_future *self, tn_waker *waker)
     if (old != NULL)
         tn_waker_release(old);
     if (c == NULL)
-        return none ? tni_poll_spend(waker, 0) : TN_PENDING;
+        return none ? tni_budget_poll_leave(waker, 0) : TN_PENDING;
     future->ended = c->ended;
     future->drop_result = c->drop_result;
     tni_free(&group->allocator, c, sizeof *c);
-    return tni_poll_spend(waker, 1);
+    return tni_budget_poll_leave(waker, 1);
 }
 
 static void next_drop(tn_future *self)

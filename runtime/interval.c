@@ -38,11 +38,11 @@ static int tick_poll(tn_future *self, tn_waker *waker)
         tni_deadline_ask(waker, interval->next_ns);
         return TN_PENDING;
     }
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     future->due_ns = interval->next_ns;
     interval->next_ns = next_after(interval, now_ns);
-    return tni_poll_spend(waker, 0);
+    return tni_budget_poll_leave(waker, 0);
 }
 
 static void tick_drop(tn_future *self)

@@ -18,8 +18,8 @@ typedef struct {
     tni_worker *behind; /* a worker that makes a call for its task, as a plain thread (native.h) */
     void *pool_thread;  /* of the blocking pool: what it knows of itself; NULL: it is none */
     uint64_t random;    /* state of a generator; 0: not seeded yet */
-} tni_local;
+} tni_tls;
 
-tni_local *tni_local_get(void);
+tni_tls *tni_tls_get(void);
 
 #endif

@@ -31,7 +31,7 @@ void tni_log_write(const tni_log *log, tn_log_level level, const char *format, .
         (void)fprintf(stderr, "tournant: %s: %s\n", level_name(level), line);
 }
 
-void tni_fatal(const char *file, int line, const char *func, const char *message)
+void tni_log_fatal(const char *file, int line, const char *func, const char *message)
 {
     (void)fprintf(stderr, "tournant: %s:%d: %s: %s\n", file, line, func, message);
     abort();

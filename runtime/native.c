@@ -8,7 +8,7 @@
 
 void tni_native_call_make(tni_native_call *call)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
 
     /* Relaxed: own word; for who looks from outside a hint. */
     tni_aptr_store(&local->worker->native, call, TNI_RELAXED);
@@ -20,7 +20,7 @@ void tni_native_call_make(tni_native_call *call)
 /* Out of line: it must not make the way of the runs longer. */
 __attribute__((noinline)) void tni_native_serve(tni_worker *worker, tn_task *task)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     tni_native_call *call = tni_aptr_load(&worker->native, TNI_RELAXED); /* relaxed: own word */
 
     local->behind = worker;

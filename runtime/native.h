@@ -7,7 +7,7 @@
 typedef struct {
     tn_entry_fn fn;
     void *arg;
-    void *pool_thread; /* what tni_local.pool_thread is meanwhile */
+    void *pool_thread; /* what tni_tls.pool_thread is meanwhile */
     void *result;      /* when it has returned */
 } tni_native_call;
 

@@ -22,7 +22,7 @@ bool tni_fence_asymmetric_init(void)
 void tni_fence_heavy(bool asymmetric)
 {
     if (asymmetric && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
-        tni_fatal(__FILE__, __LINE__, __func__, "membarrier was registered and fails now: is a seccomp filter newly set?");
+        tni_log_fatal(__FILE__, __LINE__, __func__, "membarrier was registered and fails now: is a seccomp filter newly set?");
     /* Also with membarrier: its order is documented for the other threads, this one's own is bought here. */
     atomic_thread_fence(memory_order_seq_cst);
 }

@@ -55,7 +55,7 @@ static void hub_release(ready_hub *hub)
         tni_free(&allocator, hub, sizeof *hub);
 }
 
-void tni_ready_free(tn_task *task)
+void tni_ready_set_free(tn_task *task)
 {
     tn_ready_member *member = member_of(task);
     ready_hub *hub = member->hub;
@@ -70,7 +70,7 @@ static void end_member(tn_ready_member *member)
     tni_task_unref(&member->task);
 }
 
-void tni_ready_push(tn_task *task)
+void tni_ready_set_push(tn_task *task)
 {
     tn_ready_member *member = member_of(task);
     ready_hub *hub = member->hub;
@@ -111,7 +111,7 @@ static void take_woken(tn_ready_set *set)
     /* Relaxed look; a wake that is missed here has yet to wake the waiter. */
     if (tni_aptr_load(&set->hub->woken, TNI_RELAXED) == NULL)
         return;
-    /* Acquire: the links, and what the wakers wrote; partner: tni_ready_push. Taken whole, so there is no ABA. */
+    /* Acquire: the links, and what the wakers wrote; partner: tni_ready_set_push. Taken whole, so there is no ABA. */
     newest = tni_aptr_exchange(&set->hub->woken, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
         tn_ready_member *next = newest->next_woken;
@@ -175,7 +175,7 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
     tni_task_begin_run(task);
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
-    rc = member->future->ops->poll(member->future, tni_waker_of(task));
+    rc = member->future->ops->poll(member->future, tni_task_waker(task));
     if (rc != TN_PENDING) {
         *out = (tn_ready){.future = member->future, .tag = member->tag, .result = rc};
         part_from(set, member);
@@ -211,14 +211,14 @@ static int next_poll(tn_future *self, tn_waker *waker)
     tn_ready_set_future *future = tni_container_of(self, tn_ready_set_future, base);
     tn_ready_set *set = future->set;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     if (set->count == 0)
-        return tni_poll_spend(waker, 0);
+        return tni_budget_poll_leave(waker, 0);
     tni_wait_arm(&set->hub->wait, waker); /* before the look at the list */
     take_woken(set);
     if (poll_due(set, &future->ready))
-        return tni_poll_spend(waker, 1);
+        return tni_budget_poll_leave(waker, 1);
     if (set->due != NULL)
         tn_waker_wake_by_ref(waker); /* others first, then those that were woken while they were polled */
     return TN_PENDING;
@@ -247,10 +247,10 @@ static void next_abandon(tn_future *self, tn_task *task)
     for (tn_ready_member *member = set->members; member != NULL; member = next) {
         tn_future *future = member->future;
         next = member->next;
-        if (!tni_is_on_stack(task, future))
+        if (!tni_abandon_is_on_stack(task, future))
             continue;
         part_from(set, member);
-        tni_future_abandon(future, task);
+        tni_abandon_future(future, task);
         end_unlinked(member);
     }
 }
@@ -359,7 +359,7 @@ void tn_ready_set_destroy(tn_ready_set *set)
     take_woken(set);
     for (tn_ready_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);
-    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_ready_push. */
+    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_ready_set_push. */
     woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
     while (woken != NULL) {
         tn_ready_member *next = woken->next_woken;

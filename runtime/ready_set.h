@@ -5,9 +5,9 @@
 #include "task.h"
 
 /* A member has just become ACTIVE by a wake: puts it on its set's list, and wakes who waits for the set. */
-void tni_ready_push(tn_task *task);
+void tni_ready_set_push(tn_task *task);
 
 /* The last reference to a member's header has been given back. */
-void tni_ready_free(tn_task *task);
+void tni_ready_set_free(tn_task *task);
 
 #endif

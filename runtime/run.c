@@ -19,7 +19,7 @@ static void fiber_main(void *arg)
     if (tni_unlikely(task->extras != NULL))
         tni_extras_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
-    tni_context_exit_to(&task->body.fiber.context, &tni_local_get()->worker->context);
+    tni_context_exit_to(&task->body.fiber.context, &tni_tls_get()->worker->context);
 }
 
 static tni_stack_cache *stack_cache(tni_core *core)
@@ -68,7 +68,7 @@ void tni_run_future(tn_task *task)
     int rc = TN_ECANCELED;
 
     if (!tni_task_is_cancelled(task))
-        rc = future->ops->poll(future, tni_waker_of(task));
+        rc = future->ops->poll(future, tni_task_waker(task));
     if (rc == TN_PENDING) {
         task->run_result = TNI_RUN_SUSPENDED;
         return;
@@ -127,13 +127,13 @@ void tni_run_settle(tni_core *core, tn_task *task)
     tni_run_result result = task->run_result;
 
     if (result == TNI_RUN_YIELDED || result == TNI_RUN_YIELDED_IN_WAIT) {
-        tni_sched_requeue(core, task, true);
+        tni_schedule_requeue(core, task, true);
     } else if (result == TNI_RUN_SUSPENDED) {
         if (task->deadline_ns != TNI_FOREVER)
             tni_core_arm_timer(core, task);
         task->since_ns = core != NULL ? tni_a64_load(&core->looked_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
         if (!tni_task_rest(task))
-            tni_sched_requeue(core, task, false);
+            tni_schedule_requeue(core, task, false);
     } else {
         end(core, task);
     }

@@ -19,10 +19,10 @@ void tni_run_settle(tni_core *core, tn_task *task);
 
 /* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
  * back after a switch is mispredicted. */
-__attribute__((always_inline)) static inline void tni_fiber_leave(tn_task *task, tni_run_result result)
+__attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
 {
     task->run_result = (uint8_t)result;
-    tni_context_switch(&task->body.fiber.context, &tni_local_get()->worker->context);
+    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
 }
 
 #endif

@@ -5,7 +5,7 @@
 
 tn_runtime *tn_runtime_current(void)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
 
     if (local->task != NULL)
         return local->task->runtime;

@@ -96,7 +96,7 @@ static unsigned choose_cores(const tn_options *options)
 /* In a signal handler of the faulting thread. */
 static bool find_overflow(const void *fault_address, tni_overflow_info *out)
 {
-    tn_task *task = tni_local_get()->task;
+    tn_task *task = tni_tls_get()->task;
 
     if (task == NULL || task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL ||
         !tni_stack_owns_guard(task->body.fiber.stack, fault_address))
@@ -282,7 +282,7 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
     tn_task *task;
     int rc;
 
-    tni_assert(!drives || tni_local_get()->task == NULL, "tn_block_on in a task: spawn and join instead");
+    tni_assert(!drives || tni_tls_get()->task == NULL, "tn_block_on in a task: spawn and join instead");
     /* Acquire: the core as the last driver left it. */
     if (drives && !tni_a32_cas(&runtime->driven, &free_word, 1, TNI_ACQUIRE))
         return TN_EBUSY;

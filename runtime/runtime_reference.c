@@ -6,7 +6,7 @@
 
 bool tni_runtime_at_home(const tn_runtime *runtime)
 {
-    const tni_worker *worker = tni_local_get()->worker;
+    const tni_worker *worker = tni_tls_get()->worker;
 
     return worker != NULL && worker->runtime == runtime;
 }

@@ -23,7 +23,7 @@ READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t
     uintptr_t end = top - at->sp < SEARCH_BYTES ? top : at->sp + SEARCH_BYTES;
     uintptr_t astray = at->frame; /* the next frame of a chain that does not lead to the root */
 
-    if (tni_frames_reach_root(at->frame, at->sp - 1, top)) /* a function without variables has its frame at the stack pointer */
+    if (tni_context_has_root(at->frame, at->sp - 1, top)) /* a function without variables has its frame at the stack pointer */
         return at->frame;
     for (uintptr_t word = at->sp; word + sizeof word <= end; word += sizeof word) {
         uintptr_t frame = *(const volatile uintptr_t *)word;
@@ -31,7 +31,7 @@ READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t
             astray = frame;
             continue;
         }
-        if (tni_frames_reach_root(frame, word, top))
+        if (tni_context_has_root(frame, word, top))
             return frame;
         if ((astray <= word || astray >= top) && frame > word && frame < top)
             astray = frame;
@@ -51,13 +51,13 @@ READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, u
     for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
         sample->word[sample->words++] = *(const void *volatile *)word;
     if (frame != 0)
-        sample->frames = tni_frames_collect(frame, at->sp - 1, top, sample->frame, TNI_SAMPLE_FRAMES);
+        sample->frames = tni_context_frames_at(frame, at->sp - 1, top, sample->frame, TNI_SAMPLE_FRAMES);
     sample->pc = (const void *)at->pc;
 }
 
 static void answer(const tni_os_interrupted *at)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
     tni_worker *worker = local->worker != NULL ? local->worker : local->behind;
     const tn_task *task = local->task;
     void *asked = worker;

@@ -6,10 +6,10 @@
 
 /* --- Queueing --------------------------------------------------------------------------------------------------------------- */
 
-void tni_sched_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count)
+void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count)
 {
     tni_injector_push(&runtime->injector, first, last, count);
-    tni_sched_wake_one(runtime);
+    tni_schedule_wake_one(runtime);
 }
 
 /* How much of a queue may be sent away: what is newer than the last share of the injector. The share itself stays until it has
@@ -58,7 +58,7 @@ static tni_deque *yielded_queue(tni_core *core)
     return &core->queues[tni_a32_load(&core->serving, TNI_RELAXED) ^ 1];
 }
 
-void tni_sched_push(tni_core *core, tn_task *task)
+void tni_schedule_push(tni_core *core, tn_task *task)
 {
     tn_task *displaced;
 
@@ -77,7 +77,7 @@ void tni_sched_push(tni_core *core, tn_task *task)
     displaced = tni_aptr_exchange(&core->next, task, TNI_ACQ_REL);
     if (displaced != NULL) {
         append(core, serving_queue(core), displaced);
-        tni_sched_wake_one(core->runtime);
+        tni_schedule_wake_one(core->runtime);
     }
 }
 
@@ -103,7 +103,7 @@ static bool mail_elsewhere(tn_task *task)
 static void wake_apart(tn_task *task)
 {
     if (task->kind == TNI_TASK_MEMBER)
-        tni_ready_push(task);
+        tni_ready_set_push(task);
     else
         (void)tni_parker_notify(&task->body.parker);
 }
@@ -121,28 +121,28 @@ static inline bool queue_apart(tn_task *task)
     return tni_unlikely(task->runtime->options.force_migration) && mail_elsewhere(task);
 }
 
-void tni_sched_ready(tn_task *task)
+void tni_schedule_ready(tn_task *task)
 {
-    tni_worker *worker = tni_local_get()->worker;
+    tni_worker *worker = tni_tls_get()->worker;
     tni_core *core;
 
     if (queue_apart(task))
         return;
     core = worker != NULL && worker->runtime == task->runtime ? tni_worker_enter(worker) : NULL;
     if (core == NULL) {
-        tni_sched_inject(task->runtime, task, task, 1);
+        tni_schedule_inject(task->runtime, task, task, 1);
         return;
     }
-    tni_sched_push(core, task);
+    tni_schedule_push(core, task);
     tni_worker_leave(worker);
 }
 
-void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end)
+void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 {
     if (queue_apart(task))
         return;
     if (core == NULL)
-        tni_sched_inject(task->runtime, task, task, 1);
+        tni_schedule_inject(task->runtime, task, task, 1);
     else
         append(core, to_the_end ? yielded_queue(core) : serving_queue(core), task);
 }
@@ -198,10 +198,10 @@ static unsigned injected_share(const tn_runtime *runtime, unsigned max)
 
 static unsigned room(const tni_core *core)
 {
-    return TNI_DEQUE_CAPACITY - tni_sched_backlog(core);
+    return TNI_DEQUE_CAPACITY - tni_schedule_backlog(core);
 }
 
-void tni_sched_append_injected(tni_core *core, unsigned max)
+void tni_schedule_append_injected(tni_core *core, unsigned max)
 {
     tn_runtime *runtime = core->runtime;
     tn_task *tasks[TNI_INJECTED_MAX];
@@ -222,7 +222,7 @@ void tni_sched_append_injected(tni_core *core, unsigned max)
     core->share_end[serving_queue(core) - core->queues] = tni_deque_end(serving_queue(core));
 }
 
-tn_task *tni_sched_take_injected(tni_core *core, unsigned max)
+tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
 {
     tn_runtime *runtime = core->runtime;
     tn_task *tasks[TNI_INJECTED_MAX];
@@ -247,12 +247,12 @@ static void swap_queues(tni_core *core)
     tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
 }
 
-tn_task *tni_sched_next(tni_core *core)
+tn_task *tni_schedule_next(tni_core *core)
 {
     tn_task *task;
 
     /* Where nobody waits, there is no turn to wait for. */
-    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_sched_backlog(core) == 0) {
+    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_schedule_backlog(core) == 0) {
         task = take_next_slot(core);
         if (task != NULL) {
             core->next_streak++;
@@ -268,17 +268,17 @@ tn_task *tni_sched_next(tni_core *core)
     task = take_own(serving_queue(core));
     if (task != NULL)
         return task;
-    task = tni_sched_take_injected(core, TNI_INJECTED_MAX);
+    task = tni_schedule_take_injected(core, TNI_INJECTED_MAX);
     if (task != NULL)
         return task;
     swap_queues(core);
     return take_own(serving_queue(core));
 }
 
-void tni_sched_serve_yielded(tni_core *core)
+void tni_schedule_serve_yielded(tni_core *core)
 {
     /* The tasks that yielded need not come next: while the LIFO slot has a task each time, the empty queue is not reached. */
-    if (tni_sched_backlog(core) == 0) {
+    if (tni_schedule_backlog(core) == 0) {
         swap_queues(core);
         return;
     }
@@ -296,7 +296,7 @@ static tn_task *steal_next(tni_core *victim)
 {
     void *task = tni_aptr_load(&victim->next, TNI_RELAXED); /* the CAS checks it */
 
-    /* Acquire: the task as it was put there; partner: tni_sched_push. */
+    /* Acquire: the task as it was put there; partner: tni_schedule_push. */
     return task != NULL && tni_aptr_cas(&victim->next, &task, NULL, TNI_ACQ_REL) ? task : NULL;
 }
 
@@ -337,7 +337,7 @@ static tn_task *steal_from(tni_core *core, tni_core *victim, bool next_too)
     return task;
 }
 
-tn_task *tni_sched_steal(tni_core *core)
+tn_task *tni_schedule_steal(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
     unsigned count = runtime->core_count;
@@ -354,12 +354,12 @@ tn_task *tni_sched_steal(tni_core *core)
         }
         tni_spin_hint();
     }
-    return tni_sched_take_injected(core, TNI_INJECTED_MAX);
+    return tni_schedule_take_injected(core, TNI_INJECTED_MAX);
 }
 
 /* --- Waking ----------------------------------------------------------------------------------------------------------------- */
 
-bool tni_sched_any_work(const tn_runtime *runtime)
+bool tni_schedule_any_work(const tn_runtime *runtime)
 {
     if (tni_injector_length(&runtime->injector) > 0)
         return true;
@@ -369,7 +369,7 @@ bool tni_sched_any_work(const tn_runtime *runtime)
     return false;
 }
 
-void tni_sched_wake_one(tn_runtime *runtime)
+void tni_schedule_wake_one(tn_runtime *runtime)
 {
     tni_core *mine;
     int chosen;
@@ -391,13 +391,13 @@ void tni_sched_wake_one(tn_runtime *runtime)
     tni_worker_unpark(tni_aptr_load(&runtime->cores[chosen]->worker, TNI_ACQUIRE));
 }
 
-void tni_sched_batch_begin(tni_core *core)
+void tni_schedule_batch_begin(tni_core *core)
 {
     core->batching = true;
     core->batch = 0;
 }
 
-void tni_sched_batch_end(tni_core *core)
+void tni_schedule_batch_end(tni_core *core)
 {
     unsigned backlog;
 
@@ -405,7 +405,7 @@ void tni_sched_batch_end(tni_core *core)
     if (core->batch == 0)
         return;
     /* One task runs here next; for the others one more worker may be needed. */
-    backlog = tni_sched_backlog(core);
+    backlog = tni_schedule_backlog(core);
     if (backlog > 1 && (backlog - 1) * core->run_ns > TNI_BACKLOG_NS)
-        tni_sched_wake_one(core->runtime);
+        tni_schedule_wake_one(core->runtime);
 }

@@ -23,7 +23,7 @@ _Noreturn static void misuse(const tn_task *task, const char *what)
         (void)snprintf(message, sizeof message, "a plain thread: %s", what);
     else
         (void)snprintf(message, sizeof message, "task %llu \"%s\": %s", (unsigned long long)task->id, task->name, what);
-    tni_fatal(__FILE__, __LINE__, __func__, message);
+    tni_log_fatal(__FILE__, __LINE__, __func__, message);
 }
 
 void tni_scope_left_open(const tn_task *task)
@@ -52,7 +52,7 @@ _Noreturn static void misuse_of_frame_by(const tn_task *task)
 
 _Noreturn static void misuse_of_frame(void)
 {
-    misuse_of_frame_by(tni_local_get()->task);
+    misuse_of_frame_by(tni_tls_get()->task);
 }
 
 __attribute__((noinline)) static void check_frame(const tni_scope *scope)
@@ -68,7 +68,7 @@ static inline tni_scope *inside(tn_scope *scope)
     return (tni_scope *)(void *)scope;
 }
 
-static inline tni_scope **top_of(tni_local *local)
+static inline tni_scope **top_of(tni_tls *local)
 {
     if (local->task == NULL) {
         tni_assert(local->worker == NULL, "a scope in a hook of the runtime: only fibers and plain threads have scopes");
@@ -80,7 +80,7 @@ static inline tni_scope **top_of(tni_local *local)
 
 static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shield)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     tni_scope **top = top_of(local);
     tni_scope *scope = inside(public);
     tni_scope *parent = *top;
@@ -142,7 +142,7 @@ static void unlink_from_source(tn_scope *public, bool abandoned)
 /* The scope that is left is not the innermost one, or not entered. */
 _Noreturn static void refuse_to_leave(void)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     const tni_scope *top = *top_of(local);
 
     if (top != NULL)
@@ -154,7 +154,7 @@ void tn_scope_leave(tn_scope *public)
 {
     tni_scope *scope = inside(public);
 
-    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope || scope->owner != tni_local_get()->task))
+    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope || scope->owner != tni_tls_get()->task))
         refuse_to_leave();
     *scope->top = scope->parent;
     scope->mark = 0;
@@ -167,7 +167,7 @@ void tn_scope_leave(tn_scope *public)
 static bool is_gone_with_frame(const tn_task *task, const tni_scope *scope)
 {
     return scope->mark != mark_of(scope) ||
-           (tni_is_on_stack(task, scope) && (uintptr_t)scope < (uintptr_t)task->body.fiber.context.sp);
+           (tni_abandon_is_on_stack(task, scope) && (uintptr_t)scope < (uintptr_t)task->body.fiber.context.sp);
 }
 
 void tni_scopes_abandon(const tn_task *task)
@@ -261,7 +261,7 @@ int tni_scope_suspend(tn_task *task, bool whole)
     if (scope->deadline_ns == TN_NEVER)
         return 0;
     /* It may be pending for want of budget. Now the task has been woken: it is polled with a whole one before this is decided. */
-    if (!whole && !tni_poll_has_budget(tni_waker_of(task)))
+    if (!whole && !tni_budget_poll_enter(tni_task_waker(task)))
         return 0;
     /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
     if (whole || !tni_timer_is_armed(task)) {
@@ -269,7 +269,7 @@ int tni_scope_suspend(tn_task *task, bool whole)
         if (rc != 0)
             return rc;
     }
-    tni_deadline_ask(tni_waker_of(task), scope->deadline_ns);
+    tni_deadline_ask(tni_task_waker(task), scope->deadline_ns);
     return 0;
 }
 
@@ -291,7 +291,7 @@ void tni_scope_disarm(tni_scope *scope)
 
 uint64_t tn_scope_deadline(void)
 {
-    const tni_scope *scope = tni_scope_of(tni_local_get());
+    const tni_scope *scope = tni_scope_of(tni_tls_get());
 
     if (scope == NULL)
         return TN_NEVER;

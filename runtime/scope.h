@@ -79,7 +79,7 @@ void tni_scope_disarm(tni_scope *scope);
 _Noreturn void tni_scope_left_open(const tn_task *task);
 
 /* The innermost scope of the calling task or thread. */
-static inline tni_scope *tni_scope_of(const tni_local *local)
+static inline tni_scope *tni_scope_of(const tni_tls *local)
 {
     if (local->task == NULL)
         return local->scope;
@@ -87,7 +87,7 @@ static inline tni_scope *tni_scope_of(const tni_local *local)
 }
 
 /* Fiber: what a checkpoint answers, without a look at the clock. */
-static inline int tni_fiber_check(const tn_task *task)
+static inline int tni_scope_check_fiber(const tn_task *task)
 {
     bool cancelled = tni_task_is_cancelled(task);
 

@@ -105,7 +105,7 @@ static void drop_waits(void *arg, tn_task *task)
     if (task->body.fiber.context.sp == NULL)
         return; /* it has not begun */
     if (task->run_result != TNI_RUN_YIELDED)
-        tni_future_abandon(task->awaited, task);
+        tni_abandon_future(task->awaited, task);
     tni_scopes_abandon(task);
 }
 

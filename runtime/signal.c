@@ -74,7 +74,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     uint32_t nobody = 0;
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     /* Acquire: as the waiter before us left it; partner: wait_drop. */
     if (!future->waiting && !tni_a32_cas(&signal->waiting, &nobody, 1, TNI_ACQUIRE))
@@ -84,7 +84,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
         uint64_t seen = tni_registration_look(signal->registration);
         tni_os_event_drain(signal->fd);
         if (take_post(signal))
-            return tni_poll_spend(waker, 0);
+            return tni_budget_poll_leave(waker, 0);
         (void)tni_registration_clear(signal->registration, TNI_READ, seen);
         rc = tni_registration_poll(signal->registration, TNI_READ, waker);
     } while (rc == 0);

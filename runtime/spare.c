@@ -11,7 +11,7 @@ static void give_core(tni_worker *worker, tni_core *core)
 {
     /* Relaxed: published with the core below. */
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
-    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_sched_wake_one. */
+    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_schedule_wake_one. */
     tni_aptr_store(&core->worker, worker, TNI_RELEASE);
     /* Release: hands over the core as the holder before left it, and the claim word; partners: tni_worker_was_given and
      * tni_worker_claim. */
@@ -122,7 +122,7 @@ static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
     return missing < room ? missing : room;
 }
 
-bool tni_spares_provide(tn_runtime *runtime, unsigned wanted)
+bool tni_worker_provide_spares(tn_runtime *runtime, unsigned wanted)
 {
     unsigned count;
     bool enough;

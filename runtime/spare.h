@@ -17,7 +17,7 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
 bool tni_worker_replace(tni_worker *victim);
 
 /* Sees to it that there will be so many spare threads, as far as the options allow; false: they do not allow it. */
-bool tni_spares_provide(tn_runtime *runtime, unsigned wanted);
+bool tni_worker_provide_spares(tn_runtime *runtime, unsigned wanted);
 
 /* A spare offers itself, was given a core, takes its offer back. */
 void tni_worker_offer(tni_worker *worker);

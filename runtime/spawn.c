@@ -71,7 +71,7 @@ static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
     build(core->runtime, task, plan, out != NULL);
     if (out != NULL)
         *out = task;
-    tni_sched_push(core, task);
+    tni_schedule_push(core, task);
     return 0;
 }
 
@@ -91,12 +91,12 @@ static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint 
     tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
     if (task == NULL)
         return TN_ENOMEM;
-    tni_sched_wake_one(runtime);
+    tni_schedule_wake_one(runtime);
     return 0;
 }
 
 /* Options are in order, and there is a runtime. */
-static int bring_to_life(const tni_local *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
+static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
 {
     tni_core *core = NULL;
     int rc;
@@ -132,7 +132,7 @@ static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_extra **drop)
 
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
-    const tni_local *local = tni_local_get();
+    const tni_tls *local = tni_tls_get();
     tni_extra *drop = NULL;
     int rc = 0;
 

@@ -64,6 +64,6 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
             return;
         if (task->error == 0)
             count--; /* who goes without leaves it to the next */
-        tni_sched_inject(runtime, task, task, 1);
+        tni_schedule_inject(runtime, task, task, 1);
     }
 }

@@ -36,9 +36,9 @@ static bool help(tni_core *core, uint64_t now_ns)
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as any submit; the look below is behind it */
     /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
-    waits = tni_sched_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
+    waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
     if (waits)
-        tni_sched_wake_one(runtime);
+        tni_schedule_wake_one(runtime);
     /* Who waits for a stack may wait for those that this core keeps. */
     return waits || tni_stack_waited_for(&runtime->stacks) || fired > 0 ||
            tni_a64_load(&core->driver.events, TNI_RELAXED) != events; /* relaxed: as above */

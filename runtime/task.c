@@ -26,7 +26,7 @@ void tni_task_free(tn_task *task)
         return;
     }
     if (task->kind == TNI_TASK_MEMBER) {
-        tni_ready_free(task);
+        tni_ready_set_free(task);
         return;
     }
     if (tni_unlikely(task->extras != NULL))
@@ -112,7 +112,7 @@ void tni_task_wake(tn_task *task)
     if (guest)
         tni_runtime_guest_begin(runtime);
     if (tni_task_notify(task))
-        tni_sched_ready(task);
+        tni_schedule_ready(task);
     if (guest)
         tni_runtime_guest_end(runtime);
 }
@@ -143,7 +143,7 @@ void tn_waker_wake(tn_waker *waker)
     /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too, and
      * it does not end before we have queued it. */
     if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
-        tni_sched_ready(task);
+        tni_schedule_ready(task);
     else if (ended)
         tni_task_unref(task);
 }
@@ -184,5 +184,5 @@ const char *tn_task_name(const tn_task *task)
 
 tn_task *tn_self(void)
 {
-    return tni_local_get()->task;
+    return tni_tls_get()->task;
 }

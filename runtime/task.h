@@ -270,7 +270,7 @@ static inline tn_task *tni_task_of(tn_waker *waker)
     return (tn_task *)(void *)waker;
 }
 
-static inline tn_waker *tni_waker_of(tn_task *task)
+static inline tn_waker *tni_task_waker(tn_task *task)
 {
     return (tn_waker *)(void *)task;
 }

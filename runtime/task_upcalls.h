@@ -6,7 +6,7 @@
 #include "tn_runtime.h"
 
 /* Queues a task that has just become ACTIVE by a wake, from any thread. */
-void tni_sched_ready(tn_task *task);
+void tni_schedule_ready(tn_task *task);
 
 /* The header of a task that has ended goes back to the slab that it came from. */
 void tni_core_free_task(tn_task *task);

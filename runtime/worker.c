@@ -100,7 +100,7 @@ static void finish_poll(tni_core *core)
  * batch that the caller ends. Gives the driver back. */
 static void poll_driver(tni_core *core)
 {
-    tni_sched_batch_begin(core);
+    tni_schedule_batch_begin(core);
     tni_driver_poll(&core->driver);
     finish_poll(core);
 }
@@ -130,7 +130,7 @@ static uint32_t next_period(uint32_t runs, uint64_t took_ns)
 /* What the loop reports waits behind what waits here already: there is no hurry to ask before that has been served. */
 static uint64_t poll_period_ns(const tni_core *core)
 {
-    uint64_t backlog_ns = tni_sched_backlog(core) * core->run_ns;
+    uint64_t backlog_ns = tni_schedule_backlog(core) * core->run_ns;
 
     return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
 }
@@ -154,8 +154,8 @@ static void take_turns(tni_core *core, uint64_t now_ns)
     core->took_turns_ns = now_ns;
     if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
         (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
-    tni_sched_append_injected(core, injected);
-    tni_sched_serve_yielded(core);
+    tni_schedule_append_injected(core, injected);
+    tni_schedule_serve_yielded(core);
 }
 
 /* Every so many runs: reads the clock, and does what is due. */
@@ -171,7 +171,7 @@ static void look_around(tni_core *core)
         core->polled_ns = now_ns;
         if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
             poll_driver(core);
-            tni_sched_batch_end(core);
+            tni_schedule_batch_end(core);
         }
     }
     if (now_ns - core->took_turns_ns >= TNI_POLL_PERIOD_NS)
@@ -191,8 +191,8 @@ static void stop_search(tni_worker *worker, bool found)
     /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders
      * our decrement before the look; a submitter that still saw us has pushed before its own fence. */
     tni_fence_full();
-    if (tni_sched_any_work(runtime))
-        tni_sched_wake_one(runtime);
+    if (tni_schedule_any_work(runtime))
+        tni_schedule_wake_one(runtime);
 }
 
 /* Has the worker nothing to do here any more? */
@@ -215,7 +215,7 @@ static inline void stop_searching(tni_worker *worker, bool found)
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
-    return is_done(worker) || has_mail(worker) || tni_sched_any_work(worker->runtime) ||
+    return is_done(worker) || has_mail(worker) || tni_schedule_any_work(worker->runtime) ||
            (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
@@ -262,7 +262,7 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     }
     again_soon = maintain_before_sleep(worker, core);
     /* From here to the sleep this worker makes no task runnable. Any other thread that does wakes a worker. */
-    if (tni_sched_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
+    if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
         tni_driver_disown(&core->driver);
         return;
     }
@@ -286,11 +286,11 @@ static void park(tni_worker *worker, tni_core *core)
 
     /* From here on this worker queues what it makes runnable behind its queue, not in the LIFO slot: one of the checks below
      * finds it. */
-    tni_sched_batch_begin(core);
+    tni_schedule_batch_begin(core);
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, false);
-    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_sched_wake_one,
+    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_schedule_wake_one,
      * post). */
     tni_fence_full();
     if (!must_not_sleep(worker, core))
@@ -299,7 +299,7 @@ static void park(tni_worker *worker, tni_core *core)
         tni_spin_hint(); /* there is work that is for others to take, and they have been told */
     if (!tni_idle_unpark(&runtime->idle, core->index))
         worker->searching = true; /* a waker took the mark and counted us */
-    tni_sched_batch_end(core);
+    tni_schedule_batch_end(core);
     tni_monitor_notice(runtime);
 }
 
@@ -309,7 +309,7 @@ static void park(tni_worker *worker, tni_core *core)
  * worker's, entered once, or NULL. Answers the core that it still holds afterwards, entered once, or NULL. */
 __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
 
     tni_task_begin_run(task);
     task->budget = TNI_BUDGET;
@@ -366,8 +366,8 @@ static tn_task *next_from_loop(tni_core *core)
         tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS || !tni_driver_try_own(&core->driver))
         return NULL;
     poll_driver(core);
-    tni_sched_batch_end(core);
-    return tni_sched_next(core);
+    tni_schedule_batch_end(core);
+    return tni_schedule_next(core);
 }
 
 static bool is_left_alone(const tni_core *core, uint64_t now_ns)
@@ -384,14 +384,14 @@ static tn_task *next_from_left_alone(tni_core *core)
     uint64_t now_ns = runtime->core_count > 1 ? tni_clock_ns() : 0;
     bool served = false;
 
-    tni_sched_batch_begin(core);
+    tni_schedule_batch_begin(core);
     for (unsigned i = 0; i < runtime->core_count; i++)
         if (i != core->index && is_left_alone(runtime->cores[i], now_ns)) {
             (void)tni_core_serve(runtime->cores[i], now_ns);
             served = true;
         }
-    tni_sched_batch_end(core);
-    return served ? tni_sched_next(core) : NULL;
+    tni_schedule_batch_end(core);
+    return served ? tni_schedule_next(core) : NULL;
 }
 
 static tn_task *find_task(tni_worker *worker, tni_core *core)
@@ -404,7 +404,7 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
     if (worker->pinned_turn && has_mail(worker))
         task = take_mail(worker);
     if (task == NULL)
-        task = tni_sched_next(core);
+        task = tni_schedule_next(core);
     if (task == NULL && has_mail(worker))
         task = take_mail(worker);
     if (task == NULL)
@@ -413,7 +413,7 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
         if (!worker->searching)
             worker->searching = tni_idle_search_begin(&worker->runtime->idle);
         if (worker->searching)
-            task = tni_sched_steal(core);
+            task = tni_schedule_steal(core);
         if (worker->searching && task == NULL)
             task = next_from_left_alone(core);
     }
@@ -467,7 +467,7 @@ static bool runs_handlers(const tn_runtime *runtime)
 
 static void worker_begin(tni_worker *worker)
 {
-    tni_local_get()->worker = worker;
+    tni_tls_get()->worker = worker;
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
@@ -481,7 +481,7 @@ static void worker_end(tni_worker *worker)
     if (runs_handlers(worker->runtime))
         tni_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
-    tni_local_get()->worker = NULL;
+    tni_tls_get()->worker = NULL;
 }
 
 void *tni_worker_main(void *arg)
@@ -513,8 +513,8 @@ void *tni_worker_main(void *arg)
 
 void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
 {
-    tni_local *local = tni_local_get();
-    tni_local before = *local;
+    tni_tls *local = tni_tls_get();
+    tni_tls before = *local;
 
     worker_begin(worker);
     local->task = NULL;

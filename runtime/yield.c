@@ -5,7 +5,7 @@
 
 int tn_yield(void)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     tn_task *task = local->task;
 
     if (task == NULL) {
@@ -14,7 +14,7 @@ int tn_yield(void)
         return tn_checkpoint();
     }
     tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
-    tni_fiber_leave(task, TNI_RUN_YIELDED);
+    tni_run_leave(task, TNI_RUN_YIELDED);
     if (tni_likely(task->body.fiber.scope == NULL))
         return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
     return tni_scope_look(task->body.fiber.scope, tni_task_is_cancelled(task));

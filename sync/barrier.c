@@ -52,7 +52,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     barrier_state *state = inside(future->barrier);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, come(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, come(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)

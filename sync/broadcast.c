@@ -82,7 +82,7 @@ int tn_broadcast_send(tn_broadcast *channel, const void *element)
     int receivers;
 
     tni_short_lock_acquire(&channel->queue.lock);
-    tni_element_copy(element_at(channel, channel->sent), element, channel->element_size);
+    tni_channel_copy_element(element_at(channel, channel->sent), element, channel->element_size);
     channel->sent++;
     receivers = (int)channel->receivers;
     tni_waiters_settle_all(&channel->queue, TNI_WAITER_GRANTED);
@@ -124,7 +124,7 @@ static int take(tn_broadcast_receiver *receiver, void *element, uint64_t *missed
         receiver->next = channel->sent - channel->capacity;
         return TN_EOVERFLOW;
     }
-    tni_element_copy(element, element_at(channel, receiver->next), channel->element_size);
+    tni_channel_copy_element(element, element_at(channel, receiver->next), channel->element_size);
     receiver->next++;
     return 0;
 }
@@ -156,7 +156,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
         rc = TN_PENDING;
     }
     tni_short_lock_release(&queue->lock);
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void recv_drop(tn_future *self)
@@ -183,7 +183,7 @@ void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *
 int tn_broadcast_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
 {
     tn_broadcast_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0)
         return rc;

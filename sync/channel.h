@@ -24,7 +24,7 @@ static inline tni_channel_options tni_channel_options_of(const tn_channel_option
 }
 
 /* Copies an element. Most are a pointer or a number, for which a call would cost more than the copy. */
-static inline void tni_element_copy(void *to, const void *from, size_t size)
+static inline void tni_channel_copy_element(void *to, const void *from, size_t size)
 {
     if (tni_likely(size == sizeof(uint64_t)))
         memcpy(to, from, sizeof(uint64_t));

@@ -94,7 +94,7 @@ static size_t elements_a_block(size_t element_size, size_t capacity)
 static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_size, size_t capacity)
 {
     tn_mpsc *channel = tni_alloc(&options->allocator, sizeof *channel, _Alignof(tn_mpsc));
-    const tn_task *task = tni_local_get()->task;
+    const tn_task *task = tni_tls_get()->task;
 
     if (channel == NULL)
         return NULL;

@@ -12,7 +12,7 @@ __attribute__((always_inline)) static inline size_t take(tn_mpsc *channel, void 
         const void *element = tni_mpsc_peek(channel, head + taken);
         if (element == NULL)
             break;
-        tni_element_copy(to, element, channel->element_size);
+        tni_channel_copy_element(to, element, channel->element_size);
         to += channel->element_size;
         taken++;
     }
@@ -167,18 +167,18 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     tn_mpsc_recv_future *future = tni_container_of(self, tn_mpsc_recv_future, base);
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0; /* tn_mpsc_recv has looked already */
     while (rc == 0) {
         size_t taken = receive(future->channel, future->elements, future->count == 0 ? 1 : future->count);
         if (taken > 0) {
             stop_waiting(future);
-            return tni_poll_spend(waker, future->count == 0 ? 0 : (int)taken);
+            return tni_budget_poll_leave(waker, future->count == 0 ? 0 : (int)taken);
         }
         rc = wait_for_element(future, waker);
     }
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void recv_drop(tn_future *self)
@@ -221,7 +221,7 @@ void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void 
 int tn_mpsc_recv(tn_mpsc *channel, void *element)
 {
     tn_mpsc_recv_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0 || receive(channel, element, 1) > 0)
         return rc;
@@ -233,7 +233,7 @@ int tn_mpsc_recv(tn_mpsc *channel, void *element)
 int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count)
 {
     tn_mpsc_recv_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
     size_t taken;
 
     if (rc != 0)

@@ -20,7 +20,7 @@ static void put(tn_mpsc *channel, const void *element)
         channel->back = channel->back->next;
         channel->back_used = 0;
     }
-    tni_element_copy(tni_mpsc_element_at(channel, channel->back, channel->back_used++), element, channel->element_size);
+    tni_channel_copy_element(tni_mpsc_element_at(channel, channel->back, channel->back_used++), element, channel->element_size);
     /* Publishes the element; partner: tni_mpsc_peek. The load: ours, as the lock is. */
     tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
 }
@@ -152,9 +152,9 @@ static int send_poll(tn_future *self, tn_waker *waker)
     case TNI_WAITER_QUEUED:
         return TN_PENDING;
     case TNI_WAITER_GRANTED:
-        return tni_poll_spend(waker, future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element));
+        return tni_budget_poll_leave(waker, future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element));
     default:
-        return tni_poll_spend(waker, TN_EPIPE);
+        return tni_budget_poll_leave(waker, TN_EPIPE);
     }
     tni_short_lock_acquire(&channel->waiting.lock);
     rc = admit(channel, future->element);
@@ -166,7 +166,7 @@ static int send_poll(tn_future *self, tn_waker *waker)
         receiver = tni_mpsc_take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void send_drop(tn_future *self)
@@ -209,7 +209,7 @@ void tn_mpsc_reserve_init(tn_mpsc_send_future *future, tn_mpsc *channel)
 static int wait_for_room(tn_mpsc *channel, const void *element)
 {
     tn_mpsc_send_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0)
         return rc;

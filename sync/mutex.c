@@ -99,7 +99,7 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     lock_state *state = inside(future->mutex);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void lock_drop(tn_future *self)
@@ -131,7 +131,7 @@ void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
 int tn_mutex_lock(tn_mutex *mutex)
 {
     tn_mutex_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0 || tn_mutex_try_lock(mutex) == 0)
         return rc;

@@ -130,7 +130,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     notify_state *state = inside(future->notify);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)

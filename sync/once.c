@@ -120,8 +120,8 @@ static int begin_poll(tn_future *self, tn_waker *waker)
     if (verdict == TNI_WAITER_QUEUED)
         return TN_PENDING;
     if (verdict == TNI_WAITER_IDLE)
-        return tni_poll_spend(waker, begin(state, waiter, waker));
-    return tni_poll_spend(waker, verdict == IS_DONE ? 0 : TN_ONCE_MINE);
+        return tni_budget_poll_leave(waker, begin(state, waiter, waker));
+    return tni_budget_poll_leave(waker, verdict == IS_DONE ? 0 : TN_ONCE_MINE);
 }
 
 static void begin_drop(tn_future *self)

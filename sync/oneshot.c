@@ -76,7 +76,7 @@ static int part(tn_oneshot *oneshot, uint64_t news)
 
 int tn_oneshot_send(tn_oneshot *oneshot, const void *element)
 {
-    tni_element_copy(oneshot->element, element, oneshot->element_size);
+    tni_channel_copy_element(oneshot->element, element, oneshot->element_size);
     return part(oneshot, SENT);
 }
 
@@ -96,7 +96,7 @@ int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
 
     if ((word & (SENT | RECEIVED)) == SENT) {
-        tni_element_copy(element, oneshot->element, oneshot->element_size);
+        tni_channel_copy_element(element, oneshot->element, oneshot->element_size);
         /* Relaxed: the sender is gone, and nobody else reads it. */
         tni_a64_store(&oneshot->word, word | RECEIVED, TNI_RELAXED);
         return 0;
@@ -148,7 +148,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
     int rc;
 
-    if (!tni_poll_has_budget(waker))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tn_oneshot_try_recv(future->oneshot, future->element);
     if (rc == TN_EAGAIN && wait(future->oneshot, waker) == TN_PENDING)
@@ -156,7 +156,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (rc == TN_EAGAIN)
         rc = tn_oneshot_try_recv(future->oneshot, future->element);
     future->oneshot = NULL;
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void recv_drop(tn_future *self)
@@ -179,7 +179,7 @@ void tn_oneshot_recv_init(tn_oneshot_future *future, tn_oneshot *oneshot, void *
 int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
 {
     tn_oneshot_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0)
         return rc;

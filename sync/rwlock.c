@@ -175,7 +175,7 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     rwlock_state *state = inside(future->lock);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void lock_drop(tn_future *self)
@@ -227,14 +227,14 @@ static int wait_for(tn_rwlock *lock, uint64_t wanted)
 
 int tn_rwlock_read(tn_rwlock *lock)
 {
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     return rc != 0 || tn_rwlock_try_read(lock) == 0 ? rc : wait_for(lock, TO_READ);
 }
 
 int tn_rwlock_write(tn_rwlock *lock)
 {
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     return rc != 0 || tn_rwlock_try_write(lock) == 0 ? rc : wait_for(lock, TO_WRITE);
 }

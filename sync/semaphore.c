@@ -207,8 +207,8 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     if (verdict == TNI_WAITER_QUEUED)
         return TN_PENDING;
     if (verdict == TNI_WAITER_IDLE)
-        return tni_poll_spend(waker, queue_up(state, waiter, waker));
-    return tni_poll_spend(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
+        return tni_budget_poll_leave(waker, queue_up(state, waiter, waker));
+    return tni_budget_poll_leave(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
 }
 
 /* Lock held, and released in the end: one that waited has gone. */
@@ -250,7 +250,7 @@ void tn_semaphore_acquire_init(tn_semaphore_future *future, tn_semaphore *semaph
 int tn_semaphore_acquire(tn_semaphore *semaphore, uint64_t count)
 {
     tn_semaphore_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0)
         return rc;

@@ -149,7 +149,7 @@ static void call_first_hook(tn_token *token)
 
     unlink_hook(hook);
     hook->state_ = HOOK_IN_CALL;
-    hook->caller_ = tni_local_get();
+    hook->caller_ = tni_tls_get();
     tni_short_lock_release(&token->queue.lock);
     hook->call(hook);
     tni_short_lock_acquire(&token->queue.lock);
@@ -228,7 +228,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     int rc = tni_waiters_poll(&future->token->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(future->token, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(future->token, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)
@@ -253,7 +253,7 @@ void tn_token_wait_init(tn_token_future *future, tn_token *token)
 int tn_token_wait(tn_token *token)
 {
     tn_token_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0 || tn_token_is_cancelled(token))
         return rc;
@@ -289,7 +289,7 @@ static void outlast_call(tn_token *token, const tn_token_hook *hook)
 {
     for (unsigned tries = 0; hook->state_ == HOOK_IN_CALL; tries++) {
         uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* written under the lock */
-        tni_assert(hook->caller_ != tni_local_get(), "a hook of a token is removed during its own call");
+        tni_assert(hook->caller_ != tni_tls_get(), "a hook of a token is removed during its own call");
         tni_short_lock_release(&token->queue.lock);
         tni_short_lock_pause(&token->calls, calls, tries);
         tni_short_lock_acquire(&token->queue.lock);

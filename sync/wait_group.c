@@ -103,7 +103,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     group_state *state = inside(future->group);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_poll_spend(waker, queue_up(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)
@@ -131,7 +131,7 @@ void tn_wait_group_wait_init(tn_wait_group_future *future, tn_wait_group *group)
 int tn_wait_group_wait(tn_wait_group *group)
 {
     tn_wait_group_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0 || tn_wait_group_try_wait(group) == 0)
         return rc;

@@ -191,7 +191,7 @@ static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *wa
 
     if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* written by the owner alone: no lock to look */
         state = tni_waiters_change_waker(queue, waiter, waker);
-    if (state == TNI_WAITER_QUEUED || !tni_poll_has_budget(waker))
+    if (state == TNI_WAITER_QUEUED || !tni_budget_poll_enter(waker))
         return TNI_WAITER_QUEUED;
     tni_waiter_rest(waiter);
     return state;
@@ -201,7 +201,7 @@ static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *wa
 enum { TNI_TO_QUEUE_UP = 1 };
 
 /* The same where each verdict completes the poll with 0: 0, TN_PENDING, or TNI_TO_QUEUE_UP: what comes of that is spent by the
- * caller (tni_poll_spend). */
+ * caller (tni_budget_poll_leave). */
 static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
     switch (tni_waiters_begin_poll(queue, waiter, waker)) {
@@ -210,7 +210,7 @@ static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_wa
     case TNI_WAITER_QUEUED:
         return TN_PENDING;
     default:
-        return tni_poll_spend(waker, 0);
+        return tni_budget_poll_leave(waker, 0);
     }
 }
 

@@ -19,7 +19,7 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
 void tni_wake_do(tni_wake wake)
 {
     if (wake & TO_QUEUE)
-        tni_sched_ready((tn_task *)(wake & ~TO_QUEUE));
+        tni_schedule_ready((tn_task *)(wake & ~TO_QUEUE));
     else if (wake != 0)
         tn_waker_wake((tn_waker *)wake);
 }

@@ -30,7 +30,7 @@ int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_cha
     watch->options = kept;
     tni_a32_init(&watch->senders, 1);
     tni_a32_init(&watch->ends, 1);
-    tni_element_copy(watch->value, value, size);
+    tni_channel_copy_element(watch->value, value, size);
     return 0;
 }
 
@@ -70,7 +70,7 @@ void tn_watch_release_sender(tn_watch *watch)
 void tn_watch_send(tn_watch *watch, const void *value)
 {
     tni_short_lock_acquire(&watch->queue.lock);
-    tni_element_copy(watch->value, value, watch->size);
+    tni_channel_copy_element(watch->value, value, watch->size);
     watch->version++;
     tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
 }
@@ -119,7 +119,7 @@ void tn_watch_return(tn_watch_receiver *receiver)
 
 void tn_watch_get(tn_watch_receiver *receiver, void *value)
 {
-    tni_element_copy(value, tn_watch_borrow(receiver), receiver->watch->size);
+    tni_channel_copy_element(value, tn_watch_borrow(receiver), receiver->watch->size);
     tn_watch_return(receiver);
 }
 
@@ -160,7 +160,7 @@ static int changed_poll(tn_future *self, tn_waker *waker)
         rc = TN_PENDING;
     }
     tni_short_lock_release(&queue->lock);
-    return tni_poll_spend(waker, rc);
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void changed_drop(tn_future *self)
@@ -185,7 +185,7 @@ void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)
 int tn_watch_changed(tn_watch_receiver *receiver)
 {
     tn_watch_future future;
-    int rc = tni_operation_enter();
+    int rc = tni_budget_enter();
 
     if (rc != 0)
         return rc;

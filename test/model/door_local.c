@@ -5,9 +5,9 @@
 
 #include "engine.h"
 
-static tni_local locals[MODEL_THREADS];
+static tni_tls locals[MODEL_THREADS];
 
-tni_local *tni_local_get(void)
+tni_tls *tni_tls_get(void)
 {
     return &locals[engine.self];
 }

@@ -269,7 +269,7 @@ uint64_t tni_random_seed(void)
     return UINT64_C(0x9e3779b97f4a7c15);
 }
 
-_Noreturn void tni_fatal(const char *file, int line, const char *func, const char *message)
+_Noreturn void tni_log_fatal(const char *file, int line, const char *func, const char *message)
 {
     model_fail("assertion", "%s:%d: %s: %s", file, line, func, message);
 }

@@ -407,7 +407,7 @@ static void *yield_from_scope(void *arg)
 
     tn_scope_enter_with(&scope, TN_NEVER, arg);
     for (;;)
-        tni_fiber_leave(tn_self(), TNI_RUN_YIELDED);
+        tni_run_leave(tn_self(), TNI_RUN_YIELDED);
     return NULL;
 }
 
@@ -443,7 +443,7 @@ static void *forget_and_yield(void *arg)
 {
     forget_far_below();
     for (;;)
-        tni_fiber_leave(tn_self(), TNI_RUN_YIELDED);
+        tni_run_leave(tn_self(), TNI_RUN_YIELDED);
     return arg;
 }
 

@@ -108,7 +108,7 @@ static void *leave_waker_behind(void *arg)
 {
     leftover *l = arg;
 
-    tt_check(tni_registration_poll(l->registration, TNI_READ, tni_waker_of(tn_self())) == TN_PENDING);
+    tt_check(tni_registration_poll(l->registration, TNI_READ, tni_task_waker(tn_self())) == TN_PENDING);
     return l;
 }
 

@@ -59,7 +59,7 @@ static void *take_cores(void *arg)
         unsigned count = list_workers(t->runtime, workers, 256);
         t->threads_max = count > t->threads_max ? count : t->threads_max;
         t->attempts++;
-        (void)tni_spares_provide(t->runtime, 1);
+        (void)tni_worker_provide_spares(t->runtime, 1);
         atomic_fetch_add(&t->taken, tni_worker_replace(workers[tni_random_next(&random) % count]));
         if (t->pause_us > 0)
             tt_block_thread(tni_random_next(&random) % t->pause_us * TN_US);
@@ -258,7 +258,7 @@ static void *use_runtime_without_core(void *arg)
     tn_task *tasks[100];
     uint64_t limit_ns;
 
-    b->worker = tni_local_get()->worker;
+    b->worker = tni_tls_get()->worker;
     atomic_store(&b->inside, true);
     limit_ns = tn_now() + 20 * TN_S;
     while (!atomic_load(&b->taken))
@@ -277,7 +277,7 @@ static bool take(void *arg)
 {
     blocked *b = arg;
 
-    return tni_spares_provide(b->worker->runtime, 1) && tni_worker_replace(b->worker);
+    return tni_worker_provide_spares(b->worker->runtime, 1) && tni_worker_replace(b->worker);
 }
 
 Test(takeover, a_task_without_core_goes_on)
@@ -309,7 +309,7 @@ static void *leave_a_full_queue(void *arg)
 
     for (int i = 0; i < 1000; i++)
         tt_check(tn_spawn(NULL, add_to_count, &q->count) == 0);
-    q->shared.worker = tni_local_get()->worker;
+    q->shared.worker = tni_tls_get()->worker;
     atomic_store(&q->shared.inside, true);
     while (atomic_load(&q->count) < 1000) /* never leaves its worker */
         tt_check(tn_now() < limit_ns);
@@ -466,7 +466,7 @@ static bool has_spare(void *arg)
 
 static void provide_spare(watched *w)
 {
-    cr_assert(tni_spares_provide(w->runtime, 1));
+    cr_assert(tni_worker_provide_spares(w->runtime, 1));
     cr_assert(tt_wait_until(has_spare, w->runtime, 20 * TN_S));
 }
 

@@ -29,9 +29,9 @@ Test(wait, arm_and_disarm)
     make_waker(&task);
     tni_wait_init(&wait);
     cr_assert(!tni_wait_disarm(&wait));
-    tni_wait_arm(&wait, tni_waker_of(&task));
+    tni_wait_arm(&wait, tni_task_waker(&task));
     cr_assert_eq(references(&task), 101);
-    tni_wait_arm(&wait, tni_waker_of(&task)); /* the same: kept once */
+    tni_wait_arm(&wait, tni_task_waker(&task)); /* the same: kept once */
     cr_assert_eq(references(&task), 101);
     cr_assert(tni_wait_disarm(&wait));
     cr_assert(!tni_wait_disarm(&wait));
@@ -46,7 +46,7 @@ Test(wait, wake_takes_the_claim)
 
     make_waker(&task);
     tni_wait_init(&wait);
-    tni_wait_arm(&wait, tni_waker_of(&task));
+    tni_wait_arm(&wait, tni_task_waker(&task));
     cr_assert(tni_wait_wake(&wait));
     cr_assert(!tni_wait_wake(&wait));
     cr_assert(!tni_wait_disarm(&wait));
@@ -63,8 +63,8 @@ Test(wait, another_waker_takes_its_place)
     make_waker(&first);
     make_waker(&second);
     tni_wait_init(&wait);
-    tni_wait_arm(&wait, tni_waker_of(&first));
-    tni_wait_arm(&wait, tni_waker_of(&second));
+    tni_wait_arm(&wait, tni_task_waker(&first));
+    tni_wait_arm(&wait, tni_task_waker(&second));
     cr_assert_eq(references(&first), 100);
     cr_assert_eq(references(&second), 101);
     cr_assert(tni_wait_disarm(&wait));
@@ -83,17 +83,17 @@ Test(wait, one_waits_for_an_end)
     make_waker(&second);
     tni_wait_init(&wait);
     cr_assert(!tni_wait_is_over(&wait));
-    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_ARMED);
-    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&second)), TNI_WAIT_BUSY);
-    cr_assert_eq(tni_wait_arm_once(&wait, tni_waker_of(&first), tni_waker_of(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&second)), TNI_WAIT_BUSY);
+    cr_assert_eq(tni_wait_arm_once(&wait, tni_task_waker(&first), tni_task_waker(&first)), TNI_WAIT_ARMED);
     cr_assert_eq(references(&first), 101);
     cr_assert_eq(references(&second), 100);
-    cr_assert_eq(tni_wait_end(&wait), tni_waker_of(&first)); /* the reference is ours now */
-    tn_waker_release(tni_waker_of(&first));
+    cr_assert_eq(tni_wait_end(&wait), tni_task_waker(&first)); /* the reference is ours now */
+    tn_waker_release(tni_task_waker(&first));
     cr_assert(tni_wait_is_over(&wait));
-    tni_wait_disarm_once(&wait, tni_waker_of(&first)); /* too late, and harmless */
+    tni_wait_disarm_once(&wait, tni_task_waker(&first)); /* too late, and harmless */
     cr_assert(tni_wait_is_over(&wait));
-    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&second)), TNI_WAIT_IS_OVER);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&second)), TNI_WAIT_IS_OVER);
     cr_assert_eq(references(&first), 100);
     cr_assert_eq(references(&second), 100);
 }
@@ -107,14 +107,14 @@ Test(wait, an_end_finds_the_latest_waker)
     make_waker(&first);
     make_waker(&second);
     tni_wait_init(&wait);
-    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_ARMED);
-    cr_assert_eq(tni_wait_arm_once(&wait, tni_waker_of(&first), tni_waker_of(&second)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&first)), TNI_WAIT_ARMED);
+    cr_assert_eq(tni_wait_arm_once(&wait, tni_task_waker(&first), tni_task_waker(&second)), TNI_WAIT_ARMED);
     cr_assert_eq(references(&first), 100);
     cr_assert_eq(references(&second), 101);
-    tni_wait_disarm_once(&wait, tni_waker_of(&second));
+    tni_wait_disarm_once(&wait, tni_task_waker(&second));
     cr_assert_eq(references(&second), 100);
     cr_assert_null(tni_wait_end(&wait));
-    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_waker_of(&first)), TNI_WAIT_IS_OVER);
+    cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&first)), TNI_WAIT_IS_OVER);
 }
 
 /* --- Source against waiter ------------------------------------------------------------------------------------------------ */

@@ -36,7 +36,7 @@ static inline bool stand_in_is_free(const stand_in *one)
 static inline int poll_by(tn_future *future, stand_in *one)
 {
     one->task.budget = TNI_BUDGET;
-    return future->ops->poll(future, tni_waker_of(&one->task));
+    return future->ops->poll(future, tni_task_waker(&one->task));
 }
 
 static inline void drop(tn_future *future)

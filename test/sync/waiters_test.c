@@ -20,7 +20,7 @@ static void crowd_init(crowd *c)
     for (int i = 0; i < QUEUE; i++) {
         stand_in_init(&c->tasks[i]);
         tni_waiter_init(&c->waiters[i], 0);
-        tni_waiters_push(&c->queue, &c->waiters[i], tni_waker_of(&c->tasks[i].task));
+        tni_waiters_push(&c->queue, &c->waiters[i], tni_task_waker(&c->tasks[i].task));
     }
 }
 
@@ -103,7 +103,7 @@ Test(waiters, a_verdict_outlasts_the_lock)
         stand_in_init(&task);
         tni_waiter_init(&late.waiter, 0);
         tni_short_lock_acquire(&late.queue.lock);
-        tni_waiters_push(&late.queue, &late.waiter, tni_waker_of(&task.task));
+        tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
         wake = tni_waiters_settle(&late.queue, TNI_WAITER_GRANTED);
         thread = tt_thread_start(look_at_it, NULL);
         tt_block_thread(20 * TN_MS); /* time enough to go wrong; nothing depends on it if all is well */
@@ -145,7 +145,7 @@ Test(waiters, who_leaves_outlasts_a_settler_that_returns)
     stand_in_init(&task);
     tni_waiter_init(&late.waiter, 0);
     tni_short_lock_acquire(&late.queue.lock);
-    tni_waiters_push(&late.queue, &late.waiter, tni_waker_of(&task.task));
+    tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
     tni_a32_store(&late.queue.returning, 1, TNI_RELAXED);
     tni_short_lock_release(&late.queue.lock);
     thread = tt_thread_start(leave_it, NULL);

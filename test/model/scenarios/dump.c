@@ -74,7 +74,7 @@ static void setup(void *state)
 static void setup_queued(void *state)
 {
     setup(state);
-    tn_waker_wake_by_ref(tni_waker_of(((house *)state)->task));
+    tn_waker_wake_by_ref(tni_task_waker(((house *)state)->task));
 }
 
 /* --- The dump --------------------------------------------------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static void setup_asleep(void *state)
     setup(state);
     core = h->runtime->cores[0];
     h->runtime->options.on_deadlock = report;
-    h->waker = tn_waker_retain(tni_waker_of(h->task));
+    h->waker = tn_waker_retain(tni_task_waker(h->task));
     tn_runtime_hold(h->runtime);
     tni_idle_park(&h->runtime->idle, 0);
     (void)tni_timers_sleep(&core->timers);
@@ -197,7 +197,7 @@ static void run_once_and_sleep(void *state)
     if (!tni_idle_unpark(&h->runtime->idle, 0))
         (void)tni_idle_search_end(&h->runtime->idle);
     tni_monitor_notice(h->runtime);
-    task = tni_sched_take_injected(core, 1);
+    task = tni_schedule_take_injected(core, 1);
     if (task != NULL) {
         tni_task_begin_run(task);
         task->deadline_ns = TNI_FOREVER;

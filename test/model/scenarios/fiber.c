@@ -88,7 +88,7 @@ static void wake(void *state)
 
     enter_thread(p);
     (void)tni_a32_fetch_add(&p->told, 1, TNI_RELAXED);
-    tn_waker_wake(tni_waker_of(p->task));
+    tn_waker_wake(tni_task_waker(p->task));
 }
 
 static void cancel(void *state)

@@ -62,7 +62,7 @@ static bool run_part_before_blocker(tni_job *job)
     tni_pool *pool = house_pool(&s->house);
 
     if (s->blocker.ops == NULL) {
-        tni_job_init(&s->blocker, &blocks, TNI_POOL_FILES);
+        tni_pool_job_init(&s->blocker, &blocks, TNI_POOL_FILES);
         model_check(tni_pool_reserve(pool, TNI_POOL_FILES) == 0);
         tni_pool_push(pool, &s->blocker);
     }

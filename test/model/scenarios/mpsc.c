@@ -37,9 +37,9 @@ static void create(market *m, size_t capacity, bool asymmetric)
     options.discard = discard;
     m->runtime.asymmetric = asymmetric;
     m->maker.runtime = &m->runtime;
-    tni_local_get()->task = &m->maker;
+    tni_tls_get()->task = &m->maker;
     model_check(tn_mpsc_create(&m->channel, sizeof(uint64_t), capacity, &options) == 0);
-    tni_local_get()->task = NULL;
+    tni_tls_get()->task = NULL;
     model_name(&m->channel->waiting.lock, 4, "mpsc.lock");
     model_name(&m->channel->tail, 8, "mpsc.tail");
     model_name(&m->channel->head, 8, "mpsc.head");

@@ -97,7 +97,7 @@ static int submit_to(pool_scene *s, tni_pool *pool, unsigned i, const tni_job_op
     if (rc != 0)
         return rc;
     e->scene = s;
-    tni_job_init(&e->base, ops, kind);
+    tni_pool_job_init(&e->base, ops, kind);
     tni_pool_push(pool, &e->base);
     return 0;
 }

@@ -170,7 +170,7 @@ tn_runtime *tn_runtime_current(void)
 _Noreturn void tni_scope_left_open(const tn_task *task)
 {
     (void)task;
-    tni_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
+    tni_log_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
 }
 
 /* The monitor is awake: scenarios that have one call tni_pool_tend. */

@@ -133,14 +133,14 @@ static void parent_of_waiter(void *state)
     tni_worker *worker = h->runtime->workers;
     tni_core *core;
 
-    tni_local_get()->worker = worker;
-    tni_local_get()->task = h->parent;
+    tni_tls_get()->worker = worker;
+    tni_tls_get()->task = h->parent;
     model_check(tn_spawn_future(NULL, NULL, NULL, &h->future) == 0);
-    tni_local_get()->task = NULL;
+    tni_tls_get()->task = NULL;
     core = tni_worker_enter(worker);
     end_on_core(h);
     while (h->dropped == 0) {
-        tn_task *task = tni_sched_next(core);
+        tn_task *task = tni_schedule_next(core);
         if (task == NULL) {
             tni_spin_hint();
             continue;
@@ -151,7 +151,7 @@ static void parent_of_waiter(void *state)
         tni_run_settle(core, task);
     }
     tni_worker_leave(worker);
-    tni_local_get()->worker = NULL;
+    tni_tls_get()->worker = NULL;
     tni_runtime_thread_ended(h->runtime);
 }
 

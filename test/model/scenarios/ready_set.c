@@ -65,7 +65,7 @@ static void setup(void *state)
     tni_parker_init(&self->body.parker);
     tni_task_birth(self, 1);
     tn_ready_set_next_init(&next, h->set);
-    model_check(tn_future_poll(&next.base, tni_waker_of(self)) == TN_PENDING);
+    model_check(tn_future_poll(&next.base, tni_task_waker(self)) == TN_PENDING);
     tn_future_drop(&next.base);
     (void)tni_task_complete(self, 0);
     tni_task_unref(self);
@@ -75,7 +75,7 @@ static void setup(void *state)
 static void setup_woken(void *state)
 {
     setup(state);
-    tn_waker_wake_by_ref(tni_waker_of((tn_task *)(void *)((house *)state)->members[0]));
+    tn_waker_wake_by_ref(tni_task_waker((tn_task *)(void *)((house *)state)->members[0]));
 }
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */

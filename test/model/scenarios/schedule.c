@@ -62,7 +62,7 @@ static void took(tn_task *task)
 
 static void drain(tni_core *core)
 {
-    for (tn_task *task = tni_sched_next(core); task != NULL; task = tni_sched_next(core))
+    for (tn_task *task = tni_schedule_next(core); task != NULL; task = tni_schedule_next(core))
         took(task);
 }
 
@@ -72,7 +72,7 @@ static void push_one(void *state)
 {
     shop *s = state;
 
-    tni_sched_push(&s->cores[0], new_task(s));
+    tni_schedule_push(&s->cores[0], new_task(s));
     drain(&s->cores[0]);
 }
 
@@ -80,8 +80,8 @@ static void push_two(void *state)
 {
     shop *s = state;
 
-    tni_sched_push(&s->cores[0], new_task(s));
-    tni_sched_push(&s->cores[0], new_task(s));
+    tni_schedule_push(&s->cores[0], new_task(s));
+    tni_schedule_push(&s->cores[0], new_task(s));
     drain(&s->cores[0]);
 }
 
@@ -89,8 +89,8 @@ static void push_only(void *state)
 {
     shop *s = state;
 
-    tni_sched_push(&s->cores[0], new_task(s));
-    tni_sched_push(&s->cores[0], new_task(s));
+    tni_schedule_push(&s->cores[0], new_task(s));
+    tni_schedule_push(&s->cores[0], new_task(s));
 }
 
 /* One that yields, then others: those before it, again and again. */
@@ -98,8 +98,8 @@ static void yield(void *state)
 {
     shop *s = state;
 
-    tni_sched_requeue(&s->cores[0], new_task(s), true);
-    tni_sched_requeue(&s->cores[0], new_task(s), false);
+    tni_schedule_requeue(&s->cores[0], new_task(s), true);
+    tni_schedule_requeue(&s->cores[0], new_task(s), false);
     drain(&s->cores[0]);
 }
 
@@ -107,8 +107,8 @@ static void serve_yielded(void *state)
 {
     shop *s = state;
 
-    tni_sched_requeue(&s->cores[0], new_task(s), true);
-    tni_sched_serve_yielded(&s->cores[0]);
+    tni_schedule_requeue(&s->cores[0], new_task(s), true);
+    tni_schedule_serve_yielded(&s->cores[0]);
     drain(&s->cores[0]);
 }
 
@@ -117,9 +117,9 @@ static void serve_yielded_behind(void *state)
 {
     shop *s = state;
 
-    tni_sched_requeue(&s->cores[0], new_task(s), false);
-    tni_sched_requeue(&s->cores[0], new_task(s), true);
-    tni_sched_serve_yielded(&s->cores[0]);
+    tni_schedule_requeue(&s->cores[0], new_task(s), false);
+    tni_schedule_requeue(&s->cores[0], new_task(s), true);
+    tni_schedule_serve_yielded(&s->cores[0]);
     drain(&s->cores[0]);
 }
 
@@ -129,14 +129,14 @@ static void setup_full(void *state)
 
     setup(state);
     for (unsigned i = 0; i < TNI_DEQUE_CAPACITY; i++)
-        tni_sched_requeue(&s->cores[0], new_task(s), false);
+        tni_schedule_requeue(&s->cores[0], new_task(s), false);
 }
 
 static void overflow(void *state)
 {
     shop *s = state;
 
-    tni_sched_requeue(&s->cores[0], new_task(s), false);
+    tni_schedule_requeue(&s->cores[0], new_task(s), false);
 }
 
 /* A share of the injector for a full queue. */
@@ -145,15 +145,15 @@ static void append_injected(void *state)
     shop *s = state;
     tn_task *task = new_task(s);
 
-    tni_sched_inject(&s->runtime, task, task, 1);
-    tni_sched_append_injected(&s->cores[0], 1);
+    tni_schedule_inject(&s->runtime, task, task, 1);
+    tni_schedule_append_injected(&s->cores[0], 1);
 }
 
 /* As a searching worker, once. */
 static void steal(void *state)
 {
     shop *s = state;
-    tn_task *task = tni_sched_steal(&s->cores[1]);
+    tn_task *task = tni_schedule_steal(&s->cores[1]);
 
     if (task != NULL)
         took(task);
@@ -162,7 +162,7 @@ static void steal(void *state)
 static void take_injected(void *state)
 {
     shop *s = state;
-    tn_task *task = tni_sched_take_injected(&s->cores[1], TNI_INJECTED_MAX);
+    tn_task *task = tni_schedule_take_injected(&s->cores[1], TNI_INJECTED_MAX);
 
     if (task != NULL)
         took(task);
@@ -178,21 +178,21 @@ static void run_until(shop *s, const tn_task *awaited, void (*queue)(tni_core *c
     tni_core *core = &s->cores[0];
 
     for (unsigned i = 0;; i++) {
-        tn_task *task = tni_sched_next(core);
+        tn_task *task = tni_schedule_next(core);
         model_check(task != NULL && i < PATIENCE);
         took(task);
         if (task == awaited)
             return;
         task->result = (void *)1;
         queue(core, task);
-        tni_sched_append_injected(core, 1);
-        tni_sched_serve_yielded(core);
+        tni_schedule_append_injected(core, 1);
+        tni_schedule_serve_yielded(core);
     }
 }
 
 static void queue_again(tni_core *core, tn_task *task)
 {
-    tni_sched_requeue(core, task, false);
+    tni_schedule_requeue(core, task, false);
 }
 
 /* One that yielded, while a task is in the next slot each time. */
@@ -201,9 +201,9 @@ static void yielded_beside_slot(void *state)
     shop *s = state;
     tn_task *yielded = new_task(s);
 
-    tni_sched_requeue(&s->cores[0], yielded, true);
-    tni_sched_push(&s->cores[0], new_task(s));
-    run_until(s, yielded, tni_sched_push);
+    tni_schedule_requeue(&s->cores[0], yielded, true);
+    tni_schedule_push(&s->cores[0], new_task(s));
+    run_until(s, yielded, tni_schedule_push);
 }
 
 /* One in the injector, while the queue is full each time. */
@@ -212,7 +212,7 @@ static void injected_beside_full(void *state)
     shop *s = state;
     tn_task *injected = new_task(s);
 
-    tni_sched_inject(&s->runtime, injected, injected, 1);
+    tni_schedule_inject(&s->runtime, injected, injected, 1);
     run_until(s, injected, queue_again);
 }
 
@@ -225,15 +225,15 @@ static void all_take_turns(void *state)
 
     while (s->queued < TASKS) {
         tn_task *task = new_task(s);
-        tni_sched_inject(&s->runtime, task, task, 1);
+        tni_schedule_inject(&s->runtime, task, task, 1);
     }
     for (unsigned i = 0; i < PATIENCE; i++) {
-        tn_task *task = tni_sched_next(core);
+        tn_task *task = tni_schedule_next(core);
         model_check(task != NULL);
         runs[task - s->tasks]++;
-        tni_sched_requeue(core, task, true);
-        tni_sched_append_injected(core, 1);
-        tni_sched_serve_yielded(core);
+        tni_schedule_requeue(core, task, true);
+        tni_schedule_append_injected(core, 1);
+        tni_schedule_serve_yielded(core);
     }
     for (unsigned i = 0; i < TASKS; i++)
         model_check(runs[i] > 0);

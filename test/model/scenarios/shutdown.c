@@ -56,7 +56,7 @@ static void setup(house *h, uint32_t wanted, bool pinned, bool waker)
     h->jobs[1].base.ops = &ops;
     model_check(tn_spawn_future(h->runtime, &how, &h->task, &h->jobs[0].base) == 0);
     if (waker)
-        h->waker = tn_waker_retain(tni_waker_of(h->task));
+        h->waker = tn_waker_retain(tni_task_waker(h->task));
     model_name(&h->task->state, 8, "task.state");
     model_name(&h->task->join, 8, "task.join");
     model_name(&h->runtime->guests, 4, "guests");

@@ -20,7 +20,7 @@ static void be_owner(registry *r)
     r->owner.runtime = &r->runtime;
     r->owner.asymmetric = true;
     tni_aptr_init(&r->owner.core, &r->core);
-    tni_local_get()->worker = &r->owner;
+    tni_tls_get()->worker = &r->owner;
 }
 
 /* What build in spawn.c does that walks depend on. */
@@ -102,12 +102,12 @@ static void spawn_one(void *state)
 
 static void release_first(void *state)
 {
-    tn_waker_release(tni_waker_of(((registry *)state)->held[0]));
+    tn_waker_release(tni_task_waker(((registry *)state)->held[0]));
 }
 
 static void release_second(void *state)
 {
-    tn_waker_release(tni_waker_of(((registry *)state)->held[1]));
+    tn_waker_release(tni_task_waker(((registry *)state)->held[1]));
 }
 
 /* As cancel_if_alive in shutdown.c. */
@@ -145,7 +145,7 @@ static void finish(void *state)
 
     for (unsigned i = 0; i < 2; i++)
         if (tni_a64_load(&r->held[i]->state, TNI_RELAXED) >= TNI_TASK_REF)
-            tn_waker_release(tni_waker_of(r->held[i]));
+            tn_waker_release(tni_task_waker(r->held[i]));
     model_check(tni_a32_load(&r->runtime.guests, TNI_RELAXED) == 0);
     tni_slab_walk(&r->core.slabs, is_free, &headers);
     for (tn_task *task = r->core.slabs.free; task != NULL; task = task->queue_next)

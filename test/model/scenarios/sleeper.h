@@ -25,7 +25,7 @@ static inline sleeper *sleeper_of(tn_waker *waker)
 
 static inline tn_waker *sleeper_waker(sleeper *self)
 {
-    return tni_waker_of(&self->task);
+    return tni_task_waker(&self->task);
 }
 
 /* With one reference, the caller's. */
@@ -124,7 +124,7 @@ static inline int sleeper_wait_by_two(tn_future *future)
 
 /* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */
 
-int tni_operation_enter(void)
+int tni_budget_enter(void)
 {
     return 0;
 }
@@ -135,7 +135,7 @@ bool tni_runtime_at_home(const tn_runtime *runtime)
     return false;
 }
 
-void tni_sched_ready(tn_task *task)
+void tni_schedule_ready(tn_task *task)
 {
     (void)task;
     model_check(false); /* no tasks here */

@@ -176,7 +176,7 @@ static int block_for_nothing(stuck_scene *s)
 /* Pinned: it goes on where it was, whether that thread has a core or is a spare. */
 static int block_and_rest(stuck_scene *s)
 {
-    model_check(tni_local_get()->worker == s->worker);
+    model_check(tni_tls_get()->worker == s->worker);
     if (s->stuck.polls == 2) {
         set(&s->gone_on);
         return done(s);
@@ -213,7 +213,7 @@ static void spawn(stuck_scene *s, work *w, bool pinned)
 
     options.pinned = pinned;
     model_check(tn_spawn_future(s->runtime, &options, &task, &w->base) == 0);
-    w->waker = tn_waker_retain(tni_waker_of(task));
+    w->waker = tn_waker_retain(tni_task_waker(task));
     tn_task_release(task);
 }
 
@@ -361,7 +361,7 @@ static void destroy(void *state)
 
 static void provide(void *state)
 {
-    (void)tni_spares_provide(((stuck_scene *)state)->runtime, 1);
+    (void)tni_worker_provide_spares(((stuck_scene *)state)->runtime, 1);
 }
 
 /* The first look sees the run, whose thread sleeps, and sees to it that there is a spare; the second takes the core. */
@@ -371,7 +371,7 @@ static void monitor(void *state)
 
     wait_for(&s->inside);
     model_check(look(s));
-    model_check(tni_spares_provide(s->runtime, 1));
+    model_check(tni_worker_provide_spares(s->runtime, 1));
     wait_for_spare(s);
     model_check(!look(s));
 }
@@ -382,7 +382,7 @@ static void monitor_of_declared(void *state)
 
     wait_for(&s->inside);
     model_check(look(s));
-    model_check(tni_spares_provide(s->runtime, 1));
+    model_check(tni_worker_provide_spares(s->runtime, 1));
     wait_for_spare(s);
     model_check(!look(s));
 }

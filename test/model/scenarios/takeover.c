@@ -55,7 +55,7 @@ static bool enter_and_leave(void)
 
 static void play(tni_worker *worker)
 {
-    tni_local_get()->worker = worker;
+    tni_tls_get()->worker = worker;
 }
 
 /* Who has lost the core stays without one, whatever it tries. */

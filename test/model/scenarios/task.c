@@ -72,7 +72,7 @@ static void wake(void *state)
     play *p = state;
 
     (void)tni_a32_fetch_add(&p->told, 1, TNI_RELAXED);
-    tn_waker_wake(tni_waker_of(p->task));
+    tn_waker_wake(tni_task_waker(p->task));
 }
 
 static void wake_by_ref(void *state)
@@ -80,8 +80,8 @@ static void wake_by_ref(void *state)
     play *p = state;
 
     (void)tni_a32_fetch_add(&p->told, 1, TNI_RELAXED);
-    tn_waker_wake_by_ref(tni_waker_of(p->task));
-    tn_waker_release(tni_waker_of(p->task));
+    tn_waker_wake_by_ref(tni_task_waker(p->task));
+    tn_waker_release(tni_task_waker(p->task));
 }
 
 static void release(void *state)
@@ -142,7 +142,7 @@ static void join_and_drop(void *state)
     tni_task_birth(self, 1);
     model_name(&self->state, 8, "joiner.state");
     tn_join_init(&future, p->task);
-    if (future.base.ops->poll(&future.base, tni_waker_of(self)) != TN_PENDING)
+    if (future.base.ops->poll(&future.base, tni_task_waker(self)) != TN_PENDING)
         check_result(p, future.result);
     future.base.ops->drop(&future.base);
     tni_task_unref(p->task);

@@ -51,7 +51,7 @@ static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
 {
     worker->runtime = runtime;
     tni_context_init_thread(&worker->context);
-    tni_local_get()->worker = worker;
+    tni_tls_get()->worker = worker;
 }
 
 /* --- Runs, as run_task of worker.c makes them ------------------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static inline void desk_run_future(tn_task *task)
 /* On a thread that has entered. */
 static inline void desk_run_fiber(tn_task *task)
 {
-    tni_local *local = tni_local_get();
+    tni_tls *local = tni_tls_get();
     void *volatile *saved = &task->body.fiber.context.sp;
 
     desk_begin(task);
@@ -88,7 +88,7 @@ static inline void desk_run_fiber(tn_task *task)
 
 /* --- What tasks want of the rest of the runtime ---------------------------------------------------------------------------*/
 
-void tni_sched_ready(tn_task *task)
+void tni_schedule_ready(tn_task *task)
 {
     if (task->kind == TNI_TASK_THREAD)
         (void)tni_parker_notify(&task->body.parker);
@@ -96,11 +96,11 @@ void tni_sched_ready(tn_task *task)
         desk_run(task);
 }
 
-void tni_sched_requeue(tni_core *core, tn_task *task, bool to_the_end)
+void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 {
     (void)core;
     (void)to_the_end;
-    tni_sched_ready(task);
+    tni_schedule_ready(task);
 }
 
 void tni_runtime_task_ended(tn_runtime *runtime) { (void)runtime; }
@@ -127,7 +127,7 @@ void tni_core_free_task(tn_task *task)
     model_free(task);
 }
 
-void tni_ready_free(tn_task *task)
+void tni_ready_set_free(tn_task *task)
 {
     (void)task;
     model_check(false); /* no ready sets here */

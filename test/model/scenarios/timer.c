@@ -100,7 +100,7 @@ static void wake(void *state)
     timing *t = state;
 
     tni_a32_store(&t->happened, 1, TNI_RELAXED);
-    tn_waker_wake(tni_waker_of(t->task));
+    tn_waker_wake(tni_task_waker(t->task));
 }
 
 static void sleep_and_end(void *state)
@@ -198,7 +198,7 @@ static bool wait_is_over(timing *t, uint64_t deadline_ns)
         return true;
     if (tni_a32_load(&t->happened, TNI_RELAXED) == 1)
         return true;
-    tni_wait_arm(&t->wait, tni_waker_of(task));
+    tni_wait_arm(&t->wait, tni_task_waker(task));
     return tni_a32_load(&t->happened, TNI_RELAXED) == 1;
 }
 

@@ -120,7 +120,7 @@ static void unlock(void *state)
 }
 
 /* Polled in vain, or when the verdict is there and its wake is not. */
-static void wake_in_vain(void *state) { tn_waker_wake(tni_waker_of(((house *)state)->waits[0].task)); }
+static void wake_in_vain(void *state) { tn_waker_wake(tni_task_waker(((house *)state)->waits[0].task)); }
 
 static void cancel(void *state)
 {
