@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tn.h"
+#include <tn.h>
 
 /* Which kinds of task timers and live measure. */
 typedef enum { MICRO_BOTH, MICRO_STACKLESS, MICRO_FIBERS } micro_kind;

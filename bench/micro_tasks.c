@@ -8,7 +8,7 @@
 
 /* --- The switch alone ------------------------------------------------------------------------------------------------------- */
 
-/* Two hidden functions of the static library, declared as in runtime/fiber_enter.h: benchmarks include no private header. A
+/* Two hidden functions of the static library, declared as in runtime/fiber/fiber_enter.h: benchmarks include no private header. A
  * sanitizer would have to be told of each switch: under one this case means nothing. */
 void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 void *tni_fiber_frame(void *top, void (*entry)(void *), void *arg);

@@ -1,6 +1,6 @@
 /* All under the queue's lock. Those that have come are those in the queue, but while a crowd that was let go is being settled:
  * its last members may still be in it. They are told apart by their tickets. */
-#include "tn_barrier.h"
+#include <tn/barrier.h>
 
 #include "waiters.h"
 

@@ -1,6 +1,6 @@
 /* A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten the moment the lock
  * is let go. Receivers that wait look, and queue up, under one hold of it; a send wakes them all, and each looks again. */
-#include "tn_broadcast.h"
+#include <tn/broadcast.h>
 
 #include "channel.h"
 #include "waiters.h"

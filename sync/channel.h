@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#include "alloc.h"
-#include "tn_channel.h"
+#include <tn/channel.h>
+
+#include "base/alloc.h"
 
 /* The options that a channel keeps. */
 typedef struct {

@@ -21,8 +21,8 @@
  * cancelled send has not sent; its place goes to the next one. */
 #include "mpsc.h"
 
-#include "local.h"
-#include "runtime.h"
+#include "base/tls.h"
+#include "sched/runtime.h"
 
 enum { BLOCK_BYTES = 2048, BLOCK_ELEMENTS_MIN = 16 };
 

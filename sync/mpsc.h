@@ -2,8 +2,9 @@
 #ifndef TNI_MPSC_H
 #define TNI_MPSC_H
 
+#include <tn/mpsc.h>
+
 #include "channel.h"
-#include "tn_mpsc.h"
 #include "waiters.h"
 
 typedef struct tni_mpsc_block tni_mpsc_block;

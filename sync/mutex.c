@@ -3,7 +3,7 @@
  *
  * WAITED is set and cleared under the queue's lock. Seen by unlock's compare-and-swap it sends it to the queue; set after it, it
  * finds the word unlocked, and the locker takes the lock itself. So no waiter is left with an unlocked mutex. */
-#include "tn_mutex.h"
+#include <tn/mutex.h>
 
 #include "waiters.h"
 

@@ -2,7 +2,7 @@
  * notify_all calls. WAITED is written under the queue's lock. KEPT and WAITED are never set together outside it.
  *
  * notify_one that does not see WAITED sets KEPT by a compare-and-swap, so it comes before the waiter's, which then finds KEPT. */
-#include "tn_notify.h"
+#include <tn/notify.h>
 
 #include "waiters.h"
 

@@ -1,5 +1,5 @@
 /* The word is EMPTY, MAKING or DONE, written under the queue's lock. DONE is for ever, and seen without the lock. */
-#include "tn_once.h"
+#include <tn/once.h>
 
 #include "waiters.h"
 

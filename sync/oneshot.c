@@ -5,7 +5,7 @@
  * itself, or whoever closes. After SENDER_GONE or CLOSED there is no WAITING any more. The sender reads the waker *before* its
  * compare-and-swap, because afterwards it may not touch the oneshot any more (the receiver may free it). That the waker is still
  * the one it read is known by the epoch in the word, which every new wait increments. */
-#include "tn_oneshot.h"
+#include <tn/oneshot.h>
 
 #include "channel.h"
 #include "waiters.h"

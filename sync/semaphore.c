@@ -3,7 +3,7 @@
  *
  * A release that does not see WAITED comes before it in the word's order, and the acquirer's fetch_or reads the new permits. One
  * that sees it takes the lock and serves the queue. So nobody waits for permits that are there. */
-#include "tn_semaphore.h"
+#include <tn/semaphore.h>
 
 #include "waiters.h"
 

@@ -8,7 +8,7 @@
 #ifndef TNI_SHORT_LOCK_H
 #define TNI_SHORT_LOCK_H
 
-#include "prim.h"
+#include "base/prim.h"
 
 typedef struct {
     tni_a32 held; /* 0 or 1 */

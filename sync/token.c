@@ -2,10 +2,10 @@
  *
  * The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks. No lock is held
  * while a hook is called. A token keeps its parent, so the root, and the lock in it, outlast all others. */
-#include "tn_token.h"
+#include <tn/token.h>
 
-#include "alloc.h"
-#include "local.h"
+#include "base/alloc.h"
+#include "base/tls.h"
 #include "waiters.h"
 
 /* A hook's state_. */

@@ -2,8 +2,9 @@
  *
  * The end function of the scope removes the hook, and waits for a call of it, be the scope left or its fiber abandoned. So what
  * the canceller touches is still there. */
-#include "scope.h"
-#include "tn_token.h"
+#include <tn/token.h>
+
+#include "scope/scope.h"
 
 static void cancel_scope(tn_token_hook *hook)
 {

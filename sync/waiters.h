@@ -20,10 +20,11 @@
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
 
-#include "budget_fiber.h"
+#include <tn/waiter.h>
+
+#include "sched/budget_fiber.h"
 #include "short_lock.h"
-#include "task.h"
-#include "tn_waiter.h"
+#include "task/task.h"
 #include "wake.h"
 
 /* A waiter's state. From TNI_WAITER_GRANTED on they are verdicts; a primitive may have further ones. */

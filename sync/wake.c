@@ -1,6 +1,6 @@
 #include "wake.h"
 
-#include "task_upcalls.h"
+#include "task/task_upcalls.h"
 
 #define TO_QUEUE ((tni_wake)1)
 

@@ -2,7 +2,7 @@
 #ifndef TNI_WAKE_H
 #define TNI_WAKE_H
 
-#include "task.h"
+#include "task/task.h"
 
 /* A wake that has been prepared under a lock, to be done without it. 0: nothing is to be done. The lowest bit set: a task that
  * has been made ACTIVE and has to be queued. Else a waker with its reference. */

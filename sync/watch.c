@@ -1,6 +1,6 @@
 /* Value and version under the queue's lock. A receiver that finds nothing new queues up under the same hold; a send wakes all,
  * and each looks again. */
-#include "tn_watch.h"
+#include <tn/watch.h>
 
 #include "channel.h"
 #include "waiters.h"

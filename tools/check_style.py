@@ -15,11 +15,11 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, mutants, names, readmes
-from style import sizes, spelling, words
+from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, mutants, names, prefixes
+from style import readmes, sizes, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, doors, atomics, contracts, readmes, mutants, figures, words)
+CHECKS = (sizes, names, layers, folders, prefixes, doors, atomics, contracts, readmes, mutants, figures, words)
 BY_PROGRAMS = (spelling,)  # each names its PROGRAM, which is installed when it is missing
 STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")

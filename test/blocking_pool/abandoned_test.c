@@ -4,9 +4,10 @@
 #include <netdb.h>
 #include <string.h>
 
+#include <tn/names.h>
+
 #include "pool_jobs.h"
 #include "support/abandoned.h"
-#include "tn_names.h"
 
 static void *never(void)
 {

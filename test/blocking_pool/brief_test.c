@@ -3,14 +3,15 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "brief.h"
-#include "os_thread.h"
-#include "pool.h"
+#include <tn/blocking.h>
+#include <tn/scope.h>
+#include <tn/sync.h>
+
+#include "os/os_thread.h"
+#include "pool/brief.h"
+#include "pool/pool.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
-#include "tn_scope.h"
-#include "tn_sync.h"
 
 /* --- The table -------------------------------------------------------------------------------------------------------------- */
 

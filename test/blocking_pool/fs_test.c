@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tn/blocking.h>
+#include <tn/fs.h>
+
 #include "fs_faults.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
-#include "tn_fs.h"
 
 static char folder[64];
 

@@ -4,14 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tn/blocking.h>
+#include <tn/fs.h>
+#include <tn/scope.h>
+
 #include "fs_faults.h"
-#include "inplace.h"
-#include "os_file.h"
-#include "pool.h"
+#include "os/os_file.h"
+#include "pool/inplace.h"
+#include "pool/pool.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
-#include "tn_fs.h"
-#include "tn_scope.h"
 
 enum { LARGE_BYTES = (4 << 20) + 321, READS = 100 };
 

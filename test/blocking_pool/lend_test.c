@@ -2,8 +2,8 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
-#include "job.h"
-#include "lend.h"
+#include "pool/job.h"
+#include "pool/lend.h"
 #include "pool_jobs.h"
 #include "support/runtime.h"
 

@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tn/blocking.h>
+#include <tn/names.h>
+#include <tn/net.h>
+
 #include "support/allocator.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
-#include "tn_names.h"
-#include "tn_net.h"
 
 /* --- The resolver: stands before the C library's ---------------------------------------------------------------------------- */
 

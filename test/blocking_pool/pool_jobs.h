@@ -4,8 +4,9 @@
 
 #include <stdatomic.h>
 
+#include <tn/blocking.h>
+
 #include "support/runtime.h"
-#include "tn_blocking.h"
 
 static inline void *count_up(void *arg)
 {

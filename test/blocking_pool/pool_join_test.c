@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "pool.h"
+#include "pool/pool.h"
 #include "pool_jobs.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"

@@ -2,9 +2,10 @@
 /* ctest: timeout=60 */
 #include <stdatomic.h>
 
+#include <tn/fs.h>
+
 #include "pool_jobs.h"
 #include "support/runtime.h"
-#include "tn_fs.h"
 
 typedef struct {
     tn_runtime *runtime;

@@ -2,9 +2,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <tn/blocking.h>
+
 #include "support/allocator.h"
 #include "support/runtime.h"
-#include "tn_blocking.h"
 
 typedef struct {
     tt_gate begun;

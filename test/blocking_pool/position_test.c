@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tn/fs.h>
+
 #include "fs_faults.h"
 #include "pool_jobs.h"
 #include "support/runtime.h"
-#include "tn_fs.h"
 
 enum { BYTES = 4096 };
 

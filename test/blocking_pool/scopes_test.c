@@ -4,9 +4,10 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 
+#include <tn.h>
+
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 typedef struct {
     tn_runtime *runtime;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the first program of README.md as a user would, and talks to it.
 
-Usage: readme_test.py README COMPILER INCLUDE_FOLDER LIBRARY
+Usage: readme_test.py README COMPILER LIBRARY INCLUDE_FOLDER...
 """
 
 import os
@@ -36,7 +36,7 @@ def connect(port, process):
 
 
 def main():
-    readme, compiler, include, library = sys.argv[1:]
+    readme, compiler, library, *includes = sys.argv[1:]
     port = free_port()
     text = program(readme)
     if "127.0.0.1:7000" not in text:
@@ -47,7 +47,8 @@ def main():
             file.write(text.replace("127.0.0.1:7000", "127.0.0.1:%d" % port))
         binary = os.path.join(folder, "program")
         rpath = "-Wl,-rpath," + os.path.dirname(library)
-        subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", "-I", include, source, library, rpath, "-o", binary], check=True)
+        flags = ["-Wall", "-Wextra", "-Werror", *("-I" + folder for folder in includes)]
+        subprocess.run([compiler, *flags, source, library, rpath, "-o", binary], check=True)
         process = subprocess.Popen([binary])
         try:
             with connect(port, process) as conn:

@@ -1,7 +1,7 @@
-/* The doors of runtime/alloc.h and runtime/log.h. */
-#include "alloc.h"
+/* The doors of runtime/base/alloc.h and runtime/base/log.h. */
+#include "base/alloc.h"
+#include "base/log.h"
 #include "engine.h"
-#include "log.h"
 
 static void *allocate(void *ctx, size_t size_bytes, size_t align_bytes)
 {

@@ -1,5 +1,5 @@
-/* The door of runtime/local.h: what a thread knows of itself, a thread of the model. */
-#include "local.h"
+/* The door of runtime/base/tls.h: what a thread knows of itself, a thread of the model. */
+#include "base/tls.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
-/* The door of runtime/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
+/* The door of runtime/os/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
  *
  * A wake is what uv_async_send of 1.44 is: a relaxed look whether one is pending, an early return if so, no barrier; else a mark
  * and a write to an eventfd. The kernel's side (eventfd, epoll) is one object, whose operations are in the order in which they
  * are made, and which orders no memory. Polls report edges: each event once, and at the opening what is there already. */
-#include "os_loop.h"
+#include "os/os_loop.h"
 
 #include <string.h>
 

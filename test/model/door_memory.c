@@ -1,13 +1,13 @@
-/* The doors of runtime/os_memory.h, overflow.h and cpus.h: memory for a few small stacks, which races are not looked for in;
+/* The doors of runtime/os/os_memory.h, overflow.h and cpus.h: memory for a few small stacks, which races are not looked for in;
  * nothing overflows; two processors. */
-#include "os_memory.h"
+#include "os/os_memory.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "cpus.h"
 #include "engine.h"
-#include "overflow.h"
+#include "fiber/overflow.h"
+#include "os/cpus.h"
 
 #define REGION_BYTES ((size_t)8 << 20)
 #define MAP_MAX ((size_t)96 << 10) /* more is refused: then the library maps fewer stacks at once */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "engine.h"
-#include "os_thread.h"
+#include "os/os_thread.h"
 
 #define WORD(name, word, type, bits) \
     void name##_init(word *w, type v) { memory_init(&w->value, bits / 8, (uint64_t)(uintptr_t)v); } \

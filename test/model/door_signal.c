@@ -1,5 +1,5 @@
-/* The door of runtime/os_signal.h: there are no signals, and no runtime with report_stuck_ns. */
-#include "os_signal.h"
+/* The door of runtime/os/os_signal.h: there are no signals, and no runtime with report_stuck_ns. */
+#include "os/os_signal.h"
 
 #include <errno.h>
 

@@ -1,12 +1,12 @@
-/* The door of runtime/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file of
- * door_loop.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
-#include "os_socket.h"
+/* The door of runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file
+ * of door_loop.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
+#include "os/os_socket.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "engine.h"
-#include "os_loop.h"
+#include "os/os_loop.h"
 
 #define CLIENTS 8
 #define QUEUE_BYTES 8

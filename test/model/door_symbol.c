@@ -1,5 +1,5 @@
-/* The door of runtime/os_symbol.h: no names; a dump in a model shows addresses. */
-#include "os_symbol.h"
+/* The door of runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
+#include "os/os_symbol.h"
 
 #include <stdio.h>
 

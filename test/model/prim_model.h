@@ -1,8 +1,8 @@
-/* The door of runtime/prim.h in the model checker: the same names, and every operation is a call of the checker. */
+/* The door of runtime/base/prim.h in the model checker: the same names, and every operation is a call of the checker. */
 #ifndef TNI_PRIM_MODEL_H
 #define TNI_PRIM_MODEL_H
 
-#include "defs.h"
+#include "base/defs.h"
 
 typedef struct {
     uint32_t value;

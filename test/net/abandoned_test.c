@@ -13,9 +13,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "run.h"
+#include <tn.h>
+
+#include "sched/run.h"
 #include "support/abandoned.h"
-#include "tn.h"
 
 static void *never(void)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "address.h"
+#include "address/address.h"
 
 static char last_line[512];
 

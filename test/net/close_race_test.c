@@ -4,8 +4,8 @@
  * is about to read from it, the number would go to one of the next connections, and its bytes to the wrong task. A round is one
  * connection; nine of ten are Unix pairs, because they are cheap, the others come from accept. */
 /* ctest: timeout=300 serial */
+#include "base/prim.h"
 #include "net_support.h"
-#include "prim.h"
 #include "support/runtime.h"
 
 #define ROUNDS 1000000ul

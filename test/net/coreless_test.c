@@ -4,19 +4,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core.h"
+#include <tn/barrier.h>
+#include <tn/blocking.h>
+#include <tn/combine.h>
+#include <tn/fs.h>
+#include <tn/group.h>
+#include <tn/mpsc.h>
+#include <tn/mutex.h>
+#include <tn/names.h>
+#include <tn/oneshot.h>
+#include <tn/scope.h>
+
 #include "net_support.h"
+#include "sched/core.h"
 #include "support/runtime.h"
-#include "tn_barrier.h"
-#include "tn_blocking.h"
-#include "tn_combine.h"
-#include "tn_fs.h"
-#include "tn_group.h"
-#include "tn_mpsc.h"
-#include "tn_mutex.h"
-#include "tn_names.h"
-#include "tn_oneshot.h"
-#include "tn_scope.h"
 
 /* Comes back without a core. */
 static void lose_core(void)

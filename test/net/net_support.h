@@ -10,8 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <tn/net.h>
+
 #include "support/runtime.h"
-#include "tn_net.h"
 
 /* A sanitizer makes everything slower and larger: counts are cut, times and sizes not looked at. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -4,8 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <tn.h>
+
 #include "support/runtime.h"
-#include "tn.h"
 
 static char *page; /* readable; the next one is not */
 static size_t page_bytes;

@@ -1,10 +1,11 @@
 /* Sockets that are ready are never reported as late because the task's budget is used up, and polls of one that is always ready
  * let others run. */
+#include <tn/combine.h>
+#include <tn/mutex.h>
+#include <tn/scope.h>
+
 #include "net_support.h"
-#include "task.h"
-#include "tn_combine.h"
-#include "tn_mutex.h"
-#include "tn_scope.h"
+#include "task/task.h"
 
 enum { PAST_NS = 1, BYTES = 3 * TNI_BUDGET };
 

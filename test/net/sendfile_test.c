@@ -1,8 +1,9 @@
 /* From files to streams. */
 #include <fcntl.h>
 
+#include <tn/blocking.h>
+
 #include "net_support.h"
-#include "tn_blocking.h"
 
 enum { SIZE = 3 * (1 << 20) + 777 };
 

@@ -7,7 +7,7 @@
 #include <signal.h>
 
 #include "net_support.h"
-#include "stream.h"
+#include "stream/stream.h"
 #include "support/runtime.h"
 
 /* What a test is given that runs over Unix sockets; NULL: over TCP. */

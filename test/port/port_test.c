@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "deque.h"
-#include "fiber.h"
-#include "prim.h"
-#include "stack.h"
-#include "wheel.h"
+#include "base/prim.h"
+#include "fiber/context.h"
+#include "fiber/stack.h"
+#include "sched/deque.h"
+#include "time/wheel.h"
 
 static int checks;
 static int failures;

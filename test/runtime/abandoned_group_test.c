@@ -3,9 +3,10 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include <tn.h>
+
 #include "support/abandoned.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 static atomic_uint dropped;
 

@@ -5,10 +5,11 @@
 
 #include <stdlib.h>
 
-#include "run.h"
+#include <tn.h>
+
+#include "sched/run.h"
 #include "support/child.h"
 #include "support/manual.h"
-#include "tn.h"
 
 static void *never(void)
 {

@@ -2,10 +2,11 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include <tn/combine.h>
+#include <tn/scope.h>
+
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_combine.h"
-#include "tn_scope.h"
 
 enum { HOUR_S = 3600, BRANCHES = 4 };
 

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "deque.h"
+#include "sched/deque.h"
 #include "support/runtime.h"
 
 enum { CAPACITY = TNI_DEQUE_CAPACITY };

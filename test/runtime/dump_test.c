@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime.h"
+#include <tn/combine.h>
+#include <tn/net.h>
+#include <tn/scope.h>
+#include <tn/signal.h>
+
+#include "sched/runtime.h"
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_combine.h"
-#include "tn_net.h"
-#include "tn_scope.h"
-#include "tn_signal.h"
 
 enum { HOUR_S = 3600 };
 

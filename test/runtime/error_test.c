@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "tn.h"
+#include <tn.h>
 
 static bool has_text(int error)
 {

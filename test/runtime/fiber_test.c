@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fiber.h"
-#include "prim.h"
+#include "base/prim.h"
+#include "fiber/context.h"
 
 #if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
 #define CONTEXTS 1000

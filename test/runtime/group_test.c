@@ -3,11 +3,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include <tn/combine.h>
+#include <tn/group.h>
+
 #include "support/allocator.h"
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_combine.h"
-#include "tn_group.h"
 
 enum { HOUR_S = 3600, TASKS = 20 };
 

@@ -1,7 +1,7 @@
 /* Who sleeps, who searches, whom a submit wakes. */
 #include <stdatomic.h>
 
-#include "idle.h"
+#include "sched/idle.h"
 #include "support/runtime.h"
 
 Test(idle, marks_are_taken_once)

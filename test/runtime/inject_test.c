@@ -2,7 +2,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "inject.h"
+#include "sched/injector.h"
 #include "support/runtime.h"
 
 enum { TASKS = 1000 };

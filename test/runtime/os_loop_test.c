@@ -2,7 +2,7 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
-#include "os_loop.h"
+#include "os/os_loop.h"
 #include "support/runtime.h"
 
 static uint64_t delay_ns; /* that the thread loses between arming the timeout and running the loop */

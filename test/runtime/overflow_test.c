@@ -6,10 +6,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "fiber.h"
-#include "overflow.h"
-#include "prim.h"
-#include "stack.h"
+#include "base/prim.h"
+#include "fiber/context.h"
+#include "fiber/overflow.h"
+#include "fiber/stack.h"
 #include "support/child.h"
 
 static tni_stack *running; /* what the only fiber of these tests runs on */

@@ -1,7 +1,7 @@
 /* Where a thread sleeps: no notification is lost, none is used twice. */
 #include <stdatomic.h>
 
-#include "park.h"
+#include "base/parker.h"
 #include "support/runtime.h"
 
 Test(park, a_notification_before_the_sleep_ends_it)

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 
-#include "driver.h"
-#include "runtime.h"
+#include "io/driver.h"
+#include "sched/runtime.h"
 #include "support/manual.h"
 #include "support/runtime.h"
 

@@ -3,12 +3,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include <tn/combine.h>
+#include <tn/ready_set.h>
+#include <tn/scope.h>
+
 #include "support/allocator.h"
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_combine.h"
-#include "tn_ready_set.h"
-#include "tn_scope.h"
 
 enum { MEMBERS = 8, HOUR_S = 3600 };
 

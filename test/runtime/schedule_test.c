@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "base/config.h"
 #include "support/runtime.h"
 
 /* What runs where, and in what order, is what these tests are about: no spare thread comes between. */

@@ -1,9 +1,10 @@
 /* A scope that is left in the wrong order, or whose frame is gone, ends the process with the name of the task. */
 #include <string.h>
 
+#include <tn/blocking.h>
+#include <tn/scope.h>
+
 #include "support/runtime.h"
-#include "tn_blocking.h"
-#include "tn_scope.h"
 
 static void run_named(tn_entry_fn entry)
 {

@@ -2,9 +2,10 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include <tn/scope.h>
+
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_scope.h"
 
 enum { HOUR_S = 3600 };
 

@@ -2,11 +2,12 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
-#include "core.h"
-#include "run.h"
+#include <tn/scope.h>
+
+#include "sched/core.h"
+#include "sched/run.h"
 #include "support/manual.h"
 #include "support/runtime.h"
-#include "tn_scope.h"
 
 enum { HOUR_S = 3600 };
 

@@ -4,10 +4,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include <tn/combine.h>
+#include <tn/scope.h>
+#include <tn/signal.h>
+
 #include "support/runtime.h"
-#include "tn_combine.h"
-#include "tn_scope.h"
-#include "tn_signal.h"
 
 enum { HOUR_S = 3600 };
 

@@ -2,9 +2,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "slab.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
+#include "task/slab.h"
 
 enum { MANY = 5000 };
 

@@ -2,9 +2,10 @@
 /* ctest: timeout=120 */
 #include <string.h>
 
+#include <tn.h>
+
 #include "support/runtime.h"
 #include "support/thread_faults.h"
-#include "tn.h"
 
 #define LIMIT_NS (60 * TN_S)
 

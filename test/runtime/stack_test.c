@@ -13,9 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "fiber_san.h"
-#include "prim.h"
-#include "stack.h"
+#include "base/prim.h"
+#include "base/san.h"
+#include "fiber/stack.h"
 #include "support/child.h"
 
 #if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "config.h"
+#include "base/config.h"
 #include "support/runtime.h"
 
 /* Rounds that the one has to make. */

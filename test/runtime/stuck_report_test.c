@@ -3,11 +3,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "os_symbol.h"
-#include "runtime.h"
+#include <tn.h>
+
+#include "os/os_symbol.h"
+#include "sched/runtime.h"
 #include "stuck_stand.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 #define KEEPS "has kept its thread"
 

@@ -4,9 +4,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include <tn.h>
+
 #include "stuck_stand.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 static void *read_byte(void *arg)
 {

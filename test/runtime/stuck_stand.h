@@ -6,8 +6,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <tn.h>
+
 #include "support/runtime.h"
-#include "tn.h"
 
 #define LIMIT_NS (60 * TN_S)
 

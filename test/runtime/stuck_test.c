@@ -5,9 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "runtime.h"
+#include <tn.h>
+
+#include "sched/runtime.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 #define LIMIT_NS (60 * TN_S)
 

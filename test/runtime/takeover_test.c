@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "local.h"
-#include "monitor.h"
-#include "runtime.h"
-#include "stuck.h"
+#include "base/tls.h"
+#include "sched/runtime.h"
 #include "support/runtime.h"
+#include "watch/monitor.h"
+#include "watch/stuck.h"
 
 /* The monitor leaves it to the stand-in. */
 static tn_options options_here(void)

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "support/runtime.h"
-#include "task.h"
-#include "wait.h"
+#include "task/task.h"
+#include "task/wait.h"
 
 /* A waker to count references of: a header as of a plain thread. */
 static void make_waker(tn_task *task)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "prim.h"
-#include "wheel.h"
+#include "base/prim.h"
+#include "time/wheel.h"
 
 #define MS TNI_WHEEL_TICK_NS
 #define REACH (UINT64_C(1) << (TNI_WHEEL_LEVELS * TNI_WHEEL_SLOT_BITS)) /* in ticks */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "runtime.h"
+#include "sched/runtime.h"
 #include "support/runtime.h"
 
 #define STALL_LIMIT_NS (20 * TN_S)

@@ -1,6 +1,6 @@
 #include "abandoned.h"
 
-#include "task.h"
+#include "task/task.h"
 
 typedef struct {
     const tn_task *fiber;

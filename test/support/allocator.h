@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "tn_runtime.h"
+#include <tn/runtime.h>
 
 typedef struct {
     tn_allocator as_option; /* for tn_options.allocator */

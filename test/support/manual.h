@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "tn_future.h"
+#include <tn/future.h>
 
 typedef struct {
     tn_future base;

@@ -9,7 +9,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
-#include "tn_runtime.h"
+#include <tn/runtime.h>
 
 /* The options that the environment asks for. */
 tn_options tt_options(void);

@@ -3,9 +3,10 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
+#include <tn.h>
+
 #include "support/allocator.h"
 #include "support/runtime.h"
-#include "tn.h"
 
 enum { FIBERS = 24 };
 

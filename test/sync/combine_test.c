@@ -2,7 +2,7 @@
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
-#include "run.h"
+#include "sched/run.h"
 #include "sync_support.h"
 
 /* --- In a ready set --------------------------------------------------------------------------------------------------------- */

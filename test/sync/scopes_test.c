@@ -1,6 +1,7 @@
 /* Scopes around the primitives: a deadline or cancellation of the scope ends a wait, and what is ready is not even tried. */
+#include <tn.h>
+
 #include "support/runtime.h"
-#include "tn.h"
 
 typedef struct {
     tn_mutex *mutex;

@@ -4,9 +4,10 @@
 
 #include <string.h>
 
+#include <tn.h>
+
 #include "support/runtime.h"
-#include "task.h"
-#include "tn.h"
+#include "task/task.h"
 
 /* A header as of a plain thread that waits. */
 typedef struct {

@@ -3,8 +3,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <tn.h>
+
 #include "support/runtime.h"
-#include "tn.h"
 
 static const uint64_t hour_ns = UINT64_C(3600) * TN_S;
 

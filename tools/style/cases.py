@@ -23,17 +23,17 @@ BAD = [
     ("file-length", {"test/x.c": "\n" * 801}),
     ("function-length", {"test/x.c": "static void f(int x)\n{\n" + LONG_BODY + "}\n"}),
     ("function-length", {"test/x.c": "Test(suite, name, .timeout = 3)\n{\n" + LONG_BODY + "}\n"}),
-    ("function-length", header("runtime/x.h", "static inline void tni_f(int x)\n{\n" + LONG_BODY + "}")),
+    ("function-length", header("runtime/x.h", "static inline void tni_x_f(int x)\n{\n" + LONG_BODY + "}")),
     ("function-length", {"tools/x.py": "def f(x):\n" + "    x += 1\n" * 70}),
     ("if-in-body", {"runtime/x.c": "static void f(void)\n{\n#ifdef X\n    g();\n#endif\n}\n"}),
     ("if-in-body", {"test/x.c": "int main(void)\n{\n    if (1) {\n    # if X\n    }\n    # endif\n}\n"}),
     ("prefix", {"runtime/x.c": "int f(void) { return 0; }\n"}),
-    ("prefix", {"runtime/x.c": "static int tni_f(void) { return 0; }\n"}),
+    ("prefix", {"runtime/x.c": "static int tni_x_f(void) { return 0; }\n"}),
     ("prefix", {"runtime/x.c": "static __attribute__((noinline)) int tn_f(void) { return 0; }\n"}),
     ("prefix", header("runtime/x.h", "static inline int f(void) { return 0; }")),
-    ("prefix", header("runtime/tn_x.h", "static inline int tni_f(void) { return 0; }")),
+    ("prefix", header("runtime/tn_x.h", "static inline int tni_x_f(void) { return 0; }")),
     ("prefix", header("runtime/tn_x.h", "TN_API extern int x;")),
-    ("visibility", {"runtime/x.c": "int tni_f(void) { return 0; }\n"}),
+    ("visibility", {"runtime/x.c": "int tni_x_f(void) { return 0; }\n"}),
     ("visibility", header("runtime/x.h", "int tn_f(void);") | {"runtime/x.c": '#include "x.h"\nint tn_f(void) { return 0; }\n'}),
     ("visibility", header("runtime/x.h", "TN_API int tn_f(void);")),
     ("typedef", header("runtime/x.h", "typedef struct tni_x tni_x_t;")),
@@ -101,8 +101,8 @@ GOOD = [
     {"runtime/base/alloc.c": "static void f(void *p) { free(p); }\n"},
     header("net/include/tn/x.h", "") | header("runtime/include/tn.h", "#include <tn/x.h>"),
     {"runtime/alloc.c": "static void f(void *p) { free(p); }\n"},
-    header("runtime/x.h", "typedef struct tni_x {\n    size_t a;\n    uint32_t b;\n} tni_x;\nint tni_f(size_t a);")
-    | {"runtime/x.c": '#define _GNU_SOURCE\n#include "x.h"\nint tni_f(size_t a) { return (int)a; }\n'},
+    header("runtime/x.h", "typedef struct tni_x {\n    size_t a;\n    uint32_t b;\n} tni_x;\nint tni_x_f(size_t a);")
+    | {"runtime/x.c": '#define _GNU_SOURCE\n#include "x.h"\nint tni_x_f(size_t a) { return (int)a; }\n'},
     header(
         "runtime/tn_x.h",
         '#ifdef __cplusplus\nextern "C" {\n#endif\n/* Suspends: no. */\nTN_API int tn_f(void);\n'
@@ -111,5 +111,5 @@ GOOD = [
     )
     | header("net/tn_y.h", "") | header("runtime/tn.h", '#include "tn_x.h"\n#include "tn_y.h"'),
     header("net/y.h", '#include "z.h"') | header("runtime/z.h", ""),
-    {"runtime/x.S": "#if defined(__x86_64__)\n    .globl tni_f\n#endif\n"},
+    {"runtime/x.S": "#if defined(__x86_64__)\n    .globl tni_x_f\n#endif\n"},
 ]

@@ -1,16 +1,17 @@
 /* Destroy gives up on fibers that wait, while threads outside grant what they wait for, or cancel it. The runtime is a
  * current-thread one. What the fibers have in their frames lies in watched memory, which goes when destroy has returned, as the
  * frames do. */
+#include <tn/group.h>
+#include <tn/mutex.h>
+#include <tn/oneshot.h>
+#include <tn/runtime.h>
+#include <tn/semaphore.h>
+#include <tn/token.h>
+
 #include "model.h"
-#include "runtime.h"
-#include "scope.h"
+#include "sched/runtime.h"
+#include "scope/scope.h"
 #include "short_lock_wait.h"
-#include "tn_group.h"
-#include "tn_mutex.h"
-#include "tn_oneshot.h"
-#include "tn_runtime.h"
-#include "tn_semaphore.h"
-#include "tn_token.h"
 #include "waiters.h"
 
 #define FIBERS 2

@@ -1,6 +1,6 @@
 /* Accepting while the listener is closed, and while files are short. */
+#include "listener/listener.h"
 #include "model.h"
-#include "listener.h"
 #include "small_runtime.h"
 
 #define FILES 13 /* of the model */

@@ -1,9 +1,10 @@
 /* Select, race and join over futures that others make ready: nothing that a branch was granted is lost, whoever is dropped. */
-#include "tn_combine.h"
+#include <tn/combine.h>
+
+#include <tn/notify.h>
+#include <tn/semaphore.h>
 
 #include "sleeper.h"
-#include "tn_notify.h"
-#include "tn_semaphore.h"
 
 typedef struct {
     tn_semaphore gates[2]; /* closed at first */

@@ -1,5 +1,5 @@
 /* The ready queue: an owner and two thieves, a full queue whose newer half is spilled, indices that start high. */
-#include "deque.h"
+#include "sched/deque.h"
 
 #include "model.h"
 

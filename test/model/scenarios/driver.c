@@ -1,11 +1,11 @@
 /* The driver of a core: a registration opened, waited on and closed while somebody else has the loop; a worker asleep in it. */
-#include "driver.h"
+#include "io/driver.h"
 
+#include "base/parker.h"
 #include "model.h"
-#include "park.h"
-#include "runtime.h"
+#include "sched/runtime.h"
+#include "sched/worker.h"
 #include "waker.h"
-#include "worker.h"
 
 typedef struct {
     tni_core core;

@@ -1,15 +1,16 @@
 /* A dump looks at a task that rests while others wake and cancel it; and the look for a deadlock, before the monitor sleeps for
  * good: it misses none, and reports none that is none. */
-#include "dump.h"
+#include "watch/dump.h"
 
-#include "deadlock.h"
-#include "local.h"
+#include <tn/future.h>
+
+#include "base/tls.h"
 #include "model.h"
-#include "monitor.h"
-#include "run.h"
-#include "schedule.h"
+#include "sched/run.h"
+#include "sched/schedule.h"
 #include "small_runtime.h"
-#include "tn_future.h"
+#include "watch/deadlock.h"
+#include "watch/monitor.h"
 
 /* Longer than TNI_MONITOR_REST_NS. */
 #define LONG_NS (60 * TN_MS)

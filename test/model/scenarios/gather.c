@@ -1,8 +1,9 @@
 /* Barrier, once and wait group: who has to wait for whom. */
+#include <tn/barrier.h>
+#include <tn/once.h>
+#include <tn/wait_group.h>
+
 #include "sleeper.h"
-#include "tn_barrier.h"
-#include "tn_once.h"
-#include "tn_wait_group.h"
 
 typedef struct {
     tn_barrier barrier;

@@ -1,10 +1,10 @@
 /* A group whose tasks end while its owner spawns, waits, cancels and leaves: once it is left nobody touches it. The tasks are
  * stackless and run to their end as soon as a thread takes them up; what hangs on them is the group's. */
-#include "tn_group.h"
+#include <tn/group.h>
 
-#include "extras.h"
 #include "model.h"
-#include "spawn.h"
+#include "sched/spawn.h"
+#include "task/extras.h"
 #include "tasks.h"
 
 typedef struct {

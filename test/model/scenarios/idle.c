@@ -1,8 +1,8 @@
 /* Who sleeps, who searches, who is woken: two workers as in worker.c, tasks from outside, no task stranded. */
-#include "idle.h"
+#include "sched/idle.h"
 
+#include "base/parker.h"
 #include "model.h"
-#include "park.h"
 
 #define TASKS 2
 

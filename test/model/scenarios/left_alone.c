@@ -2,12 +2,13 @@
  * do, serves the loop that has been left alone. Both are the shipped workers, with a core each. */
 #include <limits.h>
 
+#include <tn/future.h>
+
 #include "model.h"
-#include "monitor.h"
-#include "runtime.h"
+#include "sched/runtime.h"
 #include "stop_workers.h"
-#include "stuck.h"
-#include "tn_future.h"
+#include "watch/monitor.h"
+#include "watch/stuck.h"
 
 typedef struct left_scene left_scene;
 

@@ -1,8 +1,8 @@
 /* A call that is lent to the pool by a waiter whose wait is cut short at any moment: before it starts, while it runs, and between
  * two parts. It is over, or taken back, when the waiter goes on; it never waits behind a job that ends only after that. */
-#include "lend.h"
+#include "pool/lend.h"
 
-#include "inplace.h"
+#include "pool/inplace.h"
 #include "pool_alone.h"
 
 enum { OWNER = 1 }; /* threads[0] */

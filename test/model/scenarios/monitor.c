@@ -1,8 +1,8 @@
 /* The monitor's rest: it sleeps for good once all workers are parked, and a worker that leaves its park wakes it. So a worker
  * that is inside a long task is always looked after: what its loop has to report is reported by the monitor. */
-#include "monitor.h"
+#include "watch/monitor.h"
 
-#include "local.h"
+#include "base/tls.h"
 #include "model.h"
 #include "small_runtime.h"
 

@@ -1,7 +1,7 @@
 /* The channel of many senders: room, elements, closing from either side, and cancelled waits. */
-#include "tn_mpsc.h"
+#include <tn/mpsc.h>
 
-#include "local.h"
+#include "base/tls.h"
 #include "mpsc.h"
 #include "sleeper.h"
 

@@ -1,5 +1,5 @@
 /* The mutex: hand-over against lock, try_lock and cancellation, and the freeing of it by whoever got it. */
-#include "tn_mutex.h"
+#include <tn/mutex.h>
 
 #include "sleeper.h"
 #include "waiters.h"

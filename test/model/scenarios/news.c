@@ -1,7 +1,8 @@
 /* Broadcast and watch: sending and ending against receiving, lagging, leaving and cancelled waits. */
+#include <tn/broadcast.h>
+#include <tn/watch.h>
+
 #include "sleeper.h"
-#include "tn_broadcast.h"
-#include "tn_watch.h"
 
 typedef struct {
     tn_broadcast *channel;

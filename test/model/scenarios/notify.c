@@ -1,5 +1,5 @@
 /* Notify: one and all against waits, try_wait and cancellation. No notification is lost, none is taken twice. */
-#include "tn_notify.h"
+#include <tn/notify.h>
 
 #include "sleeper.h"
 

@@ -1,5 +1,5 @@
 /* The oneshot: sending, abandoning, closing, receiving and letting go, in every order. The element goes to exactly one. */
-#include "tn_oneshot.h"
+#include <tn/oneshot.h>
 
 #include "sleeper.h"
 

@@ -1,8 +1,8 @@
 /* The parker: a notification is never lost, whatever the sleeper sleeps in. */
-#include "park.h"
+#include "base/parker.h"
 
 #include "model.h"
-#include "os_loop.h"
+#include "os/os_loop.h"
 
 typedef struct {
     tni_parker parker;

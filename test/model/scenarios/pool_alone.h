@@ -4,10 +4,10 @@
 #ifndef TN_MODEL_POOL_ALONE_H
 #define TN_MODEL_POOL_ALONE_H
 
-#include "pool_internal.h"
+#include "pool/pool_internal.h"
 
 #include "model.h"
-#include "scope.h"
+#include "scope/scope.h"
 #include "waker.h"
 
 /* The one runtime of the execution; threads wait here. */

@@ -1,6 +1,6 @@
 /* A file's own position: a worker's call at it, made in place, and calls on threads that may block never overlap. Those that may
  * block may overlap each other: the kernel lets them wait. */
-#include "position.h"
+#include "pool/position.h"
 
 #include "model.h"
 

@@ -1,11 +1,12 @@
 /* The end of a runtime with two workers, of which only their ends are there: births and ends of tasks that are counted on
  * different cores, the thread that finds the last one, and the one that is the last to leave. shutdown.c has whole tasks. */
-#include "local.h"
+#include <tn/runtime.h>
+
+#include "base/tls.h"
 #include "model.h"
-#include "run.h"
-#include "runtime.h"
-#include "schedule.h"
-#include "tn_runtime.h"
+#include "sched/run.h"
+#include "sched/runtime.h"
+#include "sched/schedule.h"
 
 typedef struct {
     tn_runtime *runtime;

@@ -2,7 +2,7 @@
  * reported is lost: who waits for a byte that has come is told. */
 #include "model.h"
 #include "small_runtime.h"
-#include "stream.h"
+#include "stream/stream.h"
 
 typedef struct {
     tn_runtime *runtime;

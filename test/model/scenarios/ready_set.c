@@ -1,9 +1,9 @@
 /* A ready set against the wakes of its members, which come while it polls, waits, removes them or is destroyed. */
-#include "tn_ready_set.h"
+#include <tn/ready_set.h>
 
 #include "model.h"
 #include "small_runtime.h"
-#include "wait.h"
+#include "task/wait.h"
 
 typedef struct {
     tn_future base;

@@ -1,7 +1,8 @@
 /* The whole runtime: created, one task spawned from outside, destroyed. */
+#include <tn/runtime.h>
+#include <tn/task.h>
+
 #include "model.h"
-#include "tn_runtime.h"
-#include "tn_task.h"
 
 typedef struct {
     uint32_t ran;

@@ -1,5 +1,5 @@
 /* The read-write lock: unlocks and downgrade against those that wait and those that leave. */
-#include "tn_rwlock.h"
+#include <tn/rwlock.h>
 
 #include "sleeper.h"
 

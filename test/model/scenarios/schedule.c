@@ -1,9 +1,9 @@
 /* The queues of a core against a thief: the next slot, the two queues that change roles, and the way of a full one to the
  * injector. Every task is taken once, as it was queued. And, without a thief, none of them waits for ever. */
-#include "schedule.h"
+#include "sched/schedule.h"
 
 #include "model.h"
-#include "runtime.h"
+#include "sched/runtime.h"
 
 #define TASKS 7
 

@@ -1,6 +1,6 @@
 /* Scopes: cancellation, deadline and event race for one wait, and a scope that is left is touched no more. The owner is a plain
  * thread, or a fiber that one thread runs whenever it is queued. */
-#include "scope.h"
+#include "scope/scope.h"
 
 #include "model.h"
 #include "tasks.h"

@@ -1,5 +1,5 @@
 /* The semaphore: release against acquire, try_acquire, cancellation, forget and close. No permit is lost, and none is made. */
-#include "tn_semaphore.h"
+#include <tn/semaphore.h>
 
 #include "sleeper.h"
 

@@ -1,9 +1,10 @@
 /* The end of a runtime, in each form, against threads outside that spawn, wake, join and give back late. The runtime is a
  * current-thread one, so that destroy itself runs the tasks that are left, by the worker's own loop. quiet.c has several
  * workers. */
+#include <tn/runtime.h>
+
 #include "model.h"
-#include "runtime.h"
-#include "tn_runtime.h"
+#include "sched/runtime.h"
 
 #define ANSWER 42
 

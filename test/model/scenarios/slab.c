@@ -1,9 +1,9 @@
 /* Task headers: handed out by their owner, given back by anyone, looked at by walks over the registry that take and give back
  * references of their own. */
-#include "local.h"
+#include "base/tls.h"
 #include "model.h"
-#include "runtime.h"
-#include "slab.h"
+#include "sched/runtime.h"
+#include "task/slab.h"
 
 typedef struct {
     tn_runtime runtime;
@@ -110,7 +110,7 @@ static void release_second(void *state)
     tn_waker_release(tni_task_waker(((registry *)state)->held[1]));
 }
 
-/* As cancel_if_alive in shutdown.c. */
+/* As cancel_if_alive in runtime_shutdown.c. */
 static void cancel_if_alive(void *arg, tn_task *task)
 {
     registry *r = arg;

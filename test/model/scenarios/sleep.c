@@ -3,10 +3,11 @@
  * before it sleeps: it never sleeps on. Nor does it stay awake when nothing is to be done. */
 #include <errno.h>
 
-#include "local.h"
+#include <tn/future.h>
+
+#include "base/tls.h"
 #include "model.h"
 #include "small_runtime.h"
-#include "tn_future.h"
 
 typedef struct {
     tn_future base;

@@ -4,12 +4,12 @@
 #ifndef TN_MODEL_SLEEPER_H
 #define TN_MODEL_SLEEPER_H
 
-#include "budget_fiber.h"
 #include "model.h"
-#include "run.h"
-#include "runtime.h"
-#include "schedule.h"
-#include "scope.h"
+#include "sched/budget_fiber.h"
+#include "sched/run.h"
+#include "sched/runtime.h"
+#include "sched/schedule.h"
+#include "scope/scope.h"
 #include "short_lock_wait.h"
 
 typedef struct {

@@ -4,7 +4,7 @@
 #define TN_MODEL_SMALL_RUNTIME_H
 
 #include "model.h"
-#include "runtime.h"
+#include "sched/runtime.h"
 
 /* In setup. */
 static inline tn_runtime *small_runtime_create(void)

@@ -2,10 +2,10 @@
 #ifndef TN_MODEL_STOP_WORKERS_H
 #define TN_MODEL_STOP_WORKERS_H
 
-#include "runtime.h"
-#include "worker.h"
+#include "sched/runtime.h"
+#include "sched/worker.h"
 
-/* As stop_threads in shutdown.c. */
+/* As stop_threads in runtime_shutdown.c. */
 static inline void stop_workers(tn_runtime *runtime)
 {
     tni_mutex_lock(&runtime->lock);

@@ -1,9 +1,9 @@
 /* The operation word of a stream: reads, writes, short uses, closes and releases at once, and numbers of files that come back as
  * soon as they are closed. No byte reaches the wrong connection, nobody waits for ever, everything ends once. */
 #include "model.h"
-#include "os_socket.h"
+#include "os/os_socket.h"
 #include "small_runtime.h"
-#include "stream.h"
+#include "stream/stream.h"
 
 typedef struct {
     tn_runtime *runtime;

@@ -1,12 +1,13 @@
 /* A core is taken from a thread that is inside of a task for long: by the shipped workers, spares, looks of the monitor and
  * declared blocking. The workers may be stopped at any moment. What is stuck waits for a task that waits for the core; without
  * a core it spawns, wakes and ends as ever, and its thread is the next spare. takeover.c has the claim. */
-#include "local.h"
+#include <tn/task.h>
+
+#include "base/tls.h"
 #include "model.h"
 #include "small_runtime.h"
 #include "stop_workers.h"
-#include "stuck.h"
-#include "tn_task.h"
+#include "watch/stuck.h"
 
 #define LOOK_NS (3 * TN_MS) /* between two looks of the monitor */
 

@@ -1,8 +1,8 @@
 /* Core access: a worker that goes in and out of the runtime, and a taker. Nobody ever uses a core together with another, and who
  * has lost it is told. */
-#include "local.h"
+#include "base/tls.h"
 #include "model.h"
-#include "runtime.h"
+#include "sched/runtime.h"
 #include "small_runtime.h"
 
 #define ROUNDS 3

@@ -191,7 +191,7 @@ static void look(void *state)
     tni_task_unref(p->task);
 }
 
-/* A walk over the registry that cancels all: as cancel_if_alive of shutdown.c. The header is held by a handle. */
+/* A walk over the registry that cancels all: as cancel_if_alive of runtime_shutdown.c. The header is held by a handle. */
 static void walk(void *state)
 {
     play *p = state;

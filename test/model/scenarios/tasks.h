@@ -5,11 +5,11 @@
 #define TN_MODEL_TASKS_H
 
 #include "model.h"
-#include "run.h"
-#include "ready_set.h"
-#include "runtime.h"
-#include "runtime_upcalls.h"
-#include "schedule.h"
+#include "sched/run.h"
+#include "sched/runtime.h"
+#include "sched/runtime_upcalls.h"
+#include "sched/schedule.h"
+#include "task/ready_set.h"
 
 /* Constant while threads run. */
 static bool desk_at_home; /* threads count as workers of the runtime, not as guests */

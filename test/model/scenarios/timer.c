@@ -1,11 +1,11 @@
 /* Timers of tasks: armed, gone off, moved to another core, taken back at the end, while others fire them and wake the task; and a
  * worker that sleeps until a time while somebody arms an earlier one. */
-#include "timer.h"
+#include "time/timer.h"
 
-#include "core.h"
 #include "model.h"
+#include "sched/core.h"
 #include "small_runtime.h"
-#include "task.h"
+#include "task/task.h"
 
 #define SOON_NS (5 * TN_MS)
 #define LATER_NS (500 * TN_MS)

@@ -1,5 +1,5 @@
 /* Tokens: cancelling against waiting, hooks, children that are born, tokens that go, and other cancellers. */
-#include "tn_token.h"
+#include <tn/token.h>
 
 #include "sleeper.h"
 

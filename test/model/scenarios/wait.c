@@ -1,5 +1,5 @@
 /* The claim word of a wait: a source, a second one, and the waiter's own change of mind; exactly one wins, none is lost. */
-#include "wait.h"
+#include "task/wait.h"
 
 #include "model.h"
 #include "waker.h"

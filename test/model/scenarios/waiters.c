@@ -2,9 +2,10 @@
  * with which all have been answered, and the memory goes. */
 #include "waiters.h"
 
+#include <tn/rwlock.h>
+#include <tn/semaphore.h>
+
 #include "sleeper.h"
-#include "tn_rwlock.h"
-#include "tn_semaphore.h"
 
 #define CROWD (TNI_WAKE_BATCH + 1)
 #define LAST (CROWD - 1)

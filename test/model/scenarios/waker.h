@@ -4,7 +4,7 @@
 #define TN_MODEL_WAKER_H
 
 #include "model.h"
-#include "task.h"
+#include "task/task.h"
 
 struct tn_waker {
     tn_task task;       /* first: it is what a waker leads to; nothing of it is used but its budget */

@@ -1,9 +1,10 @@
 /* Tasks that wait in sync/ without a counted waker, because the wait is in their own frame: the settler makes them runnable under
  * the queue's lock and queues them without it. Nobody holds them: they end, and their headers are freed, as soon as they may. */
+#include <tn/mutex.h>
+
 #include "model.h"
 #include "short_lock_wait.h"
 #include "tasks.h"
-#include "tn_mutex.h"
 #include "waiters.h"
 
 typedef struct {

@@ -1,0 +1,456 @@
+/* Open files. */
+#include "base/tls.h"
+#include "fs/fs.h"
+#include "pool/inplace.h"
+#include "pool/lend.h"
+#include "pool/position.h"
+#include "sched/budget_fiber.h"
+
+#define IOV_COUNT_MAX 1024
+
+/* A transfer goes in parts of this size, so that nobody keeps a thread for long; and of so many buffers at once. */
+#define PART_BYTES ((size_t)1 << 20)
+#define PART_BUFFERS 16
+
+struct tn_file {
+    tni_job closing; /* in the background, by the last reference */
+    tni_a32 references;
+    int fd;
+    bool in_place;       /* S: a regular file: what is in memory is read by the fiber itself */
+    bool seeks_in_place; /* S: and its file system moves the position without waiting for anybody */
+    tni_position position; /* calls at the file's own position */
+    tn_allocator allocator;
+};
+
+/* --- Opening and closing ---------------------------------------------------------------------------------------------------- */
+
+static tn_file *make(int fd)
+{
+    const tn_allocator *allocator = tni_fs_allocator();
+    tn_file *file = tni_alloc(allocator, sizeof *file, _Alignof(tn_file));
+
+    if (file == NULL)
+        return NULL;
+    tni_a32_init(&file->references, 1);
+    file->fd = fd;
+    file->in_place = false;
+    file->seeks_in_place = false;
+    tni_position_init(&file->position);
+    file->allocator = *allocator;
+    return file;
+}
+
+static void free_file(tn_file *file)
+{
+    tn_allocator allocator = file->allocator;
+
+    tni_free(&allocator, file, sizeof *file);
+}
+
+int tn_file_adopt(tn_file **out, int fd)
+{
+    *out = make(fd);
+    return *out != NULL ? 0 : TN_ENOMEM;
+}
+
+typedef struct {
+    const char *path;
+    int flags;
+    unsigned mode;
+    bool in_place;       /* out, both */
+    bool seeks_in_place;
+} open_call;
+
+static int call_open(void *arg)
+{
+    open_call *call = arg;
+    int fd = tni_os_open(call->path, call->flags, call->mode);
+    struct stat status;
+
+    /* Reading past the memory of the system (O_DIRECT) always waits. */
+    call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                     tni_os_cached_end_holds();
+    call->seeks_in_place = call->in_place && tni_os_is_stored(fd);
+    return fd;
+}
+
+int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
+{
+    open_call call = {.path = path, .flags = flags, .mode = mode};
+    tn_file *file = make(-1);
+
+    *out = NULL;
+    if (file == NULL)
+        return TN_ENOMEM;
+    file->fd = tni_fs_run(call_open, &call);
+    if (file->fd < 0) {
+        int rc = file->fd;
+        free_file(file);
+        return rc;
+    }
+    file->in_place = call.in_place;
+    file->seeks_in_place = call.seeks_in_place;
+    *out = file;
+    return 0;
+}
+
+tn_file *tn_file_retain(tn_file *file)
+{
+    /* Relaxed: the caller holds one, one more publishes nothing. */
+    (void)tni_a32_fetch_add(&file->references, 1, TNI_RELAXED);
+    return file;
+}
+
+static bool closing_run(tni_job *job)
+{
+    tni_os_close(tni_container_of(job, tn_file, closing)->fd);
+    return false;
+}
+
+static void closing_over(tni_job *job, int error)
+{
+    if (error != 0)
+        (void)closing_run(job);
+    free_file(tni_container_of(job, tn_file, closing));
+}
+
+static const tni_job_ops closing_ops = {closing_run, closing_over};
+
+void tn_file_close(tn_file *file)
+{
+    const tn_task *task = tni_tls_get()->task;
+    tni_pool *pool = NULL;
+    uint32_t old;
+    int rc;
+
+    if (file == NULL)
+        return;
+    /* Release: what each user did comes before the close. Acquire: for the last one. */
+    old = tni_a32_fetch_sub(&file->references, 1, TNI_ACQ_REL);
+    tni_assert(old != 0, "a file is closed that nobody holds");
+    if (old != 1)
+        return;
+    tni_pool_job_init(&file->closing, &closing_ops, TNI_POOL_FILES);
+    file->closing.mandatory = true;
+    if (task != NULL)
+        pool = tni_pool_of(task->runtime, &rc);
+    if (pool != NULL && tni_pool_reserve(pool, TNI_POOL_FILES) == 0)
+        tni_pool_push(pool, &file->closing);
+    else
+        closing_over(&file->closing, TN_ESHUTDOWN); /* here then: nothing may be left behind */
+}
+
+int tn_file_fd(const tn_file *file)
+{
+    return file->fd;
+}
+
+/* --- Transfers -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_lent lent;
+    tn_file *file;
+    const struct iovec *iov;
+    int count;
+    int64_t offset;  /* negative: the file's own position */
+    bool writes;
+    int index;       /* of the buffer in which it goes on, */
+    size_t skip;     /* and where in it */
+    size_t done;
+    int error;       /* after which it ended */
+} transfer;
+
+/* The next part's buffers; answers its size. */
+static size_t next_part(const transfer *self, struct iovec *part, int *count)
+{
+    size_t size = 0;
+    size_t skip = self->skip;
+
+    *count = 0;
+    for (int i = self->index; i < self->count && *count < PART_BUFFERS && size < PART_BYTES; i++) {
+        size_t length = self->iov[i].iov_len - skip;
+        if (length > PART_BYTES - size)
+            length = PART_BYTES - size;
+        part[*count].iov_base = (char *)self->iov[i].iov_base + skip;
+        part[*count].iov_len = length;
+        (*count)++;
+        size += length;
+        skip = 0;
+    }
+    return size;
+}
+
+static void advance(transfer *self, size_t size)
+{
+    self->done += size;
+    while (self->index < self->count && size >= self->iov[self->index].iov_len - self->skip) {
+        size -= self->iov[self->index].iov_len - self->skip;
+        self->index++;
+        self->skip = 0;
+    }
+    self->skip += size;
+}
+
+static ssize_t move_part(const transfer *self, const struct iovec *part, int count)
+{
+    int64_t at = self->offset + (int64_t)self->done;
+    int fd = self->file->fd;
+
+    if (self->offset >= 0)
+        return self->writes ? tni_os_pwritev(fd, part, count, at) : tni_os_preadv(fd, part, count, at);
+    tni_position_outlast_in_place(&self->file->position);
+    return self->writes ? tni_os_writev(fd, part, count) : tni_os_readv(fd, part, count);
+}
+
+/* Or would a read after the last byte wait for more, as on a pipe? */
+static bool has_an_end(int fd)
+{
+    struct stat status;
+
+    return tni_os_fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
+static bool transfer_run(tni_job *job)
+{
+    transfer *self = tni_container_of(tni_container_of(job, tni_lent, base), transfer, lent);
+    struct iovec part[PART_BUFFERS];
+    int count;
+    size_t size = next_part(self, part, &count);
+    ssize_t n;
+
+    n = move_part(self, part, count);
+    if (n < 0)
+        self->error = (int)n;
+    else
+        advance(self, (size_t)n);
+    if (n < 0 || self->index == self->count)
+        return false;
+    /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
+    if (self->writes)
+        return n > 0;
+    return (size_t)n == size && (self->offset >= 0 || has_an_end(self->file->fd));
+}
+
+static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
+
+/* Negative: not all that is wanted is in memory, or another call is at the file's own position. */
+static ssize_t move_part_in_place(const transfer *self, const struct iovec *part, int count)
+{
+    tni_position *position = &self->file->position;
+    int fd = self->file->fd;
+    ssize_t n;
+
+    if (self->offset >= 0)
+        return tni_os_preadv_cached(fd, part, count, self->offset + (int64_t)self->done);
+    if (!tni_position_try_in_place(position))
+        return TN_EAGAIN;
+    n = tni_os_preadv_cached(fd, part, count, -1);
+    tni_position_end_in_place(position);
+    return n;
+}
+
+/* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends
+ * it, as between two parts in the pool. */
+static bool read_in_place(transfer *self)
+{
+    struct iovec part[PART_BUFFERS];
+    bool moved = true;
+    int count;
+
+    while (moved && self->index < self->count && tni_inplace_may_read()) {
+        uint64_t began_ns = tni_clock_ns();
+        size_t size = next_part(self, part, &count);
+        ssize_t n = move_part_in_place(self, part, count);
+        if (n == 0 && size > 0)
+            return true; /* the end */
+        moved = n >= 0;
+        if (moved)
+            advance(self, (size_t)n);
+        tni_budget_spend_time(tni_clock_ns() - began_ns);
+    }
+    return moved && self->done > 0 && self->index == self->count;
+}
+
+static int transfer_in_pool(transfer *self)
+{
+    bool positioned = self->offset < 0;
+    int rc;
+
+    if (positioned)
+        tni_position_enter(&self->file->position);
+    rc = tni_lend(&self->lent, &transfer_ops, TNI_POOL_FILES);
+    if (positioned)
+        tni_position_leave(&self->file->position);
+    return rc;
+}
+
+static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
+{
+    transfer self = {.file = file, .iov = iov, .count = count, .offset = offset, .writes = writes};
+    size_t total = 0;
+    int rc;
+
+    if (count < 0 || count > IOV_COUNT_MAX)
+        return TN_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - total)
+            return TN_EINVAL;
+        total += iov[i].iov_len;
+    }
+    advance(&self, 0); /* past empty buffers: so each part but the last one moves something, or is the end */
+    if (file->in_place && !writes && read_in_place(&self))
+        return (ssize_t)self.done;
+    rc = transfer_in_pool(&self);
+    if (self.done > 0)
+        return (ssize_t)self.done;
+    return rc != 0 ? rc : self.error;
+}
+
+static ssize_t move_one(tn_file *file, void *buf, size_t size, int64_t offset, bool writes)
+{
+    struct iovec one = {buf, size};
+
+    return move(file, &one, 1, offset, writes);
+}
+
+ssize_t tn_file_read(tn_file *file, void *buf, size_t size)
+{
+    return move_one(file, buf, size, -1, false);
+}
+
+ssize_t tn_file_write(tn_file *file, const void *buf, size_t size)
+{
+    return move_one(file, (void *)(uintptr_t)buf, size, -1, true); /* only read: iovec is shared with readv */
+}
+
+ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move_one(file, buf, size, offset, false);
+}
+
+ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move_one(file, (void *)(uintptr_t)buf, size, offset, true); /* as above */
+}
+
+ssize_t tn_file_readv(tn_file *file, const struct iovec *iov, int count)
+{
+    return move(file, iov, count, -1, false);
+}
+
+ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count)
+{
+    return move(file, iov, count, -1, true);
+}
+
+ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move(file, iov, count, offset, false);
+}
+
+ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64_t offset)
+{
+    return offset < 0 ? TN_EINVAL : move(file, iov, count, offset, true);
+}
+
+/* --- The rest --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_file *file;
+    int64_t offset;
+    int whence;
+    int64_t at;
+} seek_call;
+
+static int call_seek(void *arg)
+{
+    seek_call *call = arg;
+
+    tni_position_outlast_in_place(&call->file->position);
+    call->at = tni_os_seek(call->file->fd, call->offset, call->whence);
+    return 0;
+}
+
+/* False: it may wait: for a call at the position, or for who knows where the file ends. */
+static bool seek_in_place(seek_call *call)
+{
+    tn_file *file = call->file;
+
+    if (!file->seeks_in_place || (call->whence != SEEK_SET && call->whence != SEEK_CUR) || !tni_inplace_may_read() ||
+        !tni_position_try_in_place(&file->position))
+        return false;
+    call->at = tni_os_seek(file->fd, call->offset, call->whence);
+    tni_position_end_in_place(&file->position);
+    tni_budget_spend_time(0);
+    return true;
+}
+
+int64_t tn_file_seek(tn_file *file, int64_t offset, int whence)
+{
+    seek_call call = {.file = file, .offset = offset, .whence = whence};
+    int rc;
+
+    if (seek_in_place(&call))
+        return call.at;
+    tni_position_enter(&file->position);
+    rc = tni_fs_run(call_seek, &call);
+    tni_position_leave(&file->position);
+    return rc == 0 ? call.at : rc;
+}
+
+static int call_sync(void *arg)
+{
+    return tni_os_sync(((tn_file *)arg)->fd, true);
+}
+
+static int call_datasync(void *arg)
+{
+    return tni_os_sync(((tn_file *)arg)->fd, false);
+}
+
+int tn_file_sync(tn_file *file)
+{
+    return tni_fs_run(call_sync, file);
+}
+
+int tn_file_datasync(tn_file *file)
+{
+    return tni_fs_run(call_datasync, file);
+}
+
+typedef struct {
+    int fd;
+    int64_t size;
+    struct stat status;
+} file_call;
+
+static int call_truncate(void *arg)
+{
+    const file_call *call = arg;
+
+    return tni_os_truncate(call->fd, call->size);
+}
+
+int tn_file_truncate(tn_file *file, int64_t size)
+{
+    file_call call = {.fd = file->fd, .size = size};
+
+    return tni_fs_run(call_truncate, &call);
+}
+
+static int call_fstat(void *arg)
+{
+    file_call *call = arg;
+
+    return tni_os_fstat(call->fd, &call->status);
+}
+
+int tn_file_stat(tn_file *file, tn_stat *out)
+{
+    file_call call = {.fd = file->fd};
+    int rc = tni_fs_run(call_fstat, &call);
+
+    if (rc == 0)
+        tni_fs_fill_stat(out, &call.status);
+    return rc;
+}

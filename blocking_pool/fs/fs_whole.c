@@ -1,0 +1,256 @@
+/* Whole files, each in one job. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/prim.h"
+#include "fs/fs.h"
+#include "pool/inplace.h"
+
+#define PATH_BYTES 4096
+#define ROOM_MIN 4096
+#define TRIES_MAX 100
+
+/* --- Reading ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *path;
+    size_t size_max;
+    tn_contents *out;
+    const tn_allocator *allocator;
+    tni_pool *learner; /* NULL; else: is to learn of which kind the file system is */
+    int fd;            /* -1: not open (any more) */
+    bool begun;        /* there is room in *out, and the reading goes on where it was */
+} read_call;
+
+/* Room for `capacity` bytes and the zero. */
+static int make_room(const read_call *call, size_t capacity)
+{
+    tn_contents *out = call->out;
+    char *data = call->allocator->alloc(call->allocator->ctx, capacity + 1, sizeof(void *));
+
+    if (data == NULL)
+        return TN_ENOMEM;
+    if (out->size > 0)
+        memcpy(data, out->data, out->size);
+    tni_free(call->allocator, out->data, out->capacity + 1);
+    out->data = data;
+    out->capacity = capacity;
+    return 0;
+}
+
+/* What fstat says is a guess: the file may grow meanwhile, and some files of the system have no size. One more byte is asked for
+ * than is expected, so that the end is seen. */
+static int begin_read(read_call *call, struct stat *status)
+{
+    size_t room = ROOM_MIN;
+    int rc = tni_os_fstat(call->fd, status);
+
+    if (rc != 0)
+        *status = (struct stat){.st_mode = 0};
+    if (S_ISREG(status->st_mode) && (uint64_t)status->st_size > call->size_max)
+        return -EFBIG;
+    if (S_ISREG(status->st_mode) && status->st_size > 0)
+        room = (size_t)status->st_size + 1;
+    rc = make_room(call, room);
+    call->begun = rc == 0;
+    return rc;
+}
+
+static int read_all(const read_call *call, ssize_t (*read_some)(int fd, const struct iovec *iov, int count))
+{
+    tn_contents *out = call->out;
+    int rc = 0;
+
+    while (rc == 0) {
+        struct iovec rest = {out->data + out->size, out->capacity - out->size};
+        ssize_t n = read_some(call->fd, &rest, 1);
+        if (n <= 0) {
+            rc = (int)n;
+            break;
+        }
+        out->size += (size_t)n;
+        if (out->size > call->size_max)
+            return -EFBIG;
+        if (out->size == out->capacity)
+            rc = make_room(call, out->capacity * 2);
+    }
+    if (rc == 0)
+        out->data[out->size] = '\0';
+    return rc;
+}
+
+static void end_read(read_call *call)
+{
+    if (call->fd >= 0)
+        tni_os_close(call->fd);
+    call->fd = -1;
+}
+
+/* Where it may block. Goes on with what has been done in place. */
+static int call_read(void *arg)
+{
+    read_call *call = arg;
+    struct stat status;
+    int rc = 0;
+
+    if (call->fd < 0)
+        call->fd = tni_os_open(call->path, O_RDONLY, 0);
+    if (call->fd < 0)
+        return call->fd;
+    if (call->learner != NULL && tni_os_fstat(call->fd, &status) == 0)
+        tni_inplace_learn(call->learner, call->fd, status.st_dev);
+    if (!call->begun)
+        rc = begin_read(call, &status);
+    if (rc == 0)
+        rc = read_all(call, tni_os_readv);
+    end_read(call);
+    return rc;
+}
+
+/* TN_EAGAIN: not all of the file, or of what leads to it, is in memory; or it is too large, or where it is is not known. */
+static int read_here(read_call *call, const tni_pool *pool)
+{
+    struct stat status;
+    int rc;
+
+    call->fd = tni_os_open_cached(call->path, O_RDONLY);
+    if (call->fd < 0)
+        return TN_EAGAIN;
+    rc = begin_read(call, &status);
+    if (rc != 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES ||
+        !tni_inplace_knows(pool, status.st_dev))
+        rc = TN_EAGAIN; /* after an error too: the close may wait as the open does */
+    if (rc == 0)
+        rc = read_all(call, tni_os_readv_cached);
+    if (rc != TN_EAGAIN)
+        end_read(call);
+    return rc;
+}
+
+static int read_in_place(read_call *call)
+{
+    tni_inplace here;
+    int rc;
+
+    if (!tni_inplace_begin(&here))
+        return TN_EAGAIN;
+    call->learner = here.pool;
+    rc = read_here(call, here.pool);
+    tni_inplace_end(&here);
+    return rc;
+}
+
+int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out)
+{
+    const tn_allocator *allocator = tni_fs_allocator();
+    read_call call = {.path = path, .size_max = size_max, .out = out, .allocator = allocator, .fd = -1};
+    int rc;
+
+    if (call.size_max >= SSIZE_MAX)
+        call.size_max = SSIZE_MAX - 1;
+    *out = (tn_contents){.free = allocator->free, .free_ctx = allocator->ctx};
+    rc = read_in_place(&call);
+    if (rc == TN_EAGAIN)
+        rc = tni_fs_run(call_read, &call);
+    end_read(&call); /* it was opened in place, and then the call was cancelled */
+    if (rc != 0)
+        tn_contents_fini(out);
+    return rc;
+}
+
+void tn_contents_fini(tn_contents *contents)
+{
+    if (contents->data != NULL)
+        contents->free(contents->free_ctx, contents->data, contents->capacity + 1);
+    contents->data = NULL;
+    contents->size = 0;
+    contents->capacity = 0;
+}
+
+/* --- Writing ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *path;
+    const char *data;
+    size_t size;
+    unsigned mode;
+    char temporary[PATH_BYTES];
+} write_call;
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        struct iovec rest = {(void *)(uintptr_t)data, size}; /* only read: iovec is shared with readv */
+        ssize_t n = tni_os_writev(fd, &rest, 1);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Beside the file, so that it is on the same file system; hidden, and of a name that nobody has. */
+static int open_temporary(write_call *call)
+{
+    const char *slash = strrchr(call->path, '/');
+    int folder = slash != NULL ? (int)(slash + 1 - call->path) : 0;
+    uint64_t random = tni_random_seed();
+
+    for (unsigned i = 0; i < TRIES_MAX; i++) {
+        int length = snprintf(call->temporary, sizeof call->temporary, "%.*s.%s.%08x", folder, call->path, call->path + folder,
+                              (unsigned)tni_random_next(&random));
+        int fd;
+        if (length < 0 || (size_t)length >= sizeof call->temporary)
+            return -ENAMETOOLONG;
+        fd = tni_os_open(call->temporary, O_WRONLY | O_CREAT | O_EXCL, call->mode);
+        if (fd != -EEXIST)
+            return fd;
+    }
+    return -EEXIST;
+}
+
+/* The new name is in the folder, which has to reach the disk too. */
+static int sync_folder(write_call *call)
+{
+    char *slash = strrchr(call->temporary, '/'); /* it is not needed any more */
+    int fd;
+    int rc;
+
+    if (slash != NULL)
+        slash[slash == call->temporary] = '\0';
+    fd = tni_os_open(slash != NULL ? call->temporary : ".", O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    rc = tni_os_sync(fd, true);
+    tni_os_close(fd);
+    return rc == -EINVAL ? 0 : rc; /* a file system that does not do this for folders */
+}
+
+static int call_write(void *arg)
+{
+    write_call *call = arg;
+    int fd = open_temporary(call);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    rc = write_all(fd, call->data, call->size);
+    if (rc == 0)
+        rc = tni_os_sync(fd, true);
+    tni_os_close(fd);
+    if (rc == 0)
+        rc = tni_os_rename(call->temporary, call->path);
+    if (rc != 0) {
+        (void)tni_os_unlink(call->temporary); /* what went wrong is told already */
+        return rc;
+    }
+    return sync_folder(call);
+}
+
+int tn_fs_write_file(const char *path, const void *data, size_t size, unsigned mode)
+{
+    write_call call = {.path = path, .data = data, .size = size, .mode = mode};
+
+    return tni_fs_run(call_write, &call);
+}

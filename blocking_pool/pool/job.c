@@ -1,0 +1,297 @@
+/* Jobs with a counted handle. References: the pool's, from the spawn to `over`, and the handles'. */
+#include "pool/job.h"
+
+#include <string.h>
+
+#include <tn/blocking.h>
+#include <tn/scope.h>
+
+#include "base/tls.h"
+#include "pool/done.h"
+#include "task/budget.h"
+
+struct tn_job {
+    tni_job base;
+    tni_done done;         /* over: `result` and `error` stand */
+    tni_a32 references;
+    int error;             /* who ends it, before `done`: 0, or why there is no result */
+    tni_pool *pool;        /* to be compared, and to take the job back: it may be gone */
+    tn_job_fn fn;
+    void *arg;
+    void *result;          /* who ends it, before `done` */
+    tn_job_drop_fn drop;
+    tn_allocator allocator; /* a handle may outlive the runtime */
+};
+
+static void free_job(tn_job *job)
+{
+    tn_allocator allocator = job->allocator;
+
+    tni_free(&allocator, job, sizeof *job);
+}
+
+static void unref(tn_job *job)
+{
+    /* Release: our accesses are over. Acquire: so are everybody's, for the last one, who frees. */
+    uint32_t old = tni_a32_fetch_sub(&job->references, 1, TNI_ACQ_REL);
+
+    tni_assert(old != 0, "a job is released more often than retained");
+    if (old == 1)
+        free_job(job);
+}
+
+/* --- Life ------------------------------------------------------------------------------------------------------------------- */
+
+static bool job_run(tni_job *base)
+{
+    tn_job *job = tni_container_of(base, tn_job, base);
+
+    job->result = job->fn(job->arg);
+    return false;
+}
+
+/* Nobody runs it, and the caller of this has made sure that nobody will. */
+static void end_unrun(tn_job *job, int error)
+{
+    if (job->drop != NULL)
+        job->drop(job->arg);
+    job->error = error;
+    tni_done_set(&job->done);
+}
+
+static void job_over(tni_job *base, int error)
+{
+    tn_job *job = tni_container_of(base, tn_job, base);
+
+    if (error == 0)
+        tni_done_set(&job->done);
+    else
+        end_unrun(job, error);
+    unref(job);
+}
+
+static const tni_job_ops job_ops = {job_run, job_over};
+
+static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job_fn fn, void *arg)
+{
+    tn_runtime *runtime = pool->runtime;
+    tn_job *job = runtime->allocator.alloc(runtime->allocator.ctx, sizeof *job, _Alignof(tn_job));
+
+    if (job == NULL)
+        return NULL;
+    tni_pool_job_init(&job->base, &job_ops, kind);
+    job->base.mandatory = options->mandatory;
+    tni_done_init(&job->done);
+    tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
+    job->error = 0;
+    job->pool = pool;
+    job->fn = fn;
+    job->arg = arg;
+    job->result = NULL;
+    job->drop = options->drop;
+    job->allocator = runtime->allocator;
+    return job;
+}
+
+/* A job must not wait for room in its own pool: if all threads did, nobody would make any. */
+static bool may_wait(const tni_pool *pool)
+{
+    const tni_tls *local = tni_tls_get();
+    const tni_pool_thread *thread = tni_pool_thread_current();
+
+    if (thread != NULL && thread->pool == pool)
+        return false;
+
+    return local->task != NULL ? local->task->kind == TNI_TASK_FIBER : local->worker == NULL;
+}
+
+static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
+{
+    bool waits = when_full == TN_FULL_WAIT && may_wait(pool);
+    int rc = waits ? tni_pool_reserve_waiting(pool, kind) : tni_pool_reserve(pool, kind);
+
+    return rc == TN_EBUSY ? TN_EAGAIN : rc;
+}
+
+/* The place comes first: a fiber that waits for one holds no memory, for it may be abandoned there. */
+int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
+{
+    int rc = reserve(pool, kind, options->when_full);
+    bool runs_here = rc == TN_EAGAIN && options->when_full == TN_FULL_RUN_HERE;
+    tn_job *job;
+
+    if (rc != 0 && !runs_here)
+        return rc;
+    job = make(pool, kind, options, fn, arg);
+    if (job == NULL) {
+        if (!runs_here)
+            tni_pool_unreserve(pool, kind);
+        return TN_ENOMEM;
+    }
+    if (runs_here) {
+        tni_a32_init(&job->base.state, TNI_JOB_STARTED); /* nobody else knows it yet */
+        job->result = fn(arg);
+        job_over(&job->base, 0);
+    } else {
+        tni_pool_push(pool, &job->base);
+    }
+    if (out != NULL)
+        *out = job;
+    else
+        unref(job);
+    return 0;
+}
+
+int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, tn_job **out, tn_job_fn fn, void *arg)
+{
+    tn_blocking_options options = tn_blocking_options_default();
+    tni_pool *pool;
+    int rc;
+
+    if (out != NULL)
+        *out = NULL;
+    if (runtime == NULL)
+        runtime = tni_pool_current_runtime();
+    if (runtime == NULL)
+        return TN_EINVAL;
+    if (given != NULL) {
+        if (given->size < sizeof given->size || given->size > sizeof options)
+            return TN_EINVAL;
+        memcpy(&options, given, given->size);
+    }
+    if (options.when_full > TN_FULL_RUN_HERE)
+        return TN_EINVAL;
+    pool = tni_pool_of(runtime, &rc);
+    return pool == NULL ? rc : tni_job_spawn(pool, TNI_POOL_JOBS, &options, out, fn, arg);
+}
+
+int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg)
+{
+    return tn_spawn_blocking_on(NULL, NULL, out, fn, arg);
+}
+
+/* --- Handles ---------------------------------------------------------------------------------------------------------------- */
+
+tn_job *tn_job_retain(tn_job *job)
+{
+    /* Relaxed: the caller holds one; one more publishes nothing. */
+    (void)tni_a32_fetch_add(&job->references, 1, TNI_RELAXED);
+    return job;
+}
+
+void tn_job_release(tn_job *job)
+{
+    if (job != NULL)
+        unref(job);
+}
+
+bool tn_job_cancel(tn_job *job)
+{
+    if (!tni_pool_withdraw(job->pool, &job->base))
+        return false;
+    end_unrun(job, TN_ENODATA);
+    unref(job); /* the pool's */
+    return true;
+}
+
+bool tn_job_is_finished(const tn_job *job)
+{
+    return tni_done_is_set(&job->done);
+}
+
+/* --- Joining ---------------------------------------------------------------------------------------------------------------- */
+
+static int future_poll(tn_future *self, tn_waker *waker)
+{
+    tn_job_future *future = tni_container_of(self, tn_job_future, base);
+    int rc;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    rc = tni_done_poll(&future->job->done, &future->mine, waker);
+    if (rc != 0)
+        return rc;
+    future->over = true;
+    future->result = future->job->result;
+    return tni_budget_poll_leave(waker, future->job->error);
+}
+
+static void future_drop(tn_future *self)
+{
+    tn_job_future *future = tni_container_of(self, tn_job_future, base);
+
+    if (!future->over)
+        tni_done_forget(&future->job->done, &future->mine);
+}
+
+static const tn_future_ops future_ops = {future_poll, future_drop, "blocking job"};
+
+void tn_job_init(tn_job_future *future, tn_job *job)
+{
+    future->base.ops = &future_ops;
+    future->job = job;
+    future->result = NULL;
+    future->mine = NULL;
+    future->over = false;
+}
+
+/* A join in a job of the same pool. */
+typedef struct {
+    tn_future base;
+    tn_job_future *join;
+    tni_pool_thread *thread;
+    tn_scope scope;
+    bool waits; /* counted by tni_pool_join_begin */
+} inner_join;
+
+/* Only a join that waits counts: one that has an answer, TN_EBUSY too, is no part of a deadlock. */
+static int inner_poll(tn_future *self, tn_waker *waker)
+{
+    inner_join *inner = tni_container_of(self, inner_join, base);
+    int rc = future_poll(&inner->join->base, waker);
+
+    if (rc == TN_PENDING && !inner->waits) {
+        inner->waits = true;
+        tni_pool_join_begin(inner->thread, &inner->join->job->done, &inner->scope);
+    }
+    return rc;
+}
+
+static void inner_drop(tn_future *self)
+{
+    future_drop(&tni_container_of(self, inner_join, base)->join->base);
+}
+
+static const tn_future_ops inner_ops = {inner_poll, inner_drop, "blocking job"};
+
+static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
+{
+    inner_join inner = {.base = {&inner_ops}, .join = future, .thread = thread};
+    bool refused;
+    int rc;
+
+    tn_scope_enter(&inner.scope, TN_NEVER);
+    rc = tn_await(&inner.base);
+    refused = inner.waits && tni_pool_join_end(thread);
+    tn_scope_leave(&inner.scope);
+    return refused && rc == TN_ECANCELED ? TN_EDEADLK : rc;
+}
+
+int tn_job_join(tn_job *job, void **result)
+{
+    tni_pool_thread *thread = tni_pool_thread_current();
+    tn_job_future future;
+    int rc;
+
+    tn_job_init(&future, job);
+    if (thread == NULL || thread->is_guest || thread->pool != job->pool)
+        rc = tn_await(&future.base);
+    else
+        rc = join_in_job(thread, &future);
+    if (!future.over)
+        return rc;
+    if (result != NULL)
+        *result = future.result;
+    unref(job);
+    return rc;
+}

@@ -1,0 +1,177 @@
+/* Accepting. What went wrong with one connection is skipped; what is short for all (files, memory) is waited out, with growing
+ * pauses and one line in the log: the connections stay in the backlog, and those that are served go on.
+ */
+#include "listener/listener.h"
+#include "sched/budget_fiber.h"
+#include "sched/runtime.h"
+#include "time/deadline.h"
+
+#define PAUSE_MIN_NS (10 * TN_MS)
+#define PAUSE_MAX_NS (1 * TN_S)
+
+/* Linux hands errors of the new connection to accept (accept(2)): they are no matter of the listener's. EPERM: a firewall. */
+static bool concerns_one_connection(int error)
+{
+    switch (-error) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/* --- A pause that the close of the listener ends too ------------------------------------------------------------------------ */
+
+typedef struct {
+    tn_future base;
+    tn_listener *listener;
+    uint64_t deadline_ns;
+} pause_future;
+
+static int pause_poll(tn_future *self, tn_waker *waker)
+{
+    pause_future *future = tni_container_of(self, pause_future, base);
+    tn_listener *listener = future->listener;
+
+    if (tni_clock_ns() >= future->deadline_ns)
+        return 0;
+    /* Armed first, looked after: wait.h. The closer sets CLOSING, then wakes. */
+    tni_wait_arm(&listener->pause, waker);
+    if (tni_endpoint_is_closing(&listener->endpoint))
+        return TN_ECANCELED;
+    tni_deadline_ask(waker, future->deadline_ns);
+    return TN_PENDING;
+}
+
+static void pause_drop(tn_future *self)
+{
+    pause_future *future = tni_container_of(self, pause_future, base);
+
+    (void)tni_wait_disarm(&future->listener->pause);
+}
+
+/* The code that would end the accept never runs. */
+static void pause_abandon(tn_future *self, tn_task *task)
+{
+    pause_future *future = tni_container_of(self, pause_future, base);
+
+    (void)task;
+    pause_drop(self);
+    tni_endpoint_end(&future->listener->endpoint, TNI_OPERATION_READ);
+}
+
+static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error", pause_abandon};
+
+static int wait_out(tn_listener *listener, int error)
+{
+    pause_future future = {.base = {&pause_ops}, .listener = listener};
+
+    if (listener->pause_ns == 0) {
+        tni_log_write(&listener->endpoint.runtime->log, TN_LOG_WARNING,
+                      "accept: %s; new connections wait in the backlog until there is room again%s", tn_strerror(error),
+                      error == -EMFILE ? ": raise the limit of open files (ulimit -n)" : "");
+        listener->pause_ns = PAUSE_MIN_NS;
+    } else if (listener->pause_ns < PAUSE_MAX_NS / 2) {
+        listener->pause_ns *= 2;
+    } else {
+        listener->pause_ns = PAUSE_MAX_NS;
+    }
+    future.deadline_ns = tni_clock_ns() + listener->pause_ns;
+    return tn_await(&future.base);
+}
+
+/* --- Accepting -------------------------------------------------------------------------------------------------------------- */
+
+/* In flight. The memory comes first: a connection that was taken out of the backlog cannot be put back. */
+static int accept_one(tn_listener *listener, tn_stream **out)
+{
+    tn_runtime *runtime = listener->endpoint.runtime;
+    tni_registration *registration = tni_endpoint_registration(&listener->endpoint);
+    uint64_t seen = 0;
+    int fd;
+
+    if (registration != NULL) {
+        seen = tni_registration_look(registration);
+        if (!tni_readiness_has(seen, TNI_READ))
+            return TN_EAGAIN;
+    }
+    if (listener->spare == NULL)
+        listener->spare = tni_stream_alloc(runtime);
+    if (listener->spare == NULL)
+        return TN_ENOMEM;
+    fd = tni_os_accept(listener->endpoint.fd);
+    if (fd == TN_EAGAIN && registration != NULL)
+        (void)tni_registration_clear(registration, TNI_READ, seen);
+    if (fd < 0)
+        return fd;
+    if (listener->tcp)
+        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails if the peer has gone: the first read tells */
+    listener->pause_ns = 0;
+    tni_stream_init(listener->spare, runtime, fd, listener->tcp);
+    *out = listener->spare;
+    listener->spare = NULL;
+    return 0;
+}
+
+/* In flight. */
+static int accept_waiting(tn_listener *listener, tn_stream **out)
+{
+    for (;;) {
+        int rc = accept_one(listener, out);
+        if (rc == 0)
+            return 0;
+        if (tni_endpoint_is_closing(&listener->endpoint))
+            return TN_ECANCELED;
+        if (rc == TN_EAGAIN)
+            rc = tni_endpoint_wait(&listener->endpoint, TNI_READ);
+        else if (concerns_one_connection(rc))
+            /* A flood of them must neither keep other tasks from running nor this one from being stopped. */
+            rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
+        if (is_shortage(rc))
+            rc = wait_out(listener, rc);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+int tn_accept(tn_listener *listener, tn_stream **out)
+{
+    int rc = tni_budget_enter();
+
+    if (rc == 0)
+        rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);
+    if (rc != 0)
+        return rc;
+    rc = accept_waiting(listener, out);
+    tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);
+    return rc;
+}
+
+int tn_try_accept(tn_listener *listener, tn_stream **out)
+{
+    int rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);
+
+    if (rc != 0)
+        return rc;
+    do {
+        rc = accept_one(listener, out);
+    } while (concerns_one_connection(rc));
+    if (rc != 0 && tni_endpoint_is_closing(&listener->endpoint))
+        rc = TN_ECANCELED;
+    tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);
+    return rc;
+}

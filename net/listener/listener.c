@@ -1,0 +1,220 @@
+/* Listening: making the socket, and what has to go when it is closed. */
+#include "listener/listener.h"
+
+#include <string.h>
+
+#include "sched/runtime.h"
+
+#define BACKLOG_DEFAULT 4096
+#define PRIVILEGED_PORTS 1024
+
+/* --- The end ---------------------------------------------------------------------------------------------------------------- */
+
+/* The path is removed only while it names what we made: somebody may have put his own there. */
+static void remove_path(const tn_listener *listener)
+{
+    tni_os_file_id now;
+
+    if (listener->path[0] == '\0' || tni_os_path_id(listener->path, &now) != 0)
+        return;
+    if (now.device == listener->file.device && now.inode == listener->file.inode)
+        (void)tni_os_unlink(listener->path);
+}
+
+static void closing(tni_endpoint *endpoint)
+{
+    tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
+
+    remove_path(listener);
+    /* The fd may stay open a little longer. Who connects is refused from now on all the same, and the port is free. */
+    (void)tni_os_shutdown(endpoint->fd, SHUT_RDWR);
+    (void)tni_wait_wake(&listener->pause);
+}
+
+static void release(tni_endpoint *endpoint)
+{
+    tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
+
+    tni_stream_free(endpoint->runtime, listener->spare);
+    tni_free(&endpoint->runtime->allocator, listener, sizeof *listener);
+}
+
+static const tni_endpoint_ops listener_ops = {closing, release};
+
+/* --- Making ----------------------------------------------------------------------------------------------------------------- */
+
+/* The caller's options over the defaults: he may have been built against an older, shorter struct. */
+static int take_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
+{
+    *out = tn_listen_options_default();
+    if (options != NULL && (options->size < sizeof options->size || options->size > sizeof *options)) {
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: options.size is wrong: begin with tn_listen_options_default()", what);
+        return TN_EINVAL;
+    }
+    if (options != NULL)
+        memcpy(out, options, options->size);
+    out->runtime = tni_endpoint_runtime(out->runtime, what);
+    if (out->runtime == NULL)
+        return TN_EINVAL;
+    if (out->backlog < 0) {
+        tni_log_write(&out->runtime->log, TN_LOG_ERROR, "%s: a backlog of %d connections: write 0 for %d", what, out->backlog,
+                      BACKLOG_DEFAULT);
+        return TN_EINVAL;
+    }
+    if (out->backlog == 0)
+        out->backlog = BACKLOG_DEFAULT;
+    return 0;
+}
+
+static int set_tcp_options(int fd, int domain, const tn_listen_options *options)
+{
+    int rc = 0;
+
+    if (options->reuse_address)
+        rc = tni_os_set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (rc == 0 && options->reuse_port)
+        rc = tni_os_set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (rc == 0 && domain == AF_INET6)
+        rc = tni_os_set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
+    return rc;
+}
+
+/* Answers a listening fd, or a negative errno value. */
+static int listen_on(const tni_address *address, const tn_listen_options *options)
+{
+    int domain = address->socket.any.sa_family;
+    int fd = tni_os_socket(domain, SOCK_STREAM, 0);
+    int rc = 0;
+
+    if (fd < 0)
+        return fd;
+    if (domain != AF_UNIX)
+        rc = set_tcp_options(fd, domain, options);
+    if (rc == 0)
+        rc = tni_os_bind(fd, &address->socket.any, address->length);
+    if (rc == 0)
+        rc = tni_os_listen(fd, options->backlog);
+    if (rc == 0)
+        return fd;
+    tni_os_close(fd);
+    return rc;
+}
+
+/* Takes the fd, also when it fails. */
+static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp)
+{
+    tn_listener *listener = tni_alloc(&runtime->allocator, sizeof *listener, _Alignof(tn_listener));
+
+    if (listener == NULL) {
+        tni_os_close(fd);
+        return TN_ENOMEM;
+    }
+    tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd);
+    tni_wait_init(&listener->pause);
+    listener->tcp = tcp;
+    *out = listener;
+    return 0;
+}
+
+static void explain_tcp(const tni_log *log, const char *text, const tni_address *address, int rc)
+{
+    unsigned port = ntohs(address->socket.v4.sin_port);
+
+    if (rc == TN_EADDRINUSE)
+        tni_log_write(log, TN_LOG_ERROR, "address %s is in use: choose another port or stop the other server", text);
+    else if (rc == -EACCES && port < PRIVILEGED_PORTS)
+        tni_log_write(log, TN_LOG_ERROR, "address %s: a port below %d needs the capability NET_BIND_SERVICE: choose a higher one",
+                      text, PRIVILEGED_PORTS);
+    else if (rc == -EADDRNOTAVAIL)
+        tni_log_write(log, TN_LOG_ERROR, "address %s is none of this machine: write one of its own, or *:%u for all", text, port);
+    else
+        tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", text, tn_strerror(rc));
+}
+
+int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_options *options)
+{
+    tn_listen_options wanted;
+    tni_address parsed;
+    const tni_log *log;
+    int fd;
+    int rc = take_options(&wanted, options, "tn_tcp_listen");
+
+    if (rc != 0)
+        return rc;
+    log = &wanted.runtime->log;
+    rc = tni_address_parse_tcp(&parsed, address, TNI_TO_LISTEN, log);
+    if (rc != 0)
+        return rc;
+    fd = listen_on(&parsed, &wanted);
+    if ((fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) && address[0] == '*' && !wanted.ipv6_only) {
+        tni_address_any_v4(&parsed, &parsed); /* there is no IPv6 here */
+        fd = listen_on(&parsed, &wanted);
+    }
+    if (fd < 0) {
+        explain_tcp(log, address, &parsed, fd);
+        return fd;
+    }
+    return make(out, wanted.runtime, fd, true);
+}
+
+static void explain_unix(const tni_log *log, const char *path, int rc)
+{
+    if (rc == TN_EADDRINUSE)
+        tni_log_write(log, TN_LOG_ERROR, "%s is in use: stop the server that made it, or remove what a dead one left", path);
+    else if (rc == -ENOENT)
+        tni_log_write(log, TN_LOG_ERROR, "%s: its directory does not exist: make it first", path);
+    else
+        tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", path, tn_strerror(rc));
+}
+
+int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options)
+{
+    tn_listen_options wanted;
+    tni_address parsed;
+    const tni_log *log;
+    int fd;
+    int rc = take_options(&wanted, options, "tn_unix_listen");
+
+    if (rc != 0)
+        return rc;
+    log = &wanted.runtime->log;
+    rc = tni_address_parse_unix(&parsed, path, log);
+    if (rc != 0)
+        return rc;
+    fd = listen_on(&parsed, &wanted);
+    if (fd < 0) {
+        explain_unix(log, path, fd);
+        return fd;
+    }
+    rc = make(out, wanted.runtime, fd, false);
+    if (path[0] == '@')
+        return rc;
+    if (rc != 0)
+        (void)tni_os_unlink(path); /* made this moment by listen_on */
+    else if (tni_os_path_id(path, &(*out)->file) == 0)
+        memcpy((*out)->path, path, strlen(path) + 1);
+    return rc;
+}
+
+tn_listener *tn_listener_retain(tn_listener *listener)
+{
+    tni_endpoint_retain(&listener->endpoint);
+    return listener;
+}
+
+void tn_listener_release(tn_listener *listener)
+{
+    if (listener != NULL)
+        tni_endpoint_release(&listener->endpoint);
+}
+
+void tn_listener_close(tn_listener *listener)
+{
+    if (listener != NULL)
+        tni_endpoint_close(&listener->endpoint);
+}
+
+int tn_listener_address(tn_listener *listener, char *buf, size_t size)
+{
+    return tni_endpoint_address(&listener->endpoint, tni_os_local_address, buf, size);
+}

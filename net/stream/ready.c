@@ -1,0 +1,54 @@
+/* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves
+ * the fd open until it has let go. */
+#include "stream/stream.h"
+#include "task/budget.h"
+
+static tni_side side_of(const tn_ready_future *future)
+{
+    return future->direction == TN_READABLE ? TNI_READ : TNI_WRITE;
+}
+
+static void stop_waiting(tn_ready_future *future)
+{
+    future->waiting = false;
+    tni_endpoint_end(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
+}
+
+static int ready_poll(tn_future *self, tn_waker *waker)
+{
+    tn_ready_future *future = tni_container_of(self, tn_ready_future, base);
+    int rc;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    if (!future->waiting) {
+        rc = tni_endpoint_begin(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
+        if (rc != 0)
+            return rc;
+        future->waiting = true;
+    }
+    rc = tni_endpoint_poll(&future->stream->endpoint, side_of(future), waker);
+    if (rc != TN_PENDING)
+        stop_waiting(future);
+    return tni_budget_poll_leave(waker, rc);
+}
+
+static void ready_drop(tn_future *self)
+{
+    tn_ready_future *future = tni_container_of(self, tn_ready_future, base);
+
+    if (!future->waiting)
+        return;
+    tni_endpoint_forget(&future->stream->endpoint, side_of(future));
+    stop_waiting(future);
+}
+
+static const tn_future_ops ready_ops = {ready_poll, ready_drop, "socket"};
+
+void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
+{
+    future->base.ops = &ready_ops;
+    future->stream = stream;
+    future->direction = direction;
+    future->waiting = false;
+}

@@ -1,0 +1,23 @@
+/* A stream from the inside, for accept and connect. */
+#ifndef TNI_STREAM_H
+#define TNI_STREAM_H
+
+#include <tn/net.h>
+
+#include "address/address.h"
+#include "endpoint/endpoint.h"
+
+struct tn_stream {
+    tni_endpoint endpoint;
+};
+
+_Static_assert(sizeof(tn_stream) <= 40, "with malloc's own words it is a block of 48 bytes");
+
+/* Memory for a stream, or NULL. */
+tn_stream *tni_stream_alloc(tn_runtime *runtime);
+void tni_stream_free(tn_runtime *runtime, tn_stream *stream);
+
+/* Makes a stream of that memory and `fd`. Cannot fail. */
+void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
+
+#endif

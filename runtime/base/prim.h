@@ -1,0 +1,166 @@
+/* The door to atomics, threads, clocks and random numbers.
+ *
+ * Nothing else in the library names <stdatomic.h>, <pthread.h>, <time.h> or a futex. A model checker replaces this header
+ * (TNI_MODEL) and runs the shipped sources unchanged.
+ *
+ * Atomic words are structs, so that a plain access does not compile. Every access names its order, and the style check wants a
+ * reason beside each: what it publishes or observes, its partner, what breaks if it were weaker.
+ */
+#ifndef TNI_PRIM_H
+#define TNI_PRIM_H
+
+#ifdef TNI_MODEL
+#include "prim_model.h"
+#else
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/defs.h"
+
+/* --- Atomic words ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    _Atomic uint32_t value;
+} tni_a32;
+
+typedef struct {
+    _Atomic uint64_t value;
+} tni_a64;
+
+typedef struct {
+    _Atomic(void *) value;
+} tni_aptr;
+
+typedef enum {
+    TNI_RELAXED = memory_order_relaxed,
+    TNI_ACQUIRE = memory_order_acquire,
+    TNI_RELEASE = memory_order_release,
+    TNI_ACQ_REL = memory_order_acq_rel,
+    TNI_SEQ_CST = memory_order_seq_cst,
+} tni_order;
+
+#define TNI_PRIM_INLINE static inline __attribute__((always_inline))
+
+/* One set of operations a word type: init (before anyone else sees it), load, store, exchange, compare-and-swap (strong; on
+ * failure *expected is the value found, observed with acquire), and the fetch operations on integers. */
+#define TNI_PRIM_WORD(name, word, type) \
+    TNI_PRIM_INLINE void name##_init(word *w, type v) { atomic_init(&w->value, v); } \
+    TNI_PRIM_INLINE type name##_load(const word *w, tni_order o) { return atomic_load_explicit(&w->value, (memory_order)o); } \
+    TNI_PRIM_INLINE void name##_store(word *w, type v, tni_order o) { atomic_store_explicit(&w->value, v, (memory_order)o); } \
+    TNI_PRIM_INLINE type name##_exchange(word *w, type v, tni_order o) \
+    { \
+        return atomic_exchange_explicit(&w->value, v, (memory_order)o); \
+    } \
+    TNI_PRIM_INLINE bool name##_cas(word *w, type *expected, type desired, tni_order o) \
+    { \
+        return atomic_compare_exchange_strong_explicit(&w->value, expected, desired, (memory_order)o, memory_order_acquire); \
+    }
+
+#define TNI_PRIM_INTEGER(name, word, type) \
+    TNI_PRIM_WORD(name, word, type) \
+    TNI_PRIM_INLINE type name##_fetch_add(word *w, type v, tni_order o) \
+    { \
+        return atomic_fetch_add_explicit(&w->value, v, (memory_order)o); \
+    } \
+    TNI_PRIM_INLINE type name##_fetch_sub(word *w, type v, tni_order o) \
+    { \
+        return atomic_fetch_sub_explicit(&w->value, v, (memory_order)o); \
+    } \
+    TNI_PRIM_INLINE type name##_fetch_or(word *w, type v, tni_order o) \
+    { \
+        return atomic_fetch_or_explicit(&w->value, v, (memory_order)o); \
+    } \
+    TNI_PRIM_INLINE type name##_fetch_and(word *w, type v, tni_order o) \
+    { \
+        return atomic_fetch_and_explicit(&w->value, v, (memory_order)o); \
+    }
+
+TNI_PRIM_INTEGER(tni_a32, tni_a32, uint32_t)
+TNI_PRIM_INTEGER(tni_a64, tni_a64, uint64_t)
+TNI_PRIM_WORD(tni_aptr, tni_aptr, void *)
+
+/* A full barrier: what stands before it is visible to everyone before anything behind it is read. */
+TNI_PRIM_INLINE void tni_fence_full(void) { atomic_thread_fence(memory_order_seq_cst); }
+
+/* An asymmetric pair, for a path that runs often against one that runs rarely. A light fence in one thread and a heavy fence in
+ * another order what surrounds them as two full fences would. `asymmetric` is what tni_fence_asymmetric_init() answered;
+ * without kernel support both are full fences. */
+bool tni_fence_asymmetric_init(void);
+TNI_PRIM_INLINE void tni_fence_light(bool asymmetric)
+{
+    if (tni_likely(asymmetric))
+        atomic_signal_fence(memory_order_seq_cst);
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+}
+void tni_fence_heavy(bool asymmetric);
+
+/* A hint for a loop that waits for another core. */
+void tni_spin_hint(void);
+
+/* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
+
+/* A short lock; never held over a suspension. */
+typedef struct {
+    pthread_mutex_t mutex;
+} tni_mutex;
+
+void tni_mutex_init(tni_mutex *m);
+void tni_mutex_fini(tni_mutex *m);
+void tni_mutex_lock(tni_mutex *m);
+void tni_mutex_unlock(tni_mutex *m);
+
+#define TNI_FOREVER UINT64_MAX
+
+/* Sleeps while *word == expected, until tni_futex_wake, a spurious return, or `deadline_ns` (tni_clock_ns; TNI_FOREVER: never).
+ * The comparison and falling asleep are one step against tni_futex_wake. */
+void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns);
+void tni_futex_wake(tni_a32 *word, int count);
+
+typedef struct {
+    pthread_t id;
+} tni_thread;
+
+/* Starts `main(arg)` on a thread with all asynchronous signals and SIGPIPE blocked. 0, or a negative errno value (TN_EAGAIN
+ * where the system has no thread left). */
+int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
+/* Names the calling thread, for people who look; at most 15 characters. */
+void tni_thread_name(const char *name);
+void tni_thread_join(tni_thread *thread);
+/* Lets another thread of this processor run. */
+void tni_thread_yield(void);
+/* Nobody will join it. */
+void tni_thread_detach(tni_thread *thread);
+
+/* What tells one thread's processor time to another. */
+typedef struct {
+    clockid_t id;
+} tni_thread_clock;
+
+void tni_thread_clock_init(tni_thread_clock *clock); /* of the calling thread */
+/* Nanoseconds; the thread must not have been joined. */
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
+
+/* --- Time and chance -------------------------------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t tni_clock_ns(void);
+
+/* A seed from the system, different at each call. */
+uint64_t tni_random_seed(void);
+
+#endif /* TNI_MODEL */
+
+/* A small generator (xorshift64*; Vigna, 2016) for choices that need speed and no secrecy. */
+static inline uint32_t tni_random_next(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return (uint32_t)((x * UINT64_C(0x2545F4914F6CDD1D)) >> 32);
+}
+
+#endif

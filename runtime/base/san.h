@@ -1,0 +1,158 @@
+/* What the sanitizers must be told about stacks that are switched by hand. Nothing of it is left in ordinary builds.
+ *
+ * AddressSanitizer wants the bounds of the stack gone to, keeps a side stack of frames for each, and LeakSanitizer looks for
+ * pointers only in memory it knows. ThreadSanitizer keeps a clock and a call stack for each fiber. */
+#ifndef TNI_SAN_H
+#define TNI_SAN_H
+
+#include "base/defs.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TNI_SAN_ADDRESS 1
+#elif defined(__SANITIZE_THREAD__)
+#define TNI_SAN_THREAD 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TNI_SAN_ADDRESS 1
+#elif __has_feature(thread_sanitizer)
+#define TNI_SAN_THREAD 1
+#endif
+#endif
+
+/* --- AddressSanitizer and LeakSanitizer ------------------------------------------------------------------------------------- */
+#if defined(TNI_SAN_ADDRESS)
+
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+
+/* For code that reads stack memory which belongs to nobody at the moment, or to somebody else. */
+#define TNI_SAN_UNCHECKED __attribute__((no_sanitize("address"), noinline))
+
+typedef struct {
+    void *fake_stack;       /* the sanitizer's side stack while this context is suspended */
+    const void *stack_base; /* lowest address; a thread's is learnt from the sanitizer when it is first left */
+    size_t stack_size;      /* bytes from stack_base */
+    void (*entry)(void *);  /* what the first frame calls once the sanitizer has been told */
+    void *arg;              /* its argument */
+} tni_san_context;
+
+/* The first thing on a new stack; `message` is the context that was left. */
+static inline void tni_san_entry(void *arg, void *message)
+{
+    tni_san_context *self = arg;
+    tni_san_context *left = message;
+    __sanitizer_finish_switch_fiber(NULL, &left->stack_base, &left->stack_size);
+    self->entry(self->arg);
+}
+
+/* May put another function, which calls the first one, into *entry and *arg. */
+static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
+{
+    *san = (tni_san_context){.stack_base = base, .stack_size = size, .entry = *entry, .arg = *arg};
+    *entry = (void (*)(void *))(void (*)(void))tni_san_entry;
+    *arg = san;
+}
+
+static inline void tni_san_thread(tni_san_context *san) { *san = (tni_san_context){0}; }
+static inline void tni_san_fini(tni_san_context *san) { (void)san; }
+
+static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    __sanitizer_start_switch_fiber(for_good ? NULL : &from->fake_stack, to->stack_base, to->stack_size);
+}
+
+static inline void tni_san_arrive(tni_san_context *self, void *message)
+{
+    tni_san_context *left = message;
+    __sanitizer_finish_switch_fiber(self->fake_stack, &left->stack_base, &left->stack_size);
+}
+
+/* A stack is handed out: its memory may be used, and may hold the only pointer to something. */
+static inline void tni_san_stack_live(void *base, size_t size)
+{
+    __asan_unpoison_memory_region(base, size);
+    __lsan_register_root_region(base, size);
+}
+
+/* A stack came back: the red zones of frames that never returned go, and whoever still looks at it is in the wrong. */
+static inline void tni_san_stack_idle(void *base, size_t size)
+{
+    __lsan_unregister_root_region(base, size);
+    __asan_poison_memory_region(base, size);
+}
+
+/* The addresses go back to the system, which may give them to someone who knows nothing of us. */
+static inline void tni_san_unmap(void *base, size_t size) { __asan_unpoison_memory_region(base, size); }
+
+/* --- ThreadSanitizer -------------------------------------------------------------------------------------------------------- */
+#elif defined(TNI_SAN_THREAD)
+
+#include <sanitizer/tsan_interface.h>
+
+#define TNI_SAN_UNCHECKED __attribute__((no_sanitize("thread"), noinline))
+
+typedef struct {
+    void *fiber; /* the sanitizer's notion of this context */
+    bool made;   /* by us: a thread's own is not ours to destroy */
+} tni_san_context;
+
+static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
+{
+    (void)base, (void)size, (void)entry, (void)arg;
+    *san = (tni_san_context){.fiber = __tsan_create_fiber(0), .made = true};
+}
+
+static inline void tni_san_thread(tni_san_context *san)
+{
+    *san = (tni_san_context){.fiber = __tsan_get_current_fiber(), .made = false};
+}
+
+static inline void tni_san_fini(tni_san_context *san)
+{
+    if (san->made)
+        __tsan_destroy_fiber(san->fiber);
+    san->fiber = NULL;
+    san->made = false;
+}
+
+/* The very last thing before the switch, and never a function of its own: its end would be booked on the other fiber's call
+ * stack. Flag 0 makes the switch an edge of happens-before, which it is. */
+__attribute__((always_inline)) static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    (void)from, (void)for_good;
+    __tsan_switch_to_fiber(to->fiber, 0);
+}
+
+static inline void tni_san_arrive(tni_san_context *self, void *message) { (void)self, (void)message; }
+static inline void tni_san_stack_live(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_stack_idle(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_unmap(void *base, size_t size) { (void)base, (void)size; }
+
+/* --- Ordinary builds -------------------------------------------------------------------------------------------------------- */
+#else
+
+#define TNI_SAN_UNCHECKED
+
+typedef struct {
+} tni_san_context;
+
+static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
+{
+    (void)san, (void)base, (void)size, (void)entry, (void)arg;
+}
+
+static inline void tni_san_thread(tni_san_context *san) { (void)san; }
+static inline void tni_san_fini(tni_san_context *san) { (void)san; }
+static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    (void)from, (void)to, (void)for_good;
+}
+static inline void tni_san_arrive(tni_san_context *self, void *message) { (void)self, (void)message; }
+static inline void tni_san_stack_live(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_stack_idle(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_unmap(void *base, size_t size) { (void)base, (void)size; }
+
+#endif
+
+#endif

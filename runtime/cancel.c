@@ -1,8 +1,0 @@
-/* Cancelling a task. What its code then meets stands in scope.c. */
-#include "task.h"
-
-void tn_cancel(tn_task *task)
-{
-    tni_task_set_cancelled(task);
-    tni_task_wake(task);
-}

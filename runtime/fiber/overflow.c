@@ -1,0 +1,177 @@
+#include "fiber/overflow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "base/prim.h"
+#include "os/os_hook.h"
+#include "os/os_memory.h"
+
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
+
+/* The handler of someone else may run on it after ours, and a register file alone may take several KiB. */
+#define ALT_STACK_BYTES ((size_t)64 * 1024)
+
+static const int watched[] = {SIGSEGV, SIGBUS};
+#define WATCHED (sizeof watched / sizeof *watched)
+
+/* A signal's handler belongs to the process, so this does too. */
+static struct {
+    tni_aptr find;                /* a const tni_overflow_find *, NULL while nobody wants reports */
+    tni_overflow_find find_value; /* what it points at */
+    unsigned count;               /* installs without uninstall; under the hooks' lock */
+    tni_os_hook hooks[WATCHED];
+} state;
+
+/* --- The message ------------------------------------------------------------------------------------------------------------ */
+
+/* Built by hand: nothing from stdio may be called here. */
+typedef struct {
+    char text[400]; /* not terminated */
+    size_t length;  /* bytes in it */
+} message;
+
+static void add_text(message *m, const char *text)
+{
+    while (*text != '\0' && m->length < sizeof m->text)
+        m->text[m->length++] = *text++;
+}
+
+static void add_number(message *m, uintptr_t value, unsigned base)
+{
+    char digits[24];
+    size_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    do {
+        digits[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value != 0);
+    add_text(m, digits + at);
+}
+
+_Noreturn static void report(const tni_overflow_info *info, const void *fault_address)
+{
+    message m = {.length = 0};
+    add_text(&m, "tournant: stack overflow in task \"");
+    add_text(&m, info->task_name != NULL ? info->task_name : "");
+    add_text(&m, "\": its stack is ");
+    add_number(&m, info->stack_size_bytes / 1024, 10);
+    add_text(&m, " KiB; give it a larger stack_size_bytes (fault at 0x");
+    add_number(&m, (uintptr_t)fault_address, 16);
+    add_text(&m, ")\n");
+    ssize_t written = write(STDERR_FILENO, m.text, m.length);
+    (void)written;
+    abort();
+}
+
+/* --- The handler ------------------------------------------------------------------------------------------------------------ */
+
+static void handler(int signal_number, siginfo_t *info, void *ucontext)
+{
+    tni_overflow_info found = {0};
+    /* Observes find_value, published by tni_overflow_install(); weaker, a thread that faults while another one installs could
+     * call through a pointer it does not see yet. */
+    const tni_overflow_find *find = tni_aptr_load(&state.find, TNI_ACQUIRE);
+    if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
+        report(&found, info->si_addr);
+    /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
+    tni_os_hook_pass_on(&state.hooks[signal_number == watched[0] ? 0 : 1], signal_number, info, ucontext, info->si_code <= 0);
+}
+
+/* --- Installing ------------------------------------------------------------------------------------------------------------- */
+
+static void unhook(void)
+{
+    for (size_t i = 0; i < WATCHED; i++)
+        tni_os_hook_clear(&state.hooks[i], watched[i], handler);
+}
+
+static int hook(void)
+{
+    for (size_t i = 0; i < WATCHED; i++) {
+        int rc = tni_os_hook_set(&state.hooks[i], watched[i], handler, 0);
+        if (rc != 0) {
+            unhook();
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int tni_overflow_install(tni_overflow_find find)
+{
+    int rc = 0;
+    tni_os_hooks_lock();
+    tni_assert(state.count == 0 || state.find_value == find, "two different lookups for stack overflows in one process");
+    if (state.count == 0) {
+        state.find_value = find;
+        rc = hook();
+    }
+    if (rc == 0) {
+        state.count++;
+        /* Publishes find_value to handler(). */
+        tni_aptr_store(&state.find, &state.find_value, TNI_RELEASE);
+    }
+    tni_os_hooks_unlock();
+    return rc;
+}
+
+void tni_overflow_uninstall(void)
+{
+    tni_os_hooks_lock();
+    tni_assert(state.count > 0, "an overflow report is uninstalled that nobody installed");
+    if (--state.count == 0) {
+        /* handler() sees it or does not: what it points at stays readable, and no task runs any more that it could report. */
+        tni_aptr_store(&state.find, NULL, TNI_RELAXED);
+        unhook();
+    }
+    tni_os_hooks_unlock();
+}
+
+/* --- A thread's part -------------------------------------------------------------------------------------------------------- */
+
+static size_t alt_stack_size(void)
+{
+    size_t page = tni_os_page_size();
+    size_t size = (size_t)getauxval(AT_MINSIGSTKSZ) * 2;
+    if (size < ALT_STACK_BYTES)
+        size = ALT_STACK_BYTES;
+    return (size + page - 1) & ~(page - 1);
+}
+
+int tni_overflow_thread_init(tni_overflow_thread *thread)
+{
+    stack_t present;
+    *thread = (tni_overflow_thread){0};
+    if (sigaltstack(NULL, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0)
+        return 0;
+    size_t size = alt_stack_size();
+    int rc = tni_os_map(size, &thread->memory);
+    if (rc < 0)
+        return rc;
+    thread->size = size;
+    stack_t ours = {.ss_sp = thread->memory, .ss_size = size};
+    if (sigaltstack(&ours, NULL) != 0) {
+        rc = -errno;
+        tni_overflow_thread_fini(thread);
+    }
+    return rc;
+}
+
+void tni_overflow_thread_fini(tni_overflow_thread *thread)
+{
+    stack_t present;
+    if (thread->memory == NULL)
+        return;
+    if (sigaltstack(NULL, &present) == 0 && present.ss_sp == thread->memory) {
+        stack_t none = {.ss_flags = SS_DISABLE};
+        (void)sigaltstack(&none, NULL);
+    }
+    (void)tni_os_unmap(thread->memory, thread->size);
+    *thread = (tni_overflow_thread){0};
+}

@@ -1,0 +1,342 @@
+/* Slabs, free lists, the cores' caches. What guards a stack is in stack_guard.c, what was used of it in stack_use.c. */
+#include "fiber/stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/san.h"
+#include "fiber/stack_guard.h"
+#include "fiber/stack_use.h"
+#include "os/os_memory.h"
+
+/* The tops of 16 neighbours stand at different offsets. The unit above the first one is the slab's own record's. */
+#define TOP_SHIFT_UNIT ((size_t)128)
+#define TOP_SHIFT_COUNT ((size_t)16)
+
+/* One system call buys this many stacks, unless that would be more than SLAB_BYTES_MAX. */
+#define SLAB_STACKS ((size_t)64)
+#define SLAB_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+/* A core whose cache is empty takes this many at one locking. */
+#define REFILL 16
+
+/* Lives at the upper end of the slab's first slot, in a page that the first stack touches anyway. */
+struct tni_stack_slab {
+    tni_stack_slab *next; /* mapped before it */
+    char *base;           /* lowest byte */
+    size_t size;          /* bytes mapped */
+};
+
+_Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record stands above the first descriptor");
+_Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
+_Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
+
+/* The smallest slot that is large enough, and no smaller than two guards, where pages are large. TNI_STACK_CLASSES when there is
+ * none. */
+static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
+{
+    size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;
+    size_t class_index = 0;
+
+    while (class_index < TNI_STACK_CLASSES && tni_stack_class_size(class_index) < least)
+        class_index++;
+    return class_index;
+}
+
+/* --- Cutting stacks from slabs, under the lock ------------------------------------------------------------------------------ */
+
+static int slab_map(tni_stack_pool *pool, size_t class_index)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    size_t slot = tni_stack_class_size(class_index);
+    size_t count = SLAB_BYTES_MAX / slot;
+    void *base = NULL;
+    int rc;
+    if (count > SLAB_STACKS)
+        count = SLAB_STACKS;
+    if (pool->config.stacks_max != 0 && count > pool->config.stacks_max)
+        count = pool->config.stacks_max;
+    if (count == 0)
+        count = 1;
+    /* Where address space is short, fewer at a time may still be had. */
+    while ((rc = tni_os_map(count * slot, &base)) < 0) {
+        if (count == 1)
+            return rc;
+        count /= 2;
+    }
+    /* Kernels without huge pages refuse, and need not be told. */
+    (void)tni_os_advise(base, count * slot, TNI_ADVICE_NO_HUGE_PAGES);
+    tni_stack_slab *slab = (tni_stack_slab *)(void *)((char *)base + slot - TOP_SHIFT_UNIT);
+    *slab = (tni_stack_slab){.next = pool->slabs, .base = base, .size = count * slot};
+    pool->slabs = slab;
+    class->fresh = base;
+    class->fresh_index = 0;
+    class->fresh_left = (uint32_t)count;
+    return 0;
+}
+
+static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    char *low = class->fresh;
+    size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
+    class->fresh += tni_stack_class_size(class_index);
+    class->fresh_index++;
+    class->fresh_left--;
+    tni_stack *stack = (tni_stack *)(void *)(class->fresh - shift - sizeof(tni_stack));
+    *stack = (tni_stack){
+        .base = low + pool->guard_size,
+        .pool = pool,
+        .guard_size = (uint32_t)pool->guard_size,
+        .class_index = (uint8_t)class_index,
+        .guard = TNI_GUARD_AUTO,
+    };
+    tni_stack_use_init(pool, stack);
+    return stack;
+}
+
+static tni_stack *list_pop(tni_stack **list)
+{
+    tni_stack *stack = *list;
+    if (stack != NULL)
+        *list = stack->next;
+    return stack;
+}
+
+/* A stack that was never guarded, with what it takes to guard it reserved. */
+static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    bool guarded = tni_stack_guard_reserve(pool);
+    int rc = 0;
+    if (!guarded && !pool->config.unguarded_fallback)
+        return -ENOMEM;
+    tni_stack *stack = list_pop(&class->bare);
+    if (stack == NULL) {
+        if (class->fresh_left == 0)
+            rc = slab_map(pool, class_index);
+        if (rc < 0) {
+            if (guarded)
+                tni_stack_guard_unreserve(pool);
+            return rc;
+        }
+        stack = slab_cut(pool, class_index);
+    }
+    stack->guard = guarded ? TNI_GUARD_AUTO : TNI_GUARD_NONE;
+    *out = stack;
+    return 0;
+}
+
+static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
+{
+    if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
+        return -EAGAIN;
+    *out = list_pop(&pool->classes[class_index].idle);
+    if (*out == NULL && take_new(pool, class_index, out) < 0) {
+        /* Rather a larger one that lies idle than none. */
+        for (size_t i = class_index + 1; *out == NULL && i < TNI_STACK_CLASSES; i++)
+            *out = list_pop(&pool->classes[i].idle);
+        if (*out == NULL)
+            return pool->out > 0 ? -EAGAIN : -ENOMEM;
+    }
+    pool->out++;
+    return 0;
+}
+
+/* Some more while the lock is held anyway. */
+static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
+{
+    tni_stack_class *class = &pool->classes[pool->default_class];
+    size_t limit = pool->config.stacks_max;
+    while (cache->count < REFILL && cache->count < pool->cache_max && class->idle != NULL && (limit == 0 || pool->out < limit)) {
+        tni_stack *stack = list_pop(&class->idle);
+        stack->next = cache->top;
+        cache->top = stack;
+        cache->count++;
+        pool->out++;
+    }
+}
+
+/* --- Handing out ------------------------------------------------------------------------------------------------------------ */
+
+/* Outside the lock: it is a system call, and the stack is ours already. */
+static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
+{
+    int rc = 0;
+    if (tni_stack_guard_install(pool, stack) == 0)
+        return 0;
+    tni_mutex_lock(&pool->lock);
+    tni_stack_guard_exhausted(pool);
+    if (!pool->config.unguarded_fallback) {
+        tni_stack_class *class = &pool->classes[stack->class_index];
+        stack->next = class->bare;
+        class->bare = stack;
+        pool->out--;
+        rc = pool->out > 0 ? -EAGAIN : -ENOMEM;
+    }
+    tni_mutex_unlock(&pool->lock);
+    if (rc == 0)
+        stack->guard = TNI_GUARD_NONE;
+    return rc;
+}
+
+static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
+{
+    tni_stack *stack = NULL;
+    tni_mutex_lock(&pool->lock);
+    int rc = take(pool, class_index, &stack);
+    if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
+        refill(pool, cache);
+    tni_mutex_unlock(&pool->lock);
+    if (rc == 0 && stack->guard == TNI_GUARD_AUTO)
+        rc = guard_or_return(pool, stack);
+    if (rc < 0)
+        return rc;
+    if (stack->guard == TNI_GUARD_NONE)
+        tni_stack_guard_log(pool);
+    *out = stack;
+    return 0;
+}
+
+int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out)
+{
+    size_t class_index = size_bytes == 0 ? pool->default_class : class_of(pool, size_bytes);
+    tni_stack *stack;
+    if (class_index == TNI_STACK_CLASSES)
+        return -EINVAL;
+    if (cache != NULL && cache->top != NULL && class_index == pool->default_class) {
+        stack = list_pop(&cache->top);
+        cache->count--;
+    } else {
+        int rc = get_from_pool(pool, cache, class_index, &stack);
+        if (rc < 0)
+            return rc;
+    }
+    tni_san_stack_live(stack->base, tni_stack_size(stack));
+    if (tni_unlikely(pool->config.measure) && stack->used_before)
+        tni_stack_clear(pool, stack);
+    stack->live = true;
+    stack->used_before = true;
+    *out = stack;
+    return 0;
+}
+
+/* --- Taking back ------------------------------------------------------------------------------------------------------------ */
+
+/* A list of default-class stacks, or one of any class. */
+static void give_back(tni_stack_pool *pool, tni_stack *first)
+{
+    tni_stack_class *class = &pool->classes[first->class_index];
+    tni_stack *last = first;
+    size_t count = 1;
+    tni_stack_trim(pool, first);
+    for (; last->next != NULL; last = last->next, count++)
+        tni_stack_trim(pool, last->next);
+    tni_mutex_lock(&pool->lock);
+    last->next = class->idle;
+    class->idle = first;
+    pool->out -= count;
+    tni_mutex_unlock(&pool->lock);
+}
+
+/* The colder half goes to the pool. */
+static void cache_halve(tni_stack_pool *pool, tni_stack_cache *cache)
+{
+    uint32_t keep = cache->count / 2;
+    tni_stack **link = &cache->top;
+    for (uint32_t i = 0; i < keep; i++)
+        link = &(*link)->next;
+    tni_stack *cold = *link;
+    *link = NULL;
+    cache->count = keep;
+    give_back(pool, cold);
+}
+
+void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
+{
+    tni_assert(stack->live && stack->pool == pool, "this stack was not handed out by this pool, or is put back twice");
+    stack->live = false;
+    if (tni_unlikely(stack->guard == TNI_GUARD_NONE))
+        tni_stack_guard_check(pool, stack);
+    tni_san_stack_idle(stack->base, tni_stack_size(stack));
+    if (cache == NULL || stack->class_index != pool->default_class || pool->cache_max == 0 || tni_stack_waited_for(pool)) {
+        stack->next = NULL;
+        give_back(pool, stack);
+        return;
+    }
+    if (cache->count >= pool->cache_max)
+        cache_halve(pool, cache);
+    stack->next = cache->top;
+    cache->top = stack;
+    cache->count++;
+}
+
+void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)
+{
+    tni_stack *all = cache->top;
+    cache->top = NULL;
+    cache->count = 0;
+    if (all != NULL)
+        give_back(pool, all);
+}
+
+/* --- Who waits -------------------------------------------------------------------------------------------------------------- */
+
+void tni_stack_wait_begin(tni_stack_pool *pool)
+{
+    /* Publishes that stacks are short to tni_stack_waited_for(). Relaxed: a core that misses it caches one stack more, which its
+     * next look finds; a total order with the caller's own queue is the caller's, by his idle protocol. */
+    (void)tni_a32_fetch_add(&pool->waiters, 1, TNI_RELAXED);
+}
+
+void tni_stack_wait_end(tni_stack_pool *pool)
+{
+    /* Partner and reason as in tni_stack_wait_begin(): seen late, it costs a detour through the pool. */
+    (void)tni_a32_fetch_sub(&pool->waiters, 1, TNI_RELAXED);
+}
+
+bool tni_stack_waited_for(const tni_stack_pool *pool)
+{
+    /* Observes tni_stack_wait_begin(). A hint: no data hangs on it, and a stale answer is put right at the next look. */
+    return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
+}
+
+/* --- The pool --------------------------------------------------------------------------------------------------------------- */
+
+int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
+{
+    int rc;
+    memset(pool, 0, sizeof *pool);
+    pool->config = *config;
+    pool->page_size = tni_os_page_size();
+    pool->cache_max = TNI_STACK_CACHE_MAX;
+    /* A core must not sit on a good part of few stacks. */
+    if (config->stacks_max != 0 && config->stacks_max / 16 < TNI_STACK_CACHE_MAX)
+        pool->cache_max = (uint32_t)(config->stacks_max / 16);
+    rc = tni_stack_guard_init(pool);
+    if (rc < 0)
+        return rc;
+    size_t class_index = class_of(pool, config->stack_size_bytes != 0 ? config->stack_size_bytes : TNI_STACK_DEFAULT_BYTES);
+    if (class_index == TNI_STACK_CLASSES)
+        return -EINVAL;
+    pool->default_class = (uint8_t)class_index;
+    tni_a32_init(&pool->waiters, 0); /* nobody else sees the pool yet */
+    tni_mutex_init(&pool->lock);
+    return 0;
+}
+
+void tni_stack_pool_fini(tni_stack_pool *pool)
+{
+    tni_assert(pool->out == 0, "a stack is still handed out or in a core's cache");
+    tni_stack_slab *slab = pool->slabs;
+    while (slab != NULL) {
+        tni_stack_slab *next = slab->next;
+        char *base = slab->base;
+        size_t size = slab->size;
+        tni_san_unmap(base, size);
+        int rc = tni_os_unmap(base, size);
+        tni_assert(rc == 0, "a slab of stacks could not be unmapped");
+        slab = next;
+    }
+    tni_mutex_fini(&pool->lock);
+}

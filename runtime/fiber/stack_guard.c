@@ -1,0 +1,123 @@
+/* Guards: kinds, the budget of mappings, and what is left to do without one. */
+#include "fiber/stack_guard.h"
+
+#include <errno.h>
+
+#include "base/san.h"
+#include "os/os_memory.h"
+
+/* Wider than a page: it costs address space only, and a frame made by a compiler that does not probe may be large. */
+#define GUARD_BYTES ((size_t)16 * 1024)
+
+/* Mappings left to the rest of the process, and what a guard by protection takes: its own and the stack's above it. */
+#define MAPPINGS_RESERVED ((size_t)5000)
+#define MAPPINGS_A_STACK ((size_t)2)
+
+/* How far below the guard a fault still counts: one frame that jumped over it. */
+#define JUMP_BYTES ((uintptr_t)64 * 1024)
+
+static int probe_light(size_t page_size)
+{
+    void *page = NULL;
+    int rc = tni_os_map(page_size, &page);
+    if (rc < 0)
+        return rc;
+    rc = tni_os_advise(page, page_size, TNI_ADVICE_GUARD);
+    /* Emulated systems have been seen to take any advice and do nothing. */
+    if (rc == 0 && !tni_os_faults(page))
+        rc = -ENOTSUP;
+    (void)tni_os_unmap(page, page_size);
+    /* -EINVAL is also what locked memory gets. */
+    return rc == -EINVAL ? -ENOTSUP : rc;
+}
+
+int tni_stack_guard_init(tni_stack_pool *pool)
+{
+    size_t mappings = pool->config.map_count_max;
+    int rc = 0;
+    pool->guard_size = GUARD_BYTES > pool->page_size ? GUARD_BYTES : pool->page_size;
+    pool->guard = pool->config.guard;
+    if (pool->guard == TNI_GUARD_AUTO || pool->guard == TNI_GUARD_LIGHT) {
+        rc = probe_light(pool->page_size);
+        if (rc < 0 && pool->guard == TNI_GUARD_LIGHT)
+            return rc;
+        pool->guard = rc == 0 ? TNI_GUARD_LIGHT : TNI_GUARD_MPROTECT;
+    }
+    if (pool->guard == TNI_GUARD_MPROTECT && mappings == 0)
+        mappings = tni_os_map_count_max();
+    pool->guards_left = mappings > MAPPINGS_RESERVED ? (mappings - MAPPINGS_RESERVED) / MAPPINGS_A_STACK : 0;
+    return 0;
+}
+
+bool tni_stack_guard_reserve(tni_stack_pool *pool)
+{
+    if (pool->guard != TNI_GUARD_MPROTECT)
+        return true;
+    if (pool->guards_left == 0)
+        return false;
+    pool->guards_left--;
+    return true;
+}
+
+void tni_stack_guard_unreserve(tni_stack_pool *pool)
+{
+    if (pool->guard == TNI_GUARD_MPROTECT)
+        pool->guards_left++;
+}
+
+void tni_stack_guard_exhausted(tni_stack_pool *pool)
+{
+    pool->guards_left = 0;
+}
+
+int tni_stack_guard_install(const tni_stack_pool *pool, tni_stack *stack)
+{
+    char *low = stack->base - stack->guard_size;
+    int rc = 0;
+    if (pool->guard == TNI_GUARD_LIGHT)
+        rc = tni_os_advise(low, stack->guard_size, TNI_ADVICE_GUARD);
+    else if (pool->guard == TNI_GUARD_MPROTECT)
+        rc = tni_os_protect_none(low, stack->guard_size);
+    if (rc == 0)
+        stack->guard = (uint8_t)pool->guard;
+    return rc;
+}
+
+void tni_stack_guard_log(tni_stack_pool *pool)
+{
+    if (pool->guard == TNI_GUARD_NONE || pool->config.log == NULL)
+        return;
+    tni_mutex_lock(&pool->lock);
+    bool first = !pool->unguarded_logged;
+    pool->unguarded_logged = true;
+    tni_mutex_unlock(&pool->lock);
+    if (first)
+        pool->config.log(pool->config.log_arg, "tournant: no memory mapping is left for stack guards (vm.max_map_count); "
+                                               "further stacks are only checked when their task has ended");
+}
+
+/* The canary is the zeros of the page right below the stack. It need not be written, so it costs no memory; to read it maps the
+ * kernel's one page of zeros. The whole page, because a frame may leave gaps; a frame that jumps over a page would jump over a
+ * guard as well. */
+TNI_SAN_UNCHECKED static bool all_zero(const char *low, size_t size)
+{
+    const uint64_t *word = (const uint64_t *)(const void *)low;
+    uint64_t seen = 0;
+    /* Four at a time: this stands in the way of every task that ends. */
+    for (size_t i = 0; i < size / sizeof *word; i += 4)
+        seen |= word[i] | word[i + 1] | word[i + 2] | word[i + 3];
+    return seen == 0;
+}
+
+void tni_stack_guard_check(const tni_stack_pool *pool, const tni_stack *stack)
+{
+    tni_assert(all_zero(stack->base - pool->page_size, pool->page_size),
+               "a task overflowed its unguarded stack: give it a larger stack_size_bytes");
+}
+
+bool tni_stack_owns_guard(const tni_stack *stack, const void *address)
+{
+    uintptr_t base = (uintptr_t)stack->base;
+    uintptr_t at = (uintptr_t)address;
+    return stack->guard != TNI_GUARD_NONE && at < base && base - at <= stack->guard_size + JUMP_BYTES;
+}

@@ -1,0 +1,214 @@
+/* tn_await and the futures of the runtime itself: sleep and join. */
+#include <tn/future.h>
+
+#include "base/tls.h"
+#include "sched/budget_fiber.h"
+#include "sched/run.h"
+#include "sched/runtime.h"
+#include "scope/scope.h"
+#include "task/extras.h"
+#include "time/deadline.h"
+
+/* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
+
+static int await_in_fiber(tn_task *task, tn_future *future)
+{
+    bool whole = !tni_budget_take(task); /* the poll has a whole budget: it comes first in this run */
+    int rc = tni_unlikely(whole) ? tni_budget_over(task, future) : tni_scope_check_fiber(task);
+
+    while (rc == 0) {
+        /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
+         * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
+        rc = future->ops->poll(future, tni_task_waker(task));
+        if (rc != TN_PENDING)
+            return rc;
+        if (tni_unlikely(task->body.fiber.scope != NULL)) {
+            rc = tni_scope_suspend(task, whole);
+            if (rc != 0)
+                return rc;
+        }
+        task->awaited = future;
+        tni_run_leave(task, TNI_RUN_SUSPENDED);
+        whole = true;
+        rc = tni_scope_check_fiber(task);
+    }
+    return rc;
+}
+
+/* Waits for memory too, if it must: a wait cannot fail, or its caller would not know who owns what it waits for. */
+static tn_task *thread_task(void)
+{
+    tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
+
+    while (task == NULL) {
+        tni_thread_yield();
+        task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
+    }
+    task->kind = TNI_TASK_THREAD;
+    tni_parker_init(&task->body.parker);
+    tni_task_birth(task, 1);
+    return task;
+}
+
+/* One step of a wait: arms the scopes' cancellation, then looks at it, then polls; the deadline last. */
+static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
+{
+    int rc;
+
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+    tni_scope_arm(scope, tni_task_waker(task));
+    rc = tni_scope_check(scope, false);
+    if (rc == 0)
+        rc = future->ops->poll(future, tni_task_waker(task));
+    if (rc != TN_PENDING || scope == NULL)
+        return rc;
+    rc = tni_scope_look(scope, false);
+    tni_deadline_ask(tni_task_waker(task), scope->deadline_ns);
+    return rc != 0 ? rc : TN_PENDING;
+}
+
+/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
+ * that comes late finds it still there. */
+static int await_in_thread(tn_future *future)
+{
+    tn_task *task = thread_task();
+    tni_scope *scope = tni_tls_get()->scope;
+    int rc;
+
+    for (;;) {
+        tni_task_begin_run(task);
+        rc = poll_in_thread(task, future, scope);
+        if (rc != TN_PENDING)
+            break;
+        if (!tni_task_rest(task))
+            continue;
+        tni_parker_wait(&task->body.parker, task->deadline_ns);
+        (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
+    }
+    future->ops->drop(future);
+    tni_scope_disarm(scope);
+    if (scope != NULL)
+        (void)tni_scope_look(scope, false); /* if everything is ready, only the next call reports it */
+    (void)tni_task_complete(task, 0);
+    tni_task_unref(task);
+    return rc;
+}
+
+int tn_await(tn_future *future)
+{
+    tni_tls *local = tni_tls_get();
+    int rc;
+
+    if (local->task == NULL) {
+        tni_assert(local->worker == NULL, "a suspending call in a hook of the runtime: only fibers and plain threads may wait");
+        return await_in_thread(future);
+    }
+    tni_assert(local->task->kind == TNI_TASK_FIBER, "a suspending call in a poll function: poll the future instead");
+    rc = await_in_fiber(local->task, future);
+    future->ops->drop(future);
+    return rc;
+}
+
+/* --- Sleep ------------------------------------------------------------------------------------------------------------------ */
+
+static int sleep_poll(tn_future *self, tn_waker *waker)
+{
+    tn_sleep_future *future = tni_container_of(self, tn_sleep_future, base);
+
+    if (tni_clock_ns() >= future->deadline_ns)
+        return tni_budget_poll_enter(waker) ? tni_budget_poll_leave(waker, 0) : TN_PENDING;
+    tni_deadline_ask(waker, future->deadline_ns);
+    return TN_PENDING;
+}
+
+static void sleep_drop(tn_future *self)
+{
+    (void)self; /* the timer is the task's, and lapses by itself */
+}
+
+static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop, "sleep"};
+
+void tn_sleep_init(tn_sleep_future *future, uint64_t deadline_ns)
+{
+    future->base.ops = &sleep_ops;
+    future->deadline_ns = deadline_ns;
+}
+
+int tn_sleep(uint64_t ns)
+{
+    tn_sleep_future future;
+    uint64_t now_ns = tni_clock_ns();
+
+    if (ns == 0)
+        return tn_yield();
+    tn_sleep_init(&future, now_ns + ns < now_ns ? TNI_FOREVER - 1 : now_ns + ns);
+    return tn_await(&future.base);
+}
+
+uint64_t tn_now(void)
+{
+    return tni_clock_ns();
+}
+
+/* --- Join ------------------------------------------------------------------------------------------------------------------- */
+
+static int join_poll(tn_future *self, tn_waker *waker)
+{
+    tn_join_future *future = tni_container_of(self, tn_join_future, base);
+    tn_task *task = future->task;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
+    case TNI_WAIT_ARMED:
+        future->armed = waker;
+        return TN_PENDING;
+    case TNI_WAIT_BUSY:
+        return TN_EBUSY;
+    case TNI_WAIT_IS_OVER:
+        break;
+    }
+    future->ended = true;
+    future->result = task->result;
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_result_taken(task);
+    return tni_budget_poll_leave(waker, task->error);
+}
+
+static void join_drop(tn_future *self)
+{
+    tn_join_future *future = tni_container_of(self, tn_join_future, base);
+
+    /* Once the end has been seen, it has taken the waker. */
+    if (future->armed != NULL && !future->ended)
+        tni_wait_disarm_once(&future->task->join, future->armed);
+    future->armed = NULL;
+}
+
+static const tn_future_ops join_ops = {join_poll, join_drop, "join"};
+
+void tn_join_init(tn_join_future *future, tn_task *task)
+{
+    future->base.ops = &join_ops;
+    future->task = task;
+    future->result = NULL;
+    future->armed = NULL;
+    future->ended = false;
+}
+
+int tn_join(tn_task *task, void **result)
+{
+    tn_join_future future;
+    int rc;
+
+    tni_assert(task != tni_tls_get()->task, "a task joins itself");
+    tn_join_init(&future, task);
+    rc = tn_await(&future.base);
+    if (!future.ended)
+        return rc;
+    if (result != NULL)
+        *result = future.result;
+    tni_task_unref(task);
+    return rc;
+}

@@ -1,0 +1,355 @@
+/* Groups: README.md ("Groups") has the argument. */
+#include <tn/group.h>
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "sched/runtime.h"
+#include "sched/runtime_upcalls.h"
+#include "sched/spawn.h"
+#include "scope/scope.h"
+#include "task/budget.h"
+#include "task/extras.h"
+
+typedef struct tni_group tni_group;
+
+/* A task of a group: from its spawn until somebody has taken its result. */
+typedef struct child {
+    tni_extra ending; /* hangs on the task: its end tells the group */
+    tni_group *group;
+    tn_task *task;       /* a handle, while it runs */
+    struct child *prev;  /* group's lock: among those that run */
+    struct child *next;  /* group's lock: among those that run, or that have ended */
+    void (*drop_result)(void *result);
+    tn_group_result ended;
+} child;
+
+struct tni_group {
+    tn_scope scope; /* so that it is left in order, and before its frame goes */
+    tn_runtime *runtime;
+    tn_allocator allocator; /* the runtime's, which may go before the group does */
+    bool cancel_on_error;
+
+    tni_mutex lock; /* over what follows */
+    bool cancelled;
+    int first_error;
+    size_t running_count;
+    child *running;
+    child *ended; /* oldest first */
+    child **ended_end;
+    tn_waker *waiter; /* the owner, while it waits */
+    tn_runtime *abandoned; /* the owner's, once it has been abandoned: nobody asks for results any more; else NULL */
+};
+
+_Static_assert(sizeof(tni_group) <= sizeof(tn_group), "tn_group is too small");
+
+static inline tni_group *inside(tn_group *public)
+{
+    return (tni_group *)(void *)public;
+}
+
+/* --- A task's end ----------------------------------------------------------------------------------------------------------- */
+
+/* Lock held. */
+static void cancel_running(tni_group *group)
+{
+    group->cancelled = true;
+    for (child *c = group->running; c != NULL; c = c->next)
+        tn_cancel(c->task);
+}
+
+/* Lock held. */
+static void unlink_running(tni_group *group, child *c)
+{
+    if (c->prev != NULL)
+        c->prev->next = c->next;
+    else
+        group->running = c->next;
+    if (c->next != NULL)
+        c->next->prev = c->prev;
+    group->running_count--;
+}
+
+/* Lock held. */
+static void append_ended(tni_group *group, child *c)
+{
+    c->next = NULL;
+    *group->ended_end = c;
+    group->ended_end = &c->next;
+}
+
+static int error_of(const tn_task *task)
+{
+    intptr_t number = (intptr_t)task->result;
+
+    if (task->error != 0)
+        return task->error;
+    return number < 0 && number > TN_PENDING ? (int)number : 0;
+}
+
+/* Nobody asks for its result any more. */
+static void discard_child(const tn_allocator *allocator, child *c)
+{
+    if (c->drop_result != NULL && c->ended.error == 0)
+        c->drop_result(c->ended.result);
+    tni_free(allocator, c, sizeof *c);
+}
+
+/* Lock held, and released. The owner has been abandoned; this task keeps the frames until the result is dropped, which may use
+ * them too. Not inline, so that the common end pays for no frame of this. */
+__attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group, child *c)
+{
+    tn_runtime *runtime = group->abandoned;
+    tn_allocator allocator = group->allocator;
+
+    tni_mutex_unlock(&group->lock);
+    tni_task_unref(c->task); /* not the last: the scheduler has one */
+    discard_child(&allocator, c);
+    tni_runtime_release_frames(runtime);
+}
+
+/* In the task that ends, its code is over. Once the lock is free the group may be gone. */
+static void child_ended(void *arg)
+{
+    child *c = arg;
+    tni_group *group = c->group;
+    tn_task *task = c->task;
+    tn_waker *waiter;
+
+    tni_mutex_lock(&group->lock);
+    c->ended.result = task->result;
+    c->ended.error = error_of(task);
+    unlink_running(group, c);
+    if (tni_unlikely(group->abandoned != NULL)) {
+        child_of_abandoned_ended(group, c);
+        return;
+    }
+    append_ended(group, c);
+    if (c->ended.error != 0 && group->first_error == 0) {
+        group->first_error = c->ended.error;
+        if (group->cancel_on_error)
+            cancel_running(group);
+    }
+    waiter = group->waiter;
+    group->waiter = NULL;
+    tni_mutex_unlock(&group->lock);
+    tni_task_unref(task); /* not the last: the scheduler has one */
+    if (waiter != NULL)
+        tn_waker_wake(waiter);
+}
+
+/* --- The owner -------------------------------------------------------------------------------------------------------------- */
+
+/* The end of the group's scope. If the owner is abandoned: cancels the tasks that run. Those of another runtime may use the frame
+ * of the owner until they have ended, so each of them keeps it. */
+static void group_end(tn_scope *scope, bool abandoned)
+{
+    tni_group *group = tni_container_of(scope, tni_group, scope);
+    tn_waker *waiter;
+    child *ended;
+
+    if (!abandoned)
+        return;
+    tni_mutex_lock(&group->lock);
+    cancel_running(group);
+    group->abandoned = ((const tni_scope *)(const void *)scope)->owner->runtime;
+    tni_runtime_keep_frames(group->abandoned, (uint32_t)group->running_count);
+    ended = group->ended;
+    waiter = group->waiter;
+    group->waiter = NULL;
+    tni_mutex_unlock(&group->lock);
+    if (waiter != NULL)
+        tn_waker_release(waiter);
+    while (ended != NULL) {
+        child *c = ended;
+        ended = c->next;
+        discard_child(&group->allocator, c);
+    }
+}
+
+void tn_group_enter(tn_group *public, const tn_group_options *given)
+{
+    tn_group_options options = tn_group_options_default();
+    tni_group *group = inside(public);
+
+    if (given != NULL)
+        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+    tn_scope_enter(&group->scope, TN_NEVER);
+    tni_scope_on_end(&group->scope, group_end);
+    group->runtime = options.runtime != NULL ? options.runtime : tn_runtime_current();
+    group->allocator = group->runtime != NULL ? group->runtime->allocator : tni_alloc_default;
+    group->cancel_on_error = options.cancel_on_error;
+    tni_mutex_init(&group->lock);
+    group->cancelled = false;
+    group->first_error = 0;
+    group->running_count = 0;
+    group->running = NULL;
+    group->ended = NULL;
+    group->ended_end = &group->ended;
+    group->waiter = NULL;
+    group->abandoned = NULL;
+}
+
+/* Lock held over the birth: the task's end, and who cancels, find the child whole. */
+static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *options, tn_entry_fn entry, const void *site)
+{
+    int rc;
+
+    tni_mutex_lock(&group->lock);
+    rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->ending, site);
+    if (rc == 0) {
+        c->next = group->running;
+        if (group->running != NULL)
+            group->running->prev = c;
+        group->running = c;
+        group->running_count++;
+        if (group->cancelled) {
+            if (group->abandoned != NULL)
+                tni_runtime_keep_frames(group->abandoned, 1);
+            tn_cancel(c->task);
+        }
+    }
+    tni_mutex_unlock(&group->lock);
+    return rc;
+}
+
+int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn entry, void *arg)
+{
+    tn_spawn_options options = tn_spawn_options_default();
+    tni_group *group = inside(public);
+    child *c;
+    int rc;
+
+    if (given != NULL)
+        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+    options.size = sizeof options;
+    if (group->runtime == NULL)
+        return TN_EINVAL;
+    c = tni_alloc(&group->allocator, sizeof *c, _Alignof(child));
+    if (c == NULL)
+        return TN_ENOMEM;
+    c->ending.kind = TNI_EXTRA_LENT;
+    c->ending.fn = child_ended;
+    c->ending.arg = c;
+    c->group = group;
+    c->ended.arg = arg;
+    c->drop_result = options.drop_result;
+    options.drop_result = NULL; /* the group does that */
+    rc = spawn_linked(group, c, &options, entry, __builtin_return_address(0));
+    if (rc != 0)
+        tni_free(&group->allocator, c, sizeof *c);
+    return rc;
+}
+
+static int next_poll(tn_future *self, tn_waker *waker)
+{
+    tn_group_future *future = tni_container_of(self, tn_group_future, base);
+    tni_group *group = inside(future->group);
+    tn_waker *old = NULL;
+    child *c;
+    bool none;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    tni_mutex_lock(&group->lock);
+    c = group->ended;
+    none = c == NULL && group->running == NULL;
+    if (c != NULL) {
+        group->ended = c->next;
+        if (c->next == NULL)
+            group->ended_end = &group->ended;
+    } else if (!none) {
+        old = group->waiter;
+        group->waiter = tn_waker_retain(waker);
+    }
+    tni_mutex_unlock(&group->lock);
+    if (old != NULL)
+        tn_waker_release(old);
+    if (c == NULL)
+        return none ? tni_budget_poll_leave(waker, 0) : TN_PENDING;
+    future->ended = c->ended;
+    future->drop_result = c->drop_result;
+    tni_free(&group->allocator, c, sizeof *c);
+    return tni_budget_poll_leave(waker, 1);
+}
+
+static void next_drop(tn_future *self)
+{
+    tni_group *group = inside(tni_container_of(self, tn_group_future, base)->group);
+    tn_waker *old;
+
+    tni_mutex_lock(&group->lock);
+    old = group->waiter;
+    group->waiter = NULL;
+    tni_mutex_unlock(&group->lock);
+    if (old != NULL)
+        tn_waker_release(old);
+}
+
+static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "group"};
+
+void tn_group_next_init(tn_group_future *future, tn_group *public)
+{
+    future->base.ops = &next_ops;
+    future->group = public;
+    future->drop_result = NULL;
+}
+
+int tn_group_next(tn_group *public, tn_group_result *out)
+{
+    tn_group_future future;
+    int rc;
+
+    tn_group_next_init(&future, public);
+    rc = tn_await(&future.base);
+    if (rc == 1)
+        *out = future.ended;
+    return rc;
+}
+
+int tn_group_wait(tn_group *public)
+{
+    tn_group_future future;
+    int rc;
+
+    do {
+        tn_group_next_init(&future, public);
+        rc = tn_await(&future.base);
+        if (rc == 1 && future.drop_result != NULL && future.ended.error == 0)
+            future.drop_result(future.ended.result);
+    } while (rc == 1);
+    return rc != 0 ? rc : inside(public)->first_error; /* nobody else is left */
+}
+
+void tn_group_cancel(tn_group *public)
+{
+    tni_group *group = inside(public);
+
+    tni_mutex_lock(&group->lock);
+    cancel_running(group);
+    tni_mutex_unlock(&group->lock);
+}
+
+size_t tn_group_running(tn_group *public)
+{
+    tni_group *group = inside(public);
+    size_t count;
+
+    tni_mutex_lock(&group->lock);
+    count = group->running_count;
+    tni_mutex_unlock(&group->lock);
+    return count;
+}
+
+void tn_group_leave(tn_group *public)
+{
+    tni_group *group = inside(public);
+    tn_scope shield;
+
+    tn_group_cancel(public);
+    tn_shield_enter(&shield, TN_NEVER);
+    (void)tn_group_wait(public);
+    tn_scope_leave(&shield);
+    tn_scope_leave(&group->scope);
+    tni_mutex_fini(&group->lock);
+}

@@ -1,0 +1,373 @@
+/* Ready sets: README.md ("Ready sets") has the argument. */
+#include "task/ready_set.h"
+
+#include <tn/ready_set.h>
+
+#include "base/tls.h"
+#include "sched/core.h"
+#include "sched/runtime.h"
+#include "task/abandon.h"
+#include "task/budget.h"
+#include "time/deadline.h"
+
+/* What a member needs that a waker has: it lives until the last of them is gone. */
+typedef struct {
+    tn_allocator allocator;
+    tni_a64 references; /* the set's, one a member */
+    tni_aptr woken;     /* members that were woken, newest first; CLOSED: the set is gone */
+    tni_wait wait;      /* who waits for the set */
+} ready_hub;
+
+struct tn_ready_member {
+    tn_task task; /* only what its wakers and its timer need of it */
+    ready_hub *hub;
+    tn_future *future; /* NULL: removed */
+    void *tag;
+    tn_ready_member *next_woken; /* while it is ACTIVE: in the hub's list or the set's */
+    tn_ready_member *prev;       /* all of the set */
+    tn_ready_member *next;
+};
+
+struct tn_ready_set {
+    ready_hub *hub;
+    tn_runtime *runtime;
+    tn_ready_member *members;
+    size_t count;
+    tn_ready_member *due; /* to be polled, oldest first */
+    tn_ready_member **due_end;
+};
+
+static char closed;
+#define CLOSED ((tn_ready_member *)(void *)&closed)
+
+static tn_ready_member *member_of(tn_task *task)
+{
+    return tni_container_of(task, tn_ready_member, task);
+}
+
+/* --- Wakers' side ----------------------------------------------------------------------------------------------------------- */
+
+static void hub_release(ready_hub *hub)
+{
+    tn_allocator allocator = hub->allocator;
+
+    /* Acq_rel: the last one sees everybody's last access. */
+    if (tni_a64_fetch_sub(&hub->references, 1, TNI_ACQ_REL) == 1)
+        tni_free(&allocator, hub, sizeof *hub);
+}
+
+void tni_ready_set_free(tn_task *task)
+{
+    tn_ready_member *member = member_of(task);
+    ready_hub *hub = member->hub;
+
+    tni_free(&hub->allocator, member, sizeof *member);
+    hub_release(hub);
+}
+
+static void end_member(tn_ready_member *member)
+{
+    (void)tni_task_complete(&member->task, 0);
+    tni_task_unref(&member->task);
+}
+
+void tni_ready_set_push(tn_task *task)
+{
+    tn_ready_member *member = member_of(task);
+    ready_hub *hub = member->hub;
+    /* Acquire for the case that it is closed; else the CAS checks it. */
+    void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
+
+    /* Ours: a waker's reference to the member may have gone with the wake, and the member may go once it is in the list. Relaxed:
+     * the member, which is ACTIVE by our doing and in no list yet, still has its own. */
+    (void)tni_a64_fetch_add(&hub->references, 1, TNI_RELAXED);
+    do {
+        if (head == CLOSED) {
+            end_member(member); /* nobody else will */
+            hub_release(hub);
+            return;
+        }
+        member->next_woken = head;
+        /* Publishes the link, and that the member is the set's again; partner: take_woken, tn_ready_set_destroy. */
+    } while (!tni_aptr_cas(&hub->woken, &head, member, TNI_ACQ_REL));
+    (void)tni_wait_wake(&hub->wait);
+    hub_release(hub);
+}
+
+/* --- The set ---------------------------------------------------------------------------------------------------------------- */
+
+static void append_due(tn_ready_set *set, tn_ready_member *member)
+{
+    member->next_woken = NULL;
+    *set->due_end = member;
+    set->due_end = &member->next_woken;
+}
+
+/* Moves those that were woken behind those that are due, the oldest first. */
+static void take_woken(tn_ready_set *set)
+{
+    tn_ready_member *oldest = NULL;
+    tn_ready_member *newest;
+
+    /* Relaxed look; a wake that is missed here has yet to wake the waiter. */
+    if (tni_aptr_load(&set->hub->woken, TNI_RELAXED) == NULL)
+        return;
+    /* Acquire: the links, and what the wakers wrote; partner: tni_ready_set_push. Taken whole, so there is no ABA. */
+    newest = tni_aptr_exchange(&set->hub->woken, NULL, TNI_ACQUIRE);
+    while (newest != NULL) {
+        tn_ready_member *next = newest->next_woken;
+        newest->next_woken = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        tn_ready_member *next = oldest->next_woken;
+        append_due(set, oldest);
+        oldest = next;
+    }
+}
+
+static tn_ready_member *take_due(tn_ready_set *set)
+{
+    tn_ready_member *member = set->due;
+
+    if (member == NULL)
+        return NULL;
+    set->due = member->next_woken;
+    if (set->due == NULL)
+        set->due_end = &set->due;
+    return member;
+}
+
+/* Unlinks a member from the list of all and disarms its timer. The header is the caller's to end, its future the caller's to
+ * drop. */
+static void part_from(tn_ready_set *set, tn_ready_member *member)
+{
+    if (member->prev != NULL)
+        member->prev->next = member->next;
+    else
+        set->members = member->next;
+    if (member->next != NULL)
+        member->next->prev = member->prev;
+    set->count--;
+    tni_timer_disarm(&member->task);
+    member->future = NULL;
+}
+
+static void arm_timer(tn_ready_set *set, tn_task *task)
+{
+    tni_core *core = tni_core_enter();
+
+    tni_core_arm_timer(core != NULL && core->runtime == set->runtime ? core : tni_runtime_any_core(set->runtime), task);
+    if (core != NULL)
+        tni_core_leave();
+}
+
+/* One member that is due. True: it was ready, and *out is set. */
+static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *out)
+{
+    tn_task *task = &member->task;
+    int rc;
+
+    if (member->future == NULL) {
+        end_member(member); /* removed since it was woken */
+        return false;
+    }
+    tni_task_begin_run(task);
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+    rc = member->future->ops->poll(member->future, tni_task_waker(task));
+    if (rc != TN_PENDING) {
+        *out = (tn_ready){.future = member->future, .tag = member->tag, .result = rc};
+        part_from(set, member);
+        tn_future_drop(out->future);
+        end_member(member);
+        return true;
+    }
+    if (task->deadline_ns != TNI_FOREVER)
+        arm_timer(set, task);
+    if (!tni_task_rest(task))
+        append_due(set, member);
+    return false;
+}
+
+/* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out is
+ * set. */
+static bool poll_due(tn_ready_set *set, tn_ready *out)
+{
+    tn_ready_member **end = set->due_end;
+    bool last = set->due == NULL;
+
+    while (!last) {
+        tn_ready_member *member = take_due(set);
+        last = &member->next_woken == end;
+        if (poll_member(set, member, out))
+            return true;
+    }
+    return false;
+}
+
+static int next_poll(tn_future *self, tn_waker *waker)
+{
+    tn_ready_set_future *future = tni_container_of(self, tn_ready_set_future, base);
+    tn_ready_set *set = future->set;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    if (set->count == 0)
+        return tni_budget_poll_leave(waker, 0);
+    tni_wait_arm(&set->hub->wait, waker); /* before the look at the list */
+    take_woken(set);
+    if (poll_due(set, &future->ready))
+        return tni_budget_poll_leave(waker, 1);
+    if (set->due != NULL)
+        tn_waker_wake_by_ref(waker); /* others first, then those that were woken while they were polled */
+    return TN_PENDING;
+}
+
+static void next_drop(tn_future *self)
+{
+    (void)tni_wait_disarm(&tni_container_of(self, tn_ready_set_future, base)->set->hub->wait);
+}
+
+/* The header of a member that has been unlinked. */
+static void end_unlinked(tn_ready_member *member)
+{
+    if (tni_task_notify(&member->task))
+        end_member(member); /* it rested, and is ours */
+    /* Else it is in a list, or on its way there: who takes it out ends it. */
+}
+
+/* The futures on the stack of the task go with it. Others stay in the set: somebody else may use it yet. */
+static void next_abandon(tn_future *self, tn_task *task)
+{
+    tn_ready_set *set = tni_container_of(self, tn_ready_set_future, base)->set;
+    tn_ready_member *next;
+
+    next_drop(self);
+    for (tn_ready_member *member = set->members; member != NULL; member = next) {
+        tn_future *future = member->future;
+        next = member->next;
+        if (!tni_abandon_is_on_stack(task, future))
+            continue;
+        part_from(set, member);
+        tni_abandon_future(future, task);
+        end_unlinked(member);
+    }
+}
+
+static const tn_future_ops next_ops = {
+    .poll = next_poll, .drop = next_drop, .name = "ready set", .abandon_ = next_abandon};
+
+void tn_ready_set_next_init(tn_ready_set_future *future, tn_ready_set *set)
+{
+    future->base.ops = &next_ops;
+    future->set = set;
+}
+
+int tn_ready_set_next(tn_ready_set *set, tn_ready *out)
+{
+    tn_ready_set_future future;
+    int rc;
+
+    tn_ready_set_next_init(&future, set);
+    rc = tn_await(&future.base);
+    if (rc == 1)
+        *out = future.ready;
+    return rc;
+}
+
+/* --- Creating, changing ----------------------------------------------------------------------------------------------------- */
+
+int tn_ready_set_create(tn_ready_set **out, tn_runtime *runtime)
+{
+    tn_ready_set *set;
+
+    *out = NULL;
+    if (runtime == NULL)
+        runtime = tn_runtime_current();
+    if (runtime == NULL)
+        return TN_EINVAL;
+    set = tni_alloc(&runtime->allocator, sizeof *set, _Alignof(tn_ready_set));
+    if (set == NULL)
+        return TN_ENOMEM;
+    set->hub = tni_alloc(&runtime->allocator, sizeof *set->hub, _Alignof(ready_hub));
+    if (set->hub == NULL) {
+        tni_free(&runtime->allocator, set, sizeof *set);
+        return TN_ENOMEM;
+    }
+    set->hub->allocator = runtime->allocator;
+    tni_a64_init(&set->hub->references, 1);
+    tni_aptr_init(&set->hub->woken, NULL);
+    tni_wait_init(&set->hub->wait);
+    set->runtime = runtime;
+    set->due_end = &set->due;
+    *out = set;
+    return 0;
+}
+
+int tn_ready_set_add(tn_ready_set *set, tn_future *future, void *tag, tn_ready_member **out)
+{
+    tn_ready_member *member = tni_alloc(&set->hub->allocator, sizeof *member, _Alignof(tn_ready_member));
+
+    if (member == NULL)
+        return TN_ENOMEM;
+    member->task.kind = TNI_TASK_MEMBER;
+    member->task.timer = (tni_timer)TNI_TIMER_INIT;
+    tni_aptr_init(&member->task.armed_in, NULL);
+    tni_task_birth(&member->task, 1);
+    member->hub = set->hub;
+    /* Relaxed: the set holds one. */
+    (void)tni_a64_fetch_add(&set->hub->references, 1, TNI_RELAXED);
+    member->future = future;
+    member->tag = tag;
+    member->prev = NULL;
+    member->next = set->members;
+    if (set->members != NULL)
+        set->members->prev = member;
+    set->members = member;
+    set->count++;
+    append_due(set, member);
+    if (out != NULL)
+        *out = member;
+    return 0;
+}
+
+void tn_ready_set_remove(tn_ready_set *set, tn_ready_member *member)
+{
+    tn_future *future = member->future;
+
+    part_from(set, member);
+    tn_future_drop(future);
+    end_unlinked(member);
+}
+
+size_t tn_ready_set_count(const tn_ready_set *set)
+{
+    return set->count;
+}
+
+void tn_ready_set_destroy(tn_ready_set *set)
+{
+    tn_ready_member *woken;
+    ready_hub *hub;
+
+    if (set == NULL)
+        return;
+    hub = set->hub;
+    while (set->members != NULL)
+        tn_ready_set_remove(set, set->members);
+    take_woken(set);
+    for (tn_ready_member *member = take_due(set); member != NULL; member = take_due(set))
+        end_member(member);
+    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_ready_set_push. */
+    woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
+    while (woken != NULL) {
+        tn_ready_member *next = woken->next_woken;
+        end_member(woken);
+        woken = next;
+    }
+    (void)tni_wait_disarm(&hub->wait);
+    tni_free(&hub->allocator, set, sizeof *set);
+    hub_release(hub);
+}

@@ -1,0 +1,16 @@
+/* tournant: everything. */
+#ifndef TN_H
+#define TN_H
+
+#include <tn/blocking.h>
+#include <tn/combine.h>
+#include <tn/fs.h>
+#include <tn/group.h>
+#include <tn/names.h>
+#include <tn/net.h>
+#include <tn/ready_set.h>
+#include <tn/runtime.h>
+#include <tn/signal.h>
+#include <tn/sync.h>
+
+#endif

@@ -1,0 +1,293 @@
+#include "io/driver.h"
+
+#include "base/count.h"
+#include "io/driver_upcalls.h"
+#include "os/os_socket.h"
+
+/* What a registration asks its loop's owner for. */
+enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
+
+/* Neither it nor a stream asks for lines of its own: what malloc loses by aligning two small objects is more than they are. */
+struct tni_registration {
+    tni_os_poll poll;            /* owner of the driver */
+    tni_driver *driver;          /* constant: whose loop it is in */
+    int fd;                      /* constant; the registration's own from its close on */
+    bool opened;                 /* owner of the driver: the loop watches the fd */
+    bool closing;                /* owner of the driver: the fd has been closed */
+    tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
+    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
+    tni_registration *inbox_next; /* while in the inbox */
+    tni_a64 readiness;           /* the readiness word */
+    tni_wait waits[2];           /* by tni_side */
+};
+
+int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
+{
+    driver->allocator = allocator;
+    tni_a32_init(&driver->owned, 0);
+    tni_aptr_init(&driver->inbox, NULL);
+    tni_a32_init(&driver->registrations, 0);
+    tni_a64_init(&driver->events, 0);
+    return tni_os_loop_open(&driver->loop);
+}
+
+bool tni_driver_try_own(tni_driver *driver)
+{
+    uint32_t nobody = 0;
+
+    /* Observes all that the owner before did to loop and registrations; partner: tni_driver_disown. */
+    return tni_a32_cas(&driver->owned, &nobody, 1, TNI_ACQUIRE);
+}
+
+void tni_driver_disown(tni_driver *driver)
+{
+    /* Publishes what we did; partner: tni_driver_try_own. */
+    tni_a32_store(&driver->owned, 0, TNI_RELEASE);
+}
+
+/* --- Reports ---------------------------------------------------------------------------------------------------------------- */
+
+static void report(tni_registration *registration, uint64_t bits)
+{
+    /* Relaxed: the CAS checks it. */
+    uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
+    uint64_t fresh;
+
+    /* Publishes the report; partner: the loads in tni_registration_poll and
+     * tni_registration_look. A clear that raced fails on the tick. */
+    while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
+        ;
+    /* Who waits has armed, and then seen that his side is not ready: so whoever makes it ready wakes him, and no later report
+     * need. */
+    fresh = bits & ~old;
+    if (tni_readiness_has(fresh, TNI_READ))
+        (void)tni_wait_wake(&registration->waits[TNI_READ]);
+    if (tni_readiness_has(fresh, TNI_WRITE))
+        (void)tni_wait_wake(&registration->waits[TNI_WRITE]);
+}
+
+static void on_ready(tni_os_poll *poll, uint32_t events)
+{
+    tni_registration *registration = tni_container_of(poll, tni_registration, poll);
+
+    tni_count(&registration->driver->events, 1);
+    report(registration, events);
+}
+
+/* --- Opening and closing ---------------------------------------------------------------------------------------------------- */
+
+static void free_registration(tni_registration *registration)
+{
+    /* A waker that was left behind would never be woken by anyone. */
+    (void)tni_wait_disarm(&registration->waits[TNI_READ]);
+    (void)tni_wait_disarm(&registration->waits[TNI_WRITE]);
+    /* Relaxed: a hint. */
+    (void)tni_a32_fetch_sub(&registration->driver->registrations, 1, TNI_RELAXED);
+    tni_free(registration->driver->allocator, registration, sizeof *registration);
+}
+
+static void on_closed(tni_os_poll *poll)
+{
+    tni_registration *registration = tni_container_of(poll, tni_registration, poll);
+
+    if (!registration->closing)
+        tni_os_close(registration->fd); /* its stream was left behind when the runtime went */
+    free_registration(registration);
+}
+
+static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
+
+/* Owner. Waits on an fd that cannot be registered end with the error. */
+static void open_now(tni_registration *registration)
+{
+    tni_driver *driver = registration->driver;
+    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
+
+    registration->opened = rc == 0;
+    if (rc != 0) {
+        /* Relaxed: published by the report; partner: tni_registration_poll. */
+        tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
+        report(registration, TNI_OS_BROKEN);
+    }
+}
+
+/* Owner. The loop lets go of the fd at once (the caller then closes it), of the registration later. */
+static void let_go(tni_registration *registration)
+{
+    if (!registration->opened) {
+        free_registration(registration);
+        return;
+    }
+    registration->closing = true;
+    tni_os_poll_close(&registration->driver->loop, &registration->poll);
+}
+
+/* Owner. */
+static void serve(tni_registration *registration)
+{
+    /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
+     * must not write the link before tni_driver_drain_inbox has read it; partner: post. */
+    uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
+    int fd = registration->fd;
+
+    if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
+        open_now(registration);
+    if (requests & REQUEST_CLOSE) {
+        let_go(registration);
+        tni_os_close(fd);
+    }
+}
+
+void tni_driver_drain_inbox(tni_driver *driver)
+{
+    tni_registration *next;
+
+    /* Relaxed: behind the full fence of a worker that is about to sleep; anyone else comes again. */
+    if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
+        return;
+    /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
+    next = tni_aptr_exchange(&driver->inbox, NULL, TNI_ACQUIRE);
+    while (next != NULL) {
+        tni_registration *registration = next;
+        next = registration->inbox_next;
+        serve(registration);
+    }
+}
+
+static void post(tni_registration *registration, uint32_t request)
+{
+    tni_driver *driver = registration->driver;
+    void *head;
+
+    /* Release: the owner that serves it sees what we wrote. Acquire: if another request is already in the inbox, that one's owner
+     * serves this too; partner: serve. */
+    if (tni_a32_fetch_or(&registration->requests, request, TNI_ACQ_REL) != 0)
+        return;
+    /* Relaxed: the CAS checks it. */
+    head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
+    do {
+        registration->inbox_next = head;
+        /* Publishes the link; partner: tni_driver_drain_inbox. */
+    } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
+    /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
+     * last look into the inbox. */
+    tni_fence_full();
+    tni_core_kick_driver(driver);
+}
+
+static void request(tni_registration *registration, uint32_t what)
+{
+    tni_driver *driver = registration->driver;
+    int fd = registration->fd;
+
+    if (!tni_driver_try_own(driver)) {
+        post(registration, what);
+        return;
+    }
+    tni_driver_drain_inbox(driver); /* an open that was posted comes before our close */
+    if (what == REQUEST_OPEN)
+        open_now(registration);
+    else
+        let_go(registration);
+    tni_driver_disown(driver);
+    if (what == REQUEST_CLOSE)
+        tni_os_close(fd); /* it may take long: not as the owner */
+}
+
+void tni_driver_fini(tni_driver *driver)
+{
+    tni_driver_drain_inbox(driver);
+    tni_os_loop_close(&driver->loop);
+}
+
+void tni_driver_poll(tni_driver *driver)
+{
+    tni_driver_drain_inbox(driver);
+    tni_os_loop_run(&driver->loop, 0);
+}
+
+void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
+{
+    tni_os_loop_run(&driver->loop, timeout_ns);
+}
+
+/* --- For the streams -------------------------------------------------------------------------------------------------------- */
+
+int tni_registration_make(tn_runtime *runtime, int fd, tni_registration **out)
+{
+    tni_driver *driver = tni_core_choose_driver(runtime);
+    tni_registration *registration = tni_alloc(driver->allocator, sizeof *registration, _Alignof(tni_registration));
+
+    if (registration == NULL)
+        return TN_ENOMEM;
+    registration->driver = driver;
+    /* Relaxed: a hint. */
+    (void)tni_a32_fetch_add(&driver->registrations, 1, TNI_RELAXED);
+    registration->fd = fd;
+    tni_a32_init(&registration->requests, 0);
+    tni_a64_init(&registration->readiness, 0);
+    tni_a32_init(&registration->error, 0);
+    tni_wait_init(&registration->waits[TNI_READ]);
+    tni_wait_init(&registration->waits[TNI_WRITE]);
+    *out = registration;
+    return 0;
+}
+
+void tni_registration_discard(tni_registration *registration)
+{
+    free_registration(registration);
+}
+
+void tni_registration_watch(tni_registration *registration)
+{
+    request(registration, REQUEST_OPEN);
+}
+
+void tni_registration_close(tni_registration *registration)
+{
+    request(registration, REQUEST_CLOSE);
+}
+
+uint64_t tni_registration_look(const tni_registration *registration)
+{
+    /* Observes the report; partner: report. */
+    return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
+}
+
+int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
+{
+    if (!tni_readiness_has(tni_registration_look(registration), side)) {
+        tni_wait_arm(&registration->waits[side], waker);
+        if (!tni_readiness_has(tni_registration_look(registration), side))
+            return TN_PENDING;
+        (void)tni_wait_disarm(&registration->waits[side]);
+    }
+    /* Relaxed: ordered by the look at the readiness, if it was the error that made it. */
+    return -(int)tni_a32_load(&registration->error, TNI_RELAXED);
+}
+
+void tni_registration_forget(tni_registration *registration, tni_side side)
+{
+    (void)tni_wait_disarm(&registration->waits[side]);
+}
+
+void tni_registration_shut(tni_registration *registration)
+{
+    report(registration, TNI_READY_SHUT);
+}
+
+uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
+{
+    uint64_t bit = side == TNI_READ ? TNI_OS_READABLE : TNI_OS_WRITABLE;
+    uint64_t sticky = side == TNI_READ ? TNI_OS_READ_CLOSED : TNI_OS_ERROR;
+    uint64_t old = seen;
+
+    if (seen & sticky)
+        return seen;
+    /* Acq_rel: a report that this clear comes after is one that our read came after too. It fails if anything was reported since
+     * `seen`; only a clear of the other side is no reason to give up. */
+    while (!tni_a64_cas(&registration->readiness, &old, old & ~bit, TNI_ACQ_REL))
+        if (old / TNI_READY_TICK != seen / TNI_READY_TICK)
+            return old;
+    return old & ~bit;
+}

@@ -1,0 +1,314 @@
+/* Starting a runtime, and running in it. */
+#include "life/runtime_life.h"
+
+#include <string.h>
+
+#include <tn/scope.h>
+
+#include "base/tls.h"
+#include "fiber/overflow.h"
+#include "os/cpus.h"
+#include "sched/schedule.h"
+#include "watch/monitor.h"
+#include "watch/sampler.h"
+
+/* --- Options ---------------------------------------------------------------------------------------------------------------- */
+
+tn_options tn_options_default(void)
+{
+    tn_options options;
+
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
+    return options;
+}
+
+static int refuse(const tn_options *options, const char *what)
+{
+    tni_log log = {.fn = options->log, .ctx = options->log_ctx};
+
+    tni_log_write(&log, TN_LOG_ERROR, "tn_runtime_create: %s", what);
+    return TN_EINVAL;
+}
+
+static int check_options(const tn_options *options)
+{
+    if (options->flavour != TN_MULTI_THREAD && options->flavour != TN_CURRENT_THREAD)
+        return refuse(options, "options.flavour is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD");
+    if (options->workers > TNI_WORKERS_MAX)
+        return refuse(options, "options.workers is over 1024: use 0 for the CPUs of this process");
+    if (options->flavour == TN_CURRENT_THREAD && options->workers > 1)
+        return refuse(options, "a current-thread runtime has one worker: leave options.workers at 0");
+    if (options->stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return refuse(options, "options.stack_size_bytes is over 64 MiB");
+    if (options->blocking_threads > TNI_BLOCKING_THREADS_MAX || options->file_threads > TNI_BLOCKING_THREADS_MAX ||
+        options->name_threads > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "options.blocking_threads, file_threads or name_threads is over 10000");
+    if (options->guard > TN_GUARD_NONE)
+        return refuse(options, "options.guard is none of TN_GUARD_*");
+    if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
+        return refuse(options, "options.allocator lacks a function");
+    return 0;
+}
+
+/* The caller's options over the defaults. A struct of an older, shorter kind ends where its size says. */
+static int read_options(tn_options *out, const tn_options *given)
+{
+    size_t size = given != NULL ? given->size : sizeof *given;
+    bool wrong = size < sizeof given->size || size > sizeof *out;
+
+    *out = tn_options_default();
+    if (given != NULL && size >= sizeof given->size)
+        memcpy(out, given, size < sizeof *out ? size : sizeof *out);
+    out->size = sizeof *out;
+    if (wrong)
+        return refuse(out, "options.size is wrong: start from tn_options_default()");
+    return check_options(out);
+}
+
+static tni_guard_kind guard_kind(tn_guard guard)
+{
+    switch (guard) {
+    case TN_GUARD_LIGHT:
+        return TNI_GUARD_LIGHT;
+    case TN_GUARD_MPROTECT:
+        return TNI_GUARD_MPROTECT;
+    case TN_GUARD_NONE:
+        return TNI_GUARD_NONE;
+    case TN_GUARD_DEFAULT:
+        break;
+    }
+    return TNI_GUARD_AUTO;
+}
+
+static unsigned choose_cores(const tn_options *options)
+{
+    unsigned count = options->workers;
+
+    if (options->flavour == TN_CURRENT_THREAD)
+        return 1;
+    if (count == 0)
+        count = tni_cpus_usable();
+    return count < TNI_WORKERS_MAX ? count : TNI_WORKERS_MAX;
+}
+
+/* --- Overflow report -------------------------------------------------------------------------------------------------------- */
+
+/* In a signal handler of the faulting thread. */
+static bool find_overflow(const void *fault_address, tni_overflow_info *out)
+{
+    tn_task *task = tni_tls_get()->task;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER || task->body.fiber.stack == NULL ||
+        !tni_stack_owns_guard(task->body.fiber.stack, fault_address))
+        return false;
+    out->task_name = task->name;
+    out->stack_size_bytes = tni_stack_slot_size(task->body.fiber.stack);
+    return true;
+}
+
+static int install_handlers(tn_runtime *runtime)
+{
+    int rc = tni_sampler_install(runtime);
+
+    if (rc == TN_EINVAL)
+        return refuse(&runtime->options, "options.stuck_signal is no signal that can be caught");
+    if (rc == 0 && runtime->options.report_overflow) {
+        rc = tni_overflow_install(find_overflow);
+        if (rc != 0)
+            tni_sampler_uninstall(runtime);
+    }
+    return rc;
+}
+
+/* --- Creating --------------------------------------------------------------------------------------------------------------- */
+
+static void log_from_stacks(void *arg, const char *message)
+{
+    tn_runtime *runtime = arg;
+
+    tni_log_write(&runtime->log, TN_LOG_WARNING, "%s", message);
+}
+
+static int init_stacks(tn_runtime *runtime)
+{
+    const tn_options *options = &runtime->options;
+    tni_stack_config config = {
+        .stack_size_bytes = options->stack_size_bytes,
+        .guard = guard_kind(options->guard),
+        .unguarded_fallback = options->guard_fallback,
+        .stacks_max = options->stacks_max,
+        .measure = options->measure_stacks,
+        .log = log_from_stacks,
+        .log_arg = runtime,
+    };
+    int rc = tni_stack_pool_init(&runtime->stacks, &config);
+
+    if (rc == -ENOTSUP)
+        tni_log_write(&runtime->log, TN_LOG_ERROR,
+                      "this kernel has no light stack guards (Linux 6.13 has): use TN_GUARD_DEFAULT or TN_GUARD_MPROTECT");
+    return rc;
+}
+
+static int init_cores(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        tni_core *core = tni_alloc(&runtime->allocator, sizeof *core, _Alignof(tni_core));
+        int rc = core == NULL ? TN_ENOMEM : tni_core_init(core, runtime, i);
+        if (rc != 0) {
+            tni_free(&runtime->allocator, core, sizeof *core);
+            return rc; /* the cores so far go with the runtime */
+        }
+        runtime->cores[i] = core;
+    }
+    return 0;
+}
+
+static void init_words(tn_runtime *runtime)
+{
+    tni_a32_init(&runtime->closing, 0);
+    tni_a32_init(&runtime->cancelling, 0);
+    tni_a32_init(&runtime->stopping, 0);
+    tni_a32_init(&runtime->any_core, 0);
+    tni_a32_init(&runtime->driven, 0);
+    tni_a32_init(&runtime->holds, 0);
+    runtime->deadlock_seen = UINT64_MAX;
+    tni_a32_init(&runtime->threads, 0);
+    tni_a32_init(&runtime->references, 1);
+    tni_a32_init(&runtime->guests, 0);
+    tni_a32_init(&runtime->pins, 1);
+    tni_a32_init(&runtime->frames, 1);
+    tni_a32_init(&runtime->quiet, 0);
+    tni_aptr_init(&runtime->attachment, NULL);
+    tni_idle_init(&runtime->idle, runtime->core_count);
+    tni_injector_init(&runtime->injector);
+    tni_monitor_init(&runtime->monitor);
+    tni_mutex_init(&runtime->lock);
+    runtime->stack_waiters_end = &runtime->stack_waiters;
+    tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
+}
+
+static int start_workers(tn_runtime *runtime)
+{
+    tni_worker *worker;
+    int rc = 0;
+
+    if (runtime->options.flavour == TN_CURRENT_THREAD)
+        return tni_worker_adopt(runtime, runtime->cores[0], &worker);
+    for (unsigned i = 0; i < runtime->core_count && rc == 0; i++)
+        rc = tni_worker_start(runtime, runtime->cores[i], &worker);
+    if (rc == 0)
+        rc = tni_monitor_start(runtime);
+    if (rc != 0) {
+        tni_log_write(&runtime->log, TN_LOG_ERROR, "tn_runtime_create: cannot start %u threads: %s; lower options.workers",
+                      runtime->core_count + 1, tn_strerror(rc));
+        tni_runtime_stop(runtime, TNI_FOREVER);
+    }
+    return rc;
+}
+
+static void take_options(tn_runtime *runtime, const tn_options *options)
+{
+    runtime->options = *options;
+    strncpy(runtime->name, options->name != NULL ? options->name : "tn", sizeof runtime->name - 1);
+    runtime->log = (tni_log){.fn = options->log, .ctx = options->log_ctx};
+    runtime->asymmetric = tni_fence_asymmetric_init();
+    runtime->core_count = choose_cores(options);
+}
+
+int tn_runtime_create(tn_runtime **out, const tn_options *given)
+{
+    tn_options options;
+    tn_allocator allocator;
+    tn_runtime *runtime;
+    int rc;
+
+    *out = NULL;
+    rc = read_options(&options, given);
+    if (rc != 0)
+        return rc;
+    allocator = options.allocator != NULL ? *options.allocator : tni_alloc_default;
+    runtime = tni_alloc(&allocator, sizeof *runtime, _Alignof(tn_runtime));
+    if (runtime == NULL)
+        return TN_ENOMEM;
+    runtime->allocator = allocator;
+    take_options(runtime, &options);
+    rc = init_stacks(runtime);
+    if (rc == 0) {
+        rc = install_handlers(runtime);
+        if (rc != 0)
+            tni_stack_pool_fini(&runtime->stacks);
+    }
+    if (rc != 0) {
+        tni_free(&allocator, runtime, sizeof *runtime);
+        return rc;
+    }
+    init_words(runtime);
+    rc = init_cores(runtime);
+    if (rc == 0)
+        rc = start_workers(runtime);
+    if (rc != 0)
+        tni_runtime_retire(runtime);
+    else
+        *out = runtime;
+    return rc;
+}
+
+/* --- Running ---------------------------------------------------------------------------------------------------------------- */
+
+/* Whatever scope the calling thread is in: no checkpoint, or the handle would be nobody's. */
+static int join_shielded(tn_task *task, void **result)
+{
+    tn_scope shield;
+    int rc;
+
+    tn_shield_enter(&shield, TN_NEVER);
+    rc = tn_join(task, result);
+    tn_scope_leave(&shield);
+    return rc;
+}
+
+static int drive(tn_runtime *runtime, tn_task *task, void **result)
+{
+    tni_worker_drive(runtime->workers, task, TNI_FOREVER);
+    /* Release: the next driver sees what this one left; partner: the CAS in tn_block_on. */
+    tni_a32_store(&runtime->driven, 0, TNI_RELEASE);
+    return join_shielded(task, result);
+}
+
+int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
+{
+    bool drives = runtime->options.flavour == TN_CURRENT_THREAD;
+    uint32_t free_word = 0;
+    tn_task *task;
+    int rc;
+
+    tni_assert(!drives || tni_tls_get()->task == NULL, "tn_block_on in a task: spawn and join instead");
+    /* Acquire: the core as the last driver left it. */
+    if (drives && !tni_a32_cas(&runtime->driven, &free_word, 1, TNI_ACQUIRE))
+        return TN_EBUSY;
+    rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
+    if (rc == 0)
+        return drives ? drive(runtime, task, result) : join_shielded(task, result);
+    if (drives)
+        tni_a32_store(&runtime->driven, 0, TNI_RELEASE); /* release: as in drive */
+    return rc;
+}
+
+int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
+{
+    tn_options own;
+    tn_runtime *runtime;
+    int rc = read_options(&own, options);
+
+    if (rc != 0)
+        return rc;
+    own.report_overflow = true;
+    own.report_deadlock = true;
+    rc = tn_runtime_create(&runtime, &own);
+    if (rc != 0)
+        return rc;
+    rc = tn_block_on(runtime, entry, arg, NULL);
+    (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, TNI_FOREVER);
+    return rc;
+}

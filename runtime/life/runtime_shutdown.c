@@ -1,0 +1,303 @@
+/* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+#include "life/runtime_life.h"
+
+#include "sched/schedule.h"
+#include "scope/scope.h"
+#include "task/abandon.h"
+#include "task/extras.h"
+#include "time/deadline.h"
+#include "watch/monitor.h"
+#include "watch/sampler.h"
+
+/* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
+#define STOP_GRACE_NS UINT64_C(200000000)
+
+/* --- Freeing ---------------------------------------------------------------------------------------------------------------- */
+
+static void free_cores(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) {
+        tni_core_fini(runtime->cores[i]);
+        tni_free(&runtime->allocator, runtime->cores[i], sizeof(tni_core));
+        runtime->cores[i] = NULL;
+    }
+}
+
+static void fini_words(tn_runtime *runtime)
+{
+    tni_slab_cache_fini(&runtime->foreign_slabs);
+    tni_mutex_fini(&runtime->lock);
+    tni_injector_fini(&runtime->injector);
+}
+
+static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task))
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_slab_walk(&runtime->cores[i]->slabs, visit, runtime);
+    tni_slab_walk(&runtime->foreign_slabs, visit, runtime);
+}
+
+static void fini_drivers(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_driver_fini(&runtime->cores[i]->driver);
+}
+
+static void fini_attachment(tn_runtime *runtime)
+{
+    /* Relaxed: nobody else is left. */
+    tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_RELAXED);
+
+    if (attachment != NULL)
+        attachment->fini(attachment);
+}
+
+/* Nobody is left who knows of it. */
+static void free_runtime(tn_runtime *runtime)
+{
+    tn_allocator allocator = runtime->allocator;
+
+    while (runtime->workers != NULL) {
+        tni_worker *worker = runtime->workers;
+        runtime->workers = worker->next_worker;
+        tni_free(&allocator, worker, sizeof *worker);
+    }
+    fini_attachment(runtime);
+    free_cores(runtime);
+    fini_words(runtime);
+    if (runtime->options.report_overflow)
+        tni_overflow_uninstall();
+    tni_sampler_uninstall(runtime);
+    tni_free(&allocator, runtime, sizeof *runtime);
+}
+
+void tni_runtime_unpin(tn_runtime *runtime)
+{
+    /* Acq_rel: the last one sees everybody's last access. */
+    if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) != 1)
+        return;
+    tni_runtime_wait_for_guests(runtime); /* who gave a reference back before the last one may still be on the way out */
+    free_runtime(runtime);
+}
+
+/* A task that was left behind never runs again. */
+static void abandon(void *arg, tn_task *task)
+{
+    (void)arg;
+    if (tni_task_is_complete(task))
+        return;
+    task->error = TN_ESHUTDOWN;
+    task->result = NULL;
+    tni_task_abandon(task);
+}
+
+/* An abandoned task lets go of what others outside may follow to it: its future is dropped, as ever once, and what hangs on its
+ * scopes is ended, the innermost first. All frames are still there. */
+static void drop_waits(void *arg, tn_task *task)
+{
+    (void)arg;
+    if (!tni_task_is_abandoned(task))
+        return;
+    if (task->kind == TNI_TASK_FUTURE) {
+        task->body.future->ops->drop(task->body.future);
+        return;
+    }
+    if (task->body.fiber.context.sp == NULL)
+        return; /* it has not begun */
+    if (task->run_result != TNI_RUN_YIELDED)
+        tni_abandon_future(task->awaited, task);
+    tni_scopes_abandon(task);
+}
+
+/* Ends an abandoned task, now that nobody queues a task any more: a guest links its own behind the last one in the injector. A
+ * stack is only put aside: an exit hook of another task may still use it. */
+static void discard(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+    tni_stack *stack;
+    tn_waker *joiner;
+
+    if (!tni_task_is_abandoned(task))
+        return;
+    stack = task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
+    if (stack != NULL) {
+        if (task->body.fiber.context.sp != NULL)
+            tni_context_fini(&task->body.fiber.context);
+        stack->next = runtime->abandoned_stacks;
+        runtime->abandoned_stacks = stack;
+    }
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
+    joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
+    if (joiner != NULL)
+        tn_waker_wake(joiner);
+    tni_task_unref(task);
+}
+
+/* All stacks go: what is pinned are headers. */
+static void free_stacks(tn_runtime *runtime)
+{
+    while (runtime->abandoned_stacks != NULL) {
+        tni_stack *stack = runtime->abandoned_stacks;
+        runtime->abandoned_stacks = stack->next;
+        tni_stack_put(&runtime->stacks, NULL, stack);
+    }
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
+        tni_stack_cache_flush(&runtime->stacks, &runtime->cores[i]->stacks);
+    tni_stack_pool_fini(&runtime->stacks);
+}
+
+void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count)
+{
+    /* Relaxed, both: retiring, or the task of a group that spawns another one, holds one of each. */
+    (void)tni_a32_fetch_add(&runtime->frames, count, TNI_RELAXED);
+    (void)tni_a32_fetch_add(&runtime->pins, count, TNI_RELAXED);
+}
+
+/* The last one frees the stacks. */
+static void let_frames_go(tn_runtime *runtime)
+{
+    /* Release: our last access to a frame. Acquire: everybody's, for the last one, which frees them. */
+    if (tni_a32_fetch_sub(&runtime->frames, 1, TNI_ACQ_REL) == 1)
+        free_stacks(runtime);
+}
+
+void tni_runtime_release_frames(tn_runtime *runtime)
+{
+    let_frames_go(runtime);
+    tni_runtime_unpin(runtime);
+}
+
+static void pin_orphan(void *arg, tn_task *task)
+{
+    tn_runtime *runtime = arg;
+
+    /* The pin comes before the flag: whoever sees the flag may give the header back, and the pin with it, at once. Relaxed:
+     * retiring holds one of its own. */
+    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+    if (!tni_task_orphan(task))
+        (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
+}
+
+/* No thread of the runtime is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back. README.md
+ * ("Shutdown") has the argument. */
+void tni_runtime_retire(tn_runtime *runtime)
+{
+    walk_tasks(runtime, abandon);
+    tni_runtime_wait_for_guests(runtime);
+    walk_tasks(runtime, drop_waits);
+    walk_tasks(runtime, discard);
+    fini_drivers(runtime);
+    let_frames_go(runtime);
+    walk_tasks(runtime, pin_orphan);
+    tni_runtime_wait_for_guests(runtime);
+    tni_runtime_unpin(runtime);
+}
+
+/* Tells all workers and the monitor to stop. */
+static void stop_threads(tn_runtime *runtime)
+{
+    tni_monitor_stop(runtime);
+    tni_mutex_lock(&runtime->lock);
+    /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started unseen. */
+    tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
+        tni_worker_unpark(worker);
+    tni_mutex_unlock(&runtime->lock);
+}
+
+/* Waits until no worker thread runs any more; false: the time was up. */
+static bool wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    for (;;) {
+        /* Acquire: what the threads did; partner: tni_runtime_thread_ended. */
+        uint32_t threads = tni_a32_load(&runtime->threads, TNI_ACQUIRE);
+        if (threads == 0)
+            return true;
+        if (deadline_ns != TNI_FOREVER && tni_clock_ns() >= deadline_ns)
+            return false;
+        tni_futex_wait(&runtime->threads, threads, deadline_ns);
+    }
+}
+
+/* Joins the threads that have ended; nobody will join the others. */
+static void part_from_threads(tn_runtime *runtime)
+{
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
+        if (!worker->owns_thread)
+            continue;
+        /* Acquire: partner: tni_worker_main. */
+        if (tni_a32_load(&worker->ended, TNI_ACQUIRE) != 0)
+            tni_thread_join(&worker->thread);
+        else
+            tni_thread_detach(&worker->thread);
+    }
+}
+
+void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
+{
+    stop_threads(runtime);
+    (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
+    part_from_threads(runtime);
+}
+
+/* --- Destroying ------------------------------------------------------------------------------------------------------------- */
+
+static void cancel_if_alive(void *arg, tn_task *task)
+{
+    (void)arg;
+    if (!tni_task_ref_if_alive(task))
+        return;
+    tn_cancel(task);
+    tni_task_unref(task);
+}
+
+static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    if (runtime->options.flavour == TN_CURRENT_THREAD) {
+        tni_worker_drive(runtime->workers, NULL, deadline_ns);
+        return;
+    }
+    while (!tni_runtime_is_quiet(runtime) && (deadline_ns == TNI_FOREVER || tni_clock_ns() < deadline_ns))
+        tni_futex_wait(&runtime->quiet, 0, deadline_ns);
+}
+
+/* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
+static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
+{
+    uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
+    void *attachment = NULL;
+
+    /* Acquire: the attachment as it was made; after this nobody makes one. */
+    if (tni_aptr_cas(&runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
+        return 0;
+    return ((tni_attachment *)attachment)->stop(attachment, deadline_ns > grace_ns ? deadline_ns : grace_ns);
+}
+
+size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
+{
+    uint64_t deadline_ns = tni_deadline_after(timeout_ns);
+    size_t left;
+
+    tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");
+    /* Relaxed: to find misuse. */
+    tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");
+    tni_injector_close(&runtime->injector);
+    /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and
+     * build (spawn.c). */
+    tni_a32_store(&runtime->closing, 1, TNI_RELAXED);
+    if (how == TN_SHUTDOWN_CANCEL)
+        tni_a32_store(&runtime->cancelling, 1, TNI_RELAXED);
+    tni_fence_heavy(runtime->asymmetric);
+    if (how == TN_SHUTDOWN_CANCEL)
+        walk_tasks(runtime, cancel_if_alive);
+    if (tni_runtime_live(runtime) == 0)
+        tni_runtime_become_quiet(runtime);
+    wait_until_quiet(runtime, deadline_ns);
+    left = (size_t)tni_runtime_live(runtime);
+    left += stop_attachment(runtime, deadline_ns);
+    tni_runtime_stop(runtime, left == 0 ? TNI_FOREVER : STOP_GRACE_NS);
+    tni_runtime_release(runtime);
+    return left;
+}
+

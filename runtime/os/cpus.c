@@ -1,0 +1,284 @@
+/* Usable processors (cpus.h). The sources: sched_setaffinity(2); proc(5) on /proc/pid/mountinfo; cgroups(7) on /proc/pid/cgroup;
+ * the kernel's admin-guide/cgroup-v2.rst on cpu.max and scheduler/sched-bwc.rst on cpu.cfs_quota_us.
+ *
+ * /proc/self/cgroup names the process's group in each hierarchy, /proc/self/mountinfo where a hierarchy is mounted and which of
+ * its groups is seen there as the top. The group's folder is the mount point with the rest of the path. A limit on any
+ * ancestor holds too, so every folder up to the mount point is asked.
+ *
+ * Everything read is taken as possibly missing or garbled: what makes no sense is no limit. Linear in the size of the files.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include "os/cpus.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/defs.h"
+
+/* The kernel refuses a mask smaller than its own with EINVAL. This is 65,536 processors in 8 KiB, 8 times what it can be built
+ * for, so nothing has to grow. */
+#define AFFINITY_SETS 64
+
+#define PERIOD_DEFAULT_US 100000
+
+typedef struct hierarchy {
+    bool v2;               /* the unified hierarchy, or that of the version 1 CPU controller */
+    bool member;           /* group is known */
+    bool mounted;          /* folder is known */
+    bool sure;             /* the mount shows the group or an ancestor of it; else it is a guess */
+    size_t top_length;     /* of the path of the group mounted: the shorter, the more ancestors are visible */
+    size_t mount_length;   /* of the mount point, at the start of folder: where the way up ends */
+    char group[PATH_MAX];  /* the process's group, by /proc/self/cgroup */
+    char folder[PATH_MAX]; /* where its files are, without the test's root */
+} hierarchy;
+
+/* Whether the comma-separated `list` has `word`. */
+static bool list_has(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    while (*list != '\0') {
+        size_t item = strcspn(list, ",");
+        if (item == length && memcmp(list, word, length) == 0)
+            return true;
+        list += item + (list[item] == ',');
+    }
+    return false;
+}
+
+/* mountinfo writes space, tab, newline and backslash in paths as \ and three octal digits. In place. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0';) {
+        if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' && from[2] <= '7' && from[3] >= '0' &&
+            from[3] <= '7') {
+            *to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+            from += 4;
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+static FILE *open_at(const char *root, const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s%s/%s", root, folder, name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return NULL;
+    return fopen(path, "re");
+}
+
+/* The file's first line without its end; false: there is none that fits. */
+static bool read_line_at(const char *root, const char *folder, const char *name, char *line, int size)
+{
+    FILE *file = open_at(root, folder, name);
+    if (file == NULL)
+        return false;
+    bool ok = fgets(line, size, file) != NULL && (strchr(line, '\n') != NULL || feof(file));
+    fclose(file);
+    if (ok)
+        line[strcspn(line, "\n")] = '\0';
+    return ok;
+}
+
+/* A number without sign, which ends the text or stands before a space. NULL: it is none. */
+static const char *parse_number(const char *text, unsigned long long *value)
+{
+    if (*text < '0' || *text > '9')
+        return NULL;
+    char *end;
+    *value = strtoull(text, &end, 10); /* too large a number becomes the largest, which is right here */
+    return *end == '\0' || *end == ' ' ? end : NULL;
+}
+
+static unsigned quota_to_cpus(unsigned long long quota, unsigned long long period)
+{
+    if (quota == 0 || period == 0)
+        return 0;
+    unsigned long long cpus = quota / period + (quota % period != 0);
+    return cpus > UINT_MAX ? UINT_MAX : (unsigned)cpus;
+}
+
+/* The limit of one group: 0 for none. */
+static unsigned group_quota(const char *root, const hierarchy *tree)
+{
+    char line[128];
+    unsigned long long quota;
+    unsigned long long period = PERIOD_DEFAULT_US;
+    if (tree->v2) {
+        if (!read_line_at(root, tree->folder, "cpu.max", line, sizeof line))
+            return 0;
+        const char *rest = parse_number(line, &quota); /* fails for "max" */
+        if (rest == NULL || (*rest == ' ' && parse_number(rest + 1, &period) == NULL))
+            return 0;
+        return quota_to_cpus(quota, period);
+    }
+    if (!read_line_at(root, tree->folder, "cpu.cfs_quota_us", line, sizeof line) || parse_number(line, &quota) == NULL)
+        return 0; /* -1 is version 1's word for none */
+    if (read_line_at(root, tree->folder, "cpu.cfs_period_us", line, sizeof line) && parse_number(line, &period) == NULL)
+        return 0;
+    return quota_to_cpus(quota, period);
+}
+
+/* One line of /proc/self/cgroup, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b". */
+static void read_group(char *line, hierarchy *v1, hierarchy *v2)
+{
+    char *controllers = strchr(line, ':');
+    char *path = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
+    if (path == NULL || path[1] != '/')
+        return;
+    *controllers++ = '\0';
+    *path++ = '\0';
+    bool unified = strcmp(line, "0") == 0 && *controllers == '\0';
+    if (!unified && !list_has(controllers, "cpu"))
+        return;
+    hierarchy *tree = unified ? v2 : v1;
+    size_t length = strlen(path);
+    if (tree->member || length >= sizeof tree->group)
+        return;
+    memcpy(tree->group, path, length + 1);
+    tree->member = true;
+}
+
+/* Whether a component of the path is "..": from there on the names are unknown. */
+static bool climbs(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, "..")) != NULL; at += 2)
+        if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+            return true;
+    return false;
+}
+
+/* What is left of `path` below `top`, "" or with a slash in front; NULL: it does not lie there. */
+static const char *below(const char *path, const char *top)
+{
+    size_t length = strcmp(top, "/") == 0 ? 0 : strlen(top);
+    if (strncmp(path, top, length) != 0)
+        return NULL;
+    const char *rest = path + length;
+    if ((*rest != '\0' && *rest != '/') || climbs(rest))
+        return NULL;
+    return strcmp(rest, "/") == 0 ? "" : rest;
+}
+
+/* Takes a mount of the hierarchy that shows the group `top` at `point`, if it tells more than the one known. */
+static void take_mount(hierarchy *tree, const char *top, const char *point)
+{
+    if (!tree->member)
+        return;
+    /* A container may see a group path that belongs to its host. The limits of the container then stand at the mount point. */
+    const char *rest = below(tree->group, top);
+    bool sure = rest != NULL;
+    if (tree->mounted && (!sure || (tree->sure && strlen(top) >= tree->top_length)))
+        return;
+    size_t point_length = strcmp(point, "/") == 0 ? 0 : strlen(point);
+    size_t rest_length = sure ? strlen(rest) : 0;
+    if (point_length + rest_length >= sizeof tree->folder)
+        return;
+    memcpy(tree->folder, point, point_length);
+    memcpy(tree->folder + point_length, sure ? rest : "", rest_length + 1);
+    tree->mounted = true;
+    tree->sure = sure;
+    tree->top_length = strlen(top);
+    tree->mount_length = point_length;
+}
+
+/* One line of /proc/self/mountinfo: number, parent, device, root, mount point, options, any number of optional fields, "-", type,
+ * source, options of the superblock. The source may be empty, so the options are whatever comes last. */
+static void read_mount(char *line, hierarchy *v1, hierarchy *v2)
+{
+    enum { TOP = 3, POINT = 4, FIXED = 6 };
+    char *rest = NULL;
+    char *fixed[FIXED];
+    char *field = strtok_r(line, " ", &rest);
+    for (int i = 0; i < FIXED; i++, field = strtok_r(NULL, " ", &rest)) {
+        if (field == NULL)
+            return;
+        fixed[i] = field;
+    }
+    while (field != NULL && strcmp(field, "-") != 0)
+        field = strtok_r(NULL, " ", &rest);
+    const char *type = strtok_r(NULL, " ", &rest);
+    if (field == NULL || type == NULL)
+        return;
+    const char *options = "";
+    while ((field = strtok_r(NULL, " ", &rest)) != NULL)
+        options = field;
+    unescape(fixed[TOP]);
+    unescape(fixed[POINT]);
+    if (strcmp(type, "cgroup2") == 0)
+        take_mount(v2, fixed[TOP], fixed[POINT]);
+    else if (strcmp(type, "cgroup") == 0 && list_has(options, "cpu"))
+        take_mount(v1, fixed[TOP], fixed[POINT]);
+}
+
+static void each_line(const char *root, const char *name, void (*use)(char *, hierarchy *, hierarchy *), hierarchy *v1,
+                      hierarchy *v2)
+{
+    FILE *file = open_at(root, "/proc/self", name);
+    if (file == NULL)
+        return;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t length;
+    while ((length = getline(&line, &size, file)) >= 0) {
+        if (length > 0 && line[length - 1] == '\n')
+            line[length - 1] = '\0';
+        use(line, v1, v2);
+    }
+    free(line);
+    fclose(file);
+}
+
+/* The tightest limit on the way from the process's group up to the mount point; 0 for none. */
+static unsigned tree_quota(const char *root, hierarchy *tree)
+{
+    unsigned least = 0;
+    if (!tree->mounted)
+        return 0;
+    for (;;) {
+        unsigned quota = group_quota(root, tree);
+        if (quota != 0 && (least == 0 || quota < least))
+            least = quota;
+        if (strlen(tree->folder) <= tree->mount_length)
+            return least;
+        *strrchr(tree->folder, '/') = '\0';
+    }
+}
+
+unsigned tni_cpus_quota_at(const char *root)
+{
+    hierarchy v1 = {.v2 = false};
+    hierarchy v2 = {.v2 = true};
+    each_line(root, "cgroup", read_group, &v1, &v2);
+    each_line(root, "mountinfo", read_mount, &v1, &v2);
+    unsigned old = tree_quota(root, &v1);
+    unsigned unified = tree_quota(root, &v2);
+    if (old == 0 || unified == 0)
+        return old + unified;
+    return old < unified ? old : unified;
+}
+
+static unsigned affinity(void)
+{
+    cpu_set_t sets[AFFINITY_SETS];
+    memset(sets, 0, sizeof sets);
+    long count = sched_getaffinity(0, sizeof sets, sets) == 0 ? CPU_COUNT_S(sizeof sets, sets) : sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
+}
+
+unsigned tni_cpus_usable(void)
+{
+    unsigned allowed = affinity();
+    unsigned quota = tni_cpus_quota_at("");
+    return quota != 0 && quota < allowed ? quota : allowed;
+}

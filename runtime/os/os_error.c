@@ -1,0 +1,38 @@
+/* Texts of error codes: libuv's, and the C library's for those that libuv does not have. */
+#include <string.h>
+#include <uv.h>
+
+#include <tn/base.h>
+
+_Static_assert((int)TN_ECANCELED == (int)UV_ECANCELED, "our errors are libuv's");
+_Static_assert((int)TN_EAGAIN == (int)UV_EAGAIN, "our errors are libuv's");
+_Static_assert((int)TN_ETIMEDOUT == (int)UV_ETIMEDOUT, "our errors are libuv's");
+
+/* NULL: libuv does not know it. */
+static const char *text_of_libuv(int error)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } messages[] = {
+#define MESSAGE(name, text) {UV_##name, text},
+        UV_ERRNO_MAP(MESSAGE)
+#undef MESSAGE
+    };
+
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++)
+        if (messages[i].code == error)
+            return messages[i].text;
+    return NULL;
+}
+
+const char *tn_strerror(int error)
+{
+    const char *text = text_of_libuv(error);
+
+    if (error == 0)
+        return "no error";
+    if (text == NULL && error < 0 && error > INT_MIN)
+        text = strerrordesc_np(-error);
+    return text != NULL ? text : "unknown error";
+}

@@ -1,0 +1,72 @@
+#include "os/os_memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Newer than the headers of the systems we build on. */
+#define ADVICE_GUARD_INSTALL 102
+
+#define USUAL_MAP_COUNT_MAX 65530
+
+int tni_os_map(size_t size, void **out)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+    void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (address == MAP_FAILED)
+        return -errno;
+    *out = address;
+    return 0;
+}
+
+int tni_os_unmap(void *address, size_t size)
+{
+    return munmap(address, size) == 0 ? 0 : -errno;
+}
+
+int tni_os_protect_none(void *address, size_t size)
+{
+    return mprotect(address, size, PROT_NONE) == 0 ? 0 : -errno;
+}
+
+int tni_os_advise(void *address, size_t size, tni_os_advice advice)
+{
+    static const int number[] = {
+        [TNI_ADVICE_DISCARD] = MADV_DONTNEED,
+        [TNI_ADVICE_NO_HUGE_PAGES] = MADV_NOHUGEPAGE,
+        [TNI_ADVICE_GUARD] = ADVICE_GUARD_INSTALL,
+    };
+    return madvise(address, size, number[advice]) == 0 ? 0 : -errno;
+}
+
+bool tni_os_faults(const void *address)
+{
+    /* The kernel is made to read eight bytes there, and says whether it could. */
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return false;
+    bool faults = write(fd, address, sizeof(uint64_t)) < 0 && errno == EFAULT;
+    close(fd);
+    return faults;
+}
+
+size_t tni_os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+size_t tni_os_map_count_max(void)
+{
+    char digits[24];
+    size_t value = 0;
+    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return USUAL_MAP_COUNT_MAX;
+    ssize_t n = read(fd, digits, sizeof digits);
+    close(fd);
+    for (ssize_t i = 0; i < n && digits[i] >= '0' && digits[i] <= '9'; i++)
+        value = value * 10 + (size_t)(digits[i] - '0');
+    return value > 0 ? value : USUAL_MAP_COUNT_MAX;
+}

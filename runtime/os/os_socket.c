@@ -1,0 +1,190 @@
+/* Linux. accept4, SOCK_NONBLOCK and MSG_NOSIGNAL save a system call each, and a signal handler. */
+#include "os/os_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/san.h"
+
+_Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface's name has to fit");
+
+int tni_os_socket(int domain, int type, int protocol)
+{
+    int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    return fd >= 0 ? fd : -errno;
+}
+
+int tni_os_accept(int fd)
+{
+    int rc;
+
+    do {
+        rc = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (rc < 0 && errno == EINTR);
+    return rc >= 0 ? rc : -errno;
+}
+
+int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    return bind(fd, address, length) == 0 ? 0 : -errno;
+}
+
+int tni_os_listen(int fd, int backlog)
+{
+    return listen(fd, backlog) == 0 ? 0 : -errno;
+}
+
+int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    if (connect(fd, address, length) == 0)
+        return 0;
+    /* An interrupted connect goes on by itself; made again it would only say so. */
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+/* The two calls that each request makes. The C library's are cancellation points, which costs more than the rest of them (34
+ * instructions, two of them locked), and a thread that were cancelled in here would leave its stream in flight for ever.
+ * Sanitizers watch the library's calls for what the kernel reads and writes: they get them. */
+#if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
+
+static ssize_t receive(int fd, void *buf, size_t size)
+{
+    return recv(fd, buf, size, 0);
+}
+
+static ssize_t transmit(int fd, const void *buf, size_t size)
+{
+    return send(fd, buf, size, MSG_NOSIGNAL);
+}
+
+#else
+
+static ssize_t receive(int fd, void *buf, size_t size)
+{
+    return syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL);
+}
+
+static ssize_t transmit(int fd, const void *buf, size_t size)
+{
+    return syscall(SYS_sendto, fd, buf, size, MSG_NOSIGNAL, NULL, 0);
+}
+
+#endif
+
+ssize_t tni_os_recv(int fd, void *buf, size_t size)
+{
+    ssize_t n;
+
+    do {
+        n = receive(fd, buf, size);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : -errno;
+}
+
+ssize_t tni_os_peek(int fd)
+{
+    char byte;
+    ssize_t n;
+
+    do {
+        n = recv(fd, &byte, 1, MSG_PEEK);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : -errno;
+}
+
+ssize_t tni_os_send(int fd, const void *buf, size_t size)
+{
+    ssize_t n;
+
+    do {
+        n = transmit(fd, buf, size);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : -errno;
+}
+
+ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
+{
+    /* sendmsg only reads them; its struct is shared with recvmsg. */
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+    ssize_t n;
+
+    do {
+        n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : -errno;
+}
+
+int tni_os_shutdown(int fd, int how)
+{
+    return shutdown(fd, how) == 0 ? 0 : -errno;
+}
+
+int tni_os_get_option(int fd, int level, int name, int *out)
+{
+    socklen_t length = sizeof *out;
+
+    *out = 0;
+    return getsockopt(fd, level, name, out, &length) == 0 ? 0 : -errno;
+}
+
+int tni_os_set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
+}
+
+int tni_os_local_address(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return getsockname(fd, address, length) == 0 ? 0 : -errno;
+}
+
+int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length)
+{
+    return getpeername(fd, address, length) == 0 ? 0 : -errno;
+}
+
+int tni_os_set_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return -errno;
+    if (flags & O_NONBLOCK)
+        return 0;
+    return fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+void tni_os_close(int fd)
+{
+    /* Linux frees the number before anything can fail: to close again after EINTR would close somebody else's file. */
+    (void)close(fd);
+}
+
+int tni_os_path_id(const char *path, tni_os_file_id *out)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return -errno;
+    out->device = (uint64_t)status.st_dev;
+    out->inode = (uint64_t)status.st_ino;
+    return 0;
+}
+
+int tni_os_unlink(const char *path)
+{
+    return unlink(path) == 0 ? 0 : -errno;
+}
+
+unsigned tni_os_interface_index(const char *name)
+{
+    return if_nametoindex(name);
+}
+
+bool tni_os_interface_name(unsigned index, char *name)
+{
+    return if_indextoname(index, name) != NULL;
+}

@@ -1,0 +1,40 @@
+/* Declared blocking: a mark on the worker that its core may be taken at once. stuck.c has the other side. */
+#include "base/tls.h"
+#include "sched/runtime.h"
+
+void tn_block_begin(tn_blocking how)
+{
+    tni_worker *worker = tni_tls_get()->worker;
+
+    if (worker == NULL)
+        return;
+    /* Relaxed: a hint for the monitor, which claims the core in any case. Own word. */
+    tni_a32_store(&worker->blocking, tni_a32_load(&worker->blocking, TNI_RELAXED) + 1, TNI_RELAXED);
+    if (how == TN_BLOCK_EAGER && worker->owns_thread && !tni_worker_replace(worker))
+        (void)tni_worker_provide_spares(worker->runtime, 1); /* the monitor gives it the core */
+}
+
+void tn_block_end(void)
+{
+    tni_worker *worker = tni_tls_get()->worker;
+    uint32_t depth;
+
+    if (worker == NULL)
+        return;
+    depth = tni_a32_load(&worker->blocking, TNI_RELAXED); /* relaxed: own word */
+    tni_assert(depth > 0, "tn_block_end without tn_block_begin");
+    /* Relaxed: own word; for the monitor before the fence in tni_monitor_notice. */
+    tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED);
+    if (depth == 1 && worker->runtime->sampler != NULL)
+        tni_monitor_notice(worker->runtime); /* if it has no core any more, all may be parked, and it counts from now on */
+}
+
+void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg)
+{
+    void *result;
+
+    tn_block_begin(how);
+    result = fn(arg);
+    tn_block_end();
+    return result;
+}

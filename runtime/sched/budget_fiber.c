@@ -1,0 +1,62 @@
+#include "sched/budget_fiber.h"
+
+#include "base/tls.h"
+#include "sched/run.h"
+#include "scope/checkpoint.h"
+#include "scope/scope.h"
+
+int tni_budget_over(tn_task *task, tn_future *waiting)
+{
+    int rc;
+
+    task->awaited = waiting;
+    tni_run_leave(task, waiting != NULL ? TNI_RUN_YIELDED_IN_WAIT : TNI_RUN_YIELDED);
+    rc = tni_scope_check_fiber(task);
+    /* Afterwards: the operation that the budget did not suffice for may be ready, and ready operations are not late. */
+    if (rc == 0 && task->body.fiber.scope != NULL)
+        (void)tni_scope_look(task->body.fiber.scope, false);
+    return rc;
+}
+
+/* A plain thread spends no budget between its waits, so it reads the clock each time; afterwards for the reason given above. */
+__attribute__((noinline)) static int enter_in_thread(void)
+{
+    tni_scope *scope = tni_scope_of(tni_tls_get());
+    int rc = tni_checkpoint();
+
+    if (rc == 0 && scope != NULL)
+        (void)tni_scope_look(scope, false);
+    return rc;
+}
+
+static inline int begin_part(tn_future *in_flight)
+{
+    tn_task *task = tni_tls_get()->task;
+
+    if (tni_unlikely(task == NULL || task->kind != TNI_TASK_FIBER))
+        return enter_in_thread();
+    return tni_likely(tni_budget_take(task)) ? tni_scope_check_fiber(task) : tni_budget_over(task, in_flight);
+}
+
+int tni_budget_enter(void)
+{
+    return begin_part(NULL);
+}
+
+int tni_budget_enter_part(tn_future *in_flight)
+{
+    return begin_part(in_flight);
+}
+
+void tni_budget_spend_time(uint64_t ns)
+{
+    tn_task *task = tni_tls_get()->task;
+    uint64_t operations = ns / TNI_BUDGET_OPERATION_NS + 1;
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return;
+    if (operations < task->budget)
+        task->budget = (uint8_t)(task->budget - operations);
+    else
+        (void)tni_budget_over(task, NULL); /* this operation is done: the next one reports */
+}

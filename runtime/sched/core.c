@@ -1,0 +1,113 @@
+#include "sched/core.h"
+
+#include "base/tls.h"
+#include "sched/runtime.h"
+#include "sched/worker.h"
+
+int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
+{
+    core->runtime = runtime;
+    core->index = index;
+    core->ticks_period = TNI_TICKS_MAX;
+    tni_a32_init(&core->ticks_left, TNI_TICKS_MAX);
+    core->polled_ns = tni_clock_ns();
+    core->took_turns_ns = core->polled_ns;
+    tni_a64_init(&core->looked_ns, core->polled_ns);
+    core->looked_runs = 0;
+    core->run_ns = TNI_BACKLOG_NS;
+    core->random = tni_random_seed();
+    core->next_streak = 0;
+    core->share_end[0] = 0;
+    core->share_end[1] = 0;
+    core->batching = false;
+    core->batch = 0;
+    tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);
+    tni_aptr_init(&core->worker, NULL);
+    tni_aptr_init(&core->next, NULL);
+    tni_a32_init(&core->serving, 0);
+    tni_deque_init(&core->queues[0]);
+    tni_deque_init(&core->queues[1]);
+    tni_timers_init(&core->timers);
+    return tni_driver_init(&core->driver, &runtime->allocator);
+}
+
+void tni_core_fini(tni_core *core)
+{
+    tni_timers_fini(&core->timers);
+    tni_slab_cache_fini(&core->slabs);
+}
+
+tni_core *tni_core_enter(void)
+{
+    tni_worker *worker = tni_tls_get()->worker;
+
+    return worker == NULL ? NULL : tni_worker_enter(worker);
+}
+
+void tni_core_leave(void)
+{
+    tni_worker_leave(tni_tls_get()->worker);
+}
+
+void tni_core_free_task(tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_core *core = tni_core_enter();
+
+    tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
+    if (core != NULL)
+        tni_core_leave();
+}
+
+static uint32_t load_of(const tni_core *core)
+{
+    return tni_a32_load(&core->driver.registrations, TNI_RELAXED); /* a hint */
+}
+
+static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
+{
+    tni_core *least = own;
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (load_of(runtime->cores[i]) < load_of(least))
+            least = runtime->cores[i];
+    return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
+}
+
+tni_driver *tni_core_choose_driver(tn_runtime *runtime)
+{
+    tni_core *core = tni_core_enter();
+    tni_core *chosen = choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
+
+    if (core != NULL)
+        tni_core_leave();
+    return &chosen->driver;
+}
+
+void tni_core_kick_driver(tni_driver *driver)
+{
+    tni_worker_kick(tni_container_of(driver, tni_core, driver));
+}
+
+void tni_core_arm_timer(tni_core *core, tn_task *task)
+{
+    if (core == NULL)
+        core = tni_runtime_any_core(task->runtime);
+    if (tni_timer_arm(&core->timers, task))
+        tni_worker_kick(core);
+}
+
+unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned fired = tni_timers_fire(&core->timers, now_ns);
+
+    if (fired > 0)
+        tni_count_shared(&runtime->foreign.timers_fired, fired);
+    if (tni_driver_try_own(&core->driver)) {
+        tni_driver_poll(&core->driver);
+        tni_driver_disown(&core->driver);
+        tni_count_shared(&runtime->foreign.driver_polls, 1);
+    }
+    return fired;
+}

@@ -1,0 +1,58 @@
+#include "sched/deque.h"
+
+void tni_deque_init(tni_deque *d)
+{
+    tni_a64_init(&d->top, 0);
+    tni_a64_init(&d->bottom, 0);
+    for (unsigned i = 0; i < TNI_DEQUE_CAPACITY; i++)
+        tni_aptr_init(&d->slots[i], NULL);
+}
+
+tni_take tni_deque_take(tni_deque *d, void **item)
+{
+    /* Observes other takers' CAS, so that the slot is not read at an index older than what we know. */
+    uint64_t top = tni_a64_load(&d->top, TNI_ACQUIRE);
+    int64_t bottom;
+
+    /* Orders the read of top before the read of bottom, against the owner's fence in tni_deque_take_newest: without it a thief
+     * could pair a fresh top with a bottom from before the owner lowered it, and both would hold the item. */
+    tni_fence_full();
+    /* Observes the push: the slot and the item behind it. */
+    bottom = (int64_t)tni_a64_load(&d->bottom, TNI_ACQUIRE);
+    return tni_deque_take_at(d, top, bottom, item);
+}
+
+bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count)
+{
+    /* Own word: no order needed. */
+    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
+    int64_t lowered = bottom - (int64_t)count;
+    int64_t top;
+
+    /* Release: a thief that reads this bottom must see the slots below it, as after a push; the fence below comes too late for
+     * that. */
+    tni_a64_store(&d->bottom, (uint64_t)lowered, TNI_RELEASE);
+    /* Orders the lowered bottom before the read of top: a thief whose fence comes after this one sees it, and one whose fence
+     * came before has left a top that we see. */
+    tni_fence_full();
+    /* Relaxed: the slots below are our own writes. */
+    top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
+    if (top >= lowered) {
+        /* Puts them back. Release, as in push: a thief that reads this bottom must see the slots. */
+        tni_a64_store(&d->bottom, (uint64_t)bottom, TNI_RELEASE);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        /* Relaxed: our own writes. */
+        items[i] = tni_aptr_load(&d->slots[(lowered + i) & TNI_DEQUE_MASK], TNI_RELAXED);
+    }
+    return true;
+}
+
+unsigned tni_deque_length(const tni_deque *d)
+{
+    /* Relaxed: a hint. Whoever must not miss an item puts a full fence before. */
+    int64_t top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
+    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
+    return bottom > top ? (unsigned)(bottom - top) : 0;
+}

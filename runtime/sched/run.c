@@ -1,0 +1,149 @@
+/* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
+ * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_settle. The same
+ * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
+#include "sched/run.h"
+
+#include "base/tls.h"
+#include "sched/runtime.h"
+#include "sched/schedule.h"
+#include "scope/scope.h"
+#include "task/extras.h"
+
+static void fiber_main(void *arg)
+{
+    tn_task *task = arg;
+
+    task->result = task->body.fiber.entry(task->result);
+    if (tni_unlikely(task->body.fiber.scope != NULL))
+        tni_scope_left_open(task);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
+    task->run_result = TNI_RUN_ENDED;
+    tni_context_exit_to(&task->body.fiber.context, &tni_tls_get()->worker->context);
+}
+
+static tni_stack_cache *stack_cache(tni_core *core)
+{
+    return core == NULL ? NULL : &core->stacks;
+}
+
+/* Binds a stack at the first run, unless it was given one while it waited. 0; 1: there is none now, and the task is not ours
+ * any more; TN_ENOMEM: there will never be one. */
+static int bind_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    int rc = task->error;
+
+    if (rc == 0 && task->body.fiber.stack == NULL) {
+        rc = tni_stack_get(&runtime->stacks, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
+        if (tni_unlikely(rc == TN_EAGAIN))
+            rc = tni_runtime_wait_for_stack(runtime, task);
+    }
+    if (rc == 0)
+        tni_context_make(&task->body.fiber.context, task->body.fiber.stack, fiber_main, task);
+    return rc;
+}
+
+static void release_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_stack *stack = task->body.fiber.stack;
+
+    if (runtime->options.measure_stacks) {
+        uint64_t used = tni_stack_used(stack);
+        tni_counts *counts = core != NULL ? &core->counts : &runtime->foreign;
+        /* Relaxed: one writer a core; off the cores a lost maximum is bearable. */
+        if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
+            tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
+    }
+    tni_context_fini(&task->body.fiber.context);
+    tni_stack_put(&runtime->stacks, stack_cache(core), stack);
+    if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
+        tni_runtime_stacks_came_back(runtime, 1);
+}
+
+void tni_run_future(tn_task *task)
+{
+    tn_future *future = task->body.future;
+    int rc = TN_ECANCELED;
+
+    if (!tni_task_is_cancelled(task))
+        rc = future->ops->poll(future, tni_task_waker(task));
+    if (rc == TN_PENDING) {
+        task->run_result = TNI_RUN_SUSPENDED;
+        return;
+    }
+    task->result = (void *)(intptr_t)rc;
+    future->ops->drop(future);
+    if (tni_unlikely(task->extras != NULL))
+        tni_extras_at_exit(task);
+    task->run_result = TNI_RUN_ENDED;
+}
+
+/* The task is over: tells who joins, and gives back the scheduler's reference. */
+static void announce(tn_task *task)
+{
+    tn_waker *joiner = NULL;
+
+    /* Who joins, or asks whether it has ended, holds a reference. Acquire: if ours is the only one, all that the others did with
+     * theirs is over, and none can begin: a walk's reference never joins. */
+    if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
+        joiner = tni_wait_end(&task->join);
+    if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
+        tni_task_free(task);
+    if (joiner != NULL)
+        tn_waker_wake(joiner);
+}
+
+static void end(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL)
+        release_stack(core, task);
+    tni_timer_disarm(task);
+    if (core != NULL)
+        tni_count(&core->counts.finished, 1);
+    else
+        tni_count_shared(&runtime->foreign.finished, 1);
+    announce(task);
+    tni_runtime_task_ended(runtime);
+}
+
+static void end_unrun(tni_core *core, tn_task *task, int error)
+{
+    tni_log_write(&task->runtime->log, TN_LOG_ERROR,
+                  "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
+                  task->name);
+    task->error = (int16_t)error;
+    task->result = NULL;
+    if (task->extras != NULL)
+        tni_extras_at_exit(task);
+    end(core, task);
+}
+
+void tni_run_settle(tni_core *core, tn_task *task)
+{
+    tni_run_result result = task->run_result;
+
+    if (result == TNI_RUN_YIELDED || result == TNI_RUN_YIELDED_IN_WAIT) {
+        tni_schedule_requeue(core, task, true);
+    } else if (result == TNI_RUN_SUSPENDED) {
+        if (task->deadline_ns != TNI_FOREVER)
+            tni_core_arm_timer(core, task);
+        task->since_ns = core != NULL ? tni_a64_load(&core->looked_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
+        if (!tni_task_rest(task))
+            tni_schedule_requeue(core, task, false);
+    } else {
+        end(core, task);
+    }
+}
+
+bool tni_run_first(tni_core *core, tn_task *task)
+{
+    int rc = bind_stack(core, task);
+
+    if (tni_unlikely(rc < 0))
+        end_unrun(core, task, rc);
+    return rc == 0;
+}

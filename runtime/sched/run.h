@@ -1,0 +1,28 @@
+/* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop
+ * (worker.c).
+ */
+#ifndef TNI_RUN_H
+#define TNI_RUN_H
+
+#include "base/tls.h"
+#include "sched/worker.h"
+
+/* Binds a stack to a fiber that has none yet. False: it is not to be run now, and not the caller's any more. `core`: the
+ * worker's, or NULL. */
+bool tni_run_first(tni_core *core, tn_task *task);
+
+/* Polls a stackless task once. */
+void tni_run_future(tn_task *task);
+
+/* On the worker's own stack, after the task has left: does what it left a note for. `core`: as above, after the run. */
+void tni_run_settle(tni_core *core, tn_task *task);
+
+/* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
+ * back after a switch is mispredicted. */
+__attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
+{
+    task->run_result = (uint8_t)result;
+    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* What a runtime knows of itself while it runs: its tasks, its cores. */
+#include "sched/runtime.h"
+
+#include "base/tls.h"
+
+tn_runtime *tn_runtime_current(void)
+{
+    tni_tls *local = tni_tls_get();
+
+    if (local->task != NULL)
+        return local->task->runtime;
+    return local->worker != NULL ? local->worker->runtime : NULL;
+}
+
+const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
+{
+    return &runtime->allocator;
+}
+
+tni_core *tni_runtime_any_core(tn_runtime *runtime)
+{
+    /* Relaxed: any choice is right. */
+    return runtime->cores[tni_a32_fetch_add(&runtime->any_core, 1, TNI_RELAXED) % runtime->core_count];
+}
+
+uint64_t tni_runtime_live(const tn_runtime *runtime)
+{
+    uint64_t finished;
+    uint64_t spawned;
+
+    /* Acquire: who sees an end counted sees the beginnings that came before it; partner: tni_count. All ends are read before any
+     * beginning, so the difference is never too small; it is 0 only if it was 0 at the moment between. */
+    finished = tni_a64_load(&runtime->foreign.finished, TNI_ACQUIRE);
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        finished += tni_a64_load(&runtime->cores[i]->counts.finished, TNI_ACQUIRE); /* acquire: as above */
+    spawned = tni_a64_load(&runtime->foreign.spawned, TNI_ACQUIRE);                 /* acquire: as above */
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        spawned += tni_a64_load(&runtime->cores[i]->counts.spawned, TNI_ACQUIRE); /* acquire: as above */
+    return spawned - finished;
+}
+
+void tni_runtime_become_quiet(tn_runtime *runtime)
+{
+    /* Release: destroy sees what the tasks did; partner: tni_runtime_is_quiet. */
+    tni_a32_store(&runtime->quiet, 1, TNI_RELEASE);
+    tni_futex_wake(&runtime->quiet, 1);
+}
+
+void tni_runtime_task_ended(tn_runtime *runtime)
+{
+    /* Orders the count of this end before the look, against the heavy fence in tn_runtime_destroy. */
+    tni_fence_light(runtime->asymmetric);
+    /* Relaxed: behind the fence. */
+    if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))
+        return;
+    /* Two last tasks may end on two cores at once: each one's count comes before its sum, so one of them sees both. */
+    tni_fence_full();
+    if (tni_runtime_live(runtime) == 0)
+        tni_runtime_become_quiet(runtime);
+}

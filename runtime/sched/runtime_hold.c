@@ -1,0 +1,18 @@
+/* Telling a runtime that something outside will wake a task: the report of a deadlock waits for it. */
+#include "sched/runtime.h"
+
+void tn_runtime_hold(tn_runtime *runtime)
+{
+    /* Relaxed: it only keeps reports away; the caller's task runs, or the caller is outside and says so beforehand. */
+    (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
+}
+
+void tn_runtime_unhold(tn_runtime *runtime)
+{
+    /* Release: the wakes made meanwhile come before; partner: expects_nothing (deadlock.c). */
+    uint32_t old = tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE);
+
+    tni_assert(old > 0, "tn_runtime_unhold without a hold");
+    if (old == 1)
+        tni_monitor_notice(runtime); /* it may have looked before, and rest */
+}

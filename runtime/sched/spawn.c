@@ -1,0 +1,183 @@
+/* Bringing tasks to life. */
+#include "sched/spawn.h"
+
+#include <string.h>
+
+#include "base/tls.h"
+#include "sched/runtime.h"
+#include "sched/schedule.h"
+#include "task/extras.h"
+
+/* What a new task is made from. */
+typedef struct {
+    tni_task_kind kind;
+    tn_entry_fn entry; /* fiber */
+    void *arg;         /* fiber */
+    tn_future *future; /* stackless */
+    tni_extra *extra;  /* hangs on it from the start, or NULL */
+    const void *site;  /* where the spawn was called */
+    tn_spawn_options options;
+} blueprint;
+
+/* Rounded up; of 0 and 1 it is 0. */
+static unsigned log2_of(size_t size)
+{
+    return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
+}
+
+static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
+{
+    task->runtime = runtime;
+    tni_wait_init(&task->join);
+    if (plan->kind == TNI_TASK_FIBER) {
+        task->body.fiber.entry = plan->entry;
+        task->body.fiber.scope = NULL;
+        task->body.fiber.stack = NULL;
+        memset(&task->body.fiber.context, 0, sizeof task->body.fiber.context); /* made at the first run */
+    } else {
+        task->body.future = plan->future;
+    }
+    task->result = plan->arg;
+    task->home = NULL;
+    task->timer = (tni_timer)TNI_TIMER_INIT;
+    tni_aptr_init(&task->armed_in, NULL);
+    task->kind = (uint8_t)plan->kind;
+    task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
+    task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
+    task->error = 0;
+    task->extras = plan->extra;
+    task->spawn_site = plan->site;
+    task->name[0] = '\0';
+    if (plan->options.name != NULL) {
+        strncpy(task->name, plan->options.name, sizeof task->name - 1);
+        task->name[sizeof task->name - 1] = '\0';
+    }
+    tni_task_birth(task, with_handle ? 2 : 1);
+    /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its
+     * walk sees the task. */
+    tni_fence_light(runtime->asymmetric);
+    /* Relaxed: behind the fence. */
+    if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0))
+        tni_task_set_cancelled(task);
+}
+
+static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
+{
+    tn_task *task = tni_slab_alloc(&core->slabs);
+
+    if (task == NULL)
+        return TN_ENOMEM;
+    tni_count(&core->counts.spawned, 1);
+    build(core->runtime, task, plan, out != NULL);
+    if (out != NULL)
+        *out = task;
+    tni_schedule_push(core, task);
+    return 0;
+}
+
+/* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
+static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
+{
+    tn_task *task;
+
+    if (!tni_injector_begin(&runtime->injector, inside))
+        return TN_ESHUTDOWN;
+    task = tni_slab_alloc(&runtime->foreign_slabs);
+    if (task != NULL) {
+        build(runtime, task, plan, out != NULL);
+        if (out != NULL)
+            *out = task;
+    }
+    tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
+    if (task == NULL)
+        return TN_ENOMEM;
+    tni_schedule_wake_one(runtime);
+    return 0;
+}
+
+/* Options are in order, and there is a runtime. */
+static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
+{
+    tni_core *core = NULL;
+    int rc;
+
+    if (local->worker != NULL && local->worker->runtime == runtime)
+        core = tni_worker_enter(local->worker);
+    if (core != NULL) {
+        rc = spawn_here(core, plan, out);
+        tni_worker_leave(local->worker);
+    } else {
+        tni_runtime_guest_begin(runtime);
+        rc = spawn_from_outside(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
+        tni_runtime_guest_end(runtime);
+    }
+    if (rc != 0 && out != NULL)
+        *out = NULL;
+    return rc;
+}
+
+/* Hangs what drops the result on the plan, the oldest of its chain. */
+static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_extra **drop)
+{
+    *drop = tni_extra_new(runtime, TNI_EXTRA_DROP_RESULT, NULL);
+    if (*drop == NULL)
+        return TN_ENOMEM;
+    (*drop)->fn = plan->options.drop_result;
+    if (plan->extra != NULL)
+        plan->extra->next = *drop;
+    else
+        plan->extra = *drop;
+    return 0;
+}
+
+static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
+{
+    const tni_tls *local = tni_tls_get();
+    tni_extra *drop = NULL;
+    int rc = 0;
+
+    if (out != NULL)
+        *out = NULL;
+    if (options != NULL)
+        memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
+    if (runtime == NULL && local->task != NULL)
+        runtime = local->task->runtime;
+    if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return TN_EINVAL;
+    if (tni_unlikely(plan->options.drop_result != NULL))
+        rc = plan_drop(runtime, plan, &drop);
+    if (rc == 0)
+        rc = bring_to_life(local, runtime, out, plan);
+    if (tni_unlikely(rc != 0) && drop != NULL)
+        tni_extra_free(runtime, drop);
+    return rc;
+}
+
+int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
+                   tni_extra *extra, const void *site)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .extra = extra, .site = site};
+
+    return spawn(runtime, options, out, &plan);
+}
+
+int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+
+    return spawn(runtime, options, out, &plan);
+}
+
+int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
+
+    return spawn(NULL, NULL, out, &plan);
+}
+
+int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future)
+{
+    blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future, .site = __builtin_return_address(0)};
+
+    return spawn(runtime, options, out, &plan);
+}

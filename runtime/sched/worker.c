@@ -1,0 +1,527 @@
+/* The worker's loop. README.md ("Queues", "Idle") has the order of things and the argument that no wake-up is lost. */
+#include "sched/worker.h"
+
+#include "base/tls.h"
+#include "sched/native.h"
+#include "sched/run.h"
+#include "sched/runtime.h"
+#include "sched/schedule.h"
+#include "sched/worker_spare.h"
+
+/* --- Mailbox: tasks that only this worker may run --------------------------------------------------------------------------- */
+
+void tni_worker_mail(tni_worker *worker, tn_task *task)
+{
+    /* Relaxed: the CAS checks it. */
+    void *head = tni_aptr_load(&worker->mailbox, TNI_RELAXED);
+
+    do {
+        task->queue_next = head;
+        /* Publishes the task; partner: take_mail. */
+    } while (!tni_aptr_cas(&worker->mailbox, &head, task, TNI_RELEASE));
+    tni_worker_unpark(worker);
+}
+
+static bool has_mail(const tni_worker *worker)
+{
+    /* Relaxed: a look before sleeping needs no fence, because who mails also unparks, and that is never lost. */
+    return worker->pinned != NULL || tni_aptr_load(&worker->mailbox, TNI_RELAXED) != NULL;
+}
+
+static tn_task *take_mail(tni_worker *worker)
+{
+    tn_task *task = worker->pinned;
+
+    if (task == NULL) {
+        /* Acquire: the tasks as they were mailed; taken whole, so there is no ABA. */
+        tn_task *newest = has_mail(worker) ? tni_aptr_exchange(&worker->mailbox, NULL, TNI_ACQUIRE) : NULL;
+        while (newest != NULL) { /* turned round: oldest first */
+            tn_task *next = newest->queue_next;
+            newest->queue_next = task;
+            task = newest;
+            newest = next;
+        }
+    }
+    if (task != NULL)
+        worker->pinned = task->queue_next;
+    return task;
+}
+
+/* --- Waking ----------------------------------------------------------------------------------------------------------------- */
+
+void tni_worker_unpark(tni_worker *worker)
+{
+    tni_core *core;
+
+    if (!tni_parker_notify(&worker->parker))
+        return;
+    /* Acquire: it slept in the loop of this core; if it has a newer one meanwhile it is awake, and the wake costs nothing but
+     * time. */
+    core = tni_aptr_load(&worker->core, TNI_ACQUIRE);
+    if (core != NULL)
+        tni_os_loop_wake(&core->driver.loop);
+}
+
+void tni_worker_kick(tni_core *core)
+{
+    /* Acquire: the worker as it was made. */
+    tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
+
+    if (worker != NULL && tni_idle_is_parked(&core->runtime->idle, core->index))
+        tni_worker_unpark(worker);
+}
+
+/* --- Polling ---------------------------------------------------------------------------------------------------------------- */
+
+/* The clock has been read: what have the runs since the last time taken? */
+static void note_run_time(tni_core *core, uint64_t now_ns)
+{
+    /* Relaxed, all: our own words; the monitor takes looked_ns as a hint. */
+    uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    uint64_t before_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
+
+    if (runs != core->looked_runs)
+        core->run_ns = (7 * core->run_ns + (now_ns - before_ns) / (runs - core->looked_runs)) / 8;
+    core->looked_runs = runs;
+    tni_a64_store(&core->looked_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
+}
+
+/* Holder, owner of the driver, after each run of the loop: gives the driver back and fires the timers. */
+static void finish_poll(tni_core *core)
+{
+    tni_driver_disown(&core->driver);
+    core->polled_ns = tni_clock_ns();
+    tni_a64_store(&core->looked_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
+    tni_count(&core->counts.driver_polls, 1);
+    tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
+}
+
+/* Holder, owner of the driver: runs the loop, which does not sleep, and the timers. What becomes runnable is queued here, in a
+ * batch that the caller ends. Gives the driver back. */
+static void poll_driver(tni_core *core)
+{
+    tni_schedule_batch_begin(core);
+    tni_driver_poll(&core->driver);
+    finish_poll(core);
+}
+
+/* Tasks wait for a stack: what this core keeps for itself is for them. */
+static void share_stacks(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    unsigned count = core->stacks.count;
+
+    if (tni_likely(!tni_stack_waited_for(&runtime->stacks)) || count == 0)
+        return;
+    tni_stack_cache_flush(&runtime->stacks, &core->stacks);
+    tni_runtime_stacks_came_back(runtime, count);
+}
+
+/* How many runs make half a period, going by the last time; growing slowly, shrinking at once. */
+static uint32_t next_period(uint32_t runs, uint64_t took_ns)
+{
+    uint64_t next = runs * (uint64_t)(TNI_POLL_PERIOD_NS / 2) / (took_ns + 1);
+
+    if (next > 2 * (uint64_t)runs)
+        next = 2 * (uint64_t)runs;
+    return next < TNI_TICKS_MIN ? TNI_TICKS_MIN : next > TNI_TICKS_MAX ? TNI_TICKS_MAX : (uint32_t)next;
+}
+
+/* What the loop reports waits behind what waits here already: there is no hurry to ask before that has been served. */
+static uint64_t poll_period_ns(const tni_core *core)
+{
+    uint64_t backlog_ns = tni_schedule_backlog(core) * core->run_ns;
+
+    return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
+}
+
+/* How many tasks of the injector are due, going by the runs since the last share. */
+static unsigned injected_due(const tni_core *core, uint64_t now_ns)
+{
+    uint64_t due = (now_ns - core->took_turns_ns) / ((core->run_ns + 1) * TNI_INJECTED_RUNS);
+
+    if (due < TNI_INJECTED_BUSY_MIN)
+        return TNI_INJECTED_BUSY_MIN;
+    return due > TNI_INJECTED_BUSY_MAX ? TNI_INJECTED_BUSY_MAX : (unsigned)due;
+}
+
+/* Takes a share of the injector and of the tasks that yielded each period, so that neither a backlog nor the LIFO slot keeps
+ * them out. */
+static void take_turns(tni_core *core, uint64_t now_ns)
+{
+    unsigned injected = injected_due(core, now_ns);
+
+    core->took_turns_ns = now_ns;
+    if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
+        (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
+    tni_schedule_append_injected(core, injected);
+    tni_schedule_serve_yielded(core);
+}
+
+/* Every so many runs: reads the clock, and does what is due. */
+static void look_around(tni_core *core)
+{
+    uint64_t now_ns = tni_clock_ns();
+    uint64_t since_look_ns = now_ns - tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
+
+    note_run_time(core, now_ns);
+    core->ticks_period = next_period(core->ticks_period, since_look_ns);
+    tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
+    if (now_ns - core->polled_ns >= poll_period_ns(core)) {
+        core->polled_ns = now_ns;
+        if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
+            poll_driver(core);
+            tni_schedule_batch_end(core);
+        }
+    }
+    if (now_ns - core->took_turns_ns >= TNI_POLL_PERIOD_NS)
+        take_turns(core, now_ns);
+    share_stacks(core);
+}
+
+/* --- Idle ------------------------------------------------------------------------------------------------------------------- */
+
+static void stop_search(tni_worker *worker, bool found)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    worker->searching = false;
+    if (!tni_idle_search_end(&runtime->idle) || !found)
+        return;
+    /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders
+     * our decrement before the look; a submitter that still saw us has pushed before its own fence. */
+    tni_fence_full();
+    if (tni_schedule_any_work(runtime))
+        tni_schedule_wake_one(runtime);
+}
+
+/* Has the worker nothing to do here any more? */
+static bool is_done(const tni_worker *worker)
+{
+    if (tni_runtime_is_stopping(worker->runtime))
+        return true;
+    if (worker->owns_thread)
+        return false;
+    return (worker->until != NULL && tni_task_has_ended(worker->until)) ||
+           (worker->until == NULL && tni_runtime_is_quiet(worker->runtime)) ||
+           (worker->until_ns != TNI_FOREVER && tni_clock_ns() >= worker->until_ns);
+}
+
+static inline void stop_searching(tni_worker *worker, bool found)
+{
+    if (tni_unlikely(worker->searching))
+        stop_search(worker, found);
+}
+
+static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
+{
+    return is_done(worker) || has_mail(worker) || tni_schedule_any_work(worker->runtime) ||
+           (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
+}
+
+/* Others have the loop for a few microseconds at most, unless they are preempted. */
+static bool own_soon(tni_driver *driver)
+{
+    for (unsigned i = 0; i < TNI_LOOP_TAKEN_SPINS; i++) {
+        if (tni_driver_try_own(driver))
+            return true;
+        tni_spin_hint();
+    }
+    return false;
+}
+
+/* The last that a worker does before it sleeps. It may make tasks runnable, in this core's queue: a registration that cannot be
+ * opened ends its waits, one that is freed gives back wakers, an attachment logs by a function of the user's. Returns whether the
+ * attachment asks for another call soon. */
+static bool maintain_before_sleep(const tni_worker *worker, tni_core *core)
+{
+    tni_driver_drain_inbox(&core->driver);
+    /* A current-thread runtime has no monitor. Relaxed: our own word; the clock at the last poll is near enough. */
+    return !worker->owns_thread && tni_runtime_tend(worker->runtime, tni_a64_load(&core->looked_ns, TNI_RELAXED));
+}
+
+static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)
+{
+    if (until_ns == TNI_FOREVER)
+        return TNI_FOREVER;
+    return until_ns > now_ns ? until_ns - now_ns : 0;
+}
+
+/* Within the batch of park. */
+static void sleep_in_loop(tni_worker *worker, tni_core *core)
+{
+    uint64_t until_ns;
+    uint64_t now_ns;
+    bool again_soon;
+
+    /* The loop is ours before anyone may wake it: a wake that came while the monitor or an idle worker runs the loop would end
+     * that run, not ours. While one does (not for long, unless it is preempted), we sleep elsewhere. */
+    if (!own_soon(&core->driver)) {
+        tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
+        return;
+    }
+    again_soon = maintain_before_sleep(worker, core);
+    /* From here to the sleep this worker makes no task runnable. Any other thread that does wakes a worker. */
+    if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
+        tni_driver_disown(&core->driver);
+        return;
+    }
+    tni_count(&core->counts.parks, 1);
+    until_ns = tni_timers_sleep(&core->timers);
+    if (until_ns > worker->until_ns)
+        until_ns = worker->until_ns;
+    now_ns = tni_clock_ns();
+    if (again_soon && until_ns > now_ns + TNI_MONITOR_PERIOD_NS)
+        until_ns = now_ns + TNI_MONITOR_PERIOD_NS;
+    note_run_time(core, now_ns);
+    tni_driver_sleep(&core->driver, time_left_ns(until_ns, now_ns));
+    tni_timers_awake(&core->timers); /* also after a timeout of 0: the wheel has to move on, or the next one is 0 too */
+    finish_poll(core);
+    tni_parker_finish(&worker->parker);
+}
+
+static void park(tni_worker *worker, tni_core *core)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    /* From here on this worker queues what it makes runnable behind its queue, not in the LIFO slot: one of the checks below
+     * finds it. */
+    tni_schedule_batch_begin(core);
+    share_stacks(core);
+    tni_idle_park(&runtime->idle, core->index);
+    stop_searching(worker, false);
+    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_schedule_wake_one,
+     * post). */
+    tni_fence_full();
+    if (!must_not_sleep(worker, core))
+        sleep_in_loop(worker, core);
+    else
+        tni_spin_hint(); /* there is work that is for others to take, and they have been told */
+    if (!tni_idle_unpark(&runtime->idle, core->index))
+        worker->searching = true; /* a waker took the mark and counted us */
+    tni_schedule_batch_end(core);
+    tni_monitor_notice(runtime);
+}
+
+/* --- The loop --------------------------------------------------------------------------------------------------------------- */
+
+/* Inline, because a return after a switch is mispredicted. Runs a task that this worker took from a queue. `core`: the
+ * worker's, entered once, or NULL. Answers the core that it still holds afterwards, entered once, or NULL. */
+__attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
+{
+    tni_tls *local = tni_tls_get();
+
+    tni_task_begin_run(task);
+    task->budget = TNI_BUDGET;
+    task->deadline_ns = TNI_FOREVER;
+    if (task->pinned) {
+        task->home = worker;
+        worker->is_home = true;
+    }
+    if (core != NULL) {
+        tni_count(&core->counts.polls, 1);
+        task->last_core = (uint16_t)core->index;
+    } else {
+        tni_count_shared(&worker->runtime->foreign.polls, 1);
+    }
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
+        return core;
+    local->task = task;
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and sampler.c. */
+    tni_aptr_store(&worker->current, task, TNI_RELEASE);
+    if (core != NULL)
+        tni_worker_leave(worker);
+    if (task->kind == TNI_TASK_FIBER)
+        tni_context_switch(&worker->context, &task->body.fiber.context);
+    else
+        tni_run_future(task);
+    while (tni_unlikely(tni_aptr_load(&worker->native, TNI_RELAXED) != NULL)) /* relaxed: own word */
+        tni_native_serve(worker, task);
+    core = tni_worker_enter(worker);
+    local->task = NULL;
+    /* Relaxed: own words. */
+    tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
+    tni_assert(tni_a32_load(&worker->blocking, TNI_RELAXED) == 0, "a task suspends between tn_block_begin and tn_block_end");
+    tni_run_settle(core, task);
+    return core;
+}
+
+static inline bool is_time_to_look(tni_core *core)
+{
+    /* Relaxed, both: our own count, but for the monitor's wish. */
+    uint32_t left = tni_a32_load(&core->ticks_left, TNI_RELAXED);
+
+    if (left == 0)
+        return true;
+    tni_a32_store(&core->ticks_left, left - 1, TNI_RELAXED); /* as above */
+    return false;
+}
+
+/* Nothing is queued here: our own sockets before other cores' tasks, for what our loop reports has its memory in our caches. Not
+ * if the loop has just been polled: then it is asked again, and slept in, when a search has found nothing. */
+static tn_task *next_from_loop(tni_core *core)
+{
+    /* Relaxed: a hint. */
+    if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 ||
+        tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS || !tni_driver_try_own(&core->driver))
+        return NULL;
+    poll_driver(core);
+    tni_schedule_batch_end(core);
+    return tni_schedule_next(core);
+}
+
+static bool is_left_alone(const tni_core *core, uint64_t now_ns)
+{
+    /* Relaxed: a hint. Parked, its worker sleeps in the loop. */
+    return tni_a64_load(&core->looked_ns, TNI_RELAXED) + TNI_LEFT_ALONE_NS < now_ns &&
+           !tni_idle_is_parked(&core->runtime->idle, core->index);
+}
+
+/* Nothing is queued anywhere: loops and timers that their own workers have left alone. What becomes runnable is queued here. */
+static tn_task *next_from_left_alone(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+    uint64_t now_ns = runtime->core_count > 1 ? tni_clock_ns() : 0;
+    bool served = false;
+
+    tni_schedule_batch_begin(core);
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        if (i != core->index && is_left_alone(runtime->cores[i], now_ns)) {
+            (void)tni_core_serve(runtime->cores[i], now_ns);
+            served = true;
+        }
+    tni_schedule_batch_end(core);
+    return served ? tni_schedule_next(core) : NULL;
+}
+
+static tn_task *find_task(tni_worker *worker, tni_core *core)
+{
+    tn_task *task = NULL;
+
+    if (is_time_to_look(core))
+        look_around(core);
+    worker->pinned_turn = !worker->pinned_turn;
+    if (worker->pinned_turn && has_mail(worker))
+        task = take_mail(worker);
+    if (task == NULL)
+        task = tni_schedule_next(core);
+    if (task == NULL && has_mail(worker))
+        task = take_mail(worker);
+    if (task == NULL)
+        task = next_from_loop(core);
+    if (task == NULL) {
+        if (!worker->searching)
+            worker->searching = tni_idle_search_begin(&worker->runtime->idle);
+        if (worker->searching)
+            task = tni_schedule_steal(core);
+        if (worker->searching && task == NULL)
+            task = next_from_left_alone(core);
+    }
+    if (task != NULL)
+        stop_searching(worker, true);
+    return task;
+}
+
+/* Runs tasks until the worker has to stop or has lost its core. `core` is entered once. */
+static void run_core(tni_worker *worker, tni_core *core)
+{
+    while (!is_done(worker)) {
+        tn_task *task = find_task(worker, core);
+        if (task == NULL) {
+            park(worker, core);
+            continue;
+        }
+        core = run_task(worker, core, task);
+        if (core == NULL)
+            return;
+    }
+    stop_searching(worker, true);
+    tni_worker_leave(worker);
+}
+
+/* Without a core: runs what only this thread may run, and sleeps until it is given a core. */
+static void be_spare(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+    tn_task *task = take_mail(worker);
+
+    /* Relaxed: own word, a hint for the monitor. */
+    tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
+    if (task != NULL) {
+        tni_monitor_notice(runtime); /* all cores may be parked, and this task may have to be reported */
+        if (run_task(worker, NULL, task) != NULL)
+            tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
+        return;
+    }
+    tni_worker_offer(worker);
+    while (!tni_runtime_is_stopping(runtime) && !has_mail(worker) && !tni_worker_was_given(worker))
+        tni_parker_wait(&worker->parker, TNI_FOREVER);
+    tni_worker_withdraw(worker);
+}
+
+/* On a stack of their own: a fiber's may be at its end. */
+static bool runs_handlers(const tn_runtime *runtime)
+{
+    return runtime->options.report_overflow || runtime->sampler != NULL;
+}
+
+static void worker_begin(tni_worker *worker)
+{
+    tni_tls_get()->worker = worker;
+    worker->thread_id = tni_os_thread_id();
+    tni_thread_clock_init(&worker->clock);
+    tni_context_init_thread(&worker->context);
+    /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
+    if (runs_handlers(worker->runtime))
+        (void)tni_overflow_thread_init(&worker->overflow);
+}
+
+static void worker_end(tni_worker *worker)
+{
+    if (runs_handlers(worker->runtime))
+        tni_overflow_thread_fini(&worker->overflow);
+    tni_context_fini(&worker->context);
+    tni_tls_get()->worker = NULL;
+}
+
+void *tni_worker_main(void *arg)
+{
+    tni_worker *worker = arg;
+    tn_runtime *runtime = worker->runtime;
+
+    tni_thread_name(worker->name);
+    if (runtime->options.on_thread_start != NULL)
+        runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
+    worker_begin(worker);
+    tni_sampler_open(worker);
+    while (!tni_runtime_is_stopping(runtime)) {
+        tni_core *core = tni_worker_enter(worker);
+        if (core != NULL)
+            run_core(worker, core);
+        else
+            be_spare(worker);
+    }
+    tni_sampler_close(worker);
+    worker_end(worker);
+    if (runtime->options.on_thread_stop != NULL)
+        runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
+    /* Release: destroy may join this thread at once. */
+    tni_a32_store(&worker->ended, 1, TNI_RELEASE);
+    tni_runtime_thread_ended(runtime);
+    return NULL;
+}
+
+void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
+{
+    tni_tls *local = tni_tls_get();
+    tni_tls before = *local;
+
+    worker_begin(worker);
+    local->task = NULL;
+    local->scope = NULL;
+    worker->until = until;
+    worker->until_ns = until_ns;
+    run_core(worker, tni_worker_enter(worker));
+    worker_end(worker);
+    *local = before;
+}

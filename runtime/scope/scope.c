@@ -1,0 +1,300 @@
+/* Scopes: README.md ("Scopes") has the argument. */
+#include "scope/scope.h"
+
+#include <stdio.h>
+
+#include "task/abandon.h"
+#include "task/budget.h"
+#include "time/deadline.h"
+#include "time/timer.h"
+
+/* --- Misuse ----------------------------------------------------------------------------------------------------------------- */
+
+static uintptr_t mark_of(const tni_scope *scope)
+{
+    return (uintptr_t)scope ^ UINT64_C(0x73636f7065206f6b);
+}
+
+_Noreturn static void misuse(const tn_task *task, const char *what)
+{
+    char message[160];
+
+    if (task == NULL)
+        (void)snprintf(message, sizeof message, "a plain thread: %s", what);
+    else
+        (void)snprintf(message, sizeof message, "task %llu \"%s\": %s", (unsigned long long)task->id, task->name, what);
+    tni_log_fatal(__FILE__, __LINE__, __func__, message);
+}
+
+void tni_scope_left_open(const tn_task *task)
+{
+    misuse(task, "its entry function returned inside a scope");
+}
+
+/* A frame that has returned lies below the stack pointer; what was called since may have written over it. Scopes elsewhere (the
+ * heap, a sanitizer's copy of the frame) are known by their mark alone. To be inlined only into functions that are not: a frame
+ * address is the upper end of a frame, and a scope in that same frame would lie below it. */
+static inline bool is_gone(const tni_scope *scope)
+{
+    const tn_task *task;
+
+    if (scope->mark != mark_of(scope))
+        return true;
+    task = scope->owner;
+    return task != NULL && (uintptr_t)scope < (uintptr_t)__builtin_frame_address(0) &&
+           (uintptr_t)scope >= (uintptr_t)tni_stack_base(task->body.fiber.stack);
+}
+
+_Noreturn static void misuse_of_frame_by(const tn_task *task)
+{
+    misuse(task, "the frame of a scope has returned without leaving it");
+}
+
+_Noreturn static void misuse_of_frame(void)
+{
+    misuse_of_frame_by(tni_tls_get()->task);
+}
+
+__attribute__((noinline)) static void check_frame(const tni_scope *scope)
+{
+    if (tni_unlikely(is_gone(scope)))
+        misuse_of_frame();
+}
+
+/* --- Entering and leaving --------------------------------------------------------------------------------------------------- */
+
+static inline tni_scope *inside(tn_scope *scope)
+{
+    return (tni_scope *)(void *)scope;
+}
+
+static inline tni_scope **top_of(tni_tls *local)
+{
+    if (local->task == NULL) {
+        tni_assert(local->worker == NULL, "a scope in a hook of the runtime: only fibers and plain threads have scopes");
+        return &local->scope;
+    }
+    tni_assert(local->task->kind == TNI_TASK_FIBER, "a scope in a poll function: tn_timeout_init bounds a future");
+    return &local->task->body.fiber.scope;
+}
+
+static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shield)
+{
+    tni_tls *local = tni_tls_get();
+    tni_scope **top = top_of(local);
+    tni_scope *scope = inside(public);
+    tni_scope *parent = *top;
+
+    if (parent != NULL) {
+        check_frame(parent);
+        if (!shield && parent->deadline_ns < deadline_ns)
+            deadline_ns = parent->deadline_ns;
+    }
+    scope->mark = mark_of(scope);
+    scope->parent = parent;
+    scope->top = top;
+    scope->owner = local->task;
+    scope->deadline_ns = deadline_ns;
+    tni_a32_init(&scope->state, 0);
+    scope->shield = shield;
+    tni_wait_init(&scope->waiter);
+    scope->end = NULL;
+    *top = scope;
+    return scope;
+}
+
+void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
+{
+    (void)enter(scope, deadline_ns, false);
+}
+
+void tn_scope_enter_for(tn_scope *scope, uint64_t timeout_ns)
+{
+    (void)enter(scope, tni_deadline_after(timeout_ns), false);
+}
+
+void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns)
+{
+    (void)enter(scope, deadline_ns, true);
+}
+
+void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end)
+{
+    inside(scope)->end = end;
+}
+
+static void unlink_from_source(tn_scope *public, bool abandoned)
+{
+    tni_scope *scope = inside(public);
+    tni_cancel_source *source = scope->source;
+
+    (void)abandoned;
+    tni_mutex_lock(&source->lock);
+    if (scope->source_prev != NULL)
+        scope->source_prev->source_next = scope->source_next;
+    else
+        source->scopes = scope->source_next;
+    if (scope->source_next != NULL)
+        scope->source_next->source_prev = scope->source_prev;
+    tni_mutex_unlock(&source->lock);
+}
+
+/* The scope that is left is not the innermost one, or not entered. */
+_Noreturn static void refuse_to_leave(void)
+{
+    tni_tls *local = tni_tls_get();
+    const tni_scope *top = *top_of(local);
+
+    if (top != NULL)
+        check_frame(top);
+    misuse(local->task, "leaves a scope that is not the one it entered last");
+}
+
+void tn_scope_leave(tn_scope *public)
+{
+    tni_scope *scope = inside(public);
+
+    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope || scope->owner != tni_tls_get()->task))
+        refuse_to_leave();
+    *scope->top = scope->parent;
+    scope->mark = 0;
+    if (scope->end != NULL)
+        scope->end(public, false);
+}
+
+/* As is_gone, from outside, for a fiber that does not run. By its stack pointer: the function that left may be the one with the
+ * scope in its frame (by link-time optimisation), or may have no frame pointer. */
+static bool is_gone_with_frame(const tn_task *task, const tni_scope *scope)
+{
+    return scope->mark != mark_of(scope) ||
+           (tni_abandon_is_on_stack(task, scope) && (uintptr_t)scope < (uintptr_t)task->body.fiber.context.sp);
+}
+
+void tni_scopes_abandon(const tn_task *task)
+{
+    for (tni_scope *scope = task->body.fiber.scope; scope != NULL; scope = scope->parent) {
+        if (tni_unlikely(is_gone_with_frame(task, scope)))
+            misuse_of_frame_by(task);
+        if (scope->end != NULL)
+            scope->end((tn_scope *)(void *)scope, true);
+    }
+}
+
+/* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
+
+void tni_scope_cancel(tni_scope *scope)
+{
+    tn_task *owner = scope->owner;
+
+    /* Publishes the canceller's writes; partner: tni_scope_check. Before the wake, so the run that answers the wake sees it. */
+    (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELEASE);
+    if (owner != NULL)
+        tni_task_wake(owner);
+    else
+        (void)tni_wait_wake(&scope->waiter);
+}
+
+void tn_scope_cancel(tn_scope *scope)
+{
+    tni_assert(inside(scope)->mark == mark_of(inside(scope)), "tn_scope_cancel: the scope is not entered");
+    tni_scope_cancel(inside(scope));
+}
+
+void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_source *public_source)
+{
+    tni_scope *scope = enter(public, deadline_ns, false);
+    tni_cancel_source *source = tni_scope_source_of(public_source);
+
+    scope->source = source;
+    scope->end = unlink_from_source;
+    tni_mutex_lock(&source->lock);
+    scope->source_prev = NULL;
+    scope->source_next = source->scopes;
+    if (source->scopes != NULL)
+        source->scopes->source_prev = scope;
+    source->scopes = scope;
+    /* Relaxed, both: under the lock. */
+    if (tni_a32_load(&source->cancelled, TNI_RELAXED) != 0)
+        (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELAXED);
+    tni_mutex_unlock(&source->lock);
+}
+
+/* --- Checking --------------------------------------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cancelled)
+{
+    uint32_t seen = 0;
+
+    if (scope != NULL && tni_unlikely(is_gone(scope)))
+        misuse_of_frame(); /* its words are somebody else's by now */
+    for (; scope != NULL; scope = scope->parent) {
+        /* Observes what the canceller wrote before; partner: tni_scope_cancel. It may miss one of this very moment: then the wake
+         * that follows it leads to another look. */
+        seen |= tni_a32_load(&scope->state, TNI_ACQUIRE);
+        if (scope->shield) {
+            cancelled = false;
+            break;
+        }
+    }
+    if (cancelled || (seen & TNI_SCOPE_CANCELLED))
+        return TN_ECANCELED;
+    return seen & TNI_SCOPE_EXPIRED ? TN_ETIMEDOUT : 0;
+}
+
+int tni_scope_look(tni_scope *scope, bool cancelled)
+{
+    check_frame(scope); /* before it is written to */
+    if (scope->deadline_ns != TN_NEVER) {
+        uint64_t now_ns = tni_clock_ns();
+        for (tni_scope *s = scope; s != NULL && now_ns >= s->deadline_ns; s = s->shield ? NULL : s->parent) {
+            /* Relaxed: for ourselves; a read-modify-write because of those that cancel. */
+            (void)tni_a32_fetch_or(&s->state, TNI_SCOPE_EXPIRED, TNI_RELAXED);
+        }
+    }
+    return tni_scope_check(scope, cancelled);
+}
+
+int tni_scope_suspend(tn_task *task, bool whole)
+{
+    tni_scope *scope = task->body.fiber.scope;
+
+    if (scope->deadline_ns == TN_NEVER)
+        return 0;
+    /* It may be pending for want of budget. Now the task has been woken: it is polled with a whole one before this is decided. */
+    if (!whole && !tni_budget_poll_enter(tni_task_waker(task)))
+        return 0;
+    /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
+    if (whole || !tni_timer_is_armed(task)) {
+        int rc = tni_scope_look(scope, tni_task_is_cancelled(task));
+        if (rc != 0)
+            return rc;
+    }
+    tni_deadline_ask(tni_task_waker(task), scope->deadline_ns);
+    return 0;
+}
+
+void tni_scope_arm(tni_scope *scope, tn_waker *waker)
+{
+    if (scope != NULL)
+        check_frame(scope);
+    for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
+        tni_wait_arm(&scope->waiter, waker);
+}
+
+void tni_scope_disarm(tni_scope *scope)
+{
+    for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
+        (void)tni_wait_disarm(&scope->waiter);
+}
+
+/* --- The calling task ------------------------------------------------------------------------------------------------------- */
+
+uint64_t tn_scope_deadline(void)
+{
+    const tni_scope *scope = tni_scope_of(tni_tls_get());
+
+    if (scope == NULL)
+        return TN_NEVER;
+    check_frame(scope);
+    return scope->deadline_ns;
+}

@@ -1,0 +1,224 @@
+/* README.md ("Stuck workers") has the protocol and its argument. */
+#include "watch/sampler.h"
+
+#include "base/alloc.h"
+#include "base/tls.h"
+#include "fiber/context.h"
+#include "sched/runtime.h"
+
+/* --- In the handler --------------------------------------------------------------------------------------------------------- */
+
+/* What is read need not be a variable of anybody's. */
+#define READS_STACK __attribute__((no_sanitize("address", "thread")))
+
+/* Words above the stack pointer that are looked at for the first frame. */
+#define SEARCH_BYTES ((uintptr_t)32 * 1024)
+
+/* Where a chain of frame pointers begins that leads to the root frame: where the register points, or else the first word from the
+ * stack pointer on. For a function without a frame pointer may have saved its caller's there, and use the register for something
+ * else. 0: none. A chain that leads elsewhere is followed once, not again from each of its frames: a deep recursion would take
+ * the handler a second. */
+READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t top)
+{
+    uintptr_t end = top - at->sp < SEARCH_BYTES ? top : at->sp + SEARCH_BYTES;
+    uintptr_t astray = at->frame; /* the next frame of a chain that does not lead to the root */
+
+    if (tni_context_has_root(at->frame, at->sp - 1, top)) /* a function without variables has its frame at the stack pointer */
+        return at->frame;
+    for (uintptr_t word = at->sp; word + sizeof word <= end; word += sizeof word) {
+        uintptr_t frame = *(const volatile uintptr_t *)word;
+        if (word == astray) {
+            astray = frame;
+            continue;
+        }
+        if (tni_context_has_root(frame, word, top))
+            return frame;
+        if ((astray <= word || astray >= top) && frame > word && frame < top)
+            astray = frame;
+    }
+    return 0;
+}
+
+/* The memory from the stack pointer to the top of the stack that this thread runs on is there, and nobody else writes it. */
+READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, uintptr_t top)
+{
+    uintptr_t frame = first_frame(at, top);
+    uintptr_t end = frame != 0 ? frame : top;
+    uintptr_t begin = at->sp;
+
+    if (end - begin > sizeof sample->word)
+        begin = end - sizeof sample->word; /* nearest to the frame is who was called from there */
+    for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
+        sample->word[sample->words++] = *(const void *volatile *)word;
+    if (frame != 0)
+        sample->frames = tni_context_frames_at(frame, at->sp - 1, top, sample->frame, TNI_SAMPLE_FRAMES);
+    sample->pc = (const void *)at->pc;
+}
+
+static void answer(const tni_os_interrupted *at)
+{
+    const tni_tls *local = tni_tls_get();
+    tni_worker *worker = local->worker != NULL ? local->worker : local->behind;
+    const tn_task *task = local->task;
+    void *asked = worker;
+    tni_sampler *sampler;
+    const tni_stack *stack;
+
+    if (worker == NULL || worker->runtime->sampler == NULL)
+        return;
+    sampler = worker->runtime->sampler;
+    /* Acquire: number and task as they were asked for; partner: tni_sampler_ask. Lost: the request was taken back. */
+    if (!tni_aptr_cas(&sampler->asked, &asked, NULL, TNI_ACQUIRE))
+        return;
+    sampler->sample.inside = task == sampler->task;
+    sampler->sample.pc = NULL;
+    sampler->sample.frames = 0;
+    sampler->sample.words = 0;
+    stack = sampler->sample.inside && task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
+    if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
+        at->sp < (uintptr_t)tni_stack_top(stack))
+        fill(&sampler->sample, at, (uintptr_t)tni_stack_top(stack));
+    /* Release: the sample; partner: tni_sampler_answer, tni_sampler_ask. */
+    tni_a32_store(&sampler->answers, sampler->number, TNI_RELEASE);
+    tni_futex_wake(&sampler->answers, 1);
+}
+
+/* --- A worker's part -------------------------------------------------------------------------------------------------------- */
+
+void tni_sampler_open(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    if (runtime->sampler == NULL)
+        return;
+    tni_os_signal_open(runtime->options.stuck_signal);
+    tni_mutex_lock(&runtime->lock);
+    worker->takes_signals = true;
+    tni_mutex_unlock(&runtime->lock);
+}
+
+void tni_sampler_close(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    if (runtime->sampler == NULL)
+        return;
+    tni_mutex_lock(&runtime->lock);
+    worker->takes_signals = false;
+    tni_mutex_unlock(&runtime->lock);
+}
+
+/* --- Asking ----------------------------------------------------------------------------------------------------------------- */
+
+bool tni_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
+{
+    tni_sampler *sampler = runtime->sampler;
+    uint32_t idle = 0;
+
+    if (sampler == NULL)
+        return false;
+    /* Acquire: number and task as the one before left them; partner: tni_sampler_end. */
+    while (!tni_a32_cas(&sampler->busy, &idle, 1, TNI_ACQUIRE)) {
+        if (tni_clock_ns() >= until_ns)
+            return false;
+        tni_futex_wait(&sampler->busy, 1, until_ns);
+        idle = 0;
+    }
+    return true;
+}
+
+/* Lock held: who is inside the task? */
+static tni_worker *runner(const tn_runtime *runtime, const tn_task *task)
+{
+    for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
+        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task (worker.c). Relaxed: a hint. */
+        if (worker->takes_signals && tni_aptr_load(&worker->current, TNI_ACQUIRE) == task)
+            return tni_aptr_load(&worker->native, TNI_RELAXED) == NULL ? worker : NULL;
+    return NULL;
+}
+
+bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task)
+{
+    tni_sampler *sampler = runtime->sampler;
+    tni_worker *worker;
+    bool sent = false;
+
+    /* Acquire: nobody writes the sample any more; partner: answer. Not equal: a handler had begun, and was not waited for. */
+    if (tni_a32_load(&sampler->answers, TNI_ACQUIRE) != sampler->number)
+        return false;
+    tni_mutex_lock(&runtime->lock);
+    worker = runner(runtime, task);
+    if (worker != NULL) {
+        sampler->number++;
+        sampler->task = task;
+        /* Release: number and task; partner: answer. */
+        tni_aptr_store(&sampler->asked, worker, TNI_RELEASE);
+        /* Under the lock: the thread is there, for it takes the lock before it ends. */
+        sent = tni_os_signal_send(runtime->options.stuck_signal, worker->thread_id);
+    }
+    tni_mutex_unlock(&runtime->lock);
+    return sent;
+}
+
+const tni_sample *tni_sampler_answer(tn_runtime *runtime, uint64_t until_ns)
+{
+    tni_sampler *sampler = runtime->sampler;
+    uint32_t answers;
+
+    for (;;) {
+        /* Acquire: the sample; partner: answer. */
+        answers = tni_a32_load(&sampler->answers, TNI_ACQUIRE);
+        if (answers == sampler->number)
+            return &sampler->sample;
+        if (tni_clock_ns() >= until_ns)
+            return NULL;
+        tni_futex_wait(&sampler->answers, answers, until_ns);
+    }
+}
+
+void tni_sampler_end(tn_runtime *runtime)
+{
+    tni_sampler *sampler = runtime->sampler;
+    void *asked = tni_aptr_load(&sampler->asked, TNI_RELAXED); /* relaxed: the exchange decides */
+
+    /* Acquire and release: exactly one of us and the handler gets the request. If it is us, no handler writes: it is as if it had
+     * been answered. */
+    if (asked != NULL && tni_aptr_exchange(&sampler->asked, NULL, TNI_ACQ_REL) != NULL)
+        tni_a32_store(&sampler->answers, sampler->number, TNI_RELAXED); /* relaxed: who asks next is behind `busy` */
+    /* Release: what we wrote, to who asks next; partner: tni_sampler_begin. */
+    tni_a32_store(&sampler->busy, 0, TNI_RELEASE);
+    tni_futex_wake(&sampler->busy, 1);
+}
+
+/* --- Installing ------------------------------------------------------------------------------------------------------------- */
+
+int tni_sampler_install(tn_runtime *runtime)
+{
+    tni_sampler *sampler;
+    int rc;
+
+    if (runtime->options.report_stuck_ns == 0 || runtime->options.flavour == TN_CURRENT_THREAD)
+        return 0;
+    if (runtime->options.stuck_signal == 0)
+        runtime->options.stuck_signal = SIGURG;
+    sampler = tni_alloc(&runtime->allocator, sizeof *sampler, _Alignof(tni_sampler));
+    if (sampler == NULL)
+        return TN_ENOMEM;
+    tni_a32_init(&sampler->busy, 0);
+    tni_aptr_init(&sampler->asked, NULL);
+    tni_a32_init(&sampler->answers, 0);
+    rc = tni_os_signal_install(runtime->options.stuck_signal, answer);
+    if (rc != 0)
+        tni_free(&runtime->allocator, sampler, sizeof *sampler);
+    else
+        runtime->sampler = sampler;
+    return rc;
+}
+
+void tni_sampler_uninstall(tn_runtime *runtime)
+{
+    if (runtime->sampler == NULL)
+        return;
+    tni_os_signal_uninstall(runtime->options.stuck_signal);
+    tni_free(&runtime->allocator, runtime->sampler, sizeof *runtime->sampler);
+}

@@ -1,0 +1,18 @@
+/* tournant: what tasks wait for each other with. */
+#ifndef TN_SYNC_H
+#define TN_SYNC_H
+
+#include <tn/barrier.h>
+#include <tn/broadcast.h>
+#include <tn/mpsc.h>
+#include <tn/mutex.h>
+#include <tn/notify.h>
+#include <tn/once.h>
+#include <tn/oneshot.h>
+#include <tn/rwlock.h>
+#include <tn/semaphore.h>
+#include <tn/token.h>
+#include <tn/wait_group.h>
+#include <tn/watch.h>
+
+#endif

@@ -1,0 +1,23 @@
+/* tournant: what the futures of the sync primitives share. */
+#ifndef TN_WAITER_H
+#define TN_WAITER_H
+
+#include <tn/future.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A place in a queue of waiters; part of a future, so waiting allocates nothing. Opaque. */
+typedef struct tn_waiter {
+    union {
+        uint64_t word_;
+        unsigned char bytes_[56];
+    } opaque_;
+} tn_waiter;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
