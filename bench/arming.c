@@ -60,15 +60,15 @@ struct worker;
 struct conn {
     uv_poll_t poll; /* unused by nested */
     struct worker *worker;
-    struct conn *next;        /* in the run queue or an inbox */
-    struct conn *older;       /* in the list of open connections */
+    struct conn *next;  /* in the run queue or an inbox */
+    struct conn *older; /* in the list of open connections */
     struct conn *newer;
     int fd;
-    int matched;              /* characters of the blank line seen so far */
-    bool ready;               /* reported and not yet drained: in the run queue */
-    bool hup;                 /* end or error reported: no further edge will come, so a short read drains nothing */
-    bool armed;               /* level: the handle is started */
-    bool edge;                /* et: the file is edge-triggered by now */
+    int matched; /* characters of the blank line seen so far */
+    bool ready;  /* reported and not yet drained: in the run queue */
+    bool hup;    /* end or error reported: no further edge will come, so a short read drains nothing */
+    bool armed;  /* level: the handle is started */
+    bool edge;   /* et: the file is edge-triggered by now */
 };
 
 struct counters {
@@ -536,14 +536,28 @@ static void parse_options(int argc, char **argv)
     int c;
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (c) {
-        case 's': options.scheme = (enum scheme)parse_scheme(optarg); break;
-        case 't': options.threads = parse_number(optarg, 1, MAX_THREADS); break;
-        case 'p': options.port = parse_number(optarg, 1, 65535); break;
-        case 'b': options.batch = parse_number(optarg, 1, 1 << 20); break;
-        case 'c': options.close = true; break;
-        case 'd': options.direct = true; break;
-        case 'h': exit(usage(stdout, 0));
-        default: exit(usage(stderr, 2));
+        case 's':
+            options.scheme = (enum scheme)parse_scheme(optarg);
+            break;
+        case 't':
+            options.threads = parse_number(optarg, 1, MAX_THREADS);
+            break;
+        case 'p':
+            options.port = parse_number(optarg, 1, 65535);
+            break;
+        case 'b':
+            options.batch = parse_number(optarg, 1, 1 << 20);
+            break;
+        case 'c':
+            options.close = true;
+            break;
+        case 'd':
+            options.direct = true;
+            break;
+        case 'h':
+            exit(usage(stdout, 0));
+        default:
+            exit(usage(stderr, 2));
         }
     }
     if (optind < argc || (options.direct && options.scheme != SCHEME_NESTED))

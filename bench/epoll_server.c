@@ -26,8 +26,8 @@
 
 enum {
     EVENTS_MAX = 512,
-    READS_MAX = 16,                       /* of one connection, before the others get their turn */
-    DRAIN_MAX = 64 * HTTP_READ_SIZE,      /* thrown away after garbage, before the connection is closed */
+    READS_MAX = 16,                  /* of one connection, before the others get their turn */
+    DRAIN_MAX = 64 * HTTP_READ_SIZE, /* thrown away after garbage, before the connection is closed */
     WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP,
     ENDED = EPOLLRDHUP | EPOLLHUP | EPOLLERR, /* an end may be behind a short read, and is not reported again */
 };
@@ -44,7 +44,7 @@ struct stall {
 
 struct connection {
     int fd;
-    bool lingering;    /* the last answer is out; what still comes is thrown away */
+    bool lingering; /* the last answer is out; what still comes is thrown away */
     size_t drained;
     struct stall *stall;
     http_session session;

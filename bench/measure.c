@@ -121,7 +121,10 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void measure_sort(uint64_t *times_ns, size_t count) { qsort(times_ns, count, sizeof *times_ns, compare_times); }
+void measure_sort(uint64_t *times_ns, size_t count)
+{
+    qsort(times_ns, count, sizeof *times_ns, compare_times);
+}
 
 uint64_t measure_percentile(const uint64_t *sorted_ns, size_t count, double percent)
 {
@@ -180,7 +183,10 @@ void measure_histogram(FILE *out, const char *title, uint64_t *times_ns, size_t 
 
 /* --- What the process has used ---------------------------------------------------------------------------------------------- */
 
-uint64_t measure_cpu_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
+uint64_t measure_cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
 
 /* The number behind `key` in a file of lines such as "VmRSS:  1234 kB"; 0 when there is none. */
 static uint64_t number_in(const char *path, const char *key)

@@ -124,11 +124,9 @@ typedef struct {
 static command_line parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'},
-        {"quick", no_argument, NULL, 'q'},         {"count", required_argument, NULL, 'c'},
-        {"lines", no_argument, NULL, 'j'},         {"list", no_argument, NULL, 'l'},
-        {"tasks", required_argument, NULL, 't'},   {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'}, {"quick", no_argument, NULL, 'q'},
+        {"count", required_argument, NULL, 'c'},   {"lines", no_argument, NULL, 'j'},        {"list", no_argument, NULL, 'l'},
+        {"tasks", required_argument, NULL, 't'},   {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     command_line line = {.settings = {.workers = 2}, .rounds = 5};
     int option;

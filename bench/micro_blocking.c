@@ -29,7 +29,10 @@ static void note(stretch s, const char *name, const char *unit, double operation
     measure_note(name, unit, took / operations, (double)(measure_cpu_ns() - s.cpu_ns) / operations);
 }
 
-static void *identity(void *arg) { return arg; }
+static void *identity(void *arg)
+{
+    return arg;
+}
 
 /* --- From one fiber --------------------------------------------------------------------------------------------------------- */
 

@@ -11,11 +11,20 @@ tn_runtime *micro_start_with(const micro_settings *settings, tn_options options)
     return runtime;
 }
 
-tn_runtime *micro_start(const micro_settings *settings) { return micro_start_with(settings, tn_options_default()); }
+tn_runtime *micro_start(const micro_settings *settings)
+{
+    return micro_start_with(settings, tn_options_default());
+}
 
-void micro_stop(tn_runtime *runtime) { measure_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 60 * TN_S) == 0); }
+void micro_stop(tn_runtime *runtime)
+{
+    measure_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 60 * TN_S) == 0);
+}
 
-void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg) { measure_check(tn_block_on(runtime, entry, arg, NULL) == 0); }
+void micro_run(tn_runtime *runtime, tn_entry_fn entry, void *arg)
+{
+    measure_check(tn_block_on(runtime, entry, arg, NULL) == 0);
+}
 
 long micro_times(const micro_settings *settings, long full, long quick)
 {

@@ -23,7 +23,7 @@ typedef struct {
     unsigned files;       /* named by number */
     uint64_t large_bytes; /* of one more */
     atomic_uint_fast64_t next;
-    atomic_bool over;     /* the one who sleeps ends */
+    atomic_bool over; /* the one who sleeps ends */
     uint64_t late_ns[TICKS_MAX];
     size_t ticks;
 } library;
@@ -230,10 +230,10 @@ void micro_files_small(const micro_settings *settings)
 {
     static const char *const units[2] = {"ns/file", "cpu_ns/file"};
     library *self = make_library(settings->quick ? 200 : 10000, 0);
-    readers tasks = {micro_start(settings), tasks_read_small, tick_as_task,
-                     {"files_small", "files_small_cpu", "files_small_tick"}};
-    readers threads = {NULL, threads_read_small, tick_as_thread,
-                       {"files_small_threads", "files_small_cpu_threads", "files_small_tick_threads"}};
+    readers tasks = {
+        micro_start(settings), tasks_read_small, tick_as_task, {"files_small", "files_small_cpu", "files_small_tick"}};
+    readers threads = {
+        NULL, threads_read_small, tick_as_thread, {"files_small_threads", "files_small_cpu_threads", "files_small_tick_threads"}};
 
     run_in_turn(self, &tasks, &threads, READERS_MAX, units, self->files);
     micro_stop(tasks.runtime);
@@ -319,10 +319,10 @@ void micro_files_large(const micro_settings *settings)
 {
     static const char *const units[2] = {"ms/GiB", "cpu_ms/GiB"};
     library *self = make_library(0, large_size(settings));
-    readers tasks = {micro_start(settings), tasks_read_large, tick_as_task,
-                     {"files_large", "files_large_cpu", "files_large_tick"}};
-    readers threads = {NULL, threads_read_large, tick_as_thread,
-                       {"files_large_threads", "files_large_cpu_threads", "files_large_tick_threads"}};
+    readers tasks = {
+        micro_start(settings), tasks_read_large, tick_as_task, {"files_large", "files_large_cpu", "files_large_tick"}};
+    readers threads = {
+        NULL, threads_read_large, tick_as_thread, {"files_large_threads", "files_large_cpu_threads", "files_large_tick_threads"}};
 
     run_in_turn(self, &tasks, &threads, 4, units, (double)self->large_bytes / (1 << 30) * 1e6);
     measure_note("files_large_uncached", "% of the file", uncached(self), -1);

@@ -12,7 +12,10 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     return 1;
 }
 
-static void ready_drop(tn_future *self) { (void)self; }
+static void ready_drop(tn_future *self)
+{
+    (void)self;
+}
 
 static const tn_future_ops ready_ops = {.poll = ready_poll, .drop = ready_drop};
 

@@ -347,4 +347,3 @@ void micro_semaphore_wake(const micro_settings *settings)
 {
     measure(settings, play_semaphores, 1000000, "semaphore_wake", "ns/wake", 2);
 }
-

@@ -60,7 +60,10 @@ void micro_switch_loop(const micro_settings *settings)
 
 /* --- Spawn and join --------------------------------------------------------------------------------------------------------- */
 
-static void *answer(void *arg) { return arg; }
+static void *answer(void *arg)
+{
+    return arg;
+}
 
 static void *spawn_and_join(void *arg)
 {

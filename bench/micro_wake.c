@@ -28,7 +28,10 @@ static int side_poll(tn_future *self, tn_waker *waker)
     return me->is_on ? 0 : TN_PENDING;
 }
 
-static void side_drop(tn_future *self) { (void)self; }
+static void side_drop(tn_future *self)
+{
+    (void)self;
+}
 
 static void *play(void *arg)
 {

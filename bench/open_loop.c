@@ -37,9 +37,9 @@ static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 
 typedef struct {
     int fd;
-    bool busy;         /* a request is under way */
-    size_t received;   /* bytes of its answer */
-    uint64_t sent;     /* requests so far */
+    bool busy;       /* a request is under way */
+    size_t received; /* bytes of its answer */
+    uint64_t sent;   /* requests so far */
 } connection;
 
 static struct {
@@ -133,9 +133,15 @@ static uint64_t due_ns(uint64_t index, uint64_t number)
 }
 
 /* How many requests of connection `index` have become due. */
-static uint64_t due_of(uint64_t index) { return due_full + (index < due_next); }
+static uint64_t due_of(uint64_t index)
+{
+    return due_full + (index < due_next);
+}
 
-static uint64_t next_due_ns(void) { return due_ns(due_next, due_full); }
+static uint64_t next_due_ns(void)
+{
+    return due_ns(due_next, due_full);
+}
 
 static void pass_on(void)
 {
@@ -146,7 +152,10 @@ static void pass_on(void)
     }
 }
 
-static bool is_counted(uint64_t was_due_ns) { return was_due_ns >= start_ns + options.warm_s * NS_PER_S; }
+static bool is_counted(uint64_t was_due_ns)
+{
+    return was_due_ns >= start_ns + options.warm_s * NS_PER_S;
+}
 
 static void note_answer(const connection *conn, uint64_t now)
 {
@@ -325,10 +334,14 @@ static unsigned long parse_number(const char *text, unsigned long min)
 static void parse(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'},    {"connections", required_argument, NULL, 'c'},
-        {"rate", required_argument, NULL, 'r'},    {"seconds", required_argument, NULL, 's'},
-        {"warm", required_argument, NULL, 'w'},    {"requests", required_argument, NULL, 'q'},
-        {"closed", no_argument, NULL, 'l'},        {"hold", no_argument, NULL, 'h'},
+        {"port", required_argument, NULL, 'p'},
+        {"connections", required_argument, NULL, 'c'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 's'},
+        {"warm", required_argument, NULL, 'w'},
+        {"requests", required_argument, NULL, 'q'},
+        {"closed", no_argument, NULL, 'l'},
+        {"hold", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int c;

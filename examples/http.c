@@ -16,8 +16,7 @@ struct answer {
     uint16_t size;
 };
 
-#define HEAD(status, length, more) \
-    "HTTP/1.1 " status "\r\nContent-Type: text/plain\r\nContent-Length: " length "\r\n" more "\r\n"
+#define HEAD(status, length, more) "HTTP/1.1 " status "\r\nContent-Type: text/plain\r\nContent-Length: " length "\r\n" more "\r\n"
 /* clang-format off */
 #define ANSWER(head, body) {head body, sizeof(head) - 1, sizeof(head body) - 1}
 /* clang-format on */

@@ -18,9 +18,9 @@
 #include <sys/types.h>
 
 enum {
-    HTTP_READ_SIZE = 4096,  /* what a server reads at once */
-    HTTP_ANSWERS_MAX = 64,  /* answers that are collected before they are written */
-    HTTP_ANSWER_MAX = 160,  /* bytes of the longest answer */
+    HTTP_READ_SIZE = 4096, /* what a server reads at once */
+    HTTP_ANSWERS_MAX = 64, /* answers that are collected before they are written */
+    HTTP_ANSWER_MAX = 160, /* bytes of the longest answer */
     HTTP_OUTPUT_MAX = HTTP_ANSWERS_MAX * HTTP_ANSWER_MAX,
 };
 
@@ -42,9 +42,9 @@ void http_serve(const http_io *io, void *conn);
 /* One connection: what has been parsed of the current request, and the answers that are not written yet. It must not move. */
 typedef struct http_session {
     http_parser parser;
-    uint8_t target;  /* what has been seen of the request target, an enum of http.c */
-    bool closing;    /* the last answer has been queued: write it and close */
-    bool failed;     /* that answer says the client sent garbage: there may be more of it on the way */
+    uint8_t target; /* what has been seen of the request target, an enum of http.c */
+    bool closing;   /* the last answer has been queued: write it and close */
+    bool failed;    /* that answer says the client sent garbage: there may be more of it on the way */
     uint8_t count;
     uint8_t answers[HTTP_ANSWERS_MAX];
 } http_session;

@@ -7,8 +7,8 @@ typedef struct server_options {
     const char *summary;        /* what it does, one line for --help */
     const char *workers_option; /* "workers" or "threads"; NULL: it has no such option */
     const char *workers_help;
-    unsigned port;              /* in: the default; 0: the system chooses */
-    unsigned workers;           /* in: the default; 0: one a CPU */
+    unsigned port;    /* in: the default; 0: the system chooses */
+    unsigned workers; /* in: the default; 0: one a CPU */
 } server_options;
 
 /* Reads --port N, --workers N (under its name) and --help. Help ends the program with status 0, nonsense with a message and 2. */

@@ -12,9 +12,9 @@ struct tn_broadcast {
     tni_a32 senders;
     tni_a32 ends; /* senders and receivers; the last one frees */
     tni_waiters queue;
-    uint64_t sent;     /* lock */
+    uint64_t sent;      /* lock */
     uint32_t receivers; /* lock */
-    bool ended;        /* lock: the last sender has gone */
+    bool ended;         /* lock: the last sender has gone */
     _Alignas(16) unsigned char ring[];
 };
 

@@ -180,7 +180,6 @@ void tn_mpsc_release_sender(tn_mpsc *channel)
     tni_mpsc_leave(channel);
 }
 
-
 size_t tn_mpsc_length(const tn_mpsc *channel)
 {
     /* The head first (acquire keeps the order): the tail is never behind a head that was read before it. */

@@ -10,12 +10,12 @@
 #include "channel.h"
 #include "waiters.h"
 
-#define SENT UINT64_C(1)           /* the element is there, or was */
-#define RECEIVED UINT64_C(2)       /* it has been copied out */
+#define SENT UINT64_C(1)     /* the element is there, or was */
+#define RECEIVED UINT64_C(2) /* it has been copied out */
 #define SENDER_GONE UINT64_C(4)
-#define CLOSED UINT64_C(8)         /* by the receiver: nothing is sent any more */
+#define CLOSED UINT64_C(8) /* by the receiver: nothing is sent any more */
 #define RECEIVER_GONE UINT64_C(16)
-#define WAITING UINT64_C(32)       /* `waker` is a reference */
+#define WAITING UINT64_C(32) /* `waker` is a reference */
 #define EPOCH UINT64_C(64)
 
 struct tn_oneshot {

@@ -38,7 +38,7 @@ struct tni_waiter {
     uint64_t ticket;      /* lock: its number in order of arrival */
     uint64_t wanted;      /* the owner's, constant while QUEUED: what it asks for */
     tni_a32 state;
-    bool borrowed;        /* the owner's, constant while QUEUED: the waiter cannot outlive the task that waits */
+    bool borrowed; /* the owner's, constant while QUEUED: the waiter cannot outlive the task that waits */
 };
 
 /* All zero: empty. */

@@ -11,8 +11,8 @@ struct tn_watch {
     tni_a32 senders;
     tni_a32 ends; /* senders and receivers; the last one frees */
     tni_waiters queue;
-    uint64_t version; /* lock */
-    bool ended;       /* lock: the last sender has gone */
+    uint64_t version;                   /* lock */
+    bool ended;                         /* lock: the last sender has gone */
     _Alignas(16) unsigned char value[]; /* lock */
 };
 

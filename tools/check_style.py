@@ -15,12 +15,12 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, mutants, names, prefixes
-from style import readmes, sizes, spelling, words
+from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, layout, mutants, names
+from style import prefixes, readmes, sizes, spelling, words
 from style.source import Tree
 
 CHECKS = (sizes, names, layers, folders, prefixes, doors, atomics, contracts, readmes, mutants, figures, words)
-BY_PROGRAMS = (spelling,)  # each names its PROGRAM, which is installed when it is missing
+BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
 STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
 

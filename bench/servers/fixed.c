@@ -57,8 +57,10 @@ static int parse_word(const char *name, const char *text, const char *first, con
 fixed_options fixed_parse(const char *name, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'},   {"workers", required_argument, NULL, 'w'},
-        {"block", required_argument, NULL, 'b'},  {"buffer", required_argument, NULL, 'k'},
+        {"port", required_argument, NULL, 'p'},
+        {"workers", required_argument, NULL, 'w'},
+        {"block", required_argument, NULL, 'b'},
+        {"buffer", required_argument, NULL, 'k'},
         {NULL, 0, NULL, 0},
     };
     fixed_options options = {.name = name, .port = 8080, .workers = 2, .block = FIXED_BLOCK_NEVER, .held_buffer = true};

@@ -19,7 +19,10 @@ typedef struct {
 static fixed_options options;
 static char read_buffer[64 * 1024];
 
-static void on_closed(uv_handle_t *handle) { free(handle); }
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
 
 static void end(connection *conn)
 {

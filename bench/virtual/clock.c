@@ -34,9 +34,15 @@ void __wrap_tni_os_loop_run(void *loop, uint64_t timeout_ns);
 void __wrap_tni_run_settle(void *core, void *task);
 
 /* Relaxed, both: the worker alone writes it, and nothing else is published by it. */
-static uint64_t now(void) { return atomic_load_explicit(&now_ns, memory_order_relaxed); }
+static uint64_t now(void)
+{
+    return atomic_load_explicit(&now_ns, memory_order_relaxed);
+}
 
-static void advance(uint64_t ns) { atomic_store_explicit(&now_ns, now() + ns, memory_order_relaxed); }
+static void advance(uint64_t ns)
+{
+    atomic_store_explicit(&now_ns, now() + ns, memory_order_relaxed);
+}
 
 uint64_t __wrap_tni_clock_ns(void)
 {
@@ -44,7 +50,10 @@ uint64_t __wrap_tni_clock_ns(void)
     return now();
 }
 
-uint64_t __wrap_tni_random_seed(void) { return 2 * atomic_fetch_add(&seeds, 1) + 1; }
+uint64_t __wrap_tni_random_seed(void)
+{
+    return 2 * atomic_fetch_add(&seeds, 1) + 1;
+}
 
 void __wrap_tni_run_settle(void *core, void *task)
 {

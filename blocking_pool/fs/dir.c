@@ -13,7 +13,7 @@ struct tn_dir {
     size_t used;      /* of `ahead` */
     size_t next;
     bool ended;
-    int error;        /* after the entries that were read before it */
+    int error;               /* after the entries that were read before it */
     char ahead[AHEAD_BYTES]; /* entries: the type, the name, a zero */
 };
 

@@ -16,8 +16,8 @@ struct tn_file {
     tni_job closing; /* in the background, by the last reference */
     tni_a32 references;
     int fd;
-    bool in_place;       /* S: a regular file: what is in memory is read by the fiber itself */
-    bool seeks_in_place; /* S: and its file system moves the position without waiting for anybody */
+    bool in_place;         /* S: a regular file: what is in memory is read by the fiber itself */
+    bool seeks_in_place;   /* S: and its file system moves the position without waiting for anybody */
     tni_position position; /* calls at the file's own position */
     tn_allocator allocator;
 };
@@ -57,7 +57,7 @@ typedef struct {
     const char *path;
     int flags;
     unsigned mode;
-    bool in_place;       /* out, both */
+    bool in_place; /* out, both */
     bool seeks_in_place;
 } open_call;
 
@@ -152,12 +152,12 @@ typedef struct {
     tn_file *file;
     const struct iovec *iov;
     int count;
-    int64_t offset;  /* negative: the file's own position */
+    int64_t offset; /* negative: the file's own position */
     bool writes;
-    int index;       /* of the buffer in which it goes on, */
-    size_t skip;     /* and where in it */
+    int index;   /* of the buffer in which it goes on, */
+    size_t skip; /* and where in it */
     size_t done;
-    int error;       /* after which it ended */
+    int error; /* after which it ended */
 } transfer;
 
 /* The next part's buffers; answers its size. */

@@ -37,7 +37,7 @@ static inline void tni_inplace_init(tni_inplace_hints *hints)
 
 /* A file that is opened, or a call that is made, in place. */
 typedef struct {
-    tni_pool *pool;    /* NULL: it is not */
+    tni_pool *pool; /* NULL: it is not */
     uint64_t began_ns;
 } tni_inplace;
 

@@ -12,13 +12,13 @@
 
 struct tn_job {
     tni_job base;
-    tni_done done;         /* over: `result` and `error` stand */
+    tni_done done; /* over: `result` and `error` stand */
     tni_a32 references;
-    int error;             /* who ends it, before `done`: 0, or why there is no result */
-    tni_pool *pool;        /* to be compared, and to take the job back: it may be gone */
+    int error;      /* who ends it, before `done`: 0, or why there is no result */
+    tni_pool *pool; /* to be compared, and to take the job back: it may be gone */
     tn_job_fn fn;
     void *arg;
-    void *result;          /* who ends it, before `done` */
+    void *result; /* who ends it, before `done` */
     tn_job_drop_fn drop;
     tn_allocator allocator; /* a handle may outlive the runtime */
 };

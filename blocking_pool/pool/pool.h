@@ -55,25 +55,25 @@ typedef struct {
 } tni_job_queue;
 
 struct tni_pool_thread {
-    tni_pool *pool;        /* S */
-    tni_thread id;         /* L, after the start */
-    tni_pool_thread *next; /* L: list of all */
-    tni_pool_thread *prev; /* L */
+    tni_pool *pool;             /* S */
+    tni_thread id;              /* L, after the start */
+    tni_pool_thread *next;      /* L: list of all */
+    tni_pool_thread *prev;      /* L */
     tni_pool_thread *idle_next; /* L: list of the idle */
     tni_pool_thread *idle_prev; /* L */
-    tni_a32 called;        /* L, and slept on: 1: it has the watch */
-    bool idle;             /* L: in the list of the idle */
-    bool watching;         /* L: it has the watch */
-    bool arrived;          /* L: it has the watch and was idle before */
-    bool timed_out;        /* L: it was the deputy, and its time is over */
-    uint64_t idle_since_ns; /* L */
-    uint64_t now_ns;       /* its own: the clock as it read it last */
-    tni_job *job;          /* L: it is inside of that; NULL: none */
-    const tni_done *waits_for; /* L: the job in which it is waits for the end of another one of the pool, this */
-    tn_scope *wait;        /* L: meanwhile: what it waits in, */
-    uint64_t wait_until_ns; /* L: and until when; TN_NEVER: there is no deadline */
-    bool is_guest;         /* S: a worker that calls a function in place; in no list */
-    bool refused;          /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
+    tni_a32 called;             /* L, and slept on: 1: it has the watch */
+    bool idle;                  /* L: in the list of the idle */
+    bool watching;              /* L: it has the watch */
+    bool arrived;               /* L: it has the watch and was idle before */
+    bool timed_out;             /* L: it was the deputy, and its time is over */
+    uint64_t idle_since_ns;     /* L */
+    uint64_t now_ns;            /* its own: the clock as it read it last */
+    tni_job *job;               /* L: it is inside of that; NULL: none */
+    const tni_done *waits_for;  /* L: the job in which it is waits for the end of another one of the pool, this */
+    tn_scope *wait;             /* L: meanwhile: what it waits in, */
+    uint64_t wait_until_ns;     /* L: and until when; TN_NEVER: there is no deadline */
+    bool is_guest;              /* S: a worker that calls a function in place; in no list */
+    bool refused;               /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
 };
 
 /* A submitter that waits for room in the queue. */
@@ -96,15 +96,15 @@ typedef struct {
 
 struct tni_pool {
     tni_attachment base;
-    tn_runtime *runtime;      /* S */
-    uint64_t idle_ns;         /* S */
-    uint32_t queue_max;       /* S: of each class */
-    unsigned threads_max;     /* S: the sum of the caps */
-    char name[16];            /* S: of the threads */
+    tn_runtime *runtime;  /* S */
+    uint64_t idle_ns;     /* S */
+    uint32_t queue_max;   /* S: of each class */
+    unsigned threads_max; /* S: the sum of the caps */
+    char name[16];        /* S: of the threads */
 
     /* What a submitter touches. */
-    tni_cache_aligned tni_aptr inbox; /* W: tni_job *, newest first */
-    tni_a32 queued[TNI_POOL_CLASSES]; /* W: places taken in each queue, and submitters about to push */
+    tni_cache_aligned tni_aptr inbox;  /* W: tni_job *, newest first */
+    tni_a32 queued[TNI_POOL_CLASSES];  /* W: places taken in each queue, and submitters about to push */
     tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
     tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
                                         * the watch, and from then on the next start is worth a try */
@@ -123,15 +123,15 @@ struct tni_pool {
     uint64_t run_ns;             /* what jobs have taken lately, moving average */
     tni_pool_thread *idle_first; /* the one that became idle last */
     unsigned idle_count;
-    tni_pool_thread *deputy;     /* idle, has the watch and looks again after a moment */
+    tni_pool_thread *deputy; /* idle, has the watch and looks again after a moment */
     bool reported_shortage;
     tni_pool_rooms waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
-    tni_pool_rooms granted;      /* submitters that have been given a place and have not been told yet */
+    tni_pool_rooms granted;                   /* submitters that have been given a place and have not been told yet */
     tni_pool_thread *all;
-    tni_pool_thread *ended;      /* the last thread that left, not joined yet */
-    tni_pool_thread *unused;     /* structs of threads that have been joined */
-    bool given_up;               /* destroy does not wait for the threads that are left */
-    bool stopped;                /* no more thread is started, by a submitter that comes late to appoint one */
+    tni_pool_thread *ended;  /* the last thread that left, not joined yet */
+    tni_pool_thread *unused; /* structs of threads that have been joined */
+    bool given_up;           /* destroy does not wait for the threads that are left */
+    bool stopped;            /* no more thread is started, by a submitter that comes late to appoint one */
     tn_blocking_counters counts;
 };
 

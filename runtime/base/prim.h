@@ -45,9 +45,18 @@ typedef enum {
 /* One set of operations a word type: init (before anyone else sees it), load, store, exchange, compare-and-swap (strong; on
  * failure *expected is the value found, observed with acquire), and the fetch operations on integers. */
 #define TNI_PRIM_WORD(name, word, type) \
-    TNI_PRIM_INLINE void name##_init(word *w, type v) { atomic_init(&w->value, v); } \
-    TNI_PRIM_INLINE type name##_load(const word *w, tni_order o) { return atomic_load_explicit(&w->value, (memory_order)o); } \
-    TNI_PRIM_INLINE void name##_store(word *w, type v, tni_order o) { atomic_store_explicit(&w->value, v, (memory_order)o); } \
+    TNI_PRIM_INLINE void name##_init(word *w, type v) \
+    { \
+        atomic_init(&w->value, v); \
+    } \
+    TNI_PRIM_INLINE type name##_load(const word *w, tni_order o) \
+    { \
+        return atomic_load_explicit(&w->value, (memory_order)o); \
+    } \
+    TNI_PRIM_INLINE void name##_store(word *w, type v, tni_order o) \
+    { \
+        atomic_store_explicit(&w->value, v, (memory_order)o); \
+    } \
     TNI_PRIM_INLINE type name##_exchange(word *w, type v, tni_order o) \
     { \
         return atomic_exchange_explicit(&w->value, v, (memory_order)o); \
@@ -81,7 +90,10 @@ TNI_PRIM_INTEGER(tni_a64, tni_a64, uint64_t)
 TNI_PRIM_WORD(tni_aptr, tni_aptr, void *)
 
 /* A full barrier: what stands before it is visible to everyone before anything behind it is read. */
-TNI_PRIM_INLINE void tni_fence_full(void) { atomic_thread_fence(memory_order_seq_cst); }
+TNI_PRIM_INLINE void tni_fence_full(void)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+}
 
 /* An asymmetric pair, for a path that runs often against one that runs rarely. A light fence in one thread and a heavy fence in
  * another order what surrounds them as two full fences would. `asymmetric` is what tni_fence_asymmetric_init() answered;

@@ -54,8 +54,14 @@ static inline void tni_san_make(tni_san_context *san, void *base, size_t size, v
     *arg = san;
 }
 
-static inline void tni_san_thread(tni_san_context *san) { *san = (tni_san_context){0}; }
-static inline void tni_san_fini(tni_san_context *san) { (void)san; }
+static inline void tni_san_thread(tni_san_context *san)
+{
+    *san = (tni_san_context){0};
+}
+static inline void tni_san_fini(tni_san_context *san)
+{
+    (void)san;
+}
 
 static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
 {
@@ -83,7 +89,10 @@ static inline void tni_san_stack_idle(void *base, size_t size)
 }
 
 /* The addresses go back to the system, which may give them to someone who knows nothing of us. */
-static inline void tni_san_unmap(void *base, size_t size) { __asan_unpoison_memory_region(base, size); }
+static inline void tni_san_unmap(void *base, size_t size)
+{
+    __asan_unpoison_memory_region(base, size);
+}
 
 /* --- ThreadSanitizer -------------------------------------------------------------------------------------------------------- */
 #elif defined(TNI_SAN_THREAD)
@@ -124,10 +133,22 @@ __attribute__((always_inline)) static inline void tni_san_leave(tni_san_context 
     __tsan_switch_to_fiber(to->fiber, 0);
 }
 
-static inline void tni_san_arrive(tni_san_context *self, void *message) { (void)self, (void)message; }
-static inline void tni_san_stack_live(void *base, size_t size) { (void)base, (void)size; }
-static inline void tni_san_stack_idle(void *base, size_t size) { (void)base, (void)size; }
-static inline void tni_san_unmap(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_arrive(tni_san_context *self, void *message)
+{
+    (void)self, (void)message;
+}
+static inline void tni_san_stack_live(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_stack_idle(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_unmap(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
 
 /* --- Ordinary builds -------------------------------------------------------------------------------------------------------- */
 #else
@@ -142,16 +163,34 @@ static inline void tni_san_make(tni_san_context *san, void *base, size_t size, v
     (void)san, (void)base, (void)size, (void)entry, (void)arg;
 }
 
-static inline void tni_san_thread(tni_san_context *san) { (void)san; }
-static inline void tni_san_fini(tni_san_context *san) { (void)san; }
+static inline void tni_san_thread(tni_san_context *san)
+{
+    (void)san;
+}
+static inline void tni_san_fini(tni_san_context *san)
+{
+    (void)san;
+}
 static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
 {
     (void)from, (void)to, (void)for_good;
 }
-static inline void tni_san_arrive(tni_san_context *self, void *message) { (void)self, (void)message; }
-static inline void tni_san_stack_live(void *base, size_t size) { (void)base, (void)size; }
-static inline void tni_san_stack_idle(void *base, size_t size) { (void)base, (void)size; }
-static inline void tni_san_unmap(void *base, size_t size) { (void)base, (void)size; }
+static inline void tni_san_arrive(tni_san_context *self, void *message)
+{
+    (void)self, (void)message;
+}
+static inline void tni_san_stack_live(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_stack_idle(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_unmap(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
 
 #endif
 

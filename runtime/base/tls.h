@@ -13,12 +13,12 @@
 typedef struct tni_worker tni_worker;
 
 typedef struct {
-    tni_worker *worker; /* NULL: not a thread of a runtime */
-    tn_task *task;      /* the task this thread is inside of */
+    tni_worker *worker;      /* NULL: not a thread of a runtime */
+    tn_task *task;           /* the task this thread is inside of */
     struct tni_scope *scope; /* a plain thread's innermost scope */
-    tni_worker *behind; /* a worker that makes a call for its task, as a plain thread (native.h) */
-    void *pool_thread;  /* of the blocking pool: what it knows of itself; NULL: it is none */
-    uint64_t random;    /* state of a generator; 0: not seeded yet */
+    tni_worker *behind;      /* a worker that makes a call for its task, as a plain thread (native.h) */
+    void *pool_thread;       /* of the blocking pool: what it knows of itself; NULL: it is none */
+    uint64_t random;         /* state of a generator; 0: not seeded yet */
 } tni_tls;
 
 tni_tls *tni_tls_get(void);

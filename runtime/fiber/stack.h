@@ -43,21 +43,36 @@ struct tni_stack {
     bool used_before;     /* its memory is not all zero any more */
 } __attribute__((aligned(64)));
 
-static inline void *tni_stack_base(const tni_stack *stack) { return stack->base; }
-static inline void *tni_stack_top(const tni_stack *stack) { return (void *)(uintptr_t)stack; }
-static inline size_t tni_stack_size(const tni_stack *stack) { return (size_t)((const char *)stack - stack->base); }
+static inline void *tni_stack_base(const tni_stack *stack)
+{
+    return stack->base;
+}
+static inline void *tni_stack_top(const tni_stack *stack)
+{
+    return (void *)(uintptr_t)stack;
+}
+static inline size_t tni_stack_size(const tni_stack *stack)
+{
+    return (size_t)((const char *)stack - stack->base);
+}
 /* Of a whole slot. */
-static inline size_t tni_stack_class_size(size_t class_index) { return (size_t)TNI_STACK_MIN_BYTES << class_index; }
+static inline size_t tni_stack_class_size(size_t class_index)
+{
+    return (size_t)TNI_STACK_MIN_BYTES << class_index;
+}
 /* As whoever asked for it says it: with the guard. */
-static inline size_t tni_stack_slot_size(const tni_stack *stack) { return tni_stack_class_size(stack->class_index); }
+static inline size_t tni_stack_slot_size(const tni_stack *stack)
+{
+    return tni_stack_class_size(stack->class_index);
+}
 
 typedef struct {
-    size_t stack_size_bytes; /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
-    tni_guard_kind guard;    /* what to guard with */
-    bool unguarded_fallback; /* hand out unguarded stacks when no guard is left, rather than none */
-    size_t stacks_max;       /* how many may be out of the pool; 0: no limit */
-    size_t map_count_max;    /* mappings the process may have; 0: ask the system */
-    bool measure;            /* keep tni_stack_used() possible: costs a system call and page faults a task */
+    size_t stack_size_bytes;                     /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
+    tni_guard_kind guard;                        /* what to guard with */
+    bool unguarded_fallback;                     /* hand out unguarded stacks when no guard is left, rather than none */
+    size_t stacks_max;                           /* how many may be out of the pool; 0: no limit */
+    size_t map_count_max;                        /* mappings the process may have; 0: ask the system */
+    bool measure;                                /* keep tni_stack_used() possible: costs a system call and page faults a task */
     void (*log)(void *arg, const char *message); /* takes one-line messages; may be NULL */
     void *log_arg;                               /* its first argument */
 } tni_stack_config;

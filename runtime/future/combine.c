@@ -98,8 +98,7 @@ static void race_abandon(tn_future *self, tn_task *task)
             tni_abandon_future(future->futures[i], task);
 }
 
-static const tn_future_ops select_ops = {
-    .poll = select_poll, .drop = select_drop, .name = "select", .abandon_ = select_abandon};
+static const tn_future_ops select_ops = {.poll = select_poll, .drop = select_drop, .name = "select", .abandon_ = select_abandon};
 static const tn_future_ops race_ops = {.poll = select_poll, .drop = race_drop, .name = "race", .abandon_ = race_abandon};
 
 static void init(tn_select_future *future, const tn_future_ops *ops, tn_future *const *futures, unsigned count, bool biased)

@@ -17,9 +17,9 @@ typedef struct tni_group tni_group;
 typedef struct child {
     tni_extra ending; /* hangs on the task: its end tells the group */
     tni_group *group;
-    tn_task *task;       /* a handle, while it runs */
-    struct child *prev;  /* group's lock: among those that run */
-    struct child *next;  /* group's lock: among those that run, or that have ended */
+    tn_task *task;      /* a handle, while it runs */
+    struct child *prev; /* group's lock: among those that run */
+    struct child *next; /* group's lock: among those that run, or that have ended */
     void (*drop_result)(void *result);
     tn_group_result ended;
 } child;
@@ -37,7 +37,7 @@ struct tni_group {
     child *running;
     child *ended; /* oldest first */
     child **ended_end;
-    tn_waker *waiter; /* the owner, while it waits */
+    tn_waker *waiter;      /* the owner, while it waits */
     tn_runtime *abandoned; /* the owner's, once it has been abandoned: nobody asks for results any more; else NULL */
 };
 

@@ -256,8 +256,7 @@ static void next_abandon(tn_future *self, tn_task *task)
     }
 }
 
-static const tn_future_ops next_ops = {
-    .poll = next_poll, .drop = next_drop, .name = "ready set", .abandon_ = next_abandon};
+static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "ready set", .abandon_ = next_abandon};
 
 void tn_ready_set_next_init(tn_ready_set_future *future, tn_ready_set *set)
 {

@@ -9,16 +9,16 @@ enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
 /* Neither it nor a stream asks for lines of its own: what malloc loses by aligning two small objects is more than they are. */
 struct tni_registration {
-    tni_os_poll poll;            /* owner of the driver */
-    tni_driver *driver;          /* constant: whose loop it is in */
-    int fd;                      /* constant; the registration's own from its close on */
-    bool opened;                 /* owner of the driver: the loop watches the fd */
-    bool closing;                /* owner of the driver: the fd has been closed */
-    tni_a32 requests;            /* what is to be done; not 0: it is in the inbox */
-    tni_a32 error;               /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
+    tni_os_poll poll;             /* owner of the driver */
+    tni_driver *driver;           /* constant: whose loop it is in */
+    int fd;                       /* constant; the registration's own from its close on */
+    bool opened;                  /* owner of the driver: the loop watches the fd */
+    bool closing;                 /* owner of the driver: the fd has been closed */
+    tni_a32 requests;             /* what is to be done; not 0: it is in the inbox */
+    tni_a32 error;                /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
     tni_registration *inbox_next; /* while in the inbox */
-    tni_a64 readiness;           /* the readiness word */
-    tni_wait waits[2];           /* by tni_side */
+    tni_a64 readiness;            /* the readiness word */
+    tni_wait waits[2];            /* by tni_side */
 };
 
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)

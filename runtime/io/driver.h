@@ -27,11 +27,11 @@
 typedef struct tni_registration tni_registration;
 
 typedef struct {
-    tni_cache_aligned tni_a32 owned; /* the owner word: 1: somebody has it */
-    tni_os_loop loop;                /* owner */
-    tni_a32 registrations;           /* open or asked for; a hint for who chooses a loop */
-    tni_a64 events;                  /* written by the owner: reports since the loop was opened */
-    const tn_allocator *allocator;   /* constant: of registrations */
+    tni_cache_aligned tni_a32 owned;  /* the owner word: 1: somebody has it */
+    tni_os_loop loop;                 /* owner */
+    tni_a32 registrations;            /* open or asked for; a hint for who chooses a loop */
+    tni_a64 events;                   /* written by the owner: reports since the loop was opened */
+    const tn_allocator *allocator;    /* constant: of registrations */
     tni_cache_aligned tni_aptr inbox; /* registrations with something to be done */
 } tni_driver;
 

@@ -300,4 +300,3 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     tni_runtime_release(runtime);
     return left;
 }
-

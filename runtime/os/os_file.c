@@ -94,8 +94,8 @@ bool tni_os_cached_end_holds(void)
 
 /* File systems that ask nobody outside the kernel. The last ones make the contents of a file when it is read. */
 static const long local[] = {
-    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC,
-    PROC_SUPER_MAGIC, SYSFS_MAGIC,     CGROUP2_SUPER_MAGIC,
+    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,    TMPFS_MAGIC,
+    RAMFS_MAGIC,      PROC_SUPER_MAGIC, SYSFS_MAGIC,       CGROUP2_SUPER_MAGIC,
 };
 
 enum { LOCAL = sizeof local / sizeof *local, LOCAL_STORED = LOCAL - 3 };

@@ -29,24 +29,24 @@ struct tni_core {
     unsigned index;
 
     /* Holder. */
-    uint32_t ticks_period; /* what ticks_left starts from */
-    uint64_t polled_ns;    /* the loop was polled */
+    uint32_t ticks_period;  /* what ticks_left starts from */
+    uint64_t polled_ns;     /* the loop was polled */
     uint64_t took_turns_ns; /* the injector was looked at, those that yielded were served */
-    uint64_t looked_runs;  /* counts.polls at the last look */
-    uint64_t run_ns;       /* what a run has taken lately, moving average */
-    uint64_t random;       /* state of the generator */
-    unsigned next_streak;  /* runs in a row that came from the next slot */
-    uint64_t share_end[2]; /* a queue: the index behind the last share of the injector */
-    bool batching;         /* the loop or the timers are handing out tasks: one wake decision at the end */
-    unsigned batch;        /* tasks handed out so far */
+    uint64_t looked_runs;   /* counts.polls at the last look */
+    uint64_t run_ns;        /* what a run has taken lately, moving average */
+    uint64_t random;        /* state of the generator */
+    unsigned next_streak;   /* runs in a row that came from the next slot */
+    uint64_t share_end[2];  /* a queue: the index behind the last share of the injector */
+    bool batching;          /* the loop or the timers are handing out tasks: one wake decision at the end */
+    unsigned batch;         /* tasks handed out so far */
     tni_slab_cache slabs;
     tni_stack_cache stacks;
 
     /* Written by the holder, read by all. */
     tni_cache_aligned tni_counts counts;
     tni_a32 ticks_left; /* runs until the clock is read again; the monitor may set it to 0 */
-    tni_a64 looked_ns; /* the clock at the last look */
-    tni_a32 serving; /* which of the two queues is served; the other one collects the tasks that yielded */
+    tni_a64 looked_ns;  /* the clock at the last look */
+    tni_a32 serving;    /* which of the two queues is served; the other one collects the tasks that yielded */
 
     tni_watch watch; /* the monitor */
 

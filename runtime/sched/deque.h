@@ -16,7 +16,7 @@
 #include "base/prim.h"
 
 typedef struct {
-    tni_cache_aligned tni_a64 top; /* next index to take; only ever grows; moved by CAS, by anyone */
+    tni_cache_aligned tni_a64 top;    /* next index to take; only ever grows; moved by CAS, by anyone */
     tni_cache_aligned tni_a64 bottom; /* next index to fill; written by the owner alone */
     tni_aptr slots[TNI_DEQUE_CAPACITY];
 } tni_deque;

@@ -10,9 +10,9 @@
 
 typedef struct {
     tni_mutex lock;
-    tn_task *first; /* lock: oldest, linked through queue_next */
-    tn_task *last;  /* lock */
-    bool closed;    /* lock: no spawns from outside any more */
+    tn_task *first;                   /* lock: oldest, linked through queue_next */
+    tn_task *last;                    /* lock */
+    bool closed;                      /* lock: no spawns from outside any more */
     tni_cache_aligned tni_a32 length; /* written under the lock */
 } tni_injector;
 

@@ -13,16 +13,16 @@ typedef struct tni_sampler tni_sampler; /* sampler.h */
 
 /* What the monitor keeps of a core. */
 typedef struct {
-    uint64_t polls;    /* driver polls at its last look */
-    uint64_t runs;     /* runs at its last look */
-    uint64_t looked_ns; /* when that was */
-    uint64_t polled_ns; /* it first saw that number of polls then */
-    uint64_t since_ns; /* about when that run began */
+    uint64_t polls;      /* driver polls at its last look */
+    uint64_t runs;       /* runs at its last look */
+    uint64_t looked_ns;  /* when that was */
+    uint64_t polled_ns;  /* it first saw that number of polls then */
+    uint64_t since_ns;   /* about when that run began */
     uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
     uint64_t cpu_ns;     /* and said this */
-    bool needed;       /* somebody has waited for the core since */
-    uint64_t hurry_ns; /* the core was taken lately, and is looked at so often; 0: not */
-    uint64_t again_ns; /* then next */
+    bool needed;         /* somebody has waited for the core since */
+    uint64_t hurry_ns;   /* the core was taken lately, and is looked at so often; 0: not */
+    uint64_t again_ns;   /* then next */
 } tni_watch;
 
 /* What the monitor keeps of a worker, if it is to report who keeps a thread: the run that it was in at the last look. */
@@ -36,13 +36,13 @@ typedef struct {
 
 /* What it has said lately, and is about to say. */
 typedef struct {
-    uint64_t minute_ns;  /* when the present minute began */
-    unsigned reports;    /* in it */
-    uint64_t spares_ns;  /* when it said that there are no spare threads; 0: never */
-    tn_task *task;       /* about to be reported, with a reference; NULL: none */
-    uint64_t kept_ns;    /* for so long by then */
-    uint64_t until_ns;   /* its stack is waited for until then */
-    bool asking;         /* the sampler is ours */
+    uint64_t minute_ns; /* when the present minute began */
+    unsigned reports;   /* in it */
+    uint64_t spares_ns; /* when it said that there are no spare threads; 0: never */
+    tn_task *task;      /* about to be reported, with a reference; NULL: none */
+    uint64_t kept_ns;   /* for so long by then */
+    uint64_t until_ns;  /* its stack is waited for until then */
+    bool asking;        /* the sampler is ours */
 } tni_stuck_log;
 
 /* Of a runtime: its thread. */

@@ -26,7 +26,7 @@ struct tn_runtime {
     tn_options options;
     tn_allocator allocator;
     tni_log log;
-    char name[9]; /* options.name, cut: thread names have 15 characters */
+    char name[9];    /* options.name, cut: thread names have 15 characters */
     bool asymmetric; /* light and heavy fences are to be had */
     unsigned core_count;
     tni_core *cores[TNI_WORKERS_MAX];
@@ -46,13 +46,13 @@ struct tn_runtime {
     tni_stuck_log stuck_log; /* the monitor */
     tni_sampler *sampler;    /* constant; NULL: stacks of tasks that run are not to be had */
 
-    tni_mutex lock;           /* held over a claim too: one taker at a time */
-    tni_worker *workers;      /* lock: all there are, spares too */
-    tni_worker *spares;       /* lock: those without a core, asleep */
-    unsigned spare_count;     /* lock: how many these are */
-    unsigned spares_coming;   /* lock: started, or about to be, and not in the list yet */
-    unsigned spare_threads;   /* lock: threads beyond the cores, with those that are about to be started */
-    tn_task *stack_waiters;   /* lock: oldest first; they wait for a stack */
+    tni_mutex lock;              /* held over a claim too: one taker at a time */
+    tni_worker *workers;         /* lock: all there are, spares too */
+    tni_worker *spares;          /* lock: those without a core, asleep */
+    unsigned spare_count;        /* lock: how many these are */
+    unsigned spares_coming;      /* lock: started, or about to be, and not in the list yet */
+    unsigned spare_threads;      /* lock: threads beyond the cores, with those that are about to be started */
+    tn_task *stack_waiters;      /* lock: oldest first; they wait for a stack */
     tn_task **stack_waiters_end; /* lock: where the next one is linked */
 
     tni_aptr attachment; /* tni_attachment *; NULL: none yet; tni_attachment_closed: none will be */

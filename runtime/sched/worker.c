@@ -362,8 +362,8 @@ static inline bool is_time_to_look(tni_core *core)
 static tn_task *next_from_loop(tni_core *core)
 {
     /* Relaxed: a hint. */
-    if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 ||
-        tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS || !tni_driver_try_own(&core->driver))
+    if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 || tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS ||
+        !tni_driver_try_own(&core->driver))
         return NULL;
     poll_driver(core);
     tni_schedule_batch_end(core);

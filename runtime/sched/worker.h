@@ -15,7 +15,7 @@ struct tni_worker {
     /* Constant once it runs. */
     tn_runtime *runtime;
     tni_thread thread;
-    char name[16]; /* of the thread */
+    char name[16];           /* of the thread */
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: the thread is the caller's of tn_block_on */
     bool asymmetric;         /* the runtime's */
@@ -23,30 +23,30 @@ struct tni_worker {
     tni_thread_clock clock;
 
     /* The thread itself. */
-    tni_context context; /* where the scheduler goes on when a task leaves */
+    tni_context context;          /* where the scheduler goes on when a task leaves */
     tni_overflow_thread overflow; /* report_overflow: where the handler runs */
-    bool coming;         /* counted in the runtime's spares_coming */
-    bool searching;      /* counted in tni_idle.searching */
-    bool pinned_turn;    /* the mailbox goes before the queues this time */
-    tn_task *pinned;     /* taken from the mailbox, oldest first */
-    bool is_home;        /* there have been tasks that only this worker may run again */
-    tn_task *until;      /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
-    uint64_t until_ns;   /* current-thread: stop at that time at the latest */
+    bool coming;                  /* counted in the runtime's spares_coming */
+    bool searching;               /* counted in tni_idle.searching */
+    bool pinned_turn;             /* the mailbox goes before the queues this time */
+    tn_task *pinned;              /* taken from the mailbox, oldest first */
+    bool is_home;                 /* there have been tasks that only this worker may run again */
+    tn_task *until;               /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
+    uint64_t until_ns;            /* current-thread: stop at that time at the latest */
 
     /* Shared. */
-    tni_cache_aligned tni_aptr core; /* tni_core *; NULL: a spare. Set by whoever gives it a core, cleared by itself */
-    tni_a32 in_runtime;              /* how deep the thread is inside the scheduler; written by itself */
-    tni_a32 claim;                   /* TNI_CLAIM_* */
-    tni_a32 blocking;                /* how deep the task is inside of tn_block_begin; written by the thread itself */
-    tni_aptr native;                 /* tni_native_call * that it makes for the task; as above */
-    tni_aptr current;                /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
+    tni_cache_aligned tni_aptr core;    /* tni_core *; NULL: a spare. Set by whoever gives it a core, cleared by itself */
+    tni_a32 in_runtime;                 /* how deep the thread is inside the scheduler; written by itself */
+    tni_a32 claim;                      /* TNI_CLAIM_* */
+    tni_a32 blocking;                   /* how deep the task is inside of tn_block_begin; written by the thread itself */
+    tni_aptr native;                    /* tni_native_call * that it makes for the task; as above */
+    tni_aptr current;                   /* tn_task * that it runs; a hint for the monitor, written by the thread itself */
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
-    tni_a32 rounds;                  /* times it was without a core between two tasks; written by the thread itself */
-    bool takes_signals;              /* the runtime's lock: its thread can be asked for the stack of its task; see sampler.h */
-    tni_stay stay;                   /* the monitor */
-    tni_a32 ended;                   /* 1: the thread does nothing any more but return */
-    tni_worker *next_spare;          /* the runtime's lock: the list of spares */
+    tni_a32 rounds;         /* times it was without a core between two tasks; written by the thread itself */
+    bool takes_signals;     /* the runtime's lock: its thread can be asked for the stack of its task; see sampler.h */
+    tni_stay stay;          /* the monitor */
+    tni_a32 ended;          /* 1: the thread does nothing any more but return */
+    tni_worker *next_spare; /* the runtime's lock: the list of spares */
 };
 
 /* What a worker's thread runs; `arg`: the tni_worker. */

@@ -24,15 +24,15 @@ typedef struct tni_cancel_source tni_cancel_source;
 typedef void (*tni_scope_end_fn)(tn_scope *scope, bool abandoned);
 
 struct tni_scope {
-    uintptr_t mark;       /* a function of the address while it is entered */
-    tni_scope *parent;    /* the one around it */
-    tni_scope **top;      /* where the owner's innermost one stands */
-    tn_task *owner;       /* NULL: a plain thread */
-    uint64_t deadline_ns; /* that of all around it considered, up to a shield */
-    tni_a32 state;        /* TNI_SCOPE_* */
-    bool shield;          /* what is around it does not count */
-    tni_wait waiter;      /* a plain thread that waits inside: there is no constant task to wake */
-    tni_scope_end_fn end; /* or NULL */
+    uintptr_t mark;            /* a function of the address while it is entered */
+    tni_scope *parent;         /* the one around it */
+    tni_scope **top;           /* where the owner's innermost one stands */
+    tn_task *owner;            /* NULL: a plain thread */
+    uint64_t deadline_ns;      /* that of all around it considered, up to a shield */
+    tni_a32 state;             /* TNI_SCOPE_* */
+    bool shield;               /* what is around it does not count */
+    tni_wait waiter;           /* a plain thread that waits inside: there is no constant task to wake */
+    tni_scope_end_fn end;      /* or NULL */
     tni_cancel_source *source; /* tn_scope_enter_with; the two links are under its lock */
     tni_scope *source_prev;
     tni_scope *source_next;

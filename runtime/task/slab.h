@@ -13,12 +13,12 @@
 typedef struct tni_slab_block tni_slab_block;
 
 typedef struct {
-    tn_task *free;                 /* owner: headers to hand out */
-    uint64_t next_id;              /* owner: see tni_slab_alloc */
-    uint64_t id_stride;            /* constant */
-    const tn_allocator *allocator; /* constant */
+    tn_task *free;                     /* owner: headers to hand out */
+    uint64_t next_id;                  /* owner: see tni_slab_alloc */
+    uint64_t id_stride;                /* constant */
+    const tn_allocator *allocator;     /* constant */
     tni_cache_aligned tni_aptr remote; /* headers freed by others, a stack through queue_next */
-    tni_aptr blocks;               /* newest block first; grown by the owner, walked by anyone */
+    tni_aptr blocks;                   /* newest block first; grown by the owner, walked by anyone */
 } tni_slab_cache;
 
 /* `index` of `count` caches: their ids never meet. */

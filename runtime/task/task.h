@@ -49,7 +49,7 @@ typedef enum {
 typedef enum {
     TNI_RUN_YIELDED,
     TNI_RUN_YIELDED_IN_WAIT, /* a fiber that is about to wait, or in the middle of an operation; `awaited` says which */
-    TNI_RUN_SUSPENDED, /* a fiber: `awaited` is pending */
+    TNI_RUN_SUSPENDED,       /* a fiber: `awaited` is pending */
     TNI_RUN_ENDED,
 } tni_run_result;
 
@@ -59,14 +59,14 @@ typedef struct tni_extra tni_extra;
 
 /* What each run touches stands first, together: a task that rested among thousands comes back from memory line by line. */
 struct tn_task {
-    tni_a64 state;          /* W: flags and references */
-    tn_runtime *runtime;    /* S */
-    tn_future *awaited;     /* A: from where a fiber suspends to where it goes on: what it waits for; see run_result */
-    tni_worker *home;       /* A: the worker a pinned task stays on, from its first run */
+    tni_a64 state;       /* W: flags and references */
+    tn_runtime *runtime; /* S */
+    tn_future *awaited;  /* A: from where a fiber suspends to where it goes on: what it waits for; see run_result */
+    tni_worker *home;    /* A: the worker a pinned task stays on, from its first run */
     union {
         uint64_t deadline_ns; /* A: earliest moment that the polls of this run asked for; TNI_FOREVER: none */
-        uint64_t since_ns;  /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
-        tn_task *queue_next; /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
+        uint64_t since_ns;    /* A: while it rests, and is a worker's to run: since when, by its core's last look at the clock */
+        tn_task *queue_next;  /* A: in the injector, a mailbox, the list of those that wait for a stack; free: next free header */
     };
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned : 1;     /* S */
@@ -77,21 +77,21 @@ struct tn_task {
     int16_t error;          /* A; after COMPLETE constant: why the entry never ran, or 0 */
     union {
         struct {
-            tni_context context; /* A: where it goes on */
+            tni_context context;     /* A: where it goes on */
             struct tni_scope *scope; /* A: the innermost it is inside of; see scope.h */
-            tni_stack *stack;   /* A: from the first run to the end */
-            tn_entry_fn entry;  /* S */
+            tni_stack *stack;        /* A: from the first run to the end */
+            tn_entry_fn entry;       /* S */
         } fiber;
-        tn_future *future;      /* S: until its drop */
-        tni_parker parker;      /* W: where a plain thread sleeps */
+        tn_future *future; /* S: until its drop */
+        tni_parker parker; /* W: where a plain thread sleeps */
     } body;
-    tni_wait join;          /* W: who waits for the end */
-    void *result;           /* A; of a fiber before its first run: the argument; after COMPLETE: constant */
-    tni_timer timer;        /* its driver's timer lock */
-    tni_aptr armed_in;      /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
-    uint64_t id;            /* S */
-    tni_extra *extras;      /* A; after COMPLETE the last owner's: see extras.h */
-    const void *spawn_site; /* S: where the spawn was called */
+    tni_wait join;            /* W: who waits for the end */
+    void *result;             /* A; of a fiber before its first run: the argument; after COMPLETE: constant */
+    tni_timer timer;          /* its driver's timer lock */
+    tni_aptr armed_in;        /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
+    uint64_t id;              /* S */
+    tni_extra *extras;        /* A; after COMPLETE the last owner's: see extras.h */
+    const void *spawn_site;   /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
 };
 

@@ -12,21 +12,21 @@
 #define TNI_SAMPLE_WORDS 1024
 
 typedef struct {
-    bool inside;                     /* the thread was still inside this task */
-    const void *pc;                  /* NULL: it was not, or not on its stack */
+    bool inside;    /* the thread was still inside this task */
+    const void *pc; /* NULL: it was not, or not on its stack */
     unsigned frames;
-    void *frame[TNI_SAMPLE_FRAMES];  /* return addresses by the chain of frame pointers, innermost first */
+    void *frame[TNI_SAMPLE_FRAMES]; /* return addresses by the chain of frame pointers, innermost first */
     unsigned words;
     const void *word[TNI_SAMPLE_WORDS]; /* what lies below the first frame: calls of code without frame pointers are in there */
 } tni_sample;
 
 struct tni_sampler {
-    tni_a32 busy;    /* 1: somebody asks */
-    tni_aptr asked;  /* the tni_worker that is to answer; it takes it out, or who asked */
-    tni_a32 answers; /* the number of the last request that was answered */
-    uint32_t number; /* of the last request; who asks, before `asked` */
+    tni_a32 busy;        /* 1: somebody asks */
+    tni_aptr asked;      /* the tni_worker that is to answer; it takes it out, or who asked */
+    tni_a32 answers;     /* the number of the last request that was answered */
+    uint32_t number;     /* of the last request; who asks, before `asked` */
     const tn_task *task; /* whose stack is wanted; as above */
-    tni_sample sample; /* the handler's from the moment it takes `asked` out until it counts its answer */
+    tni_sample sample;   /* the handler's from the moment it takes `asked` out until it counts its answer */
 };
 
 /* create, at its end: 0 or a negative errno value. `number`: the signal. */

@@ -425,8 +425,14 @@ static bool so_many_join(hopes *self, unsigned count)
     return joining == count;
 }
 
-static bool is_first_turn(void *self) { return so_many_join(self, 0); }
-static bool is_second_turn(void *self) { return so_many_join(self, 1); }
+static bool is_first_turn(void *self)
+{
+    return so_many_join(self, 0);
+}
+static bool is_second_turn(void *self)
+{
+    return so_many_join(self, 1);
+}
 
 static void *join_until_a_deadline(void *arg)
 {

@@ -19,4 +19,7 @@ static void *start(void *arg)
     return NULL;
 }
 
-int main(void) { return tn_run(start, NULL, NULL) == 0 ? 0 : 1; }
+int main(void)
+{
+    return tn_run(start, NULL, NULL) == 0 ? 0 : 1;
+}

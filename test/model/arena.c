@@ -66,8 +66,7 @@ void *arena_alloc(size_t bytes, size_t align_bytes, const void *pc)
         model_fail("leak", "the scenario allocates more than %zu bytes a thread", PART_BYTES);
     used[self] = at + taken + 2 * GRANULE; /* a gap behind it belongs to nobody */
     memset(ptr, 0, bytes);
-    blocks[block_count++] =
-        (block){.begin = ptr, .bytes = bytes, .thread = self, .clock = memory_clock()[self], .where = pc};
+    blocks[block_count++] = (block){.begin = ptr, .bytes = bytes, .thread = self, .clock = memory_clock()[self], .where = pc};
     for (size_t g = granule_of(ptr), end = g + taken / GRANULE; g < end; g++)
         owners[g] = (uint16_t)block_count;
     if (engine.tracing) {

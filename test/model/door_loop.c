@@ -26,7 +26,7 @@ typedef struct {
     tni_os_poll *poll; /* NULL: free */
     const tni_os_poll_ops *ops;
     loop_state *state;
-    int fd;            /* -1: let go of, `closed` is still to be called */
+    int fd; /* -1: let go of, `closed` is still to be called */
     uint32_t unreported;
 } watch;
 

@@ -7,9 +7,18 @@
 #include "os/os_thread.h"
 
 #define WORD(name, word, type, bits) \
-    void name##_init(word *w, type v) { memory_init(&w->value, bits / 8, (uint64_t)(uintptr_t)v); } \
-    type name##_load(const word *w, tni_order o) { return (type)(uintptr_t)memory_load(&w->value, bits / 8, o, MODEL_PC); } \
-    void name##_store(word *w, type v, tni_order o) { memory_store(&w->value, bits / 8, (uint64_t)(uintptr_t)v, o, MODEL_PC); } \
+    void name##_init(word *w, type v) \
+    { \
+        memory_init(&w->value, bits / 8, (uint64_t)(uintptr_t)v); \
+    } \
+    type name##_load(const word *w, tni_order o) \
+    { \
+        return (type)(uintptr_t)memory_load(&w->value, bits / 8, o, MODEL_PC); \
+    } \
+    void name##_store(word *w, type v, tni_order o) \
+    { \
+        memory_store(&w->value, bits / 8, (uint64_t)(uintptr_t)v, o, MODEL_PC); \
+    } \
     type name##_exchange(word *w, type v, tni_order o) \
     { \
         return (type)(uintptr_t)memory_rmw(&w->value, bits / 8, RMW_EXCHANGE, (uint64_t)(uintptr_t)v, 0, o, MODEL_PC); \

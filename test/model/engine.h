@@ -76,9 +76,9 @@ typedef struct {
     unsigned thread_count;
     unsigned self;
     unsigned threads_left; /* tni_thread_start succeeds so often */
-    bool running;  /* inside an execution */
-    bool tracing;  /* inside a replay that is to be printed */
-    bool reduce;   /* leave out what cannot make a difference */
+    bool running;          /* inside an execution */
+    bool tracing;          /* inside a replay that is to be printed */
+    bool reduce;           /* leave out what cannot make a difference */
     uint64_t now_ns;
     const model_scenario *scenario;
     void *state;

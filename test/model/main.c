@@ -127,7 +127,10 @@ static bool run(const model_scenario *scenario)
     } while (engine.failure == NULL && !gave_up && search_next());
     kind = engine.failure;
     printf("%s: bound %u, %lu executions, %u choices deep, %.2f s: %s\n", scenario->name, bound, executions, search_deepest(),
-           seconds() - begin, kind != NULL ? kind : gave_up ? "nothing found so far" : "nothing found");
+           seconds() - begin,
+           kind != NULL ? kind
+           : gave_up    ? "nothing found so far"
+                        : "nothing found");
     if (options.print_outcomes)
         print_outcomes();
     if (kind == NULL)
@@ -171,8 +174,7 @@ static bool compare(const model_scenario *scenario)
             if (engine.failure != NULL || count != outcome_count ||
                 memcmp(outcomes, other_outcomes, count * sizeof outcomes[0]) != 0) {
                 printf("%s: seed %llu, bound %u: %u outcomes with the reduction, %u without; %s\n", scenario->name,
-                       (unsigned long long)model_seed, bound, outcome_count, count,
-                       engine.failure != NULL ? engine.message : "");
+                       (unsigned long long)model_seed, bound, outcome_count, count, engine.failure != NULL ? engine.message : "");
                 return false;
             }
         }
@@ -229,8 +231,9 @@ int main(int argc, char **argv)
     int wrong = 0;
 
     if (!parse(argc, argv, &first)) {
-        (void)fprintf(stderr, "%s [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] "
-                              "[--expect KIND] [--compare SEEDS] [SCENARIO...]\n",
+        (void)fprintf(stderr,
+                      "%s [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] "
+                      "[--expect KIND] [--compare SEEDS] [SCENARIO...]\n",
                       argv[0]);
         return 2;
     }

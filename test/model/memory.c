@@ -25,7 +25,7 @@ typedef struct {
     const void *address;
     message *newest;
     uint8_t bytes;
-    bool forgotten; /* overwritten by a plain access */
+    bool forgotten;                  /* overwritten by a plain access */
     uint32_t read_at[MODEL_THREADS]; /* the thread's pauses at its last read, and one; 0: never read */
     bool read_stale[MODEL_THREADS];  /* that read came after a pause, and still was not of the newest store */
 } location;

@@ -14,7 +14,7 @@
 typedef struct {
     const char *name; /* FILE.NAME, where FILE.c is the source */
     size_t state_bytes;
-    void (*setup)(void *state);  /* or NULL */
+    void (*setup)(void *state); /* or NULL */
     void (*threads[MODEL_SCENARIO_THREADS])(void *state);
     void (*finish)(void *state); /* or NULL */
     const char *expect;          /* NULL: must hold; else the kind of failure that has to be found */

@@ -183,13 +183,25 @@ void __tsan_vptr_update(void **ptr, void *value);
 void __tsan_vptr_read(void **ptr);
 
 void __tsan_init(void) {}
-void __tsan_func_entry(void *caller) { (void)caller; }
+void __tsan_func_entry(void *caller)
+{
+    (void)caller;
+}
 void __tsan_func_exit(void) {}
-void __tsan_read_range(void *ptr, size_t bytes) { race_access(ptr, bytes, RACE_READ, MODEL_PC); }
-void __tsan_write_range(void *ptr, size_t bytes) { race_access(ptr, bytes, RACE_WRITE, MODEL_PC); }
+void __tsan_read_range(void *ptr, size_t bytes)
+{
+    race_access(ptr, bytes, RACE_READ, MODEL_PC);
+}
+void __tsan_write_range(void *ptr, size_t bytes)
+{
+    race_access(ptr, bytes, RACE_WRITE, MODEL_PC);
+}
 void __tsan_vptr_update(void **ptr, void *value)
 {
     (void)value;
     race_access(ptr, sizeof *ptr, RACE_WRITE, MODEL_PC);
 }
-void __tsan_vptr_read(void **ptr) { race_access(ptr, sizeof *ptr, RACE_READ, MODEL_PC); }
+void __tsan_vptr_read(void **ptr)
+{
+    race_access(ptr, sizeof *ptr, RACE_READ, MODEL_PC);
+}

@@ -25,8 +25,8 @@ typedef struct {
     uint8_t by_chance; /* sleepers that may wake without having been woken, and who spins: costs one */
     uint8_t wanted;    /* to be tried, as far as the bound allows */
     uint8_t tried;
-    uint8_t previous;  /* who made the step before */
-    uint16_t spent;    /* preemptions before this choice */
+    uint8_t previous; /* who made the step before */
+    uint16_t spent;   /* preemptions before this choice */
 } node;
 
 typedef struct {
@@ -223,11 +223,8 @@ static readiness who_is_ready(void)
 _Noreturn static void fail_deadlock(void)
 {
     static const char *const doing[] = {
-        [OP_LOCK] = "waits for a lock",
-        [OP_CHANGE] = "waits for a word to change",
-        [OP_WAKEUP] = "sleeps",
-        [OP_JOIN] = "waits for a thread's end",
-        [OP_ALL] = "waits for all threads' ends",
+        [OP_LOCK] = "waits for a lock",         [OP_CHANGE] = "waits for a word to change", [OP_WAKEUP] = "sleeps",
+        [OP_JOIN] = "waits for a thread's end", [OP_ALL] = "waits for all threads' ends",
     };
     char text[512];
     size_t used = 0;
@@ -238,8 +235,8 @@ _Noreturn static void fail_deadlock(void)
             char where[64] = "";
             if (engine.threads[t].pending.object != NULL)
                 arena_describe(engine.threads[t].pending.object, where, sizeof where);
-            used += (size_t)snprintf(text + used, sizeof text - used, "; T%u %s: %s", t,
-                                     doing[engine.threads[t].pending.kind], where);
+            used += (size_t)snprintf(text + used, sizeof text - used, "; T%u %s: %s", t, doing[engine.threads[t].pending.kind],
+                                     where);
         }
     model_fail("deadlock", "nobody can go on%s", text);
 }

@@ -40,8 +40,8 @@ int model_thread_new(void (*entry)(void *arg), void *arg, const char *name)
     if (id == MODEL_THREADS)
         return -1;
     if (stacks == NULL) {
-        stacks = mmap(NULL, STACK_BYTES * MODEL_THREADS, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        stacks = mmap(NULL, STACK_BYTES * MODEL_THREADS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                      0);
         if (stacks == MAP_FAILED)
             abort();
         for (unsigned i = 0; i < MODEL_THREADS; i++)

@@ -222,4 +222,3 @@ void memory_pauses(void)
 {
     memories[engine.self].pauses++;
 }
-

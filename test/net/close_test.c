@@ -108,7 +108,7 @@ static void *late_calls(void *arg)
     check_eq(tn_stream_peer_address(ends[0], text, sizeof text), TN_EBADF);
     tn_ready_init(&ready, ends[0], TN_READABLE);
     check_eq(tn_await(&ready.base), TN_EBADF);
-    check_eq(tn_read(ends[1], text, 1), 0); /* it is closed, though a reference is held */
+    check_eq(tn_read(ends[1], text, 1), 0);     /* it is closed, though a reference is held */
     tn_stream_close(tn_stream_retain(ends[0])); /* closing twice is one close */
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);

@@ -14,9 +14,9 @@ static inline unsigned char nf_pattern(size_t position)
 
 typedef struct {
     tn_stream *stream;
-    size_t chunk;       /* of a read or write */
-    bool slow;          /* sleeps now and then */
-    uint64_t checksum;  /* of what went through */
+    size_t chunk;      /* of a read or write */
+    bool slow;         /* sleeps now and then */
+    uint64_t checksum; /* of what went through */
     size_t bytes;
 } nf_flow;
 

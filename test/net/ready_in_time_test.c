@@ -107,7 +107,10 @@ static int take(tn_future *self, tn_waker *waker)
     return 0;
 }
 
-static void stop_taking(tn_future *self) { tn_future_drop(&((taker *)(void *)self)->ready.base); }
+static void stop_taking(tn_future *self)
+{
+    tn_future_drop(&((taker *)(void *)self)->ready.base);
+}
 
 static void *take_all(void *arg)
 {

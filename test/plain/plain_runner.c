@@ -59,7 +59,10 @@ void criterion_internal_test_setup(void)
         running->data->init();
 }
 
-void criterion_internal_test_main(void (*fn)(void)) { fn(); }
+void criterion_internal_test_main(void (*fn)(void))
+{
+    fn();
+}
 
 void criterion_internal_test_teardown(void)
 {
@@ -70,7 +73,10 @@ void criterion_internal_test_teardown(void)
         suite->fini();
 }
 
-int cr_vasprintf(char **out, const char *format, va_list args) { return vasprintf(out, format, args); }
+int cr_vasprintf(char **out, const char *format, va_list args)
+{
+    return vasprintf(out, format, args);
+}
 
 int cr_asprintf(char **out, const char *format, ...)
 {
@@ -81,7 +87,10 @@ int cr_asprintf(char **out, const char *format, ...)
     return length;
 }
 
-void cr_asprintf_free(char *text) { free(text); }
+void cr_asprintf_free(char *text)
+{
+    free(text);
+}
 
 /* The arguments are texts of the expression, one or two, and none for a plain cr_fail. */
 char *cr_translate_assert_msg(int index, ...)
@@ -104,10 +113,16 @@ void criterion_send_assert(struct criterion_assert_stats *stats)
 
 void cri_asserts_passed_incr(void) {}
 
-void criterion_continue_test(void) { atomic_store(&failed, true); }
+void criterion_continue_test(void)
+{
+    atomic_store(&failed, true);
+}
 
 /* Perhaps on a fiber of another thread: there is nowhere to go back to. */
-void criterion_abort_test(void) { _exit(EXIT_FAILED_TEST); }
+void criterion_abort_test(void)
+{
+    _exit(EXIT_FAILED_TEST);
+}
 
 void criterion_skip_test(const char *format, ...)
 {

@@ -242,9 +242,9 @@ static void *adder(void *arg)
     void *item;
     (void)arg;
     for (unsigned i = 0; i < ADDS; i++) {
-        tni_a64_fetch_add(&counter, 1, TNI_RELAXED);        /* a plain count, read after the join */
+        tni_a64_fetch_add(&counter, 1, TNI_RELAXED); /* a plain count, read after the join */
         if (tni_deque_take(&queue, &item) == TNI_TAKE_GOT)
-            tni_a32_fetch_add(&taken, 1, TNI_RELAXED);      /* as above */
+            tni_a32_fetch_add(&taken, 1, TNI_RELAXED); /* as above */
     }
     return NULL;
 }

@@ -101,12 +101,30 @@ Test(cpus, quota_is_rounded_up)
         const char *text;
         unsigned cpus;
     } cases[] = {
-        {"max 100000\n", 0},       {"100000 100000\n", 1},      {"100001 100000\n", 2},  {"150000 100000\n", 2},
-        {"200000 100000\n", 2},    {"1000 100000\n", 1},        {"50000 10000\n", 5},    {"250000\n", 3},
-        {"max\n", 0},              {"400000 100000", 4},        {"", 0},                 {"\n", 0},
-        {"hello\n", 0},            {"-100000 100000\n", 0},     {"+1 1\n", 0},           {" 100000 100000\n", 0},
-        {"100000 max\n", 0},       {"100000 -1\n", 0},          {"100000 0\n", 0},       {"0 100000\n", 0},
-        {"100000x 100000\n", 0},   {"100000  100000\n", 0},     {"100000 100000 7\n", 1}, {"100000 ", 0},
+        {"max 100000\n", 0},
+        {"100000 100000\n", 1},
+        {"100001 100000\n", 2},
+        {"150000 100000\n", 2},
+        {"200000 100000\n", 2},
+        {"1000 100000\n", 1},
+        {"50000 10000\n", 5},
+        {"250000\n", 3},
+        {"max\n", 0},
+        {"400000 100000", 4},
+        {"", 0},
+        {"\n", 0},
+        {"hello\n", 0},
+        {"-100000 100000\n", 0},
+        {"+1 1\n", 0},
+        {" 100000 100000\n", 0},
+        {"100000 max\n", 0},
+        {"100000 -1\n", 0},
+        {"100000 0\n", 0},
+        {"0 100000\n", 0},
+        {"100000x 100000\n", 0},
+        {"100000  100000\n", 0},
+        {"100000 100000 7\n", 1},
+        {"100000 ", 0},
         {"99999999999999999999999999 1\n", UINT_MAX},
     };
     machine("0::/a\n", V2_MOUNT);
@@ -184,9 +202,8 @@ Test(cpus, hybrid_takes_the_tighter)
 
 Test(cpus, version_1_counts_the_cpu_controller_only)
 {
-    machine("4:cpuset:/x\n3:cpuacct:/x\n",
-            "33 32 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
-            "34 32 0:31 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct\n");
+    machine("4:cpuset:/x\n3:cpuacct:/x\n", "33 32 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
+                                           "34 32 0:31 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct\n");
     put("/sys/fs/cgroup/cpuset/x/cpu.cfs_quota_us", "100000\n");
     put("/sys/fs/cgroup/cpuacct/x/cpu.cfs_quota_us", "100000\n");
     expect_quota(0);
@@ -240,8 +257,7 @@ Test(cpus, mount_that_shows_most_ancestors_wins)
 {
     machine("0::/a/b\n",
             "30 24 0:26 /z /other rw - cgroup2 cgroup2 rw\n"
-            "31 24 0:26 /a/b /narrow rw - cgroup2 cgroup2 rw\n" V2_MOUNT
-            "32 24 0:26 /a /middle rw - cgroup2 cgroup2 rw\n");
+            "31 24 0:26 /a/b /narrow rw - cgroup2 cgroup2 rw\n" V2_MOUNT "32 24 0:26 /a /middle rw - cgroup2 cgroup2 rw\n");
     put("/other/cpu.max", "100000 100000\n");
     put("/narrow/cpu.max", "400000 100000\n");
     put("/middle/cpu.max", "300000 100000\n");

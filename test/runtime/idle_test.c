@@ -37,7 +37,7 @@ Test(idle, one_is_woken_and_counts_as_searching)
         cr_assert_geq(chosen, 0);
         cr_assert_lt(chosen, 200);
         cr_assert(!tni_idle_is_parked(&idle, (unsigned)chosen));
-        cr_assert_eq(tni_idle_choose(&idle), -1); /* one searches already */
+        cr_assert_eq(tni_idle_choose(&idle), -1);             /* one searches already */
         cr_assert(!tni_idle_unpark(&idle, (unsigned)chosen)); /* it sees that it was chosen */
         cr_assert(tni_idle_search_end(&idle));
     }
@@ -64,8 +64,8 @@ enum { WORKERS = 4, SUBMITTERS = 2 };
 
 typedef struct {
     tni_idle idle;
-    tni_a32 work;              /* what the queues are in life */
-    tni_a32 asleep[WORKERS];   /* futex */
+    tni_a32 work;            /* what the queues are in life */
+    tni_a32 asleep[WORKERS]; /* futex */
     atomic_ulong done;
     unsigned long wanted;
     atomic_uint next_worker;

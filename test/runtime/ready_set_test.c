@@ -98,7 +98,10 @@ static int restless_poll(tn_future *self, tn_waker *waker)
     return TN_PENDING;
 }
 
-static void restless_drop(tn_future *self) { (void)self; }
+static void restless_drop(tn_future *self)
+{
+    (void)self;
+}
 
 static void *run_once(void *arg)
 {

@@ -6,9 +6,9 @@
 #include "support/runtime.h"
 
 static const uint64_t durations_ns[] = {
-    1,           999,           TN_US,         50 * TN_US,    TN_MS - 1,      TN_MS,         TN_MS + 1,
-    2 * TN_MS,   3 * TN_MS + 7, 10 * TN_MS,    63 * TN_MS,    64 * TN_MS,     65 * TN_MS,    100 * TN_MS,
-    127 * TN_MS, 128 * TN_MS,   129 * TN_MS,   200 * TN_MS,   250 * TN_MS + 1,
+    1,           999,           TN_US,       50 * TN_US,  TN_MS - 1,       TN_MS,      TN_MS + 1,
+    2 * TN_MS,   3 * TN_MS + 7, 10 * TN_MS,  63 * TN_MS,  64 * TN_MS,      65 * TN_MS, 100 * TN_MS,
+    127 * TN_MS, 128 * TN_MS,   129 * TN_MS, 200 * TN_MS, 250 * TN_MS + 1,
 };
 
 enum { DURATIONS = sizeof durations_ns / sizeof *durations_ns };

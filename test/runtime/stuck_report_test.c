@@ -17,7 +17,6 @@ static void compute_some(void)
     tt_burn(100 * TN_US);
 }
 
-
 /* With the stack that ends where the task was called. */
 static bool shows_site(stand *s)
 {
@@ -27,12 +26,10 @@ static bool shows_site(stand *s)
     return count_of(&s->page, site) > 0;
 }
 
-
 static bool has_shown_site(void *arg)
 {
     return shows_site(arg);
 }
-
 
 static void is_said_with_its_stack(void (*keep)(void))
 {

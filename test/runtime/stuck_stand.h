@@ -135,5 +135,4 @@ static inline void *block_shortly(void *arg)
     return NULL;
 }
 
-
 #endif

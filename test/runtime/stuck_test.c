@@ -44,8 +44,8 @@ static tn_options options_here(void)
 /* --- Every worker is kept until others have got on ------------------------------------------------------------------------ */
 
 typedef struct {
-    atomic_uint inside;  /* tasks that keep their thread */
-    atomic_bool over;    /* they may stop */
+    atomic_uint inside; /* tasks that keep their thread */
+    atomic_bool over;   /* they may stop */
     atomic_ulong ticks;
     void (*keep)(void);
     tn_entry_fn keep_entry; /* how it is declared */

@@ -9,14 +9,14 @@
 
 #define MS TNI_WHEEL_TICK_NS
 #define REACH (UINT64_C(1) << (TNI_WHEEL_LEVELS * TNI_WHEEL_SLOT_BITS)) /* in ticks */
-#define HOUR (UINT64_C(3600) * 1000)                                   /* in ticks */
-#define YEAR (365 * 24 * HOUR)                                         /* in ticks */
+#define HOUR (UINT64_C(3600) * 1000)                                    /* in ticks */
+#define YEAR (365 * 24 * HOUR)                                          /* in ticks */
 #define LAST_TICK (UINT64_MAX / MS)
 
 /* Starts that lie differently to the boundaries of the levels, in nanoseconds. */
 static const uint64_t starts[] = {
-    0, 1, MS - 1, MS, 63 * MS, 64 * MS - 1, 12345678901, (64 * 64 - 1) * MS, UINT64_C(7777777) * MS + 5, (REACH - 1) * MS,
-    MS * REACH,
+    0,         1, MS - 1, MS, 63 * MS, 64 * MS - 1, 12345678901, (64 * 64 - 1) * MS, UINT64_C(7777777) * MS + 5, (REACH - 1) * MS,
+    MS *REACH,
 };
 #define STARTS (sizeof starts / sizeof *starts)
 

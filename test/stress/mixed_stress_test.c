@@ -12,9 +12,9 @@
 
 typedef struct {
     tn_runtime *runtime;
-    tn_runtime *other; /* a second one that tasks are spawned in now and then */
-    unsigned depth; /* generations of fibers below those that the threads spawn */
-    bool takes_cores; /* a thread takes cores from workers that are inside a task */
+    tn_runtime *other;   /* a second one that tasks are spawned in now and then */
+    unsigned depth;      /* generations of fibers below those that the threads spawn */
+    bool takes_cores;    /* a thread takes cores from workers that are inside a task */
     atomic_ulong budget; /* tasks that may still be spawned */
     atomic_ulong begun;
     atomic_ulong ended;

@@ -7,12 +7,12 @@
 #include <tn/runtime.h>
 
 typedef struct {
-    tn_allocator as_option; /* for tn_options.allocator */
-    atomic_long calls;      /* allocations asked for */
-    atomic_long blocks;     /* allocated and not freed */
-    atomic_long bytes;      /* in them */
-    atomic_long fail_from;  /* the first call that gets nothing, from 1; 0: none */
-    atomic_long fail_count; /* how many do from there on */
+    tn_allocator as_option;            /* for tn_options.allocator */
+    atomic_long calls;                 /* allocations asked for */
+    atomic_long blocks;                /* allocated and not freed */
+    atomic_long bytes;                 /* in them */
+    atomic_long fail_from;             /* the first call that gets nothing, from 1; 0: none */
+    atomic_long fail_count;            /* how many do from there on */
     void (*before_failure)(void *arg); /* or NULL; called where a call gets nothing */
     void *arg;
 } tt_allocator;

@@ -81,54 +81,90 @@ typedef struct {
 
 static void nothing(void) {}
 
-static int call_mutex(void) { return tn_mutex_lock(&all.mutex); }
-static void undo_mutex(void) { tn_mutex_unlock(&all.mutex); }
+static int call_mutex(void)
+{
+    return tn_mutex_lock(&all.mutex);
+}
+static void undo_mutex(void)
+{
+    tn_mutex_unlock(&all.mutex);
+}
 static tn_future *begin_mutex(void)
 {
     tn_mutex_lock_init(&futures.mutex, &all.mutex);
     return &futures.mutex.base;
 }
 
-static int call_read(void) { return tn_rwlock_read(&all.lock); }
-static void undo_read(void) { tn_rwlock_read_unlock(&all.lock); }
+static int call_read(void)
+{
+    return tn_rwlock_read(&all.lock);
+}
+static void undo_read(void)
+{
+    tn_rwlock_read_unlock(&all.lock);
+}
 static tn_future *begin_read(void)
 {
     tn_rwlock_read_init(&futures.lock, &all.lock);
     return &futures.lock.base;
 }
 
-static int call_write(void) { return tn_rwlock_write(&all.lock); }
-static void undo_write(void) { tn_rwlock_write_unlock(&all.lock); }
+static int call_write(void)
+{
+    return tn_rwlock_write(&all.lock);
+}
+static void undo_write(void)
+{
+    tn_rwlock_write_unlock(&all.lock);
+}
 static tn_future *begin_write(void)
 {
     tn_rwlock_write_init(&futures.lock, &all.lock);
     return &futures.lock.base;
 }
 
-static int call_semaphore(void) { return tn_semaphore_acquire(&all.semaphore, 1); }
-static void undo_semaphore(void) { tn_semaphore_release(&all.semaphore, 1); }
+static int call_semaphore(void)
+{
+    return tn_semaphore_acquire(&all.semaphore, 1);
+}
+static void undo_semaphore(void)
+{
+    tn_semaphore_release(&all.semaphore, 1);
+}
 static tn_future *begin_semaphore(void)
 {
     tn_semaphore_acquire_init(&futures.semaphore, &all.semaphore, 1);
     return &futures.semaphore.base;
 }
 
-static void ready_notify(void) { tn_notify_one(&all.notify); }
-static int call_notify(void) { return tn_notify_wait(&all.notify); }
+static void ready_notify(void)
+{
+    tn_notify_one(&all.notify);
+}
+static int call_notify(void)
+{
+    return tn_notify_wait(&all.notify);
+}
 static tn_future *begin_notify(void)
 {
     tn_notify_wait_init(&futures.notify, &all.notify);
     return &futures.notify.base;
 }
 
-static int call_barrier(void) { return tn_barrier_wait(&all.barrier) == TN_BARRIER_LEADER ? 0 : -1; }
+static int call_barrier(void)
+{
+    return tn_barrier_wait(&all.barrier) == TN_BARRIER_LEADER ? 0 : -1;
+}
 static tn_future *begin_barrier(void)
 {
     tn_barrier_wait_init(&futures.barrier, &all.barrier);
     return &futures.barrier.base;
 }
 
-static int call_group(void) { return tn_wait_group_wait(&all.group); }
+static int call_group(void)
+{
+    return tn_wait_group_wait(&all.group);
+}
 static tn_future *begin_group(void)
 {
     tn_wait_group_wait_init(&futures.group, &all.group);
@@ -140,47 +176,80 @@ static void ready_oneshot(void)
     tt_check(tn_oneshot_create(&all.oneshot, sizeof all.element, NULL) == 0);
     tt_check(tn_oneshot_send(all.oneshot, &all.element) == 0);
 }
-static int call_oneshot(void) { return tn_oneshot_recv(all.oneshot, &all.element); }
-static void undo_oneshot(void) { tn_oneshot_release(all.oneshot); }
+static int call_oneshot(void)
+{
+    return tn_oneshot_recv(all.oneshot, &all.element);
+}
+static void undo_oneshot(void)
+{
+    tn_oneshot_release(all.oneshot);
+}
 static tn_future *begin_oneshot(void)
 {
     tn_oneshot_recv_init(&futures.oneshot, all.oneshot, &all.element);
     return &futures.oneshot.base;
 }
 
-static int call_send(void) { return tn_mpsc_send(all.mpsc, &all.element); }
-static void undo_send(void) { tt_check(tn_mpsc_try_recv(all.mpsc, &all.element) == 0); }
+static int call_send(void)
+{
+    return tn_mpsc_send(all.mpsc, &all.element);
+}
+static void undo_send(void)
+{
+    tt_check(tn_mpsc_try_recv(all.mpsc, &all.element) == 0);
+}
 static tn_future *begin_send(void)
 {
     tn_mpsc_send_init(&futures.send, all.mpsc, &all.element);
     return &futures.send.base;
 }
 
-static void ready_recv(void) { tt_check(tn_mpsc_try_send(all.mpsc, &all.element) == 0); }
-static int call_recv(void) { return tn_mpsc_recv(all.mpsc, &all.element); }
+static void ready_recv(void)
+{
+    tt_check(tn_mpsc_try_send(all.mpsc, &all.element) == 0);
+}
+static int call_recv(void)
+{
+    return tn_mpsc_recv(all.mpsc, &all.element);
+}
 static tn_future *begin_recv(void)
 {
     tn_mpsc_recv_init(&futures.recv, all.mpsc, &all.element);
     return &futures.recv.base;
 }
 
-static void ready_broadcast(void) { tt_check(tn_broadcast_send(all.broadcast, &all.element) == 1); }
-static int call_broadcast(void) { return tn_broadcast_recv(&all.listener, &all.element, NULL); }
+static void ready_broadcast(void)
+{
+    tt_check(tn_broadcast_send(all.broadcast, &all.element) == 1);
+}
+static int call_broadcast(void)
+{
+    return tn_broadcast_recv(&all.listener, &all.element, NULL);
+}
 static tn_future *begin_broadcast(void)
 {
     tn_broadcast_recv_init(&futures.broadcast, &all.listener, &all.element, NULL);
     return &futures.broadcast.base;
 }
 
-static void ready_watch(void) { tn_watch_send(all.watch, &all.element); }
-static int call_watch(void) { return tn_watch_changed(&all.watcher); }
+static void ready_watch(void)
+{
+    tn_watch_send(all.watch, &all.element);
+}
+static int call_watch(void)
+{
+    return tn_watch_changed(&all.watcher);
+}
 static tn_future *begin_watch(void)
 {
     tn_watch_changed_init(&futures.watch, &all.watcher);
     return &futures.watch.base;
 }
 
-static int call_token(void) { return tn_token_wait(all.token); }
+static int call_token(void)
+{
+    return tn_token_wait(all.token);
+}
 static tn_future *begin_token(void)
 {
     tn_token_wait_init(&futures.token, all.token);
@@ -198,8 +267,14 @@ static tn_future *begin_sleep(void)
     return &futures.sleep.base;
 }
 
-static void ready_tick(void) { tn_interval_init(&interval, 1, TN_MS, TN_MISSED_BURST); }
-static int call_tick(void) { return tn_interval_tick(&interval, NULL); }
+static void ready_tick(void)
+{
+    tn_interval_init(&interval, 1, TN_MS, TN_MISSED_BURST);
+}
+static int call_tick(void)
+{
+    return tn_interval_tick(&interval, NULL);
+}
 static tn_future *begin_tick(void)
 {
     tn_interval_tick_init(&futures.tick, &interval);
@@ -212,9 +287,15 @@ static tn_future *begin_select(void)
     tn_select_init(&selection, &only_branch, 1);
     return &selection.base;
 }
-static int call_select(void) { return tn_await(begin_select()); }
+static int call_select(void)
+{
+    return tn_await(begin_select());
+}
 
-static void undo_select(void) { drop(only_branch); }
+static void undo_select(void)
+{
+    drop(only_branch);
+}
 
 /* Of what never comes: it is late at once. */
 static tn_future *begin_timeout(void)
@@ -223,7 +304,10 @@ static tn_future *begin_timeout(void)
     tn_timeout_init(&futures.timeout, &never.base, 1);
     return &futures.timeout.base;
 }
-static int call_timeout(void) { return tn_await(begin_timeout()) == TN_ETIMEDOUT ? 0 : -1; }
+static int call_timeout(void)
+{
+    return tn_await(begin_timeout()) == TN_ETIMEDOUT ? 0 : -1;
+}
 
 static const operation operations[] = {
     {"mutex", nothing, call_mutex, begin_mutex, undo_mutex},

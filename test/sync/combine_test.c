@@ -157,7 +157,10 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     return 0;
 }
 
-static void ready_drop(tn_future *self) { (void)self; }
+static void ready_drop(tn_future *self)
+{
+    (void)self;
+}
 
 static const tn_future_ops ready_ops = {ready_poll, ready_drop, "nothing"};
 

@@ -1,7 +1,7 @@
 /* The blocks of an unbounded channel, with an allocator that gets in between. */
+#include "mpsc.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
-#include "mpsc.h"
 #include "sync_support.h"
 
 static struct {

@@ -45,7 +45,10 @@ static tn_future *by_select(tn_future *future)
     return &judge.select.base;
 }
 
-static tn_future *by_nothing(tn_future *future) { return future; }
+static tn_future *by_nothing(tn_future *future)
+{
+    return future;
+}
 
 typedef tn_future *(*judge_fn)(tn_future *future);
 
@@ -139,7 +142,10 @@ static int stackless_poll(tn_future *self, tn_waker *waker)
     return tn_future_poll(&s->first.base, waker) == TN_PENDING ? TN_PENDING : tn_future_poll(s->judge, waker);
 }
 
-static void stackless_drop(tn_future *self) { drop(((stackless *)(void *)self)->judge); }
+static void stackless_drop(tn_future *self)
+{
+    drop(((stackless *)(void *)self)->judge);
+}
 
 static void try_stackless(const kind *k, judge_fn by, int units)
 {
@@ -198,7 +204,10 @@ static int call_notify(void)
     return tn_notify_wait(&base.notifies[0]);
 }
 
-static int call_barrier(void) { return tn_barrier_wait(&base.barrier) == TN_BARRIER_LEADER ? 0 : TN_ETIMEDOUT; }
+static int call_barrier(void)
+{
+    return tn_barrier_wait(&base.barrier) == TN_BARRIER_LEADER ? 0 : TN_ETIMEDOUT;
+}
 
 static int call_once(void)
 {

@@ -78,7 +78,10 @@ static tn_future *make_permit(void)
     return &made.permits[0].base;
 }
 
-static void give_back(void) { tn_semaphore_release(&base.semaphore, 1); }
+static void give_back(void)
+{
+    tn_semaphore_release(&base.semaphore, 1);
+}
 
 static tn_future *make_element(void)
 {
@@ -106,7 +109,10 @@ static tn_future *make_once(void)
     return &made.once.base;
 }
 
-static void abandon_once(void) { tn_once_abandon(&base.once); }
+static void abandon_once(void)
+{
+    tn_once_abandon(&base.once);
+}
 
 static tn_future *make_sleep(void)
 {
@@ -121,7 +127,10 @@ static tn_future *make_tick(void)
     return &made.tick.base;
 }
 
-static void *end_at_once(void *arg) { return arg; }
+static void *end_at_once(void *arg)
+{
+    return arg;
+}
 
 static tn_future *make_join(void)
 {
@@ -132,7 +141,10 @@ static tn_future *make_join(void)
     return &made.join.base;
 }
 
-static void release_task(void) { tn_task_release(made.task); }
+static void release_task(void)
+{
+    tn_task_release(made.task);
+}
 
 static tn_future *make_job(void)
 {
@@ -143,7 +155,10 @@ static tn_future *make_job(void)
     return &made.job_end.base;
 }
 
-static void release_job(void) { tn_job_release(made.job); }
+static void release_job(void)
+{
+    tn_job_release(made.job);
+}
 
 static tn_future *make_child(void)
 {
@@ -158,7 +173,10 @@ static tn_future *make_child(void)
     return &made.child.base;
 }
 
-static void leave_group(void) { tn_group_leave(&made.group); }
+static void leave_group(void)
+{
+    tn_group_leave(&made.group);
+}
 
 /* The last of them is notified. */
 static void list_notes(void)
@@ -223,7 +241,10 @@ static tn_future *make_set(void)
     return &made.next.base;
 }
 
-static void destroy_set(void) { tn_ready_set_destroy(made.set); }
+static void destroy_set(void)
+{
+    tn_ready_set_destroy(made.set);
+}
 
 static void list_permits(void)
 {
@@ -292,7 +313,10 @@ static int worker_poll(tn_future *self, tn_waker *waker)
     return 0;
 }
 
-static void no_drop(tn_future *self) { (void)self; }
+static void no_drop(tn_future *self)
+{
+    (void)self;
+}
 
 static void worker_init(worker *w, int operations)
 {

@@ -77,7 +77,10 @@ static int operations_poll(tn_future *self, tn_waker *waker)
     return 0;
 }
 
-static void drop_nothing(tn_future *self) { (void)self; }
+static void drop_nothing(tn_future *self)
+{
+    (void)self;
+}
 
 static tn_future *make_operations(node *n)
 {

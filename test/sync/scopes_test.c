@@ -11,7 +11,7 @@ typedef struct {
 static void wait_until_the_deadline(setting *s)
 {
     TN_SCOPE(scope, tn_now() + 2 * TN_MS);
-    tt_check(tn_mutex_lock(s->mutex) == TN_ETIMEDOUT); /* somebody holds it */
+    tt_check(tn_mutex_lock(s->mutex) == TN_ETIMEDOUT);               /* somebody holds it */
     tt_check(tn_semaphore_acquire(s->semaphore, 1) == TN_ETIMEDOUT); /* there is one, but the deadline is over */
 }
 

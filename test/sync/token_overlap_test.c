@@ -146,9 +146,9 @@ Test(token_overlap, a_hook_in_its_call_is_waited_for)
 /* --- In a hook -------------------------------------------------------------------------------------------------------------- */
 
 static struct {
-    tn_token *root;  /* above the hook's token, */
-    tn_token *side;  /* beside it, */
-    tn_token *other; /* and of another tree */
+    tn_token *root;       /* above the hook's token, */
+    tn_token *side;       /* beside it, */
+    tn_token *other;      /* and of another tree */
     tn_token_hook second; /* of the same token, called later */
     int calls;
 } near;

@@ -66,6 +66,8 @@ BAD += [
     ("word", {"test/CMakeLists.txt": "set(x) # the next slot\n"}),
     ("word", {"test/model/mutants.txt": "# Nobody looks.\n"}),
     ("word", {"tools/x": "#!/bin/sh\necho 'in vain'\n"}),
+    ("layout", {"runtime/x.c": "int x;\nint  y;\n"}),
+    ("layout", header("test/x.h", "static inline int f(void) { return 0; }")),
     ("spelling", {"README.md": "a\n\nte" "h core\n"}),
     ("spelling", {"runtime/x.c": "/* a */\n/* sepe" "rate */\n", "net/README.md": "a\n"}),
     ("figure", BENCH | {"sync/README.md": "`yield_many` takes\n12.6 ns.\n"}),
@@ -122,6 +124,6 @@ CLEAN = {
     "/* Does f.\n * `a`: " + "a word, " * 13 + "and one.\n *\n * Suspends: until it is done.\n * Callable from: a fiber.\n"
     " * Ownership: `a` passes.\n * Errors: TN_EINVAL (no a).\n * Cancellation: yes; `a` stays with the caller.\n *\n"
     " *     an example of many" + "\n *     words and words" * 12 + "\n */\nTN_API int tn_f(int a);\n"
-    "TN_API int tn_g(int a,\n    int b);\n\n"
+    "TN_API int tn_g(int a, int b);\n\n"
     f"/* {SLOTS} */\nstatic inline int tn_h(int a)\n{{\n    return a;\n}}\n",
 )

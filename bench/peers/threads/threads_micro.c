@@ -15,7 +15,10 @@
 
 static bool quick;
 
-static long pick(long full, long few) { return quick ? few : full; }
+static long pick(long full, long few)
+{
+    return quick ? few : full;
+}
 
 static pthread_t start(void *(*entry)(void *), void *arg)
 {
@@ -39,7 +42,10 @@ static void *join(pthread_t thread)
 
 /* --- Spawn and join, yield -------------------------------------------------------------------------------------------------- */
 
-static void *answer(void *arg) { return arg; }
+static void *answer(void *arg)
+{
+    return arg;
+}
 
 static void spawn_join(void)
 {
@@ -181,9 +187,15 @@ static void mpsc(const char *name, int producers)
     measure_end(s, name, "ns/message", (double)each * producers);
 }
 
-static void mpsc_1(void) { mpsc("mpsc_1", 1); }
+static void mpsc_1(void)
+{
+    mpsc("mpsc_1", 1);
+}
 
-static void mpsc_4(void) { mpsc("mpsc_4", 4); }
+static void mpsc_4(void)
+{
+    mpsc("mpsc_4", 4);
+}
 
 /* --- A mutex that lets newcomers barge in ----------------------------------------------------------------------------------- */
 
@@ -220,9 +232,15 @@ static void mutex(const char *name, int threads, long locks)
     measure_end(s, name, "ns/lock", (double)each * threads);
 }
 
-static void mutex_2(void) { mutex("mutex_2_barging", 2, pick(1000000, 10000)); }
+static void mutex_2(void)
+{
+    mutex("mutex_2_barging", 2, pick(1000000, 10000));
+}
 
-static void mutex_64(void) { mutex("mutex_64_barging", 64, pick(1000000, 10000)); }
+static void mutex_64(void)
+{
+    mutex("mutex_64_barging", 64, pick(1000000, 10000));
+}
 
 static void mutex_wake(void)
 {

@@ -104,22 +104,22 @@ TN_API void tn_job_release(tn_job *job);
 #define TN_BLOCKING_TIMES 40
 
 typedef struct tn_blocking_counters {
-    size_t size;             /* of this struct, set by the caller */
-    unsigned threads;        /* that there are now */
-    unsigned idle;           /* of those, without a job */
-    unsigned running_jobs;   /* threads in jobs of tn_spawn_blocking, */
-    unsigned running_files;  /* in calls on files, */
-    unsigned running_names;  /* and in look-ups of names */
-    size_t queued;           /* jobs that wait for a thread now */
-    uint64_t started;        /* jobs so far; a long transfer counts once for each of its parts */
+    size_t size;            /* of this struct, set by the caller */
+    unsigned threads;       /* that there are now */
+    unsigned idle;          /* of those, without a job */
+    unsigned running_jobs;  /* threads in jobs of tn_spawn_blocking, */
+    unsigned running_files; /* in calls on files, */
+    unsigned running_names; /* and in look-ups of names */
+    size_t queued;          /* jobs that wait for a thread now */
+    uint64_t started;       /* jobs so far; a long transfer counts once for each of its parts */
     uint64_t finished;
-    uint64_t dropped;        /* never ran: cancelled, or the runtime was destroyed */
+    uint64_t dropped; /* never ran: cancelled, or the runtime was destroyed */
     uint64_t threads_started;
-    uint64_t wakes;          /* idle threads that were woken */
-    uint64_t failed_starts;  /* threads that the system would not give */
+    uint64_t wakes;                     /* idle threads that were woken */
+    uint64_t failed_starts;             /* threads that the system would not give */
     uint64_t waited[TN_BLOCKING_TIMES]; /* from the call to the start */
     uint64_t ran[TN_BLOCKING_TIMES];    /* from the start to the end */
-    uint64_t called_here; /* calls of tn_run_blocking that the caller's worker has made; in none of the above */
+    uint64_t called_here;               /* calls of tn_run_blocking that the caller's worker has made; in none of the above */
 } tn_blocking_counters;
 
 /* Reads the counters of the runtime's blocking threads. Suspends: no. Callable from: anywhere. Errors: TN_EINVAL (size). */

@@ -80,9 +80,9 @@ TN_API int tn_file_truncate(tn_file *file, int64_t size);
 
 typedef struct tn_stat {
     uint64_t size_bytes;
-    int64_t modified_s;    /* since 1970 */
-    uint32_t modified_ns;  /* of that second */
-    uint32_t mode;         /* type and permissions, as of stat(2) */
+    int64_t modified_s;   /* since 1970 */
+    uint32_t modified_ns; /* of that second */
+    uint32_t mode;        /* type and permissions, as of stat(2) */
     uint64_t device;
     uint64_t inode;
     uint64_t links;
@@ -124,9 +124,9 @@ TN_API int tn_fs_readlink(const char *path, char *buf, size_t size);
 /* --- Whole files ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct tn_contents {
-    char *data;             /* `size` bytes and a zero behind them */
+    char *data; /* `size` bytes and a zero behind them */
     size_t size;
-    size_t capacity;        /* private, as what follows */
+    size_t capacity; /* private, as what follows */
     void (*free)(void *ctx, void *ptr, size_t size_bytes);
     void *free_ctx;
 } tn_contents;
@@ -171,10 +171,10 @@ TN_API void tn_dir_close(tn_dir *dir);
 
 /* Reads a file through a buffer of the caller's. One task at a time. */
 typedef struct tn_file_reader {
-    tn_file *file;  /* borrowed; private, as what follows */
+    tn_file *file; /* borrowed; private, as what follows */
     char *buf;
     size_t capacity;
-    size_t begin;   /* what has been read from the file and not handed out */
+    size_t begin; /* what has been read from the file and not handed out */
     size_t end;
     int64_t offset; /* where in the file buf + end is */
 } tn_file_reader;
@@ -193,11 +193,11 @@ TN_API ssize_t tn_file_reader_line(tn_file_reader *reader, char **line);
 
 /* Writes a file through a buffer of the caller's. One task at a time. */
 typedef struct tn_file_writer {
-    tn_file *file;  /* borrowed; private, as what follows */
+    tn_file *file; /* borrowed; private, as what follows */
     char *buf;
     size_t capacity;
     size_t used;
-    int error;      /* the first one; stays */
+    int error; /* the first one; stays */
 } tn_file_writer;
 
 /* Writes at the file's own position. Ownership, callable: as tn_file_reader_init. Suspends: no. */

@@ -33,7 +33,7 @@ struct tn_task;
 typedef struct tn_future_ops {
     int (*poll)(tn_future *self, tn_waker *waker); /* waker: borrowed for the call */
     void (*drop)(tn_future *self);
-    const char *name; /* what is waited for, in dumps: static text; NULL: none */
+    const char *name;                                        /* what is waited for, in dumps: static text; NULL: none */
     void (*abandon_)(tn_future *self, struct tn_task *task); /* the library's own; leave it out */
 } tn_future_ops;
 

@@ -16,9 +16,9 @@ typedef struct tn_group {
 } tn_group;
 
 typedef struct tn_group_options {
-    size_t size;           /* of this struct; tn_group_options_default() sets it */
-    tn_runtime *runtime;   /* where its tasks run; NULL: that of the calling task */
-    bool cancel_on_error;  /* the first task that ends with an error cancels the others */
+    size_t size;          /* of this struct; tn_group_options_default() sets it */
+    tn_runtime *runtime;  /* where its tasks run; NULL: that of the calling task */
+    bool cancel_on_error; /* the first task that ends with an error cancels the others */
 } tn_group_options;
 
 static inline tn_group_options tn_group_options_default(void)
@@ -55,7 +55,7 @@ TN_API int tn_group_next(tn_group *group, tn_group_result *out);
 typedef struct tn_group_future {
     tn_future base;
     tn_group *group;
-    tn_group_result ended; /* when the answer is 1 */
+    tn_group_result ended;             /* when the answer is 1 */
     void (*drop_result)(void *result); /* the task's own; for who does not want the result */
 } tn_group_future;
 

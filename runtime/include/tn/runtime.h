@@ -36,20 +36,20 @@ typedef enum tn_guard {
 } tn_guard;
 
 typedef struct tn_options {
-    size_t size;             /* of this struct; tn_options_default() sets it */
+    size_t size; /* of this struct; tn_options_default() sets it */
     tn_flavour flavour;
     unsigned workers;        /* 0: the CPUs this process may really use; at most 1024 */
     size_t stack_size_bytes; /* of a fiber, see tn_spawn_options; 0: 256 KiB */
     size_t stacks_max;       /* fibers with a stack at once, the others wait for theirs; 0: no limit */
     tn_guard guard;
-    bool guard_fallback;     /* out of mappings for guards: go on with canaries instead of TN_ENOMEM */
-    bool no_migration;       /* each task stays on the worker that runs it first */
-    bool report_overflow;    /* a SIGSEGV handler that names the task whose stack overflowed; the old handler is chained */
-    bool measure_stacks;     /* keep high-water marks: tn_counters.stack_used_max_bytes */
-    bool force_migration;    /* for tests: every resume happens on another worker than the last */
-    const char *name;        /* threads are called NAME-0, NAME-1, …; NULL: "tn" */
+    bool guard_fallback;           /* out of mappings for guards: go on with canaries instead of TN_ENOMEM */
+    bool no_migration;             /* each task stays on the worker that runs it first */
+    bool report_overflow;          /* a SIGSEGV handler that names the task whose stack overflowed; the old handler is chained */
+    bool measure_stacks;           /* keep high-water marks: tn_counters.stack_used_max_bytes */
+    bool force_migration;          /* for tests: every resume happens on another worker than the last */
+    const char *name;              /* threads are called NAME-0, NAME-1, …; NULL: "tn" */
     const tn_allocator *allocator; /* copied; NULL: the C library's */
-    tn_log_fn log;           /* NULL: warnings and errors go to stderr */
+    tn_log_fn log;                 /* NULL: warnings and errors go to stderr */
     void *log_ctx;
     tn_thread_hook_fn on_thread_start; /* first thing on each worker thread */
     tn_thread_hook_fn on_thread_stop;  /* last thing there */
@@ -62,16 +62,16 @@ typedef struct tn_options {
                               * sleeps does so earlier, if the core has just been lost by another; 0: 4 ms, UINT64_MAX: only by
                               * tn_block_begin */
     unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
-    uint64_t report_stuck_ns; /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
+    uint64_t report_stuck_ns;   /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
                                * do not. Its thread gets a signal: sleep(3), poll(2) and their like end early with EINTR */
-    unsigned blocking_threads;    /* that run blocking jobs, at most; 0: 512 */
-    unsigned file_threads;        /* beside those, for files; 0: 64 */
-    unsigned name_threads;        /* beside those, for names; 0: 16 */
-    uint64_t blocking_idle_ns;    /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
-    size_t blocking_queue_max;    /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
-    int stuck_signal;             /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
+    unsigned blocking_threads;  /* that run blocking jobs, at most; 0: 512 */
+    unsigned file_threads;      /* beside those, for files; 0: 64 */
+    unsigned name_threads;      /* beside those, for names; 0: 16 */
+    uint64_t blocking_idle_ns;  /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
+    size_t blocking_queue_max;  /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
+    int stuck_signal;           /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
                                    * send it, it goes to the handler that was there before */
-    uint64_t blocking_brief_ns;   /* tn_run_blocking calls a function that has taken less than that 64 times on end on the worker
+    uint64_t blocking_brief_ns; /* tn_run_blocking calls a function that has taken less than that 64 times on end on the worker
                                    * of its caller: waking a thread takes longer. Such calls do not count in blocking_threads,
                                    * and are not made if that is 1. One that blocks after all is like a task that keeps its
                                    * thread: see stuck_after_ns. 0: 20 us; 1: never */
@@ -162,19 +162,19 @@ TN_API void tn_runtime_unhold(tn_runtime *runtime);
 
 /* What a core has done since the start. Counts only grow; they may lag behind by a moment. */
 typedef struct tn_counters {
-    uint64_t spawned;            /* tasks that came to be here */
-    uint64_t finished;           /* tasks that ended here */
-    uint64_t polls;              /* times a task was run */
-    uint64_t steals;             /* tasks taken from other cores */
-    uint64_t steal_attempts;     /* looks into other cores' queues */
-    uint64_t parks;              /* times the worker went to sleep */
-    uint64_t wakes;              /* workers this core woke */
-    uint64_t overflows;          /* tasks moved from the full local queue to the injector */
-    uint64_t injector_takes;     /* tasks taken from the injector */
-    uint64_t driver_polls;       /* times the loop was run */
-    uint64_t driver_events;      /* readiness reports */
+    uint64_t spawned;        /* tasks that came to be here */
+    uint64_t finished;       /* tasks that ended here */
+    uint64_t polls;          /* times a task was run */
+    uint64_t steals;         /* tasks taken from other cores */
+    uint64_t steal_attempts; /* looks into other cores' queues */
+    uint64_t parks;          /* times the worker went to sleep */
+    uint64_t wakes;          /* workers this core woke */
+    uint64_t overflows;      /* tasks moved from the full local queue to the injector */
+    uint64_t injector_takes; /* tasks taken from the injector */
+    uint64_t driver_polls;   /* times the loop was run */
+    uint64_t driver_events;  /* readiness reports */
     uint64_t timers_fired;
-    uint64_t cores_taken;        /* times this core was given to a spare thread, because its worker was stuck in a task */
+    uint64_t cores_taken;          /* times this core was given to a spare thread, because its worker was stuck in a task */
     uint64_t stack_used_max_bytes; /* deepest stack of a fiber that ended here; needs measure_stacks */
 } tn_counters;
 

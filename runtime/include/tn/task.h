@@ -64,9 +64,9 @@ TN_API int tn_join(tn_task *task, void **result);
 typedef struct tn_join_future {
     tn_future base;
     tn_task *task;
-    void *result; /* when it is ready */
+    void *result;    /* when it is ready */
     tn_waker *armed; /* by which the end finds the one joiner of the task; NULL: it is not that */
-    bool ended;   /* the task's end has been seen */
+    bool ended;      /* the task's end has been seen */
 } tn_join_future;
 
 /* Prepares `future` to wait for `task`.

@@ -10,9 +10,9 @@ extern "C" {
 #endif
 
 typedef struct tn_channel_options {
-    size_t size;                     /* of this struct; tn_channel_options_default() sets it */
-    void (*discard)(void *element);  /* called for each element that nobody received, when the channel goes; NULL: none */
-    const tn_allocator *allocator;   /* copied; NULL: the C library's */
+    size_t size;                    /* of this struct; tn_channel_options_default() sets it */
+    void (*discard)(void *element); /* called for each element that nobody received, when the channel goes; NULL: none */
+    const tn_allocator *allocator;  /* copied; NULL: the C library's */
 } tn_channel_options;
 
 static inline tn_channel_options tn_channel_options_default(void)

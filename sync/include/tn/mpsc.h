@@ -107,7 +107,7 @@ typedef struct tn_mpsc_recv_future {
     tn_future base;
     tn_mpsc *channel;
     void *elements;
-    size_t count; /* 0: a single one, and the answer is 0 */
+    size_t count;  /* 0: a single one, and the answer is 0 */
     bool waiting;  /* the channel has this future's waker, unless it was taken to be woken */
     bool in_frame; /* of a call that ends later */
 } tn_mpsc_recv_future;

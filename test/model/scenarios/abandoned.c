@@ -210,7 +210,10 @@ static void *own_group(void *arg)
 
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */
 
-static void one_acquires(void *state) { begin(state, acquire); }
+static void one_acquires(void *state)
+{
+    begin(state, acquire);
+}
 
 static void two_acquire(void *state)
 {
@@ -249,8 +252,14 @@ static void own_group_of(house *h, tn_entry_fn child)
     begin(h, own_group);
 }
 
-static void one_owns_group(void *state) { own_group_of(state, use_frame); }
-static void one_owns_group_that_grows(void *state) { own_group_of(state, spawn_another); }
+static void one_owns_group(void *state)
+{
+    own_group_of(state, use_frame);
+}
+static void one_owns_group_that_grows(void *state)
+{
+    own_group_of(state, spawn_another);
+}
 
 static void one_owns_group_that_waits(void *state)
 {
@@ -287,10 +296,19 @@ static void destroy_cancel(void *state)
 }
 
 /* The frame stays until the task of the group has ended. */
-static void destroy_owner(void *state) { give_up(state, TN_SHUTDOWN_WAIT); }
+static void destroy_owner(void *state)
+{
+    give_up(state, TN_SHUTDOWN_WAIT);
+}
 
-static void release(void *state) { tn_semaphore_release(&((house *)state)->semaphore, 1); }
-static void unlock(void *state) { tn_mutex_unlock(&((house *)state)->mutex); }
+static void release(void *state)
+{
+    tn_semaphore_release(&((house *)state)->semaphore, 1);
+}
+static void unlock(void *state)
+{
+    tn_mutex_unlock(&((house *)state)->mutex);
+}
 
 static void send_element(void *state)
 {
@@ -299,8 +317,14 @@ static void send_element(void *state)
     (void)tn_oneshot_send(((house *)state)->oneshot, &element);
 }
 
-static void cancel_source(void *state) { tn_cancel_source_cancel(&((house *)state)->source); }
-static void cancel_token(void *state) { tn_token_cancel(((house *)state)->token); }
+static void cancel_source(void *state)
+{
+    tn_cancel_source_cancel(&((house *)state)->source);
+}
+static void cancel_token(void *state)
+{
+    tn_token_cancel(((house *)state)->token);
+}
 
 static void run_elsewhere(void *state)
 {
@@ -326,7 +350,10 @@ static void has_permit(void *state)
     tn_semaphore_fini(&h->semaphore);
 }
 
-static void is_unlocked(void *state) { tn_mutex_fini(&((house *)state)->mutex); }
+static void is_unlocked(void *state)
+{
+    tn_mutex_fini(&((house *)state)->mutex);
+}
 
 static void has_element(void *state)
 {
@@ -337,8 +364,14 @@ static void has_element(void *state)
     tn_oneshot_release(h->oneshot);
 }
 
-static void source_is_free(void *state) { tn_cancel_source_fini(&((house *)state)->source); }
-static void token_is_free(void *state) { tn_token_release(((house *)state)->token); }
+static void source_is_free(void *state)
+{
+    tn_cancel_source_fini(&((house *)state)->source);
+}
+static void token_is_free(void *state)
+{
+    tn_token_release(((house *)state)->token);
+}
 
 static void elsewhere_is_quiet(void *state)
 {
@@ -349,11 +382,16 @@ static void elsewhere_is_quiet(void *state)
     free_frames(h);
 }
 
-static void both_are_gone(void *state) { free_frames(state); }
+static void both_are_gone(void *state)
+{
+    free_frames(state);
+}
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "abandoned." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "abandoned." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, \
+        .threads = {__VA_ARGS__}, .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("grant", 2, one_acquires, has_permit, destroy, release),

@@ -85,7 +85,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, how, ...) \
-    {.name = "accept." what, .state_bytes = sizeof(reception), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "accept." what, .state_bytes = sizeof(reception), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("close", setup, .threads = {accept_one, close_listener}),

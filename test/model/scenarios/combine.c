@@ -9,7 +9,7 @@
 typedef struct {
     tn_semaphore gates[2]; /* closed at first */
     tn_notify bells[2];
-    uint32_t held[2];      /* permits that somebody has */
+    uint32_t held[2]; /* permits that somebody has */
 } yard;
 
 static void setup(void *state)
@@ -25,11 +25,26 @@ static void setup(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void open_first(void *state) { tn_semaphore_release(&((yard *)state)->gates[0], 1); }
-static void open_second(void *state) { tn_semaphore_release(&((yard *)state)->gates[1], 1); }
-static void close_second(void *state) { tn_semaphore_close(&((yard *)state)->gates[1]); }
-static void ring_first(void *state) { tn_notify_one(&((yard *)state)->bells[0]); }
-static void ring_second(void *state) { tn_notify_one(&((yard *)state)->bells[1]); }
+static void open_first(void *state)
+{
+    tn_semaphore_release(&((yard *)state)->gates[0], 1);
+}
+static void open_second(void *state)
+{
+    tn_semaphore_release(&((yard *)state)->gates[1], 1);
+}
+static void close_second(void *state)
+{
+    tn_semaphore_close(&((yard *)state)->gates[1]);
+}
+static void ring_first(void *state)
+{
+    tn_notify_one(&((yard *)state)->bells[0]);
+}
+static void ring_second(void *state)
+{
+    tn_notify_one(&((yard *)state)->bells[1]);
+}
 
 /* Both, one after the other: the branch that was not ready goes on where it was. */
 static void select_both(void *state)
@@ -142,8 +157,10 @@ static void first_there(void *state)
 }
 
 #define CASE(what, after, ...) \
-    {.name = "combine." what, .state_bytes = sizeof(yard), .bound = 1, .setup = setup, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "combine." what, .state_bytes = sizeof(yard), .bound = 1, .setup = setup, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("select", NULL, select_both, ring_first, ring_second),

@@ -160,7 +160,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "driver." what, .state_bytes = sizeof(drive), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish}
+    { \
+        .name = "driver." what, .state_bytes = sizeof(drive), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("inbox", open_and_close, poll_twice),

@@ -95,7 +95,10 @@ static void ring(void *state)
     (void)tni_wait_wake(&h->bell);
 }
 
-static void cancel(void *state) { tn_cancel(((house *)state)->task); }
+static void cancel(void *state)
+{
+    tn_cancel(((house *)state)->task);
+}
 
 static void line(void *ctx, const char *text)
 {
@@ -103,7 +106,10 @@ static void line(void *ctx, const char *text)
     (void)text;
 }
 
-static void dump(void *state) { tn_dump(((house *)state)->runtime, line, NULL); }
+static void dump(void *state)
+{
+    tn_dump(((house *)state)->runtime, line, NULL);
+}
 
 static void finish(void *state)
 {
@@ -162,7 +168,10 @@ static void unhold(void *state)
     tni_monitor_stop(h->runtime);
 }
 
-static void look(void *state) { tni_deadlock_look(((house *)state)->runtime); }
+static void look(void *state)
+{
+    tni_deadlock_look(((house *)state)->runtime);
+}
 
 /* What it wakes before it lets go is no deadlock. */
 static void wake_and_unhold(void *state)
@@ -247,8 +256,10 @@ static void finish_held(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "dump." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "dump." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wake", 1, setup, finish, work, ring, dump),

@@ -13,7 +13,7 @@ typedef struct {
     tn_future future;
     uint32_t wanted; /* how often the fiber is to be told; constant */
     tni_a32 told;
-    uint32_t polls;  /* plain: only the fiber's, wherever it is */
+    uint32_t polls; /* plain: only the fiber's, wherever it is */
 } play;
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -68,9 +68,18 @@ static void setup(play *p, uint32_t wanted, unsigned references)
     model_name_of(p->polls);
 }
 
-static void one_wake(void *state) { setup(state, 1, 1); }
-static void two_wakes(void *state) { setup(state, 2, 2); }
-static void one_wake_one_handle(void *state) { setup(state, 1, 2); }
+static void one_wake(void *state)
+{
+    setup(state, 1, 1);
+}
+static void two_wakes(void *state)
+{
+    setup(state, 2, 2);
+}
+static void one_wake_one_handle(void *state)
+{
+    setup(state, 1, 2);
+}
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
@@ -119,8 +128,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "fiber." what, .state_bytes = sizeof(play), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
-     .no_chance = true}
+    { \
+        .name = "fiber." what, .state_bytes = sizeof(play), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
+        .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wake", one_wake, work, wake),

@@ -10,12 +10,12 @@ typedef struct {
     uint32_t come[2]; /* plain: written before the barrier, read behind it */
     tni_a32 leaders;
     tn_once once;
-    uint32_t made;    /* plain: what the maker made */
+    uint32_t made; /* plain: what the maker made */
     tni_a32 makers;
     tn_wait_group_future wait; /* of who waits since before */
     sleeper *self;
     tn_wait_group *group; /* freed by who waited for it */
-    uint32_t done[2]; /* plain */
+    uint32_t done[2];     /* plain */
 } place;
 
 /* --- Barrier ---------------------------------------------------------------------------------------------------------------- */
@@ -132,8 +132,14 @@ static void make(void *state)
         model_check(p->made == 1);
 }
 
-static void begun_complete(void *state) { complete(state); }
-static void begun_abandon(void *state) { tn_once_abandon(&((place *)state)->once); }
+static void begun_complete(void *state)
+{
+    complete(state);
+}
+static void begun_abandon(void *state)
+{
+    tn_once_abandon(&((place *)state)->once);
+}
 
 static void is_it_made(void *state)
 {
@@ -181,8 +187,14 @@ static void things(place *p, uint32_t count)
     model_name((const char *)p->group + 8, 4, "group.lock");
 }
 
-static void one_thing(void *state) { things(state, 1); }
-static void two_things(void *state) { things(state, 2); }
+static void one_thing(void *state)
+{
+    things(state, 1);
+}
+static void two_things(void *state)
+{
+    things(state, 2);
+}
 
 static void do_first(void *state)
 {
@@ -265,8 +277,10 @@ static void leave_try_and_free(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "gather." what, .state_bytes = sizeof(place), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "gather." what, .state_bytes = sizeof(place), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("barrier", 2, two_parties, one_leader, come_first, come_second),

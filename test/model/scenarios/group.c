@@ -14,7 +14,7 @@ typedef struct {
     tni_a32 queued[2]; /* tasks[i] has been spawned */
     unsigned spawned;
     tn_future bodies[2];
-    int answer;   /* of a task that is not cancelled */
+    int answer;       /* of a task that is not cancelled */
     uint32_t data[2]; /* plain: what each task did */
 } camp;
 
@@ -83,8 +83,14 @@ static void work(camp *c, int i)
     desk_run_future(c->tasks[i]);
 }
 
-static void work_first(void *state) { work(state, 0); }
-static void work_second(void *state) { work(state, 1); }
+static void work_first(void *state)
+{
+    work(state, 0);
+}
+static void work_second(void *state)
+{
+    work(state, 1);
+}
 
 static void work_both(void *state)
 {
@@ -188,8 +194,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, preemptions, before, ...) \
-    {.name = "group." what, .state_bytes = sizeof(camp), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = finish, .no_chance = true}
+    { \
+        .name = "group." what, .state_bytes = sizeof(camp), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = finish, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("leave", 2, setup, spawn_and_leave, work_first),

@@ -22,8 +22,8 @@ typedef struct {
 
 struct left_scene {
     tn_runtime *runtime;
-    tni_worker *away;       /* whose loop is left alone */
-    tni_worker *at_leisure; /* who serves it */
+    tni_worker *away;               /* whose loop is left alone */
+    tni_worker *at_leisure;         /* who serves it */
     tni_registration *registration; /* in that loop */
     int fd;
     work task;           /* that `away` is inside of */
@@ -240,8 +240,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "left_alone." what, .state_bytes = sizeof(left_scene), .setup = before, .finish = finish, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "left_alone." what, .state_bytes = sizeof(left_scene), .setup = before, .finish = finish, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("serve", stays_away, .bound = 1),

@@ -19,10 +19,10 @@ typedef struct {
 struct lend_scene {
     pool_house house;
     tni_job blocker;
-    tni_a32 gate;     /* 1: the lent call has returned */
-    uint32_t wanted;  /* parts */
-    uint32_t done;    /* what was done when the call returned, */
-    int answer;       /* and what it answered */
+    tni_a32 gate;    /* 1: the lent call has returned */
+    uint32_t wanted; /* parts */
+    uint32_t done;   /* what was done when the call returned, */
+    int answer;      /* and what it answered */
 };
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -106,8 +106,14 @@ static void setup(lend_scene *s, uint32_t wanted)
     model_name_of(s->gate);
 }
 
-static void one_part(void *state) { setup(state, 1); }
-static void two_parts(void *state) { setup(state, 2); }
+static void one_part(void *state)
+{
+    setup(state, 1);
+}
+static void two_parts(void *state)
+{
+    setup(state, 2);
+}
 
 /* The owner's reference to the runtime, which is destroyed meanwhile. */
 static void two_parts_and_owner(void *state)
@@ -132,8 +138,14 @@ static void lend_with(lend_scene *s, const tni_job_ops *ops)
     tni_futex_wake(&s->gate, 1);
 }
 
-static void lend(void *state) { lend_with(state, &parts); }
-static void lend_before_blocker(void *state) { lend_with(state, &parts_before_blocker); }
+static void lend(void *state)
+{
+    lend_with(state, &parts);
+}
+static void lend_before_blocker(void *state)
+{
+    lend_with(state, &parts_before_blocker);
+}
 
 static void lend_and_release(void *state)
 {
@@ -141,8 +153,14 @@ static void lend_and_release(void *state)
     tni_runtime_release(((lend_scene *)state)->house.runtime);
 }
 
-static void destroy(void *state) { model_check(house_close(&((lend_scene *)state)->house, TNI_FOREVER) == 0); }
-static void cut_short(void *state) { house_cancel(&((lend_scene *)state)->house, OWNER); }
+static void destroy(void *state)
+{
+    model_check(house_close(&((lend_scene *)state)->house, TNI_FOREVER) == 0);
+}
+static void cut_short(void *state)
+{
+    house_cancel(&((lend_scene *)state)->house, OWNER);
+}
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
@@ -176,7 +194,10 @@ static void finish_whole(void *state)
 }
 
 #define CASE(what, before, after, ...) \
-    {.name = "lend." what, .state_bytes = sizeof(lend_scene), .setup = before, .finish = after, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "lend." what, .state_bytes = sizeof(lend_scene), .setup = before, .finish = after, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("whole", two_parts, finish_whole, .threads = {lend}),

@@ -88,7 +88,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "monitor." what, .state_bytes = sizeof(watch), .setup = setup, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "monitor." what, .state_bytes = sizeof(watch), .setup = setup, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("rest", .threads = {sleep_and_work}),

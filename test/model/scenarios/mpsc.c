@@ -65,10 +65,22 @@ static void fill(market *m, bool asymmetric)
     m->sent[1] = true;
 }
 
-static void empty(void *state) { create(state, 1, true); }
-static void empty_unbounded(void *state) { create(state, TN_UNBOUNDED, true); }
-static void full(void *state) { fill(state, true); }
-static void full_symmetric(void *state) { fill(state, false); }
+static void empty(void *state)
+{
+    create(state, 1, true);
+}
+static void empty_unbounded(void *state)
+{
+    create(state, TN_UNBOUNDED, true);
+}
+static void full(void *state)
+{
+    fill(state, true);
+}
+static void full_symmetric(void *state)
+{
+    fill(state, false);
+}
 
 static void empty_two_senders(void *state)
 {
@@ -177,7 +189,10 @@ static void send_fifth(void *state)
     tn_mpsc_release_sender(((market *)state)->channel);
 }
 
-static void let_go(void *state) { tn_mpsc_release_sender(((market *)state)->channel); }
+static void let_go(void *state)
+{
+    tn_mpsc_release_sender(((market *)state)->channel);
+}
 
 /* A place or nothing: who is cancelled has none, and sends nothing. */
 static void reserve_cancelled(void *state)
@@ -237,7 +252,10 @@ static void send_reserved(void *state)
     tn_mpsc_release_sender(m->channel);
 }
 
-static void unreserve(void *state) { tn_mpsc_unreserve(((market *)state)->channel); }
+static void unreserve(void *state)
+{
+    tn_mpsc_unreserve(((market *)state)->channel);
+}
 
 /* --- Receivers -------------------------------------------------------------------------------------------------------------- */
 
@@ -307,7 +325,10 @@ static void close_and_recv(void *state)
     recv_all(state);
 }
 
-static void receiver_goes(void *state) { tn_mpsc_release_receiver(((market *)state)->channel); }
+static void receiver_goes(void *state)
+{
+    tn_mpsc_release_receiver(((market *)state)->channel);
+}
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
@@ -352,8 +373,10 @@ static void receiver_goes_at_last(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "mpsc." what, .state_bytes = sizeof(market), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "mpsc." what, .state_bytes = sizeof(market), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("send", 1, empty, received_one_and_two, send_two, recv_all),

@@ -6,7 +6,7 @@
 
 typedef struct {
     tn_mutex mutex;
-    tn_mutex *own;  /* elsewhere, to be freed */
+    tn_mutex *own;   /* elsewhere, to be freed */
     uint32_t inside; /* plain: who holds the mutex counts */
 } room;
 
@@ -16,7 +16,10 @@ static void name(const tn_mutex *mutex)
     model_name((const char *)mutex + 8, 4, "mutex.lock");
 }
 
-static void unlocked(void *state) { name(&((room *)state)->mutex); }
+static void unlocked(void *state)
+{
+    name(&((room *)state)->mutex);
+}
 
 static void locked(void *state)
 {
@@ -44,7 +47,10 @@ static void leave(room *r)
     tn_mutex_unlock(&r->mutex);
 }
 
-static void unlock(void *state) { leave(state); }
+static void unlock(void *state)
+{
+    leave(state);
+}
 
 static void lock(void *state)
 {
@@ -83,7 +89,10 @@ static void lock_cancelled(void *state)
         leave(r);
 }
 
-static void unlock_elsewhere(void *state) { tn_mutex_unlock(((room *)state)->own); }
+static void unlock_elsewhere(void *state)
+{
+    tn_mutex_unlock(((room *)state)->own);
+}
 
 /* Nobody else will use it: who got it may free it. */
 static void lock_and_free(void *state)
@@ -122,8 +131,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "mutex." what, .state_bytes = sizeof(room), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "mutex." what, .state_bytes = sizeof(room), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("lock", 2, unlocked, finish, lock, lock),

@@ -9,7 +9,7 @@ typedef struct {
     tn_broadcast_receiver receiver;
     tn_watch *watch;
     tn_watch_receiver watcher;
-    uint64_t next;   /* the element that the receiver has to get or to be told that it missed */
+    uint64_t next; /* the element that the receiver has to get or to be told that it missed */
     uint64_t missed;
 } paper;
 
@@ -22,8 +22,14 @@ static void subscribed(paper *p, size_t capacity)
     p->next = 1;
 }
 
-static void capacity_one(void *state) { subscribed(state, 1); }
-static void capacity_two(void *state) { subscribed(state, 2); }
+static void capacity_one(void *state)
+{
+    subscribed(state, 1);
+}
+static void capacity_two(void *state)
+{
+    subscribed(state, 2);
+}
 
 static void two_senders(void *state)
 {
@@ -50,7 +56,10 @@ static void send_one(void *state)
     tn_broadcast_release_sender(p->channel);
 }
 
-static void end(void *state) { tn_broadcast_release_sender(((paper *)state)->channel); }
+static void end(void *state)
+{
+    tn_broadcast_release_sender(((paper *)state)->channel);
+}
 
 /* Each element comes in order, or is counted as missed. */
 static void take(paper *p, int rc, uint64_t element, uint64_t missed)
@@ -92,7 +101,10 @@ static void recv_cancelled(void *state)
     recv_all(state);
 }
 
-static void leave(void *state) { tn_broadcast_unsubscribe(&((paper *)state)->receiver); }
+static void leave(void *state)
+{
+    tn_broadcast_unsubscribe(&((paper *)state)->receiver);
+}
 
 static void all_missed_or_received(void *state)
 {
@@ -182,12 +194,20 @@ static void follow_cancelled(void *state)
     follow(state);
 }
 
-static void is_two(void *state) { model_check(((paper *)state)->next == 2); }
-static void is_one(void *state) { model_check(((paper *)state)->next == 1); }
+static void is_two(void *state)
+{
+    model_check(((paper *)state)->next == 2);
+}
+static void is_one(void *state)
+{
+    model_check(((paper *)state)->next == 1);
+}
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "news." what, .state_bytes = sizeof(paper), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "news." what, .state_bytes = sizeof(paper), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("broadcast", 2, capacity_two, all_received, send_two, recv_all),

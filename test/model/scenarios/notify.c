@@ -5,7 +5,7 @@
 
 typedef struct {
     tn_notify notify;
-    uint32_t data; /* plain: written before the notification */
+    uint32_t data;             /* plain: written before the notification */
     tn_notify_future waits[2]; /* prepared before */
     sleeper *sleepers[2];
     uint32_t told[2]; /* which of them have been answered */
@@ -19,7 +19,10 @@ static void name(square *s)
     model_name_of(s->data);
 }
 
-static void nothing(void *state) { name(state); }
+static void nothing(void *state)
+{
+    name(state);
+}
 
 static void kept(void *state)
 {
@@ -57,7 +60,10 @@ static void notify_one(void *state)
     tn_notify_one(&s->notify);
 }
 
-static void notify_one_more(void *state) { tn_notify_one(&((square *)state)->notify); }
+static void notify_one_more(void *state)
+{
+    tn_notify_one(&((square *)state)->notify);
+}
 
 static void notify_all(void *state)
 {
@@ -67,7 +73,10 @@ static void notify_all(void *state)
     tn_notify_all(&s->notify);
 }
 
-static void notify_all_more(void *state) { tn_notify_all(&((square *)state)->notify); }
+static void notify_all_more(void *state)
+{
+    tn_notify_all(&((square *)state)->notify);
+}
 
 static void wait(void *state)
 {
@@ -77,7 +86,10 @@ static void wait(void *state)
     model_check(s->data == 1);
 }
 
-static void wait_blank(void *state) { model_check(tn_notify_wait(&((square *)state)->notify) == 0); }
+static void wait_blank(void *state)
+{
+    model_check(tn_notify_wait(&((square *)state)->notify) == 0);
+}
 
 /* Answered at once, it has taken the notification, and makes another. */
 static void wait_cancelled(void *state)
@@ -177,8 +189,10 @@ static void both_told(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "notify." what, .state_bytes = sizeof(square), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "notify." what, .state_bytes = sizeof(square), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("one", 2, nothing, is_taken, notify_one, wait),

@@ -121,7 +121,10 @@ static void recv_cancelled_and_let_go(void *state)
     tn_oneshot_release(p->oneshot);
 }
 
-static void let_go(void *state) { tn_oneshot_release(((post *)state)->oneshot); }
+static void let_go(void *state)
+{
+    tn_oneshot_release(((post *)state)->oneshot);
+}
 
 /* Either the send was first, and the element is there, or the close was, and nothing comes. */
 static void close_and_look(void *state)
@@ -139,7 +142,10 @@ static void close_and_look(void *state)
 }
 
 /* Another task closes while one receives. */
-static void close_it(void *state) { tn_oneshot_close(((post *)state)->oneshot); }
+static void close_it(void *state)
+{
+    tn_oneshot_close(((post *)state)->oneshot);
+}
 
 static void recv_or_closed(void *state)
 {
@@ -170,8 +176,10 @@ static void let_go_at_last(void *state)
 }
 
 #define CASE(what, after, ...) \
-    {.name = "oneshot." what, .state_bytes = sizeof(post), .setup = setup, .threads = {__VA_ARGS__}, .finish = after, \
-     .no_chance = true}
+    { \
+        .name = "oneshot." what, .state_bytes = sizeof(post), .setup = setup, .threads = {__VA_ARGS__}, .finish = after, \
+        .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("recv", accounted, send_it, recv_it),

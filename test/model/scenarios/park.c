@@ -89,7 +89,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "park." what, .state_bytes = sizeof(sleepers), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish}
+    { \
+        .name = "park." what, .state_bytes = sizeof(sleepers), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("futex", sleep_once, notify),

@@ -121,7 +121,10 @@ static void setup_house(pool_scene *s, unsigned threads)
     model_name_of(s->inside);
 }
 
-static void no_pool(void *state) { setup_house(state, 1); }
+static void no_pool(void *state)
+{
+    setup_house(state, 1);
+}
 
 static void setup_threads(pool_scene *s, unsigned threads)
 {
@@ -129,8 +132,14 @@ static void setup_threads(pool_scene *s, unsigned threads)
     s->pool = house_pool(&s->house);
 }
 
-static void one_thread(void *state) { setup_threads(state, 1); }
-static void two_threads(void *state) { setup_threads(state, 2); }
+static void one_thread(void *state)
+{
+    setup_threads(state, 1);
+}
+static void two_threads(void *state)
+{
+    setup_threads(state, 2);
+}
 
 /* Jobs have been short so far: who is called stands by first. */
 static void short_jobs(void *state)
@@ -174,10 +183,22 @@ static void one_job_at_gate(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void first(void *state) { submit(state, 0, &plain); }
-static void second(void *state) { submit(state, 1, &plain); }
-static void third(void *state) { submit(state, 2, &plain); }
-static void second_opens(void *state) { submit(state, 1, &opens); }
+static void first(void *state)
+{
+    submit(state, 0, &plain);
+}
+static void second(void *state)
+{
+    submit(state, 1, &plain);
+}
+static void third(void *state)
+{
+    submit(state, 2, &plain);
+}
+static void second_opens(void *state)
+{
+    submit(state, 1, &opens);
+}
 
 static void first_makes(void *state)
 {
@@ -303,7 +324,10 @@ static void submit_and_take_back(void *state)
     take_back(state, 1);
 }
 
-static void take_back_first(void *state) { take_back(state, 0); }
+static void take_back_first(void *state)
+{
+    take_back(state, 0);
+}
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
@@ -332,7 +356,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "pool." what, .state_bytes = sizeof(pool_scene), .setup = before, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "pool." what, .state_bytes = sizeof(pool_scene), .setup = before, .finish = finish, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("make", no_pool, .threads = {first_makes, second_makes}, .bound = 1),

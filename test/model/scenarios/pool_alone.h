@@ -13,7 +13,7 @@
 /* The one runtime of the execution; threads wait here. */
 typedef struct {
     tn_runtime *runtime;
-    tn_waker wakers[MODEL_SCENARIO_THREADS + 2]; /* a thread */
+    tn_waker wakers[MODEL_SCENARIO_THREADS + 2];   /* a thread */
     tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: that thread is not to wait any more */
     bool shielded[MODEL_SCENARIO_THREADS + 2];     /* that thread's own: it waits all the same */
     unsigned abandoned; /* what this thread waits for it is never told, as a task that destroy left behind */

@@ -20,7 +20,7 @@ typedef struct {
 struct end_scene {
     pool_house house;
     errand errands[JOBS];
-    tni_a32 gate; /* 1: open */
+    tni_a32 gate;  /* 1: open */
     uint32_t left; /* jobs left behind */
 };
 
@@ -224,8 +224,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "pool_end." what, .state_bytes = sizeof(end_scene), .setup = before, .finish = finish, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "pool_end." what, .state_bytes = sizeof(end_scene), .setup = before, .finish = finish, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("submit", setup, .threads = {submit_second, close_pool}),

@@ -12,8 +12,8 @@ typedef struct {
     uint32_t run;
     bool refused;
     tn_job *handle;
-    unsigned other; /* joins: the errand whose handle is this one's to join */
-    int joined;     /* what that answered */
+    unsigned other;  /* joins: the errand whose handle is this one's to join */
+    int joined;      /* what that answered */
     unsigned thread; /* that joins */
 } errand;
 
@@ -93,8 +93,14 @@ static void setup(wait_scene *s, unsigned threads, size_t queue_max)
     model_name_of(s->step);
 }
 
-static void one_thread(void *state) { setup(state, 1, 0); }
-static void two_threads(void *state) { setup(state, 2, 0); }
+static void one_thread(void *state)
+{
+    setup(state, 1, 0);
+}
+static void two_threads(void *state)
+{
+    setup(state, 2, 0);
+}
 
 /* There may be two, but the system gives one: known by the time of the join, or only when the job waits already. */
 static void one_of_two_threads(void *state)
@@ -136,8 +142,14 @@ static void full_at_gate(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void submit_second(void *state) { submit_detached(state, 1, run); }
-static void submit_third(void *state) { submit_detached(state, 2, run); }
+static void submit_second(void *state)
+{
+    submit_detached(state, 1, run);
+}
+static void submit_third(void *state)
+{
+    submit_detached(state, 2, run);
+}
 
 /* Does not wait for room. */
 static int submit_third_now(wait_scene *s)
@@ -152,7 +164,10 @@ static int submit_third_now(wait_scene *s)
     return rc;
 }
 
-static void submit_third_if_room(void *state) { (void)submit_third_now(state); }
+static void submit_third_if_room(void *state)
+{
+    (void)submit_third_now(state);
+}
 
 static void submit_second_if_not_cancelled(void *state)
 {
@@ -337,8 +352,14 @@ static void finish_jobs(wait_scene *s, unsigned jobs)
     model_check(house_close(&s->house, TNI_FOREVER) == 0);
 }
 
-static void finish_two(void *state) { finish_jobs(state, 2); }
-static void finish_three(void *state) { finish_jobs(state, 3); }
+static void finish_two(void *state)
+{
+    finish_jobs(state, 2);
+}
+static void finish_three(void *state)
+{
+    finish_jobs(state, 3);
+}
 
 static void finish_deadlock(void *state)
 {
@@ -392,8 +413,10 @@ static void finish_cancelled(void *state)
 }
 
 #define CASE(what, before, after, ...) \
-    {.name = "pool_wait." what, .state_bytes = sizeof(wait_scene), .setup = before, .finish = after, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "pool_wait." what, .state_bytes = sizeof(wait_scene), .setup = before, .finish = after, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("room", full, finish_two, .threads = {submit_second}),

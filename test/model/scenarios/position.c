@@ -41,8 +41,14 @@ static void call_as(file *f, unsigned which)
     tni_position_leave(&f->position);
 }
 
-static void first(void *state) { call_as(state, 0); }
-static void second(void *state) { call_as(state, 1); }
+static void first(void *state)
+{
+    call_as(state, 0);
+}
+static void second(void *state)
+{
+    call_as(state, 1);
+}
 
 static void finish(void *state)
 {
@@ -61,8 +67,11 @@ static void finish_alone(void *state)
 }
 
 #define CASE(what, after, ...) \
-    {.name = "position." what, .state_bytes = sizeof(file), .setup = setup, .finish = after, .no_chance = true, \
-     .threads = {__VA_ARGS__}}
+    { \
+        .name = "position." what, .state_bytes = sizeof(file), .setup = setup, .finish = after, .no_chance = true, .threads = { \
+            __VA_ARGS__ \
+        } \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("alone", finish_alone, worker),

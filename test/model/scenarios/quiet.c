@@ -43,8 +43,14 @@ static void setup(house *h, unsigned workers, unsigned tasks)
     model_name(&h->runtime->cores[0]->counts.finished, 8, "core.finished");
 }
 
-static void one_task(void *state) { setup(state, 2, 1); }
-static void two_tasks(void *state) { setup(state, 2, 2); }
+static void one_task(void *state)
+{
+    setup(state, 2, 1);
+}
+static void two_tasks(void *state)
+{
+    setup(state, 2, 2);
+}
 
 static int wait_for_ever(tn_future *self, tn_waker *waker)
 {
@@ -200,12 +206,16 @@ static void finish_parent(void *state)
 }
 
 #define CASE(what, before, after, ...) \
-    {.name = "quiet." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
-     .no_chance = true}
+    { \
+        .name = "quiet." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
+        .no_chance = true \
+    }
 
 #define SYMMETRIC(what, before, after, ...) \
-    {.name = "quiet." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
-     .no_chance = true, .symmetric = true}
+    { \
+        .name = "quiet." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
+        .no_chance = true, .symmetric = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("two_ends", two_tasks, finish, destroy, first_worker, second_worker),

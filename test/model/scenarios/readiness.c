@@ -181,7 +181,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, how, ...) \
-    {.name = "readiness." what, .state_bytes = sizeof(talk), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "readiness." what, .state_bytes = sizeof(talk), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("read", setup, .threads = {read_much, send_two, loop}),

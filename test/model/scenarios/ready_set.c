@@ -86,8 +86,14 @@ static void ring(house *h, int i)
     (void)tni_wait_wake(&h->bells[i].bell);
 }
 
-static void ring_first(void *state) { ring(state, 0); }
-static void ring_second(void *state) { ring(state, 1); }
+static void ring_first(void *state)
+{
+    ring(state, 0);
+}
+static void ring_second(void *state)
+{
+    ring(state, 1);
+}
 
 static void next(house *h, const bell_future *expected)
 {
@@ -98,7 +104,10 @@ static void next(house *h, const bell_future *expected)
     model_check(((bell_future *)ready.tag)->dropped == 1);
 }
 
-static void next_first(void *state) { next(state, &((house *)state)->bells[0]); }
+static void next_first(void *state)
+{
+    next(state, &((house *)state)->bells[0]);
+}
 
 static void next_both(void *state)
 {
@@ -139,8 +148,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, preemptions, before, ...) \
-    {.name = "ready_set." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = finish, .no_chance = true}
+    { \
+        .name = "ready_set." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, \
+        .threads = {__VA_ARGS__}, .finish = finish, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("next", 2, setup, next_first, ring_first),

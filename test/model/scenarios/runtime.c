@@ -33,10 +33,6 @@ static void live(void *state)
 }
 
 const model_scenario model_scenarios[] = {
-    {.name = "runtime.one_task",
-     .state_bytes = sizeof(whole),
-     .threads = {live},
-     .no_chance = true,
-     .no_preemptions = true},
+    {.name = "runtime.one_task", .state_bytes = sizeof(whole), .threads = {live}, .no_chance = true, .no_preemptions = true},
     {0},
 };

@@ -56,8 +56,14 @@ static void leave_read(book *b)
     tn_rwlock_read_unlock(&b->lock);
 }
 
-static void write_unlock(void *state) { leave_write(state); }
-static void read_unlock(void *state) { leave_read(state); }
+static void write_unlock(void *state)
+{
+    leave_write(state);
+}
+static void read_unlock(void *state)
+{
+    leave_read(state);
+}
 
 static void write_lock(void *state)
 {
@@ -128,8 +134,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "rwlock." what, .state_bytes = sizeof(book), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "rwlock." what, .state_bytes = sizeof(book), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("write_write", 2, write_held, finish, write_unlock, write_lock),

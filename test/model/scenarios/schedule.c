@@ -252,7 +252,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "schedule." what, .state_bytes = sizeof(shop), .setup = before, .threads = {__VA_ARGS__}, .finish = finish}
+    { \
+        .name = "schedule." what, .state_bytes = sizeof(shop), .setup = before, .threads = {__VA_ARGS__}, .finish = finish \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("late_steal", setup, push_one, steal),

@@ -110,7 +110,10 @@ static void fiber(stage *s, unsigned references)
     s->task = desk_fiber(&s->runtime, 1 + references, entry, s);
 }
 
-static void fiber_alone(void *state) { fiber(state, 0); }
+static void fiber_alone(void *state)
+{
+    fiber(state, 0);
+}
 
 static void fiber_with_deadline(void *state)
 {
@@ -120,7 +123,10 @@ static void fiber_with_deadline(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void wait_in_thread(void *state) { wait_inside(state); }
+static void wait_in_thread(void *state)
+{
+    wait_inside(state);
+}
 
 static void run_fiber(void *state)
 {
@@ -231,8 +237,10 @@ static void was_cancelled_or_not(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "scope." what, .state_bytes = sizeof(stage), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "scope." what, .state_bytes = sizeof(stage), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("leave_cancel", 2, thread_alone, was_cancelled_or_not, pass_through, cancel),

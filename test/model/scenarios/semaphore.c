@@ -5,7 +5,7 @@
 
 typedef struct {
     tn_semaphore semaphore;
-    uint32_t data; /* plain: of who has all permits; written before they are released */
+    uint32_t data;             /* plain: of who has all permits; written before they are released */
     tn_semaphore_future first; /* of who waits since before */
     sleeper *first_sleeper;
     uint64_t forgotten;
@@ -43,8 +43,14 @@ static void wanted(hall *h, uint64_t count)
     model_check(tn_future_poll(&h->first.base, sleeper_waker(h->first_sleeper)) == TN_PENDING);
 }
 
-static void one_wanted(void *state) { wanted(state, 1); }
-static void two_wanted(void *state) { wanted(state, 2); }
+static void one_wanted(void *state)
+{
+    wanted(state, 1);
+}
+static void two_wanted(void *state)
+{
+    wanted(state, 2);
+}
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
@@ -76,7 +82,10 @@ static void try_what_is_left(void *state)
     tn_semaphore_release(&h->semaphore, 1);
 }
 
-static void release_blank(void *state) { tn_semaphore_release(&((hall *)state)->semaphore, 1); }
+static void release_blank(void *state)
+{
+    tn_semaphore_release(&((hall *)state)->semaphore, 1);
+}
 
 static void acquire(void *state)
 {
@@ -126,7 +135,10 @@ static void forget(void *state)
     tn_semaphore_release(&h->semaphore, h->forgotten);
 }
 
-static void close_it(void *state) { tn_semaphore_close(&((hall *)state)->semaphore); }
+static void close_it(void *state)
+{
+    tn_semaphore_close(&((hall *)state)->semaphore);
+}
 
 /* A permit or the end, exactly one. */
 static void acquire_or_closed(void *state)
@@ -162,8 +174,10 @@ static void first_goes_and_two_are_left(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "semaphore." what, .state_bytes = sizeof(hall), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "semaphore." what, .state_bytes = sizeof(hall), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("acquire", 2, empty, one_left, release, acquire),

@@ -21,7 +21,7 @@ typedef struct {
     tn_task *task; /* of jobs[0] */
     tn_waker *waker;
     work jobs[2];
-    bool refused;      /* jobs[1] */
+    bool refused; /* jobs[1] */
 } house;
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -83,10 +83,22 @@ static void rest(house *h)
     model_check(h->jobs[0].polls == 1);
 }
 
-static void no_wake(void *state) { setup(state, 0, false, false); }
-static void no_wake_waker(void *state) { setup(state, 0, false, true); }
-static void never(void *state) { setup(state, 1, false, false); }
-static void one_wake(void *state) { setup(state, 1, false, true); }
+static void no_wake(void *state)
+{
+    setup(state, 0, false, false);
+}
+static void no_wake_waker(void *state)
+{
+    setup(state, 0, false, true);
+}
+static void never(void *state)
+{
+    setup(state, 1, false, false);
+}
+static void one_wake(void *state)
+{
+    setup(state, 1, false, true);
+}
 
 static void one_wake_at_rest(void *state)
 {
@@ -194,8 +206,10 @@ static void finish_spawned(void *state)
 }
 
 #define CASE(what, before, after, ...) \
-    {.name = "shutdown." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
-     .no_chance = true}
+    { \
+        .name = "shutdown." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
+        .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wait", no_wake, finish, destroy, release),

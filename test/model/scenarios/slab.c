@@ -1,9 +1,9 @@
 /* Task headers: handed out by their owner, given back by anyone, looked at by walks over the registry that take and give back
  * references of their own. */
+#include "task/slab.h"
 #include "base/tls.h"
 #include "model.h"
 #include "sched/runtime.h"
-#include "task/slab.h"
 
 typedef struct {
     tn_runtime runtime;
@@ -157,7 +157,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "slab." what, .state_bytes = sizeof(registry), .setup = before, .threads = {__VA_ARGS__}, .finish = finish}
+    { \
+        .name = "slab." what, .state_bytes = sizeof(registry), .setup = before, .threads = {__VA_ARGS__}, .finish = finish \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("remote", setup_used_up, spawn_two, release_first, release_second),

@@ -285,7 +285,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, how, ...) \
-    {.name = "sleep." what, .state_bytes = sizeof(scene), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "sleep." what, .state_bytes = sizeof(scene), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("bell", setup_bell, .threads = {work, ring}),

@@ -1,15 +1,15 @@
 /* The operation word of a stream: reads, writes, short uses, closes and releases at once, and numbers of files that come back as
  * soon as they are closed. No byte reaches the wrong connection, nobody waits for ever, everything ends once. */
+#include "stream/stream.h"
 #include "model.h"
 #include "os/os_socket.h"
 #include "small_runtime.h"
-#include "stream/stream.h"
 
 typedef struct {
     tn_runtime *runtime;
     tn_stream *stream; /* to client A; each thread has a reference */
     int a;
-    int b;             /* comes when A's stream has been closed; -1: not yet */
+    int b; /* comes when A's stream has been closed; -1: not yet */
 } ends;
 
 static void setup_for(ends *e, unsigned threads)
@@ -173,7 +173,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, how, ...) \
-    {.name = "stream." what, .state_bytes = sizeof(ends), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "stream." what, .state_bytes = sizeof(ends), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("read_close", setup_two, .threads = {try_read, close_and_go_on}),

@@ -30,11 +30,11 @@ struct stuck_scene {
     work stuck;
     work other;
     work third;
-    tni_a32 inside; /* 1: the worker is inside of what is stuck */
-    tni_a32 freed;  /* 1: what was stuck goes on */
+    tni_a32 inside;  /* 1: the worker is inside of what is stuck */
+    tni_a32 freed;   /* 1: what was stuck goes on */
     tni_a32 gone_on; /* 1: it has */
-    tni_a32 back;   /* 1: the core has come back */
-    tni_a32 tasks; /* that have not ended */
+    tni_a32 back;    /* 1: the core has come back */
+    tni_a32 tasks;   /* that have not ended */
 };
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -108,8 +108,14 @@ static int block_and_spawn(stuck_scene *s, tn_blocking how)
     return done(s);
 }
 
-static int block_eagerly_and_spawn(stuck_scene *s) { return block_and_spawn(s, TN_BLOCK_EAGER); }
-static int block_and_spawn_lazily(stuck_scene *s) { return block_and_spawn(s, TN_BLOCK_LAZY); }
+static int block_eagerly_and_spawn(stuck_scene *s)
+{
+    return block_and_spawn(s, TN_BLOCK_EAGER);
+}
+static int block_and_spawn_lazily(stuck_scene *s)
+{
+    return block_and_spawn(s, TN_BLOCK_LAZY);
+}
 
 /* Says nothing: the monitor finds that out. */
 static int block_silently(stuck_scene *s)
@@ -261,11 +267,26 @@ static void two_tasks(stuck_scene *s, int (*stuck)(stuck_scene *scene), int (*ot
     spawn(s, &s->other, false);
 }
 
-static void helped(void *state) { two_tasks(state, block_until_helped, help, true); }
-static void back(void *state) { two_tasks(state, block_until_helped, help_and_block, true); }
-static void silent(void *state) { two_tasks(state, block_silently, help, false); }
-static void declared(void *state) { two_tasks(state, block_declared, help, false); }
-static void pinned(void *state) { two_tasks(state, block_and_rest, wake_stuck, true); }
+static void helped(void *state)
+{
+    two_tasks(state, block_until_helped, help, true);
+}
+static void back(void *state)
+{
+    two_tasks(state, block_until_helped, help_and_block, true);
+}
+static void silent(void *state)
+{
+    two_tasks(state, block_silently, help, false);
+}
+static void declared(void *state)
+{
+    two_tasks(state, block_declared, help, false);
+}
+static void pinned(void *state)
+{
+    two_tasks(state, block_and_rest, wake_stuck, true);
+}
 
 static void spawns_with(stuck_scene *s, int (*stuck)(stuck_scene *scene))
 {
@@ -274,8 +295,14 @@ static void spawns_with(stuck_scene *s, int (*stuck)(stuck_scene *scene))
     spawn(s, &s->stuck, false);
 }
 
-static void spawns(void *state) { spawns_with(state, block_eagerly_and_spawn); }
-static void spawns_lazily(void *state) { spawns_with(state, block_and_spawn_lazily); }
+static void spawns(void *state)
+{
+    spawns_with(state, block_eagerly_and_spawn);
+}
+static void spawns_lazily(void *state)
+{
+    spawns_with(state, block_and_spawn_lazily);
+}
 
 static void wakes(void *state)
 {
@@ -414,8 +441,10 @@ static void finish_destroyed(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "stuck." what, .state_bytes = sizeof(stuck_scene), .setup = before, .finish = finish, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "stuck." what, .state_bytes = sizeof(stuck_scene), .setup = before, .finish = finish, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("helped", helped, .no_preemptions = true),
@@ -428,7 +457,12 @@ const model_scenario model_scenarios[] = {
     CASE("silent", silent, .threads = {monitor}, .bound = 1, .asleep = true),
     CASE("declared", declared, .threads = {monitor_of_declared}, .no_preemptions = true),
     CASE("mail", spare_alone, .threads = {mail}),
-    {.name = "stuck.destroy", .state_bytes = sizeof(stuck_scene), .setup = blocks, .finish = finish_destroyed, .no_chance = true,
-     .threads = {destroy}, .no_preemptions = true},
+    {.name = "stuck.destroy",
+     .state_bytes = sizeof(stuck_scene),
+     .setup = blocks,
+     .finish = finish_destroyed,
+     .no_chance = true,
+     .threads = {destroy},
+     .no_preemptions = true},
     {0},
 };

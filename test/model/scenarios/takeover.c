@@ -12,7 +12,7 @@ typedef struct {
     tni_core *core;
     tni_worker *victim;
     tni_worker *spare;
-    tni_core *taken;     /* the taker's */
+    tni_core *taken; /* the taker's */
 } takeover;
 
 static void setup(void *state)
@@ -175,7 +175,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "takeover." what, .state_bytes = sizeof(takeover), .setup = setup, .finish = finish, __VA_ARGS__}
+    { \
+        .name = "takeover." what, .state_bytes = sizeof(takeover), .setup = setup, .finish = finish, __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("claim", .threads = {come_and_go, claim_twice}),

@@ -9,9 +9,9 @@ typedef struct {
     tn_runtime runtime; /* its counters are used */
     tn_task *task;
     tn_future future;
-    uint32_t wanted;  /* how often the task is to be told before it is ready; constant */
+    uint32_t wanted; /* how often the task is to be told before it is ready; constant */
     tni_a32 told;
-    uint32_t polls;   /* plain: runs follow each other, whoever makes them */
+    uint32_t polls; /* plain: runs follow each other, whoever makes them */
     uint32_t dropped;
     uint32_t product; /* what the task has made when it ends */
     tni_a32 busy;     /* joiners that were refused */
@@ -206,14 +206,38 @@ static void walk(void *state)
 
 /* --- Scenarios -------------------------------------------------------------------------------------------------------------- */
 
-static void one_wake(void *state) { begin(state, true, 1, 1); }
-static void one_wake_from_outside(void *state) { begin(state, false, 1, 1); }
-static void two_wakes(void *state) { begin(state, true, 2, 2); }
-static void never(void *state) { begin(state, true, 1, 2); }
-static void no_wake_one_handle(void *state) { begin(state, true, 0, 1); }
-static void no_wake_two_handles(void *state) { begin(state, true, 0, 2); }
-static void no_wake_two_handles_outside(void *state) { begin(state, false, 0, 2); }
-static void one_wake_two_handles(void *state) { begin(state, true, 1, 2); }
+static void one_wake(void *state)
+{
+    begin(state, true, 1, 1);
+}
+static void one_wake_from_outside(void *state)
+{
+    begin(state, false, 1, 1);
+}
+static void two_wakes(void *state)
+{
+    begin(state, true, 2, 2);
+}
+static void never(void *state)
+{
+    begin(state, true, 1, 2);
+}
+static void no_wake_one_handle(void *state)
+{
+    begin(state, true, 0, 1);
+}
+static void no_wake_two_handles(void *state)
+{
+    begin(state, true, 0, 2);
+}
+static void no_wake_two_handles_outside(void *state)
+{
+    begin(state, false, 0, 2);
+}
+static void one_wake_two_handles(void *state)
+{
+    begin(state, true, 1, 2);
+}
 
 static void finish(void *state)
 {
@@ -240,8 +264,10 @@ static void finish_thread(void *state)
 }
 
 #define CASE(what, before, ...) \
-    {.name = "task." what, .state_bytes = sizeof(play), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
-     .no_chance = true}
+    { \
+        .name = "task." what, .state_bytes = sizeof(play), .setup = before, .threads = {__VA_ARGS__}, .finish = finish, \
+        .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wake", one_wake, work, wake),

@@ -103,7 +103,10 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
     tni_schedule_ready(task);
 }
 
-void tni_runtime_task_ended(tn_runtime *runtime) { (void)runtime; }
+void tni_runtime_task_ended(tn_runtime *runtime)
+{
+    (void)runtime;
+}
 
 bool tni_runtime_at_home(const tn_runtime *runtime)
 {
@@ -111,11 +114,26 @@ bool tni_runtime_at_home(const tn_runtime *runtime)
     return desk_at_home;
 }
 
-void tni_runtime_guest_begin(tn_runtime *runtime) { (void)runtime; }
-void tni_runtime_guest_end(tn_runtime *runtime) { (void)runtime; }
-void tni_runtime_unpin(tn_runtime *runtime) { (void)runtime; }
-void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count) { (void)runtime, (void)count; }
-void tni_runtime_release_frames(tn_runtime *runtime) { (void)runtime; }
+void tni_runtime_guest_begin(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+void tni_runtime_guest_end(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+void tni_runtime_unpin(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count)
+{
+    (void)runtime, (void)count;
+}
+void tni_runtime_release_frames(tn_runtime *runtime)
+{
+    (void)runtime;
+}
 
 const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
 {
@@ -139,7 +157,10 @@ void tni_core_arm_timer(tni_core *core, tn_task *task)
     (void)task;
 }
 
-void tni_timer_disarm(tn_task *task) { (void)task; }
+void tni_timer_disarm(tn_task *task)
+{
+    (void)task;
+}
 
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
 {

@@ -292,13 +292,19 @@ static void finish_worker(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup, .finish = finish, .no_chance = true, __VA_ARGS__}
+    { \
+        .name = "timer." what, .state_bytes = sizeof(timing), .setup = setup, .finish = finish, .no_chance = true, __VA_ARGS__ \
+    }
 #define WAIT_CASE(what, ...) \
-    {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_wait, .finish = finish_wait, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_wait, .finish = finish_wait, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 #define WORKER_CASE(what, ...) \
-    {.name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_worker, .finish = finish_worker, .no_chance = true, \
-     __VA_ARGS__}
+    { \
+        .name = "timer." what, .state_bytes = sizeof(timing), .setup = setup_worker, .finish = finish_worker, .no_chance = true, \
+        __VA_ARGS__ \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("end", .threads = {sleep_and_end, fire_first, wake}),

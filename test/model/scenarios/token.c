@@ -8,10 +8,10 @@ typedef struct {
     tn_token *root;
     tn_token *child;
     tn_token *leaves[2]; /* below the child */
-    uint32_t data; /* plain: written before the cancellation */
-    tni_a32 calls; /* of the hook */
-    uint32_t inside; /* plain: while the hook runs */
-    tni_a32 step;    /* 1: the hook has begun; 2: it may end */
+    uint32_t data;       /* plain: written before the cancellation */
+    tni_a32 calls;       /* of the hook */
+    uint32_t inside;     /* plain: while the hook runs */
+    tni_a32 step;        /* 1: the hook has begun; 2: it may end */
     bool added;
 } tree;
 
@@ -64,7 +64,10 @@ static void leaves_with(tree *t, void (*fn)(tn_token_hook *hook))
     model_check(tn_token_hook_add(t->leaves[0], &t->hook) == 0);
 }
 
-static void hooked_leaves(void *state) { leaves_with(state, call); }
+static void hooked_leaves(void *state)
+{
+    leaves_with(state, call);
+}
 
 static void cancel_root_and_call(tn_token_hook *hook)
 {
@@ -98,8 +101,14 @@ static void call_in_steps(tn_token_hook *hook)
     call(hook);
 }
 
-static void leaves_whose_hook_waits(void *state) { leaves_with(state, call_in_steps); }
-static void leaves_whose_hook_cancels(void *state) { leaves_with(state, cancel_root_and_call); }
+static void leaves_whose_hook_waits(void *state)
+{
+    leaves_with(state, call_in_steps);
+}
+static void leaves_whose_hook_cancels(void *state)
+{
+    leaves_with(state, cancel_root_and_call);
+}
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
@@ -111,8 +120,14 @@ static void cancel(void *state)
     tn_token_cancel(t->root);
 }
 
-static void cancel_again(void *state) { tn_token_cancel(((tree *)state)->root); }
-static void cancel_child(void *state) { tn_token_cancel(((tree *)state)->child); }
+static void cancel_again(void *state)
+{
+    tn_token_cancel(((tree *)state)->root);
+}
+static void cancel_child(void *state)
+{
+    tn_token_cancel(((tree *)state)->child);
+}
 
 static void wait(void *state)
 {
@@ -175,7 +190,10 @@ static void cancel_child_and_release(void *state)
     tn_token_release(((tree *)state)->child);
 }
 
-static void release_child(void *state) { tn_token_release(((tree *)state)->child); }
+static void release_child(void *state)
+{
+    tn_token_release(((tree *)state)->child);
+}
 
 /* Removed it never runs, or has run: either way it does not run any more. */
 static void remove_hook(void *state)
@@ -208,8 +226,14 @@ static void cancel_and_look(tree *t, tn_token *token)
     model_check(tni_a32_load(&t->calls, TNI_RELAXED) == 1);
 }
 
-static void cancel_root_and_look(void *state) { cancel_and_look(state, ((tree *)state)->root); }
-static void cancel_child_and_look(void *state) { cancel_and_look(state, ((tree *)state)->child); }
+static void cancel_root_and_look(void *state)
+{
+    cancel_and_look(state, ((tree *)state)->root);
+}
+static void cancel_child_and_look(void *state)
+{
+    cancel_and_look(state, ((tree *)state)->child);
+}
 
 /* The hook is in its call, by the other thread, and goes on only after this. */
 static void cancel_root_beside_hook(void *state)
@@ -223,7 +247,10 @@ static void cancel_root_beside_hook(void *state)
 }
 
 /* A leaf that its owner lets go of meanwhile. */
-static void release_leaf(void *state) { tn_token_release(((tree *)state)->leaves[1]); }
+static void release_leaf(void *state)
+{
+    tn_token_release(((tree *)state)->leaves[1]);
+}
 
 static void cancel_root_and_look_at_hook(void *state)
 {
@@ -273,8 +300,10 @@ static void finish_child(void *state)
 }
 
 #define CASE(what, preemptions, before, after, ...) \
-    {.name = "token." what, .state_bytes = sizeof(tree), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = after, .no_chance = true}
+    { \
+        .name = "token." what, .state_bytes = sizeof(tree), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wait", 2, root, finish, cancel, wait),

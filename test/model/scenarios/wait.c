@@ -100,7 +100,9 @@ static void finish(void *state)
 }
 
 #define CASE(what, ...) \
-    {.name = "wait." what, .state_bytes = sizeof(waiting), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish}
+    { \
+        .name = "wait." what, .state_bytes = sizeof(waiting), .setup = setup, .threads = {__VA_ARGS__}, .finish = finish \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("wake", waiter, source),

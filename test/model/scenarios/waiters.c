@@ -97,7 +97,10 @@ static void acquiring(void *state)
     model_name((const char *)h->semaphore + 8, 4, "semaphore.lock");
 }
 
-static void release(void *state) { tn_semaphore_release(((house *)state)->semaphore, CROWD); }
+static void release(void *state)
+{
+    tn_semaphore_release(((house *)state)->semaphore, CROWD);
+}
 
 static void drop_acquires(void *state)
 {
@@ -140,7 +143,10 @@ static void reading(void *state)
     model_name((const char *)h->lock + 8, 4, "rwlock.lock");
 }
 
-static void write_unlock(void *state) { tn_rwlock_write_unlock(((house *)state)->lock); }
+static void write_unlock(void *state)
+{
+    tn_rwlock_write_unlock(((house *)state)->lock);
+}
 
 static void drop_reads(void *state)
 {
@@ -172,8 +178,10 @@ static void read_all(void *state)
 }
 
 #define CASE(what, preemptions, before, ...) \
-    {.name = "waiters." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = finish, .no_chance = true}
+    { \
+        .name = "waiters." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = finish, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("settle", 2, queued, settle, leave),

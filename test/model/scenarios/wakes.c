@@ -109,8 +109,14 @@ static void one_task_elsewhere(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void work_first(void *state) { desk_run(((house *)state)->waits[0].task); }
-static void work_second(void *state) { desk_run(((house *)state)->waits[1].task); }
+static void work_first(void *state)
+{
+    desk_run(((house *)state)->waits[0].task);
+}
+static void work_second(void *state)
+{
+    desk_run(((house *)state)->waits[1].task);
+}
 
 static void unlock(void *state)
 {
@@ -121,7 +127,10 @@ static void unlock(void *state)
 }
 
 /* Polled in vain, or when the verdict is there and its wake is not. */
-static void wake_in_vain(void *state) { tn_waker_wake(tni_task_waker(((house *)state)->waits[0].task)); }
+static void wake_in_vain(void *state)
+{
+    tn_waker_wake(tni_task_waker(((house *)state)->waits[0].task));
+}
 
 static void cancel(void *state)
 {
@@ -142,8 +151,10 @@ static void finish(void *state)
 }
 
 #define CASE(what, preemptions, before, ...) \
-    {.name = "wakes." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
-     .finish = finish, .no_chance = true}
+    { \
+        .name = "wakes." what, .state_bytes = sizeof(house), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = finish, .no_chance = true \
+    }
 
 const model_scenario model_scenarios[] = {
     CASE("grant", 2, one_task, work_first, unlock),
