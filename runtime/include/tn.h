@@ -2,6 +2,7 @@
 #ifndef TN_H
 #define TN_H
 
+#include <tn/async.h>
 #include <tn/blocking.h>
 #include <tn/combine.h>
 #include <tn/fs.h>
@@ -10,7 +11,6 @@
 #include <tn/net.h>
 #include <tn/ready_set.h>
 #include <tn/runtime.h>
-#include <tn/signal.h>
 #include <tn/sync.h>
 
 #endif

@@ -327,7 +327,7 @@ Test(abandoned, in_a_join)
 
 static void *wait_for_post(void *arg)
 {
-    (void)tn_signal_wait(arg);
+    (void)tn_async_wait(arg);
     return never();
 }
 
@@ -335,14 +335,14 @@ Test(abandoned, in_a_signal)
 {
     tn_runtime *runtime = tt_runtime_create();
     tt_abandoned left;
-    tn_signal *signal;
+    tn_async *signal;
 
-    cr_assert_eq(tn_signal_open(&signal, runtime), 0);
+    cr_assert_eq(tn_async_open(&signal, runtime), 0);
     tt_abandon_begin(&left, wait_for_post, signal);
     tt_abandon_end(&left);
-    tn_signal_post(signal);
-    cr_assert_eq(tn_signal_wait(signal), 0);
-    tn_signal_close(signal);
+    tn_async_send(signal);
+    cr_assert_eq(tn_async_wait(signal), 0);
+    tn_async_close(signal);
     tt_runtime_destroy(runtime);
 }
 

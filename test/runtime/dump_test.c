@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tn/async.h>
 #include <tn/combine.h>
 #include <tn/net.h>
 #include <tn/scope.h>
-#include <tn/signal.h>
 
 #include "sched/runtime.h"
 #include "support/manual.h"
@@ -333,17 +333,17 @@ static void unhold(suspect *s)
     tn_runtime_unhold(s->runtime);
 }
 
-static tn_signal *the_signal;
+static tn_async *the_signal;
 
 static void open_signal(suspect *s)
 {
-    cr_assert_eq(tn_signal_open(&the_signal, s->runtime), 0);
+    cr_assert_eq(tn_async_open(&the_signal, s->runtime), 0);
 }
 
 static void close_signal(suspect *s)
 {
     (void)s;
-    tn_signal_close(the_signal);
+    tn_async_close(the_signal);
 }
 
 static tn_task *the_sleeper;

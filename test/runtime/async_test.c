@@ -4,20 +4,20 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+#include <tn/async.h>
 #include <tn/combine.h>
 #include <tn/scope.h>
-#include <tn/signal.h>
 
 #include "support/runtime.h"
 
 enum { HOUR_S = 3600 };
 
-static tn_signal *target;
+static tn_async *target;
 
 static void handler(int number)
 {
     (void)number;
-    tn_signal_post(target);
+    tn_async_send(target);
 }
 
 /* In this thread: those of the runtime have such signals blocked, and raise answers after the handler. */
@@ -32,10 +32,10 @@ static void post_by_handler(int times)
 
 static void *wait_twice(void *arg)
 {
-    tt_check(tn_signal_wait(target) == 0); /* posted before; two count as one */
+    tt_check(tn_async_wait(target) == 0); /* posted before; two count as one */
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_signal_wait(target) == TN_ETIMEDOUT); /* used up */
+        tt_check(tn_async_wait(target) == TN_ETIMEDOUT); /* used up */
     }
     return arg;
 }
@@ -43,7 +43,7 @@ static void *wait_twice(void *arg)
 static void *wait_for_handler(void *arg)
 {
     tt_gate_open(arg);
-    tt_check(tn_signal_wait(target) == 0);
+    tt_check(tn_async_wait(target) == 0);
     return NULL;
 }
 
@@ -56,7 +56,7 @@ Test(signal, a_handler_posts)
     tn_task *task;
 
     cr_assert_eq(sigaction(SIGUSR1, &action, &before), 0);
-    cr_assert_eq(tn_signal_open(&target, runtime), 0);
+    cr_assert_eq(tn_async_open(&target, runtime), 0);
     for (int times = 1; times <= 2; times++) {
         post_by_handler(times);
         cr_assert_eq(tn_block_on(runtime, wait_twice, NULL, NULL), 0);
@@ -66,16 +66,16 @@ Test(signal, a_handler_posts)
     tt_block_thread(5 * TN_MS); /* it waits by now, as a rule; both orders are right */
     post_by_handler(1);
     (void)tt_join(task);
-    tn_signal_close(target);
-    tn_signal_close(NULL);
+    tn_async_close(target);
+    tn_async_close(NULL);
     tt_runtime_destroy(runtime);
     cr_assert_eq(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
 /* Round trips: each post is answered before the next one, so that a lost one would hang. */
 typedef struct {
-    tn_signal *ping;
-    tn_signal *pong;
+    tn_async *ping;
+    tn_async *pong;
     unsigned long rounds;
 } court;
 
@@ -84,8 +84,8 @@ static void *answer_pings(void *arg)
     court *c = arg;
 
     for (unsigned long i = 0; i < c->rounds; i++) {
-        tt_check(tn_signal_wait(c->ping) == 0);
-        tn_signal_post(c->pong);
+        tt_check(tn_async_wait(c->ping) == 0);
+        tn_async_send(c->pong);
     }
     return NULL;
 }
@@ -96,17 +96,17 @@ Test(signal, no_post_is_lost)
     court c = {.rounds = tt_scaled(5000)};
     tn_task *task;
 
-    cr_assert_eq(tn_signal_open(&c.ping, NULL), TN_EINVAL);
-    cr_assert_eq(tn_signal_open(&c.ping, runtime), 0);
-    cr_assert_eq(tn_signal_open(&c.pong, runtime), 0);
+    cr_assert_eq(tn_async_open(&c.ping, NULL), TN_EINVAL);
+    cr_assert_eq(tn_async_open(&c.ping, runtime), 0);
+    cr_assert_eq(tn_async_open(&c.pong, runtime), 0);
     task = tt_spawn_on(runtime, answer_pings, &c);
     for (unsigned long i = 0; i < c.rounds; i++) {
-        tn_signal_post(c.ping);
-        cr_assert_eq(tn_signal_wait(c.pong), 0); /* in a plain thread */
+        tn_async_send(c.ping);
+        cr_assert_eq(tn_async_wait(c.pong), 0); /* in a plain thread */
     }
     (void)tt_join(task);
-    tn_signal_close(c.ping);
-    tn_signal_close(c.pong);
+    tn_async_close(c.ping);
+    tn_async_close(c.pong);
     tt_runtime_destroy(runtime);
 }
 
@@ -114,31 +114,31 @@ Test(signal, no_post_is_lost)
 
 static void *wait_once(void *arg)
 {
-    return (void *)(intptr_t)tn_signal_wait(arg);
+    return (void *)(intptr_t)tn_async_wait(arg);
 }
 
 static void *one_waiter(void *arg)
 {
-    tn_signal *signal;
-    tn_signal_future future;
+    tn_async *signal;
+    tn_async_future future;
     tn_sleep_future time;
     tn_future *futures[2] = {&future.base, &time.base};
     tn_task *task;
 
-    tt_check(tn_signal_open(&signal, NULL) == 0);
+    tt_check(tn_async_open(&signal, NULL) == 0);
     task = tt_spawn(wait_once, signal);
-    tn_signal_wait_init(&future, signal);
+    tn_async_wait_init(&future, signal);
     tn_sleep_init(&time, tn_now() + TN_MS);
     tt_check(tn_yield() == 0 && tn_sleep(TN_MS) == 0);
-    tt_check(tn_signal_wait(signal) == TN_EBUSY);
+    tt_check(tn_async_wait(signal) == TN_EBUSY);
     tn_cancel(task);
     tt_check((intptr_t)tt_join(task) == TN_ECANCELED);
     tn_sleep_init(&time, tn_now() + TN_MS);
     tt_check(tn_select(futures, 2, NULL) == 1); /* the wait goes on */
-    tn_signal_post(signal);
+    tn_async_send(signal);
     tn_sleep_init(&time, tn_now() + HOUR_S * TN_S);
     tt_check(tn_race(futures, 2, NULL) == 0);
-    tn_signal_close(signal);
+    tn_async_close(signal);
     return arg;
 }
 
@@ -152,15 +152,15 @@ static void *open_and_close(void *arg)
     unsigned before = tt_files();
 
     for (int i = 0; i < 100; i++) {
-        tn_signal *signal;
-        tt_check(tn_signal_open(&signal, NULL) == 0);
+        tn_async *signal;
+        tt_check(tn_async_open(&signal, NULL) == 0);
         if (i % 2 == 0)
-            tn_signal_post(signal);
+            tn_async_send(signal);
         if (i % 3 == 0) {
             TN_SCOPE(scope, tn_now() + TN_US);
-            (void)tn_signal_wait(signal);
+            (void)tn_async_wait(signal);
         }
-        tn_signal_close(signal);
+        tn_async_close(signal);
     }
     for (int i = 0; i < 1000 && tt_files() > before; i++)
         tt_check(tn_sleep(TN_MS) == 0); /* the loops let go a little later */

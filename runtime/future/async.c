@@ -6,14 +6,14 @@
  * No post is lost: either the exchange of `posted` sees it, or the post's write comes after the drain, and the loop reports it:
  * after the look, so the clear leaves it and the poll is ready, or after the clear, and wakes the waiter.
  */
-#include <tn/signal.h>
+#include <tn/async.h>
 
 #include "io/driver.h"
 #include "os/os_event.h"
 #include "sched/runtime.h"
 #include "task/budget.h"
 
-struct tn_signal {
+struct tn_async {
     tn_allocator allocator;
     tni_registration *registration;
     int fd;
@@ -21,9 +21,9 @@ struct tn_signal {
     tni_a32 waiting; /* 1: somebody waits */
 };
 
-int tn_signal_open(tn_signal **out, tn_runtime *runtime)
+int tn_async_open(tn_async **out, tn_runtime *runtime)
 {
-    tn_signal *signal;
+    tn_async *signal;
     int rc;
 
     *out = NULL;
@@ -31,7 +31,7 @@ int tn_signal_open(tn_signal **out, tn_runtime *runtime)
         runtime = tn_runtime_current();
     if (runtime == NULL)
         return TN_EINVAL;
-    signal = tni_alloc(&runtime->allocator, sizeof *signal, _Alignof(tn_signal));
+    signal = tni_alloc(&runtime->allocator, sizeof *signal, _Alignof(tn_async));
     if (signal == NULL)
         return TN_ENOMEM;
     signal->allocator = runtime->allocator;
@@ -53,7 +53,7 @@ int tn_signal_open(tn_signal **out, tn_runtime *runtime)
     return rc;
 }
 
-void tn_signal_post(tn_signal *signal)
+void tn_async_send(tn_async *signal)
 {
     /* Publishes what the caller wrote, and comes before the write that makes the fd readable; partner: the exchange in
      * wait_poll. */
@@ -61,7 +61,7 @@ void tn_signal_post(tn_signal *signal)
     tni_os_event_post(signal->fd);
 }
 
-static bool take_post(tn_signal *signal)
+static bool take_post(tn_async *signal)
 {
     /* Acquire: what the poster wrote. A read-modify-write, so that a post of this very moment is not written over. */
     return tni_a32_exchange(&signal->posted, 0, TNI_ACQUIRE) != 0;
@@ -69,8 +69,8 @@ static bool take_post(tn_signal *signal)
 
 static int wait_poll(tn_future *self, tn_waker *waker)
 {
-    tn_signal_future *future = tni_container_of(self, tn_signal_future, base);
-    tn_signal *signal = future->signal;
+    tn_async_future *future = tni_container_of(self, tn_async_future, base);
+    tn_async *signal = future->signal;
     uint32_t nobody = 0;
     int rc;
 
@@ -93,7 +93,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 
 static void wait_drop(tn_future *self)
 {
-    tn_signal_future *future = tni_container_of(self, tn_signal_future, base);
+    tn_async_future *future = tni_container_of(self, tn_async_future, base);
 
     if (!future->waiting)
         return;
@@ -105,22 +105,22 @@ static void wait_drop(tn_future *self)
 
 static const tn_future_ops wait_ops = {.poll = wait_poll, .drop = wait_drop, .name = "signal"};
 
-void tn_signal_wait_init(tn_signal_future *future, tn_signal *signal)
+void tn_async_wait_init(tn_async_future *future, tn_async *signal)
 {
     future->base.ops = &wait_ops;
     future->signal = signal;
     future->waiting = false;
 }
 
-int tn_signal_wait(tn_signal *signal)
+int tn_async_wait(tn_async *signal)
 {
-    tn_signal_future future;
+    tn_async_future future;
 
-    tn_signal_wait_init(&future, signal);
+    tn_async_wait_init(&future, signal);
     return tn_await(&future.base);
 }
 
-void tn_signal_close(tn_signal *signal)
+void tn_async_close(tn_async *signal)
 {
     tn_allocator allocator;
 
