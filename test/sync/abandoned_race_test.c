@@ -16,7 +16,7 @@ typedef struct {
     tn_mutex mutex;
     tn_notify notify;
     tn_mpsc *channel;
-    tn_token *token;
+    tn_cancel_token *token;
     tn_cancel_source source;
     atomic_ulong taken; /* permits that fibers have taken */
     atomic_ulong sent;
@@ -34,7 +34,7 @@ static void come(field *f)
 static void *take_permits(void *arg)
 {
     field *f = arg;
-    TN_TOKEN_SCOPE(scope, TN_NEVER, f->token);
+    TN_CANCEL_TOKEN_SCOPE(scope, TN_NEVER, f->token);
 
     come(f);
     while (tn_semaphore_acquire(&f->semaphore, 1) == 0)
@@ -119,7 +119,7 @@ static void *cancel(void *arg)
 
     wait_for_go(f);
     tn_cancel_source_cancel(&f->source);
-    tn_token_cancel(f->token);
+    tn_cancel_token_cancel(f->token);
     return NULL;
 }
 
@@ -135,7 +135,7 @@ static void prepare(field *f)
     tn_mutex_init(&f->mutex);
     tn_notify_init(&f->notify);
     tn_cancel_source_init(&f->source);
-    cr_assert_eq(tn_token_create(&f->token, NULL, NULL), 0);
+    cr_assert_eq(tn_cancel_token_create(&f->token, NULL, NULL), 0);
     cr_assert_eq(tn_mpsc_create(&f->channel, sizeof(uint64_t), 1, NULL), 0);
     cr_assert_eq(tn_mutex_try_lock(&f->mutex), 0);
     atomic_store(&f->taken, 0);
@@ -157,7 +157,7 @@ static void check_and_finish(field *f)
     tn_mutex_fini(&f->mutex);
     tn_notify_fini(&f->notify);
     tn_cancel_source_fini(&f->source);
-    tn_token_release(f->token);
+    tn_cancel_token_release(f->token);
     while (tn_mpsc_try_recv(f->channel, &element) == 0)
         atomic_fetch_add(&f->received, 1);
     cr_assert_eq(atomic_load(&f->received), atomic_load(&f->sent));

@@ -425,21 +425,21 @@ Test(abandoned, in_a_watch)
 
 static void *wait_for_token(void *arg)
 {
-    (void)tn_token_wait(arg);
+    (void)tn_cancel_token_wait(arg);
     return never();
 }
 
 static void *sleep_in_token_scope(void *arg)
 {
-    TN_TOKEN_SCOPE(outer, TN_NEVER, arg);
+    TN_CANCEL_TOKEN_SCOPE(outer, TN_NEVER, arg);
     TN_SHIELD(shield, TN_NEVER);
-    TN_TOKEN_SCOPE(inner, TN_NEVER, arg);
+    TN_CANCEL_TOKEN_SCOPE(inner, TN_NEVER, arg);
 
     (void)tn_sleep(3600 * TN_S);
     return never();
 }
 
-static void ignore(tn_token_hook *hook)
+static void ignore(tn_cancel_token_hook *hook)
 {
     (void)hook;
     tt_check(false);
@@ -447,15 +447,15 @@ static void ignore(tn_token_hook *hook)
 
 static void remove_hook(void *arg)
 {
-    tt_check(tn_token_hook_remove(arg));
+    tt_check(tn_cancel_token_hook_remove(arg));
 }
 
 /* A hook of the program's own: an exit hook removes it, which is called while the stack is there. */
 static void *sleep_with_hook(void *arg)
 {
-    tn_token_hook hook = {.call = ignore};
+    tn_cancel_token_hook hook = {.call = ignore};
 
-    tt_check(tn_token_hook_add(arg, &hook) == 0);
+    tt_check(tn_cancel_token_hook_add(arg, &hook) == 0);
     tt_check(tn_at_exit(remove_hook, &hook) == 0);
     (void)tn_sleep(3600 * TN_S);
     return never();
@@ -464,15 +464,15 @@ static void *sleep_with_hook(void *arg)
 static void leave_in_token(tn_entry_fn entry, bool cancelled_before)
 {
     tt_abandoned left;
-    tn_token *token;
+    tn_cancel_token *token;
 
-    cr_assert_eq(tn_token_create(&token, NULL, NULL), 0);
+    cr_assert_eq(tn_cancel_token_create(&token, NULL, NULL), 0);
     tt_abandon_begin(&left, entry, token);
     if (cancelled_before)
-        tn_token_cancel(token);
+        tn_cancel_token_cancel(token);
     tt_abandon_end(&left);
-    tn_token_cancel(token);
-    tn_token_release(token);
+    tn_cancel_token_cancel(token);
+    tn_cancel_token_release(token);
 }
 
 Test(abandoned, in_a_token)

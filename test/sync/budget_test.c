@@ -18,7 +18,7 @@ static struct {
     tn_broadcast_receiver listener;
     tn_watch *watch;
     tn_watch_receiver watcher;
-    tn_token *token; /* cancelled */
+    tn_cancel_token *token; /* cancelled */
     uint64_t element;
 } all;
 
@@ -34,7 +34,7 @@ static union {
     tn_mpsc_recv_future recv;
     tn_broadcast_future broadcast;
     tn_watch_future watch;
-    tn_token_future token;
+    tn_cancel_token_future token;
     tn_sleep_future sleep;
     tn_interval_future tick;
     tn_timeout_future timeout;
@@ -54,8 +54,8 @@ static void all_init(void)
     tn_broadcast_subscribe(all.broadcast, &all.listener);
     tt_check(tn_watch_create(&all.watch, sizeof all.element, &all.element, NULL) == 0);
     tn_watch_subscribe(all.watch, &all.watcher);
-    tt_check(tn_token_create(&all.token, NULL, NULL) == 0);
-    tn_token_cancel(all.token);
+    tt_check(tn_cancel_token_create(&all.token, NULL, NULL) == 0);
+    tn_cancel_token_cancel(all.token);
 }
 
 static void all_fini(void)
@@ -66,7 +66,7 @@ static void all_fini(void)
     tn_broadcast_release_sender(all.broadcast);
     tn_watch_unsubscribe(&all.watcher);
     tn_watch_release_sender(all.watch);
-    tn_token_release(all.token);
+    tn_cancel_token_release(all.token);
 }
 
 /* --- The operations: what makes it ready; the call; its future; what undoes it ---------------------------------------------- */
@@ -248,11 +248,11 @@ static tn_future *begin_watch(void)
 
 static int call_token(void)
 {
-    return tn_token_wait(all.token);
+    return tn_cancel_token_wait(all.token);
 }
 static tn_future *begin_token(void)
 {
-    tn_token_wait_init(&futures.token, all.token);
+    tn_cancel_token_wait_init(&futures.token, all.token);
     return &futures.token.base;
 }
 

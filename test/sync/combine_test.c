@@ -14,12 +14,12 @@ typedef struct {
     tn_semaphore semaphore;
     tn_notify notify;
     tn_mpsc *channel;
-    tn_token *token;
+    tn_cancel_token *token;
     tn_mutex_future lock;
     tn_semaphore_future permit;
     tn_notify_future note;
     tn_mpsc_recv_future element;
-    tn_token_future cancelled;
+    tn_cancel_token_future cancelled;
     int received;
 } all_kinds;
 
@@ -29,7 +29,7 @@ static void make_all(all_kinds *all)
     tn_semaphore_init(&all->semaphore, 0);
     tn_notify_init(&all->notify);
     tt_check(tn_mpsc_create(&all->channel, sizeof(int), 1, NULL) == 0);
-    tt_check(tn_token_create(&all->token, NULL, NULL) == 0);
+    tt_check(tn_cancel_token_create(&all->token, NULL, NULL) == 0);
     tt_check(tn_mutex_try_lock(&all->mutex) == 0);
 }
 
@@ -41,7 +41,7 @@ static void make_all_ready(all_kinds *all)
     tn_semaphore_release(&all->semaphore, 1);
     tn_notify_one(&all->notify);
     tt_check(tn_mpsc_try_send(all->channel, &element) == 0);
-    tn_token_cancel(all->token);
+    tn_cancel_token_cancel(all->token);
 }
 
 static void add_all(all_kinds *all, tn_ready_set *set)
@@ -50,7 +50,7 @@ static void add_all(all_kinds *all, tn_ready_set *set)
     tn_semaphore_acquire_init(&all->permit, &all->semaphore, 1);
     tn_notify_wait_init(&all->note, &all->notify);
     tn_mpsc_recv_init(&all->element, all->channel, &all->received);
-    tn_token_wait_init(&all->cancelled, all->token);
+    tn_cancel_token_wait_init(&all->cancelled, all->token);
     tt_check(tn_ready_set_add(set, &all->lock.base, NULL, NULL) == 0);
     tt_check(tn_ready_set_add(set, &all->permit.base, NULL, NULL) == 0);
     tt_check(tn_ready_set_add(set, &all->note.base, NULL, NULL) == 0);
@@ -75,7 +75,7 @@ static void free_all(all_kinds *all)
     tn_semaphore_fini(&all->semaphore);
     tn_mpsc_release_sender(all->channel);
     tn_mpsc_release_receiver(all->channel);
-    tn_token_release(all->token);
+    tn_cancel_token_release(all->token);
 }
 
 static void *make_ready(void *arg)

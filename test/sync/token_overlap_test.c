@@ -1,4 +1,4 @@
-/* Tokens that several threads cancel at once, and hooks that cancel: what holds when tn_token_cancel returns. */
+/* Tokens that several threads cancel at once, and hooks that cancel: what holds when tn_cancel_token_cancel returns. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -6,11 +6,11 @@
 #include "support/runtime.h"
 #include "sync_support.h"
 
-static tn_token *make(tn_token *parent)
+static tn_cancel_token *make(tn_cancel_token *parent)
 {
-    tn_token *token;
+    tn_cancel_token *token;
 
-    tt_check(tn_token_create(&token, parent, NULL) == 0);
+    tt_check(tn_cancel_token_create(&token, parent, NULL) == 0);
     return token;
 }
 
@@ -18,18 +18,18 @@ static tn_token *make(tn_token *parent)
 
 /* root, child, two leaves; the first leaf has two hooks, of which the one that is called first waits in its call. */
 typedef struct {
-    tn_token_hook waits;
-    tn_token_hook counts;
-    tn_token *root;
-    tn_token *child;
-    tn_token *leaves[2];
+    tn_cancel_token_hook waits;
+    tn_cancel_token_hook counts;
+    tn_cancel_token *root;
+    tn_cancel_token *child;
+    tn_cancel_token *leaves[2];
     tt_gate begun;
     tt_gate end;
     atomic_int calls; /* of `counts` */
     atomic_bool removed;
 } tree;
 
-static void wait_in_call(tn_token_hook *hook)
+static void wait_in_call(tn_cancel_token_hook *hook)
 {
     tree *t = tni_container_of(hook, tree, waits);
 
@@ -37,7 +37,7 @@ static void wait_in_call(tn_token_hook *hook)
     tt_gate_wait(&t->end, 1);
 }
 
-static void count_call(tn_token_hook *hook)
+static void count_call(tn_cancel_token_hook *hook)
 {
     atomic_fetch_add(&tni_container_of(hook, tree, counts)->calls, 1);
 }
@@ -49,21 +49,21 @@ static void plant(tree *t)
     t->child = make(t->root);
     t->leaves[1] = make(t->child);
     t->leaves[0] = make(t->child); /* the child's first */
-    cr_assert_eq(tn_token_hook_add(t->leaves[0], &t->counts), 0);
-    cr_assert_eq(tn_token_hook_add(t->leaves[0], &t->waits), 0); /* the token's first */
+    cr_assert_eq(tn_cancel_token_hook_add(t->leaves[0], &t->counts), 0);
+    cr_assert_eq(tn_cancel_token_hook_add(t->leaves[0], &t->waits), 0); /* the token's first */
 }
 
 static void fell(tree *t)
 {
-    tn_token_release(t->leaves[0]);
-    tn_token_release(t->leaves[1]);
-    tn_token_release(t->child);
-    tn_token_release(t->root);
+    tn_cancel_token_release(t->leaves[0]);
+    tn_cancel_token_release(t->leaves[1]);
+    tn_cancel_token_release(t->child);
+    tn_cancel_token_release(t->root);
 }
 
 static void *cancel_child(void *arg)
 {
-    tn_token_cancel(((tree *)arg)->child);
+    tn_cancel_token_cancel(((tree *)arg)->child);
     return NULL;
 }
 
@@ -72,12 +72,12 @@ static void *cancel_root(void *arg)
 {
     tree *t = arg;
 
-    tn_token_cancel(t->root);
-    tt_check(tn_token_is_cancelled(t->root) && tn_token_is_cancelled(t->child));
-    tt_check(tn_token_is_cancelled(t->leaves[0]) && tn_token_is_cancelled(t->leaves[1]));
-    tt_check(tn_token_wait(t->leaves[1]) == 0);
+    tn_cancel_token_cancel(t->root);
+    tt_check(tn_cancel_token_is_cancelled(t->root) && tn_cancel_token_is_cancelled(t->child));
+    tt_check(tn_cancel_token_is_cancelled(t->leaves[0]) && tn_cancel_token_is_cancelled(t->leaves[1]));
+    tt_check(tn_cancel_token_wait(t->leaves[1]) == 0);
     tt_check(atomic_load(&t->calls) == 1);
-    tt_check(!tn_token_hook_remove(&t->counts));
+    tt_check(!tn_cancel_token_hook_remove(&t->counts));
     return NULL;
 }
 
@@ -92,7 +92,7 @@ static void cancel_beside_hook(void *(*run)(void *arg))
     (void)run(&t);
     tt_gate_open(&t.end);
     tt_thread_join(thread);
-    cr_assert_not(tn_token_hook_remove(&t.waits));
+    cr_assert_not(tn_cancel_token_hook_remove(&t.waits));
     cr_assert_eq(atomic_load(&t.calls), 1);
     fell(&t);
 }
@@ -117,7 +117,7 @@ static void *remove_waiting(void *arg)
 {
     tree *t = arg;
 
-    tt_check(!tn_token_hook_remove(&t->waits));
+    tt_check(!tn_cancel_token_hook_remove(&t->waits));
     atomic_store(&t->removed, true);
     tt_check(tt_gate_is_open(&t->end)); /* the call is over */
     return NULL;
@@ -139,71 +139,71 @@ Test(token_overlap, a_hook_in_its_call_is_waited_for)
     tt_thread_join(remover);
     memset(&t.waits, 0, sizeof t.waits);
     tt_thread_join(canceller);
-    cr_assert_not(tn_token_hook_remove(&t.counts));
+    cr_assert_not(tn_cancel_token_hook_remove(&t.counts));
     fell(&t);
 }
 
 /* --- In a hook -------------------------------------------------------------------------------------------------------------- */
 
 static struct {
-    tn_token *root;       /* above the hook's token, */
-    tn_token *side;       /* beside it, */
-    tn_token *other;      /* and of another tree */
-    tn_token_hook second; /* of the same token, called later */
+    tn_cancel_token *root;       /* above the hook's token, */
+    tn_cancel_token *side;       /* beside it, */
+    tn_cancel_token *other;      /* and of another tree */
+    tn_cancel_token_hook second; /* of the same token, called later */
     int calls;
 } near;
 
-static void cancel_all_around(tn_token_hook *hook)
+static void cancel_all_around(tn_cancel_token_hook *hook)
 {
-    tn_token *child = make(hook->token);
+    tn_cancel_token *child = make(hook->token);
 
     near.calls++;
-    tt_check(tn_token_hook_remove(&near.second));
-    tt_check(tn_token_hook_add(hook->token, &near.second) == TN_ECANCELED);
-    tt_check(tn_token_is_cancelled(child));
-    tn_token_release(child);
-    tn_token_cancel(hook->token);
-    tn_token_cancel(near.root);
-    tt_check(tn_token_is_cancelled(near.root) && tn_token_is_cancelled(near.side));
-    tn_token_cancel(near.other);
-    tt_check(tn_token_is_cancelled(near.other));
-    tn_token_release(near.other); /* the last reference */
+    tt_check(tn_cancel_token_hook_remove(&near.second));
+    tt_check(tn_cancel_token_hook_add(hook->token, &near.second) == TN_ECANCELED);
+    tt_check(tn_cancel_token_is_cancelled(child));
+    tn_cancel_token_release(child);
+    tn_cancel_token_cancel(hook->token);
+    tn_cancel_token_cancel(near.root);
+    tt_check(tn_cancel_token_is_cancelled(near.root) && tn_cancel_token_is_cancelled(near.side));
+    tn_cancel_token_cancel(near.other);
+    tt_check(tn_cancel_token_is_cancelled(near.other));
+    tn_cancel_token_release(near.other); /* the last reference */
 }
 
 Test(token_overlap, a_hook_may_use_tokens)
 {
-    tn_token_hook hook = {.call = cancel_all_around};
-    tn_token *token;
+    tn_cancel_token_hook hook = {.call = cancel_all_around};
+    tn_cancel_token *token;
 
     near.root = make(NULL);
     near.side = make(near.root);
     near.other = make(NULL);
     token = make(near.root);
     near.second.call = cancel_all_around;
-    cr_assert_eq(tn_token_hook_add(token, &near.second), 0);
-    cr_assert_eq(tn_token_hook_add(token, &hook), 0); /* the first to be called */
-    tn_token_cancel(token);
+    cr_assert_eq(tn_cancel_token_hook_add(token, &near.second), 0);
+    cr_assert_eq(tn_cancel_token_hook_add(token, &hook), 0); /* the first to be called */
+    tn_cancel_token_cancel(token);
     cr_assert_eq(near.calls, 1);
-    cr_assert_not(tn_token_hook_remove(&hook));
-    cr_assert_eq(tn_token_hook_add(token, &hook), TN_ECANCELED);
-    tn_token_release(token);
-    tn_token_release(near.side);
-    tn_token_release(near.root);
+    cr_assert_not(tn_cancel_token_hook_remove(&hook));
+    cr_assert_eq(tn_cancel_token_hook_add(token, &hook), TN_ECANCELED);
+    tn_cancel_token_release(token);
+    tn_cancel_token_release(near.side);
+    tn_cancel_token_release(near.root);
 }
 
-static void remove_itself(tn_token_hook *hook)
+static void remove_itself(tn_cancel_token_hook *hook)
 {
-    (void)tn_token_hook_remove(hook);
+    (void)tn_cancel_token_hook_remove(hook);
 }
 
 static void run_remove_itself(void *arg)
 {
-    tn_token_hook hook = {.call = remove_itself};
-    tn_token *token = make(NULL);
+    tn_cancel_token_hook hook = {.call = remove_itself};
+    tn_cancel_token *token = make(NULL);
 
     (void)arg;
-    (void)tn_token_hook_add(token, &hook);
-    tn_token_cancel(token);
+    (void)tn_cancel_token_hook_add(token, &hook);
+    tn_cancel_token_cancel(token);
 }
 
 Test(token_overlap, a_hook_cannot_remove_itself)
@@ -218,9 +218,9 @@ Test(token_overlap, a_hook_cannot_remove_itself)
 enum { FAN = 3, NODES = 1 + FAN + FAN * FAN + FAN * FAN * FAN, CANCELLERS = 6 };
 
 typedef struct {
-    tn_token_hook hook;
+    tn_cancel_token_hook hook;
     atomic_int calls;
-    tn_token *token;
+    tn_cancel_token *token;
 } node;
 
 typedef struct {
@@ -229,11 +229,11 @@ typedef struct {
     atomic_bool over;
 } forest;
 
-static void count_node(tn_token_hook *hook)
+static void count_node(tn_cancel_token_hook *hook)
 {
     node *n = tni_container_of(hook, node, hook);
 
-    tt_check(tn_token_is_cancelled(n->token));
+    tt_check(tn_cancel_token_is_cancelled(n->token));
     atomic_fetch_add(&n->calls, 1);
 }
 
@@ -257,12 +257,12 @@ static void *cancel_part(void *arg)
     atomic_fetch_add(&f->ready, 1);
     while (atomic_load(&f->ready) < CANCELLERS)
         (void)tn_yield();
-    tn_token_cancel(f->nodes[c->top].token);
+    tn_cancel_token_cancel(f->nodes[c->top].token);
     for (unsigned i = c->top; i < NODES; i++) {
         if (!is_below(i, c->top))
             continue;
-        tt_check(tn_token_is_cancelled(f->nodes[i].token));
-        tt_check(!tn_token_hook_remove(&f->nodes[i].hook));
+        tt_check(tn_cancel_token_is_cancelled(f->nodes[i].token));
+        tt_check(!tn_cancel_token_hook_remove(&f->nodes[i].hook));
         tt_check(atomic_load(&f->nodes[i].calls) == 1);
     }
     return NULL;
@@ -274,11 +274,11 @@ static void *bear_children(void *arg)
     forest *f = arg;
 
     for (unsigned i = 0; !atomic_load(&f->over); i = (i + 7) % NODES) {
-        bool before = tn_token_is_cancelled(f->nodes[i].token);
-        tn_token *child = make(f->nodes[i].token);
+        bool before = tn_cancel_token_is_cancelled(f->nodes[i].token);
+        tn_cancel_token *child = make(f->nodes[i].token);
         if (before)
-            tt_check(tn_token_is_cancelled(child));
-        tn_token_release(child);
+            tt_check(tn_cancel_token_is_cancelled(child));
+        tn_cancel_token_release(child);
         (void)tn_yield();
     }
     return NULL;
@@ -294,7 +294,7 @@ static void cancel_forest(tn_runtime *runtime, unsigned long round)
 
     for (unsigned i = 0; i < NODES; i++) {
         f.nodes[i] = (node){.hook = {.call = count_node}, .token = make(i == 0 ? NULL : f.nodes[(i - 1) / FAN].token)};
-        cr_assert_eq(tn_token_hook_add(f.nodes[i].token, &f.nodes[i].hook), 0);
+        cr_assert_eq(tn_cancel_token_hook_add(f.nodes[i].token, &f.nodes[i].hook), 0);
     }
     bearer = tt_spawn_on(runtime, bear_children, &f);
     for (unsigned i = 0; i < CANCELLERS; i++) {
@@ -309,7 +309,7 @@ static void cancel_forest(tn_runtime *runtime, unsigned long round)
     tt_join(bearer);
     for (unsigned i = 0; i < NODES; i++) {
         cr_assert_eq(atomic_load(&f.nodes[i].calls), 1);
-        tn_token_release(f.nodes[i].token);
+        tn_cancel_token_release(f.nodes[i].token);
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include <tn/barrier.h>
 #include <tn/broadcast.h>
+#include <tn/cancel_token.h>
 #include <tn/mpsc.h>
 #include <tn/mutex.h>
 #include <tn/notify.h>
@@ -11,7 +12,6 @@
 #include <tn/oneshot.h>
 #include <tn/rwlock.h>
 #include <tn/semaphore.h>
-#include <tn/token.h>
 #include <tn/wait_group.h>
 #include <tn/watch.h>
 

@@ -1,12 +1,12 @@
 /* Destroy gives up on fibers that wait, while threads outside grant what they wait for, or cancel it. The runtime is a
  * current-thread one. What the fibers have in their frames lies in watched memory, which goes when destroy has returned, as the
  * frames do. */
+#include <tn/cancel_token.h>
 #include <tn/group.h>
 #include <tn/mutex.h>
 #include <tn/oneshot.h>
 #include <tn/runtime.h>
 #include <tn/semaphore.h>
-#include <tn/token.h>
 
 #include "model.h"
 #include "sched/runtime.h"
@@ -22,7 +22,7 @@ typedef struct {
     tn_oneshot_future receive;
     uint64_t element;
     tn_scope scope;
-    tn_token_scope token_scope;
+    tn_cancel_token_scope token_scope;
     tn_future bell;
     tni_wait rung;
     tn_group group;
@@ -37,7 +37,7 @@ typedef struct {
     tn_mutex mutex;
     tn_oneshot *oneshot;
     tn_cancel_source source;
-    tn_token *token;
+    tn_cancel_token *token;
     tn_entry_fn child;      /* the task of a group */
     const tni_stack *stack; /* the owner's of a group */
     uint32_t used;          /* plain: by a task of the group */
@@ -144,7 +144,7 @@ static void *wait_in_token_scope(void *arg)
     frame *f = arg;
 
     f->bell.ops = &bell_ops;
-    tn_token_scope_enter(&f->token_scope, TN_NEVER, current->token);
+    tn_cancel_token_scope_enter(&f->token_scope, TN_NEVER, current->token);
     (void)tn_await(&f->bell);
     return never();
 }
@@ -241,7 +241,7 @@ static void one_in_scope(void *state)
 
 static void one_in_token_scope(void *state)
 {
-    model_check(tn_token_create(&((house *)state)->token, NULL, NULL) == 0);
+    model_check(tn_cancel_token_create(&((house *)state)->token, NULL, NULL) == 0);
     begin(state, wait_in_token_scope);
 }
 
@@ -323,7 +323,7 @@ static void cancel_source(void *state)
 }
 static void cancel_token(void *state)
 {
-    tn_token_cancel(((house *)state)->token);
+    tn_cancel_token_cancel(((house *)state)->token);
 }
 
 static void run_elsewhere(void *state)
@@ -370,7 +370,7 @@ static void source_is_free(void *state)
 }
 static void token_is_free(void *state)
 {
-    tn_token_release(((house *)state)->token);
+    tn_cancel_token_release(((house *)state)->token);
 }
 
 static void elsewhere_is_quiet(void *state)

@@ -1,23 +1,23 @@
 /* Tokens: cancelling against waiting, hooks, children that are born, tokens that go, and other cancellers. */
-#include <tn/token.h>
+#include <tn/cancel_token.h>
 
 #include "sleeper.h"
 
 typedef struct {
-    tn_token_hook hook; /* first */
-    tn_token *root;
-    tn_token *child;
-    tn_token *leaves[2]; /* below the child */
-    uint32_t data;       /* plain: written before the cancellation */
-    tni_a32 calls;       /* of the hook */
-    uint32_t inside;     /* plain: while the hook runs */
-    tni_a32 step;        /* 1: the hook has begun; 2: it may end */
+    tn_cancel_token_hook hook; /* first */
+    tn_cancel_token *root;
+    tn_cancel_token *child;
+    tn_cancel_token *leaves[2]; /* below the child */
+    uint32_t data;              /* plain: written before the cancellation */
+    tni_a32 calls;              /* of the hook */
+    uint32_t inside;            /* plain: while the hook runs */
+    tni_a32 step;               /* 1: the hook has begun; 2: it may end */
     bool added;
 } tree;
 
 static void root(void *state)
 {
-    model_check(tn_token_create(&((tree *)state)->root, NULL, NULL) == 0);
+    model_check(tn_cancel_token_create(&((tree *)state)->root, NULL, NULL) == 0);
 }
 
 static void root_and_child(void *state)
@@ -25,17 +25,17 @@ static void root_and_child(void *state)
     tree *t = state;
 
     root(state);
-    model_check(tn_token_create(&t->child, t->root, NULL) == 0);
+    model_check(tn_cancel_token_create(&t->child, t->root, NULL) == 0);
 }
 
 /* The child has two owners. */
 static void root_and_shared_child(void *state)
 {
     root_and_child(state);
-    (void)tn_token_retain(((tree *)state)->child);
+    (void)tn_cancel_token_retain(((tree *)state)->child);
 }
 
-static void call(tn_token_hook *hook)
+static void call(tn_cancel_token_hook *hook)
 {
     tree *t = (tree *)(void *)hook;
 
@@ -50,18 +50,18 @@ static void hooked(void *state)
 
     root(state);
     t->hook.call = call;
-    model_check(tn_token_hook_add(t->root, &t->hook) == 0);
+    model_check(tn_cancel_token_hook_add(t->root, &t->hook) == 0);
 }
 
 /* The first leaf has the hook, and is the first to be told. */
-static void leaves_with(tree *t, void (*fn)(tn_token_hook *hook))
+static void leaves_with(tree *t, void (*fn)(tn_cancel_token_hook *hook))
 {
     root_and_child(t);
     for (unsigned i = 2; i-- > 0;)
-        model_check(tn_token_create(&t->leaves[i], t->child, NULL) == 0);
+        model_check(tn_cancel_token_create(&t->leaves[i], t->child, NULL) == 0);
     t->data = 1;
     t->hook.call = fn;
-    model_check(tn_token_hook_add(t->leaves[0], &t->hook) == 0);
+    model_check(tn_cancel_token_hook_add(t->leaves[0], &t->hook) == 0);
 }
 
 static void hooked_leaves(void *state)
@@ -69,12 +69,12 @@ static void hooked_leaves(void *state)
     leaves_with(state, call);
 }
 
-static void cancel_root_and_call(tn_token_hook *hook)
+static void cancel_root_and_call(tn_cancel_token_hook *hook)
 {
     tree *t = (tree *)(void *)hook;
 
-    tn_token_cancel(t->root);
-    model_check(tn_token_is_cancelled(t->leaves[1]));
+    tn_cancel_token_cancel(t->root);
+    model_check(tn_cancel_token_is_cancelled(t->leaves[1]));
     call(hook);
 }
 
@@ -92,7 +92,7 @@ static void wait_for_step(tree *t, uint32_t step)
         tni_futex_wait(&t->step, at, TNI_FOREVER);
 }
 
-static void call_in_steps(tn_token_hook *hook)
+static void call_in_steps(tn_cancel_token_hook *hook)
 {
     tree *t = (tree *)(void *)hook;
 
@@ -117,23 +117,23 @@ static void cancel(void *state)
     tree *t = state;
 
     t->data = 1;
-    tn_token_cancel(t->root);
+    tn_cancel_token_cancel(t->root);
 }
 
 static void cancel_again(void *state)
 {
-    tn_token_cancel(((tree *)state)->root);
+    tn_cancel_token_cancel(((tree *)state)->root);
 }
 static void cancel_child(void *state)
 {
-    tn_token_cancel(((tree *)state)->child);
+    tn_cancel_token_cancel(((tree *)state)->child);
 }
 
 static void wait(void *state)
 {
     tree *t = state;
 
-    model_check(tn_token_wait(t->root) == 0);
+    model_check(tn_cancel_token_wait(t->root) == 0);
     model_check(t->data == 1);
 }
 
@@ -141,16 +141,16 @@ static void wait_for_child(void *state)
 {
     tree *t = state;
 
-    model_check(tn_token_wait(t->child) == 0);
-    tn_token_release(t->child);
+    model_check(tn_cancel_token_wait(t->child) == 0);
+    tn_cancel_token_release(t->child);
 }
 
 static void wait_cancelled(void *state)
 {
     tree *t = state;
-    tn_token_future future;
+    tn_cancel_token_future future;
 
-    tn_token_wait_init(&future, t->root);
+    tn_cancel_token_wait_init(&future, t->root);
     if (sleeper_cancelled(&future.base) == 0)
         model_check(t->data == 1);
 }
@@ -159,11 +159,11 @@ static void wait_cancelled(void *state)
 static void bear(void *state)
 {
     tree *t = state;
-    tn_token *child;
+    tn_cancel_token *child;
 
-    model_check(tn_token_create(&child, t->root, NULL) == 0);
-    model_check(tn_token_wait(child) == 0);
-    tn_token_release(child);
+    model_check(tn_cancel_token_create(&child, t->root, NULL) == 0);
+    model_check(tn_cancel_token_wait(child) == 0);
+    tn_cancel_token_release(child);
 }
 
 /* Born cancelled, or cancelled when the others have returned. */
@@ -171,35 +171,35 @@ static void bear_for_the_end(void *state)
 {
     tree *t = state;
 
-    model_check(tn_token_create(&t->child, t->root, NULL) == 0);
+    model_check(tn_cancel_token_create(&t->child, t->root, NULL) == 0);
 }
 
 /* Born, and gone, while its parent is cancelled. */
 static void bear_and_release(void *state)
 {
     tree *t = state;
-    tn_token *child;
+    tn_cancel_token *child;
 
-    model_check(tn_token_create(&child, t->root, NULL) == 0);
-    tn_token_release(child);
+    model_check(tn_cancel_token_create(&child, t->root, NULL) == 0);
+    tn_cancel_token_release(child);
 }
 
 static void cancel_child_and_release(void *state)
 {
     cancel_child(state);
-    tn_token_release(((tree *)state)->child);
+    tn_cancel_token_release(((tree *)state)->child);
 }
 
 static void release_child(void *state)
 {
-    tn_token_release(((tree *)state)->child);
+    tn_cancel_token_release(((tree *)state)->child);
 }
 
 /* Removed it never runs, or has run: either way it does not run any more. */
 static void remove_hook(void *state)
 {
     tree *t = state;
-    bool linked = tn_token_hook_remove(&t->hook);
+    bool linked = tn_cancel_token_hook_remove(&t->hook);
 
     model_check(linked == (tni_a32_load(&t->calls, TNI_RELAXED) == 0));
     t->inside++;
@@ -212,17 +212,18 @@ static void add_hook(void *state)
     int rc;
 
     t->hook.call = call;
-    rc = tn_token_hook_add(t->root, &t->hook);
+    rc = tn_cancel_token_hook_add(t->root, &t->hook);
     model_check(rc == 0 || rc == TN_ECANCELED);
     t->added = rc == 0;
 }
 
 /* Whoever else is cancelling: all below are cancelled when this returns, and the hook cannot be taken back any more. */
-static void cancel_and_look(tree *t, tn_token *token)
+static void cancel_and_look(tree *t, tn_cancel_token *token)
 {
-    tn_token_cancel(token);
-    model_check(tn_token_is_cancelled(t->child) && tn_token_is_cancelled(t->leaves[0]) && tn_token_is_cancelled(t->leaves[1]));
-    model_check(!tn_token_hook_remove(&t->hook));
+    tn_cancel_token_cancel(token);
+    model_check(tn_cancel_token_is_cancelled(t->child) && tn_cancel_token_is_cancelled(t->leaves[0]) &&
+                tn_cancel_token_is_cancelled(t->leaves[1]));
+    model_check(!tn_cancel_token_hook_remove(&t->hook));
     model_check(tni_a32_load(&t->calls, TNI_RELAXED) == 1);
 }
 
@@ -241,41 +242,41 @@ static void cancel_root_beside_hook(void *state)
     tree *t = state;
 
     wait_for_step(t, 1);
-    tn_token_cancel(t->root);
-    model_check(tn_token_is_cancelled(t->leaves[1]));
+    tn_cancel_token_cancel(t->root);
+    model_check(tn_cancel_token_is_cancelled(t->leaves[1]));
     go_to_step(t, 2);
 }
 
 /* A leaf that its owner lets go of meanwhile. */
 static void release_leaf(void *state)
 {
-    tn_token_release(((tree *)state)->leaves[1]);
+    tn_cancel_token_release(((tree *)state)->leaves[1]);
 }
 
 static void cancel_root_and_look_at_hook(void *state)
 {
     tree *t = state;
 
-    tn_token_cancel(t->root);
-    model_check(!tn_token_hook_remove(&t->hook));
+    tn_cancel_token_cancel(t->root);
+    model_check(!tn_cancel_token_hook_remove(&t->hook));
 }
 
 static void finish(void *state)
 {
     tree *t = state;
 
-    model_check(tn_token_is_cancelled(t->root));
-    tn_token_release(t->root);
+    model_check(tn_cancel_token_is_cancelled(t->root));
+    tn_cancel_token_release(t->root);
 }
 
 static void finish_hook_leaf(void *state)
 {
     tree *t = state;
 
-    model_check(tni_a32_load(&t->calls, TNI_RELAXED) == 1 && tn_token_is_cancelled(t->root));
-    tn_token_release(t->leaves[0]);
-    tn_token_release(t->child);
-    tn_token_release(t->root);
+    model_check(tni_a32_load(&t->calls, TNI_RELAXED) == 1 && tn_cancel_token_is_cancelled(t->root));
+    tn_cancel_token_release(t->leaves[0]);
+    tn_cancel_token_release(t->child);
+    tn_cancel_token_release(t->root);
 }
 
 static void finish_leaves(void *state)
@@ -294,9 +295,9 @@ static void called_or_refused(void *state)
 
 static void finish_child(void *state)
 {
-    model_check(tn_token_is_cancelled(((tree *)state)->child));
+    model_check(tn_cancel_token_is_cancelled(((tree *)state)->child));
     release_child(state);
-    tn_token_release(((tree *)state)->root);
+    tn_cancel_token_release(((tree *)state)->root);
 }
 
 #define CASE(what, preemptions, before, after, ...) \

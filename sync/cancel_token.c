@@ -2,7 +2,7 @@
  *
  * The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks. No lock is held
  * while a hook is called. A token keeps its parent, so the root, and the lock in it, outlast all others. */
-#include <tn/token.h>
+#include <tn/cancel_token.h>
 
 #include "base/alloc.h"
 #include "base/tls.h"
@@ -11,37 +11,38 @@
 /* A hook's state_. */
 enum { HOOK_OFF, HOOK_ADDED, HOOK_IN_CALL };
 
-struct tn_token {
+struct tn_cancel_token {
     tn_allocator allocator;
     tni_a32 references;
     tni_a32 cancelled;
-    tn_token *root;             /* may be itself */
-    tn_token *parent;           /* NULL: none; a reference */
-    tni_short_lock tree;        /* of the root: used for all */
-    tn_token *first_child;      /* tree */
-    tn_token *next_sibling;     /* tree */
-    tn_token *previous_sibling; /* tree */
-    bool linked;                /* tree: among its parent's children */
+    tn_cancel_token *root;             /* may be itself */
+    tn_cancel_token *parent;           /* NULL: none; a reference */
+    tni_short_lock tree;               /* of the root: used for all */
+    tn_cancel_token *first_child;      /* tree */
+    tn_cancel_token *next_sibling;     /* tree */
+    tn_cancel_token *previous_sibling; /* tree */
+    bool linked;                       /* tree: among its parent's children */
     tni_waiters queue;
-    tn_token_hook *hooks; /* queue's lock */
-    tni_a32 calls;        /* of hooks, that have ended; written under the queue's lock, and waited on */
+    tn_cancel_token_hook *hooks; /* queue's lock */
+    tni_a32 calls;               /* of hooks, that have ended; written under the queue's lock, and waited on */
 };
 
-bool tn_token_is_cancelled(const tn_token *token)
+bool tn_cancel_token_is_cancelled(const tn_cancel_token *token)
 {
     return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark */
 }
 
 /* Tree's lock held. A second time does no harm. */
-static void mark(tn_token *token)
+static void mark(tn_cancel_token *token)
 {
-    tni_a32_store(&token->cancelled, 1, TNI_RELEASE); /* publishes what the canceller wrote; partner: tn_token_is_cancelled */
+    tni_a32_store(&token->cancelled, 1,
+                  TNI_RELEASE); /* publishes what the canceller wrote; partner: tn_cancel_token_is_cancelled */
 }
 
 /* --- The tree --------------------------------------------------------------------------------------------------------------- */
 
 /* Tree's lock held. */
-static void link_child(tn_token *parent, tn_token *child)
+static void link_child(tn_cancel_token *parent, tn_cancel_token *child)
 {
     child->linked = true;
     child->next_sibling = parent->first_child;
@@ -51,7 +52,7 @@ static void link_child(tn_token *parent, tn_token *child)
 }
 
 /* Tree's lock held. */
-static void unlink_child(tn_token *child)
+static void unlink_child(tn_cancel_token *child)
 {
     if (!child->linked)
         return;
@@ -64,13 +65,13 @@ static void unlink_child(tn_token *child)
         child->next_sibling->previous_sibling = child->previous_sibling;
 }
 
-int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator *allocator)
+int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const tn_allocator *allocator)
 {
-    tn_token *token;
+    tn_cancel_token *token;
 
     if (allocator == NULL)
         allocator = parent != NULL ? &parent->allocator : &tni_alloc_default;
-    token = tni_alloc(allocator, sizeof *token, _Alignof(tn_token));
+    token = tni_alloc(allocator, sizeof *token, _Alignof(tn_cancel_token));
     *out = token;
     if (token == NULL)
         return TN_ENOMEM;
@@ -80,9 +81,9 @@ int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator *alloca
     if (parent == NULL)
         return 0;
     token->root = parent->root;
-    token->parent = tn_token_retain(parent);
+    token->parent = tn_cancel_token_retain(parent);
     tni_short_lock_acquire(&token->root->tree);
-    if (tn_token_is_cancelled(parent))
+    if (tn_cancel_token_is_cancelled(parent))
         mark(token);
     else
         link_child(parent, token);
@@ -90,7 +91,7 @@ int tn_token_create(tn_token **out, tn_token *parent, const tn_allocator *alloca
     return 0;
 }
 
-tn_token *tn_token_retain(tn_token *token)
+tn_cancel_token *tn_cancel_token_retain(tn_cancel_token *token)
 {
     /* Relaxed: the caller has one already, nothing is published by one more. */
     (void)tni_a32_fetch_add(&token->references, 1, TNI_RELAXED);
@@ -98,7 +99,7 @@ tn_token *tn_token_retain(tn_token *token)
 }
 
 /* Tree's lock held: a reference to one that was found in the tree; false: it is about to go. */
-static bool retain_found(tn_token *token)
+static bool retain_found(tn_cancel_token *token)
 {
     uint32_t references = tni_a32_load(&token->references, TNI_RELAXED); /* the CAS checks it */
 
@@ -110,10 +111,10 @@ static bool retain_found(tn_token *token)
     return true;
 }
 
-void tn_token_release(tn_token *token)
+void tn_cancel_token_release(tn_cancel_token *token)
 {
     while (token != NULL) {
-        tn_token *parent = token->parent;
+        tn_cancel_token *parent = token->parent;
         tn_allocator allocator = token->allocator;
         /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
         if (tni_a32_fetch_sub(&token->references, 1, TNI_ACQ_REL) > 1)
@@ -132,7 +133,7 @@ void tn_token_release(tn_token *token)
 /* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
 
 /* Token's lock held. */
-static void unlink_hook(tn_token_hook *hook)
+static void unlink_hook(tn_cancel_token_hook *hook)
 {
     if (hook->previous_ != NULL)
         hook->previous_->next_ = hook->next_;
@@ -143,9 +144,9 @@ static void unlink_hook(tn_token_hook *hook)
 }
 
 /* Token's lock held, and released during the call. The hook stays until the state says that the call is over. */
-static void call_first_hook(tn_token *token)
+static void call_first_hook(tn_cancel_token *token)
 {
-    tn_token_hook *hook = token->hooks;
+    tn_cancel_token_hook *hook = token->hooks;
 
     unlink_hook(hook);
     hook->state_ = HOOK_IN_CALL;
@@ -159,7 +160,7 @@ static void call_first_hook(tn_token *token)
 }
 
 /* Any number of threads at once: each takes what the others have left. */
-static void tell(tn_token *token)
+static void tell(tn_cancel_token *token)
 {
     tni_short_lock_acquire(&token->queue.lock);
     while (token->hooks != NULL)
@@ -168,10 +169,10 @@ static void tell(tn_token *token)
 }
 
 /* Tree's lock held: cancels the first child and returns it with a reference; NULL: there is none. */
-static tn_token *descend(tn_token *token)
+static tn_cancel_token *descend(tn_cancel_token *token)
 {
     while (token->first_child != NULL) {
-        tn_token *child = token->first_child;
+        tn_cancel_token *child = token->first_child;
         if (retain_found(child)) {
             mark(child);
             return child;
@@ -181,22 +182,22 @@ static tn_token *descend(tn_token *token)
     return NULL;
 }
 
-void tn_token_cancel(tn_token *token)
+void tn_cancel_token_cancel(tn_cancel_token *token)
 {
     tni_short_lock *tree = &token->root->tree;
-    tn_token *at = tn_token_retain(token);
-    tn_token *told = NULL; /* the one below, whose reference is given back when the lock is free */
+    tn_cancel_token *at = tn_cancel_token_retain(token);
+    tn_cancel_token *told = NULL; /* the one below, whose reference is given back when the lock is free */
 
     tni_short_lock_acquire(tree);
     mark(token);
     while (told != token) {
-        tn_token *child = descend(at);
+        tn_cancel_token *child = descend(at);
         if (child != NULL) {
             at = child; /* the one above is kept until we come back to it */
             continue;
         }
         tni_short_lock_release(tree);
-        tn_token_release(told);
+        tn_cancel_token_release(told);
         tell(at);
         tni_short_lock_acquire(tree);
         unlink_child(at);
@@ -204,17 +205,17 @@ void tn_token_cancel(tn_token *token)
         at = at->parent;
     }
     tni_short_lock_release(tree);
-    tn_token_release(told);
+    tn_cancel_token_release(told);
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
 
-static int queue_up(tn_token *token, tni_waiter *waiter, tn_waker *waker)
+static int queue_up(tn_cancel_token *token, tni_waiter *waiter, tn_waker *waker)
 {
     int rc = 0;
 
     tni_short_lock_acquire(&token->queue.lock);
-    if (!tn_token_is_cancelled(token)) {
+    if (!tn_cancel_token_is_cancelled(token)) {
         tni_waiters_push(&token->queue, waiter, waker);
         rc = TN_PENDING;
     }
@@ -224,7 +225,7 @@ static int queue_up(tn_token *token, tni_waiter *waiter, tn_waker *waker)
 
 static int wait_poll(tn_future *self, tn_waker *waker)
 {
-    tn_token_future *future = tni_container_of(self, tn_token_future, base);
+    tn_cancel_token_future *future = tni_container_of(self, tn_cancel_token_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     int rc = tni_waiters_poll(&future->token->queue, waiter, waker);
 
@@ -233,7 +234,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 
 static void wait_drop(tn_future *self)
 {
-    tn_token_future *future = tni_container_of(self, tn_token_future, base);
+    tn_cancel_token_future *future = tni_container_of(self, tn_cancel_token_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A cancellation lasts: there is nothing to pass on. */
@@ -241,7 +242,7 @@ static void wait_drop(tn_future *self)
         tni_waiters_left(&future->token->queue, waiter);
 }
 
-void tn_token_wait_init(tn_token_future *future, tn_token *token)
+void tn_cancel_token_wait_init(tn_cancel_token_future *future, tn_cancel_token *token)
 {
     static const tn_future_ops ops = {wait_poll, wait_drop, "token"};
 
@@ -250,28 +251,28 @@ void tn_token_wait_init(tn_token_future *future, tn_token *token)
     tni_waiter_init(tni_waiter_of(&future->waiter), 0);
 }
 
-int tn_token_wait(tn_token *token)
+int tn_cancel_token_wait(tn_cancel_token *token)
 {
-    tn_token_future future;
+    tn_cancel_token_future future;
     int rc = tni_budget_enter();
 
-    if (rc != 0 || tn_token_is_cancelled(token))
+    if (rc != 0 || tn_cancel_token_is_cancelled(token))
         return rc;
-    tn_token_wait_init(&future, token);
+    tn_cancel_token_wait_init(&future, token);
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }
 
 /* --- Hooks ------------------------------------------------------------------------------------------------------------------ */
 
-int tn_token_hook_add(tn_token *token, tn_token_hook *hook)
+int tn_cancel_token_hook_add(tn_cancel_token *token, tn_cancel_token_hook *hook)
 {
     int rc = TN_ECANCELED;
 
     hook->token = token;
     hook->state_ = HOOK_OFF;
     tni_short_lock_acquire(&token->queue.lock);
-    if (!tn_token_is_cancelled(token)) {
+    if (!tn_cancel_token_is_cancelled(token)) {
         hook->state_ = HOOK_ADDED;
         hook->previous_ = NULL;
         hook->next_ = token->hooks;
@@ -285,7 +286,7 @@ int tn_token_hook_add(tn_token *token, tn_token_hook *hook)
 }
 
 /* Token's lock held; released while it waits. */
-static void outlast_call(tn_token *token, const tn_token_hook *hook)
+static void outlast_call(tn_cancel_token *token, const tn_cancel_token_hook *hook)
 {
     for (unsigned tries = 0; hook->state_ == HOOK_IN_CALL; tries++) {
         uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* written under the lock */
@@ -296,9 +297,9 @@ static void outlast_call(tn_token *token, const tn_token_hook *hook)
     }
 }
 
-bool tn_token_hook_remove(tn_token_hook *hook)
+bool tn_cancel_token_hook_remove(tn_cancel_token_hook *hook)
 {
-    tn_token *token = hook->token;
+    tn_cancel_token *token = hook->token;
     bool added;
 
     tni_short_lock_acquire(&token->queue.lock);

@@ -2,31 +2,31 @@
  *
  * The end function of the scope removes the hook, and waits for a call of it, be the scope left or its fiber abandoned. So what
  * the canceller touches is still there. */
-#include <tn/token.h>
+#include <tn/cancel_token.h>
 
 #include "scope/scope.h"
 
-static void cancel_scope(tn_token_hook *hook)
+static void cancel_scope(tn_cancel_token_hook *hook)
 {
-    tni_scope_cancel((tni_scope *)(void *)&tni_container_of(hook, tn_token_scope, hook)->scope);
+    tni_scope_cancel((tni_scope *)(void *)&tni_container_of(hook, tn_cancel_token_scope, hook)->scope);
 }
 
 static void remove_hook(tn_scope *scope, bool abandoned)
 {
     (void)abandoned;
-    (void)tn_token_hook_remove(&tni_container_of(scope, tn_token_scope, scope)->hook);
+    (void)tn_cancel_token_hook_remove(&tni_container_of(scope, tn_cancel_token_scope, scope)->hook);
 }
 
-void tn_token_scope_enter(tn_token_scope *scope, uint64_t deadline_ns, tn_token *token)
+void tn_cancel_token_scope_enter(tn_cancel_token_scope *scope, uint64_t deadline_ns, tn_cancel_token *token)
 {
     tn_scope_enter(&scope->scope, deadline_ns);
     scope->hook.call = cancel_scope;
     tni_scope_on_end(&scope->scope, remove_hook);
-    if (tn_token_hook_add(token, &scope->hook) != 0)
+    if (tn_cancel_token_hook_add(token, &scope->hook) != 0)
         tn_scope_cancel(&scope->scope);
 }
 
-void tn_token_scope_leave(tn_token_scope *scope)
+void tn_cancel_token_scope_leave(tn_cancel_token_scope *scope)
 {
     tn_scope_leave(&scope->scope);
 }
