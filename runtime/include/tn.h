@@ -6,10 +6,10 @@
 #include <tn/blocking.h>
 #include <tn/combine.h>
 #include <tn/fs.h>
+#include <tn/future_set.h>
 #include <tn/group.h>
 #include <tn/names.h>
 #include <tn/net.h>
-#include <tn/ready_set.h>
 #include <tn/runtime.h>
 #include <tn/sync.h>
 

@@ -2,7 +2,7 @@
 
 #include "base/tls.h"
 #include "sched/runtime.h"
-#include "task/ready_set.h"
+#include "task/future_set.h"
 
 /* --- Queueing --------------------------------------------------------------------------------------------------------------- */
 
@@ -103,7 +103,7 @@ static bool mail_elsewhere(tn_task *task)
 static void wake_apart(tn_task *task)
 {
     if (task->kind == TNI_TASK_MEMBER)
-        tni_ready_set_push(task);
+        tni_future_set_push(task);
     else
         (void)tni_parker_notify(&task->body.parker);
 }

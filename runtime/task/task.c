@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/tls.h"
 #include "task/extras.h"
-#include "task/ready_set.h"
+#include "task/future_set.h"
 #include "task/task_upcalls.h"
 
 bool tni_task_ref_if_alive(tn_task *task)
@@ -26,7 +26,7 @@ void tni_task_free(tn_task *task)
         return;
     }
     if (task->kind == TNI_TASK_MEMBER) {
-        tni_ready_set_free(task);
+        tni_future_set_free(task);
         return;
     }
     if (tni_unlikely(task->extras != NULL))

@@ -42,7 +42,7 @@ typedef enum {
     TNI_TASK_FUTURE,
     /* From here on they are never run by a worker. */
     TNI_TASK_THREAD, /* a plain thread that waits: woken by its parker */
-    TNI_TASK_MEMBER, /* a future in a ready set: woken onto its set's list */
+    TNI_TASK_MEMBER, /* a future in a future set: woken onto its set's list */
 } tni_task_kind;
 
 /* What a run of a task ended in; set by the task before it leaves. */

@@ -250,7 +250,7 @@ Test(abandoned, branches_of_a_race_and_a_join)
 }
 
 typedef struct {
-    tn_ready_set *set;
+    tn_future_set *set;
     tt_manual manual[BRANCHES];
 } set_and_futures;
 
@@ -261,10 +261,10 @@ static void *wait_for_set(void *arg)
     proxy second = proxy_to(&self->manual[SECOND_ON_STACK]);
     tn_ready ready;
 
-    tt_check(tn_ready_set_add(self->set, &first.base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(self->set, &self->manual[ELSEWHERE].base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(self->set, &second.base, NULL, NULL) == 0);
-    (void)tn_ready_set_next(self->set, &ready);
+    tt_check(tn_future_set_add(self->set, &first.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(self->set, &self->manual[ELSEWHERE].base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(self->set, &second.base, NULL, NULL) == 0);
+    (void)tn_future_set_next(self->set, &ready);
     return never();
 }
 
@@ -277,7 +277,7 @@ Test(abandoned, futures_of_a_ready_set)
         tt_abandoned left;
         tn_ready ready;
 
-        cr_assert_eq(tn_ready_set_create(&self.set, runtime), 0);
+        cr_assert_eq(tn_future_set_create(&self.set, runtime), 0);
         for (int i = 0; i < BRANCHES; i++)
             tt_manual_init(&self.manual[i]);
         tt_abandon_begin(&left, wait_for_set, &self);
@@ -287,11 +287,11 @@ Test(abandoned, futures_of_a_ready_set)
         cr_assert_eq(atomic_load(&self.manual[ON_STACK].drops), 1);
         cr_assert_eq(atomic_load(&self.manual[SECOND_ON_STACK].drops), 1);
         cr_assert_eq(atomic_load(&self.manual[ELSEWHERE].drops), 0);
-        cr_assert_eq(tn_ready_set_count(self.set), 1);
+        cr_assert_eq(tn_future_set_count(self.set), 1);
         tt_manual_ready(&self.manual[ELSEWHERE], 5);
-        cr_assert_eq(tn_ready_set_next(self.set, &ready), 1);
+        cr_assert_eq(tn_future_set_next(self.set, &ready), 1);
         cr_assert_eq(ready.result, 5);
-        tn_ready_set_destroy(self.set);
+        tn_future_set_destroy(self.set);
         tt_runtime_destroy(runtime);
     }
 }

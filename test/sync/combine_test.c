@@ -1,11 +1,12 @@
-/* Futures of the primitives in ready sets and combinators, where polls of another kind of waker and the budget meet them. */
+/* Futures of the primitives in future sets and combinators, where polls of another kind of waker and the budget meet them. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
 #include "sched/run.h"
 #include "sync_support.h"
 
-/* --- In a ready set --------------------------------------------------------------------------------------------------------- */
+/* --- In a future set ---------------------------------------------------------------------------------------------------------
+ * */
 
 enum { KINDS = 5 };
 
@@ -44,28 +45,28 @@ static void make_all_ready(all_kinds *all)
     tn_cancel_token_cancel(all->token);
 }
 
-static void add_all(all_kinds *all, tn_ready_set *set)
+static void add_all(all_kinds *all, tn_future_set *set)
 {
     tn_mutex_lock_init(&all->lock, &all->mutex);
     tn_semaphore_acquire_init(&all->permit, &all->semaphore, 1);
     tn_notify_wait_init(&all->note, &all->notify);
     tn_mpsc_recv_init(&all->element, all->channel, &all->received);
     tn_cancel_token_wait_init(&all->cancelled, all->token);
-    tt_check(tn_ready_set_add(set, &all->lock.base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(set, &all->permit.base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(set, &all->note.base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(set, &all->element.base, NULL, NULL) == 0);
-    tt_check(tn_ready_set_add(set, &all->cancelled.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(set, &all->lock.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(set, &all->permit.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(set, &all->note.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(set, &all->element.base, NULL, NULL) == 0);
+    tt_check(tn_future_set_add(set, &all->cancelled.base, NULL, NULL) == 0);
 }
 
-static void take_all(all_kinds *all, tn_ready_set *set)
+static void take_all(all_kinds *all, tn_future_set *set)
 {
     tn_ready ready;
 
     TN_SCOPE(limit, tn_now() + 20 * TN_S);
     for (int i = 0; i < KINDS; i++)
-        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 0);
-    tt_check(tn_ready_set_next(set, &ready) == 0 && all->received == 7);
+        tt_check(tn_future_set_next(set, &ready) == 1 && ready.result == 0);
+    tt_check(tn_future_set_next(set, &ready) == 0 && all->received == 7);
 }
 
 static void free_all(all_kinds *all)
@@ -86,11 +87,11 @@ static void *make_ready(void *arg)
 
 static void *each_kind(void *arg)
 {
-    tn_ready_set *set;
+    tn_future_set *set;
     all_kinds all;
     tn_task *maker;
 
-    tt_check(tn_ready_set_create(&set, NULL) == 0);
+    tt_check(tn_future_set_create(&set, NULL) == 0);
     make_all(&all);
     make_all_ready(&all); /* ready at the first poll */
     add_all(&all, set);
@@ -102,7 +103,7 @@ static void *each_kind(void *arg)
     take_all(&all, set);
     (void)tt_join(maker);
     free_all(&all);
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     return arg;
 }
 
@@ -127,20 +128,20 @@ static void *always_ready(void *arg)
     tn_semaphore_future permit;
     tn_semaphore semaphore;
     unsigned answers = 0;
-    tn_ready_set *set;
+    tn_future_set *set;
     tn_ready ready;
 
     tn_semaphore_init(&semaphore, 1);
-    tt_check(tn_ready_set_create(&set, NULL) == 0);
+    tt_check(tn_future_set_create(&set, NULL) == 0);
     while (!atomic_load(&ran)) {
         tn_semaphore_acquire_init(&permit, &semaphore, 1);
-        tt_check(tn_ready_set_add(set, &permit.base, NULL, NULL) == 0);
-        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 0);
+        tt_check(tn_future_set_add(set, &permit.base, NULL, NULL) == 0);
+        tt_check(tn_future_set_next(set, &ready) == 1 && ready.result == 0);
         tn_semaphore_release(&semaphore, 1);
         tt_check(++answers <= 2 * TNI_BUDGET);
     }
     (void)tt_join(other);
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     tn_semaphore_fini(&semaphore);
     return arg;
 }

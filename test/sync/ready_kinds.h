@@ -60,8 +60,8 @@ static struct {
     tn_job *job;
     tn_group group;
     tn_group_future child;
-    tn_ready_set *set;
-    tn_ready_set_future next;
+    tn_future_set *set;
+    tn_future_set_future next;
     tn_future *list[MANY];
     int results[MANY];
     tn_select_future select;
@@ -234,16 +234,16 @@ static tn_future *make_large_select(void)
 static tn_future *make_set(void)
 {
     list_elements();
-    tt_check(tn_ready_set_create(&made.set, runtime) == 0);
+    tt_check(tn_future_set_create(&made.set, runtime) == 0);
     for (int i = 0; i < MANY; i++)
-        tt_check(tn_ready_set_add(made.set, made.list[i], NULL, NULL) == 0);
-    tn_ready_set_next_init(&made.next, made.set);
+        tt_check(tn_future_set_add(made.set, made.list[i], NULL, NULL) == 0);
+    tn_future_set_next_init(&made.next, made.set);
     return &made.next.base;
 }
 
 static void destroy_set(void)
 {
-    tn_ready_set_destroy(made.set);
+    tn_future_set_destroy(made.set);
 }
 
 static void list_permits(void)
@@ -382,7 +382,7 @@ static const kind kinds[] = {
     {"select", make_select, drop_notes, FEW - 1},
     {"race", make_race, nothing, FEW - 1},
     {"select over many", make_large_select, drop_elements, MANY - 1},
-    {"ready set", make_set, destroy_set, 1},
+    {"future set", make_set, destroy_set, 1},
     {"join_all", make_join_all, give_all_back, 0},
     {"try_join_all", make_try_join_all, give_all_back, 0},
     {"select of timeouts", make_nest, drop_notes, 0},

@@ -25,10 +25,10 @@ struct node {
         tn_timeout_future timeout;
         tn_select_future select;
         tn_join_all_future all;
-        tn_ready_set_future next;
+        tn_future_set_future next;
     } as;
-    tn_ready_set *set; /* or NULL */
-    int operations;    /* that are ready, and not done yet */
+    tn_future_set *set; /* or NULL */
+    int operations;     /* that are ready, and not done yet */
 };
 
 static tn_runtime *runtime;
@@ -151,10 +151,10 @@ static tn_future *make_join(node *n)
 static tn_future *make_set(node *n)
 {
     n->expected = first_ready(n) < n->count ? 1 : NOT_READY;
-    tt_check(tn_ready_set_create(&n->set, runtime) == 0);
+    tt_check(tn_future_set_create(&n->set, runtime) == 0);
     for (unsigned i = 0; i < n->count; i++)
-        tt_check(tn_ready_set_add(n->set, n->list[i], NULL, NULL) == 0);
-    tn_ready_set_next_init(&n->as.next, n->set);
+        tt_check(tn_future_set_add(n->set, n->list[i], NULL, NULL) == 0);
+    tn_future_set_next_init(&n->as.next, n->set);
     return &n->as.next.base;
 }
 
@@ -202,7 +202,7 @@ static tn_future *make(unsigned depth, unsigned leaf_kinds, node **out)
 /* From the root on: a set drops what is in it, and nothing twice. */
 static void clean(node *n)
 {
-    tn_ready_set_destroy(n->set);
+    tn_future_set_destroy(n->set);
     for (unsigned i = 0; i < n->count; i++)
         clean(n->children[i]);
     if (n->as.base.ops != NULL && n->expected == NOT_READY && n->count == 0)

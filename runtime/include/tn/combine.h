@@ -3,7 +3,7 @@
  * Each of these is a future too, so a stackless task polls it and others combine it further. The futures named by one are
  * borrowed: their memory, and the arrays, are the caller's and stay where they are until it is dropped. A NULL entry is skipped.
  * Nothing is allocated. Each wake polls every branch that is not ready yet: for many of them, or a changing number, see
- * tn/ready_set.h. */
+ * tn/future_set.h. */
 #ifndef TN_COMBINE_H
 #define TN_COMBINE_H
 

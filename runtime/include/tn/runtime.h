@@ -113,7 +113,8 @@ typedef enum tn_shutdown {
  * - What only its frames know is lost: memory, files, streams, handles. A lost handle or waker keeps the memory of its
  *   runtime.
  * - A future in its frames that it has polled, and does not wait in at that moment, stays linked where it waits. That is a
- *   branch of a select, or of a ready set, while the task waits elsewhere. A tn_cancel_token_hook in its frames stays linked too.
+ *   branch of a select, or of a future set, while the task waits elsewhere. A tn_cancel_token_hook in its frames stays linked
+ * too.
  *   Nobody may use afterwards what they are linked to, unless an exit hook of the task has unlinked them.
  * - What lies in its frames is gone for others that use it: locks, elements of channels, cancel sources, arguments of tasks
  *   and jobs. Only for the tasks of its groups the frames stay until these have ended.

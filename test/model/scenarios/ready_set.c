@@ -1,5 +1,5 @@
-/* A ready set against the wakes of its members, which come while it polls, waits, removes them or is destroyed. */
-#include <tn/ready_set.h>
+/* A future set against the wakes of its members, which come while it polls, waits, removes them or is destroyed. */
+#include <tn/future_set.h>
 
 #include "model.h"
 #include "small_runtime.h"
@@ -14,8 +14,8 @@ typedef struct {
 
 typedef struct {
     tn_runtime *runtime;
-    tn_ready_set *set;
-    tn_ready_member *members[2];
+    tn_future_set *set;
+    tn_future_set_member *members[2];
     bell_future bells[2];
 } house;
 
@@ -47,16 +47,16 @@ static const tn_future_ops ops = {poll, drop, "bell"};
 static void setup(void *state)
 {
     house *h = state;
-    tn_ready_set_future next;
+    tn_future_set_future next;
     tn_task *self;
 
     h->runtime = small_runtime_create();
-    model_check(tn_ready_set_create(&h->set, h->runtime) == 0);
+    model_check(tn_future_set_create(&h->set, h->runtime) == 0);
     for (int i = 0; i < 2; i++) {
         h->bells[i].base.ops = &ops;
         model_name(&h->bells[i].bell, 8, i == 0 ? "bell0" : "bell1");
         model_name(&h->bells[i].rung, 4, i == 0 ? "rung0" : "rung1");
-        model_check(tn_ready_set_add(h->set, &h->bells[i].base, &h->bells[i], &h->members[i]) == 0);
+        model_check(tn_future_set_add(h->set, &h->bells[i].base, &h->bells[i], &h->members[i]) == 0);
         model_name(h->members[i], 8, i == 0 ? "member0.state" : "member1.state");
     }
     self = model_alloc(sizeof *self, _Alignof(tn_task));
@@ -64,7 +64,7 @@ static void setup(void *state)
     self->budget = TNI_BUDGET;
     tni_parker_init(&self->body.parker);
     tni_task_birth(self, 1);
-    tn_ready_set_next_init(&next, h->set);
+    tn_future_set_next_init(&next, h->set);
     model_check(tn_future_poll(&next.base, tni_task_waker(self)) == TN_PENDING);
     tn_future_drop(&next.base);
     (void)tni_task_complete(self, 0);
@@ -99,7 +99,7 @@ static void next(house *h, const bell_future *expected)
 {
     tn_ready ready;
 
-    model_check(tn_ready_set_next(h->set, &ready) == 1 && ready.result == 0);
+    model_check(tn_future_set_next(h->set, &ready) == 1 && ready.result == 0);
     model_check(expected == NULL || ready.tag == expected);
     model_check(((bell_future *)ready.tag)->dropped == 1);
 }
@@ -116,7 +116,7 @@ static void next_both(void *state)
 
     next(h, NULL);
     next(h, NULL);
-    model_check(tn_ready_set_next(h->set, &ready) == 0); /* it is empty */
+    model_check(tn_future_set_next(h->set, &ready) == 0); /* it is empty */
 }
 
 /* The first goes, woken or not; the second comes. */
@@ -124,7 +124,7 @@ static void remove_first(void *state)
 {
     house *h = state;
 
-    tn_ready_set_remove(h->set, h->members[0]);
+    tn_future_set_remove(h->set, h->members[0]);
     model_check(h->bells[0].dropped == 1);
     next(h, &h->bells[1]);
 }
@@ -133,7 +133,7 @@ static void destroy(void *state)
 {
     house *h = state;
 
-    tn_ready_set_destroy(h->set);
+    tn_future_set_destroy(h->set);
     h->set = NULL;
     model_check(h->bells[0].dropped == 1 && h->bells[1].dropped == 1);
 }
@@ -142,7 +142,7 @@ static void finish(void *state)
 {
     house *h = state;
 
-    tn_ready_set_destroy(h->set);
+    tn_future_set_destroy(h->set);
     model_check(h->bells[0].dropped == 1 && h->bells[1].dropped == 1);
     small_runtime_destroy(h->runtime);
 }

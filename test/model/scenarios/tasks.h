@@ -9,7 +9,7 @@
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
 #include "sched/schedule.h"
-#include "task/ready_set.h"
+#include "task/future_set.h"
 
 /* Constant while threads run. */
 static bool desk_at_home; /* threads count as workers of the runtime, not as guests */
@@ -145,10 +145,10 @@ void tni_core_free_task(tn_task *task)
     model_free(task);
 }
 
-void tni_ready_set_free(tn_task *task)
+void tni_future_set_free(tn_task *task)
 {
     (void)task;
-    model_check(false); /* no ready sets here */
+    model_check(false); /* no future sets here */
 }
 
 void tni_core_arm_timer(tni_core *core, tn_task *task)

@@ -1,10 +1,10 @@
-/* Ready sets: who is polled, what is lost (nothing), what is freed (all, once). */
+/* Future sets: who is polled, what is lost (nothing), what is freed (all, once). */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include <tn/combine.h>
-#include <tn/ready_set.h>
+#include <tn/future_set.h>
 #include <tn/scope.h>
 
 #include "support/allocator.h"
@@ -13,41 +13,41 @@
 
 enum { MEMBERS = 8, HOUR_S = 3600 };
 
-static tn_ready_set *new_set(void)
+static tn_future_set *new_set(void)
 {
-    tn_ready_set *set;
+    tn_future_set *set;
 
-    tt_check(tn_ready_set_create(&set, NULL) == 0);
+    tt_check(tn_future_set_create(&set, NULL) == 0);
     return set;
 }
 
 static void *only_the_woken(void *arg)
 {
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     tt_manual manual[MEMBERS];
     tn_ready ready;
 
-    tt_check(tn_ready_set_next(set, &ready) == 0); /* empty */
+    tt_check(tn_future_set_next(set, &ready) == 0); /* empty */
     for (uintptr_t i = 0; i < MEMBERS; i++) {
         tt_manual_init(&manual[i]);
-        tt_check(tn_ready_set_add(set, &manual[i].base, (void *)i, NULL) == 0);
+        tt_check(tn_future_set_add(set, &manual[i].base, (void *)i, NULL) == 0);
     }
     tt_manual_set(&manual[5], 55);
-    tt_check(tn_ready_set_next(set, &ready) == 1);
+    tt_check(tn_future_set_next(set, &ready) == 1);
     tt_check(ready.future == &manual[5].base && ready.tag == (void *)5 && ready.result == 55);
-    tt_check(atomic_load(&manual[5].drops) == 1 && tn_ready_set_count(set) == MEMBERS - 1);
+    tt_check(atomic_load(&manual[5].drops) == 1 && tn_future_set_count(set) == MEMBERS - 1);
     tt_manual_ready(&manual[2], 22);
-    tt_check(tn_ready_set_next(set, &ready) == 1 && ready.tag == (void *)2 && ready.result == 22);
+    tt_check(tn_future_set_next(set, &ready) == 1 && ready.tag == (void *)2 && ready.result == 22);
     for (int i = 0; i < MEMBERS; i++)
         tt_check(atomic_load(&manual[i].polls) == (i == 2 ? 2 : 1)); /* the others have not been woken */
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_ready_set_next(set, &ready) == TN_ETIMEDOUT);
+        tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT);
     }
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     for (int i = 0; i < MEMBERS; i++)
         tt_check(atomic_load(&manual[i].drops) == 1);
-    tn_ready_set_destroy(NULL);
+    tn_future_set_destroy(NULL);
     return arg;
 }
 
@@ -60,18 +60,18 @@ Test(ready_set, polls_only_who_was_woken)
 static void *ready_behind_many(void *arg)
 {
     enum { MANY = 1000, PAST_NS = 1 };
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     static tt_manual manual[MANY];
-    tn_ready_set_future next;
+    tn_future_set_future next;
 
     for (int i = 0; i < MANY; i++) {
         tt_manual_init(&manual[i]);
-        tt_check(tn_ready_set_add(set, &manual[i].base, NULL, NULL) == 0);
+        tt_check(tn_future_set_add(set, &manual[i].base, NULL, NULL) == 0);
     }
     tt_manual_set(&manual[MANY - 1], 0);
-    tn_ready_set_next_init(&next, set);
+    tn_future_set_next_init(&next, set);
     tt_check(tn_timeout(&next.base, PAST_NS) == 1 && next.ready.future == &manual[MANY - 1].base);
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     return arg;
 }
 
@@ -113,20 +113,20 @@ static void *wait_for_restless(void *arg)
 {
     static const tn_future_ops ops = {restless_poll, restless_drop, "restless"};
     atomic_bool others_ran = false;
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     restless members[MEMBERS];
     tn_ready ready;
     tn_task *other = tt_spawn(run_once, &others_ran);
 
     for (int i = 0; i < MEMBERS; i++) {
         members[i] = (restless){.base = {&ops}, .others_ran = &others_ran};
-        tt_check(tn_ready_set_add(set, &members[i].base, NULL, NULL) == 0);
+        tt_check(tn_future_set_add(set, &members[i].base, NULL, NULL) == 0);
     }
-    tt_check(tn_ready_set_next(set, &ready) == 1);
+    tt_check(tn_future_set_next(set, &ready) == 1);
     for (int i = 0; i < MEMBERS; i++)
         tt_check(members[i].polls <= 2);
     (void)tt_join(other);
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     return arg;
 }
 
@@ -145,24 +145,24 @@ Test(ready_set, members_that_wake_themselves_let_others_run)
 static void *in_order(void *arg)
 {
     static const int order[MEMBERS] = {3, 1, 7, 0, 6, 2, 5, 4};
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     tt_manual manual[MEMBERS];
     tn_ready ready;
 
     for (uintptr_t i = 0; i < MEMBERS; i++) {
         tt_manual_init(&manual[i]);
-        tt_check(tn_ready_set_add(set, &manual[i].base, (void *)i, NULL) == 0);
+        tt_check(tn_future_set_add(set, &manual[i].base, (void *)i, NULL) == 0);
     }
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_ready_set_next(set, &ready) == TN_ETIMEDOUT); /* all polled */
+        tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* all polled */
     }
     for (int i = 0; i < MEMBERS; i++)
         tt_manual_ready(&manual[order[i]], order[i]);
     for (int i = 0; i < MEMBERS; i++)
-        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == order[i]);
-    tt_check(tn_ready_set_next(set, &ready) == 0 && tn_ready_set_count(set) == 0);
-    tn_ready_set_destroy(set);
+        tt_check(tn_future_set_next(set, &ready) == 1 && ready.result == order[i]);
+    tt_check(tn_future_set_next(set, &ready) == 0 && tn_future_set_count(set) == 0);
+    tn_future_set_destroy(set);
     return arg;
 }
 
@@ -175,7 +175,7 @@ Test(ready_set, answers_in_the_order_of_waking)
 static void *sleepers(void *arg)
 {
     enum { SLEEPERS = 100 };
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     static tn_sleep_future sleep[SLEEPERS];
     uint64_t now_ns = tn_now();
     tn_ready ready;
@@ -183,15 +183,15 @@ static void *sleepers(void *arg)
 
     for (uintptr_t i = 0; i < SLEEPERS; i++) {
         tn_sleep_init(&sleep[i], i < 90 ? now_ns + (i * 37 % 20) * TN_MS : now_ns + HOUR_S * TN_S);
-        tt_check(tn_ready_set_add(set, &sleep[i].base, (void *)i, NULL) == 0);
+        tt_check(tn_future_set_add(set, &sleep[i].base, (void *)i, NULL) == 0);
     }
     while (seen < 90) {
-        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 0 && (uintptr_t)ready.tag < 90);
+        tt_check(tn_future_set_next(set, &ready) == 1 && ready.result == 0 && (uintptr_t)ready.tag < 90);
         tt_check(tn_now() >= sleep[(uintptr_t)ready.tag].deadline_ns);
         seen++;
     }
-    tt_check(tn_ready_set_count(set) == 10);
-    tn_ready_set_destroy(set); /* their timers go with them */
+    tt_check(tn_future_set_count(set) == 10);
+    tn_future_set_destroy(set); /* their timers go with them */
     return arg;
 }
 
@@ -204,16 +204,16 @@ Test(ready_set, in_a_plain_thread)
 {
     tn_runtime *runtime = tt_runtime_create();
     tn_sleep_future sleep;
-    tn_ready_set *set;
+    tn_future_set *set;
     tn_ready ready;
 
-    cr_assert_eq(tn_ready_set_create(&set, NULL), TN_EINVAL);
-    cr_assert_eq(tn_ready_set_create(&set, runtime), 0);
+    cr_assert_eq(tn_future_set_create(&set, NULL), TN_EINVAL);
+    cr_assert_eq(tn_future_set_create(&set, runtime), 0);
     tn_sleep_init(&sleep, tn_now() + 3 * TN_MS);
-    cr_assert_eq(tn_ready_set_add(set, &sleep.base, NULL, NULL), 0);
-    cr_assert_eq(tn_ready_set_next(set, &ready), 1);
+    cr_assert_eq(tn_future_set_add(set, &sleep.base, NULL, NULL), 0);
+    cr_assert_eq(tn_future_set_next(set, &ready), 1);
     cr_assert(tn_now() >= sleep.deadline_ns);
-    tn_ready_set_destroy(set);
+    tn_future_set_destroy(set);
     tt_runtime_destroy(runtime);
 }
 
@@ -221,39 +221,39 @@ Test(ready_set, in_a_plain_thread)
 
 static void *remove_orders(void *arg)
 {
-    tn_ready_set *set = new_set();
+    tn_future_set *set = new_set();
     tt_manual manual;
-    tn_ready_member *member;
+    tn_future_set_member *member;
     tn_ready ready;
 
     for (int order = 0; order < 4; order++) {
         tt_manual_init(&manual);
-        tt_check(tn_ready_set_add(set, &manual.base, NULL, &member) == 0);
+        tt_check(tn_future_set_add(set, &manual.base, NULL, &member) == 0);
         if (order > 0) {
             TN_SCOPE(scope, tn_now() + TN_MS);
-            tt_check(tn_ready_set_next(set, &ready) == TN_ETIMEDOUT); /* it rests */
+            tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* it rests */
         }
         if (order == 2)
             tt_manual_ready(&manual, 1); /* woken, then removed */
         if (order == 3) {
             tn_waker *late = tn_waker_retain(atomic_load(&manual.waker));
-            tn_ready_set_remove(set, member);
+            tn_future_set_remove(set, member);
             tn_waker_wake(late); /* a wake that outlives the member */
         } else {
-            tn_ready_set_remove(set, member); /* never polled; resting; woken */
+            tn_future_set_remove(set, member); /* never polled; resting; woken */
         }
-        tt_check(atomic_load(&manual.drops) == 1 && tn_ready_set_count(set) == 0);
-        tt_check(tn_ready_set_next(set, &ready) == 0);
+        tt_check(atomic_load(&manual.drops) == 1 && tn_future_set_count(set) == 0);
+        tt_check(tn_future_set_next(set, &ready) == 0);
     }
     tt_manual_init(&manual);
-    tt_check(tn_ready_set_add(set, &manual.base, NULL, &member) == 0);
+    tt_check(tn_future_set_add(set, &manual.base, NULL, &member) == 0);
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_ready_set_next(set, &ready) == TN_ETIMEDOUT);
+        tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT);
     }
     {
         tn_waker *late = tn_waker_retain(atomic_load(&manual.waker));
-        tn_ready_set_destroy(set);
+        tn_future_set_destroy(set);
         tn_waker_wake_by_ref(late); /* a wake that outlives the set */
         tn_waker_release(late);
     }
@@ -277,19 +277,19 @@ Test(ready_set, removing_and_waking_in_all_orders)
 static void *no_memory(void *arg)
 {
     tt_allocator *allocator = arg;
-    tn_ready_set *set;
+    tn_future_set *set;
     tt_manual manual;
 
     for (long nth = 1; nth <= 2; nth++) {
         tt_allocator_fail(allocator, nth, 1);
-        tt_check(tn_ready_set_create(&set, NULL) == TN_ENOMEM && set == NULL);
+        tt_check(tn_future_set_create(&set, NULL) == TN_ENOMEM && set == NULL);
     }
     set = new_set();
     tt_manual_init(&manual);
     tt_allocator_fail(allocator, 1, 1);
-    tt_check(tn_ready_set_add(set, &manual.base, NULL, NULL) == TN_ENOMEM);
-    tt_check(tn_ready_set_count(set) == 0 && atomic_load(&manual.drops) == 0);
-    tn_ready_set_destroy(set);
+    tt_check(tn_future_set_add(set, &manual.base, NULL, NULL) == TN_ENOMEM);
+    tt_check(tn_future_set_count(set) == 0 && atomic_load(&manual.drops) == 0);
+    tn_future_set_destroy(set);
     return NULL;
 }
 
@@ -337,27 +337,27 @@ static void *wake_at_random(void *arg)
 static void *weather(void *arg)
 {
     storm *s = arg;
-    tn_ready_set *set = new_set();
-    tn_ready_member **members = calloc(s->count, sizeof *members);
+    tn_future_set *set = new_set();
+    tn_future_set_member **members = calloc(s->count, sizeof *members);
     tn_task *tasks[3];
     unsigned long ready_count = 0;
     tn_ready ready;
 
     for (uintptr_t i = 0; i < s->count; i++) {
         tt_manual_init(&s->manual[i]);
-        tt_check(tn_ready_set_add(set, &s->manual[i].base, (void *)i, &members[i]) == 0);
+        tt_check(tn_future_set_add(set, &s->manual[i].base, (void *)i, &members[i]) == 0);
     }
     for (int i = 0; i < 3; i++)
         tasks[i] = tt_spawn(wake_at_random, s);
-    while (tn_ready_set_count(set) > s->count / 4) {
-        tt_check(tn_ready_set_next(set, &ready) == 1 && ready.result == 1);
+    while (tn_future_set_count(set) > s->count / 4) {
+        tt_check(tn_future_set_next(set, &ready) == 1 && ready.result == 1);
         members[(uintptr_t)ready.tag] = NULL;
         ready_count++;
     }
-    for (uintptr_t i = 0; i < s->count && tn_ready_set_count(set) > s->count / 8; i++)
+    for (uintptr_t i = 0; i < s->count && tn_future_set_count(set) > s->count / 8; i++)
         if (members[i] != NULL)
-            tn_ready_set_remove(set, members[i]);
-    tn_ready_set_destroy(set);
+            tn_future_set_remove(set, members[i]);
+    tn_future_set_destroy(set);
     atomic_store(&s->stop, true);
     for (int i = 0; i < 3; i++)
         (void)tt_join(tasks[i]);

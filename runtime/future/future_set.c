@@ -1,7 +1,7 @@
-/* Ready sets: README.md ("Ready sets") has the argument. */
-#include "task/ready_set.h"
+/* Future sets: README.md ("Future sets") has the argument. */
+#include "task/future_set.h"
 
-#include <tn/ready_set.h>
+#include <tn/future_set.h>
 
 #include "base/tls.h"
 #include "sched/core.h"
@@ -18,31 +18,31 @@ typedef struct {
     tni_wait wait;      /* who waits for the set */
 } ready_hub;
 
-struct tn_ready_member {
+struct tn_future_set_member {
     tn_task task; /* only what its wakers and its timer need of it */
     ready_hub *hub;
     tn_future *future; /* NULL: removed */
     void *tag;
-    tn_ready_member *next_woken; /* while it is ACTIVE: in the hub's list or the set's */
-    tn_ready_member *prev;       /* all of the set */
-    tn_ready_member *next;
+    tn_future_set_member *next_woken; /* while it is ACTIVE: in the hub's list or the set's */
+    tn_future_set_member *prev;       /* all of the set */
+    tn_future_set_member *next;
 };
 
-struct tn_ready_set {
+struct tn_future_set {
     ready_hub *hub;
     tn_runtime *runtime;
-    tn_ready_member *members;
+    tn_future_set_member *members;
     size_t count;
-    tn_ready_member *due; /* to be polled, oldest first */
-    tn_ready_member **due_end;
+    tn_future_set_member *due; /* to be polled, oldest first */
+    tn_future_set_member **due_end;
 };
 
 static char closed;
-#define CLOSED ((tn_ready_member *)(void *)&closed)
+#define CLOSED ((tn_future_set_member *)(void *)&closed)
 
-static tn_ready_member *member_of(tn_task *task)
+static tn_future_set_member *member_of(tn_task *task)
 {
-    return tni_container_of(task, tn_ready_member, task);
+    return tni_container_of(task, tn_future_set_member, task);
 }
 
 /* --- Wakers' side ----------------------------------------------------------------------------------------------------------- */
@@ -56,24 +56,24 @@ static void hub_release(ready_hub *hub)
         tni_free(&allocator, hub, sizeof *hub);
 }
 
-void tni_ready_set_free(tn_task *task)
+void tni_future_set_free(tn_task *task)
 {
-    tn_ready_member *member = member_of(task);
+    tn_future_set_member *member = member_of(task);
     ready_hub *hub = member->hub;
 
     tni_free(&hub->allocator, member, sizeof *member);
     hub_release(hub);
 }
 
-static void end_member(tn_ready_member *member)
+static void end_member(tn_future_set_member *member)
 {
     (void)tni_task_complete(&member->task, 0);
     tni_task_unref(&member->task);
 }
 
-void tni_ready_set_push(tn_task *task)
+void tni_future_set_push(tn_task *task)
 {
-    tn_ready_member *member = member_of(task);
+    tn_future_set_member *member = member_of(task);
     ready_hub *hub = member->hub;
     /* Acquire for the case that it is closed; else the CAS checks it. */
     void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
@@ -88,7 +88,7 @@ void tni_ready_set_push(tn_task *task)
             return;
         }
         member->next_woken = head;
-        /* Publishes the link, and that the member is the set's again; partner: take_woken, tn_ready_set_destroy. */
+        /* Publishes the link, and that the member is the set's again; partner: take_woken, tn_future_set_destroy. */
     } while (!tni_aptr_cas(&hub->woken, &head, member, TNI_ACQ_REL));
     (void)tni_wait_wake(&hub->wait);
     hub_release(hub);
@@ -96,7 +96,7 @@ void tni_ready_set_push(tn_task *task)
 
 /* --- The set ---------------------------------------------------------------------------------------------------------------- */
 
-static void append_due(tn_ready_set *set, tn_ready_member *member)
+static void append_due(tn_future_set *set, tn_future_set_member *member)
 {
     member->next_woken = NULL;
     *set->due_end = member;
@@ -104,32 +104,32 @@ static void append_due(tn_ready_set *set, tn_ready_member *member)
 }
 
 /* Moves those that were woken behind those that are due, the oldest first. */
-static void take_woken(tn_ready_set *set)
+static void take_woken(tn_future_set *set)
 {
-    tn_ready_member *oldest = NULL;
-    tn_ready_member *newest;
+    tn_future_set_member *oldest = NULL;
+    tn_future_set_member *newest;
 
     /* Relaxed look; a wake that is missed here has yet to wake the waiter. */
     if (tni_aptr_load(&set->hub->woken, TNI_RELAXED) == NULL)
         return;
-    /* Acquire: the links, and what the wakers wrote; partner: tni_ready_set_push. Taken whole, so there is no ABA. */
+    /* Acquire: the links, and what the wakers wrote; partner: tni_future_set_push. Taken whole, so there is no ABA. */
     newest = tni_aptr_exchange(&set->hub->woken, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
-        tn_ready_member *next = newest->next_woken;
+        tn_future_set_member *next = newest->next_woken;
         newest->next_woken = oldest;
         oldest = newest;
         newest = next;
     }
     while (oldest != NULL) {
-        tn_ready_member *next = oldest->next_woken;
+        tn_future_set_member *next = oldest->next_woken;
         append_due(set, oldest);
         oldest = next;
     }
 }
 
-static tn_ready_member *take_due(tn_ready_set *set)
+static tn_future_set_member *take_due(tn_future_set *set)
 {
-    tn_ready_member *member = set->due;
+    tn_future_set_member *member = set->due;
 
     if (member == NULL)
         return NULL;
@@ -141,7 +141,7 @@ static tn_ready_member *take_due(tn_ready_set *set)
 
 /* Unlinks a member from the list of all and disarms its timer. The header is the caller's to end, its future the caller's to
  * drop. */
-static void part_from(tn_ready_set *set, tn_ready_member *member)
+static void part_from(tn_future_set *set, tn_future_set_member *member)
 {
     if (member->prev != NULL)
         member->prev->next = member->next;
@@ -154,7 +154,7 @@ static void part_from(tn_ready_set *set, tn_ready_member *member)
     member->future = NULL;
 }
 
-static void arm_timer(tn_ready_set *set, tn_task *task)
+static void arm_timer(tn_future_set *set, tn_task *task)
 {
     tni_core *core = tni_core_enter();
 
@@ -164,7 +164,7 @@ static void arm_timer(tn_ready_set *set, tn_task *task)
 }
 
 /* One member that is due. True: it was ready, and *out is set. */
-static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *out)
+static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_ready *out)
 {
     tn_task *task = &member->task;
     int rc;
@@ -193,13 +193,13 @@ static bool poll_member(tn_ready_set *set, tn_ready_member *member, tn_ready *ou
 
 /* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out is
  * set. */
-static bool poll_due(tn_ready_set *set, tn_ready *out)
+static bool poll_due(tn_future_set *set, tn_ready *out)
 {
-    tn_ready_member **end = set->due_end;
+    tn_future_set_member **end = set->due_end;
     bool last = set->due == NULL;
 
     while (!last) {
-        tn_ready_member *member = take_due(set);
+        tn_future_set_member *member = take_due(set);
         last = &member->next_woken == end;
         if (poll_member(set, member, out))
             return true;
@@ -209,8 +209,8 @@ static bool poll_due(tn_ready_set *set, tn_ready *out)
 
 static int next_poll(tn_future *self, tn_waker *waker)
 {
-    tn_ready_set_future *future = tni_container_of(self, tn_ready_set_future, base);
-    tn_ready_set *set = future->set;
+    tn_future_set_future *future = tni_container_of(self, tn_future_set_future, base);
+    tn_future_set *set = future->set;
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
@@ -227,11 +227,11 @@ static int next_poll(tn_future *self, tn_waker *waker)
 
 static void next_drop(tn_future *self)
 {
-    (void)tni_wait_disarm(&tni_container_of(self, tn_ready_set_future, base)->set->hub->wait);
+    (void)tni_wait_disarm(&tni_container_of(self, tn_future_set_future, base)->set->hub->wait);
 }
 
 /* The header of a member that has been unlinked. */
-static void end_unlinked(tn_ready_member *member)
+static void end_unlinked(tn_future_set_member *member)
 {
     if (tni_task_notify(&member->task))
         end_member(member); /* it rested, and is ours */
@@ -241,11 +241,11 @@ static void end_unlinked(tn_ready_member *member)
 /* The futures on the stack of the task go with it. Others stay in the set: somebody else may use it yet. */
 static void next_abandon(tn_future *self, tn_task *task)
 {
-    tn_ready_set *set = tni_container_of(self, tn_ready_set_future, base)->set;
-    tn_ready_member *next;
+    tn_future_set *set = tni_container_of(self, tn_future_set_future, base)->set;
+    tn_future_set_member *next;
 
     next_drop(self);
-    for (tn_ready_member *member = set->members; member != NULL; member = next) {
+    for (tn_future_set_member *member = set->members; member != NULL; member = next) {
         tn_future *future = member->future;
         next = member->next;
         if (!tni_abandon_is_on_stack(task, future))
@@ -256,20 +256,20 @@ static void next_abandon(tn_future *self, tn_task *task)
     }
 }
 
-static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "ready set", .abandon_ = next_abandon};
+static const tn_future_ops next_ops = {.poll = next_poll, .drop = next_drop, .name = "future set", .abandon_ = next_abandon};
 
-void tn_ready_set_next_init(tn_ready_set_future *future, tn_ready_set *set)
+void tn_future_set_next_init(tn_future_set_future *future, tn_future_set *set)
 {
     future->base.ops = &next_ops;
     future->set = set;
 }
 
-int tn_ready_set_next(tn_ready_set *set, tn_ready *out)
+int tn_future_set_next(tn_future_set *set, tn_ready *out)
 {
-    tn_ready_set_future future;
+    tn_future_set_future future;
     int rc;
 
-    tn_ready_set_next_init(&future, set);
+    tn_future_set_next_init(&future, set);
     rc = tn_await(&future.base);
     if (rc == 1)
         *out = future.ready;
@@ -278,16 +278,16 @@ int tn_ready_set_next(tn_ready_set *set, tn_ready *out)
 
 /* --- Creating, changing ----------------------------------------------------------------------------------------------------- */
 
-int tn_ready_set_create(tn_ready_set **out, tn_runtime *runtime)
+int tn_future_set_create(tn_future_set **out, tn_runtime *runtime)
 {
-    tn_ready_set *set;
+    tn_future_set *set;
 
     *out = NULL;
     if (runtime == NULL)
         runtime = tn_runtime_current();
     if (runtime == NULL)
         return TN_EINVAL;
-    set = tni_alloc(&runtime->allocator, sizeof *set, _Alignof(tn_ready_set));
+    set = tni_alloc(&runtime->allocator, sizeof *set, _Alignof(tn_future_set));
     if (set == NULL)
         return TN_ENOMEM;
     set->hub = tni_alloc(&runtime->allocator, sizeof *set->hub, _Alignof(ready_hub));
@@ -305,9 +305,9 @@ int tn_ready_set_create(tn_ready_set **out, tn_runtime *runtime)
     return 0;
 }
 
-int tn_ready_set_add(tn_ready_set *set, tn_future *future, void *tag, tn_ready_member **out)
+int tn_future_set_add(tn_future_set *set, tn_future *future, void *tag, tn_future_set_member **out)
 {
-    tn_ready_member *member = tni_alloc(&set->hub->allocator, sizeof *member, _Alignof(tn_ready_member));
+    tn_future_set_member *member = tni_alloc(&set->hub->allocator, sizeof *member, _Alignof(tn_future_set_member));
 
     if (member == NULL)
         return TN_ENOMEM;
@@ -332,7 +332,7 @@ int tn_ready_set_add(tn_ready_set *set, tn_future *future, void *tag, tn_ready_m
     return 0;
 }
 
-void tn_ready_set_remove(tn_ready_set *set, tn_ready_member *member)
+void tn_future_set_remove(tn_future_set *set, tn_future_set_member *member)
 {
     tn_future *future = member->future;
 
@@ -341,28 +341,28 @@ void tn_ready_set_remove(tn_ready_set *set, tn_ready_member *member)
     end_unlinked(member);
 }
 
-size_t tn_ready_set_count(const tn_ready_set *set)
+size_t tn_future_set_count(const tn_future_set *set)
 {
     return set->count;
 }
 
-void tn_ready_set_destroy(tn_ready_set *set)
+void tn_future_set_destroy(tn_future_set *set)
 {
-    tn_ready_member *woken;
+    tn_future_set_member *woken;
     ready_hub *hub;
 
     if (set == NULL)
         return;
     hub = set->hub;
     while (set->members != NULL)
-        tn_ready_set_remove(set, set->members);
+        tn_future_set_remove(set, set->members);
     take_woken(set);
-    for (tn_ready_member *member = take_due(set); member != NULL; member = take_due(set))
+    for (tn_future_set_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);
-    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_ready_set_push. */
+    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_future_set_push. */
     woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
     while (woken != NULL) {
-        tn_ready_member *next = woken->next_woken;
+        tn_future_set_member *next = woken->next_woken;
         end_member(woken);
         woken = next;
     }
