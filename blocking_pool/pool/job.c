@@ -117,7 +117,7 @@ static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
     int rc = reserve(pool, kind, options->when_full);
-    bool runs_here = rc == TN_EAGAIN && options->when_full == TN_FULL_RUN_HERE;
+    bool runs_here = rc == TN_EAGAIN && options->when_full == TN_FULL_CALLER_RUNS;
     tn_job *job;
 
     if (rc != 0 && !runs_here)
@@ -159,7 +159,7 @@ int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, 
             return TN_EINVAL;
         memcpy(&options, given, given->size);
     }
-    if (options.when_full > TN_FULL_RUN_HERE)
+    if (options.when_full > TN_FULL_CALLER_RUNS)
         return TN_EINVAL;
     pool = tni_pool_of(runtime, &rc);
     return pool == NULL ? rc : tni_job_spawn(pool, TNI_POOL_JOBS, &options, out, fn, arg);

@@ -33,11 +33,11 @@ static int refuse(const tn_options *options, const char *what)
 
 static int check_options(const tn_options *options)
 {
-    if (options->flavour != TN_MULTI_THREAD && options->flavour != TN_CURRENT_THREAD)
-        return refuse(options, "options.flavour is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD");
+    if (options->flavor != TN_MULTI_THREAD && options->flavor != TN_CURRENT_THREAD)
+        return refuse(options, "options.flavor is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD");
     if (options->workers > TNI_WORKERS_MAX)
         return refuse(options, "options.workers is over 1024: use 0 for the CPUs of this process");
-    if (options->flavour == TN_CURRENT_THREAD && options->workers > 1)
+    if (options->flavor == TN_CURRENT_THREAD && options->workers > 1)
         return refuse(options, "a current-thread runtime has one worker: leave options.workers at 0");
     if (options->stack_size_bytes > TNI_STACK_MAX_BYTES)
         return refuse(options, "options.stack_size_bytes is over 64 MiB");
@@ -85,7 +85,7 @@ static unsigned choose_cores(const tn_options *options)
 {
     unsigned count = options->workers;
 
-    if (options->flavour == TN_CURRENT_THREAD)
+    if (options->flavor == TN_CURRENT_THREAD)
         return 1;
     if (count == 0)
         count = tni_cpus_usable();
@@ -193,7 +193,7 @@ static int start_workers(tn_runtime *runtime)
     tni_worker *worker;
     int rc = 0;
 
-    if (runtime->options.flavour == TN_CURRENT_THREAD)
+    if (runtime->options.flavor == TN_CURRENT_THREAD)
         return tni_worker_adopt(runtime, runtime->cores[0], &worker);
     for (unsigned i = 0; i < runtime->core_count && rc == 0; i++)
         rc = tni_worker_start(runtime, runtime->cores[i], &worker);
@@ -278,7 +278,7 @@ static int drive(tn_runtime *runtime, tn_task *task, void **result)
 
 int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
 {
-    bool drives = runtime->options.flavour == TN_CURRENT_THREAD;
+    bool drives = runtime->options.flavor == TN_CURRENT_THREAD;
     uint32_t free_word = 0;
     tn_task *task;
     int rc;

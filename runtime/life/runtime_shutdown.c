@@ -254,7 +254,7 @@ static void cancel_if_alive(void *arg, tn_task *task)
 
 static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
 {
-    if (runtime->options.flavour == TN_CURRENT_THREAD) {
+    if (runtime->options.flavor == TN_CURRENT_THREAD) {
         tni_worker_drive(runtime->workers, NULL, deadline_ns);
         return;
     }

@@ -12,6 +12,6 @@ bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns)
 void tni_runtime_tend_soon(tn_runtime *runtime)
 {
     tni_monitor_notice(runtime); /* with a full fence before it looks whether the monitor rests */
-    if (runtime->options.flavour == TN_CURRENT_THREAD)
+    if (runtime->options.flavor == TN_CURRENT_THREAD)
         tni_worker_kick(runtime->cores[0]);
 }

@@ -152,7 +152,7 @@ static void take_turns(tni_core *core, uint64_t now_ns)
     unsigned injected = injected_due(core, now_ns);
 
     core->took_turns_ns = now_ns;
-    if (tni_unlikely(core->runtime->options.flavour == TN_CURRENT_THREAD))
+    if (tni_unlikely(core->runtime->options.flavor == TN_CURRENT_THREAD))
         (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
     tni_schedule_append_injected(core, injected);
     tni_schedule_serve_yielded(core);

@@ -197,7 +197,7 @@ int tni_sampler_install(tn_runtime *runtime)
     tni_sampler *sampler;
     int rc;
 
-    if (runtime->options.report_stuck_ns == 0 || runtime->options.flavour == TN_CURRENT_THREAD)
+    if (runtime->options.report_stuck_ns == 0 || runtime->options.flavor == TN_CURRENT_THREAD)
         return 0;
     if (runtime->options.stuck_signal == 0)
         runtime->options.stuck_signal = SIGURG;

@@ -183,7 +183,7 @@ Test(brief, goes_to_a_thread_where_the_core_would_stay_with_it)
     options.stuck_after_ns = TN_S;
     run_with(&options, never_here);
     options = calling_options();
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.workers = 1;
     run_with(&options, never_here);
     options = calling_options();

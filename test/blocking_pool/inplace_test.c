@@ -366,7 +366,7 @@ Test(inplace, not_where_a_core_stays_with_its_thread)
     tt_join(tt_spawn_on(runtime, open_nothing_in_place, NULL));
     tt_runtime_destroy(runtime);
     options = tt_options();
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.workers = 0;
     options.force_migration = false;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);

@@ -55,7 +55,7 @@ Test(pool_room, a_full_queue_answers_or_runs_here_or_waits)
     options.when_full = TN_FULL_ERROR;
     cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), TN_EAGAIN);
     cr_assert_null(job);
-    options.when_full = TN_FULL_RUN_HERE;
+    options.when_full = TN_FULL_CALLER_RUNS;
     cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), 0);
     cr_assert_eq(atomic_load(&here), 1);
     cr_assert_not(tn_job_cancel(job));

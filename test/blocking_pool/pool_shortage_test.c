@@ -55,7 +55,7 @@ Test(pool_shortage, no_first_thread_is_an_error_or_runs_here)
     atomic_store(&threads_left, 1);
     cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, count_up, &count), TN_EAGAIN);
     cr_assert_null(job);
-    options.when_full = TN_FULL_RUN_HERE;
+    options.when_full = TN_FULL_CALLER_RUNS;
     cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &count), 0);
     cr_assert_eq(tn_job_join(job, NULL), 0);
     tt_join(tt_spawn_on(runtime, lend_without_threads, &count));
@@ -176,15 +176,15 @@ static void *submit_a_lone_job(void *arg)
 
 Test(pool_shortage, a_lone_job_gets_its_thread_when_one_can_be_had)
 {
-    tn_flavour flavours[] = {TN_MULTI_THREAD, TN_CURRENT_THREAD};
+    tn_flavor flavors[] = {TN_MULTI_THREAD, TN_CURRENT_THREAD};
 
     for (unsigned i = 0; i < 2; i++) {
         tn_options options = tt_options();
         blocker b = BLOCKER_INIT;
         tn_runtime *runtime;
-        options.flavour = flavours[i];
+        options.flavor = flavors[i];
         options.log = keep_message;
-        if (flavours[i] == TN_CURRENT_THREAD) {
+        if (flavors[i] == TN_CURRENT_THREAD) {
             options.workers = 0;
             options.force_migration = false;
         }
@@ -241,7 +241,7 @@ Test(pool_shortage, a_busy_thread_tends_to_the_pool_too)
         tn_options options = tt_options();
         blocker b = BLOCKER_INIT;
         tn_runtime *runtime;
-        options.flavour = TN_CURRENT_THREAD;
+        options.flavor = TN_CURRENT_THREAD;
         options.workers = 0;
         options.force_migration = false;
         options.log = keep_message;

@@ -41,7 +41,7 @@ Test(pool, jobs_run_in_a_current_thread_runtime)
     tn_runtime *runtime;
     atomic_long count = 0;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.workers = 0;
     options.force_migration = false;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);

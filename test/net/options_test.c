@@ -108,7 +108,7 @@ Test(options, of_a_blocking_job)
         cr_assert_eq(tn_spawn_blocking_on(runtime, &whole, &job, return_arg, NULL), TN_EINVAL);
     }
     whole = tn_blocking_options_default();
-    whole.when_full = (tn_when_full)(TN_FULL_RUN_HERE + 1);
+    whole.when_full = (tn_when_full)(TN_FULL_CALLER_RUNS + 1);
     cr_assert_eq(tn_spawn_blocking_on(runtime, &whole, &job, return_arg, NULL), TN_EINVAL);
     whole.size = offsetof(tn_blocking_options, when_full); /* then it is none of the struct's */
     cr_assert_eq(tn_spawn_blocking_on(runtime, &whole, &job, return_arg, NULL), 0);

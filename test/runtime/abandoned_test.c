@@ -115,7 +115,7 @@ Test(abandoned, one_that_never_ran)
     tn_runtime *runtime;
     tn_task *task;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     tt_manual_init(&manual);
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     task = tt_spawn_on(runtime, await, &manual);

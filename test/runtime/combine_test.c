@@ -198,7 +198,7 @@ static void run_on_one_worker(tn_entry_fn entry)
     tn_options options = tn_options_default();
     tn_runtime *runtime;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     cr_assert_eq(tn_block_on(runtime, entry, NULL, NULL), 0);
     tt_runtime_destroy(runtime);

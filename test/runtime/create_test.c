@@ -75,15 +75,15 @@ Test(create, refuses_bad_options)
     options.size = sizeof options + 8;
     refuse(options, "options.size");
     options = tn_options_default();
-    options.flavour = (tn_flavour)7;
-    refuse(options, "options.flavour");
+    options.flavor = (tn_flavor)7;
+    refuse(options, "options.flavor");
     options = tn_options_default();
     options.workers = 1025;
     refuse(options, "1024");
     options.workers = 5000;
     refuse(options, "1024");
     options = tn_options_default();
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.workers = 2;
     refuse(options, "current-thread");
     options = tn_options_default();

@@ -1,4 +1,4 @@
-/* The current-thread flavour: whoever blocks on it runs everything. */
+/* The current-thread flavor: whoever blocks on it runs everything. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@ static tn_runtime *create_current(void)
     tn_runtime *runtime = NULL;
     int rc;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     rc = tn_runtime_create(&runtime, &options);
     cr_assert_eq(rc, 0, "tn_runtime_create: %s", tn_strerror(rc));
     return runtime;
@@ -232,7 +232,7 @@ Test(current_thread, destroy_gives_up)
     uint64_t begin_ns;
 
     tt_allocator_init(&allocator);
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.allocator = &allocator.as_option;
     cr_assert_eq(tn_runtime_create(&s.runtime, &options), 0);
     cr_assert_eq(tn_block_on(s.runtime, leave_sleepers, &s, NULL), 0);
@@ -259,7 +259,7 @@ Test(current_thread, tn_run)
     tn_options options = tn_options_default();
     shared s = {.thread = gettid()};
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     cr_assert_eq(tn_run(leave_some_behind, &s, &options), 0);
     cr_assert_eq(atomic_load(&s.ended), 10);
 }

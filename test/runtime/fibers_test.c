@@ -369,7 +369,7 @@ static void *overflow(void *arg)
 }
 
 typedef struct {
-    tn_flavour flavour;
+    tn_flavor flavor;
     tn_guard guard;
     bool reports;
 } overflow_case;
@@ -382,15 +382,15 @@ static void overflow_in_a_runtime(void *arg)
     tn_runtime *runtime;
     tn_task *task = NULL;
 
-    options.flavour = wanted->flavour;
-    options.workers = wanted->flavour == TN_CURRENT_THREAD ? 0 : options.workers;
+    options.flavor = wanted->flavor;
+    options.workers = wanted->flavor == TN_CURRENT_THREAD ? 0 : options.workers;
     options.guard = wanted->guard;
     options.report_overflow = wanted->reports;
     spawn_options.name = "greedy";
     spawn_options.stack_size_bytes = 128 * KIB;
     if (tn_runtime_create(&runtime, &options) != 0 || tn_spawn_on(runtime, &spawn_options, &task, overflow, NULL) != 0)
         return;
-    if (wanted->flavour == TN_CURRENT_THREAD)
+    if (wanted->flavor == TN_CURRENT_THREAD)
         (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 10 * TN_S); /* runs what is left */
     else
         (void)tn_join(task, NULL);

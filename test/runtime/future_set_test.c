@@ -135,7 +135,7 @@ Test(ready_set, members_that_wake_themselves_let_others_run)
     tn_options options = tn_options_default();
     tn_runtime *runtime;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     cr_assert_eq(tn_block_on(runtime, wait_for_restless, NULL, NULL), 0);
     tt_runtime_destroy(runtime);

@@ -20,7 +20,7 @@ static void run_in_each(tn_entry_fn entry)
             options.workers = 1;
         if (shape == 2) {
             options.workers = 0;
-            options.flavour = TN_CURRENT_THREAD;
+            options.flavor = TN_CURRENT_THREAD;
         }
         options.stuck_after_ns = UINT64_MAX; /* nobody takes the core, whose loop is meant */
         cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
@@ -185,7 +185,7 @@ Test(parking, what_is_attached_may_wake_a_task)
     tn_options options = tn_options_default();
     tn_runtime *runtime = NULL;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     tt_manual_init(&a.news);
     tni_aptr_store(&runtime->attachment, &a.base, TNI_RELEASE);
@@ -240,7 +240,7 @@ Test(parking, an_idle_worker_sleeps_until_the_next_timer)
     for (int i = 0; i < 4; i++) {
         tn_options options = tn_options_default();
         tn_runtime *runtime = NULL;
-        options.flavour = i % 2 == 0 ? TN_MULTI_THREAD : TN_CURRENT_THREAD;
+        options.flavor = i % 2 == 0 ? TN_MULTI_THREAD : TN_CURRENT_THREAD;
         options.workers = 1;
         cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
         cr_assert_eq(tn_block_on(runtime, sleep_in_one_slot, runtime, NULL), 0);

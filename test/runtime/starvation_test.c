@@ -210,7 +210,7 @@ static scene *begin(int shape)
         options.workers = 1;
     if (shape == CURRENT_THREAD) {
         options.workers = 0;
-        options.flavour = TN_CURRENT_THREAD;
+        options.flavor = TN_CURRENT_THREAD;
     }
     cr_assert_eq(tn_runtime_create(&s->runtime, &options), 0);
     s->one = (counted){s, &s->rounds};

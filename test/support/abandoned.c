@@ -27,7 +27,7 @@ void tt_abandon_begin_when(tt_abandoned *self, tn_entry_fn entry, void *arg, boo
     tn_options options = tn_options_default();
     awaited until;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     tt_allocator_init(&self->allocator);
     options.allocator = &self->allocator.as_option;
     tt_check(tn_runtime_create(&self->runtime, &options) == 0);

@@ -20,10 +20,10 @@ typedef void *(*tn_job_fn)(void *arg);
 typedef void (*tn_job_drop_fn)(void *arg);
 
 typedef enum tn_when_full {
-    TN_FULL_WAIT,     /* for room; on a worker outside a fiber, where nobody may wait, and in a job of the same runtime, which
+    TN_FULL_WAIT,        /* for room; on a worker outside a fiber, where nobody may wait, and in a job of the same runtime, which
                        * might wait for ever: as TN_FULL_ERROR */
-    TN_FULL_ERROR,    /* TN_EAGAIN */
-    TN_FULL_RUN_HERE, /* run the job in the call, at the cost of whoever calls; also when no thread can be had */
+    TN_FULL_ERROR,       /* TN_EAGAIN */
+    TN_FULL_CALLER_RUNS, /* run the job in the call, at the cost of whoever calls; also when no thread can be had */
 } tn_when_full;
 
 typedef struct tn_blocking_options {

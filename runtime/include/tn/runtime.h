@@ -23,10 +23,10 @@ typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
 /* Called on each worker thread; must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
-typedef enum tn_flavour {
+typedef enum tn_flavor {
     TN_MULTI_THREAD,   /* one worker thread a core, stealing from each other */
     TN_CURRENT_THREAD, /* no thread: whoever calls tn_block_on drives everything meanwhile */
-} tn_flavour;
+} tn_flavor;
 
 typedef enum tn_guard {
     TN_GUARD_DEFAULT,  /* light where the kernel has them (Linux 6.13), else mprotect */
@@ -37,7 +37,7 @@ typedef enum tn_guard {
 
 typedef struct tn_options {
     size_t size; /* of this struct; tn_options_default() sets it */
-    tn_flavour flavour;
+    tn_flavor flavor;
     unsigned workers;        /* 0: the CPUs this process may really use; at most 1024 */
     size_t stack_size_bytes; /* of a fiber, see tn_spawn_options; 0: 256 KiB */
     size_t stacks_max;       /* fibers with a stack at once, the others wait for theirs; 0: no limit */

@@ -50,7 +50,7 @@ static tn_runtime *create(void)
     tn_options options = tn_options_default();
     tn_runtime *runtime;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
     model_check(tn_runtime_create(&runtime, &options) == 0);

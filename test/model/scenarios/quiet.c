@@ -23,11 +23,11 @@ static void setup(house *h, unsigned workers, unsigned tasks)
 {
     tn_options options = tn_options_default();
 
-    options.flavour = TN_CURRENT_THREAD; /* starts no threads */
+    options.flavor = TN_CURRENT_THREAD; /* starts no threads */
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
     model_check(tn_runtime_create(&h->runtime, &options) == 0);
-    h->runtime->options.flavour = TN_MULTI_THREAD; /* destroy waits for others */
+    h->runtime->options.flavor = TN_MULTI_THREAD; /* destroy waits for others */
     tni_count_shared(&h->runtime->foreign.spawned, tasks);
     (void)tni_a32_fetch_add(&h->runtime->threads, workers, TNI_RELAXED);
     (void)tni_a32_fetch_add(&h->runtime->references, workers, TNI_RELAXED);

@@ -48,7 +48,7 @@ static void setup(house *h, uint32_t wanted, bool pinned, bool waker)
     tn_options options = tn_options_default();
     tn_spawn_options how = tn_spawn_options_default();
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
     how.pinned = pinned;

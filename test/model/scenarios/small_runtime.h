@@ -13,7 +13,7 @@ static inline tn_runtime *small_runtime_create(void)
     tn_options options = tn_options_default();
     tni_core *core;
 
-    options.flavour = TN_CURRENT_THREAD;
+    options.flavor = TN_CURRENT_THREAD;
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
     model_check(tn_runtime_create(&runtime, &options) == 0);

@@ -228,7 +228,7 @@ static void spawn(stuck_scene *s, work *w, bool pinned)
 static void setup_runtime(stuck_scene *s, unsigned tasks, int (*stuck)(stuck_scene *scene), int (*other)(stuck_scene *scene))
 {
     s->runtime = small_runtime_create();
-    s->runtime->options.flavour = TN_MULTI_THREAD;
+    s->runtime->options.flavor = TN_MULTI_THREAD;
     s->core = s->runtime->cores[0];
     tni_aptr_store(&s->runtime->workers->core, NULL, TNI_RELAXED); /* the worker of a current-thread runtime has no thread */
     s->now_ns = tni_clock_ns();
