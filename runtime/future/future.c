@@ -6,7 +6,7 @@
 #include "sched/run.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
-#include "task/extras.h"
+#include "task/task_hooks.h"
 #include "time/deadline.h"
 
 /* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
@@ -172,7 +172,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     future->ended = true;
     future->result = task->result;
     if (tni_unlikely(task->extras != NULL))
-        tni_extras_result_taken(task);
+        tni_task_hooks_result_taken(task);
     return tni_budget_poll_leave(waker, task->error);
 }
 

@@ -9,13 +9,13 @@
 #include "sched/spawn.h"
 #include "scope/scope.h"
 #include "task/budget.h"
-#include "task/extras.h"
+#include "task/task_hooks.h"
 
 typedef struct tni_group tni_group;
 
 /* A task of a group: from its spawn until somebody has taken its result. */
 typedef struct child {
-    tni_extra ending; /* hangs on the task: its end tells the group */
+    tni_task_hook ending; /* hangs on the task: its end tells the group */
     tni_group *group;
     tn_task *task;      /* a handle, while it runs */
     struct child *prev; /* group's lock: among those that run */
@@ -228,7 +228,7 @@ int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn 
     c = tni_alloc(&group->allocator, sizeof *c, _Alignof(child));
     if (c == NULL)
         return TN_ENOMEM;
-    c->ending.kind = TNI_EXTRA_LENT;
+    c->ending.kind = TNI_TASK_HOOK_BORROWED;
     c->ending.fn = child_ended;
     c->ending.arg = c;
     c->group = group;

@@ -4,7 +4,7 @@
 #include "sched/schedule.h"
 #include "scope/scope.h"
 #include "task/abandon.h"
-#include "task/extras.h"
+#include "task/task_hooks.h"
 #include "time/deadline.h"
 #include "watch/monitor.h"
 #include "watch/sampler.h"
@@ -127,7 +127,7 @@ static void discard(void *arg, tn_task *task)
         runtime->abandoned_stacks = stack;
     }
     if (task->extras != NULL)
-        tni_extras_at_exit(task);
+        tni_task_hooks_at_exit(task);
     joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
     if (joiner != NULL)
         tn_waker_wake(joiner);

@@ -6,16 +6,16 @@
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
-#include "task/extras.h"
+#include "task/task_hooks.h"
 
 /* What a new task is made from. */
 typedef struct {
     tni_task_kind kind;
-    tn_entry_fn entry; /* fiber */
-    void *arg;         /* fiber */
-    tn_future *future; /* stackless */
-    tni_extra *extra;  /* hangs on it from the start, or NULL */
-    const void *site;  /* where the spawn was called */
+    tn_entry_fn entry;    /* fiber */
+    void *arg;            /* fiber */
+    tn_future *future;    /* stackless */
+    tni_task_hook *extra; /* hangs on it from the start, or NULL */
+    const void *site;     /* where the spawn was called */
     tn_spawn_options options;
 } blueprint;
 
@@ -117,9 +117,9 @@ static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **ou
 }
 
 /* Hangs what drops the result on the plan, the oldest of its chain. */
-static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_extra **drop)
+static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_task_hook **drop)
 {
-    *drop = tni_extra_new(runtime, TNI_EXTRA_DROP_RESULT, NULL);
+    *drop = tni_task_hook_new(runtime, TNI_TASK_HOOK_DROP_RESULT, NULL);
     if (*drop == NULL)
         return TN_ENOMEM;
     (*drop)->fn = plan->options.drop_result;
@@ -133,7 +133,7 @@ static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_extra **drop)
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
     const tni_tls *local = tni_tls_get();
-    tni_extra *drop = NULL;
+    tni_task_hook *drop = NULL;
     int rc = 0;
 
     if (out != NULL)
@@ -149,12 +149,12 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     if (rc == 0)
         rc = bring_to_life(local, runtime, out, plan);
     if (tni_unlikely(rc != 0) && drop != NULL)
-        tni_extra_free(runtime, drop);
+        tni_task_hook_free(runtime, drop);
     return rc;
 }
 
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
-                   tni_extra *extra, const void *site)
+                   tni_task_hook *extra, const void *site)
 {
     blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .extra = extra, .site = site};
 

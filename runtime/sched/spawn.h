@@ -7,6 +7,6 @@
 /* As tn_spawn_on; `extra` (or NULL) hangs on the task from its birth, `site` is where the spawn was asked for. When it fails
  * `extra` has not been touched. */
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
-                   tni_extra *extra, const void *site);
+                   tni_task_hook *extra, const void *site);
 
 #endif

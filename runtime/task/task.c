@@ -2,8 +2,8 @@
 
 #include "base/alloc.h"
 #include "base/tls.h"
-#include "task/extras.h"
 #include "task/future_set.h"
+#include "task/task_hooks.h"
 #include "task/task_upcalls.h"
 
 bool tni_task_ref_if_alive(tn_task *task)
@@ -30,7 +30,7 @@ void tni_task_free(tn_task *task)
         return;
     }
     if (tni_unlikely(task->extras != NULL))
-        tni_extras_at_free(task);
+        tni_task_hooks_at_free(task);
     /* No reference is left, also where the last one was not given back but found to be the last. A walk takes nothing from an
      * ended task. Release: the walk of retiring, which finds it free, sees that we are a guest still; partner: tni_task_orphan.
      * Relaxed, this store would end the release sequence of drop_reference, and the runtime could go while we touch it. */
@@ -79,7 +79,7 @@ static void unref_from_outside(tn_runtime *runtime, tn_task *task)
     if (old / TNI_TASK_REF == 1 && !orphan)
         tni_task_free(task);
     else if (old / TNI_TASK_REF == 1 && task->extras != NULL)
-        tni_extras_at_free(task);
+        tni_task_hooks_at_free(task);
     tni_runtime_guest_end(runtime);
     if (old / TNI_TASK_REF == 1 && orphan)
         tni_runtime_unpin(runtime);

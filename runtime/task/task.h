@@ -55,7 +55,7 @@ typedef enum {
 
 typedef struct tni_worker tni_worker;
 typedef struct tni_core tni_core;
-typedef struct tni_extra tni_extra;
+typedef struct tni_task_hook tni_task_hook;
 
 /* What each run touches stands first, together: a task that rested among thousands comes back from memory line by line. */
 struct tn_task {
@@ -90,7 +90,7 @@ struct tn_task {
     tni_timer timer;          /* its driver's timer lock */
     tni_aptr armed_in;        /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
     uint64_t id;              /* S */
-    tni_extra *extras;        /* A; after COMPLETE the last owner's: see extras.h */
+    tni_task_hook *extras;    /* A; after COMPLETE the last owner's: see task_hooks.h */
     const void *spawn_site;   /* S: where the spawn was called */
     char name[TNI_NAME_SIZE]; /* S */
 };

@@ -4,7 +4,7 @@
 
 #include "model.h"
 #include "sched/spawn.h"
-#include "task/extras.h"
+#include "task/task_hooks.h"
 #include "tasks.h"
 
 typedef struct {
@@ -38,7 +38,7 @@ static const tn_future_ops body_ops = {body_poll, body_drop, "body"};
 
 /* As build of spawn.c, for a task that polls once. */
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
-                   tni_extra *extra, const void *site)
+                   tni_task_hook *extra, const void *site)
 {
     unsigned i = current->spawned++;
     tn_task *task = desk_task(runtime, TNI_TASK_FUTURE, 2);

@@ -1,12 +1,12 @@
-#include "task/extras.h"
+#include "task/task_hooks.h"
 
 #include "base/alloc.h"
 #include "base/tls.h"
 #include "task/task_upcalls.h"
 
-tni_extra *tni_extra_new(tn_runtime *runtime, tni_extra_kind kind, tni_extra *next)
+tni_task_hook *tni_task_hook_new(tn_runtime *runtime, tni_task_hook_kind kind, tni_task_hook *next)
 {
-    tni_extra *extra = tni_alloc(tni_runtime_allocator(runtime), sizeof *extra, _Alignof(tni_extra));
+    tni_task_hook *extra = tni_alloc(tni_runtime_allocator(runtime), sizeof *extra, _Alignof(tni_task_hook));
 
     if (extra == NULL)
         return NULL;
@@ -16,43 +16,43 @@ tni_extra *tni_extra_new(tn_runtime *runtime, tni_extra_kind kind, tni_extra *ne
     return extra;
 }
 
-void tni_extra_free(tn_runtime *runtime, tni_extra *extra)
+void tni_task_hook_free(tn_runtime *runtime, tni_task_hook *extra)
 {
     tni_free(tni_runtime_allocator(runtime), extra, sizeof *extra);
 }
 
-void tni_extras_at_exit(tn_task *task)
+void tni_task_hooks_at_exit(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    tni_extra *extra;
+    tni_task_hook *extra;
 
     /* One by one: a hook may add others. */
-    while ((extra = task->extras) != NULL && extra->kind != TNI_EXTRA_DROP_RESULT) {
-        bool lent = extra->kind == TNI_EXTRA_LENT;
+    while ((extra = task->extras) != NULL && extra->kind != TNI_TASK_HOOK_DROP_RESULT) {
+        bool lent = extra->kind == TNI_TASK_HOOK_BORROWED;
         task->extras = extra->next;
         if (extra->fn != NULL)
             extra->fn(extra->arg);
         if (!lent)
-            tni_extra_free(runtime, extra);
+            tni_task_hook_free(runtime, extra);
     }
 }
 
-void tni_extras_result_taken(tn_task *task)
+void tni_task_hooks_result_taken(tn_task *task)
 {
     /* Relaxed: the joiner's reference, given back later, orders it before the header is freed. */
     if (task->extras != NULL)
         tni_a32_store(&task->extras->taken, 1, TNI_RELAXED);
 }
 
-void tni_extras_at_free(tn_task *task)
+void tni_task_hooks_at_free(tn_task *task)
 {
-    tni_extra *extra = task->extras;
+    tni_task_hook *extra = task->extras;
 
     task->extras = NULL;
     /* Relaxed: the last reference is ours. */
     if (task->error == 0 && tni_a32_load(&extra->taken, TNI_RELAXED) == 0)
         extra->fn(task->result);
-    tni_extra_free(task->runtime, extra);
+    tni_task_hook_free(task->runtime, extra);
 }
 
 /* --- Public ----------------------------------------------------------------------------------------------------------------- */
@@ -60,11 +60,11 @@ void tni_extras_at_free(tn_task *task)
 int tn_at_exit(void (*fn)(void *arg), void *arg)
 {
     tn_task *task = tni_tls_get()->task;
-    tni_extra *extra;
+    tni_task_hook *extra;
 
     if (task == NULL)
         return TN_EINVAL;
-    extra = tni_extra_new(task->runtime, TNI_EXTRA_HOOK, task->extras);
+    extra = tni_task_hook_new(task->runtime, TNI_TASK_HOOK_EXIT, task->extras);
     if (extra == NULL)
         return TN_ENOMEM;
     extra->fn = fn;
@@ -73,9 +73,9 @@ int tn_at_exit(void (*fn)(void *arg), void *arg)
     return 0;
 }
 
-static tni_extra *find_local(const tn_task *task, const tn_local_key *key)
+static tni_task_hook *find_local(const tn_task *task, const tn_local_key *key)
 {
-    tni_extra *extra = task->extras;
+    tni_task_hook *extra = task->extras;
 
     while (extra != NULL && extra->key != key)
         extra = extra->next;
@@ -85,13 +85,13 @@ static tni_extra *find_local(const tn_task *task, const tn_local_key *key)
 int tn_local_set(const tn_local_key *key, void *value)
 {
     tn_task *task = tni_tls_get()->task;
-    tni_extra *extra;
+    tni_task_hook *extra;
 
     if (task == NULL)
         return TN_EINVAL;
     extra = find_local(task, key);
     if (extra == NULL) {
-        extra = tni_extra_new(task->runtime, TNI_EXTRA_LOCAL, task->extras);
+        extra = tni_task_hook_new(task->runtime, TNI_TASK_HOOK_LOCAL, task->extras);
         if (extra == NULL)
             return TN_ENOMEM;
         extra->key = key;
@@ -105,7 +105,7 @@ int tn_local_set(const tn_local_key *key, void *value)
 void *tn_local_get(const tn_local_key *key)
 {
     const tn_task *task = tni_tls_get()->task;
-    const tni_extra *extra = task == NULL ? NULL : find_local(task, key);
+    const tni_task_hook *extra = task == NULL ? NULL : find_local(task, key);
 
     return extra == NULL ? NULL : extra->arg;
 }
