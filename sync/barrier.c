@@ -16,7 +16,7 @@ _Static_assert(_Alignof(barrier_state) <= _Alignof(tn_barrier) && offsetof(barri
 
 static barrier_state *inside(tn_barrier *barrier)
 {
-    return (barrier_state *)(void *)&barrier->opaque_;
+    return (barrier_state *)(void *)&barrier->opaque;
 }
 
 void tn_barrier_init(tn_barrier *barrier, uint64_t parties)

@@ -18,7 +18,7 @@ _Static_assert(sizeof(lock_state) + 16 <= sizeof(tn_mutex) && _Alignof(lock_stat
 
 static lock_state *inside(tn_mutex *mutex)
 {
-    return (lock_state *)(void *)&mutex->opaque_;
+    return (lock_state *)(void *)&mutex->opaque;
 }
 
 void tn_mutex_init(tn_mutex *mutex)

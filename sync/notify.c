@@ -23,7 +23,7 @@ _Static_assert(sizeof(notify_state) + 16 <= sizeof(tn_notify) && _Alignof(notify
 
 static notify_state *inside(tn_notify *notify)
 {
-    return (notify_state *)(void *)&notify->opaque_;
+    return (notify_state *)(void *)&notify->opaque;
 }
 
 void tn_notify_init(tn_notify *notify)

@@ -17,7 +17,7 @@ _Static_assert(sizeof(once_state) + 16 <= sizeof(tn_once) && _Alignof(once_state
 
 static once_state *inside(tn_once *once)
 {
-    return (once_state *)(void *)&once->opaque_;
+    return (once_state *)(void *)&once->opaque;
 }
 
 void tn_once_init(tn_once *once)
@@ -32,7 +32,7 @@ void tn_once_fini(tn_once *once)
 
 bool tn_once_is_done(const tn_once *once)
 {
-    const once_state *state = (const once_state *)(const void *)&once->opaque_;
+    const once_state *state = (const once_state *)(const void *)&once->opaque;
 
     return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what its maker wrote; partner: tn_once_complete */
 }

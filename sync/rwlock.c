@@ -21,7 +21,7 @@ _Static_assert(sizeof(rwlock_state) + 16 <= sizeof(tn_rwlock) && _Alignof(rwlock
 
 static rwlock_state *inside(tn_rwlock *lock)
 {
-    return (rwlock_state *)(void *)&lock->opaque_;
+    return (rwlock_state *)(void *)&lock->opaque;
 }
 
 void tn_rwlock_init(tn_rwlock *lock)

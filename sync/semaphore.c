@@ -22,7 +22,7 @@ _Static_assert(offsetof(semaphore_state, word) == 0 && PERMIT == 1 << 2, "TN_SEM
 
 static semaphore_state *inside(tn_semaphore *semaphore)
 {
-    return (semaphore_state *)(void *)&semaphore->opaque_;
+    return (semaphore_state *)(void *)&semaphore->opaque;
 }
 
 void tn_semaphore_init(tn_semaphore *semaphore, uint64_t permits)
@@ -39,7 +39,7 @@ void tn_semaphore_fini(tn_semaphore *semaphore)
 
 uint64_t tn_semaphore_available(const tn_semaphore *semaphore)
 {
-    const semaphore_state *state = (const semaphore_state *)(const void *)&semaphore->opaque_;
+    const semaphore_state *state = (const semaphore_state *)(const void *)&semaphore->opaque;
 
     return tni_a64_load(&state->word, TNI_RELAXED) / PERMIT; /* relaxed: out of date as soon as it is read */
 }

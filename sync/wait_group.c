@@ -17,7 +17,7 @@ _Static_assert(_Alignof(group_state) <= _Alignof(tn_wait_group), "aligned");
 
 static group_state *inside(tn_wait_group *group)
 {
-    return (group_state *)(void *)&group->opaque_;
+    return (group_state *)(void *)&group->opaque;
 }
 
 void tn_wait_group_init(tn_wait_group *group)

@@ -54,7 +54,7 @@ _Static_assert(sizeof(tni_waiter) + 8 <= sizeof(tn_waiter) && _Alignof(tni_waite
 
 static inline tni_waiter *tni_waiter_of(tn_waiter *waiter)
 {
-    return (tni_waiter *)(void *)&waiter->opaque_;
+    return (tni_waiter *)(void *)&waiter->opaque;
 }
 
 static inline void tni_waiter_init(tni_waiter *waiter, uint64_t wanted)

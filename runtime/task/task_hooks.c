@@ -57,7 +57,7 @@ void tni_task_hooks_at_free(tn_task *task)
 
 /* --- Public ----------------------------------------------------------------------------------------------------------------- */
 
-int tn_at_exit(void (*fn)(void *arg), void *arg)
+int tn_task_at_exit(void (*fn)(void *arg), void *arg)
 {
     tn_task *task = tni_tls_get()->task;
     tni_task_hook *extra;
@@ -73,7 +73,7 @@ int tn_at_exit(void (*fn)(void *arg), void *arg)
     return 0;
 }
 
-static tni_task_hook *find_local(const tn_task *task, const tn_local_key *key)
+static tni_task_hook *find_local(const tn_task *task, const tn_task_local_key *key)
 {
     tni_task_hook *extra = task->extras;
 
@@ -82,7 +82,7 @@ static tni_task_hook *find_local(const tn_task *task, const tn_local_key *key)
     return extra;
 }
 
-int tn_local_set(const tn_local_key *key, void *value)
+int tn_task_local_set(const tn_task_local_key *key, void *value)
 {
     tn_task *task = tni_tls_get()->task;
     tni_task_hook *extra;
@@ -102,7 +102,7 @@ int tn_local_set(const tn_local_key *key, void *value)
     return 0;
 }
 
-void *tn_local_get(const tn_local_key *key)
+void *tn_task_local_get(const tn_task_local_key *key)
 {
     const tn_task *task = tni_tls_get()->task;
     const tni_task_hook *extra = task == NULL ? NULL : find_local(task, key);

@@ -491,7 +491,7 @@ static void *await_with_hook(void *arg)
     static atomic_uint number;
     exit_frame frame = {arg, 42};
 
-    tt_check(tn_at_exit(look_around, &frame) == 0);
+    tt_check(tn_task_at_exit(look_around, &frame) == 0);
     (void)tn_await(&frame.manual[atomic_fetch_add(&number, 1)].base);
     return never();
 }

@@ -27,25 +27,25 @@ static void *letter(char c)
     return &letters[(unsigned char)c];
 }
 
-static const tn_local_key with_destroy = {say};
-static const tn_local_key without = {NULL};
+static const tn_task_local_key with_destroy = {say};
+static const tn_task_local_key without = {NULL};
 
 static void *use_locals(void *arg)
 {
-    tt_check(tn_local_get(&with_destroy) == NULL);
-    tt_check(tn_local_set(&with_destroy, letter('x')) == 0 && tn_local_set(&without, arg) == 0);
+    tt_check(tn_task_local_get(&with_destroy) == NULL);
+    tt_check(tn_task_local_set(&with_destroy, letter('x')) == 0 && tn_task_local_set(&without, arg) == 0);
     tt_check(tn_yield() == 0);
-    tt_check(*(char *)tn_local_get(&with_destroy) == 'x' && tn_local_get(&without) == arg);
-    tt_check(tn_local_set(&with_destroy, letter('y')) == 0); /* the old one is not destroyed */
-    tt_check(tn_at_exit(say, letter('a')) == 0 && tn_at_exit(say, letter('b')) == 0);
+    tt_check(*(char *)tn_task_local_get(&with_destroy) == 'x' && tn_task_local_get(&without) == arg);
+    tt_check(tn_task_local_set(&with_destroy, letter('y')) == 0); /* the old one is not destroyed */
+    tt_check(tn_task_at_exit(say, letter('a')) == 0 && tn_task_at_exit(say, letter('b')) == 0);
     return arg;
 }
 
 static void *in_their_own_tasks(void *arg)
 {
-    tt_check(tn_local_set(&without, letter('m')) == 0);
+    tt_check(tn_task_local_set(&without, letter('m')) == 0);
     (void)tt_join(tt_spawn(use_locals, arg));
-    tt_check(*(char *)tn_local_get(&without) == 'm'); /* neither seen nor inherited */
+    tt_check(*(char *)tn_task_local_get(&without) == 'm'); /* neither seen nor inherited */
     return NULL;
 }
 
@@ -53,29 +53,29 @@ Test(extras, values_and_hooks_in_reverse_order)
 {
     tt_run(in_their_own_tasks, said);
     cr_assert_str_eq(said, "bay");
-    cr_assert_eq(tn_local_set(&without, NULL), TN_EINVAL);
-    cr_assert_eq(tn_at_exit(say, NULL), TN_EINVAL);
-    cr_assert_null(tn_local_get(&without));
+    cr_assert_eq(tn_task_local_set(&without, NULL), TN_EINVAL);
+    cr_assert_eq(tn_task_at_exit(say, NULL), TN_EINVAL);
+    cr_assert_null(tn_task_local_get(&without));
 }
 
 /* A hook that asks for another one. */
 static void ask_again(void *arg)
 {
-    tt_check(tn_at_exit(say, arg) == 0);
+    tt_check(tn_task_at_exit(say, arg) == 0);
 }
 
 static int poll_once(tn_future *self, tn_waker *waker)
 {
     (void)self;
     (void)waker;
-    tt_check(tn_at_exit(ask_again, letter('s')) == 0);
+    tt_check(tn_task_at_exit(ask_again, letter('s')) == 0);
     return 0;
 }
 
 static void drop_it(tn_future *self)
 {
     free(self);
-    tt_check(tn_at_exit(say, letter('d')) == 0); /* drop is before the hooks */
+    tt_check(tn_task_at_exit(say, letter('d')) == 0); /* drop is before the hooks */
 }
 
 static void *stackless(void *arg)
@@ -150,7 +150,7 @@ Test(extras, a_result_that_nobody_joins_is_dropped)
 /* Handles that outlive the runtime: one of a task that has ended, one of a task that was thrown away. */
 static void *suspend_for_good(void *arg)
 {
-    tt_check(tn_at_exit(say, letter('e')) == 0 || arg == NULL);
+    tt_check(tn_task_at_exit(say, letter('e')) == 0 || arg == NULL);
     while (tn_sleep(HOUR_S * TN_S) == 0 || tn_runtime_current() != NULL)
         if (tn_checkpoint() == TN_ECANCELED)
             break;
@@ -186,9 +186,9 @@ static void *no_memory(void *arg)
 
     options.drop_result = count_drop;
     tt_allocator_fail(allocator, 1, 1);
-    tt_check(tn_at_exit(say, letter('n')) == TN_ENOMEM);
+    tt_check(tn_task_at_exit(say, letter('n')) == TN_ENOMEM);
     tt_allocator_fail(allocator, 1, 1);
-    tt_check(tn_local_set(&without, arg) == TN_ENOMEM);
+    tt_check(tn_task_local_set(&without, arg) == TN_ENOMEM);
     tt_allocator_fail(allocator, 1, 1);
     tt_check(tn_spawn_on(NULL, &options, &task, give_pointer, NULL) == TN_ENOMEM && task == NULL);
     return NULL;

@@ -456,7 +456,7 @@ static void *sleep_with_hook(void *arg)
     tn_cancel_token_hook hook = {.call = ignore};
 
     tt_check(tn_cancel_token_hook_add(arg, &hook) == 0);
-    tt_check(tn_at_exit(remove_hook, &hook) == 0);
+    tt_check(tn_task_at_exit(remove_hook, &hook) == 0);
     (void)tn_sleep(3600 * TN_S);
     return never();
 }
@@ -548,7 +548,7 @@ static void *poll_and_sleep(void *arg)
 
     tn_semaphore_acquire_init(&branch, arg, 1);
     tn_sleep_init(&soon, tn_now());
-    tt_check(tn_at_exit(drop_future, &branch.base) == 0);
+    tt_check(tn_task_at_exit(drop_future, &branch.base) == 0);
     tt_check(tn_select_biased(branches, 2, NULL) == 1);
     tn_future_drop(&soon.base);
     (void)tn_sleep(3600 * TN_S);

@@ -104,8 +104,8 @@ typedef enum tn_shutdown {
  * Before that they let go of what is outside. The future that a task waits in is dropped, as by a cancellation: it leaves the
  * semaphore, channel, join, or pool of another runtime, and what it was granted meanwhile goes to the next waiter. Its scopes
  * are unlinked from tokens and cancel sources. The tasks of its groups are cancelled. Its operation on a stream or listener
- * of another runtime ends. Then its exit hooks are called (tn_at_exit), while all stacks are still there. Tasks of its groups
- * that are of another runtime may still run then.
+ * of another runtime ends. Then its exit hooks are called (tn_task_at_exit), while all stacks are still there. Tasks of its
+ * groups that are of another runtime may still run then.
  *
  * What only the task's own code could undo is not undone:
  * - Locks and permits that it holds stay held, places that it has reserved stay reserved, a tn_once that it has begun stays

@@ -101,20 +101,20 @@ TN_API const char *tn_task_name(const tn_task *task);
  * leave.
  * Suspends: no. Callable from: a task. Ownership: `arg` stays the caller's until then. Errors: TN_ENOMEM, TN_EINVAL (no task).
  * Cancellation: no checkpoint. */
-TN_API int tn_at_exit(void (*fn)(void *arg), void *arg);
+TN_API int tn_task_at_exit(void (*fn)(void *arg), void *arg);
 
 /* A value that each task has for itself; the key is the address of this (a static one as a rule). */
-typedef struct tn_local_key {
-    void (*destroy)(void *value); /* with what is set when the task ends, as tn_at_exit; NULL: nothing is done */
-} tn_local_key;
+typedef struct tn_task_local_key {
+    void (*destroy)(void *value); /* with what is set when the task ends, as tn_task_at_exit; NULL: nothing is done */
+} tn_task_local_key;
 
 /* Sets the calling task's value; one that was set before is not destroyed. Children do not inherit it.
  * Suspends: no. Callable from: a task. Ownership: the value goes to the task. Errors: TN_ENOMEM (not where one was set before),
  * TN_EINVAL (no task). Cancellation: no checkpoint. */
-TN_API int tn_local_set(const tn_local_key *key, void *value);
+TN_API int tn_task_local_set(const tn_task_local_key *key, void *value);
 
 /* The calling task's value; NULL where it has none, and outside a task. Suspends: no. Callable from: anywhere. */
-TN_API void *tn_local_get(const tn_local_key *key);
+TN_API void *tn_task_local_get(const tn_task_local_key *key);
 
 /* Lets the other tasks of this core run first.
  * Suspends: yes (in a plain thread: sched_yield). Callable from: a fiber, a plain thread.

@@ -13,7 +13,7 @@ typedef struct tn_barrier {
     union {
         uint64_t word_;
         unsigned char bytes_[80];
-    } opaque_;
+    } opaque;
 } tn_barrier;
 
 /* clang-format off */

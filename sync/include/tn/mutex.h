@@ -16,7 +16,7 @@ typedef struct tn_mutex {
     union {
         uint64_t word_;
         unsigned char bytes_[64];
-    } opaque_;
+    } opaque;
 } tn_mutex;
 
 /* clang-format off */

@@ -14,7 +14,7 @@ typedef struct tn_notify {
     union {
         uint64_t word_;
         unsigned char bytes_[64];
-    } opaque_;
+    } opaque;
 } tn_notify;
 
 /* clang-format off */

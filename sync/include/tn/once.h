@@ -14,7 +14,7 @@ typedef struct tn_once {
     union {
         uint64_t word_;
         unsigned char bytes_[64];
-    } opaque_;
+    } opaque;
 } tn_once;
 
 /* clang-format off */

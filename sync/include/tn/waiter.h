@@ -13,7 +13,7 @@ typedef struct tn_waiter {
     union {
         uint64_t word_;
         unsigned char bytes_[56];
-    } opaque_;
+    } opaque;
 } tn_waiter;
 
 #ifdef __cplusplus
