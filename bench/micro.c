@@ -54,7 +54,7 @@ static micro_case cases[] = {
     {"blocking_submitters", "1 and 16 threads give jobs to the blocking pool", micro_blocking_submitters, false},
     {"blocking_sleepers", "512 jobs that sleep 100 ms", micro_blocking_sleepers, false},
     {"block_declared", "a task says that it blocks, and that it does not any more", micro_block_declared, false},
-    {"block_eager", "a task hands its core to a spare thread, which runs the next one", micro_block_eager, false},
+    {"block_eager", "a task hands its core to a replacement thread, which runs the next one", micro_block_eager, false},
     {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
     {"files_large", "a cached file of 4 GiB read by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},

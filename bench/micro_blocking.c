@@ -132,7 +132,7 @@ void micro_blocking_run(const micro_settings *settings)
     micro_run(runtime, run_each, &warm);
     micro_run(runtime, run_each, &here);
     micro_stop(runtime);
-    options.blocking_brief_ns = 1;
+    options.blocking_inline_ns = 1;
     runtime = micro_start_with(settings, options);
     micro_run(runtime, run_each, &elsewhere);
     micro_stop(runtime);
@@ -280,7 +280,7 @@ static void spin_for(uint64_t ns)
         ;
 }
 
-/* On the only core: says that it blocks, computes on, and looks when the task behind it has run on the spare thread. */
+/* On the only core: says that it blocks, computes on, and looks when the task behind it has run on the replacement thread. */
 static void *hand_over_often(void *arg)
 {
     hand_over *self = arg;
@@ -288,7 +288,7 @@ static void *hand_over_often(void *arg)
     for (size_t i = 0; i < self->count; i++) {
         uint64_t began_ns;
         atomic_store(&self->ran_ns, 0);
-        spin_for(PAUSE_NS); /* the spare thread goes to sleep; the processors do not */
+        spin_for(PAUSE_NS); /* the replacement thread goes to sleep; the processors do not */
         measure_check(tn_spawn(NULL, note_the_time, self) == 0);
         began_ns = tn_now();
         tn_block_begin(TN_BLOCK_EAGER);

@@ -4,7 +4,7 @@
  * thread; the runtime sees that, and gives the core to another thread, so the other downloads begin and the clock below goes on.
  * Nobody has to say that the call blocks. (tn_block_in_place says so, and then the core goes a few milliseconds earlier;
  * tn_run_blocking has the call made by a thread of the pool, for thousands of downloads at once: as they stand here, no more wait
- * at the same time than there are workers and spare threads, options.spare_threads_max.)
+ * at the same time than there are workers and replacement threads, options.replacement_threads_max.)
  *
  * A core is given away after four milliseconds, and sooner each time while its next task blocks, too: with two workers forty
  * downloads are under way after some thirty milliseconds on an idle machine. What comes behind them in the queue, as the clock

@@ -48,7 +48,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
-    tni_brief_init(&pool->brief, options->blocking_brief_ns);
+    tni_brief_init(&pool->brief, options->blocking_inline_ns);
     tni_mutex_init(&pool->lock);
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }
@@ -512,7 +512,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
         counts.queued = tni_pool_places(pool);
-        counts.called_here = tni_a64_load(&pool->brief.calls, TNI_RELAXED); /* relaxed: a count */
+        counts.called_inline = tni_a64_load(&pool->brief.calls, TNI_RELAXED); /* relaxed: a count */
         counts.idle = counts.threads - pool->active;
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;

@@ -34,7 +34,7 @@
 #define TNI_STUCK_HURRY_NS 250000
 /* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
-#define TNI_SPARES_DEFAULT 64
+#define TNI_REPLACEMENT_THREADS_DEFAULT 64
 #define TNI_STUCK_REPORTS_A_MINUTE 5
 
 /* A name is copied into the header: 23 bytes and the end. */

@@ -20,7 +20,7 @@ typedef struct {
     tni_a64 driver_polls;
     tni_a64 driver_events;
     tni_a64 timers_fired;
-    tni_a64 cores_taken;
+    tni_a64 cores_handed_over;
     tni_a64 stack_used_max_bytes;
 } tni_counts;
 

@@ -11,7 +11,7 @@ void tn_block_begin(tn_blocking how)
     /* Relaxed: a hint for the monitor, which claims the core in any case. Own word. */
     tni_a32_store(&worker->blocking, tni_a32_load(&worker->blocking, TNI_RELAXED) + 1, TNI_RELAXED);
     if (how == TN_BLOCK_EAGER && worker->owns_thread && !tni_worker_replace(worker))
-        (void)tni_worker_provide_spares(worker->runtime, 1); /* the monitor gives it the core */
+        (void)tni_worker_provide_replacements(worker->runtime, 1); /* the monitor gives it the core */
 }
 
 void tn_block_end(void)

@@ -11,7 +11,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->ticks_period = TNI_TICKS_MAX;
     tni_a32_init(&core->ticks_left, TNI_TICKS_MAX);
     core->polled_ns = tni_clock_ns();
-    core->took_turns_ns = core->polled_ns;
+    core->shares_taken_ns = core->polled_ns;
     tni_a64_init(&core->looked_ns, core->polled_ns);
     core->looked_runs = 0;
     core->run_ns = TNI_BACKLOG_NS;

@@ -29,16 +29,16 @@ struct tni_core {
     unsigned index;
 
     /* Holder. */
-    uint32_t ticks_period;  /* what ticks_left starts from */
-    uint64_t polled_ns;     /* the loop was polled */
-    uint64_t took_turns_ns; /* the injector was looked at, those that yielded were served */
-    uint64_t looked_runs;   /* counts.polls at the last look */
-    uint64_t run_ns;        /* what a run has taken lately, moving average */
-    uint64_t random;        /* state of the generator */
-    unsigned next_streak;   /* runs in a row that came from the next slot */
-    uint64_t share_end[2];  /* a queue: the index behind the last share of the injector */
-    bool batching;          /* the loop or the timers are handing out tasks: one wake decision at the end */
-    unsigned batch;         /* tasks handed out so far */
+    uint32_t ticks_period;    /* what ticks_left starts from */
+    uint64_t polled_ns;       /* the loop was polled */
+    uint64_t shares_taken_ns; /* the injector was looked at, those that yielded were served */
+    uint64_t looked_runs;     /* counts.polls at the last look */
+    uint64_t run_ns;          /* what a run has taken lately, moving average */
+    uint64_t random;          /* state of the generator */
+    unsigned next_streak;     /* runs in a row that came from the next slot */
+    uint64_t share_end[2];    /* a queue: the index behind the last share of the injector */
+    bool batching;            /* the loop or the timers are handing out tasks: one wake decision at the end */
+    unsigned batch;           /* tasks handed out so far */
     tni_slab_cache slabs;
     tni_stack_cache stacks;
 

@@ -38,7 +38,7 @@ typedef struct {
 typedef struct {
     uint64_t minute_ns; /* when the present minute began */
     unsigned reports;   /* in it */
-    uint64_t spares_ns; /* when it said that there are no spare threads; 0: never */
+    uint64_t spares_ns; /* when it said that there are no replacement threads; 0: never */
     tn_task *task;      /* about to be reported, with a reference; NULL: none */
     uint64_t kept_ns;   /* for so long by then */
     uint64_t until_ns;  /* its stack is waited for until then */

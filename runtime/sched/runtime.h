@@ -6,7 +6,7 @@
 #include "sched/core.h"
 #include "sched/idle.h"
 #include "sched/injector.h"
-#include "sched/worker_spare.h"
+#include "sched/worker_replacement.h"
 #include "task/task_upcalls.h"
 
 /* What a layer above hangs on a runtime (the blocking pool). `stop`: no task is left, or they have been given up; answers how

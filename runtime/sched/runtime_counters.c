@@ -33,7 +33,7 @@ int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *
     out->injector_takes = tni_a64_load(&counts->injector_takes, TNI_RELAXED);
     out->driver_polls = tni_a64_load(&counts->driver_polls, TNI_RELAXED);
     out->timers_fired = tni_a64_load(&counts->timers_fired, TNI_RELAXED);
-    out->cores_taken = tni_a64_load(&counts->cores_taken, TNI_RELAXED);
+    out->cores_handed_over = tni_a64_load(&counts->cores_handed_over, TNI_RELAXED);
     out->stack_used_max_bytes = tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED);
     /* Relaxed: as above. */
     out->driver_events = index == runtime->core_count ? 0 : tni_a64_load(&runtime->cores[index]->driver.events, TNI_RELAXED);

@@ -91,7 +91,7 @@ static bool mail_elsewhere(tn_task *task)
     if (runtime->core_count < 2)
         return false;
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
-    /* Acquire: the worker as it was made; partner: give_core (worker_spare.c). */
+    /* Acquire: the worker as it was made; partner: give_core (worker_replacement.c). */
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     if (worker == NULL)
         return false;

@@ -6,7 +6,7 @@
 #include "sched/run.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
-#include "sched/worker_spare.h"
+#include "sched/worker_replacement.h"
 
 /* --- Mailbox: tasks that only this worker may run --------------------------------------------------------------------------- */
 
@@ -138,7 +138,7 @@ static uint64_t poll_period_ns(const tni_core *core)
 /* How many tasks of the injector are due, going by the runs since the last share. */
 static unsigned injected_due(const tni_core *core, uint64_t now_ns)
 {
-    uint64_t due = (now_ns - core->took_turns_ns) / ((core->run_ns + 1) * TNI_INJECTED_RUNS);
+    uint64_t due = (now_ns - core->shares_taken_ns) / ((core->run_ns + 1) * TNI_INJECTED_RUNS);
 
     if (due < TNI_INJECTED_BUSY_MIN)
         return TNI_INJECTED_BUSY_MIN;
@@ -151,7 +151,7 @@ static void take_turns(tni_core *core, uint64_t now_ns)
 {
     unsigned injected = injected_due(core, now_ns);
 
-    core->took_turns_ns = now_ns;
+    core->shares_taken_ns = now_ns;
     if (tni_unlikely(core->runtime->options.flavor == TN_CURRENT_THREAD))
         (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
     tni_schedule_append_injected(core, injected);
@@ -174,7 +174,7 @@ static void look_around(tni_core *core)
             tni_schedule_batch_end(core);
         }
     }
-    if (now_ns - core->took_turns_ns >= TNI_POLL_PERIOD_NS)
+    if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
         take_turns(core, now_ns);
     share_stacks(core);
 }

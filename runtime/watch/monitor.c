@@ -25,10 +25,11 @@ static uint64_t observe(tn_runtime *runtime)
         wanted += tni_stuck_observe(runtime->cores[i], now_ns, &due_ns);
         hurried += runtime->cores[i]->watch.hurry_ns != 0;
     }
-    if (wanted > 0 && !tni_worker_provide_spares(runtime, wanted))
-        tni_stuck_no_spares(runtime, now_ns);
+    if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
+        tni_stuck_no_replacement(runtime, now_ns);
     else if (hurried > wanted)
-        (void)tni_worker_provide_spares(runtime, hurried); /* ahead: the next ones to be taken do not wait for a thread's start */
+        (void)tni_worker_provide_replacements(runtime,
+                                              hurried); /* ahead: the next ones to be taken do not wait for a thread's start */
     return due_ns;
 }
 

@@ -13,9 +13,9 @@
  * When the task suspends, the thread is the next spare. Nobody waits for anybody here: who was stuck may come back at any
  * moment, and then refuses the claim or finds itself without a core, and either is right.
  *
- * A thread that is inside one task for long only because others have the processors keeps its core: a spare thread would have
- * to wait for a processor too. `needed` matters as well: a task that computes while nobody waits for anything keeps its core,
- * and no thread is started.
+ * A thread that is inside one task for long only because others have the processors keeps its core: a replacement thread would
+ * have to wait for a processor too. `needed` matters as well: a task that computes while nobody waits for anything keeps its
+ * core, and no thread is started.
  */
 #include "watch/stuck.h"
 
@@ -134,7 +134,7 @@ static bool is_hurried(const tni_worker *worker, const tni_watch *watch, uint64_
     return watch->hurry_ns != 0 && now_ns - watch->since_ns >= watch->hurry_ns / 2 && tni_os_thread_sleeps(worker->thread_id);
 }
 
-/* Gives the core to a spare thread. Each time in a row it is looked at twice as soon as the time before. */
+/* Gives the core to a replacement thread. Each time in a row it is looked at twice as soon as the time before. */
 static bool take(tni_core *core, tni_worker *worker, uint64_t now_ns)
 {
     tni_watch *watch = &core->watch;
@@ -194,7 +194,7 @@ static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
-    /* Acquire: the worker as it was made; partner: give_core (worker_spare.c). */
+    /* Acquire: the worker as it was made; partner: give_core (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     tni_watch *watch = &core->watch;
     bool wanted;

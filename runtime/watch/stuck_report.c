@@ -72,7 +72,7 @@ void tni_stuck_report_end(tn_runtime *runtime)
         say(runtime, NULL);
 }
 
-void tni_stuck_no_spares(tn_runtime *runtime, uint64_t now_ns)
+void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
 
@@ -80,7 +80,8 @@ void tni_stuck_no_spares(tn_runtime *runtime, uint64_t now_ns)
         return;
     log->spares_ns = now_ns;
     tni_log_write(&runtime->log, TN_LOG_WARNING,
-                  "tasks keep their threads, and no spare thread is left for the others: raise options.spare_threads_max, or the "
+                  "tasks keep their threads, and no replacement thread is left for the others: raise "
+                  "options.replacement_threads_max, or the "
                   "limit on threads");
 }
 
@@ -131,7 +132,7 @@ static bool is_reportable(const tni_worker *worker)
  * or about to be a spare. Lock held. */
 static bool is_between(const tni_worker *worker)
 {
-    return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_spare(worker);
+    return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);
 }
 
 static bool is_due(const tni_worker *worker, uint64_t now_ns)

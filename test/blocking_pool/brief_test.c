@@ -116,7 +116,7 @@ static uint64_t calls(void)
     tn_blocking_counters counters = {.size = sizeof counters};
 
     tt_check(tn_runtime_blocking(tn_runtime_current(), &counters) == 0);
-    return counters.called_here;
+    return counters.called_inline;
 }
 
 static void *is_thread(void *arg)
@@ -187,7 +187,7 @@ Test(brief, goes_to_a_thread_where_the_core_would_stay_with_it)
     options.workers = 1;
     run_with(&options, never_here);
     options = calling_options();
-    options.blocking_brief_ns = 1;
+    options.blocking_inline_ns = 1;
     run_with(&options, never_here);
     options = calling_options();
     options.blocking_threads = 1;

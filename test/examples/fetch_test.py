@@ -9,7 +9,7 @@ import unittest
 
 PROGRAM = None
 TIMEOUT_S = 60  # only a broken program reaches it
-AT_ONCE = 40  # fewer than there are spare threads
+AT_ONCE = 40  # fewer than there are replacement threads
 TICKS = 3
 
 

@@ -28,7 +28,7 @@ static void lose_core(void)
         if (tni_core_enter() == NULL)
             return;
         tni_core_leave();
-        tt_block_thread(100 * TN_US); /* the spare thread is on its way */
+        tt_block_thread(100 * TN_US); /* the replacement thread is on its way */
     }
 }
 

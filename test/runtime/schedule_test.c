@@ -8,7 +8,7 @@
 #include "base/config.h"
 #include "support/runtime.h"
 
-/* What runs where, and in what order, is what these tests are about: no spare thread comes between. */
+/* What runs where, and in what order, is what these tests are about: no replacement thread comes between. */
 static tn_options without_spares(void)
 {
     tn_options options = tt_options();

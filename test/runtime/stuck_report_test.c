@@ -67,7 +67,7 @@ static bool take_core(void *arg)
     tn_runtime *runtime = arg;
     tni_worker *worker = tni_aptr_load(&runtime->cores[0]->worker, TNI_ACQUIRE);
 
-    return tni_worker_provide_spares(runtime, 1) && tni_worker_replace(worker);
+    return tni_worker_provide_replacements(runtime, 1) && tni_worker_replace(worker);
 }
 
 static bool is_inside(void *arg)

@@ -1,4 +1,4 @@
-/* Tasks that block their threads or compute without end: the others go on, on spare threads. */
+/* Tasks that block their threads or compute without end: the others go on, on replacement threads. */
 /* ctest: timeout=120 */
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,14 +12,14 @@
 
 #define LIMIT_NS (60 * TN_S)
 
-static uint64_t cores_taken(const tn_runtime *runtime)
+static uint64_t cores_handed_over(const tn_runtime *runtime)
 {
     tn_counters counters;
     uint64_t taken = 0;
 
     for (unsigned i = 0; i < tn_runtime_workers(runtime); i++) {
         tt_check(tn_runtime_counters(runtime, i, &counters) == 0);
-        taken += counters.cores_taken;
+        taken += counters.cores_handed_over;
     }
     return taken;
 }
@@ -109,7 +109,7 @@ static void others_go_on(void (*keep)(void), unsigned workers, unsigned keepers)
         tn_yield();
     ticker = tt_spawn_on(runtime, tick, &s);
     cr_assert(tt_wait_until(enough_ticks, &s, LIMIT_NS / 2));
-    cr_assert_geq(cores_taken(runtime), 1);
+    cr_assert_geq(cores_handed_over(runtime), 1);
     atomic_store(&s.over, true);
     for (unsigned i = 0; i < keepers; i++)
         tt_join(tasks[i]);
@@ -295,7 +295,7 @@ Test(stuck, a_thousand_with_a_cap)
     atomic_ulong count = 0;
     tn_runtime *runtime;
 
-    options.spare_threads_max = 5;
+    options.replacement_threads_max = 5;
     runtime = create(&options);
     cr_assert_eq(tn_block_on(runtime, block_in_many, &count, NULL), 0);
     cr_assert_leq(tni_a32_load(&runtime->threads, TNI_RELAXED), tn_runtime_workers(runtime) + 5);
@@ -330,7 +330,7 @@ static unsigned times_said(messages *m, const char *text)
 
 static bool has_said_that_none_is_left(void *arg)
 {
-    return times_said(arg, "no spare thread is left") > 0;
+    return times_said(arg, "no replacement thread is left") > 0;
 }
 
 Test(stuck, the_cap_is_reported)
@@ -344,7 +344,7 @@ Test(stuck, the_cap_is_reported)
 
     options.log = keep_message;
     options.log_ctx = &m;
-    options.spare_threads_max = 1;
+    options.replacement_threads_max = 1;
     runtime = create(&options);
     count = tn_runtime_workers(runtime) + 8;
     for (unsigned i = 0; i < count; i++)
@@ -382,7 +382,7 @@ Test(stuck, it_is_reported_once)
     atomic_store(&s.over, true);
     tt_join(task);
     cr_assert_eq(times_said(&m, "\"the culprit\""), 1);
-    cr_assert_eq(cores_taken(runtime), 0);
+    cr_assert_eq(cores_handed_over(runtime), 0);
     tt_runtime_destroy(runtime);
 }
 

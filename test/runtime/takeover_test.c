@@ -59,7 +59,7 @@ static void *take_cores(void *arg)
         unsigned count = list_workers(t->runtime, workers, 256);
         t->threads_max = count > t->threads_max ? count : t->threads_max;
         t->attempts++;
-        (void)tni_worker_provide_spares(t->runtime, 1);
+        (void)tni_worker_provide_replacements(t->runtime, 1);
         atomic_fetch_add(&t->taken, tni_worker_replace(workers[tni_random_next(&random) % count]));
         if (t->pause_us > 0)
             tt_block_thread(tni_random_next(&random) % t->pause_us * TN_US);
@@ -277,7 +277,7 @@ static bool take(void *arg)
 {
     blocked *b = arg;
 
-    return tni_worker_provide_spares(b->worker->runtime, 1) && tni_worker_replace(b->worker);
+    return tni_worker_provide_replacements(b->worker->runtime, 1) && tni_worker_replace(b->worker);
 }
 
 Test(takeover, a_task_without_core_goes_on)
@@ -441,7 +441,7 @@ static unsigned long watched_taken(watched *w)
     tn_counters counters;
 
     cr_assert_eq(tn_runtime_counters(w->runtime, 0, &counters), 0);
-    return counters.cores_taken;
+    return counters.cores_handed_over;
 }
 
 /* As the monitor does, later by `later_ns`: how many cores have been taken by then. */
@@ -466,7 +466,7 @@ static bool has_spare(void *arg)
 
 static void provide_spare(watched *w)
 {
-    cr_assert(tni_worker_provide_spares(w->runtime, 1));
+    cr_assert(tni_worker_provide_replacements(w->runtime, 1));
     cr_assert(tt_wait_until(has_spare, w->runtime, 20 * TN_S));
 }
 

@@ -291,7 +291,7 @@ static void *take_cores(void *arg)
         for (tni_worker *worker = m->runtime->workers; worker != NULL && count < 64; worker = worker->next_worker)
             workers[count++] = worker;
         tni_mutex_unlock(&m->runtime->lock);
-        (void)tni_worker_provide_spares(m->runtime, 1);
+        (void)tni_worker_provide_replacements(m->runtime, 1);
         (void)tni_worker_replace(workers[draw(&random, count)]);
         tt_block_thread(draw(&random, 100) * TN_US);
     }

@@ -13,7 +13,7 @@ typedef struct tn_job tn_job;
 
 /* What a job runs, on a thread that may block as long as it likes. It is no task: it has no checkpoints and cannot be cancelled
  * once it runs; calls that suspend block its thread. The thread is one of the pool; in tn_run_blocking it may be a worker
- * (tn_options.blocking_brief_ns). So what the function changes of its thread (signal mask, locale, user) it has to set back. */
+ * (tn_options.blocking_inline_ns). So what the function changes of its thread (signal mask, locale, user) it has to set back. */
 typedef void *(*tn_job_fn)(void *arg);
 
 /* The other end of `arg`: called instead of the job's function when that will never run. Must neither block nor suspend. */
@@ -54,7 +54,7 @@ TN_API int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *
 
 /* Runs `fn(arg)` on a thread that may block, and waits until it is done: `arg` may be the caller's own frame. `result` (may be
  * NULL) gets what it returned. On a plain thread and in a job, which may block themselves, it is a mere call; in a fiber too, but
- * on the thread's stack, if the function has been brief the last 64 times (tn_options.blocking_brief_ns).
+ * on the thread's stack, if the function has been brief the last 64 times (tn_options.blocking_inline_ns).
  * Suspends: yes. Callable from: a fiber, a plain thread.
  * Ownership: `arg` is borrowed for the call. Errors: TN_ESHUTDOWN (it never ran). Without a thread to be had it runs in the call.
  * Cancellation: checkpoint as long as it has not started (it never runs then); once it has, the call returns when it is done,
@@ -119,7 +119,7 @@ typedef struct tn_blocking_counters {
     uint64_t failed_starts;             /* threads that the system would not give */
     uint64_t waited[TN_BLOCKING_TIMES]; /* from the call to the start */
     uint64_t ran[TN_BLOCKING_TIMES];    /* from the start to the end */
-    uint64_t called_here;               /* calls of tn_run_blocking that the caller's worker has made; in none of the above */
+    uint64_t called_inline;             /* calls of tn_run_blocking that the caller's worker has made; in none of the above */
 } tn_blocking_counters;
 
 /* Reads the counters of the runtime's blocking threads. Suspends: no. Callable from: anywhere. Errors: TN_EINVAL (size). */

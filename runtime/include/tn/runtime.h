@@ -58,20 +58,20 @@ typedef struct tn_options {
     void (*on_deadlock)(void *ctx, tn_runtime *runtime); /* instead of the log; may call tn_dump, must not suspend */
     void *deadlock_ctx;
     uint64_t stuck_after_ns; /* a worker that is inside one task for so long, asleep or computing, while others wait for its core,
-                              * loses the core to a spare thread (so even with one worker two tasks may run at once); one that
-                              * sleeps does so earlier, if the core has just been lost by another; 0: 4 ms, UINT64_MAX: only by
-                              * tn_block_begin */
-    unsigned spare_threads_max; /* threads beside the workers for that; 0: 64 */
-    uint64_t report_stuck_ns;   /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
+                              * loses the core to a replacement thread (so even with one worker two tasks may run at once); one
+                              * that sleeps does so earlier, if the core has just been lost by another; 0: 4 ms, UINT64_MAX:
+                              * only by tn_block_begin */
+    unsigned replacement_threads_max; /* threads beside the workers for that; 0: 64 */
+    uint64_t report_stuck_ns;  /* log a task that keeps its thread for so long, with its stack, each once, at most 5 a minute; 0:
                                * do not. Its thread gets a signal: sleep(3), poll(2) and their like end early with EINTR */
-    unsigned blocking_threads;  /* that run blocking jobs, at most; 0: 512 */
-    unsigned file_threads;      /* beside those, for files; 0: 64 */
-    unsigned name_threads;      /* beside those, for names; 0: 16 */
-    uint64_t blocking_idle_ns;  /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
-    size_t blocking_queue_max;  /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
-    int stuck_signal;           /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
+    unsigned blocking_threads; /* that run blocking jobs, at most; 0: 512 */
+    unsigned file_threads;     /* beside those, for files; 0: 64 */
+    unsigned name_threads;     /* beside those, for names; 0: 16 */
+    uint64_t blocking_idle_ns; /* a thread of these that has had nothing to do for so long ends; 0: 10 s */
+    size_t blocking_queue_max; /* jobs that wait for a thread, at most; so many calls on files and look-ups too; 0: 16384 */
+    int stuck_signal;          /* report_stuck_ns, and tn_dump then: makes a thread show its stack; 0: SIGURG. Where others
                                    * send it, it goes to the handler that was there before */
-    uint64_t blocking_brief_ns; /* tn_run_blocking calls a function that has taken less than that 64 times on end on the worker
+    uint64_t blocking_inline_ns; /* tn_run_blocking calls a function that has taken less than that 64 times on end on the worker
                                    * of its caller: waking a thread takes longer. Such calls do not count in blocking_threads,
                                    * and are not made if that is 1. One that blocks after all is like a task that keeps its
                                    * thread: see stuck_after_ns. 0: 20 us; 1: never */
@@ -175,7 +175,7 @@ typedef struct tn_counters {
     uint64_t driver_polls;   /* times the loop was run */
     uint64_t driver_events;  /* readiness reports */
     uint64_t timers_fired;
-    uint64_t cores_taken;          /* times this core was given to a spare thread, because its worker was stuck in a task */
+    uint64_t cores_handed_over;    /* times this core was given to a replacement thread, because its worker was stuck in a task */
     uint64_t stack_used_max_bytes; /* deepest stack of a fiber that ended here; needs measure_stacks */
 } tn_counters;
 

@@ -123,8 +123,8 @@ TN_API int tn_yield(void);
 
 /* How a task says that it is about to block its thread, in something that is no call of this library. */
 typedef enum tn_blocking {
-    TN_BLOCK_LAZY,  /* if the core is needed meanwhile, a spare thread gets it within some milliseconds; costs next to nothing */
-    TN_BLOCK_EAGER, /* a spare thread gets it now, or as soon as there is one: for what is known to take long */
+    TN_BLOCK_LAZY,  /* a replacement thread gets the core within milliseconds if it is needed; costs next to nothing */
+    TN_BLOCK_EAGER, /* a replacement thread gets it now, or as soon as there is one: for what is known to take long */
 } tn_blocking;
 
 /* Around code that blocks its thread: the other tasks do not wait for it. The thread stays the same in between, so the code may

@@ -389,7 +389,7 @@ static void destroy(void *state)
 
 static void provide(void *state)
 {
-    (void)tni_worker_provide_spares(((stuck_scene *)state)->runtime, 1);
+    (void)tni_worker_provide_replacements(((stuck_scene *)state)->runtime, 1);
 }
 
 /* The first look sees the run, whose thread sleeps, and sees to it that there is a spare; the second takes the core. */
@@ -399,7 +399,7 @@ static void monitor(void *state)
 
     wait_for(&s->inside);
     model_check(look(s));
-    model_check(tni_worker_provide_spares(s->runtime, 1));
+    model_check(tni_worker_provide_replacements(s->runtime, 1));
     wait_for_spare(s);
     model_check(!look(s));
 }
@@ -410,7 +410,7 @@ static void monitor_of_declared(void *state)
 
     wait_for(&s->inside);
     model_check(look(s));
-    model_check(tni_worker_provide_spares(s->runtime, 1));
+    model_check(tni_worker_provide_replacements(s->runtime, 1));
     wait_for_spare(s);
     model_check(!look(s));
 }

@@ -1,4 +1,4 @@
-/* Tasks that keep their threads, and no spare thread can be had. */
+/* Tasks that keep their threads, and no replacement thread can be had. */
 /* ctest: timeout=120 */
 #include <string.h>
 
@@ -15,7 +15,7 @@ static void count_complaints(void *ctx, tn_log_level level, const char *message)
 {
     (void)ctx;
     (void)level;
-    if (strstr(message, "no spare thread is left") != NULL)
+    if (strstr(message, "no replacement thread is left") != NULL)
         atomic_fetch_add(&complaints, 1);
 }
 

@@ -1,6 +1,6 @@
 /* Threads and cores: how workers start, how spares offer themselves, and how a core goes from a stuck worker to one of them.
  * README.md ("Stuck workers") has the argument. */
-#include "sched/worker_spare.h"
+#include "sched/worker_replacement.h"
 
 #include <stdio.h>
 
@@ -65,7 +65,7 @@ static bool holds_core(const tni_worker *worker)
     return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
 }
 
-bool tni_worker_is_spare(const tni_worker *worker)
+bool tni_worker_is_replacement(const tni_worker *worker)
 {
     const tni_worker *spare = worker->runtime->spares;
 
@@ -81,7 +81,8 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
     tni_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
         /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
-        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL && (holds_core(worker) || tni_worker_is_spare(worker));
+        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
+                  (holds_core(worker) || tni_worker_is_replacement(worker));
     }
     tni_mutex_unlock(&runtime->lock);
     return nothing;
@@ -100,7 +101,7 @@ bool tni_worker_replace(tni_worker *victim)
     if (core != NULL) {
         runtime->spares = spare->next_spare;
         runtime->spare_count--;
-        tni_count(&core->counts.cores_taken, 1); /* nobody else holds it now */
+        tni_count(&core->counts.cores_handed_over, 1); /* nobody else holds it now */
         give_core(spare, core);
     }
     tni_mutex_unlock(&runtime->lock);
@@ -112,7 +113,8 @@ bool tni_worker_replace(tni_worker *victim)
 /* How many spares to start; they are counted as coming. */
 static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
 {
-    unsigned max = runtime->options.spare_threads_max != 0 ? runtime->options.spare_threads_max : TNI_SPARES_DEFAULT;
+    unsigned max = runtime->options.replacement_threads_max != 0 ? runtime->options.replacement_threads_max
+                                                                 : TNI_REPLACEMENT_THREADS_DEFAULT;
     unsigned have = runtime->spare_count + runtime->spares_coming;
     unsigned missing = wanted > have ? wanted - have : 0;
     unsigned room = max > runtime->spare_threads ? max - runtime->spare_threads : 0;
@@ -122,7 +124,7 @@ static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
     return missing < room ? missing : room;
 }
 
-bool tni_worker_provide_spares(tn_runtime *runtime, unsigned wanted)
+bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
 {
     unsigned count;
     bool enough;

@@ -1,6 +1,6 @@
 /* Threads and cores: starting workers, spares, and taking the core of a worker that is stuck in a task. */
-#ifndef TNI_WORKER_SPARE_H
-#define TNI_WORKER_SPARE_H
+#ifndef TNI_WORKER_REPLACEMENT_H
+#define TNI_WORKER_REPLACEMENT_H
 
 #include "sched/worker.h"
 
@@ -12,12 +12,12 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out);
  * runtime. */
 int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
 
-/* Takes the core of `victim`, if it is inside a task, and gives it to a spare thread. False: there was nothing to take, or no
- * spare thread. */
+/* Takes the core of `victim`, if it is inside a task, and gives it to a replacement thread. False: there was nothing to take,
+ * or no replacement thread. */
 bool tni_worker_replace(tni_worker *victim);
 
-/* Sees to it that there will be so many spare threads, as far as the options allow; false: they do not allow it. */
-bool tni_worker_provide_spares(tn_runtime *runtime, unsigned wanted);
+/* Sees to it that there will be so many replacement threads, as far as the options allow; false: they do not allow it. */
+bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted);
 
 /* A spare offers itself, was given a core, takes its offer back. */
 void tni_worker_offer(tni_worker *worker);
@@ -25,7 +25,7 @@ bool tni_worker_was_given(const tni_worker *worker);
 void tni_worker_withdraw(tni_worker *worker);
 
 /* Lock held: has it offered itself, and was not given a core? */
-bool tni_worker_is_spare(const tni_worker *worker);
+bool tni_worker_is_replacement(const tni_worker *worker);
 
 /* Is no mail under way, and does each worker hold a core or sleep as a spare? One that has lost its core is inside a task. */
 bool tni_workers_have_nothing(tn_runtime *runtime);
