@@ -49,7 +49,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
     tni_brief_init(&pool->brief, options->blocking_inline_ns);
-    tni_mutex_init(&pool->lock);
+    tni_os_mutex_init(&pool->lock);
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }
 
@@ -65,7 +65,7 @@ static void *make(tn_runtime *runtime)
     /* Release: publishes the pool. Acquire: another thread was first, and this is its pool. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL))
         return &pool->base;
-    tni_mutex_fini(&pool->lock);
+    tni_os_mutex_fini(&pool->lock);
     tni_free(&runtime->allocator, pool, sizeof *pool);
     return attachment;
 }
@@ -274,22 +274,22 @@ static int start_first(tni_pool *pool)
 {
     int rc = 0;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     /* Relaxed: written under the lock. */
     if (tni_a32_load(&pool->threads, TNI_RELAXED) == 0) {
         rc = tni_pool_start_thread(pool);
         if (rc == 0) /* relaxed: nobody can have had the watch without a thread, and the new one waits for the lock */
             tni_a32_store(&pool->watched, 1, TNI_RELAXED);
     }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
 }
 
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)
 {
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tni_pool_free_place(pool, kind);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
 }
 
 /* A place has been taken: may it be used? From here to the push it keeps the last thread from leaving. */
@@ -320,14 +320,14 @@ static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
     tni_pool_errand errand = {.call = NULL};
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
         tni_pool_collect(pool);
         tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
         if (!tni_pool_is_short(pool)) /* the watch is ours */
             errand = tni_pool_appoint(pool);
     }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     tni_pool_run_errand(pool, errand);
 }
 
@@ -376,9 +376,9 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
         look_after_shortage(pool, now_ns);
         return;
     }
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     errand = tni_pool_appoint(pool);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     tni_pool_run_errand(pool, errand);
 }
 
@@ -397,7 +397,7 @@ static int room_poll(tn_future *self, tn_waker *waker)
     tn_waker *old = NULL;
     int rc = 0;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     if (tni_pool_is_closed(pool) && !room->granted) {
         rc = TN_ESHUTDOWN;
     } else if (room->linked) { /* by the way, or another task polls it now */
@@ -413,7 +413,7 @@ static int room_poll(tn_future *self, tn_waker *waker)
         remove_room(&pool->granted, room);
         room->granted = false;
     }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (old != NULL)
         tn_waker_release(old);
     return rc;
@@ -425,7 +425,7 @@ static void room_drop(tn_future *self)
     tni_pool *pool = room->pool;
     tn_waker *waker;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     waker = room->waker;
     room->waker = NULL;
     if (room->linked)
@@ -433,7 +433,7 @@ static void room_drop(tn_future *self)
     room->linked = false;
     if (room->granted) /* and not told: we have been cancelled */
         tni_pool_revoke(pool, room);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (waker != NULL)
         tn_waker_release(waker);
 }
@@ -467,14 +467,14 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
     if (!tni_pool_abandon(job))
         return false;
     /* It was queued, and now its place is ours: until that is free no last thread leaves, and the pool stays. */
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
     if (job->linked) /* else a thread has come by it */
         tni_pool_unlink(&pool->queues[job->kind], job);
     pool->counts.dropped++;
     tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
     tni_pool_free_place(pool, job->kind);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return true;
 }
 
@@ -507,7 +507,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         return TN_EINVAL;
     if (attachment != NULL && attachment != &tni_attachment_closed) {
         tni_pool *pool = tni_container_of(attachment, tni_pool, base);
-        tni_mutex_lock(&pool->lock);
+        tni_os_mutex_lock(&pool->lock);
         counts = pool->counts;
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
@@ -517,7 +517,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;
         counts.running_names = pool->queues[TNI_POOL_NAMES].running;
-        tni_mutex_unlock(&pool->lock);
+        tni_os_mutex_unlock(&pool->lock);
     }
     memcpy(out, &counts, size);
     out->size = size;

@@ -114,7 +114,7 @@ struct tni_pool {
     tni_cache_aligned tni_inplace_hints inplace;
     tni_brief brief;
 
-    tni_cache_aligned tni_mutex lock;
+    tni_cache_aligned tni_os_mutex lock;
     tni_job_queue queues[TNI_POOL_CLASSES];
     unsigned active;             /* threads inside of jobs */
     unsigned joining;            /* of those, how many wait for another job of the pool */

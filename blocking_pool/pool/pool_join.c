@@ -67,14 +67,14 @@ void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope 
     tni_pool *pool = self->pool;
     unsigned stuck;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tni_assert(self->job->kind == TNI_POOL_JOBS, "only the jobs of users wait for others");
     pool->joining++;
     self->waits_for = other;
     self->wait = wait;
     self->wait_until_ns = tn_scope_deadline();
     stuck = tni_pool_end_deadlock(pool, self);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (stuck > 0)
         tni_pool_report_deadlock(pool, stuck);
 }
@@ -84,12 +84,12 @@ bool tni_pool_join_end(tni_pool_thread *self)
     tni_pool *pool = self->pool;
     bool refused;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     refused = self->refused;
     pool->joining--;
     self->waits_for = NULL;
     self->wait = NULL;
     self->refused = false;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return refused;
 }

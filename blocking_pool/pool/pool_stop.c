@@ -8,7 +8,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
     size_t mandatory = 0;
     tni_job *next;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         for (tni_job *job = pool->queues[kind].first; job != NULL; job = next) {
@@ -21,21 +21,21 @@ static size_t drop_queued(tni_pool *pool, bool all)
             job->next = dropped;
             dropped = job;
         }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     for (; dropped != NULL; dropped = next) {
         tni_pool_class kind = dropped->kind;
         next = dropped->next;
         tni_pool_job_over(pool, dropped, TN_ESHUTDOWN);
-        tni_mutex_lock(&pool->lock);
+        tni_os_mutex_lock(&pool->lock);
         tni_pool_free_place(pool, kind);
-        tni_mutex_unlock(&pool->lock);
+        tni_os_mutex_unlock(&pool->lock);
     }
     return mandatory;
 }
 
 static void close_pool(tni_pool *pool)
 {
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     /* Release: partner: tni_pool_is_closed. */
     tni_a32_store(&pool->closed, 1, TNI_RELEASE);
     /* Orders it before any look at the places; partner: confirm (pool.c). */
@@ -51,7 +51,7 @@ static void close_pool(tni_pool *pool)
         pool->waiting[kind].last = NULL;
     }
     tni_pool_call_all(pool);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
 }
 
 static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
@@ -61,10 +61,10 @@ static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
         uint32_t threads = tni_a32_load(&pool->threads, TNI_ACQUIRE);
         if (threads == 0) {
             /* One that may not leave after all writes 0 for a moment, but under the lock. Relaxed: so do we. */
-            tni_mutex_lock(&pool->lock);
+            tni_os_mutex_lock(&pool->lock);
             threads = tni_a32_load(&pool->threads, TNI_RELAXED);
             pool->stopped = threads == 0;
-            tni_mutex_unlock(&pool->lock);
+            tni_os_mutex_unlock(&pool->lock);
             if (threads == 0)
                 return true;
         }
@@ -79,17 +79,17 @@ static void join_ended(tni_pool *pool)
 {
     tni_pool_thread *ended;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     ended = pool->ended;
     pool->ended = NULL;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (ended == NULL)
         return;
     tni_thread_join(&ended->id);
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     ended->next = pool->unused;
     pool->unused = ended;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
 }
 
 /* Answers how many jobs are left. Their threads hold the runtime until they come back. */
@@ -97,7 +97,7 @@ static size_t give_up(tni_pool *pool)
 {
     size_t left = drop_queued(pool, true);
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     left += pool->active;
     pool->given_up = true;
     pool->stopped = true;
@@ -105,7 +105,7 @@ static size_t give_up(tni_pool *pool)
         tni_pool_revoke(pool, pool->granted.first);
     for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
         tni_thread_detach(&thread->id);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     join_ended(pool);
     if (left > 0)
         tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
@@ -137,6 +137,6 @@ void tni_pool_fini(tni_attachment *self)
         pool->unused = thread->next;
         tni_free(&allocator, thread, sizeof *thread);
     }
-    tni_mutex_fini(&pool->lock);
+    tni_os_mutex_fini(&pool->lock);
     tni_free(&allocator, pool, sizeof *pool);
 }

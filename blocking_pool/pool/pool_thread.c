@@ -230,10 +230,10 @@ static bool sleep_until_called(tni_pool_thread *self)
             self->idle_since_ns = self->now_ns;
             end_ns = after(self->idle_since_ns, pool->idle_ns);
         }
-        tni_mutex_unlock(&pool->lock);
+        tni_os_mutex_unlock(&pool->lock);
         tni_futex_wait(&self->called, 0, deputy ? look_ns : end_ns);
         self->now_ns = tni_clock_ns();
-        tni_mutex_lock(&pool->lock);
+        tni_os_mutex_lock(&pool->lock);
         /* Relaxed: under the lock. */
         if (tni_a32_load(&self->called, TNI_RELAXED) != 0) {
             tni_a32_store(&self->called, 0, TNI_RELAXED); /* as above */
@@ -316,7 +316,7 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     uint64_t began_ns;
 
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (errand.call != NULL || errand.is_short) {
         tni_pool_run_errand(pool, errand);
         self->now_ns = tni_clock_ns();
@@ -329,11 +329,11 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     if (!again)
         tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     if (again && !put_back(pool, job, self->now_ns)) {
-        tni_mutex_unlock(&pool->lock);
+        tni_os_mutex_unlock(&pool->lock);
         tni_pool_job_over(pool, job, 0);
-        tni_mutex_lock(&pool->lock);
+        tni_os_mutex_lock(&pool->lock);
     }
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;
     count_time(pool->counts.ran, began_ns, self->now_ns);
@@ -368,14 +368,14 @@ static void leave(tni_pool_thread *self)
         tni_pool_call_all(pool);
         tni_futex_wake(&pool->threads, 1);
     }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (before == NULL)
         return;
     tni_thread_join(&before->id);
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     before->next = pool->unused;
     pool->unused = before;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
 }
 
 static void *thread_main(void *arg)
@@ -388,7 +388,7 @@ static void *thread_main(void *arg)
     tni_tls_get()->pool_thread = self;
     self->now_ns = tni_clock_ns();
     self->idle_since_ns = self->now_ns;
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     for (;;) {
         if (find_job(self))
             run_job(self, hand_over(self));

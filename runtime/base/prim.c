@@ -34,7 +34,7 @@ void tni_spin_hint(void)
 
 /* Adaptive: it spins for a microsecond or so before it sleeps. What it guards takes little more, and a thread that puts 10,000
  * tasks into the injector slept again and again for as long as a wake takes (spawn_many_remote: 127 to 103 ns, never 300). */
-void tni_mutex_init(tni_mutex *m)
+void tni_os_mutex_init(tni_os_mutex *m)
 {
     pthread_mutexattr_t kind;
     int rc = pthread_mutexattr_init(&kind);
@@ -47,19 +47,19 @@ void tni_mutex_init(tni_mutex *m)
     (void)pthread_mutexattr_destroy(&kind);
 }
 
-void tni_mutex_fini(tni_mutex *m)
+void tni_os_mutex_fini(tni_os_mutex *m)
 {
     int rc = pthread_mutex_destroy(&m->mutex);
     tni_assert(rc == 0, "a mutex is destroyed that somebody holds");
 }
 
-void tni_mutex_lock(tni_mutex *m)
+void tni_os_mutex_lock(tni_os_mutex *m)
 {
     int rc = pthread_mutex_lock(&m->mutex);
     tni_assert(rc == 0, "pthread_mutex_lock failed");
 }
 
-void tni_mutex_unlock(tni_mutex *m)
+void tni_os_mutex_unlock(tni_os_mutex *m)
 {
     int rc = pthread_mutex_unlock(&m->mutex);
     tni_assert(rc == 0, "a mutex is unlocked that this thread does not hold");

@@ -116,12 +116,12 @@ void tni_spin_hint(void);
 /* A short lock; never held over a suspension. */
 typedef struct {
     pthread_mutex_t mutex;
-} tni_mutex;
+} tni_os_mutex;
 
-void tni_mutex_init(tni_mutex *m);
-void tni_mutex_fini(tni_mutex *m);
-void tni_mutex_lock(tni_mutex *m);
-void tni_mutex_unlock(tni_mutex *m);
+void tni_os_mutex_init(tni_os_mutex *m);
+void tni_os_mutex_fini(tni_os_mutex *m);
+void tni_os_mutex_lock(tni_os_mutex *m);
+void tni_os_mutex_unlock(tni_os_mutex *m);
 
 #define TNI_FOREVER UINT64_MAX
 

@@ -165,7 +165,7 @@ static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
     int rc = 0;
     if (tni_stack_guard_install(pool, stack) == 0)
         return 0;
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tni_stack_guard_exhausted(pool);
     if (!pool->config.unguarded_fallback) {
         tni_stack_class *class = &pool->classes[stack->class_index];
@@ -174,7 +174,7 @@ static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
         pool->out--;
         rc = pool->out > 0 ? -EAGAIN : -ENOMEM;
     }
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (rc == 0)
         stack->guard = TNI_GUARD_NONE;
     return rc;
@@ -183,11 +183,11 @@ static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
     tni_stack *stack = NULL;
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     int rc = take(pool, class_index, &stack);
     if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
         refill(pool, cache);
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (rc == 0 && stack->guard == TNI_GUARD_AUTO)
         rc = guard_or_return(pool, stack);
     if (rc < 0)
@@ -232,11 +232,11 @@ static void give_back(tni_stack_pool *pool, tni_stack *first)
     tni_stack_trim(pool, first);
     for (; last->next != NULL; last = last->next, count++)
         tni_stack_trim(pool, last->next);
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     last->next = class->idle;
     class->idle = first;
     pool->out -= count;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
 }
 
 /* The colder half goes to the pool. */
@@ -321,7 +321,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
         return -EINVAL;
     pool->default_class = (uint8_t)class_index;
     tni_a32_init(&pool->waiters, 0); /* nobody else sees the pool yet */
-    tni_mutex_init(&pool->lock);
+    tni_os_mutex_init(&pool->lock);
     return 0;
 }
 
@@ -338,5 +338,5 @@ void tni_stack_pool_fini(tni_stack_pool *pool)
         tni_assert(rc == 0, "a slab of stacks could not be unmapped");
         slab = next;
     }
-    tni_mutex_fini(&pool->lock);
+    tni_os_mutex_fini(&pool->lock);
 }

@@ -103,7 +103,7 @@ struct tni_stack_pool {
     uint8_t default_class;   /* of requests for 0 bytes */
     tni_a32 waiters;         /* tasks that wait for a stack: while there are any, nothing goes into caches */
 
-    tni_mutex lock;                             /* over what follows */
+    tni_os_mutex lock;                          /* over what follows */
     tni_stack_class classes[TNI_STACK_CLASSES]; /* by size */
     tni_stack_slab *slabs;                      /* all of them, to be unmapped at the end */
     size_t out;                                 /* stacks handed out or in a cache */

@@ -87,10 +87,10 @@ void tni_stack_guard_log(tni_stack_pool *pool)
 {
     if (pool->guard == TNI_GUARD_NONE || pool->config.log == NULL)
         return;
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     bool first = !pool->unguarded_logged;
     pool->unguarded_logged = true;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     if (first)
         pool->config.log(pool->config.log_arg, "tournant: no memory mapping is left for stack guards (vm.max_map_count); "
                                                "further stacks are only checked when their task has ended");

@@ -30,7 +30,7 @@ struct tni_group {
     tn_allocator allocator; /* the runtime's, which may go before the group does */
     bool cancel_on_error;
 
-    tni_mutex lock; /* over what follows */
+    tni_os_mutex lock; /* over what follows */
     bool cancelled;
     int first_error;
     size_t running_count;
@@ -102,7 +102,7 @@ __attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group,
     tn_runtime *runtime = group->abandoned;
     tn_allocator allocator = group->allocator;
 
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     tni_task_unref(c->task); /* not the last: the scheduler has one */
     discard_child(&allocator, c);
     tni_runtime_release_frames(runtime);
@@ -116,7 +116,7 @@ static void child_ended(void *arg)
     tn_task *task = c->task;
     tn_waker *waiter;
 
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     c->ended.result = task->result;
     c->ended.error = error_of(task);
     unlink_running(group, c);
@@ -132,7 +132,7 @@ static void child_ended(void *arg)
     }
     waiter = group->waiter;
     group->waiter = NULL;
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     tni_task_unref(task); /* not the last: the scheduler has one */
     if (waiter != NULL)
         tn_waker_wake(waiter);
@@ -150,14 +150,14 @@ static void group_end(tn_scope *scope, bool abandoned)
 
     if (!abandoned)
         return;
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     cancel_running(group);
     group->abandoned = ((const tni_scope *)(const void *)scope)->owner->runtime;
     tni_runtime_keep_frames(group->abandoned, (uint32_t)group->running_count);
     ended = group->ended;
     waiter = group->waiter;
     group->waiter = NULL;
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     if (waiter != NULL)
         tn_waker_release(waiter);
     while (ended != NULL) {
@@ -179,7 +179,7 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     group->runtime = options.runtime != NULL ? options.runtime : tn_runtime_current();
     group->allocator = group->runtime != NULL ? group->runtime->allocator : tni_alloc_default;
     group->cancel_on_error = options.cancel_on_error;
-    tni_mutex_init(&group->lock);
+    tni_os_mutex_init(&group->lock);
     group->cancelled = false;
     group->first_error = 0;
     group->running_count = 0;
@@ -195,7 +195,7 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
 {
     int rc;
 
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->ending, site);
     if (rc == 0) {
         c->next = group->running;
@@ -209,7 +209,7 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
             tn_cancel(c->task);
         }
     }
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     return rc;
 }
 
@@ -251,7 +251,7 @@ static int next_poll(tn_future *self, tn_waker *waker)
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     c = group->ended;
     none = c == NULL && group->running == NULL;
     if (c != NULL) {
@@ -262,7 +262,7 @@ static int next_poll(tn_future *self, tn_waker *waker)
         old = group->waiter;
         group->waiter = tn_waker_retain(waker);
     }
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     if (old != NULL)
         tn_waker_release(old);
     if (c == NULL)
@@ -278,10 +278,10 @@ static void next_drop(tn_future *self)
     tni_group *group = inside(tni_container_of(self, tn_group_future, base)->group);
     tn_waker *old;
 
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     old = group->waiter;
     group->waiter = NULL;
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     if (old != NULL)
         tn_waker_release(old);
 }
@@ -325,9 +325,9 @@ void tn_group_cancel(tn_group *public)
 {
     tni_group *group = inside(public);
 
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     cancel_running(group);
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
 }
 
 size_t tn_group_running(tn_group *public)
@@ -335,9 +335,9 @@ size_t tn_group_running(tn_group *public)
     tni_group *group = inside(public);
     size_t count;
 
-    tni_mutex_lock(&group->lock);
+    tni_os_mutex_lock(&group->lock);
     count = group->running_count;
-    tni_mutex_unlock(&group->lock);
+    tni_os_mutex_unlock(&group->lock);
     return count;
 }
 
@@ -351,5 +351,5 @@ void tn_group_leave(tn_group *public)
     (void)tn_group_wait(public);
     tn_scope_leave(&shield);
     tn_scope_leave(&group->scope);
-    tni_mutex_fini(&group->lock);
+    tni_os_mutex_fini(&group->lock);
 }

@@ -183,7 +183,7 @@ static void init_words(tn_runtime *runtime)
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
     tni_monitor_init(&runtime->monitor);
-    tni_mutex_init(&runtime->lock);
+    tni_os_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
     tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
 }

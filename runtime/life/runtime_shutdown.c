@@ -26,7 +26,7 @@ static void free_cores(tn_runtime *runtime)
 static void fini_words(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->foreign_slabs);
-    tni_mutex_fini(&runtime->lock);
+    tni_os_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }
 
@@ -198,12 +198,12 @@ void tni_runtime_retire(tn_runtime *runtime)
 static void stop_threads(tn_runtime *runtime)
 {
     tni_monitor_stop(runtime);
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started unseen. */
     tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
         tni_worker_unpark(worker);
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
 }
 
 /* Waits until no worker thread runs any more; false: the time was up. */

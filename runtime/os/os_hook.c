@@ -6,7 +6,7 @@
 
 static tni_a32 lock; /* 1 while someone holds it */
 
-/* A tni_mutex cannot be had before somebody initialises it; this is rare and short. */
+/* A tni_os_mutex cannot be had before somebody initialises it; this is rare and short. */
 void tni_os_hooks_lock(void)
 {
     uint32_t expected = 0;

@@ -4,7 +4,7 @@
 
 void tni_injector_init(tni_injector *injector)
 {
-    tni_mutex_init(&injector->lock);
+    tni_os_mutex_init(&injector->lock);
     injector->first = NULL;
     injector->last = NULL;
     injector->closed = false;
@@ -13,14 +13,14 @@ void tni_injector_init(tni_injector *injector)
 
 void tni_injector_fini(tni_injector *injector)
 {
-    tni_mutex_fini(&injector->lock);
+    tni_os_mutex_fini(&injector->lock);
 }
 
 void tni_injector_close(tni_injector *injector)
 {
-    tni_mutex_lock(&injector->lock);
+    tni_os_mutex_lock(&injector->lock);
     injector->closed = true;
-    tni_mutex_unlock(&injector->lock);
+    tni_os_mutex_unlock(&injector->lock);
 }
 
 static void append(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
@@ -37,17 +37,17 @@ static void append(tni_injector *injector, tn_task *first, tn_task *last, unsign
 
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
 {
-    tni_mutex_lock(&injector->lock);
+    tni_os_mutex_lock(&injector->lock);
     append(injector, first, last, count);
-    tni_mutex_unlock(&injector->lock);
+    tni_os_mutex_unlock(&injector->lock);
 }
 
 bool tni_injector_begin(tni_injector *injector, bool inside)
 {
-    tni_mutex_lock(&injector->lock);
+    tni_os_mutex_lock(&injector->lock);
     if (inside || !injector->closed)
         return true;
-    tni_mutex_unlock(&injector->lock);
+    tni_os_mutex_unlock(&injector->lock);
     return false;
 }
 
@@ -57,7 +57,7 @@ void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
         tni_count(count, 1);
         append(injector, task, task, 1);
     }
-    tni_mutex_unlock(&injector->lock);
+    tni_os_mutex_unlock(&injector->lock);
 }
 
 unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max)
@@ -66,7 +66,7 @@ unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max
 
     if (tni_injector_length(injector) == 0)
         return 0;
-    tni_mutex_lock(&injector->lock);
+    tni_os_mutex_lock(&injector->lock);
     while (taken < max && injector->first != NULL) {
         tasks[taken++] = injector->first;
         injector->first = injector->first->queue_next;
@@ -75,6 +75,6 @@ unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max
         injector->last = NULL;
     /* Relaxed: as in append. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) - taken, TNI_RELAXED);
-    tni_mutex_unlock(&injector->lock);
+    tni_os_mutex_unlock(&injector->lock);
     return taken;
 }

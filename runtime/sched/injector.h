@@ -9,7 +9,7 @@
 #include "task/task.h"
 
 typedef struct {
-    tni_mutex lock;
+    tni_os_mutex lock;
     tn_task *first;                   /* lock: oldest, linked through queue_next */
     tn_task *last;                    /* lock */
     bool closed;                      /* lock: no spawns from outside any more */

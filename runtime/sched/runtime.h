@@ -46,7 +46,7 @@ struct tn_runtime {
     tni_stuck_log stuck_log; /* the monitor */
     tni_sampler *sampler;    /* constant; NULL: stacks of tasks that run are not to be had */
 
-    tni_mutex lock;              /* held over a claim too: one taker at a time */
+    tni_os_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;         /* lock: all there are, spares too */
     tni_worker *spares;          /* lock: those without a core, asleep */
     unsigned spare_count;        /* lock: how many these are */

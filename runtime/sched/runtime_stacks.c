@@ -12,7 +12,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
 
     /* This try is under the lock, and who brings a stack back takes the lock before it looks into the list: so it finds the task
      * there, or this try finds the stack. */
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
     rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
     if (rc == TN_EAGAIN) {
@@ -22,7 +22,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     } else {
         tni_stack_wait_end(&runtime->stacks);
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     if (rc != TN_EAGAIN)
         return rc;
     /* Workers that sleep may have stacks in their caches. The fence orders our wish before the look whether they sleep, against
@@ -57,9 +57,9 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
     while (count > 0) {
         tn_task *task;
 
-        tni_mutex_lock(&runtime->lock);
+        tni_os_mutex_lock(&runtime->lock);
         task = serve_stack_waiter(runtime);
-        tni_mutex_unlock(&runtime->lock);
+        tni_os_mutex_unlock(&runtime->lock);
         if (task == NULL)
             return;
         if (task->error == 0)

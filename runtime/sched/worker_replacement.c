@@ -22,7 +22,7 @@ void tni_worker_offer(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     if (worker->coming)
         runtime->spares_coming--;
     worker->coming = false;
@@ -31,7 +31,7 @@ void tni_worker_offer(tni_worker *worker)
         runtime->spares = worker;
         runtime->spare_count++;
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: the last to look for */
 }
 
@@ -46,14 +46,14 @@ void tni_worker_withdraw(tni_worker *worker)
     tn_runtime *runtime = worker->runtime;
     tni_worker **link;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     for (link = &runtime->spares; *link != NULL; link = &(*link)->next_spare)
         if (*link == worker) {
             *link = worker->next_spare;
             runtime->spare_count--;
             break;
         }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
 }
 
 /* Lock held. A worker that has lost its core inside a task finds that out when it enters; until then it still names the core. */
@@ -78,13 +78,13 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
 {
     bool nothing = true;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
         /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
         nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
                   (holds_core(worker) || tni_worker_is_replacement(worker));
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     return nothing;
 }
 
@@ -94,7 +94,7 @@ bool tni_worker_replace(tni_worker *victim)
     tni_worker *spare;
     tni_core *core = NULL;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     spare = runtime->spares;
     if (spare != NULL && !tni_runtime_is_stopping(runtime))
         core = tni_worker_claim(victim);
@@ -104,7 +104,7 @@ bool tni_worker_replace(tni_worker *victim)
         tni_count(&core->counts.cores_handed_over, 1); /* nobody else holds it now */
         give_core(spare, core);
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     if (core != NULL)
         tni_worker_unpark(spare);
     return core != NULL;
@@ -129,20 +129,20 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     unsigned count;
     bool enough;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     count = spares_to_start(runtime, wanted);
     runtime->spares_coming += count;
     runtime->spare_threads += count;
     enough = runtime->spare_count + runtime->spares_coming >= wanted || tni_runtime_is_stopping(runtime);
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     for (unsigned i = 0; i < count; i++) {
         tni_worker *spare;
         if (tni_worker_start(runtime, NULL, &spare) == 0)
             continue;
-        tni_mutex_lock(&runtime->lock);
+        tni_os_mutex_lock(&runtime->lock);
         runtime->spares_coming--; /* no thread to be had: the victim keeps its core */
         runtime->spare_threads--;
-        tni_mutex_unlock(&runtime->lock);
+        tni_os_mutex_unlock(&runtime->lock);
         enough = false;
     }
     return enough;
@@ -188,7 +188,7 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
         return TN_ENOMEM;
     (void)snprintf(worker->name, sizeof worker->name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
     worker->owns_thread = true;
-    tni_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
+    tni_os_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
     if (tni_runtime_is_stopping(runtime)) {
         rc = TN_ESHUTDOWN;
     } else {
@@ -203,7 +203,7 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
             (void)tni_a32_fetch_sub(&runtime->references, 1, TNI_RELAXED); /* relaxed: as above */
         }
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     if (rc != 0) {
         if (core != NULL)
             tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: nobody else is there yet */

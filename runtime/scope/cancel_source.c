@@ -5,7 +5,7 @@ void tn_cancel_source_init(tn_cancel_source *public)
 {
     tni_cancel_source *source = tni_scope_source_of(public);
 
-    tni_mutex_init(&source->lock);
+    tni_os_mutex_init(&source->lock);
     tni_a32_init(&source->cancelled, 0);
     source->scopes = NULL;
 }
@@ -15,19 +15,19 @@ void tn_cancel_source_fini(tn_cancel_source *public)
     tni_cancel_source *source = tni_scope_source_of(public);
 
     tni_assert(source->scopes == NULL, "tn_cancel_source_fini: a scope that names it is still entered");
-    tni_mutex_fini(&source->lock);
+    tni_os_mutex_fini(&source->lock);
 }
 
 void tn_cancel_source_cancel(tn_cancel_source *public)
 {
     tni_cancel_source *source = tni_scope_source_of(public);
 
-    tni_mutex_lock(&source->lock);
+    tni_os_mutex_lock(&source->lock);
     /* Release: who sees it without the lock sees what the canceller wrote; partner: tn_cancel_source_is_cancelled. */
     tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
     for (tni_scope *scope = source->scopes; scope != NULL; scope = scope->source_next)
         tni_scope_cancel(scope);
-    tni_mutex_unlock(&source->lock);
+    tni_os_mutex_unlock(&source->lock);
 }
 
 bool tn_cancel_source_is_cancelled(const tn_cancel_source *public)

@@ -129,14 +129,14 @@ static void unlink_from_source(tn_scope *public, bool abandoned)
     tni_cancel_source *source = scope->source;
 
     (void)abandoned;
-    tni_mutex_lock(&source->lock);
+    tni_os_mutex_lock(&source->lock);
     if (scope->source_prev != NULL)
         scope->source_prev->source_next = scope->source_next;
     else
         source->scopes = scope->source_next;
     if (scope->source_next != NULL)
         scope->source_next->source_prev = scope->source_prev;
-    tni_mutex_unlock(&source->lock);
+    tni_os_mutex_unlock(&source->lock);
 }
 
 /* The scope that is left is not the innermost one, or not entered. */
@@ -207,7 +207,7 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
 
     scope->source = source;
     scope->end = unlink_from_source;
-    tni_mutex_lock(&source->lock);
+    tni_os_mutex_lock(&source->lock);
     scope->source_prev = NULL;
     scope->source_next = source->scopes;
     if (source->scopes != NULL)
@@ -216,7 +216,7 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
     /* Relaxed, both: under the lock. */
     if (tni_a32_load(&source->cancelled, TNI_RELAXED) != 0)
         (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELAXED);
-    tni_mutex_unlock(&source->lock);
+    tni_os_mutex_unlock(&source->lock);
 }
 
 /* --- Checking --------------------------------------------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ struct tni_scope {
 };
 
 struct tni_cancel_source {
-    tni_mutex lock;
+    tni_os_mutex lock;
     tni_a32 cancelled; /* 1: used; set under the lock */
     tni_scope *scopes; /* lock: entered with it and not left */
 };

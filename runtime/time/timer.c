@@ -2,7 +2,7 @@
 
 void tni_timers_init(tni_timers *timers)
 {
-    tni_mutex_init(&timers->lock);
+    tni_os_mutex_init(&timers->lock);
     tni_wheel_init(&timers->wheel, tni_clock_ns());
     timers->sleeping_until_ns = 0;
     tni_a64_init(&timers->next_ns, TNI_FOREVER);
@@ -10,7 +10,7 @@ void tni_timers_init(tni_timers *timers)
 
 void tni_timers_fini(tni_timers *timers)
 {
-    tni_mutex_fini(&timers->lock);
+    tni_os_mutex_fini(&timers->lock);
 }
 
 /* Lock held. */
@@ -65,7 +65,7 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
     if (armed != NULL) {
         bool enough;
 
-        tni_mutex_lock(&armed->lock);
+        tni_os_mutex_lock(&armed->lock);
         /* Relaxed: under the lock. Another thread may have fired it since. */
         if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL) {
             enough = goes_off_in_time(task);
@@ -74,13 +74,13 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
         } else {
             enough = false;
         }
-        tni_mutex_unlock(&armed->lock);
+        tni_os_mutex_unlock(&armed->lock);
         if (enough)
             return false;
     }
-    tni_mutex_lock(&timers->lock);
+    tni_os_mutex_lock(&timers->lock);
     wake = put_in(timers, task);
-    tni_mutex_unlock(&timers->lock);
+    tni_os_mutex_unlock(&timers->lock);
     return wake;
 }
 
@@ -91,11 +91,11 @@ void tni_timer_disarm(tn_task *task)
 
     if (armed == NULL)
         return;
-    tni_mutex_lock(&armed->lock);
+    tni_os_mutex_lock(&armed->lock);
     /* Relaxed: under the lock. */
     if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL)
         take_out(armed, task);
-    tni_mutex_unlock(&armed->lock);
+    tni_os_mutex_unlock(&armed->lock);
 }
 
 /* Takes out what is due, with a reference to each task; a chain through timer.next. */
@@ -104,7 +104,7 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
     tni_timer *timer;
     unsigned count = 0;
 
-    tni_mutex_lock(&timers->lock);
+    tni_os_mutex_lock(&timers->lock);
     for (timer = tni_wheel_expire(&timers->wheel, now_ns, TNI_TIMER_BATCH); timer != NULL; count++) {
         tn_task *task = tni_container_of(timer, tn_task, timer);
         timer = timer->next;
@@ -114,7 +114,7 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
         tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
     }
     publish_next(timers);
-    tni_mutex_unlock(&timers->lock);
+    tni_os_mutex_unlock(&timers->lock);
     return count;
 }
 
@@ -142,10 +142,10 @@ uint64_t tni_timers_sleep(tni_timers *timers)
 {
     uint64_t until;
 
-    tni_mutex_lock(&timers->lock);
+    tni_os_mutex_lock(&timers->lock);
     until = tni_wheel_next_ns(&timers->wheel);
     timers->sleeping_until_ns = until;
-    tni_mutex_unlock(&timers->lock);
+    tni_os_mutex_unlock(&timers->lock);
     return until;
 }
 
@@ -153,20 +153,20 @@ bool tni_timers_sleep_for_good(tni_timers *timers)
 {
     bool for_good;
 
-    tni_mutex_lock(&timers->lock);
+    tni_os_mutex_lock(&timers->lock);
     /* Until when does not matter: what it sleeps until may have been cancelled since. */
     for_good = timers->sleeping_until_ns != 0 && tni_wheel_next_ns(&timers->wheel) == TNI_FOREVER;
-    tni_mutex_unlock(&timers->lock);
+    tni_os_mutex_unlock(&timers->lock);
     return for_good;
 }
 
 void tni_timers_awake(tni_timers *timers)
 {
-    tni_mutex_lock(&timers->lock);
+    tni_os_mutex_lock(&timers->lock);
     timers->sleeping_until_ns = 0;
     /* Has the next fire move the wheel on. The wheel files by the time of its last expire, which was before the sleep. And the
      * sleep may have been until the start of a slot, while next_ns is the first deadline in it: no fire before that would empty
      * the slot, and the next sleep would be until its start again, which has passed. Relaxed: as in publish_next. */
     tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
-    tni_mutex_unlock(&timers->lock);
+    tni_os_mutex_unlock(&timers->lock);
 }

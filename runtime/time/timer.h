@@ -21,7 +21,7 @@
 #include "time/wheel.h"
 
 typedef struct {
-    tni_cache_aligned tni_mutex lock;
+    tni_cache_aligned tni_os_mutex lock;
     tni_wheel wheel;            /* lock */
     uint64_t sleeping_until_ns; /* lock: the core's worker sleeps until then; 0: it does not sleep */
     tni_a64 next_ns;            /* written under the lock: no timer goes off before; 0: the wheel is to be moved on */

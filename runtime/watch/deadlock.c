@@ -24,9 +24,9 @@ static bool tasks_are_all_in(tn_runtime *runtime)
 {
     bool all_in;
 
-    tni_mutex_lock(&runtime->injector.lock);
+    tni_os_mutex_lock(&runtime->injector.lock);
     all_in = tni_runtime_live(runtime) != 0 && tni_injector_length(&runtime->injector) == 0;
-    tni_mutex_unlock(&runtime->injector.lock);
+    tni_os_mutex_unlock(&runtime->injector.lock);
     return all_in;
 }
 

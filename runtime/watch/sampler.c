@@ -92,9 +92,9 @@ void tni_sampler_open(tni_worker *worker)
     if (runtime->sampler == NULL)
         return;
     tni_os_signal_open(runtime->options.stuck_signal);
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     worker->takes_signals = true;
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
 }
 
 void tni_sampler_close(tni_worker *worker)
@@ -103,9 +103,9 @@ void tni_sampler_close(tni_worker *worker)
 
     if (runtime->sampler == NULL)
         return;
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     worker->takes_signals = false;
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
 }
 
 /* --- Asking ----------------------------------------------------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task)
     /* Acquire: nobody writes the sample any more; partner: answer. Not equal: a handler had begun, and was not waited for. */
     if (tni_a32_load(&sampler->answers, TNI_ACQUIRE) != sampler->number)
         return false;
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     worker = runner(runtime, task);
     if (worker != NULL) {
         sampler->number++;
@@ -156,7 +156,7 @@ bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task)
         /* Under the lock: the thread is there, for it takes the lock before it ends. */
         sent = tni_os_signal_send(runtime->options.stuck_signal, worker->thread_id);
     }
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     return sent;
 }
 

@@ -183,9 +183,9 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
         return false;
     if (log->task != NULL)
         proceed(runtime, now_ns);
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     again = look_at_all(runtime, now_ns, &c);
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     if (c.kept_ns > 0 && log->task == NULL && may_report(log, now_ns) && tni_task_set_reported(c.task)) {
         log->reports++;
         log->task = c.task;

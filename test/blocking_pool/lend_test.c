@@ -93,11 +93,11 @@ Test(lend, a_call_cut_short_between_two_parts_waits_for_nobody)
     tt_gate_wait(&self.ran, 1);
     pool = tni_pool_of(runtime, &error);
     cr_assert_eq(tni_job_spawn(pool, TNI_POOL_FILES, &options, &job, block, &b), 0);
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     tt_gate_open(&self.go);
     tn_cancel(task);
     cr_assert(tt_wait_until(is_unwanted, &self.lent, 30 * TN_S));
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     cr_assert(tt_wait_until(is_finished, task, 30 * TN_S));
     cr_assert_eq(atomic_load(&self.parts), 1);
     tt_join(task);

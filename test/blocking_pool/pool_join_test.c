@@ -198,9 +198,9 @@ static bool both_wait(void *arg)
     tni_pool *pool = tni_pool_of(((couple *)arg)->runtime, &error);
     unsigned joining;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     joining = pool->joining;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return joining == 2;
 }
 
@@ -332,9 +332,9 @@ static bool one_joins(void *arg)
     tni_pool *pool = tni_pool_of(((rivals *)arg)->runtime, &error);
     unsigned joining;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     joining = pool->joining;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return joining == 1;
 }
 
@@ -419,9 +419,9 @@ static bool so_many_join(hopes *self, unsigned count)
     tni_pool *pool = tni_pool_of(self->runtime, &error);
     unsigned joining;
 
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     joining = pool->joining;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return joining == count;
 }
 

@@ -98,19 +98,19 @@ static void trace_object(const void *pc, const char *what, const void *object)
     trace_add(pc, "%s %s", what, where);
 }
 
-void tni_mutex_init(tni_mutex *m)
+void tni_os_mutex_init(tni_os_mutex *m)
 {
     m->owner = 0;
 }
 
-void tni_mutex_fini(tni_mutex *m)
+void tni_os_mutex_fini(tni_os_mutex *m)
 {
     race_access(m, sizeof *m, RACE_WRITE, MODEL_PC);
     if (m->owner != 0)
         model_fail("assertion", "a mutex is destroyed that T%u holds", m->owner - 1);
 }
 
-void tni_mutex_lock(tni_mutex *m)
+void tni_os_mutex_lock(tni_os_mutex *m)
 {
     if (m->owner == engine.self + 1)
         model_fail("deadlock", "T%u takes a mutex a second time", engine.self);
@@ -121,7 +121,7 @@ void tni_mutex_lock(tni_mutex *m)
     trace_object(MODEL_PC, "lock", m);
 }
 
-void tni_mutex_unlock(tni_mutex *m)
+void tni_os_mutex_unlock(tni_os_mutex *m)
 {
     search_visible((model_op){.kind = OP_OBJECT, .object = m});
     race_access(m, sizeof *m, RACE_ATOMIC_WRITE, MODEL_PC);

@@ -44,12 +44,12 @@ void tni_spin_hint(void);
 
 typedef struct {
     uint32_t owner; /* thread + 1; 0: free */
-} tni_mutex;
+} tni_os_mutex;
 
-void tni_mutex_init(tni_mutex *m);
-void tni_mutex_fini(tni_mutex *m);
-void tni_mutex_lock(tni_mutex *m);
-void tni_mutex_unlock(tni_mutex *m);
+void tni_os_mutex_init(tni_os_mutex *m);
+void tni_os_mutex_fini(tni_os_mutex *m);
+void tni_os_mutex_lock(tni_os_mutex *m);
+void tni_os_mutex_unlock(tni_os_mutex *m);
 
 #define TNI_FOREVER UINT64_MAX
 

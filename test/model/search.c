@@ -192,7 +192,7 @@ static bool is_enabled(unsigned t)
     const model_op *op = &thread->pending;
 
     if (op->kind == OP_LOCK)
-        return ((const tni_mutex *)op->object)->owner == 0;
+        return ((const tni_os_mutex *)op->object)->owner == 0;
     if (op->kind == OP_CHANGE)
         return memory_newest(op->object, sizeof(uint32_t)) != thread->unwanted;
     if (op->kind == OP_JOIN)

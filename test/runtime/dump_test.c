@@ -424,7 +424,7 @@ Test(deadlock, a_task_on_its_way_in_is_waited_for)
     tt_block_thread(200 * TN_MS);
     cr_assert_eq(atomic_load(&v.times), 0);
     (void)tni_a64_fetch_sub(&runtime->foreign.spawned, 1, TNI_RELAXED);
-    tni_mutex_unlock(&runtime->injector.lock);
+    tni_os_mutex_unlock(&runtime->injector.lock);
     tt_runtime_destroy(runtime);
 }
 

@@ -30,9 +30,9 @@
 /* Handed out, or in some cache. */
 static size_t live_stacks(tni_stack_pool *pool)
 {
-    tni_mutex_lock(&pool->lock);
+    tni_os_mutex_lock(&pool->lock);
     size_t live = pool->out;
-    tni_mutex_unlock(&pool->lock);
+    tni_os_mutex_unlock(&pool->lock);
     return live;
 }
 

@@ -42,10 +42,10 @@ static unsigned list_workers(tn_runtime *runtime, tni_worker **workers, unsigned
 {
     unsigned count = 0;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     for (tni_worker *worker = runtime->workers; worker != NULL && count < max; worker = worker->next_worker)
         workers[count++] = worker;
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     return count;
 }
 
@@ -458,9 +458,9 @@ static bool has_spare(void *arg)
     tn_runtime *runtime = arg;
     bool has;
 
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     has = runtime->spare_count > 0;
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
     return has;
 }
 

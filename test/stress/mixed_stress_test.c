@@ -287,10 +287,10 @@ static void *take_cores(void *arg)
     while (m->takes_cores && atomic_load(&m->ended) < atomic_load(&m->begun) + atomic_load(&m->budget)) {
         tni_worker *workers[64];
         unsigned count = 0;
-        tni_mutex_lock(&m->runtime->lock);
+        tni_os_mutex_lock(&m->runtime->lock);
         for (tni_worker *worker = m->runtime->workers; worker != NULL && count < 64; worker = worker->next_worker)
             workers[count++] = worker;
-        tni_mutex_unlock(&m->runtime->lock);
+        tni_os_mutex_unlock(&m->runtime->lock);
         (void)tni_worker_provide_replacements(m->runtime, 1);
         (void)tni_worker_replace(workers[draw(&random, count)]);
         tt_block_thread(draw(&random, 100) * TN_US);

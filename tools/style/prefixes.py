@@ -6,7 +6,7 @@ from style.folders import folder
 
 # Prefixes of functions that a file has beside its name.
 OTHERS = {
-    "prim": {"fence", "spin", "mutex", "futex", "thread", "clock", "random"},
+    "prim": {"fence", "spin", "os", "futex", "thread", "clock", "random"},
     "alloc": {"free"},
     "driver": {"registration", "readiness"},
 }

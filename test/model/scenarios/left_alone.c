@@ -26,12 +26,12 @@ struct left_scene {
     tni_worker *at_leisure;         /* who serves it */
     tni_registration *registration; /* in that loop */
     int fd;
-    work task;           /* that `away` is inside of */
-    work reader;         /* waits for the registration */
-    work other;          /* after it `at_leisure` has nothing more to do */
-    tni_mutex preparing; /* held by setup: the workers begin behind it */
-    tni_a32 inside;      /* 1: `away` is inside of its task */
-    tni_a32 tasks;       /* of the other two, that have not ended */
+    work task;              /* that `away` is inside of */
+    work reader;            /* waits for the registration */
+    work other;             /* after it `at_leisure` has nothing more to do */
+    tni_os_mutex preparing; /* held by setup: the workers begin behind it */
+    tni_a32 inside;         /* 1: `away` is inside of its task */
+    tni_a32 tasks;          /* of the other two, that have not ended */
 };
 
 /* --- No monitor ------------------------------------------------------------------------------------------------------------- */
@@ -155,8 +155,8 @@ static tn_task *make(left_scene *s, work *w, int (*body)(left_scene *scene, tn_w
 
 static void on_thread_start(void *ctx)
 {
-    tni_mutex_lock(&((left_scene *)ctx)->preparing);
-    tni_mutex_unlock(&((left_scene *)ctx)->preparing);
+    tni_os_mutex_lock(&((left_scene *)ctx)->preparing);
+    tni_os_mutex_unlock(&((left_scene *)ctx)->preparing);
 }
 
 static void create_runtime(left_scene *s)
@@ -184,8 +184,8 @@ static void create_runtime(left_scene *s)
 static void setup(left_scene *s, int (*body)(left_scene *scene, tn_waker *waker),
                   int (*other)(left_scene *scene, tn_waker *waker))
 {
-    tni_mutex_init(&s->preparing);
-    tni_mutex_lock(&s->preparing);
+    tni_os_mutex_init(&s->preparing);
+    tni_os_mutex_lock(&s->preparing);
     create_runtime(s);
     tni_a32_init(&s->inside, 0);
     tni_a32_init(&s->tasks, 2);
@@ -202,13 +202,13 @@ static void setup(left_scene *s, int (*body)(left_scene *scene, tn_waker *waker)
 static void stays_away(void *state)
 {
     setup(state, stay_away, arrive_and_end);
-    tni_mutex_unlock(&((left_scene *)state)->preparing);
+    tni_os_mutex_unlock(&((left_scene *)state)->preparing);
 }
 
 static void comes_back(void *state)
 {
     setup(state, come_back, arrive_and_end);
-    tni_mutex_unlock(&((left_scene *)state)->preparing);
+    tni_os_mutex_unlock(&((left_scene *)state)->preparing);
 }
 
 static void loses_its_core(void *state)
@@ -218,7 +218,7 @@ static void loses_its_core(void *state)
 
     setup(s, stay_away, take_and_end);
     model_check(tni_worker_start(s->runtime, NULL, &spare) == 0);
-    tni_mutex_unlock(&s->preparing);
+    tni_os_mutex_unlock(&s->preparing);
 }
 
 /* --- The end ---------------------------------------------------------------------------------------------------------------- */

@@ -8,11 +8,11 @@
 /* As stop_threads in runtime_shutdown.c. */
 static inline void stop_workers(tn_runtime *runtime)
 {
-    tni_mutex_lock(&runtime->lock);
+    tni_os_mutex_lock(&runtime->lock);
     tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
         tni_worker_unpark(worker);
-    tni_mutex_unlock(&runtime->lock);
+    tni_os_mutex_unlock(&runtime->lock);
 }
 
 #endif

@@ -362,9 +362,9 @@ static void wait_for_spare(stuck_scene *s)
     unsigned spares = 0;
 
     for (;;) {
-        tni_mutex_lock(&s->runtime->lock);
+        tni_os_mutex_lock(&s->runtime->lock);
         spares = s->runtime->spare_count;
-        tni_mutex_unlock(&s->runtime->lock);
+        tni_os_mutex_unlock(&s->runtime->lock);
         if (spares > 0)
             return;
         tni_spin_hint();

@@ -28,7 +28,7 @@ static void setup(void *state)
     model_name(&t->spare->claim, 4, "spare.claim");
     model_name(&t->spare->in_runtime, 4, "spare.in_runtime");
     model_name(&t->spare->parker, 4, "spare.parker");
-    model_name(&t->runtime->lock, sizeof(tni_mutex), "runtime.lock");
+    model_name(&t->runtime->lock, sizeof(tni_os_mutex), "runtime.lock");
     model_name(&t->runtime->stopping, 4, "stopping");
 }
 
@@ -139,11 +139,11 @@ static void replace_and_stop(void *state)
 
     if (tni_worker_replace(t->victim))
         (void)tni_worker_replace(t->spare);
-    tni_mutex_lock(&t->runtime->lock);
+    tni_os_mutex_lock(&t->runtime->lock);
     tni_a32_store(&t->runtime->stopping, 1, TNI_RELEASE);
     tni_worker_unpark(t->victim);
     tni_worker_unpark(t->spare);
-    tni_mutex_unlock(&t->runtime->lock);
+    tni_os_mutex_unlock(&t->runtime->lock);
 }
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */

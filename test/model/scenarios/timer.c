@@ -68,7 +68,7 @@ static void setup(void *state)
     for (unsigned i = 0; i < 2; i++) {
         tni_aptr_init(&t->cores[i].worker, NULL);
         tni_timers_init(&t->cores[i].timers);
-        model_name(&t->cores[i].timers.lock, sizeof(tni_mutex), i == 0 ? "lock 0" : "lock 1");
+        model_name(&t->cores[i].timers.lock, sizeof(tni_os_mutex), i == 0 ? "lock 0" : "lock 1");
         model_name(&t->cores[i].timers.next_ns, 8, i == 0 ? "next_ns 0" : "next_ns 1");
     }
     tni_a32_init(&t->happened, 0);

@@ -8,8 +8,8 @@ typedef struct {
     tni_a32 turn;
     tni_a32 word;
     tni_aptr shared;
-    tni_mutex first;
-    tni_mutex second;
+    tni_os_mutex first;
+    tni_os_mutex second;
     uint32_t plain;
     uint32_t *block;
 } things;
@@ -24,8 +24,8 @@ static void setup(void *state)
     model_name_of(s->word);
     model_name_of(s->shared);
     model_name_of(s->plain);
-    tni_mutex_init(&s->first);
-    tni_mutex_init(&s->second);
+    tni_os_mutex_init(&s->first);
+    tni_os_mutex_init(&s->second);
 }
 
 /* --- Mutual exclusion: Peterson (1981), Dekker's entry with an asymmetric fence ----------------------------------------------*/
@@ -216,29 +216,29 @@ static void lock_forth(void *state)
 {
     things *s = state;
 
-    tni_mutex_lock(&s->first);
-    tni_mutex_lock(&s->second);
-    tni_mutex_unlock(&s->second);
-    tni_mutex_unlock(&s->first);
+    tni_os_mutex_lock(&s->first);
+    tni_os_mutex_lock(&s->second);
+    tni_os_mutex_unlock(&s->second);
+    tni_os_mutex_unlock(&s->first);
 }
 
 static void lock_back(void *state)
 {
     things *s = state;
 
-    tni_mutex_lock(&s->second);
-    tni_mutex_lock(&s->first);
-    tni_mutex_unlock(&s->first);
-    tni_mutex_unlock(&s->second);
+    tni_os_mutex_lock(&s->second);
+    tni_os_mutex_lock(&s->first);
+    tni_os_mutex_unlock(&s->first);
+    tni_os_mutex_unlock(&s->second);
 }
 
 static void count_locked(void *state)
 {
     things *s = state;
 
-    tni_mutex_lock(&s->first);
+    tni_os_mutex_lock(&s->first);
     s->plain++;
-    tni_mutex_unlock(&s->first);
+    tni_os_mutex_unlock(&s->first);
 }
 
 static void spin_for_ever(void *state)

@@ -7,7 +7,7 @@
 
 typedef struct {
     tni_a32 words[3];
-    tni_mutex lock;
+    tni_os_mutex lock;
     uint32_t locked;
     uint64_t seen[THREADS];
 } random_program;
@@ -26,7 +26,7 @@ static void setup(void *state)
 
     for (unsigned i = 0; i < 3; i++)
         tni_a32_init(&p->words[i], 0);
-    tni_mutex_init(&p->lock);
+    tni_os_mutex_init(&p->lock);
 }
 
 static uint32_t operate(random_program *p, uint64_t *random, uint32_t value)
@@ -52,9 +52,9 @@ static uint32_t operate(random_program *p, uint64_t *random, uint32_t value)
         tni_fence_full();
         return 0;
     default:
-        tni_mutex_lock(&p->lock);
+        tni_os_mutex_lock(&p->lock);
         seen = p->locked++;
-        tni_mutex_unlock(&p->lock);
+        tni_os_mutex_unlock(&p->lock);
         return seen;
     }
 }
