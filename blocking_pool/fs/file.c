@@ -2,7 +2,7 @@
 #include "base/tls.h"
 #include "fs/fs.h"
 #include "pool/inplace.h"
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 #include "pool/position.h"
 #include "sched/budget_fiber.h"
 
@@ -13,7 +13,7 @@
 #define PART_BUFFERS 16
 
 struct tn_file {
-    tni_job closing; /* in the background, by the last reference */
+    tni_work closing; /* in the background, by the last reference */
     tni_a32 references;
     int fd;
     bool in_place;         /* S: a regular file: what is in memory is read by the fiber itself */
@@ -101,20 +101,20 @@ tn_file *tn_file_retain(tn_file *file)
     return file;
 }
 
-static bool closing_run(tni_job *job)
+static bool closing_run(tni_work *job)
 {
     tni_os_close(tni_container_of(job, tn_file, closing)->fd);
     return false;
 }
 
-static void closing_over(tni_job *job, int error)
+static void closing_over(tni_work *job, int error)
 {
     if (error != 0)
         (void)closing_run(job);
     free_file(tni_container_of(job, tn_file, closing));
 }
 
-static const tni_job_ops closing_ops = {closing_run, closing_over};
+static const tni_work_ops closing_ops = {closing_run, closing_over};
 
 void tn_file_close(tn_file *file)
 {
@@ -130,7 +130,7 @@ void tn_file_close(tn_file *file)
     tni_assert(old != 0, "a file is closed that nobody holds");
     if (old != 1)
         return;
-    tni_pool_job_init(&file->closing, &closing_ops, TNI_POOL_FILES);
+    tni_pool_work_init(&file->closing, &closing_ops, TNI_POOL_FILES);
     file->closing.mandatory = true;
     if (task != NULL)
         pool = tni_pool_of(task->runtime, &rc);
@@ -148,7 +148,7 @@ int tn_file_fd(const tn_file *file)
 /* --- Transfers -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    tni_lent lent;
+    tni_pool_call lent;
     tn_file *file;
     const struct iovec *iov;
     int count;
@@ -210,9 +210,9 @@ static bool has_an_end(int fd)
     return tni_os_fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
-static bool transfer_run(tni_job *job)
+static bool transfer_run(tni_work *job)
 {
-    transfer *self = tni_container_of(tni_container_of(job, tni_lent, base), transfer, lent);
+    transfer *self = tni_container_of(tni_container_of(job, tni_pool_call, base), transfer, lent);
     struct iovec part[PART_BUFFERS];
     int count;
     size_t size = next_part(self, part, &count);
@@ -231,7 +231,7 @@ static bool transfer_run(tni_job *job)
     return (size_t)n == size && (self->offset >= 0 || has_an_end(self->file->fd));
 }
 
-static const tni_job_ops transfer_ops = TNI_LENT_OPS(transfer_run);
+static const tni_work_ops transfer_ops = TNI_POOL_CALL_OPS(transfer_run);
 
 /* Negative: not all that is wanted is in memory, or another call is at the file's own position. */
 static ssize_t move_part_in_place(const transfer *self, const struct iovec *part, int count)
@@ -278,7 +278,7 @@ static int transfer_in_pool(transfer *self)
 
     if (positioned)
         tni_position_enter(&self->file->position);
-    rc = tni_lend(&self->lent, &transfer_ops, TNI_POOL_FILES);
+    rc = tni_pool_call_run(&self->lent, &transfer_ops, TNI_POOL_FILES);
     if (positioned)
         tni_position_leave(&self->file->position);
     return rc;

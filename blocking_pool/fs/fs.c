@@ -1,28 +1,28 @@
 #include "fs/fs.h"
 
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 
 typedef struct {
-    tni_lent lent;
+    tni_pool_call lent;
     int (*fn)(void *arg);
     void *arg;
     int result;
 } call;
 
-static bool call_run(tni_job *job)
+static bool call_run(tni_work *job)
 {
-    call *self = tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
+    call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), call, lent);
 
     self->result = self->fn(self->arg);
     return false;
 }
 
-static const tni_job_ops call_ops = TNI_LENT_OPS(call_run);
+static const tni_work_ops call_ops = TNI_POOL_CALL_OPS(call_run);
 
 int tni_fs_run(int (*fn)(void *arg), void *arg)
 {
     call self = {.fn = fn, .arg = arg};
-    int rc = tni_lend(&self.lent, &call_ops, TNI_POOL_FILES);
+    int rc = tni_pool_call_run(&self.lent, &call_ops, TNI_POOL_FILES);
 
     return rc == 0 ? self.result : rc;
 }

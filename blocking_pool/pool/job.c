@@ -11,7 +11,7 @@
 #include "task/budget.h"
 
 struct tn_job {
-    tni_job base;
+    tni_work base;
     tni_done done; /* over: `result` and `error` stand */
     tni_a32 references;
     int error;      /* who ends it, before `done`: 0, or why there is no result */
@@ -42,7 +42,7 @@ static void unref(tn_job *job)
 
 /* --- Life ------------------------------------------------------------------------------------------------------------------- */
 
-static bool job_run(tni_job *base)
+static bool job_run(tni_work *base)
 {
     tn_job *job = tni_container_of(base, tn_job, base);
 
@@ -59,7 +59,7 @@ static void end_unrun(tn_job *job, int error)
     tni_done_set(&job->done);
 }
 
-static void job_over(tni_job *base, int error)
+static void job_over(tni_work *base, int error)
 {
     tn_job *job = tni_container_of(base, tn_job, base);
 
@@ -70,7 +70,7 @@ static void job_over(tni_job *base, int error)
     unref(job);
 }
 
-static const tni_job_ops job_ops = {job_run, job_over};
+static const tni_work_ops job_ops = {job_run, job_over};
 
 static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job_fn fn, void *arg)
 {
@@ -79,7 +79,7 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
 
     if (job == NULL)
         return NULL;
-    tni_pool_job_init(&job->base, &job_ops, kind);
+    tni_pool_work_init(&job->base, &job_ops, kind);
     job->base.mandatory = options->mandatory;
     tni_done_init(&job->done);
     tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
@@ -129,7 +129,7 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
         return TN_ENOMEM;
     }
     if (runs_here) {
-        tni_a32_init(&job->base.state, TNI_JOB_STARTED); /* nobody else knows it yet */
+        tni_a32_init(&job->base.state, TNI_WORK_STARTED); /* nobody else knows it yet */
         job->result = fn(arg);
         job_over(&job->base, 0);
     } else {

@@ -92,9 +92,9 @@ tn_runtime *tni_pool_current_runtime(void)
 
 /* --- Queues: lock held ------------------------------------------------------------------------------------------------------ */
 
-void tni_pool_append(tni_pool *pool, tni_job *job)
+void tni_pool_append(tni_pool *pool, tni_work *job)
 {
-    tni_job_queue *queue = &pool->queues[job->kind];
+    tni_work_queue *queue = &pool->queues[job->kind];
 
     job->next = NULL;
     job->prev = queue->last;
@@ -107,7 +107,7 @@ void tni_pool_append(tni_pool *pool, tni_job *job)
     job->linked = true;
 }
 
-void tni_pool_unlink(tni_job_queue *queue, tni_job *job)
+void tni_pool_unlink(tni_work_queue *queue, tni_work *job)
 {
     if (job->prev != NULL)
         job->prev->next = job->next;
@@ -123,8 +123,8 @@ void tni_pool_unlink(tni_job_queue *queue, tni_job *job)
 
 void tni_pool_collect(tni_pool *pool)
 {
-    tni_job *newest;
-    tni_job *oldest = NULL;
+    tni_work *newest;
+    tni_work *oldest = NULL;
 
     /* Relaxed: where it matters that nothing is missed the caller stands behind a full fence. */
     if (tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL)
@@ -132,13 +132,13 @@ void tni_pool_collect(tni_pool *pool)
     /* Acquire: the jobs as they were pushed; taken whole, so there is no ABA. Partner: tni_pool_push. */
     newest = tni_aptr_exchange(&pool->inbox, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
-        tni_job *next = newest->next;
+        tni_work *next = newest->next;
         newest->next = oldest;
         oldest = newest;
         newest = next;
     }
     while (oldest != NULL) {
-        tni_job *next = oldest->next;
+        tni_work *next = oldest->next;
         tni_pool_append(pool, oldest);
         oldest = next;
     }
@@ -149,7 +149,7 @@ unsigned tni_pool_startable(const tni_pool *pool)
     unsigned count = 0;
 
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        const tni_job_queue *queue = &pool->queues[kind];
+        const tni_work_queue *queue = &pool->queues[kind];
         unsigned room = queue->cap - queue->running;
         count += queue->length < room ? queue->length : room;
     }
@@ -213,7 +213,7 @@ void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
     /* Relaxed: as in take_place. Places are given back under the lock alone, so who gives back the last one sees that. */
     (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
     if (tni_pool_is_closed(pool) && tni_pool_places(pool) == 0)
-        tni_pool_call_all(pool); /* nothing will come any more */
+        tni_pool_wake_all_idle(pool); /* nothing will come any more */
 }
 
 void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
@@ -357,7 +357,7 @@ bool tni_pool_tend(tni_attachment *self, uint64_t now_ns)
     return true;
 }
 
-void tni_pool_push(tni_pool *pool, tni_job *job)
+void tni_pool_push(tni_pool *pool, tni_work *job)
 {
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
@@ -382,7 +382,7 @@ void tni_pool_push(tni_pool *pool, tni_job *job)
     tni_pool_run_errand(pool, errand);
 }
 
-void tni_pool_job_over(tni_pool *pool, tni_job *job, int error)
+void tni_pool_work_done(tni_pool *pool, tni_work *job, int error)
 {
     job->ops->over(job, error);
     tn_runtime_unhold(pool->runtime);
@@ -453,16 +453,16 @@ int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind)
 
 /* --- Taking back ------------------------------------------------------------------------------------------------------------ */
 
-bool tni_pool_abandon(tni_job *job)
+bool tni_pool_abandon(tni_work *job)
 {
-    uint32_t queued = TNI_JOB_QUEUED;
+    uint32_t queued = TNI_WORK_QUEUED;
 
     /* Release: nothing; acquire: what the job has done if it has been started. The CAS decides who has it; partner: take
      * (pool_thread.c). */
-    return tni_a32_cas(&job->state, &queued, TNI_JOB_ABANDONED, TNI_ACQ_REL);
+    return tni_a32_cas(&job->state, &queued, TNI_WORK_ABANDONED, TNI_ACQ_REL);
 }
 
-bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
+bool tni_pool_withdraw(tni_pool *pool, tni_work *job)
 {
     if (!tni_pool_abandon(job))
         return false;
@@ -478,19 +478,19 @@ bool tni_pool_withdraw(tni_pool *pool, tni_job *job)
     return true;
 }
 
-bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_job *job)
+bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
 {
     uint32_t state;
 
     do {
         if (tni_pool_withdraw(pool, job))
             return true;
-        state = TNI_JOB_STARTED;
+        state = TNI_WORK_STARTED;
         /* Of the two changes of one word one is first, and the other one fails and sees it; partner: put_back (pool_thread.c).
          * Acquire: not needed, the CAS has no weaker form; it publishes nothing. */
-        if (tni_a32_cas(&job->state, &state, TNI_JOB_UNWANTED, TNI_ACQUIRE))
+        if (tni_a32_cas(&job->state, &state, TNI_WORK_UNWANTED, TNI_ACQUIRE))
             return false;
-    } while (state == TNI_JOB_QUEUED); /* put back just now; else the pool's end drops it */
+    } while (state == TNI_WORK_QUEUED); /* put back just now; else the pool's end drops it */
     return false;
 }
 

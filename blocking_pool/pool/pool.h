@@ -17,7 +17,7 @@
 #include "pool/inplace.h"
 #include "sched/runtime.h"
 
-typedef struct tni_job tni_job;
+typedef struct tni_work tni_work;
 typedef struct tni_pool_thread tni_pool_thread;
 
 /* Each has its own cap on threads, so none can starve another. */
@@ -25,34 +25,34 @@ typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES }
 
 typedef struct {
     /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs, unless it is unwanted. */
-    bool (*run)(tni_job *job);
+    bool (*run)(tni_work *job);
     /* Last of all. 0: it has run; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
      * Not called for a job that has been withdrawn. */
-    void (*over)(tni_job *job, int error);
-} tni_job_ops;
+    void (*over)(tni_work *job, int error);
+} tni_work_ops;
 
 /* UNWANTED: started, and its owner waits only for what it does now: it does not go back into the queue. */
-enum { TNI_JOB_QUEUED, TNI_JOB_STARTED, TNI_JOB_UNWANTED, TNI_JOB_ABANDONED };
+enum { TNI_WORK_QUEUED, TNI_WORK_STARTED, TNI_WORK_UNWANTED, TNI_WORK_ABANDONED };
 
 /* A job as the pool sees it; lives inside of something larger. */
-struct tni_job {
-    tni_job *next;          /* inbox: W; then L */
-    tni_job *prev;          /* L */
-    const tni_job_ops *ops; /* S */
-    uint64_t queued_ns;     /* the submitter, then L */
-    tni_a32 state;          /* W: TNI_JOB_* */
-    uint8_t kind;           /* S: tni_pool_class */
-    bool mandatory;         /* S: run even if the runtime is being destroyed */
-    bool linked;            /* L: in its queue */
+struct tni_work {
+    tni_work *next;          /* inbox: W; then L */
+    tni_work *prev;          /* L */
+    const tni_work_ops *ops; /* S */
+    uint64_t queued_ns;      /* the submitter, then L */
+    tni_a32 state;           /* W: TNI_WORK_* */
+    uint8_t kind;            /* S: tni_pool_class */
+    bool mandatory;          /* S: run even if the runtime is being destroyed */
+    bool linked;             /* L: in its queue */
 };
 
 typedef struct {
-    tni_job *first;
-    tni_job *last;
+    tni_work *first;
+    tni_work *last;
     unsigned length;
     unsigned running; /* threads inside of such a job */
     unsigned cap;     /* at most so many at once */
-} tni_job_queue;
+} tni_work_queue;
 
 struct tni_pool_thread {
     tni_pool *pool;             /* S */
@@ -68,7 +68,7 @@ struct tni_pool_thread {
     bool timed_out;             /* L: it was the deputy, and its time is over */
     uint64_t idle_since_ns;     /* L */
     uint64_t now_ns;            /* its own: the clock as it read it last */
-    tni_job *job;               /* L: it is inside of that; NULL: none */
+    tni_work *job;              /* L: it is inside of that; NULL: none */
     const tni_done *waits_for;  /* L: the job in which it is waits for the end of another one of the pool, this */
     tn_scope *wait;             /* L: meanwhile: what it waits in, */
     uint64_t wait_until_ns;     /* L: and until when; TN_NEVER: there is no deadline */
@@ -103,7 +103,7 @@ struct tni_pool {
     char name[16];        /* S: of the threads */
 
     /* What a submitter touches. */
-    tni_cache_aligned tni_aptr inbox;  /* W: tni_job *, newest first */
+    tni_cache_aligned tni_aptr inbox;  /* W: tni_work *, newest first */
     tni_a32 queued[TNI_POOL_CLASSES];  /* W: places taken in each queue, and submitters about to push */
     tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
     tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
@@ -115,7 +115,7 @@ struct tni_pool {
     tni_brief brief;
 
     tni_cache_aligned tni_os_mutex lock;
-    tni_job_queue queues[TNI_POOL_CLASSES];
+    tni_work_queue queues[TNI_POOL_CLASSES];
     unsigned active;             /* threads inside of jobs */
     unsigned joining;            /* of those, how many wait for another job of the pool */
     uint64_t takes;              /* jobs taken so far */
@@ -141,13 +141,13 @@ tni_pool *tni_pool_of(tn_runtime *runtime, int *error);
 /* The runtime of the calling task or job; NULL: neither. */
 tn_runtime *tni_pool_current_runtime(void);
 
-static inline void tni_pool_job_init(tni_job *job, const tni_job_ops *ops, tni_pool_class kind)
+static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tni_pool_class kind)
 {
     job->next = NULL;
     job->prev = NULL;
     job->ops = ops;
     job->queued_ns = 0;
-    tni_a32_init(&job->state, TNI_JOB_QUEUED);
+    tni_a32_init(&job->state, TNI_WORK_QUEUED);
     job->kind = (uint8_t)kind;
     job->mandatory = false;
     job->linked = false;
@@ -158,21 +158,21 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the place back, unused. */
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind);
 /* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
-void tni_pool_push(tni_pool *pool, tni_job *job);
+void tni_pool_push(tni_pool *pool, tni_work *job);
 
 /* A job that was pushed will not run any more, or has run to its end: calls its `over`. */
-void tni_pool_job_over(tni_pool *pool, tni_job *job, int error);
+void tni_pool_work_done(tni_pool *pool, tni_work *job, int error);
 
 /* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED, TN_ETIMEDOUT. Suspends; checkpoint if it does. */
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
 /* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
  * before; only then may the pool be gone. */
-bool tni_pool_withdraw(tni_pool *pool, tni_job *job);
+bool tni_pool_withdraw(tni_pool *pool, tni_work *job);
 
 /* The same; a job that has been started is not run again once `run` has returned. The caller keeps the job's memory until `over`
  * has been called. */
-bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_job *job);
+bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
 
 /* The pool thread that runs the calling code as a job; NULL: none does. */
 tni_pool_thread *tni_pool_thread_current(void);

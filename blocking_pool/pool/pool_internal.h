@@ -30,17 +30,17 @@ void tni_pool_revoke(tni_pool *pool, tni_pool_room *room);
 /* Lock held. A place in the queue is free again. */
 void tni_pool_free_place(tni_pool *pool, tni_pool_class kind);
 /* Lock held. */
-void tni_pool_unlink(tni_job_queue *queue, tni_job *job);
-void tni_pool_append(tni_pool *pool, tni_job *job);
+void tni_pool_unlink(tni_work_queue *queue, tni_work *job);
+void tni_pool_append(tni_pool *pool, tni_work *job);
 /* The job will not be started: whoever gets true is to take it out of its queue and to free its place. */
-bool tni_pool_abandon(tni_job *job);
+bool tni_pool_abandon(tni_work *job);
 /* Lock held. Starts a thread, which has the watch. 0, or a negative errno value. */
 int tni_pool_start_thread(tni_pool *pool);
 /* Lock held. */
 void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread);
 void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread);
 /* Lock held. All idle threads are to look whether they should end. */
-void tni_pool_call_all(tni_pool *pool);
+void tni_pool_wake_all_idle(tni_pool *pool);
 
 /* Takes the watch if nobody has it. */
 static inline bool tni_pool_try_watch(tni_pool *pool)

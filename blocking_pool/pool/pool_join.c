@@ -7,7 +7,7 @@
 /* All threads that could ever take a job of a user are inside of one. */
 static bool all_are_inside(const tni_pool *pool)
 {
-    const tni_job_queue *queue = &pool->queues[TNI_POOL_JOBS];
+    const tni_work_queue *queue = &pool->queues[TNI_POOL_JOBS];
 
     /* Without a further thread those elsewhere may come and take one. Relaxed: written under the lock. */
     return queue->running == queue->cap ||

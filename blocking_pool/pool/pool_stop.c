@@ -4,14 +4,14 @@
 /* Takes out of the queues what will never run. `all`: mandatory jobs too. Answers how many of those. */
 static size_t drop_queued(tni_pool *pool, bool all)
 {
-    tni_job *dropped = NULL;
+    tni_work *dropped = NULL;
     size_t mandatory = 0;
-    tni_job *next;
+    tni_work *next;
 
     tni_os_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
-        for (tni_job *job = pool->queues[kind].first; job != NULL; job = next) {
+        for (tni_work *job = pool->queues[kind].first; job != NULL; job = next) {
             next = job->next;
             if ((job->mandatory && !all) || !tni_pool_abandon(job))
                 continue; /* who abandoned it takes it out, and the pool stays until its place is free */
@@ -25,7 +25,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
     for (; dropped != NULL; dropped = next) {
         tni_pool_class kind = dropped->kind;
         next = dropped->next;
-        tni_pool_job_over(pool, dropped, TN_ESHUTDOWN);
+        tni_pool_work_done(pool, dropped, TN_ESHUTDOWN);
         tni_os_mutex_lock(&pool->lock);
         tni_pool_free_place(pool, kind);
         tni_os_mutex_unlock(&pool->lock);
@@ -50,7 +50,7 @@ static void close_pool(tni_pool *pool)
         }
         pool->waiting[kind].last = NULL;
     }
-    tni_pool_call_all(pool);
+    tni_pool_wake_all_idle(pool);
     tni_os_mutex_unlock(&pool->lock);
 }
 

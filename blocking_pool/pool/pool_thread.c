@@ -24,12 +24,12 @@ tni_pool_thread *tni_pool_thread_current(void)
 /* --- Taking: lock held ------------------------------------------------------------------------------------------------------ */
 
 /* Of the classes below their caps, the one whose first job is the oldest. */
-static tni_job_queue *oldest_queue(tni_pool *pool)
+static tni_work_queue *oldest_queue(tni_pool *pool)
 {
-    tni_job_queue *best = NULL;
+    tni_work_queue *best = NULL;
 
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        tni_job_queue *queue = &pool->queues[kind];
+        tni_work_queue *queue = &pool->queues[kind];
         if (queue->first == NULL || queue->running >= queue->cap)
             continue;
         if (best == NULL || queue->first->queued_ns < best->first->queued_ns)
@@ -51,9 +51,9 @@ static bool take(tni_pool_thread *self)
     tni_pool *pool = self->pool;
 
     for (;;) {
-        tni_job_queue *queue = oldest_queue(pool);
-        uint32_t queued = TNI_JOB_QUEUED;
-        tni_job *job;
+        tni_work_queue *queue = oldest_queue(pool);
+        uint32_t queued = TNI_WORK_QUEUED;
+        tni_work *job;
 
         if (queue == NULL)
             return false;
@@ -61,7 +61,7 @@ static bool take(tni_pool_thread *self)
         tni_pool_unlink(queue, job);
         /* Acquire, release: nothing, the lock and the inbox have it; the CAS decides who has the job. Partner: tni_pool_abandon.
          * Who has abandoned it waits for the lock, and frees its place. */
-        if (tni_a32_cas(&job->state, &queued, TNI_JOB_STARTED, TNI_ACQ_REL)) {
+        if (tni_a32_cas(&job->state, &queued, TNI_WORK_STARTED, TNI_ACQ_REL)) {
             tni_pool_free_place(pool, job->kind);
             queue->running++;
             pool->active++;
@@ -134,7 +134,7 @@ static bool is_needed(const tni_pool_thread *self)
     if (pool->run_ns >= SHORT_RUN_NS && pool->run_ns * startable / pool->active >= BACKLOG_NS)
         return true;
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        const tni_job_queue *queue = &pool->queues[kind];
+        const tni_work_queue *queue = &pool->queues[kind];
         if (queue->first != NULL && queue->running < queue->cap && queue->first->queued_ns + PATIENCE_NS < self->now_ns)
             return true;
     }
@@ -175,7 +175,7 @@ void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread)
     thread->idle = false;
 }
 
-void tni_pool_call_all(tni_pool *pool)
+void tni_pool_wake_all_idle(tni_pool *pool)
 {
     while (pool->idle_first != NULL) {
         tni_pool_thread *thread = pool->idle_first;
@@ -289,14 +289,14 @@ static bool find_job(tni_pool_thread *self)
 }
 
 /* Lock held. There is more to do: it goes behind the other jobs. False: it is unwanted, and has to end. */
-static bool put_back(tni_pool *pool, tni_job *job, uint64_t now_ns)
+static bool put_back(tni_pool *pool, tni_work *job, uint64_t now_ns)
 {
-    uint32_t started = TNI_JOB_STARTED;
+    uint32_t started = TNI_WORK_STARTED;
 
     /* Decides between going on and ending; partner: tni_pool_withdraw_or_stop. Release: the next part, and the owner that takes
      * the job back, see what this part did. The owner waits for the lock before its frame goes, and so does a thread before it
      * leaves: so the job, and its place, may follow the word. */
-    if (!tni_a32_cas(&job->state, &started, TNI_JOB_QUEUED, TNI_RELEASE))
+    if (!tni_a32_cas(&job->state, &started, TNI_WORK_QUEUED, TNI_RELEASE))
         return false;
     job->queued_ns = now_ns;
     /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
@@ -309,8 +309,8 @@ static bool put_back(tni_pool *pool, tni_job *job, uint64_t now_ns)
 static void run_job(tni_pool_thread *self, tni_pool_errand errand)
 {
     tni_pool *pool = self->pool;
-    tni_job *job = self->job;
-    tni_job_queue *queue = &pool->queues[job->kind];
+    tni_work *job = self->job;
+    tni_work_queue *queue = &pool->queues[job->kind];
     bool drops = tni_pool_is_closed(pool) && !job->mandatory;
     bool again = false;
     uint64_t began_ns;
@@ -327,12 +327,12 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     if (tni_unlikely(tni_tls_get()->scope != NULL))
         tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
     if (!again)
-        tni_pool_job_over(pool, job, drops ? TN_ESHUTDOWN : 0);
+        tni_pool_work_done(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
     tni_os_mutex_lock(&pool->lock);
     if (again && !put_back(pool, job, self->now_ns)) {
         tni_os_mutex_unlock(&pool->lock);
-        tni_pool_job_over(pool, job, 0);
+        tni_pool_work_done(pool, job, 0);
         tni_os_mutex_lock(&pool->lock);
     }
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;
@@ -365,7 +365,7 @@ static void leave(tni_pool_thread *self)
         pool->ended = self;
     }
     if (tni_pool_is_closed(pool)) {
-        tni_pool_call_all(pool);
+        tni_pool_wake_all_idle(pool);
         tni_futex_wake(&pool->threads, 1);
     }
     tni_os_mutex_unlock(&pool->lock);

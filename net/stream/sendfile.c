@@ -3,7 +3,7 @@
  * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's
  * threads block SIGPIPE. */
 #include "os/os_file.h"
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 #include "sched/budget_fiber.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
@@ -12,7 +12,7 @@
 #define PART_BYTES ((size_t)1 << 20)
 
 typedef struct {
-    tni_lent lent;
+    tni_pool_call lent;
     int socket;
     int file;
     int64_t offset;
@@ -20,15 +20,15 @@ typedef struct {
     ssize_t sent;
 } part;
 
-static bool part_run(tni_job *job)
+static bool part_run(tni_work *job)
 {
-    part *self = tni_container_of(tni_container_of(job, tni_lent, base), part, lent);
+    part *self = tni_container_of(tni_container_of(job, tni_pool_call, base), part, lent);
 
     self->sent = tni_os_sendfile(self->socket, self->file, &self->offset, self->size);
     return false;
 }
 
-static const tni_job_ops part_ops = TNI_LENT_OPS(part_run);
+static const tni_work_ops part_ops = TNI_POOL_CALL_OPS(part_run);
 
 /* Whose pool makes the call: that of the task's runtime, which does not go before the task, and so its frame, is done with. A
  * plain thread has none. */
@@ -58,7 +58,7 @@ static int lend(tn_stream *stream, part *self)
 
     tn_scope_enter(&here.scope, TN_NEVER);
     tni_scope_on_end(&here.scope, end_lending);
-    rc = tni_lend_to(lender(stream), &self->lent, &part_ops, TNI_POOL_FILES);
+    rc = tni_pool_call_run_on(lender(stream), &self->lent, &part_ops, TNI_POOL_FILES);
     tn_scope_leave(&here.scope);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* A call that is lent to the pool by a waiter whose wait is cut short at any moment: before it starts, while it runs, and between
  * two parts. It is over, or taken back, when the waiter goes on; it never waits behind a job that ends only after that. */
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 
 #include "pool/inplace.h"
 #include "pool_alone.h"
@@ -11,14 +11,14 @@ typedef struct lend_scene lend_scene;
 
 /* As in the frame of the waiter: gone when that goes on. */
 typedef struct {
-    tni_lent base;
+    tni_pool_call base;
     lend_scene *scene;
     uint32_t parts; /* that have been run */
 } loan;
 
 struct lend_scene {
     pool_house house;
-    tni_job blocker;
+    tni_work blocker;
     tni_a32 gate;    /* 1: the lent call has returned */
     uint32_t wanted; /* parts */
     uint32_t done;   /* what was done when the call returned, */
@@ -27,18 +27,18 @@ struct lend_scene {
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
 
-static bool run_part(tni_job *job)
+static bool run_part(tni_work *job)
 {
-    loan *l = tni_container_of(tni_container_of(job, tni_lent, base), loan, base);
+    loan *l = tni_container_of(tni_container_of(job, tni_pool_call, base), loan, base);
 
     l->parts++;
     return l->parts < l->scene->wanted;
 }
 
-static const tni_job_ops parts = TNI_LENT_OPS(run_part);
+static const tni_work_ops parts = TNI_POOL_CALL_OPS(run_part);
 
 /* Ends when the waiter has gone on, and not before. */
-static bool run_blocker(tni_job *job)
+static bool run_blocker(tni_work *job)
 {
     lend_scene *s = tni_container_of(job, lend_scene, blocker);
 
@@ -47,29 +47,29 @@ static bool run_blocker(tni_job *job)
     return false;
 }
 
-static void ignore(tni_job *job, int error)
+static void ignore(tni_work *job, int error)
 {
     (void)job;
     (void)error;
 }
 
-static const tni_job_ops blocks = {run_blocker, ignore};
+static const tni_work_ops blocks = {run_blocker, ignore};
 
 /* The first part lets the blocker come before the second one, which would wait for ever behind it. */
-static bool run_part_before_blocker(tni_job *job)
+static bool run_part_before_blocker(tni_work *job)
 {
-    lend_scene *s = tni_container_of(tni_container_of(job, tni_lent, base), loan, base)->scene;
+    lend_scene *s = tni_container_of(tni_container_of(job, tni_pool_call, base), loan, base)->scene;
     tni_pool *pool = house_pool(&s->house);
 
     if (s->blocker.ops == NULL) {
-        tni_pool_job_init(&s->blocker, &blocks, TNI_POOL_FILES);
+        tni_pool_work_init(&s->blocker, &blocks, TNI_POOL_FILES);
         model_check(tni_pool_reserve(pool, TNI_POOL_FILES) == 0);
         tni_pool_push(pool, &s->blocker);
     }
     return run_part(job);
 }
 
-static const tni_job_ops parts_before_blocker = TNI_LENT_OPS(run_part_before_blocker);
+static const tni_work_ops parts_before_blocker = TNI_POOL_CALL_OPS(run_part_before_blocker);
 
 /* --- In place of the library's: nothing is done in place -------------------------------------------------------------------- */
 
@@ -124,14 +124,14 @@ static void two_parts_and_owner(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-static void lend_with(lend_scene *s, const tni_job_ops *ops)
+static void lend_with(lend_scene *s, const tni_work_ops *ops)
 {
     loan *l = model_alloc(sizeof *l, _Alignof(loan));
 
     l->scene = s;
     model_name(&l->base.base.state, 4, "job.state");
     model_name(&l->base.done, 8, "done");
-    s->answer = tni_lend_to(s->house.runtime, &l->base, ops, TNI_POOL_FILES);
+    s->answer = tni_pool_call_run_on(s->house.runtime, &l->base, ops, TNI_POOL_FILES);
     s->done = l->parts;
     model_free(l);
     tni_a32_store(&s->gate, 1, TNI_RELEASE);

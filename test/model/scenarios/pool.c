@@ -9,9 +9,9 @@
 typedef struct pool_scene pool_scene;
 
 typedef struct {
-    tni_job base;
+    tni_work base;
     pool_scene *scene;
-    bool (*body)(tni_job *job);
+    bool (*body)(tni_work *job);
     uint32_t run;
     uint32_t over;
     bool refused;
@@ -28,19 +28,19 @@ struct pool_scene {
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
 
-static bool run(tni_job *job)
+static bool run(tni_work *job)
 {
     tni_container_of(job, errand, base)->run++;
     return false;
 }
 
-static void over(tni_job *job, int error)
+static void over(tni_work *job, int error)
 {
     model_check(error == 0);
     tni_container_of(job, errand, base)->over++;
 }
 
-static const tni_job_ops plain = {run, over};
+static const tni_work_ops plain = {run, over};
 
 static void set(tni_a32 *word)
 {
@@ -55,40 +55,40 @@ static void wait_for(tni_a32 *word)
 }
 
 /* Blocks until another job, or a thread outside, opens the gate. */
-static bool run_at_gate(tni_job *job)
+static bool run_at_gate(tni_work *job)
 {
     wait_for(&tni_container_of(job, errand, base)->scene->gate);
     return run(job);
 }
 
-static const tni_job_ops at_gate = {run_at_gate, over};
+static const tni_work_ops at_gate = {run_at_gate, over};
 
-static bool tell_and_run_at_gate(tni_job *job)
+static bool tell_and_run_at_gate(tni_work *job)
 {
     set(&tni_container_of(job, errand, base)->scene->inside);
     return run_at_gate(job);
 }
 
-static const tni_job_ops tells = {tell_and_run_at_gate, over};
+static const tni_work_ops tells = {tell_and_run_at_gate, over};
 
-static bool run_and_open(tni_job *job)
+static bool run_and_open(tni_work *job)
 {
     set(&tni_container_of(job, errand, base)->scene->gate);
     return run(job);
 }
 
-static const tni_job_ops opens = {run_and_open, over};
+static const tni_work_ops opens = {run_and_open, over};
 
 /* In two parts. */
-static bool run_part(tni_job *job)
+static bool run_part(tni_work *job)
 {
     (void)run(job);
     return tni_container_of(job, errand, base)->run < 2;
 }
 
-static const tni_job_ops parts = {run_part, over};
+static const tni_work_ops parts = {run_part, over};
 
-static int submit_to(pool_scene *s, tni_pool *pool, unsigned i, const tni_job_ops *ops, tni_pool_class kind)
+static int submit_to(pool_scene *s, tni_pool *pool, unsigned i, const tni_work_ops *ops, tni_pool_class kind)
 {
     errand *e = &s->errands[i];
     int rc = tni_pool_reserve(pool, kind);
@@ -97,12 +97,12 @@ static int submit_to(pool_scene *s, tni_pool *pool, unsigned i, const tni_job_op
     if (rc != 0)
         return rc;
     e->scene = s;
-    tni_pool_job_init(&e->base, ops, kind);
+    tni_pool_work_init(&e->base, ops, kind);
     tni_pool_push(pool, &e->base);
     return 0;
 }
 
-static void submit(pool_scene *s, unsigned i, const tni_job_ops *ops)
+static void submit(pool_scene *s, unsigned i, const tni_work_ops *ops)
 {
     model_check(submit_to(s, s->pool, i, ops, TNI_POOL_JOBS) == 0);
 }

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 
 #include "pool/job.h"
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 #include "pool_jobs.h"
 #include "support/runtime.h"
 
@@ -11,7 +11,7 @@
 #define ALIVE UINT32_C(0x616c6976)
 
 typedef struct {
-    tni_lent lent;
+    tni_pool_call lent;
     uint32_t alive; /* ALIVE while the call has not returned */
     atomic_uint parts;
     unsigned wanted;
@@ -19,12 +19,12 @@ typedef struct {
     tt_gate go;  /* which ends only after this */
 } call;
 
-static call *call_of(tni_job *job)
+static call *call_of(tni_work *job)
 {
-    return tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
+    return tni_container_of(tni_container_of(job, tni_pool_call, base), call, lent);
 }
 
-static bool run_part(tni_job *job)
+static bool run_part(tni_work *job)
 {
     call *self = call_of(job);
 
@@ -32,7 +32,7 @@ static bool run_part(tni_job *job)
     return atomic_fetch_add(&self->parts, 1) + 1 < self->wanted;
 }
 
-static bool run_part_at_gate(tni_job *job)
+static bool run_part_at_gate(tni_work *job)
 {
     call *self = call_of(job);
 
@@ -43,8 +43,8 @@ static bool run_part_at_gate(tni_job *job)
     return run_part(job);
 }
 
-static const tni_job_ops parts = TNI_LENT_OPS(run_part);
-static const tni_job_ops parts_at_gate = TNI_LENT_OPS(run_part_at_gate);
+static const tni_work_ops parts = TNI_POOL_CALL_OPS(run_part);
+static const tni_work_ops parts_at_gate = TNI_POOL_CALL_OPS(run_part_at_gate);
 
 static tn_runtime *runtime_with_file_threads(unsigned threads)
 {
@@ -62,14 +62,14 @@ static void *lend_at_gate(void *arg)
 {
     call *self = arg;
 
-    tt_check(tni_lend(&self->lent, &parts_at_gate, TNI_POOL_FILES) == 0);
+    tt_check(tni_pool_call_run(&self->lent, &parts_at_gate, TNI_POOL_FILES) == 0);
     tt_check(tn_checkpoint() == TN_ECANCELED);
     return NULL;
 }
 
 static bool is_unwanted(void *lent)
 {
-    return tni_a32_load(&((tni_lent *)lent)->base.state, TNI_ACQUIRE) == TNI_JOB_UNWANTED;
+    return tni_a32_load(&((tni_pool_call *)lent)->base.state, TNI_ACQUIRE) == TNI_WORK_UNWANTED;
 }
 
 static bool is_finished(void *task)
@@ -116,7 +116,7 @@ static void lend_once(uint64_t deadline_ns)
 {
     call self = {.alive = ALIVE, .wanted = PARTS};
     TN_SCOPE(scope, deadline_ns);
-    int rc = tni_lend(&self.lent, &parts, TNI_POOL_FILES);
+    int rc = tni_pool_call_run(&self.lent, &parts, TNI_POOL_FILES);
     unsigned done = atomic_load(&self.parts);
 
     self.alive = 0; /* a part that is run now, or later, finds that */

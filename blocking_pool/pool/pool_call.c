@@ -1,12 +1,12 @@
-#include "pool/lend.h"
+#include "pool/pool_call.h"
 
 #include <tn/scope.h>
 
 #include "base/tls.h"
 
-void tni_lend_over(tni_job *job, int error)
+void tni_pool_call_done(tni_work *job, int error)
 {
-    tni_lent *lent = tni_container_of(job, tni_lent, base);
+    tni_pool_call *lent = tni_container_of(job, tni_pool_call, base);
 
     lent->error = error;
     tni_done_set(&lent->done); /* it may be gone now */
@@ -14,7 +14,7 @@ void tni_lend_over(tni_job *job, int error)
 
 typedef struct {
     tn_future base;
-    tni_lent *lent;
+    tni_pool_call *lent;
     tn_waker *mine;
 } lent_future;
 
@@ -34,7 +34,7 @@ static void lent_drop(tn_future *self)
 
 static const tn_future_ops lent_future_ops = {lent_poll, lent_drop, "blocking call"};
 
-static int await_lent(tni_lent *lent)
+static int await_lent(tni_pool_call *lent)
 {
     lent_future future = {{&lent_future_ops}, lent, NULL};
 
@@ -42,7 +42,7 @@ static int await_lent(tni_lent *lent)
 }
 
 /* The frame is lent: if the wait is cut short and the job has started, the caller waits until the pool is done with it. */
-static int wait_for(tni_pool *pool, tni_lent *lent)
+static int wait_for(tni_pool *pool, tni_pool_call *lent)
 {
     tn_scope shield;
     int rc = await_lent(lent);
@@ -57,20 +57,20 @@ static int wait_for(tni_pool *pool, tni_lent *lent)
     return lent->error;
 }
 
-static int submit(tni_pool *pool, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+static int submit(tni_pool *pool, tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
 {
     int rc = tni_pool_reserve_waiting(pool, kind);
 
     if (rc != 0)
         return rc;
-    tni_pool_job_init(&lent->base, ops, kind);
+    tni_pool_work_init(&lent->base, ops, kind);
     tni_done_init(&lent->done);
     lent->error = 0;
     tni_pool_push(pool, &lent->base);
     return 0;
 }
 
-static void run_here(tni_lent *lent, const tni_job_ops *ops)
+static void run_here(tni_pool_call *lent, const tni_work_ops *ops)
 {
     while (ops->run(&lent->base))
         ;
@@ -87,7 +87,7 @@ static tn_task *calling_fiber(void)
     return local->task;
 }
 
-int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
 {
     tni_pool *pool;
     int rc;
@@ -109,13 +109,13 @@ int tni_lend_to(tn_runtime *runtime, tni_lent *lent, const tni_job_ops *ops, tni
     return wait_for(pool, lent);
 }
 
-int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
+int tni_pool_call_run(tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
 {
     tn_task *task = calling_fiber();
     int rc = TN_EAGAIN;
 
     if (task != NULL)
-        rc = tni_lend_to(task->runtime, lent, ops, kind);
+        rc = tni_pool_call_run_on(task->runtime, lent, ops, kind);
     if (rc != TN_EAGAIN && rc != TN_ENOMEM)
         return rc;
     run_here(lent, ops);
@@ -125,15 +125,15 @@ int tni_lend(tni_lent *lent, const tni_job_ops *ops, tni_pool_class kind)
 /* --- Any function ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    tni_lent lent;
+    tni_pool_call lent;
     tn_job_fn fn;
     void *arg;
     void *result;
 } call;
 
-static bool call_run(tni_job *job)
+static bool call_run(tni_work *job)
 {
-    call *self = tni_container_of(tni_container_of(job, tni_lent, base), call, lent);
+    call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), call, lent);
     tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: none could be had, or the caller is a plain one */
     uint64_t began_ns = tni_clock_ns();
 
@@ -143,7 +143,7 @@ static bool call_run(tni_job *job)
     return false;
 }
 
-static const tni_job_ops call_ops = TNI_LENT_OPS(call_run);
+static const tni_work_ops call_ops = TNI_POOL_CALL_OPS(call_run);
 
 int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
 {
@@ -155,7 +155,7 @@ int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
         self.result = tni_inplace_call(&here, fn, arg);
         tni_inplace_end(&here);
     } else {
-        rc = tni_lend(&self.lent, &call_ops, TNI_POOL_JOBS);
+        rc = tni_pool_call_run(&self.lent, &call_ops, TNI_POOL_JOBS);
     }
     if (rc == 0 && result != NULL)
         *result = self.result;
