@@ -65,7 +65,7 @@ bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
 {
     tni_pool *pool = pool_to_wait_here();
 
-    if (pool == NULL || !tni_brief_is(&pool->brief, fn) || tni_pool_is_closed(pool))
+    if (pool == NULL || !tni_inline_stats_eligible(&pool->brief, fn) || tni_pool_is_closed(pool))
         return false;
     /* A cap of 1 may be there so that no two jobs run at once. By force_migration a task for which the function waits may be for
      * this worker alone. And a deadline may be over that nobody has looked at yet. */
@@ -84,7 +84,7 @@ void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg)
     tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &guest};
 
     tni_native_call_make(&call);
-    tni_brief_note(&pool->brief, fn, tni_clock_ns() - self->began_ns);
+    tni_inline_stats_record(&pool->brief, fn, tni_clock_ns() - self->began_ns);
     (void)tni_a64_fetch_add(&pool->brief.calls, 1, TNI_RELAXED); /* relaxed: a count */
     return call.result;
 }

@@ -48,7 +48,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
-    tni_brief_init(&pool->brief, options->blocking_inline_ns);
+    tni_inline_stats_init(&pool->brief, options->blocking_inline_ns);
     tni_os_mutex_init(&pool->lock);
     pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
 }

@@ -12,8 +12,8 @@
 #include <tn/scope.h>
 
 #include "base/prim.h"
-#include "pool/brief.h"
 #include "pool/done.h"
+#include "pool/inline_stats.h"
 #include "pool/inplace.h"
 #include "sched/runtime.h"
 
@@ -112,7 +112,7 @@ struct tni_pool {
     tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
 
     tni_cache_aligned tni_inplace_hints inplace;
-    tni_brief brief;
+    tni_inline_stats brief;
 
     tni_cache_aligned tni_os_mutex lock;
     tni_work_queue queues[TNI_POOL_CLASSES];

@@ -139,7 +139,7 @@ static bool call_run(tni_work *job)
 
     self->result = self->fn(self->arg);
     if (thread != NULL)
-        tni_brief_note(&thread->pool->brief, self->fn, tni_clock_ns() - began_ns);
+        tni_inline_stats_record(&thread->pool->brief, self->fn, tni_clock_ns() - began_ns);
     return false;
 }
 

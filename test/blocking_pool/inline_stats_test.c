@@ -8,7 +8,7 @@
 #include <tn/sync.h>
 
 #include "os/os_thread.h"
-#include "pool/brief.h"
+#include "pool/inline_stats.h"
 #include "pool/pool.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
@@ -20,57 +20,57 @@ static void *one(void *arg)
     return arg;
 }
 
-static void note(tni_brief *brief, tn_job_fn fn, unsigned times, uint64_t ns)
+static void note(tni_inline_stats *brief, tn_job_fn fn, unsigned times, uint64_t ns)
 {
     while (times-- > 0)
-        tni_brief_note(brief, fn, ns);
+        tni_inline_stats_record(brief, fn, ns);
 }
 
 Test(brief, so_many_calls_on_end_are_wanted)
 {
-    tni_brief brief;
+    tni_inline_stats brief;
 
-    tni_brief_init(&brief, 0);
-    note(&brief, one, TNI_BRIEF_WANTED - 1, 0);
-    cr_assert_not(tni_brief_is(&brief, one));
-    note(&brief, one, 1, TNI_BRIEF_DEFAULT_NS - 1);
-    cr_assert(tni_brief_is(&brief, one));
-    note(&brief, one, 1, TNI_BRIEF_DEFAULT_NS);
-    cr_assert_not(tni_brief_is(&brief, one));
-    note(&brief, one, TNI_BRIEF_WANTED, 0);
-    cr_assert(tni_brief_is(&brief, one));
-    tni_brief_note(&brief, one, 10 * TNI_BRIEF_DEFAULT_NS);
-    note(&brief, one, TNI_BRIEF_WANTED_AGAIN - 1, 0);
-    cr_assert_not(tni_brief_is(&brief, one));
+    tni_inline_stats_init(&brief, 0);
+    note(&brief, one, TNI_INLINE_STATS_WANTED - 1, 0);
+    cr_assert_not(tni_inline_stats_eligible(&brief, one));
+    note(&brief, one, 1, TNI_INLINE_STATS_DEFAULT_NS - 1);
+    cr_assert(tni_inline_stats_eligible(&brief, one));
+    note(&brief, one, 1, TNI_INLINE_STATS_DEFAULT_NS);
+    cr_assert_not(tni_inline_stats_eligible(&brief, one));
+    note(&brief, one, TNI_INLINE_STATS_WANTED, 0);
+    cr_assert(tni_inline_stats_eligible(&brief, one));
+    tni_inline_stats_record(&brief, one, 10 * TNI_INLINE_STATS_DEFAULT_NS);
+    note(&brief, one, TNI_INLINE_STATS_WANTED_AGAIN - 1, 0);
+    cr_assert_not(tni_inline_stats_eligible(&brief, one));
     note(&brief, one, 1, 0);
-    cr_assert(tni_brief_is(&brief, one));
+    cr_assert(tni_inline_stats_eligible(&brief, one));
 }
 
 /* As many as there are places, and one: two of them share one. */
 Test(brief, functions_do_not_answer_for_each_other)
 {
-    tni_brief brief;
+    tni_inline_stats brief;
 
-    for (uintptr_t i = 1; i <= TNI_BRIEF_FUNCTIONS + 1; i++) {
+    for (uintptr_t i = 1; i <= TNI_INLINE_STATS_FUNCTIONS + 1; i++) {
         tn_job_fn a = (tn_job_fn)(i * 4096);
-        for (uintptr_t j = 1; j <= TNI_BRIEF_FUNCTIONS + 1; j++) {
+        for (uintptr_t j = 1; j <= TNI_INLINE_STATS_FUNCTIONS + 1; j++) {
             tn_job_fn b = (tn_job_fn)(j * 4096);
-            tni_brief_init(&brief, 0);
-            note(&brief, a, TNI_BRIEF_WANTED, 0);
-            cr_assert_eq(tni_brief_is(&brief, b), i == j);
+            tni_inline_stats_init(&brief, 0);
+            note(&brief, a, TNI_INLINE_STATS_WANTED, 0);
+            cr_assert_eq(tni_inline_stats_eligible(&brief, b), i == j);
             note(&brief, b, 1, 0);
-            cr_assert_eq(tni_brief_is(&brief, b), i == j);
+            cr_assert_eq(tni_inline_stats_eligible(&brief, b), i == j);
         }
     }
 }
 
 Test(brief, a_limit_of_a_nanosecond_is_never_kept)
 {
-    tni_brief brief;
+    tni_inline_stats brief;
 
-    tni_brief_init(&brief, 1);
-    note(&brief, one, 10 * TNI_BRIEF_WANTED, 1);
-    cr_assert_not(tni_brief_is(&brief, one));
+    tni_inline_stats_init(&brief, 1);
+    note(&brief, one, 10 * TNI_INLINE_STATS_WANTED, 1);
+    cr_assert_not(tni_inline_stats_eligible(&brief, one));
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------------------------------ */
@@ -96,7 +96,7 @@ static tn_options calling_options(void)
 /* As if it had been so, in the calling fiber's runtime. */
 static void have_been_brief(tn_job_fn fn)
 {
-    note(&own_pool()->brief, fn, TNI_BRIEF_WANTED_AGAIN, 0);
+    note(&own_pool()->brief, fn, TNI_INLINE_STATS_WANTED_AGAIN, 0);
 }
 
 static void run_with(const tn_options *options, tn_entry_fn entry)
@@ -166,7 +166,7 @@ Test(brief, what_has_been_brief_is_found_out)
 static void *never_here(void *arg)
 {
     (void)arg;
-    for (unsigned i = 0; i < 2 * TNI_BRIEF_WANTED; i++) {
+    for (unsigned i = 0; i < 2 * TNI_INLINE_STATS_WANTED; i++) {
         have_been_brief(is_thread);
         tt_check(!is_called_here());
     }
@@ -341,7 +341,7 @@ static void *too_long(void *arg)
     task = tt_spawn(open_it, &gate);
     tt_check(tn_run_blocking(wait_long, &gate, NULL) == 0 && calls() == 1);
     tt_join(task);
-    tt_check(!tni_brief_is(&own_pool()->brief, wait_long));
+    tt_check(!tni_inline_stats_eligible(&own_pool()->brief, wait_long));
     return NULL;
 }
 
