@@ -198,7 +198,7 @@ static ssize_t move_part(const transfer *self, const struct iovec *part, int cou
 
     if (self->offset >= 0)
         return self->writes ? tni_os_pwritev(fd, part, count, at) : tni_os_preadv(fd, part, count, at);
-    tni_position_outlast_in_place(&self->file->position);
+    tni_position_wait_in_place_ended(&self->file->position);
     return self->writes ? tni_os_writev(fd, part, count) : tni_os_readv(fd, part, count);
 }
 
@@ -366,7 +366,7 @@ static int call_seek(void *arg)
 {
     seek_call *call = arg;
 
-    tni_position_outlast_in_place(&call->file->position);
+    tni_position_wait_in_place_ended(&call->file->position);
     call->at = tni_os_seek(call->file->fd, call->offset, call->whence);
     return 0;
 }

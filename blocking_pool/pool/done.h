@@ -70,7 +70,7 @@ static inline int tni_done_poll(tni_done *done, tn_waker **mine, tn_waker *waker
 }
 
 /* Waiter: does not wait any more. */
-static inline void tni_done_forget(tni_done *done, tn_waker **mine)
+static inline void tni_done_unregister(tni_done *done, tn_waker **mine)
 {
     void *old = *mine;
 

@@ -221,7 +221,7 @@ static void future_drop(tn_future *self)
     tn_job_future *future = tni_container_of(self, tn_job_future, base);
 
     if (!future->over)
-        tni_done_forget(&future->job->done, &future->mine);
+        tni_done_unregister(&future->job->done, &future->mine);
 }
 
 static const tn_future_ops future_ops = {future_poll, future_drop, "blocking job"};

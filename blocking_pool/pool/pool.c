@@ -29,7 +29,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     size_t queue_max = options->blocking_queue_max != 0 ? options->blocking_queue_max : QUEUE_DEFAULT;
 
     pool->base.stop = tni_pool_stop;
-    pool->base.tend = tni_pool_tend;
+    pool->base.tend = tni_pool_maintain;
     pool->base.fini = tni_pool_fini;
     pool->runtime = runtime;
     pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;
@@ -173,7 +173,7 @@ static bool take_place(tni_pool *pool, tni_pool_class kind)
     return true;
 }
 
-static void append_room(tni_pool_rooms *rooms, tni_pool_room *room)
+static void append_room(tni_pool_slot_waiters *rooms, tni_pool_slot_waiter *room)
 {
     room->next = NULL;
     room->prev = rooms->last;
@@ -184,7 +184,7 @@ static void append_room(tni_pool_rooms *rooms, tni_pool_room *room)
     rooms->last = room;
 }
 
-static void remove_room(tni_pool_rooms *rooms, tni_pool_room *room)
+static void remove_room(tni_pool_slot_waiters *rooms, tni_pool_slot_waiter *room)
 {
     if (room->prev != NULL)
         room->prev->next = room->next;
@@ -196,9 +196,9 @@ static void remove_room(tni_pool_rooms *rooms, tni_pool_room *room)
         rooms->last = room->prev;
 }
 
-void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
+void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
 {
-    tni_pool_room *room = pool->waiting[kind].first;
+    tni_pool_slot_waiter *room = pool->waiting[kind].first;
 
     if (room != NULL && !tni_pool_is_closed(pool)) {
         tn_waker *waker = room->waker;
@@ -212,23 +212,23 @@ void tni_pool_free_place(tni_pool *pool, tni_pool_class kind)
     }
     /* Relaxed: as in take_place. Places are given back under the lock alone, so who gives back the last one sees that. */
     (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
-    if (tni_pool_is_closed(pool) && tni_pool_places(pool) == 0)
+    if (tni_pool_is_closed(pool) && tni_pool_slots_taken(pool) == 0)
         tni_pool_wake_all_idle(pool); /* nothing will come any more */
 }
 
-void tni_pool_revoke(tni_pool *pool, tni_pool_room *room)
+void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *room)
 {
     remove_room(&pool->granted, room);
     room->granted = false;
-    tni_pool_free_place(pool, room->kind);
+    tni_pool_free_slot(pool, room->kind);
 }
 
 /* --- The watch -------------------------------------------------------------------------------------------------------------- */
 
-tni_pool_errand tni_pool_appoint(tni_pool *pool)
+tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool)
 {
     tni_pool_thread *thread = pool->idle_first;
-    tni_pool_errand errand = {.call = NULL};
+    tni_pool_deferred errand = {.call = NULL};
 
     if (thread != NULL) {
         tni_pool_idle_remove(pool, thread);
@@ -252,12 +252,12 @@ tni_pool_errand tni_pool_appoint(tni_pool *pool)
     return errand;
 }
 
-void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand)
+void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred errand)
 {
     if (errand.call != NULL)
         tni_futex_wake(&errand.call->called, 1);
     if (errand.is_short)
-        tni_runtime_tend_soon(pool->runtime);
+        tni_runtime_request_maintenance(pool->runtime);
     if (errand.report)
         tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
                       "blocking pool: no further thread can be started, %u do the work; raise the limit on threads, or lower "
@@ -288,7 +288,7 @@ static int start_first(tni_pool *pool)
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)
 {
     tni_os_mutex_lock(&pool->lock);
-    tni_pool_free_place(pool, kind);
+    tni_pool_free_slot(pool, kind);
     tni_os_mutex_unlock(&pool->lock);
 }
 
@@ -318,17 +318,17 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
 
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
-    tni_pool_errand errand = {.call = NULL};
+    tni_pool_deferred errand = {.call = NULL};
 
     tni_os_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
         tni_pool_collect(pool);
         tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
         if (!tni_pool_is_short(pool)) /* the watch is ours */
-            errand = tni_pool_appoint(pool);
+            errand = tni_pool_wake_or_start(pool);
     }
     tni_os_mutex_unlock(&pool->lock);
-    tni_pool_run_errand(pool, errand);
+    tni_pool_run_deferred(pool, errand);
 }
 
 /* Behind a push and a full fence. Nobody but the threads inside of jobs has the watch if there is a shortage, and they may be
@@ -341,16 +341,16 @@ static inline void look_after_shortage(tni_pool *pool, uint64_t now_ns)
     if (tni_pool_may_retry(pool, now_ns))
         retry_start(pool, now_ns);
     else
-        tni_runtime_tend_soon(pool->runtime);
+        tni_runtime_request_maintenance(pool->runtime);
 }
 
-bool tni_pool_tend(tni_attachment *self, uint64_t now_ns)
+bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
 
     /* Relaxed: behind the fence of who is about to rest; partners: tni_pool_push, and the stores
-     * before tni_runtime_tend_soon. */
-    if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_places(pool) == 0)
+     * before tni_runtime_request_maintenance. */
+    if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_slots_taken(pool) == 0)
         return false;
     if (tni_pool_may_retry(pool, now_ns))
         retry_start(pool, now_ns);
@@ -362,7 +362,7 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     /* Relaxed: the CAS checks it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
     uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
-    tni_pool_errand errand = {.call = NULL};
+    tni_pool_deferred errand = {.call = NULL};
 
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
@@ -372,14 +372,14 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
     /* Orders the push before the look at the watch; partner: the fence in give_up_watch (pool_thread.c). */
     tni_fence_full();
-    if (tni_likely(!tni_pool_try_watch(pool))) {
+    if (tni_likely(!tni_pool_try_take_token(pool))) {
         look_after_shortage(pool, now_ns);
         return;
     }
     tni_os_mutex_lock(&pool->lock);
-    errand = tni_pool_appoint(pool);
+    errand = tni_pool_wake_or_start(pool);
     tni_os_mutex_unlock(&pool->lock);
-    tni_pool_run_errand(pool, errand);
+    tni_pool_run_deferred(pool, errand);
 }
 
 void tni_pool_work_done(tni_pool *pool, tni_work *job, int error)
@@ -392,7 +392,7 @@ void tni_pool_work_done(tni_pool *pool, tni_work *job, int error)
 
 static int room_poll(tn_future *self, tn_waker *waker)
 {
-    tni_pool_room *room = tni_container_of(self, tni_pool_room, base);
+    tni_pool_slot_waiter *room = tni_container_of(self, tni_pool_slot_waiter, base);
     tni_pool *pool = room->pool;
     tn_waker *old = NULL;
     int rc = 0;
@@ -421,7 +421,7 @@ static int room_poll(tn_future *self, tn_waker *waker)
 
 static void room_drop(tn_future *self)
 {
-    tni_pool_room *room = tni_container_of(self, tni_pool_room, base);
+    tni_pool_slot_waiter *room = tni_container_of(self, tni_pool_slot_waiter, base);
     tni_pool *pool = room->pool;
     tn_waker *waker;
 
@@ -443,7 +443,7 @@ static const tn_future_ops room_ops = {room_poll, room_drop, "room for a blockin
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind)
 {
     int rc = tni_pool_reserve(pool, kind);
-    tni_pool_room room = {.base = {&room_ops}, .pool = pool, .kind = kind};
+    tni_pool_slot_waiter room = {.base = {&room_ops}, .pool = pool, .kind = kind};
 
     if (tni_likely(rc != TN_EBUSY))
         return rc;
@@ -473,7 +473,7 @@ bool tni_pool_withdraw(tni_pool *pool, tni_work *job)
         tni_pool_unlink(&pool->queues[job->kind], job);
     pool->counts.dropped++;
     tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
-    tni_pool_free_place(pool, job->kind);
+    tni_pool_free_slot(pool, job->kind);
     tni_os_mutex_unlock(&pool->lock);
     return true;
 }
@@ -511,7 +511,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         counts = pool->counts;
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
-        counts.queued = tni_pool_places(pool);
+        counts.queued = tni_pool_slots_taken(pool);
         counts.called_inline = tni_a64_load(&pool->brief.calls, TNI_RELAXED); /* relaxed: a count */
         counts.idle = counts.threads - pool->active;
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;

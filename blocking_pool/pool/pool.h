@@ -77,22 +77,22 @@ struct tni_pool_thread {
 };
 
 /* A submitter that waits for room in the queue. */
-typedef struct tni_pool_room tni_pool_room;
-struct tni_pool_room {
+typedef struct tni_pool_slot_waiter tni_pool_slot_waiter;
+struct tni_pool_slot_waiter {
     tn_future base;
     tni_pool *pool;
-    tni_pool_room *next; /* L */
-    tni_pool_room *prev; /* L */
-    tn_waker *waker;     /* L: owned, while it is linked */
-    tni_pool_class kind; /* S */
-    bool linked;         /* L: it waits */
-    bool granted;        /* L: a place in the queue is reserved for it */
+    tni_pool_slot_waiter *next; /* L */
+    tni_pool_slot_waiter *prev; /* L */
+    tn_waker *waker;            /* L: owned, while it is linked */
+    tni_pool_class kind;        /* S */
+    bool linked;                /* L: it waits */
+    bool granted;               /* L: a place in the queue is reserved for it */
 };
 
 typedef struct {
-    tni_pool_room *first;
-    tni_pool_room *last;
-} tni_pool_rooms;
+    tni_pool_slot_waiter *first;
+    tni_pool_slot_waiter *last;
+} tni_pool_slot_waiters;
 
 struct tni_pool {
     tni_attachment base;
@@ -125,8 +125,8 @@ struct tni_pool {
     unsigned idle_count;
     tni_pool_thread *deputy; /* idle, has the watch and looks again after a moment */
     bool reported_shortage;
-    tni_pool_rooms waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
-    tni_pool_rooms granted;                   /* submitters that have been given a place and have not been told yet */
+    tni_pool_slot_waiters waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
+    tni_pool_slot_waiters granted;                   /* submitters that have been given a place and have not been told yet */
     tni_pool_thread *all;
     tni_pool_thread *ended;  /* the last thread that left, not joined yet */
     tni_pool_thread *unused; /* structs of threads that have been joined */

@@ -29,7 +29,7 @@ static void lent_drop(tn_future *self)
 {
     lent_future *future = tni_container_of(self, lent_future, base);
 
-    tni_done_forget(&future->lent->done, &future->mine); /* nothing, once it has been seen to be done */
+    tni_done_unregister(&future->lent->done, &future->mine); /* nothing, once it has been seen to be done */
 }
 
 static const tn_future_ops lent_future_ops = {lent_poll, lent_drop, "blocking call"};

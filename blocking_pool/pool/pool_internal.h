@@ -10,25 +10,25 @@ typedef struct {
     bool is_short;         /* no thread could be started */
     bool report;           /* and that is new */
     unsigned stuck;        /* so many jobs waited for each other; 0: none */
-} tni_pool_errand;
+} tni_pool_deferred;
 
 /* Lock held. Moves what has been submitted into the queues. */
 void tni_pool_collect(tni_pool *pool);
 /* Lock held. Jobs that a thread could start now. */
 unsigned tni_pool_startable(const tni_pool *pool);
 /* Lock held, the watch is the caller's: gives it to a thread. */
-tni_pool_errand tni_pool_appoint(tni_pool *pool);
+tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool);
 /* Lock not held. */
-void tni_pool_run_errand(tni_pool *pool, tni_pool_errand errand);
+void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred errand);
 /* Lock held. Do all jobs of users wait for others, so that none can end? Then one of them is told: the one whose deadline comes
  * first; if none has an earlier one, that of `thread` (NULL: any). Answers how many wait; 0: they do not. */
 unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread);
 /* Lock not held. */
 void tni_pool_report_deadlock(tni_pool *pool, unsigned threads);
 /* Lock held. Takes the place back from a submitter that has not been told of it. */
-void tni_pool_revoke(tni_pool *pool, tni_pool_room *room);
+void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *room);
 /* Lock held. A place in the queue is free again. */
-void tni_pool_free_place(tni_pool *pool, tni_pool_class kind);
+void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind);
 /* Lock held. */
 void tni_pool_unlink(tni_work_queue *queue, tni_work *job);
 void tni_pool_append(tni_pool *pool, tni_work *job);
@@ -43,7 +43,7 @@ void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread);
 void tni_pool_wake_all_idle(tni_pool *pool);
 
 /* Takes the watch if nobody has it. */
-static inline bool tni_pool_try_watch(tni_pool *pool)
+static inline bool tni_pool_try_take_token(tni_pool *pool)
 {
     uint32_t nobody = 0;
 
@@ -76,7 +76,7 @@ static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
 
 /* Places that are taken. None, in a closed pool: the queues are empty for good. Behind a full fence after `closed` or `threads`
  * has been written. */
-static inline size_t tni_pool_places(const tni_pool *pool)
+static inline size_t tni_pool_slots_taken(const tni_pool *pool)
 {
     size_t places = 0;
 
@@ -85,7 +85,7 @@ static inline size_t tni_pool_places(const tni_pool *pool)
     return places;
 }
 
-bool tni_pool_tend(tni_attachment *self, uint64_t now_ns);
+bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns);
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
 void tni_pool_fini(tni_attachment *self);
 

@@ -27,7 +27,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
         next = dropped->next;
         tni_pool_work_done(pool, dropped, TN_ESHUTDOWN);
         tni_os_mutex_lock(&pool->lock);
-        tni_pool_free_place(pool, kind);
+        tni_pool_free_slot(pool, kind);
         tni_os_mutex_unlock(&pool->lock);
     }
     return mandatory;
@@ -41,7 +41,7 @@ static void close_pool(tni_pool *pool)
     /* Orders it before any look at the places; partner: confirm (pool.c). */
     tni_fence_full();
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        for (tni_pool_room *room = pool->waiting[kind].first; room != NULL; room = pool->waiting[kind].first) {
+        for (tni_pool_slot_waiter *room = pool->waiting[kind].first; room != NULL; room = pool->waiting[kind].first) {
             tn_waker *waker = room->waker;
             pool->waiting[kind].first = room->next;
             room->linked = false;

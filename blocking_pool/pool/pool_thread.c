@@ -62,7 +62,7 @@ static bool take(tni_pool_thread *self)
         /* Acquire, release: nothing, the lock and the inbox have it; the CAS decides who has the job. Partner: tni_pool_abandon.
          * Who has abandoned it waits for the lock, and frees its place. */
         if (tni_a32_cas(&job->state, &queued, TNI_WORK_STARTED, TNI_ACQ_REL)) {
-            tni_pool_free_place(pool, job->kind);
+            tni_pool_free_slot(pool, job->kind);
             queue->running++;
             pool->active++;
             pool->takes++;
@@ -84,15 +84,15 @@ static bool give_up_watch(tni_pool_thread *self)
     tni_a32_store(&pool->watched, 0, TNI_RELEASE);
     tni_fence_full();
     tni_pool_collect(pool);
-    self->watching = tni_pool_startable(pool) > 0 && tni_pool_try_watch(pool);
+    self->watching = tni_pool_startable(pool) > 0 && tni_pool_try_take_token(pool);
     return self->watching;
 }
 
 /* The thread has taken a job, which may block: who looks after the others? */
-static tni_pool_errand hand_over(tni_pool_thread *self)
+static tni_pool_deferred hand_over(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    tni_pool_errand nothing = {.call = NULL};
+    tni_pool_deferred nothing = {.call = NULL};
     bool more = tni_pool_startable(pool) > 0;
 
     if (self->watching) {
@@ -100,11 +100,11 @@ static tni_pool_errand hand_over(tni_pool_thread *self)
             return nothing;
     } else if (more && tni_pool_may_retry(pool, self->now_ns)) {
         tni_pool_set_short(pool, 0);
-    } else if (!more || !tni_pool_try_watch(pool)) {
+    } else if (!more || !tni_pool_try_take_token(pool)) {
         return nothing;
     }
     self->watching = false;
-    return tni_pool_appoint(pool);
+    return tni_pool_wake_or_start(pool);
 }
 
 /* Out of jobs: does a watch fall to this thread that would be of no use any more? Submitters have to wake somebody again. */
@@ -207,7 +207,7 @@ static bool may_leave(tni_pool *pool)
     /* The last one leaves only when no submitter counts on it; all, in a closed pool, when no submitter has been in time.
      * Partner: confirm (pool.c): it sees the count, or `closed`, or we see its place. */
     tni_fence_full();
-    if (tni_pool_places(pool) == 0)
+    if (tni_pool_slots_taken(pool) == 0)
         return true;
     tni_a32_store(&pool->threads, threads, TNI_RELAXED); /* relaxed: as above */
     return false;
@@ -306,7 +306,7 @@ static bool put_back(tni_pool *pool, tni_work *job, uint64_t now_ns)
 }
 
 /* Lock held; let go meanwhile. */
-static void run_job(tni_pool_thread *self, tni_pool_errand errand)
+static void run_job(tni_pool_thread *self, tni_pool_deferred errand)
 {
     tni_pool *pool = self->pool;
     tni_work *job = self->job;
@@ -318,7 +318,7 @@ static void run_job(tni_pool_thread *self, tni_pool_errand errand)
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
     tni_os_mutex_unlock(&pool->lock);
     if (errand.call != NULL || errand.is_short) {
-        tni_pool_run_errand(pool, errand);
+        tni_pool_run_deferred(pool, errand);
         self->now_ns = tni_clock_ns();
     }
     began_ns = self->now_ns;

@@ -31,7 +31,7 @@ static inline bool tni_position_try_in_place(tni_position *position)
 
 static inline void tni_position_end_in_place(tni_position *position)
 {
-    /* Release: our call comes before those of who waits for this; partner: tni_position_outlast_in_place. */
+    /* Release: our call comes before those of who waits for this; partner: tni_position_wait_in_place_ended. */
     if (tni_a32_fetch_and(&position->word, ~TNI_POSITION_IN_PLACE, TNI_RELEASE) != TNI_POSITION_IN_PLACE)
         tni_futex_wake(&position->word, INT_MAX);
 }
@@ -44,7 +44,7 @@ static inline void tni_position_enter(tni_position *position)
 }
 
 /* Between tni_position_enter and leave, on the thread that makes the call, before it: waits for the worker's. */
-static inline void tni_position_outlast_in_place(tni_position *position)
+static inline void tni_position_wait_in_place_ended(tni_position *position)
 {
     uint32_t word;
 

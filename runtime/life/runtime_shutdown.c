@@ -76,7 +76,7 @@ void tni_runtime_unpin(tn_runtime *runtime)
     /* Acq_rel: the last one sees everybody's last access. */
     if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) != 1)
         return;
-    tni_runtime_wait_for_guests(runtime); /* who gave a reference back before the last one may still be on the way out */
+    tni_runtime_wait_for_externals(runtime); /* who gave a reference back before the last one may still be on the way out */
     free_runtime(runtime);
 }
 
@@ -184,13 +184,13 @@ static void pin_orphan(void *arg, tn_task *task)
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);
-    tni_runtime_wait_for_guests(runtime);
+    tni_runtime_wait_for_externals(runtime);
     walk_tasks(runtime, drop_waits);
     walk_tasks(runtime, discard);
     fini_drivers(runtime);
     let_frames_go(runtime);
     walk_tasks(runtime, pin_orphan);
-    tni_runtime_wait_for_guests(runtime);
+    tni_runtime_wait_for_externals(runtime);
     tni_runtime_unpin(runtime);
 }
 

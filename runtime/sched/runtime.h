@@ -16,7 +16,7 @@ typedef struct tni_attachment tni_attachment;
 struct tni_attachment {
     size_t (*stop)(tni_attachment *self, uint64_t deadline_ns);
     /* At each look of the monitor, or before the worker of a TN_CURRENT_THREAD runtime sleeps: does what its own threads cannot.
-     * True: again soon, even if all workers are parked; who makes it so calls tni_runtime_tend_soon. */
+     * True: again soon, even if all workers are parked; who makes it so calls tni_runtime_request_maintenance. */
     bool (*tend)(tni_attachment *self, uint64_t now_ns);
     void (*fini)(tni_attachment *self);
 };
@@ -84,9 +84,9 @@ void tni_runtime_become_quiet(tn_runtime *runtime);
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
 /* Has what is attached do what only the runtime can. True: it is to be called again soon. */
-bool tni_runtime_tend(tn_runtime *runtime, uint64_t now_ns);
+bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns);
 /* Whoever has written what makes the answer true: somebody will ask. */
-void tni_runtime_tend_soon(tn_runtime *runtime);
+void tni_runtime_request_maintenance(tn_runtime *runtime);
 
 /* What runtime->attachment is once destroy has been past it. */
 extern tni_attachment tni_attachment_closed;
@@ -96,7 +96,7 @@ void tni_runtime_retain(tn_runtime *runtime);
 void tni_runtime_release(tn_runtime *runtime);
 
 /* Retiring: guests (task_upcalls.h) are on their way out. */
-void tni_runtime_wait_for_guests(tn_runtime *runtime);
+void tni_runtime_wait_for_externals(tn_runtime *runtime);
 
 /* The last thing a worker thread does. */
 void tni_runtime_thread_ended(tn_runtime *runtime);

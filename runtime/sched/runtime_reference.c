@@ -4,28 +4,28 @@
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
 
-bool tni_runtime_at_home(const tn_runtime *runtime)
+bool tni_runtime_owns_caller(const tn_runtime *runtime)
 {
     const tni_worker *worker = tni_tls_get()->worker;
 
     return worker != NULL && worker->runtime == runtime;
 }
 
-void tni_runtime_guest_begin(tn_runtime *runtime)
+void tni_runtime_external_begin(tn_runtime *runtime)
 {
     /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and tni_task_orphan. */
     (void)tni_a32_fetch_add(&runtime->guests, 1, TNI_RELAXED);
 }
 
-void tni_runtime_guest_end(tn_runtime *runtime)
+void tni_runtime_external_end(tn_runtime *runtime)
 {
-    /* Release: our accesses are over; partner: tni_runtime_wait_for_guests. */
+    /* Release: our accesses are over; partner: tni_runtime_wait_for_externals. */
     (void)tni_a32_fetch_sub(&runtime->guests, 1, TNI_RELEASE);
 }
 
-void tni_runtime_wait_for_guests(tn_runtime *runtime)
+void tni_runtime_wait_for_externals(tn_runtime *runtime)
 {
-    /* Acquire: what the guests did; partner: tni_runtime_guest_end. */
+    /* Acquire: what the guests did; partner: tni_runtime_external_end. */
     while (tni_a32_load(&runtime->guests, TNI_ACQUIRE) != 0)
         tni_thread_yield();
 }

@@ -107,9 +107,9 @@ static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **ou
         rc = spawn_here(core, plan, out);
         tni_worker_leave(local->worker);
     } else {
-        tni_runtime_guest_begin(runtime);
+        tni_runtime_external_begin(runtime);
         rc = spawn_from_outside(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
-        tni_runtime_guest_end(runtime);
+        tni_runtime_external_end(runtime);
     }
     if (rc != 0 && out != NULL)
         *out = NULL;

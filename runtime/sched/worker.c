@@ -153,7 +153,7 @@ static void take_turns(tni_core *core, uint64_t now_ns)
 
     core->shares_taken_ns = now_ns;
     if (tni_unlikely(core->runtime->options.flavor == TN_CURRENT_THREAD))
-        (void)tni_runtime_tend(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
+        (void)tni_runtime_maintain(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
     tni_schedule_append_injected(core, injected);
     tni_schedule_serve_yielded(core);
 }
@@ -237,7 +237,7 @@ static bool maintain_before_sleep(const tni_worker *worker, tni_core *core)
 {
     tni_driver_drain_inbox(&core->driver);
     /* A current-thread runtime has no monitor. Relaxed: our own word; the clock at the last poll is near enough. */
-    return !worker->owns_thread && tni_runtime_tend(worker->runtime, tni_a64_load(&core->looked_ns, TNI_RELAXED));
+    return !worker->owns_thread && tni_runtime_maintain(worker->runtime, tni_a64_load(&core->looked_ns, TNI_RELAXED));
 }
 
 static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)

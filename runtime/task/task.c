@@ -73,14 +73,14 @@ static void unref_from_outside(tn_runtime *runtime, tn_task *task)
     uint64_t old;
     bool orphan;
 
-    tni_runtime_guest_begin(runtime);
+    tni_runtime_external_begin(runtime);
     old = drop_reference(task);
     orphan = old & TNI_TASK_ORPHAN;
     if (old / TNI_TASK_REF == 1 && !orphan)
         tni_task_free(task);
     else if (old / TNI_TASK_REF == 1 && task->extras != NULL)
         tni_task_hooks_at_free(task);
-    tni_runtime_guest_end(runtime);
+    tni_runtime_external_end(runtime);
     if (old / TNI_TASK_REF == 1 && orphan)
         tni_runtime_unpin(runtime);
 }
@@ -98,7 +98,7 @@ void tni_task_unref(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
 
-    if (runtime != NULL && !tni_runtime_at_home(runtime))
+    if (runtime != NULL && !tni_runtime_owns_caller(runtime))
         unref_from_outside(runtime, task);
     else if (is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
         tni_task_free(task);
@@ -107,14 +107,14 @@ void tni_task_unref(tn_task *task)
 void tni_task_wake(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    bool guest = runtime != NULL && !tni_runtime_at_home(runtime);
+    bool guest = runtime != NULL && !tni_runtime_owns_caller(runtime);
 
     if (guest)
-        tni_runtime_guest_begin(runtime);
+        tni_runtime_external_begin(runtime);
     if (tni_task_notify(task))
         tni_schedule_ready(task);
     if (guest)
-        tni_runtime_guest_end(runtime);
+        tni_runtime_external_end(runtime);
 }
 
 tn_waker *tn_waker_retain(tn_waker *waker)
@@ -135,7 +135,7 @@ void tn_waker_wake(tn_waker *waker)
 
     /* Plain threads may go on, and end, without us, and for others only the reference keeps the runtime: it is needed until the
      * wake is done. */
-    if (task->runtime == NULL || !tni_runtime_at_home(task->runtime)) {
+    if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime)) {
         tni_task_wake(task);
         tni_task_unref(task);
         return;

@@ -12,11 +12,11 @@ void tni_schedule_ready(tn_task *task);
 void tni_core_free_task(tn_task *task);
 
 /* Is the calling thread one of the runtime's workers? They keep it from being retired. */
-bool tni_runtime_at_home(const tn_runtime *runtime);
+bool tni_runtime_owns_caller(const tn_runtime *runtime);
 
 /* Anyone else, who is kept by a waker or handle until it gives that back: retiring waits for the guests that are inside. */
-void tni_runtime_guest_begin(tn_runtime *runtime);
-void tni_runtime_guest_end(tn_runtime *runtime);
+void tni_runtime_external_begin(tn_runtime *runtime);
+void tni_runtime_external_end(tn_runtime *runtime);
 
 /* A header that outlived destroy has been given back. */
 void tni_runtime_unpin(tn_runtime *runtime);

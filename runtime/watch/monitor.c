@@ -58,7 +58,7 @@ static void rest(tn_runtime *runtime)
     tni_fence_full();
     tni_deadlock_look(runtime);
     /* Acquire: partner: tni_monitor_stop. */
-    while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_tend(runtime, tni_clock_ns()) &&
+    while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
            !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
         if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
@@ -85,7 +85,7 @@ static void *monitor_main(void *arg)
         bool tends;
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
-        tends = tni_runtime_tend(runtime, now_ns);
+        tends = tni_runtime_maintain(runtime, now_ns);
         if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
         if (!tni_idle_all_parked(&runtime->idle)) {

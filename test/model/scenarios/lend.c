@@ -171,7 +171,7 @@ static void finish(void *state)
 
     model_check(s->answer == 0 || s->answer == TN_ECANCELED);
     model_check(s->done <= s->wanted && (s->answer != 0 || s->done > 0));
-    model_check(tni_pool_places(pool) == 0 && pool->active == 0 && pool->queues[TNI_POOL_FILES].length == 0);
+    model_check(tni_pool_slots_taken(pool) == 0 && pool->active == 0 && pool->queues[TNI_POOL_FILES].length == 0);
     house_check_wakers(&s->house);
     model_check(house_close(&s->house, TNI_FOREVER) == 0);
 }

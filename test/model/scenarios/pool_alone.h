@@ -173,8 +173,8 @@ _Noreturn void tni_scope_left_open(const tn_task *task)
     tni_log_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
 }
 
-/* The monitor is awake: scenarios that have one call tni_pool_tend. */
-void tni_runtime_tend_soon(tn_runtime *runtime)
+/* The monitor is awake: scenarios that have one call tni_pool_maintain. */
+void tni_runtime_request_maintenance(tn_runtime *runtime)
 {
     (void)runtime;
     tni_fence_full();

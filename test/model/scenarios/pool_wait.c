@@ -345,7 +345,7 @@ static void finish_jobs(wait_scene *s, unsigned jobs)
 {
     for (unsigned i = 0; i < jobs; i++)
         model_check(s->errands[i].run == !s->errands[i].refused);
-    model_check(tni_pool_places(s->pool) == 0 && s->pool->granted.first == NULL && s->pool->joining == 0);
+    model_check(tni_pool_slots_taken(s->pool) == 0 && s->pool->granted.first == NULL && s->pool->joining == 0);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         model_check(s->pool->waiting[kind].first == NULL);
     house_check_wakers(&s->house);

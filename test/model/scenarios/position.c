@@ -36,7 +36,7 @@ static void worker(void *state)
 static void call_as(file *f, unsigned which)
 {
     tni_position_enter(&f->position);
-    tni_position_outlast_in_place(&f->position);
+    tni_position_wait_in_place_ended(&f->position);
     f->uses[which]++;
     tni_position_leave(&f->position);
 }

@@ -129,7 +129,7 @@ int tni_budget_enter(void)
     return 0;
 }
 
-bool tni_runtime_at_home(const tn_runtime *runtime)
+bool tni_runtime_owns_caller(const tn_runtime *runtime)
 {
     (void)runtime;
     return false;

@@ -108,17 +108,17 @@ void tni_runtime_task_ended(tn_runtime *runtime)
     (void)runtime;
 }
 
-bool tni_runtime_at_home(const tn_runtime *runtime)
+bool tni_runtime_owns_caller(const tn_runtime *runtime)
 {
     (void)runtime;
     return desk_at_home;
 }
 
-void tni_runtime_guest_begin(tn_runtime *runtime)
+void tni_runtime_external_begin(tn_runtime *runtime)
 {
     (void)runtime;
 }
-void tni_runtime_guest_end(tn_runtime *runtime)
+void tni_runtime_external_end(tn_runtime *runtime)
 {
     (void)runtime;
 }
