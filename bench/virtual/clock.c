@@ -6,7 +6,7 @@
  * whose runs drive the clock.
  *
  *   reading the clock         reads the real one too, so that it costs what it costs, and returns virtual time
- *   a task run                advances the clock by one step: tni_run_settle is called once per run
+ *   a task run                advances the clock by one step: tni_run_complete is called once per run
  *   a sleep in the loop       with a timeout: does not wait; the clock jumps
  *   a futex wait              with a deadline: takes STRETCH times as long in real time. Where time alone ends it, it must end;
  *                             elsewhere the slow tool must not make it end early
@@ -26,12 +26,12 @@ static _Atomic uint64_t seeds;
 uint64_t __real_tni_clock_ns(void);
 void __real_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
 void __real_tni_os_loop_run(void *loop, uint64_t timeout_ns);
-void __real_tni_run_settle(void *core, void *task);
+void __real_tni_run_complete(void *core, void *task);
 uint64_t __wrap_tni_clock_ns(void);
 uint64_t __wrap_tni_random_seed(void);
 void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
 void __wrap_tni_os_loop_run(void *loop, uint64_t timeout_ns);
-void __wrap_tni_run_settle(void *core, void *task);
+void __wrap_tni_run_complete(void *core, void *task);
 
 /* Relaxed, both: the worker alone writes it, and nothing else is published by it. */
 static uint64_t now(void)
@@ -55,10 +55,10 @@ uint64_t __wrap_tni_random_seed(void)
     return 2 * atomic_fetch_add(&seeds, 1) + 1;
 }
 
-void __wrap_tni_run_settle(void *core, void *task)
+void __wrap_tni_run_complete(void *core, void *task)
 {
     advance(VIRTUAL_RUN_NS);
-    __real_tni_run_settle(core, task);
+    __real_tni_run_complete(core, task);
 }
 
 void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns)

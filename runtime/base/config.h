@@ -31,7 +31,7 @@
 #define TNI_STUCK_AGAIN_NS 1000000
 /* A core that is taken again and again is looked at after half of the time each time, down to this: a spare has been inside its
  * first task for a while by then. */
-#define TNI_STUCK_HURRY_NS 250000
+#define TNI_STUCK_CHECK_MIN_NS 250000
 /* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
 #define TNI_STUCK_CPU_NS 1000000
 #define TNI_REPLACEMENT_THREADS_DEFAULT 64
@@ -62,7 +62,7 @@
 
 /* A worker with nothing to do serves the loop of a core whose worker has not looked at the clock for so long: it is inside a long
  * run, or has lost its processor. */
-#define TNI_LEFT_ALONE_NS 400000
+#define TNI_UNATTENDED_NS 400000
 
 /* After a batch of reports another worker is woken only if what waits here is worth this much time, going by the runs so far: a
  * wake costs about 4 µs here and more there. If a run turns out long after all, the monitor sees it. */

@@ -63,7 +63,7 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
         rc = future->ops->poll(future, tni_task_waker(task));
     if (rc != TN_PENDING || scope == NULL)
         return rc;
-    rc = tni_scope_look(scope, false);
+    rc = tni_scope_check_clock(scope, false);
     tni_deadline_ask(tni_task_waker(task), scope->deadline_ns);
     return rc != 0 ? rc : TN_PENDING;
 }
@@ -89,7 +89,7 @@ static int await_in_thread(tn_future *future)
     future->ops->drop(future);
     tni_scope_disarm(scope);
     if (scope != NULL)
-        (void)tni_scope_look(scope, false); /* if everything is ready, only the next call reports it */
+        (void)tni_scope_check_clock(scope, false); /* if everything is ready, only the next call reports it */
     (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;

@@ -172,7 +172,7 @@ static void post(tni_registration *registration, uint32_t request)
     /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
      * last look into the inbox. */
     tni_fence_full();
-    tni_core_kick_driver(driver);
+    tni_core_wake_driver(driver);
 }
 
 static void request(tni_registration *registration, uint32_t what)

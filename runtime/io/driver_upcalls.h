@@ -8,6 +8,6 @@
 tni_driver *tni_core_choose_driver(tn_runtime *runtime);
 
 /* Wakes the worker of the driver's core, if it sleeps: there is something new in the inbox. */
-void tni_core_kick_driver(tni_driver *driver);
+void tni_core_wake_driver(tni_driver *driver);
 
 #endif

@@ -14,7 +14,7 @@ int tni_budget_over(tn_task *task, tn_future *waiting)
     rc = tni_scope_check_fiber(task);
     /* Afterwards: the operation that the budget did not suffice for may be ready, and ready operations are not late. */
     if (rc == 0 && task->body.fiber.scope != NULL)
-        (void)tni_scope_look(task->body.fiber.scope, false);
+        (void)tni_scope_check_clock(task->body.fiber.scope, false);
     return rc;
 }
 
@@ -25,7 +25,7 @@ __attribute__((noinline)) static int enter_in_thread(void)
     int rc = tni_checkpoint();
 
     if (rc == 0 && scope != NULL)
-        (void)tni_scope_look(scope, false);
+        (void)tni_scope_check_clock(scope, false);
     return rc;
 }
 

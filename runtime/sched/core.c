@@ -12,8 +12,8 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     tni_a32_init(&core->ticks_left, TNI_TICKS_MAX);
     core->polled_ns = tni_clock_ns();
     core->shares_taken_ns = core->polled_ns;
-    tni_a64_init(&core->looked_ns, core->polled_ns);
-    core->looked_runs = 0;
+    tni_a64_init(&core->clock_read_ns, core->polled_ns);
+    core->clock_read_runs = 0;
     core->run_ns = TNI_BACKLOG_NS;
     core->random = tni_random_seed();
     core->next_streak = 0;
@@ -84,9 +84,9 @@ tni_driver *tni_core_choose_driver(tn_runtime *runtime)
     return &chosen->driver;
 }
 
-void tni_core_kick_driver(tni_driver *driver)
+void tni_core_wake_driver(tni_driver *driver)
 {
-    tni_worker_kick(tni_container_of(driver, tni_core, driver));
+    tni_worker_wake_if_parked(tni_container_of(driver, tni_core, driver));
 }
 
 void tni_core_arm_timer(tni_core *core, tn_task *task)
@@ -94,10 +94,10 @@ void tni_core_arm_timer(tni_core *core, tn_task *task)
     if (core == NULL)
         core = tni_runtime_any_core(task->runtime);
     if (tni_timer_arm(&core->timers, task))
-        tni_worker_kick(core);
+        tni_worker_wake_if_parked(core);
 }
 
-unsigned tni_core_serve(tni_core *core, uint64_t now_ns)
+unsigned tni_core_poll(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;
     unsigned fired = tni_timers_fire(&core->timers, now_ns);

@@ -32,7 +32,7 @@ struct tni_core {
     uint32_t ticks_period;    /* what ticks_left starts from */
     uint64_t polled_ns;       /* the loop was polled */
     uint64_t shares_taken_ns; /* the injector was looked at, those that yielded were served */
-    uint64_t looked_runs;     /* counts.polls at the last look */
+    uint64_t clock_read_runs; /* counts.polls at the last look */
     uint64_t run_ns;          /* what a run has taken lately, moving average */
     uint64_t random;          /* state of the generator */
     unsigned next_streak;     /* runs in a row that came from the next slot */
@@ -44,11 +44,11 @@ struct tni_core {
 
     /* Written by the holder, read by all. */
     tni_cache_aligned tni_counts counts;
-    tni_a32 ticks_left; /* runs until the clock is read again; the monitor may set it to 0 */
-    tni_a64 looked_ns;  /* the clock at the last look */
-    tni_a32 serving;    /* which of the two queues is served; the other one collects the tasks that yielded */
+    tni_a32 ticks_left;    /* runs until the clock is read again; the monitor may set it to 0 */
+    tni_a64 clock_read_ns; /* the clock at the last look */
+    tni_a32 serving;       /* which of the two queues is served; the other one collects the tasks that yielded */
 
-    tni_watch watch; /* the monitor */
+    tni_core_record watch; /* the monitor */
 
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */
@@ -74,6 +74,6 @@ void tni_core_arm_timer(tni_core *core, tn_task *task);
 
 /* Anyone: fires the timers of a core, and polls its loop unless somebody does. What becomes runnable is queued as by any wake of
  * the caller's. Answers how many timers went off. */
-unsigned tni_core_serve(tni_core *core, uint64_t now_ns);
+unsigned tni_core_poll(tni_core *core, uint64_t now_ns);
 
 #endif

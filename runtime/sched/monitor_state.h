@@ -13,17 +13,17 @@ typedef struct tni_sampler tni_sampler; /* sampler.h */
 
 /* What the monitor keeps of a core. */
 typedef struct {
-    uint64_t polls;      /* driver polls at its last look */
-    uint64_t runs;       /* runs at its last look */
-    uint64_t looked_ns;  /* when that was */
-    uint64_t polled_ns;  /* it first saw that number of polls then */
-    uint64_t since_ns;   /* about when that run began */
-    uint64_t clocked_ns; /* its thread's clock was read first then; 0: not yet */
-    uint64_t cpu_ns;     /* and said this */
-    bool needed;         /* somebody has waited for the core since */
-    uint64_t hurry_ns;   /* the core was taken lately, and is looked at so often; 0: not */
-    uint64_t again_ns;   /* then next */
-} tni_watch;
+    uint64_t polls;             /* driver polls at its last look */
+    uint64_t runs;              /* runs at its last look */
+    uint64_t clock_read_ns;     /* when that was */
+    uint64_t polled_ns;         /* it first saw that number of polls then */
+    uint64_t since_ns;          /* about when that run began */
+    uint64_t clocked_ns;        /* its thread's clock was read first then; 0: not yet */
+    uint64_t cpu_ns;            /* and said this */
+    bool needed;                /* somebody has waited for the core since */
+    uint64_t check_interval_ns; /* the core was taken lately, and is looked at so often; 0: not */
+    uint64_t again_ns;          /* then next */
+} tni_core_record;
 
 /* What the monitor keeps of a worker, if it is to report who keeps a thread: the run that it was in at the last look. */
 typedef struct {
@@ -32,7 +32,7 @@ typedef struct {
     uint64_t runs;        /* of that core */
     uint32_t rounds;      /* the worker's */
     uint64_t since_ns;    /* it first saw that run then */
-} tni_stay;
+} tni_run_record;
 
 /* What it has said lately, and is about to say. */
 typedef struct {

@@ -18,7 +18,7 @@ void tni_native_call_make(tni_native_call *call)
 }
 
 /* Out of line: it must not make the way of the runs longer. */
-__attribute__((noinline)) void tni_native_serve(tni_worker *worker, tn_task *task)
+__attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
 {
     tni_tls *local = tni_tls_get();
     tni_native_call *call = tni_aptr_load(&worker->native, TNI_RELAXED); /* relaxed: own word */

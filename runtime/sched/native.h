@@ -17,6 +17,6 @@ typedef struct {
 void tni_native_call_make(tni_native_call *call);
 
 /* The worker, when a fiber has come back to it that has not left: makes the call, and goes on there. */
-void tni_native_serve(tni_worker *worker, tn_task *task);
+void tni_native_run(tni_worker *worker, tn_task *task);
 
 #endif

@@ -1,5 +1,5 @@
 /* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
- * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_settle. The same
+ * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_complete. The same
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
 #include "sched/run.h"
 
@@ -122,7 +122,7 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
     end(core, task);
 }
 
-void tni_run_settle(tni_core *core, tn_task *task)
+void tni_run_complete(tni_core *core, tn_task *task)
 {
     tni_run_result result = task->run_result;
 
@@ -131,7 +131,7 @@ void tni_run_settle(tni_core *core, tn_task *task)
     } else if (result == TNI_RUN_SUSPENDED) {
         if (task->deadline_ns != TNI_FOREVER)
             tni_core_arm_timer(core, task);
-        task->since_ns = core != NULL ? tni_a64_load(&core->looked_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
+        task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
         if (!tni_task_rest(task))
             tni_schedule_requeue(core, task, false);
     } else {

@@ -15,7 +15,7 @@ bool tni_run_first(tni_core *core, tn_task *task);
 void tni_run_future(tn_task *task);
 
 /* On the worker's own stack, after the task has left: does what it left a note for. `core`: as above, after the run. */
-void tni_run_settle(tni_core *core, tn_task *task);
+void tni_run_complete(tni_core *core, tn_task *task);
 
 /* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
  * back after a switch is mispredicted. */

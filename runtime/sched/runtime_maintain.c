@@ -13,5 +13,5 @@ void tni_runtime_request_maintenance(tn_runtime *runtime)
 {
     tni_monitor_notice(runtime); /* with a full fence before it looks whether the monitor rests */
     if (runtime->options.flavor == TN_CURRENT_THREAD)
-        tni_worker_kick(runtime->cores[0]);
+        tni_worker_wake_if_parked(runtime->cores[0]);
 }

@@ -29,7 +29,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
      * theirs between saying that they will and their last look. */
     tni_fence_full();
     for (unsigned i = 0; i < runtime->core_count; i++)
-        tni_worker_kick(runtime->cores[i]);
+        tni_worker_wake_if_parked(runtime->cores[i]);
     return 1;
 }
 

@@ -275,7 +275,7 @@ tn_task *tni_schedule_next(tni_core *core)
     return take_own(serving_queue(core));
 }
 
-void tni_schedule_serve_yielded(tni_core *core)
+void tni_schedule_requeue_yielded(tni_core *core)
 {
     /* The tasks that yielded need not come next: while the LIFO slot has a task each time, the empty queue is not reached. */
     if (tni_schedule_backlog(core) == 0) {

@@ -26,7 +26,7 @@ static inline unsigned tni_schedule_backlog(const tni_core *core)
 
 /* Holder, once a period: the tasks that yielded go behind the queue, so that neither a queue that never runs empty nor a LIFO
  * slot that is always filled can starve them. */
-void tni_schedule_serve_yielded(tni_core *core);
+void tni_schedule_requeue_yielded(tni_core *core);
 
 /* Holder, once a period: appends a share of the injector, at most `max` tasks, to the queue. A queue without room for them, and
  * as many again, first sends those of its tasks to the injector that are newer than the last share. */

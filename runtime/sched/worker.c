@@ -62,7 +62,7 @@ void tni_worker_unpark(tni_worker *worker)
         tni_os_loop_wake(&core->driver.loop);
 }
 
-void tni_worker_kick(tni_core *core)
+void tni_worker_wake_if_parked(tni_core *core)
 {
     /* Acquire: the worker as it was made. */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
@@ -76,14 +76,14 @@ void tni_worker_kick(tni_core *core)
 /* The clock has been read: what have the runs since the last time taken? */
 static void note_run_time(tni_core *core, uint64_t now_ns)
 {
-    /* Relaxed, all: our own words; the monitor takes looked_ns as a hint. */
+    /* Relaxed, all: our own words; the monitor takes clock_read_ns as a hint. */
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-    uint64_t before_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
+    uint64_t before_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
 
-    if (runs != core->looked_runs)
-        core->run_ns = (7 * core->run_ns + (now_ns - before_ns) / (runs - core->looked_runs)) / 8;
-    core->looked_runs = runs;
-    tni_a64_store(&core->looked_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
+    if (runs != core->clock_read_runs)
+        core->run_ns = (7 * core->run_ns + (now_ns - before_ns) / (runs - core->clock_read_runs)) / 8;
+    core->clock_read_runs = runs;
+    tni_a64_store(&core->clock_read_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
 /* Holder, owner of the driver, after each run of the loop: gives the driver back and fires the timers. */
@@ -91,7 +91,7 @@ static void finish_poll(tni_core *core)
 {
     tni_driver_disown(&core->driver);
     core->polled_ns = tni_clock_ns();
-    tni_a64_store(&core->looked_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
+    tni_a64_store(&core->clock_read_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
     tni_count(&core->counts.driver_polls, 1);
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
 }
@@ -155,14 +155,14 @@ static void take_turns(tni_core *core, uint64_t now_ns)
     if (tni_unlikely(core->runtime->options.flavor == TN_CURRENT_THREAD))
         (void)tni_runtime_maintain(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
     tni_schedule_append_injected(core, injected);
-    tni_schedule_serve_yielded(core);
+    tni_schedule_requeue_yielded(core);
 }
 
 /* Every so many runs: reads the clock, and does what is due. */
 static void look_around(tni_core *core)
 {
     uint64_t now_ns = tni_clock_ns();
-    uint64_t since_look_ns = now_ns - tni_a64_load(&core->looked_ns, TNI_RELAXED); /* relaxed: our own word */
+    uint64_t since_look_ns = now_ns - tni_a64_load(&core->clock_read_ns, TNI_RELAXED); /* relaxed: our own word */
 
     note_run_time(core, now_ns);
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
@@ -237,7 +237,7 @@ static bool maintain_before_sleep(const tni_worker *worker, tni_core *core)
 {
     tni_driver_drain_inbox(&core->driver);
     /* A current-thread runtime has no monitor. Relaxed: our own word; the clock at the last poll is near enough. */
-    return !worker->owns_thread && tni_runtime_maintain(worker->runtime, tni_a64_load(&core->looked_ns, TNI_RELAXED));
+    return !worker->owns_thread && tni_runtime_maintain(worker->runtime, tni_a64_load(&core->clock_read_ns, TNI_RELAXED));
 }
 
 static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)
@@ -336,13 +336,13 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     else
         tni_run_future(task);
     while (tni_unlikely(tni_aptr_load(&worker->native, TNI_RELAXED) != NULL)) /* relaxed: own word */
-        tni_native_serve(worker, task);
+        tni_native_run(worker, task);
     core = tni_worker_enter(worker);
     local->task = NULL;
     /* Relaxed: own words. */
     tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
     tni_assert(tni_a32_load(&worker->blocking, TNI_RELAXED) == 0, "a task suspends between tn_block_begin and tn_block_end");
-    tni_run_settle(core, task);
+    tni_run_complete(core, task);
     return core;
 }
 
@@ -373,7 +373,7 @@ static tn_task *next_from_loop(tni_core *core)
 static bool is_left_alone(const tni_core *core, uint64_t now_ns)
 {
     /* Relaxed: a hint. Parked, its worker sleeps in the loop. */
-    return tni_a64_load(&core->looked_ns, TNI_RELAXED) + TNI_LEFT_ALONE_NS < now_ns &&
+    return tni_a64_load(&core->clock_read_ns, TNI_RELAXED) + TNI_UNATTENDED_NS < now_ns &&
            !tni_idle_is_parked(&core->runtime->idle, core->index);
 }
 
@@ -387,7 +387,7 @@ static tn_task *next_from_left_alone(tni_core *core)
     tni_schedule_batch_begin(core);
     for (unsigned i = 0; i < runtime->core_count; i++)
         if (i != core->index && is_left_alone(runtime->cores[i], now_ns)) {
-            (void)tni_core_serve(runtime->cores[i], now_ns);
+            (void)tni_core_poll(runtime->cores[i], now_ns);
             served = true;
         }
     tni_schedule_batch_end(core);

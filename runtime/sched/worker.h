@@ -44,7 +44,7 @@ struct tni_worker {
     tni_parker parker;
     tni_a32 rounds;         /* times it was without a core between two tasks; written by the thread itself */
     bool takes_signals;     /* the runtime's lock: its thread can be asked for the stack of its task; see sampler.h */
-    tni_stay stay;          /* the monitor */
+    tni_run_record stay;    /* the monitor */
     tni_a32 ended;          /* 1: the thread does nothing any more but return */
     tni_worker *next_spare; /* the runtime's lock: the list of spares */
 };
@@ -62,7 +62,7 @@ void tni_worker_mail(tni_worker *worker, tn_task *task);
 void tni_worker_unpark(tni_worker *worker);
 
 /* Wakes the worker that holds `core`, if it sleeps: there is something new for it to look at. */
-void tni_worker_kick(tni_core *core);
+void tni_worker_wake_if_parked(tni_core *core);
 
 /* --- Core access for who knows its worker; see core.h ----------------------------------------------------------------------*/
 

@@ -11,7 +11,7 @@ static void give_core(tni_worker *worker, tni_core *core)
 {
     /* Relaxed: published with the core below. */
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
-    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_kick, tni_schedule_wake_one. */
+    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_wake_if_parked, tni_schedule_wake_one. */
     tni_aptr_store(&core->worker, worker, TNI_RELEASE);
     /* Release: hands over the core as the holder before left it, and the claim word; partners: tni_worker_was_given and
      * tni_worker_claim. */

@@ -17,5 +17,5 @@ int tn_yield(void)
     tni_run_leave(task, TNI_RUN_YIELDED);
     if (tni_likely(task->body.fiber.scope == NULL))
         return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;
-    return tni_scope_look(task->body.fiber.scope, tni_task_is_cancelled(task));
+    return tni_scope_check_clock(task->body.fiber.scope, tni_task_is_cancelled(task));
 }

@@ -21,5 +21,5 @@ int tn_checkpoint(void)
 
     if (tni_likely(scope == NULL))
         return cancelled ? TN_ECANCELED : 0;
-    return tni_scope_look(scope, cancelled);
+    return tni_scope_check_clock(scope, cancelled);
 }

@@ -241,7 +241,7 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
     return seen & TNI_SCOPE_EXPIRED ? TN_ETIMEDOUT : 0;
 }
 
-int tni_scope_look(tni_scope *scope, bool cancelled)
+int tni_scope_check_clock(tni_scope *scope, bool cancelled)
 {
     check_frame(scope); /* before it is written to */
     if (scope->deadline_ns != TN_NEVER) {
@@ -265,7 +265,7 @@ int tni_scope_suspend(tn_task *task, bool whole)
         return 0;
     /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
     if (whole || !tni_timer_is_armed(task)) {
-        int rc = tni_scope_look(scope, tni_task_is_cancelled(task));
+        int rc = tni_scope_check_clock(scope, tni_task_is_cancelled(task));
         if (rc != 0)
             return rc;
     }

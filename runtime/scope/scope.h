@@ -57,7 +57,7 @@ static inline tni_cancel_source *tni_scope_source_of(tn_cancel_source *source)
 int tni_scope_check(const tni_scope *scope, bool cancelled);
 
 /* Owner: looks at the clock, if there is a deadline, and notes what is over. Then as tni_scope_check. */
-int tni_scope_look(tni_scope *scope, bool cancelled);
+int tni_scope_check_clock(tni_scope *scope, bool cancelled);
 
 /* Fiber, its poll has returned TN_PENDING: asks for the timer, so that it may suspend now. Not 0: it must not, and the wait ends
  * with this. `whole`: the poll began with a whole budget, after the fiber had let others run; so the clock is read. */

@@ -68,7 +68,7 @@ static void report(tn_runtime *runtime)
     tn_dump(runtime, log.line, log.ctx);
 }
 
-void tni_deadlock_look(tn_runtime *runtime)
+void tni_deadlock_check(tn_runtime *runtime)
 {
     uint64_t before = activity(runtime);
 

@@ -5,6 +5,6 @@
 #include <tn/runtime.h>
 
 /* Monitor: all workers are parked. Reports a deadlock, if this is one and it is wanted. */
-void tni_deadlock_look(tn_runtime *runtime);
+void tni_deadlock_check(tn_runtime *runtime);
 
 #endif

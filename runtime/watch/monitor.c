@@ -23,7 +23,7 @@ static uint64_t observe(tn_runtime *runtime)
 
     for (unsigned i = 0; i < runtime->core_count; i++) {
         wanted += tni_stuck_observe(runtime->cores[i], now_ns, &due_ns);
-        hurried += runtime->cores[i]->watch.hurry_ns != 0;
+        hurried += runtime->cores[i]->watch.check_interval_ns != 0;
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
         tni_stuck_no_replacement(runtime, now_ns);
@@ -56,7 +56,7 @@ static void rest(tn_runtime *runtime)
     /* Says that it rests; ordered before the look by the fence. Partner: tni_monitor_notice. */
     tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
     tni_fence_full();
-    tni_deadlock_look(runtime);
+    tni_deadlock_check(runtime);
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
            !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {

@@ -1,7 +1,7 @@
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
  * A worker that finds nothing in any queue serves the loops and timers of cores whose workers have left them alone for
- * TNI_LEFT_ALONE_NS (worker.c). Where no worker is idle there is the monitor: at each look at which the core has polled nothing
+ * TNI_UNATTENDED_NS (worker.c). Where no worker is idle there is the monitor: at each look at which the core has polled nothing
  * for 2 ms, or is inside one run for 4 ms:
  *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
@@ -28,7 +28,7 @@ static bool help(tni_core *core, uint64_t now_ns)
     tn_runtime *runtime = core->runtime;
     /* Relaxed, twice: a count, which only whoever owns the driver changes. */
     uint64_t events = tni_a64_load(&core->driver.events, TNI_RELAXED);
-    unsigned fired = tni_core_serve(core, now_ns);
+    unsigned fired = tni_core_poll(core, now_ns);
     bool waits;
 
     /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
@@ -61,17 +61,17 @@ static uint64_t calm_ns(const tni_core *core)
 /* What has the core done since the last look? */
 static void note_progress(tni_core *core, uint64_t now_ns)
 {
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
     bool parked = tni_idle_is_parked(&core->runtime->idle, core->index);
     /* Relaxed, all: hints. */
     uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-    uint64_t began_ns = tni_a64_load(&core->looked_ns, TNI_RELAXED);
+    uint64_t began_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
 
     /* What is new has begun after the last look, and not long after its worker looked at the clock, which that does every few
      * runs. */
-    if (began_ns < watch->looked_ns)
-        began_ns = watch->looked_ns;
+    if (began_ns < watch->clock_read_ns)
+        began_ns = watch->clock_read_ns;
     if (parked || began_ns > now_ns)
         began_ns = now_ns;
     if (polls != watch->polls || parked) {
@@ -84,7 +84,7 @@ static void note_progress(tni_core *core, uint64_t now_ns)
         watch->clocked_ns = 0;
         watch->needed = false;
     }
-    watch->looked_ns = now_ns;
+    watch->clock_read_ns = now_ns;
 }
 
 /* Is the worker still inside the run that was looked at, in a task? */
@@ -99,7 +99,7 @@ static bool is_inside(const tni_core *core, const tni_worker *worker)
 /* The run has gone on for a while: notes when the core would be taken, and what its thread has computed until now. */
 static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
     uint64_t take_ns = watch->since_ns + limit_ns(core);
 
     if (now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
@@ -116,7 +116,7 @@ static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, u
 
 /* Does the task keep the thread, by waiting or computing, or does the thread not get a processor? Then another one would not
  * either. What it has computed since an earlier look tells, or the kernel. */
-static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
+static bool is_kept(const tni_worker *worker, const tni_core_record *watch, uint64_t now_ns)
 {
     uint64_t passed_ns = watch->clocked_ns != 0 ? now_ns - watch->clocked_ns : 0;
 
@@ -129,39 +129,40 @@ static bool is_kept(const tni_worker *worker, const tni_watch *watch, uint64_t n
 }
 
 /* The core was taken lately, and now its thread sleeps again? What computes, or has no processor, is given all of its time. */
-static bool is_hurried(const tni_worker *worker, const tni_watch *watch, uint64_t now_ns)
+static bool is_hurried(const tni_worker *worker, const tni_core_record *watch, uint64_t now_ns)
 {
-    return watch->hurry_ns != 0 && now_ns - watch->since_ns >= watch->hurry_ns / 2 && tni_os_thread_sleeps(worker->thread_id);
+    return watch->check_interval_ns != 0 && now_ns - watch->since_ns >= watch->check_interval_ns / 2 &&
+           tni_os_thread_sleeps(worker->thread_id);
 }
 
 /* Gives the core to a replacement thread. Each time in a row it is looked at twice as soon as the time before. */
 static bool take(tni_core *core, tni_worker *worker, uint64_t now_ns)
 {
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
     bool taken = tni_worker_replace(worker);
 
     if (taken) {
-        watch->hurry_ns = (watch->hurry_ns != 0 ? watch->hurry_ns : calm_ns(core)) / 2;
-        if (watch->hurry_ns < TNI_STUCK_HURRY_NS)
-            watch->hurry_ns = TNI_STUCK_HURRY_NS;
+        watch->check_interval_ns = (watch->check_interval_ns != 0 ? watch->check_interval_ns : calm_ns(core)) / 2;
+        if (watch->check_interval_ns < TNI_STUCK_CHECK_MIN_NS)
+            watch->check_interval_ns = TNI_STUCK_CHECK_MIN_NS;
     }
-    watch->again_ns = now_ns + watch->hurry_ns;
+    watch->again_ns = now_ns + watch->check_interval_ns;
     return taken;
 }
 
 /* After a look. Each in vain doubles the time to the next, until there is no hurry any more. */
 static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
 
-    if (watch->hurry_ns == 0)
+    if (watch->check_interval_ns == 0)
         return;
     if (now_ns >= watch->again_ns) {
-        watch->hurry_ns *= 2;
-        watch->again_ns = now_ns + watch->hurry_ns;
+        watch->check_interval_ns *= 2;
+        watch->again_ns = now_ns + watch->check_interval_ns;
     }
-    if (watch->hurry_ns >= calm_ns(core))
-        watch->hurry_ns = 0;
+    if (watch->check_interval_ns >= calm_ns(core))
+        watch->check_interval_ns = 0;
     else if (watch->again_ns < *due_ns)
         *due_ns = watch->again_ns;
 }
@@ -169,14 +170,14 @@ static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 /* Looks whether the core is to be taken, and takes it. True: a spare is wanted. */
 static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
     bool is_over = now_ns - watch->since_ns >= limit_ns(core);
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
     bool hurried;
     bool kept;
 
-    if (declared || is_over || watch->hurry_ns != 0 || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
+    if (declared || is_over || watch->check_interval_ns != 0 || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
         watch->needed = help(core, now_ns) || watch->needed;
     if (!is_inside(core, worker))
         return false;
@@ -196,11 +197,11 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
     /* Acquire: the worker as it was made; partner: give_core (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
-    tni_watch *watch = &core->watch;
+    tni_core_record *watch = &core->watch;
     bool wanted;
 
     if (now_ns > watch->again_ns && now_ns - watch->again_ns >= calm_ns(core))
-        watch->hurry_ns = 0; /* all were parked meanwhile, and it was not looked at */
+        watch->check_interval_ns = 0; /* all were parked meanwhile, and it was not looked at */
     note_progress(core, now_ns);
     wanted = worker != NULL && consider(core, worker, now_ns, due_ns);
     calm_down(core, now_ns, due_ns);

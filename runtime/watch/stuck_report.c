@@ -88,7 +88,7 @@ void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns)
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
 /* A core counts its runs; without one a worker counts its rounds, and is in the run in which it lost its core until the next. */
-static bool is_same_run(const tni_stay *before, const tni_stay *now)
+static bool is_same_run(const tni_run_record *before, const tni_run_record *now)
 {
     if (before->task != now->task || (now->core != NULL && now->core != before->core))
         return false;
@@ -108,7 +108,7 @@ static void look(tni_worker *worker, uint64_t now_ns)
      * does not get the age of the last one. */
     tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
-    tni_stay now = {.task = task, .since_ns = now_ns};
+    tni_run_record now = {.task = task, .since_ns = now_ns};
 
     if (may_block(worker))
         now.task = NULL;

@@ -63,7 +63,7 @@ fn=clock_gettime@@GLIBC_2.17
 0x1020 3
 
 ob=/a/program
-fn=__wrap_tni_run_settle
+fn=__wrap_tni_run_complete
 0x1004 1000
 cob=/usr/lib/libexample.so
 cfn=example

@@ -502,7 +502,7 @@ static void take_the_first(watched *w)
 Test(takeover, again_and_again_sooner)
 {
     static watched w = {.gate = TT_GATE_INIT};
-    uint64_t hurry_ns = HOUR_NS / 2;
+    uint64_t check_interval_ns = HOUR_NS / 2;
 
     watched_begin(&w);
     for (unsigned i = 0; i < SLEEPERS; i++)
@@ -511,9 +511,9 @@ Test(takeover, again_and_again_sooner)
     for (unsigned taken = 1; taken < SLEEPERS - 1; taken++) {
         cr_assert(watched_is_inside(&w, taken + 1) && tt_wait_until(holder_sleeps, &w, 20 * TN_S));
         provide_spare(&w);
-        cr_assert_eq(watched_look(&w, hurry_ns), taken + 1);
-        hurry_ns = hurry_ns / 2 > TNI_STUCK_HURRY_NS ? hurry_ns / 2 : TNI_STUCK_HURRY_NS;
-        cr_assert_eq(w.due_ns - w.now_ns, hurry_ns);
+        cr_assert_eq(watched_look(&w, check_interval_ns), taken + 1);
+        check_interval_ns = check_interval_ns / 2 > TNI_STUCK_CHECK_MIN_NS ? check_interval_ns / 2 : TNI_STUCK_CHECK_MIN_NS;
+        cr_assert_eq(w.due_ns - w.now_ns, check_interval_ns);
     }
     watched_end(&w);
 }
@@ -522,7 +522,7 @@ Test(takeover, again_and_again_sooner)
 Test(takeover, no_hurry_when_nobody_is_stuck)
 {
     static watched w = {.gate = TT_GATE_INIT};
-    uint64_t hurry_ns;
+    uint64_t check_interval_ns;
 
     watched_begin(&w);
     for (unsigned i = 0; i < 4; i++)
@@ -535,9 +535,9 @@ Test(takeover, no_hurry_when_nobody_is_stuck)
     for (unsigned i = 0; i < w.count; i++)
         tt_join(w.tasks[i]);
     w.count = 0;
-    for (hurry_ns = HOUR_NS / 2; hurry_ns < HOUR_NS; hurry_ns *= 2) {
+    for (check_interval_ns = HOUR_NS / 2; check_interval_ns < HOUR_NS; check_interval_ns *= 2) {
         cr_assert_eq(watched_look(&w, w.due_ns - w.now_ns), 2);
-        cr_assert_eq(w.due_ns - w.now_ns, hurry_ns);
+        cr_assert_eq(w.due_ns - w.now_ns, check_interval_ns);
     }
     cr_assert_eq(watched_look(&w, w.due_ns - w.now_ns), 2);
     cr_assert_eq(w.due_ns, UINT64_MAX);

@@ -34,7 +34,7 @@ static void unpark(drive *d)
         tni_os_loop_wake(&d->core.driver.loop);
 }
 
-void tni_core_kick_driver(tni_driver *driver)
+void tni_core_wake_driver(tni_driver *driver)
 {
     (void)driver;
     if (tni_a32_load(&present->parked, TNI_RELAXED) == 1)

@@ -170,7 +170,7 @@ static void unhold(void *state)
 
 static void look(void *state)
 {
-    tni_deadlock_look(((house *)state)->runtime);
+    tni_deadlock_check(((house *)state)->runtime);
 }
 
 /* What it wakes before it lets go is no deadlock. */
@@ -213,7 +213,7 @@ static void run_once_and_sleep(void *state)
         task->deadline_ns = TNI_FOREVER;
         tni_count(&core->counts.polls, 1);
         tni_run_future(task);
-        tni_run_settle(core, task);
+        tni_run_complete(core, task);
     }
     tni_idle_park(&h->runtime->idle, 0);
     tni_fence_full();

@@ -128,7 +128,7 @@ static int arrive_and_end(left_scene *s, tn_waker *waker)
 {
     wait_inside(s);
     model_fire(s->fd, TNI_OS_READABLE);
-    model_time_passes(TNI_LEFT_ALONE_NS + 1);
+    model_time_passes(TNI_UNATTENDED_NS + 1);
     return done(s, waker);
 }
 

@@ -155,7 +155,7 @@ static void parent_of_waiter(void *state)
         tni_task_begin_run(task);
         task->deadline_ns = TNI_FOREVER;
         tni_run_future(task);
-        tni_run_settle(core, task);
+        tni_run_complete(core, task);
     }
     tni_worker_leave(worker);
     tni_tls_get()->worker = NULL;

@@ -108,7 +108,7 @@ static void serve_yielded(void *state)
     shop *s = state;
 
     tni_schedule_requeue(&s->cores[0], new_task(s), true);
-    tni_schedule_serve_yielded(&s->cores[0]);
+    tni_schedule_requeue_yielded(&s->cores[0]);
     drain(&s->cores[0]);
 }
 
@@ -119,7 +119,7 @@ static void serve_yielded_behind(void *state)
 
     tni_schedule_requeue(&s->cores[0], new_task(s), false);
     tni_schedule_requeue(&s->cores[0], new_task(s), true);
-    tni_schedule_serve_yielded(&s->cores[0]);
+    tni_schedule_requeue_yielded(&s->cores[0]);
     drain(&s->cores[0]);
 }
 
@@ -186,7 +186,7 @@ static void run_until(shop *s, const tn_task *awaited, void (*queue)(tni_core *c
         task->result = (void *)1;
         queue(core, task);
         tni_schedule_append_injected(core, 1);
-        tni_schedule_serve_yielded(core);
+        tni_schedule_requeue_yielded(core);
     }
 }
 
@@ -233,7 +233,7 @@ static void all_take_turns(void *state)
         runs[task - s->tasks]++;
         tni_schedule_requeue(core, task, true);
         tni_schedule_append_injected(core, 1);
-        tni_schedule_serve_yielded(core);
+        tni_schedule_requeue_yielded(core);
     }
     for (unsigned i = 0; i < TASKS; i++)
         model_check(runs[i] > 0);

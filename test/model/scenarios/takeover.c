@@ -35,7 +35,7 @@ static void setup(void *state)
 /* A holder's fields, which two at once would race for. */
 static void use(tni_core *core)
 {
-    core->looked_runs++;
+    core->clock_read_runs++;
 }
 
 /* Once in, and in again from inside. False: the core is gone. */

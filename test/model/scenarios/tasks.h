@@ -67,7 +67,7 @@ static inline void desk_run_future(tn_task *task)
 {
     desk_begin(task);
     tni_run_future(task);
-    tni_run_settle(NULL, task);
+    tni_run_complete(NULL, task);
 }
 
 /* On a thread that has entered. */
@@ -83,7 +83,7 @@ static inline void desk_run_fiber(tn_task *task)
     tni_context_switch(&local->worker->context, &task->body.fiber.context);
     local->task = NULL;
     *saved = *saved; /* the switch wrote it, where the checker does not look */
-    tni_run_settle(NULL, task);
+    tni_run_complete(NULL, task);
 }
 
 /* --- What tasks want of the rest of the runtime ---------------------------------------------------------------------------*/
