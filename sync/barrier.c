@@ -41,7 +41,7 @@ static int come(barrier_state *state, tni_waiter *waiter, tn_waker *waker)
     }
     state->come = 0;
     state->let_go = state->queue.tickets;
-    tni_waiters_settle_all(&state->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
     return TN_BARRIER_LEADER;
 }
 

@@ -67,7 +67,7 @@ void tn_broadcast_release_sender(tn_broadcast *channel)
     if (tni_a32_fetch_sub(&channel->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&channel->queue.lock);
         channel->ended = true;
-        tni_waiters_settle_all(&channel->queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all(&channel->queue, TNI_WAITER_GRANTED);
     }
     drop_end(channel);
 }
@@ -85,7 +85,7 @@ int tn_broadcast_send(tn_broadcast *channel, const void *element)
     tni_channel_copy_element(element_at(channel, channel->sent), element, channel->element_size);
     channel->sent++;
     receivers = (int)channel->receivers;
-    tni_waiters_settle_all(&channel->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&channel->queue, TNI_WAITER_GRANTED);
     return receivers;
 }
 
@@ -165,7 +165,7 @@ static void recv_drop(tn_future *self)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A waiter that was settled has been told to look, and has nothing to give back. */
-    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->queue, waiter))
+    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->queue, waiter))
         tni_waiters_left(&future->receiver->channel->queue, waiter);
 }
 

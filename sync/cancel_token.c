@@ -165,7 +165,7 @@ static void tell(tn_cancel_token *token)
     tni_short_lock_acquire(&token->queue.lock);
     while (token->hooks != NULL)
         call_first_hook(token);
-    tni_waiters_settle_all(&token->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&token->queue, TNI_WAITER_GRANTED);
 }
 
 /* Tree's lock held: cancels the first child and returns it with a reference; NULL: there is none. */
@@ -238,7 +238,7 @@ static void wait_drop(tn_future *self)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A cancellation lasts: there is nothing to pass on. */
-    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->token->queue, waiter))
+    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->token->queue, waiter))
         tni_waiters_left(&future->token->queue, waiter);
 }
 

@@ -72,7 +72,7 @@ void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied);
 void tni_mpsc_leave(tn_mpsc *channel);
 
 /* Lock held, and released in the end: places go to the senders that wait, oldest first. */
-void tni_mpsc_serve(tn_mpsc *channel);
+void tni_mpsc_complete_senders(tn_mpsc *channel);
 
 /* Lock held: prepares the wake of the receiver, if it waits. */
 static inline tni_wake tni_mpsc_take_receiver(tn_mpsc *channel)

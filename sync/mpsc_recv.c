@@ -37,7 +37,7 @@ static void serve_crowd(tn_mpsc *channel)
 {
     tni_short_lock_acquire(&channel->waiting.lock);
     if (channel->waiting.first != NULL) {
-        tni_mpsc_serve(channel);
+        tni_mpsc_complete_senders(channel);
         return;
     }
     /* Relaxed: who queues up next holds the lock after us. It may still be set if the last one has left. */
@@ -159,7 +159,7 @@ static void stop_waiting(tn_mpsc_recv_future *future)
     if (!future->waiting)
         return;
     future->waiting = false;
-    tni_short_lock_outlast(&future->channel->waiting.lock);
+    tni_short_lock_wait_released(&future->channel->waiting.lock);
 }
 
 static int recv_poll(tn_future *self, tn_waker *waker)
@@ -253,7 +253,7 @@ void tn_mpsc_close(tn_mpsc *channel)
     tni_short_lock_acquire(&channel->waiting.lock);
     channel->closed = true;
     receiver = tni_mpsc_take_receiver(channel); /* it may be another task that closes */
-    tni_waiters_settle_all(&channel->waiting, TNI_WAITER_CLOSED);
+    tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);
     tni_wake_do(receiver);
 }
 
@@ -263,6 +263,6 @@ void tn_mpsc_release_receiver(tn_mpsc *channel)
     tni_assert(!channel->receiver_gone, "the receiver's end is given up twice");
     channel->receiver_gone = true;
     channel->closed = true;
-    tni_waiters_settle_all(&channel->waiting, TNI_WAITER_CLOSED);
+    tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);
     tni_mpsc_leave(channel);
 }

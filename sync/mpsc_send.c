@@ -46,7 +46,7 @@ static int admit(tn_mpsc *channel, const void *element)
     }
 }
 
-void tni_mpsc_serve(tn_mpsc *channel)
+void tni_mpsc_complete_senders(tn_mpsc *channel)
 {
     tni_waiters *queue = &channel->waiting;
     tni_wake_batch batch = {.count = 0};
@@ -57,7 +57,7 @@ void tni_mpsc_serve(tn_mpsc *channel)
             continue;
         }
         channel->reserved++;
-        tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+        tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
     tni_a32_store(&channel->in_line, queue->first != NULL, TNI_RELAXED); /* relaxed: the lock's next holder sees it */
     tni_short_lock_release(&queue->lock);
@@ -119,7 +119,7 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     channel->reserved--;
     if (channel->closed && channel->reserved == 0)
         receiver = tni_mpsc_take_receiver(channel); /* the end has come */
-    tni_mpsc_serve(channel);
+    tni_mpsc_complete_senders(channel);
     tni_wake_do(receiver);
 }
 
@@ -135,7 +135,7 @@ static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
     } else {
         tni_fence_full();
     }
-    tni_mpsc_serve(channel);
+    tni_mpsc_complete_senders(channel);
 }
 
 static int send_poll(tn_future *self, tn_waker *waker)
@@ -177,9 +177,9 @@ static void send_drop(tn_future *self)
 
     if (tni_waiters_leave(&channel->waiting, waiter)) {
         tni_waiters_left(&channel->waiting, waiter);
-    } else if (tni_waiter_look(waiter) != TNI_WAITER_IDLE) {
+    } else if (tni_waiter_state(waiter) != TNI_WAITER_IDLE) {
         bool granted = tni_waiters_verdict(&channel->waiting, waiter) == TNI_WAITER_GRANTED;
-        tni_waiter_rest(waiter);
+        tni_waiter_reset(waiter);
         if (granted)
             tn_mpsc_unreserve(channel);
     }

@@ -55,7 +55,7 @@ static bool hand_on(lock_state *state)
     /* Relaxed, and before the hand-over: the word is ours still, and the queue's lock publishes. */
     if (state->queue.first->next == NULL)
         tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
-    wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+    wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
     tni_short_lock_release(&state->queue.lock);
     tni_wake_do(wake);
     return true;
@@ -114,7 +114,7 @@ static void lock_drop(tn_future *self)
             (void)tni_a32_fetch_and(&state->word, ~(uint32_t)WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
-        tni_waiter_rest(waiter);
+        tni_waiter_reset(waiter);
         tn_mutex_unlock(future->mutex);
     }
 }

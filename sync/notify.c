@@ -53,7 +53,7 @@ int tn_notify_try_wait(tn_notify *notify)
 /* Lock held, somebody waits, and it is released in the end. */
 static void tell_first(notify_state *state)
 {
-    tni_wake wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+    tni_wake wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
 
     /* Relaxed: nothing is published by it; who queues up next does so under the lock. */
     if (state->queue.first == NULL)
@@ -81,7 +81,7 @@ void tn_notify_one(tn_notify *notify)
         }
         if (state->queue.first != NULL) {
             /* A notify_all has begun before us and not ended: those that it tells are not ours to tell. */
-            tni_waiters_settle_until(&state->queue, state->told, TOLD_WITH_ALL);
+            tni_waiters_complete_until(&state->queue, state->told, TOLD_WITH_ALL);
         } else {
             /* Who set it left while that notify_all was at work. Relaxed: as in tell_first. */
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
@@ -100,7 +100,7 @@ void tn_notify_all(tn_notify *notify)
     (void)tni_a64_fetch_add(&state->word, ROUND, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* as in tell_first */
     state->told = state->queue.tickets;
-    tni_waiters_settle_until(&state->queue, state->told, TOLD_WITH_ALL);
+    tni_waiters_complete_until(&state->queue, state->told, TOLD_WITH_ALL);
 }
 
 /* `waiter->wanted` is the round in which it was prepared. */
@@ -145,7 +145,7 @@ static void wait_drop(tn_future *self)
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
-        tni_waiter_rest(waiter);
+        tni_waiter_reset(waiter);
         tn_notify_one(future->notify);
     }
 }

@@ -92,7 +92,7 @@ void tn_once_complete(tn_once *once)
     check_making(state);
     /* Release: what was made; partner: tn_once_is_done. */
     tni_a32_store(&state->word, DONE, TNI_RELEASE);
-    tni_waiters_settle_all(&state->queue, IS_DONE);
+    tni_waiters_complete_all(&state->queue, IS_DONE);
 }
 
 void tn_once_abandon(tn_once *once)
@@ -103,7 +103,7 @@ void tn_once_abandon(tn_once *once)
     tni_short_lock_acquire(&state->queue.lock);
     check_making(state);
     if (state->queue.first != NULL)
-        wake = tni_waiters_settle(&state->queue, TNI_WAITER_GRANTED);
+        wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
     else
         tni_a32_store(&state->word, EMPTY, TNI_RELAXED); /* read under the lock */
     tni_short_lock_release(&state->queue.lock);
@@ -132,8 +132,8 @@ static void begin_drop(tn_future *self)
 
     if (tni_waiters_leave(&state->queue, waiter)) {
         tni_waiters_left(&state->queue, waiter);
-    } else if (tni_waiter_look(waiter) == TNI_WAITER_GRANTED) {
-        tni_waiter_rest(waiter);
+    } else if (tni_waiter_state(waiter) == TNI_WAITER_GRANTED) {
+        tni_waiter_reset(waiter);
         tn_once_abandon(future->once);
     }
 }

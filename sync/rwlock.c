@@ -85,12 +85,12 @@ static void serve(rwlock_state *state)
     tni_waiters *queue = &state->queue;
     tni_wake_batch batch = {.count = 0};
 
-    if (tni_waiters_are_served(queue)) {
+    if (tni_waiters_has_completer(queue)) {
         tni_short_lock_release(&queue->lock);
         return;
     }
     while (queue->first != NULL && take(state, queue->first->wanted)) {
-        tni_wake_batch_add(&batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+        tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
         if (tni_wake_batch_is_full(&batch) && queue->first != NULL)
             tni_waiters_wake_between(queue, &batch);
     }
@@ -185,11 +185,11 @@ static void lock_drop(tn_future *self)
     rwlock_state *state = inside(future->lock);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        tni_waiters_outlast_returning(&state->queue);
+        tni_waiters_wait_returning(&state->queue);
         serve(state); /* readers behind a writer that left may go on */
         tni_waiter_unref(waiter);
-    } else if (tni_waiter_look(waiter) == TNI_WAITER_GRANTED) {
-        tni_waiter_rest(waiter);
+    } else if (tni_waiter_state(waiter) == TNI_WAITER_GRANTED) {
+        tni_waiter_reset(waiter);
         if (waiter->wanted == TO_WRITE)
             tn_rwlock_write_unlock(future->lock);
         else

@@ -73,7 +73,7 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
         if (full)
             break;
         word -= queue->first->wanted * PERMIT;
-        tni_wake_batch_add(batch, tni_waiters_settle(queue, TNI_WAITER_GRANTED));
+        tni_wake_batch_add(batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
     if (queue->first == NULL || (word & CLOSED))
         word &= ~WAITED; /* closed: who is still in the queue is being told */
@@ -87,7 +87,7 @@ static void serve(semaphore_state *state, uint64_t fresh)
 {
     tni_wake_batch batch = {.count = 0};
 
-    if (tni_waiters_are_served(&state->queue)) {
+    if (tni_waiters_has_completer(&state->queue)) {
         /* Release: what was done under the permits; partner: grant_some. */
         (void)tni_a64_fetch_add(&state->word, fresh * PERMIT, TNI_RELEASE);
         tni_short_lock_release(&state->queue.lock);
@@ -171,7 +171,7 @@ void tn_semaphore_close(tn_semaphore *semaphore)
     /* Acq_rel: who is told that it is closed sees what was done before; partners: tn_semaphore_try_acquire, queue_up. */
     (void)tni_a64_fetch_or(&state->word, CLOSED, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
-    tni_waiters_settle_all(&state->queue, TNI_WAITER_CLOSED);
+    tni_waiters_complete_all(&state->queue, TNI_WAITER_CLOSED);
 }
 
 static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
@@ -214,7 +214,7 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
 /* Lock held, and released in the end: one that waited has gone. */
 static void leave(semaphore_state *state)
 {
-    tni_waiters_outlast_returning(&state->queue);
+    tni_waiters_wait_returning(&state->queue);
     /* Relaxed: WAITED is written under the lock. Without it the semaphore is being closed, and has nothing to grant. */
     if (tni_a64_load(&state->word, TNI_RELAXED) & WAITED)
         serve(state, 0);
@@ -232,7 +232,7 @@ static void acquire_drop(tn_future *self)
         leave(state); /* those behind may ask for less */
         tni_waiter_unref(waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
-        tni_waiter_rest(waiter);
+        tni_waiter_reset(waiter);
         tn_semaphore_release(future->semaphore, waiter->wanted);
     }
 }

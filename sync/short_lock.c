@@ -30,9 +30,9 @@ void tni_short_lock_wait(tni_short_lock *lock)
         tni_short_lock_pause(&lock->held, 1, tries);
 }
 
-void tni_short_lock_outlast_held(const tni_short_lock *lock)
+void tni_short_lock_wait_released_held(const tni_short_lock *lock)
 {
-    /* Acquire: as in tni_short_lock_outlast. */
+    /* Acquire: as in tni_short_lock_wait_released. */
     for (unsigned tries = 0; tni_a32_load(&lock->held, TNI_ACQUIRE) != 0; tries++)
         tni_short_lock_pause(&lock->held, 1, tries);
 }

@@ -32,14 +32,14 @@ static inline void tni_short_lock_release(tni_short_lock *lock)
     tni_a32_store(&lock->held, 0, TNI_RELEASE);
 }
 
-void tni_short_lock_outlast_held(const tni_short_lock *lock);
+void tni_short_lock_wait_released_held(const tni_short_lock *lock);
 
 /* Waits until whoever held the lock at some moment before has let go of it, so that its memory may be freed. */
-static inline void tni_short_lock_outlast(const tni_short_lock *lock)
+static inline void tni_short_lock_wait_released(const tni_short_lock *lock)
 {
     /* Acquire: the holder's accesses are over; partner: tni_short_lock_release. */
     if (tni_unlikely(tni_a32_load(&lock->held, TNI_ACQUIRE) != 0))
-        tni_short_lock_outlast_held(lock);
+        tni_short_lock_wait_released_held(lock);
 }
 
 #endif

@@ -66,7 +66,7 @@ void tn_wait_group_done(tn_wait_group *group)
         return;
     }
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* as above */
-    tni_waiters_settle_all(&state->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
 }
 
 int tn_wait_group_try_wait(tn_wait_group *group)
@@ -76,7 +76,7 @@ int tn_wait_group_try_wait(tn_wait_group *group)
     /* Acquire: what was done; partner: tn_wait_group_done. */
     if (tni_a64_load(&state->word, TNI_ACQUIRE) >= THING)
         return TN_EAGAIN;
-    tni_short_lock_outlast(&state->queue.lock);
+    tni_short_lock_wait_released(&state->queue.lock);
     return 0;
 }
 

@@ -6,7 +6,7 @@ uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_wak
     uint32_t state;
 
     tni_short_lock_acquire(&queue->lock);
-    state = tni_waiter_look(waiter); /* a verdict: the lock was released after it */
+    state = tni_waiter_state(waiter); /* a verdict: the lock was released after it */
     if (state == TNI_WAITER_QUEUED)
         waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
     tni_short_lock_release(&queue->lock);
@@ -20,16 +20,16 @@ bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
     if (tni_waiters_verdict(queue, waiter) != TNI_WAITER_QUEUED)
         return false;
     tni_short_lock_acquire(&queue->lock);
-    if (tni_waiter_look(waiter) != TNI_WAITER_QUEUED) {
+    if (tni_waiter_state(waiter) != TNI_WAITER_QUEUED) {
         tni_short_lock_release(&queue->lock);
         return false;
     }
     tni_waiters_unlink(queue, waiter);
-    tni_waiter_rest(waiter);
+    tni_waiter_reset(waiter);
     return true;
 }
 
-void tni_waiters_outlast_returning(tni_waiters *queue)
+void tni_waiters_wait_returning(tni_waiters *queue)
 {
     uint32_t returning;
 
@@ -57,12 +57,12 @@ static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, t
     while (queue->first != NULL && queue->first->ticket <= newest) {
         if (tni_wake_batch_is_full(batch))
             return true;
-        tni_wake_batch_add(batch, tni_waiters_settle(queue, verdict));
+        tni_wake_batch_add(batch, tni_waiters_complete_first(queue, verdict));
     }
     return false;
 }
 
-void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict)
+void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t verdict)
 {
     tni_wake_batch batch = {.count = 0};
 

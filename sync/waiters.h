@@ -15,7 +15,8 @@
  * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
  * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it comes back to the lock for those that are left. It
  * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return. And the permits, or
- * the lock, that come back meanwhile are left for it to hand on (tni_waiters_are_served), so that no other one answers the last.
+ * the lock, that come back meanwhile are left for it to hand on (tni_waiters_has_completer), so that no other one answers the
+ * last.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -70,9 +71,9 @@ static inline void tni_waiter_in_frame(tni_waiter *waiter)
     waiter->borrowed = true;
 }
 
-static inline uint32_t tni_waiter_look(const tni_waiter *waiter)
+static inline uint32_t tni_waiter_state(const tni_waiter *waiter)
 {
-    /* Observes the verdict, and what was done before it was given; partner: tni_waiters_settle. */
+    /* Observes the verdict, and what was done before it was given; partner: tni_waiters_complete_first. */
     return tni_a32_load(&waiter->state, TNI_ACQUIRE);
 }
 
@@ -80,15 +81,15 @@ static inline uint32_t tni_waiter_look(const tni_waiter *waiter)
  * the lock. */
 static inline uint32_t tni_waiters_verdict(const tni_waiters *queue, const tni_waiter *waiter)
 {
-    uint32_t state = tni_waiter_look(waiter);
+    uint32_t state = tni_waiter_state(waiter);
 
     if (state >= TNI_WAITER_GRANTED)
-        tni_short_lock_outlast(&queue->lock);
+        tni_short_lock_wait_released(&queue->lock);
     return state;
 }
 
 /* Owner, when the verdict has been answered: from now on there is nothing to give back. */
-static inline void tni_waiter_rest(tni_waiter *waiter)
+static inline void tni_waiter_reset(tni_waiter *waiter)
 {
     tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: nobody else looks at it any more */
 }
@@ -122,7 +123,7 @@ static inline void tni_waiters_unlink(tni_waiters *queue, tni_waiter *waiter)
 }
 
 /* Lock held, not empty: ends the wait of the first one. */
-static inline tni_wake tni_waiters_settle(tni_waiters *queue, uint32_t verdict)
+static inline tni_wake tni_waiters_complete_first(tni_waiters *queue, uint32_t verdict)
 {
     tni_waiter *waiter = queue->first;
     tn_waker *waker = waiter->waker;
@@ -133,7 +134,7 @@ static inline tni_wake tni_waiters_settle(tni_waiters *queue, uint32_t verdict)
         queue->first->previous = NULL;
     else
         queue->last = NULL;
-    /* Publishes the grant; the last access to the waiter; partner: tni_waiter_look. */
+    /* Publishes the grant; the last access to the waiter; partner: tni_waiter_state. */
     tni_a32_store(&waiter->state, verdict, TNI_RELEASE);
     return tni_wake_prepare(waker, borrowed);
 }
@@ -154,33 +155,33 @@ uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_wak
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter);
 
 /* Lock held, left for a moment and held again: waits until no settler is on its way back to the lock. It never suspends there. */
-void tni_waiters_outlast_returning(tni_waiters *queue);
+void tni_waiters_wait_returning(tni_waiters *queue);
 
 static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
 {
-    tni_waiters_outlast_returning(queue);
+    tni_waiters_wait_returning(queue);
     tni_short_lock_release(&queue->lock);
     tni_waiter_unref(waiter);
 }
 
 /* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
- * (tni_waiters_outlast_returning): so the memory stays. */
+ * (tni_waiters_wait_returning): so the memory stays. */
 void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
 
 /* Lock held: somebody is on the way back to it, and will look whom to settle. Others leave it to him: a waiter that they settled
  * would not know of him. */
-static inline bool tni_waiters_are_served(const tni_waiters *queue)
+static inline bool tni_waiters_has_completer(const tni_waiters *queue)
 {
     return tni_unlikely(tni_a32_load(&queue->returning, TNI_RELAXED) > 0); /* relaxed: written under the lock */
 }
 
 /* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
-void tni_waiters_settle_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
+void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
 
 /* The same for everyone who is in the queue now, and nobody who comes meanwhile. */
-static inline void tni_waiters_settle_all(tni_waiters *queue, uint32_t verdict)
+static inline void tni_waiters_complete_all(tni_waiters *queue, uint32_t verdict)
 {
-    tni_waiters_settle_until(queue, queue->tickets, verdict);
+    tni_waiters_complete_until(queue, queue->tickets, verdict);
 }
 
 /* What the polls begin with. Returns TNI_WAITER_QUEUED: the poll returns TN_PENDING, because the waiter is queued, or its task's
@@ -194,7 +195,7 @@ static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *wa
         state = tni_waiters_change_waker(queue, waiter, waker);
     if (state == TNI_WAITER_QUEUED || !tni_budget_poll_enter(waker))
         return TNI_WAITER_QUEUED;
-    tni_waiter_rest(waiter);
+    tni_waiter_reset(waiter);
     return state;
 }
 

@@ -62,7 +62,7 @@ void tn_watch_release_sender(tn_watch *watch)
     if (tni_a32_fetch_sub(&watch->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&watch->queue.lock);
         watch->ended = true;
-        tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
     }
     drop_end(watch);
 }
@@ -72,7 +72,7 @@ void tn_watch_send(tn_watch *watch, const void *value)
     tni_short_lock_acquire(&watch->queue.lock);
     tni_channel_copy_element(watch->value, value, watch->size);
     watch->version++;
-    tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
 }
 
 bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void *arg), void *arg)
@@ -83,7 +83,7 @@ bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void
     modified = modify(watch->value, arg);
     if (modified) {
         watch->version++;
-        tni_waiters_settle_all(&watch->queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
     } else {
         tni_short_lock_release(&watch->queue.lock);
     }
@@ -169,7 +169,7 @@ static void changed_drop(tn_future *self)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A waiter that was settled has been told to look, and has nothing to give back. */
-    if (tni_waiter_look(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->queue, waiter))
+    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->queue, waiter))
         tni_waiters_left(&future->receiver->watch->queue, waiter);
 }
 

@@ -39,7 +39,7 @@ static int wait_connected(tn_stream *stream)
         if (rc != 0)
             break;
         registration = tni_endpoint_registration(&stream->endpoint);
-        seen = tni_registration_look(registration);
+        seen = tni_registration_readiness(registration);
         rc = outcome(stream->endpoint.fd);
         if (rc == TN_EAGAIN)
             (void)tni_registration_clear(registration, TNI_WRITE, seen);

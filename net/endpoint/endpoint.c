@@ -91,7 +91,7 @@ static void end_waits(tni_endpoint *endpoint)
     /* Acquire: the registration as its opener left it. */
     registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     if (registration != NULL)
-        tni_registration_shut(registration);
+        tni_registration_cancel_all(registration);
 }
 
 /* `more`: 0, or LET_GO. */
@@ -163,7 +163,7 @@ __attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
      * registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
     tni_fence_full();
     if (tni_endpoint_is_closing(endpoint))
-        tni_registration_shut(registration);
+        tni_registration_cancel_all(registration);
     return 0;
 }
 
@@ -179,12 +179,12 @@ int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker)
     return tni_registration_poll(tni_endpoint_registration(endpoint), side, waker);
 }
 
-void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side)
+void tni_endpoint_unregister(tni_endpoint *endpoint, tni_side side)
 {
     tni_registration *registration = tni_endpoint_registration(endpoint);
 
     if (registration != NULL)
-        tni_registration_forget(registration, side);
+        tni_registration_unregister(registration, side);
 }
 
 typedef struct {
@@ -204,7 +204,7 @@ static void wait_drop(tn_future *self)
 {
     wait_future *future = tni_container_of(self, wait_future, base);
 
-    tni_endpoint_forget(future->endpoint, future->side);
+    tni_endpoint_unregister(future->endpoint, future->side);
 }
 
 /* The code that would end the operation never runs. */

@@ -72,7 +72,7 @@ static inline tni_registration *tni_endpoint_registration(const tni_endpoint *en
 /* 0: worth a try; TN_ECANCELED: it is closing; TN_PENDING: `waker` is kept; or another error: it cannot be waited for. */
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker);
 /* The waker is let go. */
-void tni_endpoint_forget(tni_endpoint *endpoint, tni_side side);
+void tni_endpoint_unregister(tni_endpoint *endpoint, tni_side side);
 
 /* Suspends until tni_endpoint_poll answers; checkpoint. If the fiber is abandoned meanwhile, its operation on `side` ends. */
 int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side);

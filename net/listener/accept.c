@@ -105,7 +105,7 @@ static int accept_one(tn_listener *listener, tn_stream **out)
     int fd;
 
     if (registration != NULL) {
-        seen = tni_registration_look(registration);
+        seen = tni_registration_readiness(registration);
         if (!tni_readiness_has(seen, TNI_READ))
             return TN_EAGAIN;
     }

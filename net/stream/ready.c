@@ -39,7 +39,7 @@ static void ready_drop(tn_future *self)
 
     if (!future->waiting)
         return;
-    tni_endpoint_forget(&future->stream->endpoint, side_of(future));
+    tni_endpoint_unregister(&future->stream->endpoint, side_of(future));
     stop_waiting(future);
 }
 

@@ -72,7 +72,7 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
     int rc;
 
     if (registration != NULL) {
-        seen = tni_registration_look(registration);
+        seen = tni_registration_readiness(registration);
         if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
             return TN_EAGAIN;
     }

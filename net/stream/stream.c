@@ -118,7 +118,7 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
     ssize_t n;
 
     if (registration != NULL) {
-        seen = tni_registration_look(registration);
+        seen = tni_registration_readiness(registration);
         if (!tni_readiness_is_worth_a_try(seen, TNI_READ))
             return TN_EAGAIN;
     }
@@ -139,7 +139,7 @@ static ssize_t try_write(tn_stream *stream, const struct iovec *iov, size_t coun
     ssize_t n;
 
     if (registration != NULL) {
-        seen = tni_registration_look(registration);
+        seen = tni_registration_readiness(registration);
         if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
             return TN_EAGAIN;
     }
@@ -201,7 +201,7 @@ static bool is_readable(tn_stream *stream)
 
     if (registration == NULL)
         return tni_os_peek(stream->endpoint.fd) != TN_EAGAIN;
-    seen = tni_registration_look(registration);
+    seen = tni_registration_readiness(registration);
     if (!tni_readiness_has(seen, TNI_READ))
         return false;
     if (!stream->endpoint.read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)

@@ -81,7 +81,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
         return TN_EBUSY;
     future->waiting = true;
     do {
-        uint64_t seen = tni_registration_look(signal->registration);
+        uint64_t seen = tni_registration_readiness(signal->registration);
         tni_os_event_drain(signal->fd);
         if (take_post(signal))
             return tni_budget_poll_leave(waker, 0);
@@ -97,7 +97,7 @@ static void wait_drop(tn_future *self)
 
     if (!future->waiting)
         return;
-    tni_registration_forget(future->signal->registration, TNI_READ);
+    tni_registration_unregister(future->signal->registration, TNI_READ);
     future->waiting = false;
     /* Release: the next waiter; partner: wait_poll. */
     tni_a32_store(&future->signal->waiting, 0, TNI_RELEASE);

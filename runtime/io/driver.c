@@ -54,7 +54,7 @@ static void report(tni_registration *registration, uint64_t bits)
     uint64_t fresh;
 
     /* Publishes the report; partner: the loads in tni_registration_poll and
-     * tni_registration_look. A clear that raced fails on the tick. */
+     * tni_registration_readiness. A clear that raced fails on the tick. */
     while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
     /* Who waits has armed, and then seen that his side is not ready: so whoever makes it ready wakes him, and no later report
@@ -248,7 +248,7 @@ void tni_registration_close(tni_registration *registration)
     request(registration, REQUEST_CLOSE);
 }
 
-uint64_t tni_registration_look(const tni_registration *registration)
+uint64_t tni_registration_readiness(const tni_registration *registration)
 {
     /* Observes the report; partner: report. */
     return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
@@ -256,9 +256,9 @@ uint64_t tni_registration_look(const tni_registration *registration)
 
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
 {
-    if (!tni_readiness_has(tni_registration_look(registration), side)) {
+    if (!tni_readiness_has(tni_registration_readiness(registration), side)) {
         tni_wait_arm(&registration->waits[side], waker);
-        if (!tni_readiness_has(tni_registration_look(registration), side))
+        if (!tni_readiness_has(tni_registration_readiness(registration), side))
             return TN_PENDING;
         (void)tni_wait_disarm(&registration->waits[side]);
     }
@@ -266,14 +266,14 @@ int tni_registration_poll(tni_registration *registration, tni_side side, tn_wake
     return -(int)tni_a32_load(&registration->error, TNI_RELAXED);
 }
 
-void tni_registration_forget(tni_registration *registration, tni_side side)
+void tni_registration_unregister(tni_registration *registration, tni_side side)
 {
     (void)tni_wait_disarm(&registration->waits[side]);
 }
 
-void tni_registration_shut(tni_registration *registration)
+void tni_registration_cancel_all(tni_registration *registration)
 {
-    report(registration, TNI_READY_SHUT);
+    report(registration, TNI_READY_CANCELLED);
 }
 
 uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)

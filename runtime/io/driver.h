@@ -73,25 +73,25 @@ void tni_registration_close(tni_registration *registration);
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker);
 
 /* The waiter does not wait any more. */
-void tni_registration_forget(tni_registration *registration, tni_side side);
+void tni_registration_unregister(tni_registration *registration, tni_side side);
 
 /* Ends both sides' waits, now and from now on: somebody is closing. */
-void tni_registration_shut(tni_registration *registration);
+void tni_registration_cancel_all(tni_registration *registration);
 
 /* The readiness word, to be taken before a read or write and given to tni_registration_clear after it. */
-uint64_t tni_registration_look(const tni_registration *registration);
+uint64_t tni_registration_readiness(const tni_registration *registration);
 
 /* The socket had nothing left at a read or write that began after `seen` was taken. Answers the readiness word afterwards. */
 uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen);
 
 /* --- The readiness word: what has been reported so far (TNI_OS_*), SHUT when we are closing, and above them the tick -------- */
 
-#define TNI_READY_SHUT UINT64_C(32)
+#define TNI_READY_CANCELLED UINT64_C(32)
 #define TNI_READY_TICK UINT64_C(256)
 
 static inline bool tni_readiness_has(uint64_t readiness, tni_side side)
 {
-    return readiness & (side == TNI_READ ? TNI_OS_READABLE | TNI_READY_SHUT : TNI_OS_WRITABLE | TNI_READY_SHUT);
+    return readiness & (side == TNI_READ ? TNI_OS_READABLE | TNI_READY_CANCELLED : TNI_OS_WRITABLE | TNI_READY_CANCELLED);
 }
 
 /* Is a read or write worth a try? Before anything has been reported at all, only a try tells. */

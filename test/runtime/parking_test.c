@@ -68,7 +68,7 @@ static int readable_poll(tn_future *self, tn_waker *waker)
 
 static void readable_drop(tn_future *self)
 {
-    tni_registration_forget(tni_container_of(self, readable_future, base)->registration, TNI_READ);
+    tni_registration_unregister(tni_container_of(self, readable_future, base)->registration, TNI_READ);
 }
 
 static const tn_future_ops readable_ops = {readable_poll, readable_drop, "readable"};

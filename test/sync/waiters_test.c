@@ -28,7 +28,7 @@ static void crowd_init(crowd *c)
 static void expect_told(crowd *c, int count)
 {
     for (int i = 0; i < QUEUE; i++) {
-        cr_assert_eq(tni_waiter_look(&c->waiters[i]), i < count ? TNI_WAITER_GRANTED : TNI_WAITER_QUEUED, "waiter %d", i);
+        cr_assert_eq(tni_waiter_state(&c->waiters[i]), i < count ? TNI_WAITER_GRANTED : TNI_WAITER_QUEUED, "waiter %d", i);
         cr_assert_eq(stand_in_woken(&c->tasks[i]), i < count);
         cr_assert_eq(stand_in_is_free(&c->tasks[i]), i < count);
     }
@@ -40,10 +40,10 @@ Test(waiters, those_that_come_later_stay)
 
     for (int count = 0; count <= QUEUE; count += 33) {
         crowd_init(&c);
-        tni_waiters_settle_until(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
+        tni_waiters_complete_until(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
         expect_told(&c, count);
         tni_short_lock_acquire(&c.queue.lock); /* it was let go */
-        tni_waiters_settle_all(&c.queue, TNI_WAITER_CLOSED);
+        tni_waiters_complete_all(&c.queue, TNI_WAITER_CLOSED);
         cr_assert_null(c.queue.first);
         cr_assert_null(c.queue.last);
     }
@@ -66,7 +66,7 @@ Test(waiters, leave_from_anywhere)
     tni_short_lock_acquire(&c.queue.lock);
     for (int i = 1; i < QUEUE; i += 2) {
         cr_assert_eq(c.queue.first, &c.waiters[i]);
-        tni_wake_do(tni_waiters_settle(&c.queue, TNI_WAITER_GRANTED));
+        tni_wake_do(tni_waiters_complete_first(&c.queue, TNI_WAITER_GRANTED));
     }
     cr_assert_null(c.queue.first);
     tni_short_lock_release(&c.queue.lock);
@@ -104,7 +104,7 @@ Test(waiters, a_verdict_outlasts_the_lock)
         tni_waiter_init(&late.waiter, 0);
         tni_short_lock_acquire(&late.queue.lock);
         tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
-        wake = tni_waiters_settle(&late.queue, TNI_WAITER_GRANTED);
+        wake = tni_waiters_complete_first(&late.queue, TNI_WAITER_GRANTED);
         thread = tt_thread_start(look_at_it, NULL);
         tt_block_thread(20 * TN_MS); /* time enough to go wrong; nothing depends on it if all is well */
         cr_assert(!atomic_load(&late.answered));

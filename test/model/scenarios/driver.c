@@ -137,7 +137,7 @@ static void read_and_close(void *state)
     tni_registration_watch(registration);
     while (tni_registration_poll(registration, TNI_READ, &d->waker) == TN_PENDING)
         wakes = waker_wait(&d->waker, wakes);
-    tni_registration_forget(registration, TNI_READ);
+    tni_registration_unregister(registration, TNI_READ);
     tni_registration_close(registration);
     stop(d);
 }

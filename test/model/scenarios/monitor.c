@@ -24,7 +24,7 @@ static int poll_readable(tn_future *self, tn_waker *waker)
 
 static void drop_readable(tn_future *self)
 {
-    tni_registration_forget(tni_container_of(self, watch, base)->registration, TNI_READ);
+    tni_registration_unregister(tni_container_of(self, watch, base)->registration, TNI_READ);
 }
 
 static const tn_future_ops ops = {poll_readable, drop_readable};

@@ -45,7 +45,7 @@ static void outlast_and_free(void *state)
 {
     box *b = state;
 
-    tni_short_lock_outlast(b->lock);
+    tni_short_lock_wait_released(b->lock);
     model_check(b->count == 1);
     model_free(b->lock);
 }

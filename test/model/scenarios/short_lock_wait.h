@@ -19,7 +19,7 @@ void tni_short_lock_wait(tni_short_lock *lock)
     while (tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) != 0);
 }
 
-void tni_short_lock_outlast_held(const tni_short_lock *lock)
+void tni_short_lock_wait_released_held(const tni_short_lock *lock)
 {
     do
         model_until_changed(&lock->held, 1);

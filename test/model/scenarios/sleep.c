@@ -47,7 +47,7 @@ static void drop_until(tn_future *self)
     until_future *future = tni_container_of(self, until_future, base);
 
     if (future->registration != NULL)
-        tni_registration_forget(future->registration, TNI_READ);
+        tni_registration_unregister(future->registration, TNI_READ);
 }
 
 static const tn_future_ops ops = {poll_until, drop_until};

@@ -33,7 +33,7 @@ static sleeper *who(house *h, int i)
 /* The first batch is told at once, so the first one stands for all of it. */
 static void await_first(const tni_waiter *first)
 {
-    while (tni_waiter_look(first) != TNI_WAITER_GRANTED)
+    while (tni_waiter_state(first) != TNI_WAITER_GRANTED)
         model_until_changed(&first->state, TNI_WAITER_QUEUED);
 }
 
@@ -68,7 +68,7 @@ static void settle(void *state)
     house *h = state;
 
     tni_short_lock_acquire(&h->queue->lock);
-    tni_waiters_settle_all(h->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(h->queue, TNI_WAITER_GRANTED);
 }
 
 static void leave(void *state)
