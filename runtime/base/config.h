@@ -4,7 +4,7 @@
 
 #ifdef TNI_MODEL
 #define TNI_DEQUE_CAPACITY 4
-#define TNI_SPILL 2
+#define TNI_OVERFLOW_BATCH 2
 #define TNI_SLAB_BYTES 1024
 #define TNI_LOOP_TAKEN_SPINS 2
 #else
@@ -12,7 +12,7 @@
  * does not fit goes by the injector to other cores, far from its memory: at 1000 connections 15 % of all requests did. */
 #define TNI_DEQUE_CAPACITY 1024
 /* Tasks that go to the injector when the queue is full, at most. */
-#define TNI_SPILL 128
+#define TNI_OVERFLOW_BATCH 128
 /* Task headers are handed out from blocks that are aligned to this, and hardly smaller, so that a header's block is found by
  * masking. */
 #define TNI_SLAB_BYTES (32 * 1024)
@@ -45,8 +45,8 @@
 /* One that keeps the worker for longer counts for several: so a run of them is 50 µs. */
 #define TNI_BUDGET_OPERATION_NS 400
 
-/* Times in a row that the next slot goes before the queue: a pair of tasks that wake each other must not keep the core. */
-#define TNI_NEXT_STREAK_MAX 3
+/* Times in a row that the LIFO slot goes before the queue: a pair of tasks that wake each other must not keep the core. */
+#define TNI_LIFO_STREAK_MAX 3
 
 /* The loop and the injector are looked at every so many nanoseconds while tasks run, the loop less often, as far as the maximum,
  * while more work than that waits here; the clock is read every TNI_TICKS_MIN..MAX tasks, adapted so that it is read about twice
@@ -74,12 +74,12 @@
 
 /* Tasks that a worker takes from the injector at once: when it has none of its own; and while it is busy, one for so many runs,
  * within these bounds. */
-#define TNI_INJECTED_MAX TNI_SPILL
+#define TNI_INJECTED_MAX TNI_OVERFLOW_BATCH
 #define TNI_INJECTED_RUNS 8
-#define TNI_INJECTED_BUSY_MIN (TNI_SPILL / 16 + 1)
-#define TNI_INJECTED_BUSY_MAX (TNI_SPILL / 2)
+#define TNI_INJECTED_BUSY_MIN (TNI_OVERFLOW_BATCH / 16 + 1)
+#define TNI_INJECTED_BUSY_MAX (TNI_OVERFLOW_BATCH / 2)
 
-/* Sweeps over the other cores before a thief gives up; next slots are touched in the last one only. */
+/* Sweeps over the other cores before a thief gives up; LIFO slots are touched in the last one only. */
 #define TNI_STEAL_SWEEPS 2
 
 /* The monitor looks at the cores this often while anything runs, sooner when a core is about to be taken, and at most once in

@@ -86,7 +86,7 @@ typedef struct {
 typedef struct {
     tni_stack *idle;      /* came back; the last one first */
     tni_stack *bare;      /* cut from a slab, but its guard could not be installed; the next one to want it tries again */
-    char *fresh;          /* the next slot of the newest slab; none was handed out from here on */
+    char *fresh;          /* the LIFO slot of the newest slab; none was handed out from here on */
     uint32_t fresh_index; /* its number in the slab */
     uint32_t fresh_left;  /* slots from there to the slab's end */
 } tni_stack_class;

@@ -6,11 +6,11 @@
 #include <tn/scope.h>
 
 #include "base/tls.h"
-#include "fiber/overflow.h"
+#include "fiber/stack_overflow.h"
 #include "os/cpus.h"
 #include "sched/schedule.h"
 #include "watch/monitor.h"
-#include "watch/sampler.h"
+#include "watch/stack_sampler.h"
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -95,7 +95,7 @@ static unsigned choose_cores(const tn_options *options)
 /* --- Overflow report -------------------------------------------------------------------------------------------------------- */
 
 /* In a signal handler of the faulting thread. */
-static bool find_overflow(const void *fault_address, tni_overflow_info *out)
+static bool find_overflow(const void *fault_address, tni_stack_overflow_info *out)
 {
     tn_task *task = tni_tls_get()->task;
 
@@ -109,14 +109,14 @@ static bool find_overflow(const void *fault_address, tni_overflow_info *out)
 
 static int install_handlers(tn_runtime *runtime)
 {
-    int rc = tni_sampler_install(runtime);
+    int rc = tni_stack_sampler_install(runtime);
 
     if (rc == TN_EINVAL)
         return refuse(&runtime->options, "options.stuck_signal is no signal that can be caught");
     if (rc == 0 && runtime->options.report_overflow) {
-        rc = tni_overflow_install(find_overflow);
+        rc = tni_stack_overflow_install(find_overflow);
         if (rc != 0)
-            tni_sampler_uninstall(runtime);
+            tni_stack_sampler_uninstall(runtime);
     }
     return rc;
 }

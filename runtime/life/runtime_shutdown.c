@@ -7,7 +7,7 @@
 #include "task/task_hooks.h"
 #include "time/deadline.h"
 #include "watch/monitor.h"
-#include "watch/sampler.h"
+#include "watch/stack_sampler.h"
 
 /* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
 #define STOP_GRACE_NS UINT64_C(200000000)
@@ -66,8 +66,8 @@ static void free_runtime(tn_runtime *runtime)
     free_cores(runtime);
     fini_words(runtime);
     if (runtime->options.report_overflow)
-        tni_overflow_uninstall();
-    tni_sampler_uninstall(runtime);
+        tni_stack_overflow_uninstall();
+    tni_stack_sampler_uninstall(runtime);
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 

@@ -16,7 +16,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->clock_read_runs = 0;
     core->run_ns = TNI_BACKLOG_NS;
     core->random = tni_random_seed();
-    core->next_streak = 0;
+    core->lifo_streak = 0;
     core->share_end[0] = 0;
     core->share_end[1] = 0;
     core->batching = false;

@@ -35,7 +35,7 @@ struct tni_core {
     uint64_t clock_read_runs; /* counts.polls at the last look */
     uint64_t run_ns;          /* what a run has taken lately, moving average */
     uint64_t random;          /* state of the generator */
-    unsigned next_streak;     /* runs in a row that came from the next slot */
+    unsigned lifo_streak;     /* runs in a row that came from the LIFO slot */
     uint64_t share_end[2];    /* a queue: the index behind the last share of the injector */
     bool batching;            /* the loop or the timers are handing out tasks: one wake decision at the end */
     unsigned batch;           /* tasks handed out so far */

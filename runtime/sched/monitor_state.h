@@ -1,5 +1,5 @@
 /* What the monitor keeps in cores, in workers and in the runtime, and what these call of it. Defined in monitor.c, stuck.c,
- * stuck_report.c and sampler.c, above them. */
+ * stuck_report.c and stack_sampler.c, above them. */
 #ifndef TNI_MONITOR_STATE_H
 #define TNI_MONITOR_STATE_H
 
@@ -9,7 +9,7 @@
 
 typedef struct tni_core tni_core;
 typedef struct tni_worker tni_worker;
-typedef struct tni_sampler tni_sampler; /* sampler.h */
+typedef struct tni_stack_sampler tni_stack_sampler; /* stack_sampler.h */
 
 /* What the monitor keeps of a core. */
 typedef struct {
@@ -57,7 +57,7 @@ typedef struct {
 void tni_monitor_notice(tn_runtime *runtime);
 
 /* A worker thread: takes the signal from now on; will soon be gone. Nothing happens without a sampler. */
-void tni_sampler_open(tni_worker *worker);
-void tni_sampler_close(tni_worker *worker);
+void tni_stack_sampler_open(tni_worker *worker);
+void tni_stack_sampler_close(tni_worker *worker);
 
 #endif

@@ -43,8 +43,8 @@ struct tn_runtime {
     tni_idle idle;
     tni_injector injector;
     tni_monitor monitor;
-    tni_stuck_log stuck_log; /* the monitor */
-    tni_sampler *sampler;    /* constant; NULL: stacks of tasks that run are not to be had */
+    tni_stuck_log stuck_log;    /* the monitor */
+    tni_stack_sampler *sampler; /* constant; NULL: stacks of tasks that run are not to be had */
 
     tni_os_mutex lock;           /* held over a claim too: one taker at a time */
     tni_worker *workers;         /* lock: all there are, spares too */

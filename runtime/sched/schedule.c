@@ -18,14 +18,14 @@ static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
 {
     uint64_t newer = tni_deque_end(queue) - core->share_end[queue - core->queues];
 
-    return newer < TNI_SPILL ? (unsigned)newer : TNI_SPILL;
+    return newer < TNI_OVERFLOW_BATCH ? (unsigned)newer : TNI_OVERFLOW_BATCH;
 }
 
 /* The deque is full: its newest tasks and `task`, the newest of all or NULL, go to the injector. The older ones have waited
  * longer and run here; in the injector they would run after what came later. */
 static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 {
-    void *items[TNI_SPILL + 1];
+    void *items[TNI_OVERFLOW_BATCH + 1];
     unsigned count = newer_than_share(core, queue);
 
     if (!tni_deque_take_newest(queue, items, count))
@@ -252,10 +252,10 @@ tn_task *tni_schedule_next(tni_core *core)
     tn_task *task;
 
     /* Where nobody waits, there is no turn to wait for. */
-    if (core->next_streak < TNI_NEXT_STREAK_MAX || tni_schedule_backlog(core) == 0) {
+    if (core->lifo_streak < TNI_LIFO_STREAK_MAX || tni_schedule_backlog(core) == 0) {
         task = take_next_slot(core);
         if (task != NULL) {
-            core->next_streak++;
+            core->lifo_streak++;
             return task;
         }
     } else {
@@ -264,7 +264,7 @@ tn_task *tni_schedule_next(tni_core *core)
         if (task != NULL)
             append(core, serving_queue(core), task);
     }
-    core->next_streak = 0;
+    core->lifo_streak = 0;
     task = take_own(serving_queue(core));
     if (task != NULL)
         return task;

@@ -5,7 +5,7 @@
 #include "sched/core.h"
 #include "task/task_upcalls.h"
 
-/* Holder: queues a new or woken task on the core: into the next slot, or behind the queue while a batch is handed out. */
+/* Holder: queues a new or woken task on the core: into the LIFO slot, or behind the queue while a batch is handed out. */
 void tni_schedule_push(tni_core *core, tn_task *task);
 
 /* Queues a task again that yielded (`to_the_end`), or was woken while it ran. `core`: the one it ran on, or NULL. */
@@ -14,7 +14,7 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end);
 /* Queues tasks from outside any core: `count` of them, linked from `first` to `last`. */
 void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count);
 
-/* Holder: the next task of this core's own: next slot, queue, injector, those that yielded. NULL: none. */
+/* Holder: the next task of this core's own: LIFO slot, queue, injector, those that yielded. NULL: none. */
 tn_task *tni_schedule_next(tni_core *core);
 
 /* Holder: tasks that wait in the queue that is being served. */
@@ -38,7 +38,7 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max);
 /* Holder, searching: takes tasks from other cores. NULL: none found. */
 tn_task *tni_schedule_steal(tni_core *core);
 
-/* Is anything to be had anywhere but in a next slot? Behind a full fence. */
+/* Is anything to be had anywhere but in a LIFO slot? Behind a full fence. */
 bool tni_schedule_any_work(const tn_runtime *runtime);
 
 /* After a submit: wakes a worker if one is needed. */

@@ -327,7 +327,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and sampler.c. */
+    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and stack_sampler.c. */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
@@ -473,13 +473,13 @@ static void worker_begin(tni_worker *worker)
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
     if (runs_handlers(worker->runtime))
-        (void)tni_overflow_thread_init(&worker->overflow);
+        (void)tni_stack_overflow_thread_init(&worker->overflow);
 }
 
 static void worker_end(tni_worker *worker)
 {
     if (runs_handlers(worker->runtime))
-        tni_overflow_thread_fini(&worker->overflow);
+        tni_stack_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_tls_get()->worker = NULL;
 }
@@ -493,7 +493,7 @@ void *tni_worker_main(void *arg)
     if (runtime->options.on_thread_start != NULL)
         runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
     worker_begin(worker);
-    tni_sampler_open(worker);
+    tni_stack_sampler_open(worker);
     while (!tni_runtime_is_stopping(runtime)) {
         tni_core *core = tni_worker_enter(worker);
         if (core != NULL)
@@ -501,7 +501,7 @@ void *tni_worker_main(void *arg)
         else
             be_spare(worker);
     }
-    tni_sampler_close(worker);
+    tni_stack_sampler_close(worker);
     worker_end(worker);
     if (runtime->options.on_thread_stop != NULL)
         runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);

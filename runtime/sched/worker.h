@@ -4,7 +4,7 @@
 
 #include "base/parker.h"
 #include "fiber/context.h"
-#include "fiber/overflow.h"
+#include "fiber/stack_overflow.h"
 #include "os/os_thread.h"
 #include "sched/core.h"
 
@@ -23,15 +23,15 @@ struct tni_worker {
     tni_thread_clock clock;
 
     /* The thread itself. */
-    tni_context context;          /* where the scheduler goes on when a task leaves */
-    tni_overflow_thread overflow; /* report_overflow: where the handler runs */
-    bool coming;                  /* counted in the runtime's spares_coming */
-    bool searching;               /* counted in tni_idle.searching */
-    bool pinned_turn;             /* the mailbox goes before the queues this time */
-    tn_task *pinned;              /* taken from the mailbox, oldest first */
-    bool is_home;                 /* there have been tasks that only this worker may run again */
-    tn_task *until;               /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
-    uint64_t until_ns;            /* current-thread: stop at that time at the latest */
+    tni_context context;                /* where the scheduler goes on when a task leaves */
+    tni_stack_overflow_thread overflow; /* report_overflow: where the handler runs */
+    bool coming;                        /* counted in the runtime's spares_coming */
+    bool searching;                     /* counted in tni_idle.searching */
+    bool pinned_turn;                   /* the mailbox goes before the queues this time */
+    tn_task *pinned;                    /* taken from the mailbox, oldest first */
+    bool is_home;                       /* there have been tasks that only this worker may run again */
+    tn_task *until;                     /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
+    uint64_t until_ns;                  /* current-thread: stop at that time at the latest */
 
     /* Shared. */
     tni_cache_aligned tni_aptr core;    /* tni_core *; NULL: a spare. Set by whoever gives it a core, cleared by itself */
@@ -43,7 +43,7 @@ struct tni_worker {
     tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
     tni_parker parker;
     tni_a32 rounds;         /* times it was without a core between two tasks; written by the thread itself */
-    bool takes_signals;     /* the runtime's lock: its thread can be asked for the stack of its task; see sampler.h */
+    bool takes_signals;     /* the runtime's lock: its thread can be asked for the stack of its task; see stack_sampler.h */
     tni_run_record stay;    /* the monitor */
     tni_a32 ended;          /* 1: the thread does nothing any more but return */
     tni_worker *next_spare; /* the runtime's lock: the list of spares */

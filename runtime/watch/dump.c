@@ -99,7 +99,7 @@ static void say_resting(const tni_dump *d, const tn_task *task, const resting *w
 /* Code without frame pointers (the C library's) may have been called since the innermost frame. Who called it, and was called by
  * it, is among the words below that frame: those that are return addresses are shown with a question mark, for some may be left
  * from earlier calls. */
-void tni_dump_sample(const tni_dump *d, const tni_sample *sample)
+void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample)
 {
     const void *guesses[GUESSES_MAX];
     unsigned count = tni_os_return_addresses(sample->word, sample->words, guesses, GUESSES_MAX);
@@ -115,15 +115,15 @@ void tni_dump_sample(const tni_dump *d, const tni_sample *sample)
 /* Its own thread takes the stack, if one is inside it. */
 static void say_running(const tni_dump *d, const tn_task *task)
 {
-    const tni_sample *sample = NULL;
+    const tni_stack_sample *sample = NULL;
 
-    if (!tni_sampler_begin(d->runtime, d->until_ns))
+    if (!tni_stack_sampler_begin(d->runtime, d->until_ns))
         return;
-    if (tni_sampler_ask(d->runtime, task))
-        sample = tni_sampler_answer(d->runtime, d->until_ns);
+    if (tni_stack_sampler_ask(d->runtime, task))
+        sample = tni_stack_sampler_result(d->runtime, d->until_ns);
     if (sample != NULL && sample->pc != NULL)
         tni_dump_sample(d, sample);
-    tni_sampler_end(d->runtime);
+    tni_stack_sampler_end(d->runtime);
 }
 
 static void visit(void *arg, tn_task *task)

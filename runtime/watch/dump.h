@@ -4,7 +4,7 @@
 
 #include <tn/runtime.h>
 
-#include "watch/sampler.h"
+#include "watch/stack_sampler.h"
 
 /* Where the lines go. */
 typedef struct {
@@ -21,7 +21,7 @@ __attribute__((format(printf, 2, 3))) void tni_dump_say(const tni_dump *d, const
 void tni_dump_origin(const tni_dump *d, const tn_task *task);
 
 /* The stack of a task that ran. */
-void tni_dump_sample(const tni_dump *d, const tni_sample *sample);
+void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample);
 
 /* Lines for a runtime's log. */
 tni_dump tni_dump_to_log(tn_runtime *runtime);

@@ -35,7 +35,7 @@ static bool help(tni_core *core, uint64_t now_ns)
      * count of the worker's that overwrites it is set right by the next look. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as any submit; the look below is behind it */
-    /* Relaxed: behind the fence. Its next slot too, which does not wake anyone else: a searcher's last sweep takes it. */
+    /* Relaxed: behind the fence. Its LIFO slot too, which does not wake anyone else: a searcher's last sweep takes it. */
     waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
     if (waits)
         tni_schedule_wake_one(runtime);

@@ -1,6 +1,6 @@
 /* Who keeps a thread: a task that has been inside one run for report_stuck_ns is put into the log, once, with its stack.
  *
- * The monitor looks at every worker, with a core or without one. The task's own thread takes its stack (sampler.h), and the
+ * The monitor looks at every worker, with a core or without one. The task's own thread takes its stack (stack_sampler.h), and the
  * monitor does not wait for that: it looks at the cores as ever, and reports when the stack is there, or without it when it has
  * not come for a second. One task at a time, at most TNI_STUCK_REPORTS_A_MINUTE; who comes too late is reported in the next
  * minute, if it still keeps its thread.
@@ -25,7 +25,7 @@ static bool may_report(tni_stuck_log *log, uint64_t now_ns)
     return log->reports < TNI_STUCK_REPORTS_A_MINUTE;
 }
 
-static void say(tn_runtime *runtime, const tni_sample *sample)
+static void say(tn_runtime *runtime, const tni_stack_sample *sample)
 {
     tni_stuck_log *log = &runtime->stuck_log;
     tn_task *task = log->task;
@@ -43,7 +43,7 @@ static void say(tn_runtime *runtime, const tni_sample *sample)
     else
         tni_dump_sample(&d, sample);
     if (log->asking)
-        tni_sampler_end(runtime);
+        tni_stack_sampler_end(runtime);
     log->asking = false;
     log->task = NULL;
     tni_task_unref(task);
@@ -53,15 +53,15 @@ static void say(tn_runtime *runtime, const tni_sample *sample)
 static void proceed(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
-    const tni_sample *sample = NULL;
+    const tni_stack_sample *sample = NULL;
     bool over = now_ns >= log->until_ns;
 
-    if (!log->asking && tni_sampler_begin(runtime, 0)) { /* else a dump has the sampler: at the next look */
+    if (!log->asking && tni_stack_sampler_begin(runtime, 0)) { /* else a dump has the sampler: at the next look */
         log->asking = true;
-        over = over || !tni_sampler_ask(runtime, log->task);
+        over = over || !tni_stack_sampler_ask(runtime, log->task);
     }
     if (log->asking && !over)
-        sample = tni_sampler_answer(runtime, 0);
+        sample = tni_stack_sampler_result(runtime, 0);
     if (sample != NULL || over)
         say(runtime, sample);
 }

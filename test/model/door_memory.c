@@ -1,12 +1,12 @@
-/* The doors of runtime/os/os_memory.h, overflow.h and cpus.h: memory for a few small stacks, which races are not looked for in;
- * nothing overflows; two processors. */
+/* The doors of runtime/os/os_memory.h, stack_overflow.h and cpus.h: memory for a few small stacks, which races are not looked
+ * for in; nothing overflows; two processors. */
 #include "os/os_memory.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "engine.h"
-#include "fiber/overflow.h"
+#include "fiber/stack_overflow.h"
 #include "os/cpus.h"
 
 #define REGION_BYTES ((size_t)8 << 20)
@@ -88,21 +88,21 @@ size_t tni_os_map_count_max(void)
     return 65530;
 }
 
-int tni_overflow_install(tni_overflow_find find)
+int tni_stack_overflow_install(tni_stack_overflow_find find)
 {
     (void)find;
     return 0;
 }
 
-void tni_overflow_uninstall(void) {}
+void tni_stack_overflow_uninstall(void) {}
 
-int tni_overflow_thread_init(tni_overflow_thread *thread)
+int tni_stack_overflow_thread_init(tni_stack_overflow_thread *thread)
 {
     (void)thread;
     return 0;
 }
 
-void tni_overflow_thread_fini(tni_overflow_thread *thread)
+void tni_stack_overflow_thread_fini(tni_stack_overflow_thread *thread)
 {
     (void)thread;
 }

@@ -70,7 +70,7 @@ static void *yield_on(void *arg)
     return NULL;
 }
 
-/* One of two: wakes the other at each poll, through the next slot. */
+/* One of two: wakes the other at each poll, through the LIFO slot. */
 typedef struct {
     tn_future base;
     busy *shared;
@@ -160,7 +160,7 @@ Test(schedule, tasks_that_wake_each_other_starve_nobody)
     }
 }
 
-/* A task that spawns and joins without end: each child goes through the next slot. */
+/* A task that spawns and joins without end: each child goes through the LIFO slot. */
 static void *spawn_on(void *arg)
 {
     busy *b = arg;
@@ -184,7 +184,7 @@ Test(schedule, spawning_tasks_starve_nobody)
     }
 }
 
-/* A child in the next slot of a worker that does not come back until the child has run. */
+/* A child in the LIFO slot of a worker that does not come back until the child has run. */
 static void *wait_for_child_without_leaving(void *arg)
 {
     atomic_ulong count = 0;
@@ -411,7 +411,7 @@ Test(schedule, an_overflowing_queue_loses_nothing)
     free(runs);
 }
 
-enum { SPILLED = TNI_DEQUE_CAPACITY + 200, KEPT = TNI_DEQUE_CAPACITY - TNI_SPILL };
+enum { SPILLED = TNI_DEQUE_CAPACITY + 200, KEPT = TNI_DEQUE_CAPACITY - TNI_OVERFLOW_BATCH };
 
 static struct {
     unsigned order[SPILLED]; /* the tasks, as they ran */

@@ -23,7 +23,7 @@ static unsigned long crowd_size(void)
 
     if (scaled > CROWD)
         return CROWD;
-    return scaled > TNI_DEQUE_CAPACITY + TNI_SPILL ? scaled : TNI_DEQUE_CAPACITY + TNI_SPILL;
+    return scaled > TNI_DEQUE_CAPACITY + TNI_OVERFLOW_BATCH ? scaled : TNI_DEQUE_CAPACITY + TNI_OVERFLOW_BATCH;
 }
 
 /* A stackless task that is never at rest for long. */

@@ -36,7 +36,7 @@ DOORS = [
             r"#\s*include\s*<(uv|sys/(socket|mman|epoll|eventfd|stat|sendfile|ioctl|un|syscall)|netinet/\w+|arpa/inet|netdb|poll|"
             r"fcntl|unistd)\.h>"
         ),
-        r"os_\w+\.[ch]|prim\.c|overflow\.c|cpus\.c",
+        r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c",
     ),
     (
         "door-system",
@@ -45,14 +45,14 @@ DOORS = [
             r"recv(from|msg)?|send(to|msg)?|(pre?|pw)?(read|write)v?|pread|pwrite|splice|openat?|close|dup[23]?|pipe2?|eventfd|"
             r"epoll_\w+|poll|ppoll|fcntl|ioctl|unlink(at)?|f?stat|mmap|munmap|mremap|mprotect|madvise"
         ),
-        r"os_\w+\.[ch]|overflow\.c",
+        r"os_\w+\.[ch]|stack_overflow\.c",
     ),
-    ("door-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|prim\.c|overflow\.c|cpus\.c"),
+    ("door-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c"),
     ("door-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|prim)\.[ch]"),
     (
         "door-signals",
         re.compile(r"#\s*include\s*<signal\.h>|(?<![\w.>])(sigaction|sigaltstack|sigprocmask|pthread_sigmask|raise|kill)\s*\("),
-        r"(overflow|prim|os_\w+)\.[ch]",
+        r"(stack_overflow|prim|os_\w+)\.[ch]",
     ),
     (
         "door-memory",
@@ -62,10 +62,10 @@ DOORS = [
     (
         "door-messages",
         re.compile(r"\b(stderr|stdout)\b|(?<![\w.>])(v?f?printf|v?dprintf|f?puts|f?putc|putchar|perror|syslog)\s*\("),
-        r"(log|overflow)\.c",
+        r"(log|stack_overflow)\.c",
     ),
     ("door-ck", re.compile(r"#\s*include\s*<ck_\w+\.h>"), r"ck\.h"),
-    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|prim|overflow)\.[ch]"),
+    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|prim|stack_overflow)\.[ch]"),
 ]
 
 RULES = ("banned", *sorted({rule for rule, _, _ in DOORS}))

@@ -1,4 +1,4 @@
-/* The queues of a core against a thief: the next slot, the two queues that change roles, and the way of a full one to the
+/* The queues of a core against a thief: the LIFO slot, the two queues that change roles, and the way of a full one to the
  * injector. Every task is taken once, as it was queued. And, without a thief, none of them waits for ever. */
 #include "sched/schedule.h"
 
@@ -195,7 +195,7 @@ static void queue_again(tni_core *core, tn_task *task)
     tni_schedule_requeue(core, task, false);
 }
 
-/* One that yielded, while a task is in the next slot each time. */
+/* One that yielded, while a task is in the LIFO slot each time. */
 static void yielded_beside_slot(void *state)
 {
     shop *s = state;

@@ -1,4 +1,4 @@
-#include "os/os_hook.h"
+#include "os/os_sigaction.h"
 
 #include <errno.h>
 
@@ -7,19 +7,19 @@
 static tni_a32 lock; /* 1 while someone holds it */
 
 /* A tni_os_mutex cannot be had before somebody initialises it; this is rare and short. */
-void tni_os_hooks_lock(void)
+void tni_os_sigaction_lock(void)
 {
     uint32_t expected = 0;
-    /* Acquire: observes what the holder before wrote under the lock, published by tni_os_hooks_unlock. */
+    /* Acquire: observes what the holder before wrote under the lock, published by tni_os_sigaction_unlock. */
     while (!tni_a32_cas(&lock, &expected, 1, TNI_ACQUIRE)) {
         expected = 0;
         tni_spin_hint();
     }
 }
 
-void tni_os_hooks_unlock(void)
+void tni_os_sigaction_unlock(void)
 {
-    /* Release: publishes what was written under the lock to the next tni_os_hooks_lock; weaker, it could miss a count. */
+    /* Release: publishes what was written under the lock to the next tni_os_sigaction_lock; weaker, it could miss a count. */
     tni_a32_store(&lock, 0, TNI_RELEASE);
 }
 
@@ -35,7 +35,7 @@ static bool is_handled(const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-int tni_os_hook_set(tni_os_hook *hook, int number, tni_os_handler_fn handler, int flags)
+int tni_os_sigaction_set(tni_os_sigaction *hook, int number, tni_os_handler_fn handler, int flags)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | flags};
     struct sigaction now;
@@ -54,7 +54,7 @@ int tni_os_hook_set(tni_os_hook *hook, int number, tni_os_handler_fn handler, in
     return 0;
 }
 
-void tni_os_hook_clear(tni_os_hook *hook, int number, tni_os_handler_fn handler)
+void tni_os_sigaction_clear(tni_os_sigaction *hook, int number, tni_os_handler_fn handler)
 {
     struct sigaction now;
 
@@ -69,7 +69,7 @@ static bool is_ignored_by_default(int number)
     return number == SIGURG || number == SIGCHLD || number == SIGWINCH || number == SIGCONT;
 }
 
-void tni_os_hook_pass_on(const tni_os_hook *hook, int number, siginfo_t *info, void *ucontext, bool sent)
+void tni_os_sigaction_chain(const tni_os_sigaction *hook, int number, siginfo_t *info, void *ucontext, bool sent)
 {
     const struct sigaction *before = &hook->before;
 

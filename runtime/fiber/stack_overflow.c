@@ -1,4 +1,4 @@
-#include "fiber/overflow.h"
+#include "fiber/stack_overflow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/prim.h"
-#include "os/os_hook.h"
 #include "os/os_memory.h"
+#include "os/os_sigaction.h"
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -22,10 +22,10 @@ static const int watched[] = {SIGSEGV, SIGBUS};
 
 /* A signal's handler belongs to the process, so this does too. */
 static struct {
-    tni_aptr find;                /* a const tni_overflow_find *, NULL while nobody wants reports */
-    tni_overflow_find find_value; /* what it points at */
-    unsigned count;               /* installs without uninstall; under the hooks' lock */
-    tni_os_hook hooks[WATCHED];
+    tni_aptr find;                      /* a const tni_stack_overflow_find *, NULL while nobody wants reports */
+    tni_stack_overflow_find find_value; /* what it points at */
+    unsigned count;                     /* installs without uninstall; under the hooks' lock */
+    tni_os_sigaction hooks[WATCHED];
 } state;
 
 /* --- The message ------------------------------------------------------------------------------------------------------------ */
@@ -54,7 +54,7 @@ static void add_number(message *m, uintptr_t value, unsigned base)
     add_text(m, digits + at);
 }
 
-_Noreturn static void report(const tni_overflow_info *info, const void *fault_address)
+_Noreturn static void report(const tni_stack_overflow_info *info, const void *fault_address)
 {
     message m = {.length = 0};
     add_text(&m, "tournant: stack overflow in task \"");
@@ -73,14 +73,14 @@ _Noreturn static void report(const tni_overflow_info *info, const void *fault_ad
 
 static void handler(int signal_number, siginfo_t *info, void *ucontext)
 {
-    tni_overflow_info found = {0};
-    /* Observes find_value, published by tni_overflow_install(); weaker, a thread that faults while another one installs could
-     * call through a pointer it does not see yet. */
-    const tni_overflow_find *find = tni_aptr_load(&state.find, TNI_ACQUIRE);
+    tni_stack_overflow_info found = {0};
+    /* Observes find_value, published by tni_stack_overflow_install(); weaker, a thread that faults while another one installs
+     * could call through a pointer it does not see yet. */
+    const tni_stack_overflow_find *find = tni_aptr_load(&state.find, TNI_ACQUIRE);
     if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
         report(&found, info->si_addr);
     /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
-    tni_os_hook_pass_on(&state.hooks[signal_number == watched[0] ? 0 : 1], signal_number, info, ucontext, info->si_code <= 0);
+    tni_os_sigaction_chain(&state.hooks[signal_number == watched[0] ? 0 : 1], signal_number, info, ucontext, info->si_code <= 0);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
@@ -88,13 +88,13 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
 static void unhook(void)
 {
     for (size_t i = 0; i < WATCHED; i++)
-        tni_os_hook_clear(&state.hooks[i], watched[i], handler);
+        tni_os_sigaction_clear(&state.hooks[i], watched[i], handler);
 }
 
 static int hook(void)
 {
     for (size_t i = 0; i < WATCHED; i++) {
-        int rc = tni_os_hook_set(&state.hooks[i], watched[i], handler, 0);
+        int rc = tni_os_sigaction_set(&state.hooks[i], watched[i], handler, 0);
         if (rc != 0) {
             unhook();
             return rc;
@@ -103,10 +103,10 @@ static int hook(void)
     return 0;
 }
 
-int tni_overflow_install(tni_overflow_find find)
+int tni_stack_overflow_install(tni_stack_overflow_find find)
 {
     int rc = 0;
-    tni_os_hooks_lock();
+    tni_os_sigaction_lock();
     tni_assert(state.count == 0 || state.find_value == find, "two different lookups for stack overflows in one process");
     if (state.count == 0) {
         state.find_value = find;
@@ -117,20 +117,20 @@ int tni_overflow_install(tni_overflow_find find)
         /* Publishes find_value to handler(). */
         tni_aptr_store(&state.find, &state.find_value, TNI_RELEASE);
     }
-    tni_os_hooks_unlock();
+    tni_os_sigaction_unlock();
     return rc;
 }
 
-void tni_overflow_uninstall(void)
+void tni_stack_overflow_uninstall(void)
 {
-    tni_os_hooks_lock();
+    tni_os_sigaction_lock();
     tni_assert(state.count > 0, "an overflow report is uninstalled that nobody installed");
     if (--state.count == 0) {
         /* handler() sees it or does not: what it points at stays readable, and no task runs any more that it could report. */
         tni_aptr_store(&state.find, NULL, TNI_RELAXED);
         unhook();
     }
-    tni_os_hooks_unlock();
+    tni_os_sigaction_unlock();
 }
 
 /* --- A thread's part -------------------------------------------------------------------------------------------------------- */
@@ -144,10 +144,10 @@ static size_t alt_stack_size(void)
     return (size + page - 1) & ~(page - 1);
 }
 
-int tni_overflow_thread_init(tni_overflow_thread *thread)
+int tni_stack_overflow_thread_init(tni_stack_overflow_thread *thread)
 {
     stack_t present;
-    *thread = (tni_overflow_thread){0};
+    *thread = (tni_stack_overflow_thread){0};
     if (sigaltstack(NULL, &present) == 0 && (present.ss_flags & SS_DISABLE) == 0)
         return 0;
     size_t size = alt_stack_size();
@@ -158,12 +158,12 @@ int tni_overflow_thread_init(tni_overflow_thread *thread)
     stack_t ours = {.ss_sp = thread->memory, .ss_size = size};
     if (sigaltstack(&ours, NULL) != 0) {
         rc = -errno;
-        tni_overflow_thread_fini(thread);
+        tni_stack_overflow_thread_fini(thread);
     }
     return rc;
 }
 
-void tni_overflow_thread_fini(tni_overflow_thread *thread)
+void tni_stack_overflow_thread_fini(tni_stack_overflow_thread *thread)
 {
     stack_t present;
     if (thread->memory == NULL)
@@ -173,5 +173,5 @@ void tni_overflow_thread_fini(tni_overflow_thread *thread)
         (void)sigaltstack(&none, NULL);
     }
     (void)tni_os_unmap(thread->memory, thread->size);
-    *thread = (tni_overflow_thread){0};
+    *thread = (tni_stack_overflow_thread){0};
 }

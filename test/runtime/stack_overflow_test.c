@@ -8,17 +8,17 @@
 
 #include "base/prim.h"
 #include "fiber/context.h"
-#include "fiber/overflow.h"
 #include "fiber/stack.h"
+#include "fiber/stack_overflow.h"
 #include "support/child.h"
 
 static tni_stack *running; /* what the only fiber of these tests runs on */
 
-static bool find_running(const void *fault_address, tni_overflow_info *out)
+static bool find_running(const void *fault_address, tni_stack_overflow_info *out)
 {
     if (running == NULL || !tni_stack_owns_guard(running, fault_address))
         return false;
-    *out = (tni_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_slot_size(running)};
+    *out = (tni_stack_overflow_info){.task_name = "greedy", .stack_size_bytes = tni_stack_slot_size(running)};
     return true;
 }
 
@@ -43,17 +43,17 @@ static void overflow_a_fiber(void *arg)
     static tni_context fiber, here;
     tni_context *contexts[] = {&fiber, &here};
     tni_stack_config config = {0};
-    tni_overflow_thread thread;
+    tni_stack_overflow_thread thread;
     bool reported = *(bool *)arg;
-    if (tni_overflow_install(find_running) != 0 || tni_overflow_install(find_running) != 0)
+    if (tni_stack_overflow_install(find_running) != 0 || tni_stack_overflow_install(find_running) != 0)
         _exit(1);
-    if (tni_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
+    if (tni_stack_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
         _exit(2);
-    tni_overflow_uninstall(); /* the other one is still there */
+    tni_stack_overflow_uninstall(); /* the other one is still there */
     if (tni_stack_get(&pool, NULL, 0, &running) != 0)
         _exit(3);
     if (!reported)
-        tni_overflow_uninstall();
+        tni_stack_overflow_uninstall();
     tni_context_init_thread(&here);
     tni_context_make(&fiber, running, recurse_forever, contexts);
     tni_context_switch(&here, &fiber);
@@ -84,11 +84,11 @@ static void exit_42(int signal_number)
 static void fault_elsewhere(void *arg)
 {
     int how = *(int *)arg;
-    tni_overflow_thread thread;
+    tni_stack_overflow_thread thread;
     struct sigaction earlier = {.sa_handler = exit_42};
     if (how == 1)
         (void)sigaction(SIGSEGV, &earlier, NULL);
-    if (tni_overflow_install(find_running) != 0 || tni_overflow_thread_init(&thread) != 0)
+    if (tni_stack_overflow_install(find_running) != 0 || tni_stack_overflow_thread_init(&thread) != 0)
         _exit(1);
     if (how == 2)
         (void)raise(SIGSEGV);
@@ -108,14 +108,14 @@ Test(overflow, other_faults_do_what_they_did)
 
 static void *use_alt_stack(void *arg)
 {
-    tni_overflow_thread thread;
+    tni_stack_overflow_thread thread;
     stack_t present;
     int *rc = arg;
-    *rc = tni_overflow_thread_init(&thread);
+    *rc = tni_stack_overflow_thread_init(&thread);
     if (*rc == 0 && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) != 0))
         *rc = -1;
     bool ours = thread.memory != NULL;
-    tni_overflow_thread_fini(&thread);
+    tni_stack_overflow_thread_fini(&thread);
     if (*rc == 0 && ours && (sigaltstack(NULL, &present) != 0 || (present.ss_flags & SS_DISABLE) == 0))
         *rc = -2;
     return NULL;
@@ -134,12 +134,12 @@ Test(overflow, handlers_come_back)
 {
     struct sigaction before, now;
     cr_assert_eq(sigaction(SIGSEGV, NULL, &before), 0);
-    cr_assert_eq(tni_overflow_install(find_running), 0);
-    cr_assert_eq(tni_overflow_install(find_running), 0);
-    tni_overflow_uninstall();
+    cr_assert_eq(tni_stack_overflow_install(find_running), 0);
+    cr_assert_eq(tni_stack_overflow_install(find_running), 0);
+    tni_stack_overflow_uninstall();
     cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
     cr_assert_neq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
-    tni_overflow_uninstall();
+    tni_stack_overflow_uninstall();
     cr_assert_eq(sigaction(SIGSEGV, NULL, &now), 0);
     cr_assert_eq((void *)now.sa_sigaction, (void *)before.sa_sigaction);
 }
@@ -149,14 +149,14 @@ Test(overflow, a_handler_that_was_taken_away_is_set_again)
     struct sigaction standard = {.sa_handler = SIG_DFL};
     struct sigaction in_front = {.sa_handler = exit_42};
     struct sigaction now;
-    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(tni_stack_overflow_install(find_running), 0);
     cr_assert_eq(sigaction(SIGBUS, &in_front, NULL), 0);
-    tni_overflow_uninstall();
+    tni_stack_overflow_uninstall();
     cr_assert_eq(sigaction(SIGBUS, &standard, NULL), 0);
-    cr_assert_eq(tni_overflow_install(find_running), 0);
+    cr_assert_eq(tni_stack_overflow_install(find_running), 0);
     cr_assert_eq(sigaction(SIGBUS, NULL, &now), 0);
     cr_assert((now.sa_flags & SA_SIGINFO) != 0);
-    tni_overflow_uninstall();
+    tni_stack_overflow_uninstall();
     cr_assert_eq(sigaction(SIGBUS, NULL, &now), 0);
     cr_assert_eq(now.sa_handler, SIG_DFL);
 }

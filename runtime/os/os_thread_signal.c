@@ -1,4 +1,4 @@
-#include "os/os_signal.h"
+#include "os/os_thread_signal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -6,14 +6,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "os/os_hook.h"
+#include "os/os_sigaction.h"
 
 /* Its address marks what we send. */
 static struct {
-    tni_os_signal_fn fn; /* under the hooks' lock, set once */
+    tni_os_thread_signal_fn fn; /* under the hooks' lock, set once */
     struct {
         unsigned count; /* installs without uninstall; under the hooks' lock */
-        tni_os_hook hook;
+        tni_os_sigaction hook;
     } of[_NSIG];
 } state;
 
@@ -44,42 +44,42 @@ static void handler(int number, siginfo_t *info, void *ucontext)
         tni_os_interrupted at = interrupted(ucontext);
         state.fn(&at);
     } else {
-        tni_os_hook_pass_on(&state.of[number].hook, number, info, ucontext, true);
+        tni_os_sigaction_chain(&state.of[number].hook, number, info, ucontext, true);
     }
     errno = saved;
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
-int tni_os_signal_install(int number, tni_os_signal_fn fn)
+int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
 {
     int rc;
 
     if (number <= 0 || number >= _NSIG)
         return -EINVAL;
-    tni_os_hooks_lock();
+    tni_os_sigaction_lock();
     tni_assert(state.fn == NULL || state.fn == fn, "two different readers of stacks in one process");
     if (state.fn == NULL)
         state.fn = fn; /* whoever may get a signal of ours is started after this */
-    rc = tni_os_hook_set(&state.of[number].hook, number, handler, SA_RESTART);
+    rc = tni_os_sigaction_set(&state.of[number].hook, number, handler, SA_RESTART);
     if (rc == 0)
         state.of[number].count++;
-    tni_os_hooks_unlock();
+    tni_os_sigaction_unlock();
     return rc;
 }
 
-void tni_os_signal_uninstall(int number)
+void tni_os_thread_signal_uninstall(int number)
 {
-    tni_os_hooks_lock();
+    tni_os_sigaction_lock();
     tni_assert(state.of[number].count > 0, "a signal handler is uninstalled that nobody installed");
     if (--state.of[number].count == 0)
-        tni_os_hook_clear(&state.of[number].hook, number, handler);
-    tni_os_hooks_unlock();
+        tni_os_sigaction_clear(&state.of[number].hook, number, handler);
+    tni_os_sigaction_unlock();
 }
 
 /* --- Sending ---------------------------------------------------------------------------------------------------------------- */
 
-void tni_os_signal_open(int number)
+void tni_os_thread_signal_open(int number)
 {
     sigset_t set;
 
@@ -88,7 +88,7 @@ void tni_os_signal_open(int number)
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* on Linux of the calling thread */
 }
 
-bool tni_os_signal_send(int number, int thread_id)
+bool tni_os_thread_signal_send(int number, int thread_id)
 {
     siginfo_t info;
 

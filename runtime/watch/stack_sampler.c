@@ -1,5 +1,5 @@
 /* README.md ("Stuck workers") has the protocol and its argument. */
-#include "watch/sampler.h"
+#include "watch/stack_sampler.h"
 
 #include "base/alloc.h"
 #include "base/tls.h"
@@ -40,7 +40,7 @@ READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t
 }
 
 /* The memory from the stack pointer to the top of the stack that this thread runs on is there, and nobody else writes it. */
-READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, uintptr_t top)
+READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted *at, uintptr_t top)
 {
     uintptr_t frame = first_frame(at, top);
     uintptr_t end = frame != 0 ? frame : top;
@@ -51,7 +51,7 @@ READS_STACK static void fill(tni_sample *sample, const tni_os_interrupted *at, u
     for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
         sample->word[sample->words++] = *(const void *volatile *)word;
     if (frame != 0)
-        sample->frames = tni_context_frames_at(frame, at->sp - 1, top, sample->frame, TNI_SAMPLE_FRAMES);
+        sample->frames = tni_context_frames_at(frame, at->sp - 1, top, sample->frame, TNI_STACK_SAMPLE_FRAMES);
     sample->pc = (const void *)at->pc;
 }
 
@@ -61,13 +61,13 @@ static void answer(const tni_os_interrupted *at)
     tni_worker *worker = local->worker != NULL ? local->worker : local->behind;
     const tn_task *task = local->task;
     void *asked = worker;
-    tni_sampler *sampler;
+    tni_stack_sampler *sampler;
     const tni_stack *stack;
 
     if (worker == NULL || worker->runtime->sampler == NULL)
         return;
     sampler = worker->runtime->sampler;
-    /* Acquire: number and task as they were asked for; partner: tni_sampler_ask. Lost: the request was taken back. */
+    /* Acquire: number and task as they were asked for; partner: tni_stack_sampler_ask. Lost: the request was taken back. */
     if (!tni_aptr_cas(&sampler->asked, &asked, NULL, TNI_ACQUIRE))
         return;
     sampler->sample.inside = task == sampler->task;
@@ -78,26 +78,26 @@ static void answer(const tni_os_interrupted *at)
     if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
         at->sp < (uintptr_t)tni_stack_top(stack))
         fill(&sampler->sample, at, (uintptr_t)tni_stack_top(stack));
-    /* Release: the sample; partner: tni_sampler_answer, tni_sampler_ask. */
+    /* Release: the sample; partner: tni_stack_sampler_result, tni_stack_sampler_ask. */
     tni_a32_store(&sampler->answers, sampler->number, TNI_RELEASE);
     tni_futex_wake(&sampler->answers, 1);
 }
 
 /* --- A worker's part -------------------------------------------------------------------------------------------------------- */
 
-void tni_sampler_open(tni_worker *worker)
+void tni_stack_sampler_open(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
 
     if (runtime->sampler == NULL)
         return;
-    tni_os_signal_open(runtime->options.stuck_signal);
+    tni_os_thread_signal_open(runtime->options.stuck_signal);
     tni_os_mutex_lock(&runtime->lock);
     worker->takes_signals = true;
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-void tni_sampler_close(tni_worker *worker)
+void tni_stack_sampler_close(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
 
@@ -110,14 +110,14 @@ void tni_sampler_close(tni_worker *worker)
 
 /* --- Asking ----------------------------------------------------------------------------------------------------------------- */
 
-bool tni_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
+bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
 {
-    tni_sampler *sampler = runtime->sampler;
+    tni_stack_sampler *sampler = runtime->sampler;
     uint32_t idle = 0;
 
     if (sampler == NULL)
         return false;
-    /* Acquire: number and task as the one before left them; partner: tni_sampler_end. */
+    /* Acquire: number and task as the one before left them; partner: tni_stack_sampler_end. */
     while (!tni_a32_cas(&sampler->busy, &idle, 1, TNI_ACQUIRE)) {
         if (tni_clock_ns() >= until_ns)
             return false;
@@ -137,9 +137,9 @@ static tni_worker *runner(const tn_runtime *runtime, const tn_task *task)
     return NULL;
 }
 
-bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task)
+bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
 {
-    tni_sampler *sampler = runtime->sampler;
+    tni_stack_sampler *sampler = runtime->sampler;
     tni_worker *worker;
     bool sent = false;
 
@@ -154,15 +154,15 @@ bool tni_sampler_ask(tn_runtime *runtime, const tn_task *task)
         /* Release: number and task; partner: answer. */
         tni_aptr_store(&sampler->asked, worker, TNI_RELEASE);
         /* Under the lock: the thread is there, for it takes the lock before it ends. */
-        sent = tni_os_signal_send(runtime->options.stuck_signal, worker->thread_id);
+        sent = tni_os_thread_signal_send(runtime->options.stuck_signal, worker->thread_id);
     }
     tni_os_mutex_unlock(&runtime->lock);
     return sent;
 }
 
-const tni_sample *tni_sampler_answer(tn_runtime *runtime, uint64_t until_ns)
+const tni_stack_sample *tni_stack_sampler_result(tn_runtime *runtime, uint64_t until_ns)
 {
-    tni_sampler *sampler = runtime->sampler;
+    tni_stack_sampler *sampler = runtime->sampler;
     uint32_t answers;
 
     for (;;) {
@@ -176,38 +176,38 @@ const tni_sample *tni_sampler_answer(tn_runtime *runtime, uint64_t until_ns)
     }
 }
 
-void tni_sampler_end(tn_runtime *runtime)
+void tni_stack_sampler_end(tn_runtime *runtime)
 {
-    tni_sampler *sampler = runtime->sampler;
+    tni_stack_sampler *sampler = runtime->sampler;
     void *asked = tni_aptr_load(&sampler->asked, TNI_RELAXED); /* relaxed: the exchange decides */
 
     /* Acquire and release: exactly one of us and the handler gets the request. If it is us, no handler writes: it is as if it had
      * been answered. */
     if (asked != NULL && tni_aptr_exchange(&sampler->asked, NULL, TNI_ACQ_REL) != NULL)
         tni_a32_store(&sampler->answers, sampler->number, TNI_RELAXED); /* relaxed: who asks next is behind `busy` */
-    /* Release: what we wrote, to who asks next; partner: tni_sampler_begin. */
+    /* Release: what we wrote, to who asks next; partner: tni_stack_sampler_begin. */
     tni_a32_store(&sampler->busy, 0, TNI_RELEASE);
     tni_futex_wake(&sampler->busy, 1);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
-int tni_sampler_install(tn_runtime *runtime)
+int tni_stack_sampler_install(tn_runtime *runtime)
 {
-    tni_sampler *sampler;
+    tni_stack_sampler *sampler;
     int rc;
 
     if (runtime->options.report_stuck_ns == 0 || runtime->options.flavor == TN_CURRENT_THREAD)
         return 0;
     if (runtime->options.stuck_signal == 0)
         runtime->options.stuck_signal = SIGURG;
-    sampler = tni_alloc(&runtime->allocator, sizeof *sampler, _Alignof(tni_sampler));
+    sampler = tni_alloc(&runtime->allocator, sizeof *sampler, _Alignof(tni_stack_sampler));
     if (sampler == NULL)
         return TN_ENOMEM;
     tni_a32_init(&sampler->busy, 0);
     tni_aptr_init(&sampler->asked, NULL);
     tni_a32_init(&sampler->answers, 0);
-    rc = tni_os_signal_install(runtime->options.stuck_signal, answer);
+    rc = tni_os_thread_signal_install(runtime->options.stuck_signal, answer);
     if (rc != 0)
         tni_free(&runtime->allocator, sampler, sizeof *sampler);
     else
@@ -215,10 +215,10 @@ int tni_sampler_install(tn_runtime *runtime)
     return rc;
 }
 
-void tni_sampler_uninstall(tn_runtime *runtime)
+void tni_stack_sampler_uninstall(tn_runtime *runtime)
 {
     if (runtime->sampler == NULL)
         return;
-    tni_os_signal_uninstall(runtime->options.stuck_signal);
+    tni_os_thread_signal_uninstall(runtime->options.stuck_signal);
     tni_free(&runtime->allocator, runtime->sampler, sizeof *runtime->sampler);
 }
