@@ -15,11 +15,11 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cases, cases_folders, cases_prose, contracts, doors, figures, folders, layers, layout, mutants, names
-from style import prefixes, readmes, sizes, spelling, words
+from style import atomics, cases, cases_folders, cases_prose, contracts, figures, folders, layers, layout, mutants, names
+from style import os_layer, prefixes, readmes, sizes, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, prefixes, doors, atomics, contracts, readmes, mutants, figures, words)
+CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
 STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")

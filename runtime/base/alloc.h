@@ -1,4 +1,4 @@
-/* The door to memory: every allocation of the library goes through the allocator of its runtime. */
+/* The OS layer for memory: every allocation of the library goes through the allocator of its runtime. */
 #ifndef TNI_ALLOC_H
 #define TNI_ALLOC_H
 

@@ -1,4 +1,4 @@
-/* The door to atomics, threads, clocks and random numbers.
+/* The OS layer for atomics, threads, clocks and random numbers.
  *
  * Nothing else in the library names <stdatomic.h>, <pthread.h>, <time.h> or a futex. A model checker replaces this header
  * (TNI_MODEL) and runs the shipped sources unchanged.

@@ -1,4 +1,4 @@
-/* The door to eventfd: a file descriptor that is readable once somebody has posted. */
+/* The OS layer for eventfd: a file descriptor that is readable once somebody has posted. */
 #ifndef TNI_OS_EVENT_H
 #define TNI_OS_EVENT_H
 

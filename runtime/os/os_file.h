@@ -1,5 +1,5 @@
-/* The door to files. Each call answers 0 or a count, or a negative errno value; each may block; one that a signal interrupted is
- * made again. Fault injection and a simulator replace this header's functions and nothing else.
+/* The OS layer for files. Each call answers 0 or a count, or a negative errno value; each may block; one that a signal
+ * interrupted is made again. Fault injection and a simulator replace this header's functions and nothing else.
  */
 #ifndef TNI_OS_FILE_H
 #define TNI_OS_FILE_H

@@ -1,4 +1,4 @@
-/* The door to libuv: one loop that reports readiness of file descriptors, sleeps and is woken.
+/* The OS layer for libuv: one loop that reports readiness of file descriptors, sleeps and is woken.
  *
  * One thread at a time runs a loop or opens and closes polls in it; the caller sees to that (driver.h). tni_os_loop_wake alone
  * may be called by anyone. The arming scheme is private to this door: a poll reports edges, that is, each change at least once,

@@ -1,5 +1,5 @@
-/* The door to sockets. Each call answers 0 or a count, or a negative errno value; none waits, and one that a signal interrupted
- * is made again. Fault injection and a simulator replace this header's functions and nothing else.
+/* The OS layer for sockets. Each call answers 0 or a count, or a negative errno value; none waits, and one that a signal
+ * interrupted is made again. Fault injection and a simulator replace this header's functions and nothing else.
  */
 #ifndef TNI_OS_SOCKET_H
 #define TNI_OS_SOCKET_H

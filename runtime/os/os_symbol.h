@@ -1,4 +1,4 @@
-/* The door to the dynamic linker: names for addresses of code. */
+/* The OS layer for the dynamic linker: names for addresses of code. */
 #ifndef TNI_OS_SYMBOL_H
 #define TNI_OS_SYMBOL_H
 

@@ -1,4 +1,4 @@
-/* The door to what the kernel knows of a thread. */
+/* The OS layer for what the kernel knows of a thread. */
 #ifndef TNI_OS_THREAD_H
 #define TNI_OS_THREAD_H
 

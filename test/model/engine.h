@@ -156,7 +156,7 @@ void door_local_reset(void);
 void door_memory_reset(void);
 void door_memory_check_leaks(void);
 
-/* --- Files and sockets (door_loop.c, door_socket.c) --- */
+/* --- Files and sockets (os_loop_model.c, os_socket_model.c) --- */
 /* Enters a visible operation on what the kernel has. */
 void door_kernel(void);
 /* The lowest number that is free; -1: none. */

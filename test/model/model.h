@@ -61,7 +61,7 @@ void model_outcome(uint64_t outcome);
 /* Which of many programs a scenario is to be: --compare counts it up. */
 extern uint64_t model_seed;
 
-/* --- The world outside (door_loop.c, door_socket.c) --- */
+/* --- The world outside (os_loop_model.c, os_socket_model.c) --- */
 
 /* Events happen on `fd`: the loop that watches it will report them. */
 void model_fire(int fd, uint32_t events);

@@ -229,7 +229,8 @@ static void test_migration(void)
     pair_fini(&p);
 }
 
-/* --- Atomics and the door to threads ---------------------------------------------------------------------------------------- */
+/* --- Atomics and the OS layer for threads
+ * ---------------------------------------------------------------------------------------- */
 
 #define ADDS 20000u
 

@@ -1,4 +1,4 @@
-/* The door to libuv: timeouts hold, wakes are kept. */
+/* The OS layer for libuv: timeouts hold, wakes are kept. */
 #include <dlfcn.h>
 #include <stdatomic.h>
 

@@ -1,4 +1,4 @@
-/* The door of runtime/base/tls.h: what a thread knows of itself, a thread of the model. */
+/* The model's runtime/base/tls.h: what a thread knows of itself, a thread of the model. */
 #include "base/tls.h"
 
 #include <string.h>

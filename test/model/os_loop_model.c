@@ -1,4 +1,4 @@
-/* The door of runtime/os/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
+/* The model's runtime/os/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
  *
  * A wake is what uv_async_send of 1.44 is: a relaxed look whether one is pending, an early return if so, no barrier; else a mark
  * and a write to an eventfd. The kernel's side (eventfd, epoll) is one object, whose operations are in the order in which they

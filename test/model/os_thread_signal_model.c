@@ -1,4 +1,4 @@
-/* The door of runtime/os/os_thread_signal.h: there are no signals, and no runtime with report_stuck_ns. */
+/* The model's runtime/os/os_thread_signal.h: there are no signals, and no runtime with report_stuck_ns. */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>

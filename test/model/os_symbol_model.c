@@ -1,4 +1,4 @@
-/* The door of runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
+/* The model's runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
 #include "os/os_symbol.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* The door of runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file
- * of door_loop.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
+/* The model's runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file
+ * of os_loop_model.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
 #include "os/os_socket.h"
 
 #include <errno.h>

@@ -14,16 +14,16 @@ BANNED = calls(
 )
 
 # (rule, what may be named only in the files of the OS layer, the names of these files in runtime/). For the layers alone.
-DOORS = [
+OS_LAYER = [
     (
-        "door-threads",
+        "os-threads",
         re.compile(
             r"#\s*include\s*<(stdatomic|pthread|threads|time|sys/time|semaphore|linux/futex|linux/membarrier|sys/random)\.h>"
         ),
         r"prim(_\w+)?\.[ch]",
     ),
     (
-        "door-threads",
+        "os-threads",
         re.compile(
             r"(?<![\w.>])((pthread|atomic|__atomic|__sync|sem|mtx|thrd|cnd)_\w+|_Atomic|clock_\w+|gettimeofday|time|nanosleep|"
             r"getrandom|membarrier)\s*\(|\bSYS_(futex|membarrier)\b|\b_Atomic\b"
@@ -31,7 +31,7 @@ DOORS = [
         r"prim(_\w+)?\.[ch]",
     ),
     (
-        "door-system",
+        "os-system",
         re.compile(
             r"#\s*include\s*<(uv|sys/(socket|mman|epoll|eventfd|stat|sendfile|ioctl|un|syscall)|netinet/\w+|arpa/inet|netdb|poll|"
             r"fcntl|unistd)\.h>"
@@ -39,7 +39,7 @@ DOORS = [
         r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c",
     ),
     (
-        "door-system",
+        "os-system",
         calls(
             r"uv_\w+|socket|socketpair|bind|listen|accept4?|connect|shutdown|[gs]etsockopt|getsockname|getpeername|sendfile|"
             r"recv(from|msg)?|send(to|msg)?|(pre?|pw)?(read|write)v?|pread|pwrite|splice|openat?|close|dup[23]?|pipe2?|eventfd|"
@@ -47,28 +47,28 @@ DOORS = [
         ),
         r"os_\w+\.[ch]|stack_overflow\.c",
     ),
-    ("door-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c"),
-    ("door-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|prim)\.[ch]"),
+    ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c"),
+    ("os-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|prim)\.[ch]"),
     (
-        "door-signals",
+        "os-signals",
         re.compile(r"#\s*include\s*<signal\.h>|(?<![\w.>])(sigaction|sigaltstack|sigprocmask|pthread_sigmask|raise|kill)\s*\("),
         r"(stack_overflow|prim|os_\w+)\.[ch]",
     ),
     (
-        "door-memory",
+        "os-memory",
         calls(r"malloc|calloc|realloc|reallocarray|free|posix_memalign|aligned_alloc|memalign|strn?dup|v?asprintf"),
         r"(alloc|cpus)\.c",  # cpus.c: the line that getline(3) reads into
     ),
     (
-        "door-messages",
+        "os-messages",
         re.compile(r"\b(stderr|stdout)\b|(?<![\w.>])(v?f?printf|v?dprintf|f?puts|f?putc|putchar|perror|syslog)\s*\("),
         r"(log|stack_overflow)\.c",
     ),
-    ("door-ck", re.compile(r"#\s*include\s*<ck_\w+\.h>"), r"ck\.h"),
+    ("os-ck", re.compile(r"#\s*include\s*<ck_\w+\.h>"), r"ck\.h"),
     ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|prim|stack_overflow)\.[ch]"),
 ]
 
-RULES = ("banned", *sorted({rule for rule, _, _ in DOORS}))
+RULES = ("banned", *sorted({rule for rule, _, _ in OS_LAYER}))
 
 
 def check(tree, report):
@@ -77,7 +77,7 @@ def check(tree, report):
             continue
         check_banned(source, report)
         if source.in_layer:
-            check_doors(source, report)
+            check_os_layer(source, report)
 
 
 def check_banned(source, report):
@@ -86,8 +86,8 @@ def check_banned(source, report):
             report(source.path, number, "banned", f"{match.group(1)}() is not used here")
 
 
-def check_doors(source, report):
-    for rule, expression, allowed in DOORS:
+def check_os_layer(source, report):
+    for rule, expression, allowed in OS_LAYER:
         if source.layer == "runtime" and re.fullmatch(allowed, source.name):
             continue
         for number, line in enumerate(source.code_lines, 1):
