@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * arming: which way of arming a socket costs least when a run queue lies between the event and the read.
  *

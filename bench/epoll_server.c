@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* epoll_server: the HTTP server of the examples on a bare epoll loop a thread: the limit that the runtime is compared with.
  *
  * Everything that costs a system call is done once: each connection is registered once, edge-triggered, for reading and writing,

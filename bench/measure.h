@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the benchmark programs share: rows of values, one a round, printed as a table and as JSON; histograms; what the process
  * has used so far. For one thread. */
 #ifndef MEASURE_H

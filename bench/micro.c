@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* micro: what single operations of the runtime cost. README.md has the definitions, which other runtimes' programs share.
  *
  * A case is a function that measures one round of it. The rounds are the outer loop, so that all cases see the same weather, and

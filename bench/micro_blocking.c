@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Jobs on the blocking pool. */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cases of micro.c: each measures one round and notes the result. */
 #ifndef MICRO_CASES_H
 #define MICRO_CASES_H

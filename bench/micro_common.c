@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the cases of micro share: a runtime of the settings, a latch, and the loop that most of them are. */
 #include "measure.h"
 #include "micro_cases.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files: the same work by plain threads, with the system's calls, and by as many tasks, in turn. All of it is to be in the page
  * cache: what is measured is what a task adds to the system's calls. Beside each somebody sleeps for a millisecond again and
  * again, a thread or a task, and notes how late he is. */

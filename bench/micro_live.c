@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Many tasks that all wait: what spawning, waking and holding one costs. */
 #include <malloc.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What it costs to be ready to be cut short: a deadline that is not used, a select that need not wait. */
 #include <stdint.h>
 

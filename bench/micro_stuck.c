@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task blocks its thread, or computes: how long does a task beside it wait, on the same core? */
 #include <stdlib.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels, locks, and what a wake by them costs. */
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Spawning, joining, yielding, waking. */
 #include <stdint.h>
 #include <stdlib.h>

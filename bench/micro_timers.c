@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time: many sleepers, how late they wake, and what it costs to have nothing to do. */
 #include <malloc.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Wakes: of a task by another one of its worker, and of a plain thread by another, which is what all that sleeps in the system
  * costs at least. */
 #include <pthread.h>

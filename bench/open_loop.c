@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* open_loop: HTTP requests at a fixed rate, whatever the server does, and how long each took from the moment it was due.
  *
  * Request k is due at k / rate, on connection k mod N. A connection has one request under way; one that is due meanwhile is sent

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* chat_server: what one says, all hear; who listens too slowly is told what was missed, and holds nobody up.
  *
  * It shows tn_broadcast: each connection has a fiber that reads lines and sends them to all, and one that receives from all and

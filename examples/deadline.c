@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* deadline: nested calls under one deadline.
  *
  * It shows scopes: the one who knows how long an answer is worth waiting for enters a scope; those who do the work below know

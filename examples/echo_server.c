@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* echo_server: sends back whatever it gets, one fiber a connection.
  *
  * It shows a complete server in a few lines: accept, spawn, read, write.

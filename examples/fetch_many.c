@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fetch_many: fetches many URLs at the same time, each by an ordinary blocking call of libcurl in a fiber of its own.
  *
  * It shows what happens to a library that knows nothing of fibers: nothing. curl_easy_perform sleeps in poll() and keeps its

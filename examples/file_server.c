@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* file_server: serves the files of the folder it is started in over HTTP/1.1.
  *
  * It shows how blocking calls on files look in a fiber: like any other call. A thread of the blocking pool makes them, and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* first_answer: a redundant request: the same question to two servers, the first answer wins, the other request is cancelled.
  *
  * It shows groups: the tasks that ask lie in the frame of the one who needs the answer, and leaving the group cancels what is

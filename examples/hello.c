@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* hello: three tasks that wait at the same time.
  *
  * It shows tn_run, tn_spawn, tn_sleep and tn_join. A task that sleeps holds no thread: the three together take as long as the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HTTP/1.1 for the example servers; see http.h. */
 #include "http.h"
 

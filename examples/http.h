@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HTTP/1.1 for the example servers: one parser and one set of answers for all of them, so that a comparison of two servers
  * compares how they wait and nothing else.
  *

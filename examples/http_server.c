@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http_server: an HTTP server with one fiber a connection.
  *
  * It shows how a server is written: one task accepts, each connection gets a task of its own, and that task reads and writes as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* http_server_threads: the same HTTP server as http_server, with one thread a connection.
  *
  * It shows what straight-line code costs without a task runtime: each connection has an operating system thread that blocks in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* one_second: consumes a stream for at most one second.
  *
  * It shows tn_select: a sleep that stands outside the loop goes on where it was, while what it is selected with comes and goes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pipeline: three stages with a bounded channel between each two, so that the slowest sets the pace.
  *
  * It shows tn_mpsc_send, tn_mpsc_recv, and how the end of one stage becomes the end of the next: the last sender lets go, and the

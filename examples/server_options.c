@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of the example servers; see server_options.h. */
 #include "server_options.h"
 

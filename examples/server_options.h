@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of the example servers. */
 #ifndef SERVER_OPTIONS_H
 #define SERVER_OPTIONS_H

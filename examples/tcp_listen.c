@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plain listening socket; see tcp_listen.h. */
 #include "tcp_listen.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A plain listening socket, for the servers that tournant is compared with. */
 #ifndef TCP_LISTEN_H
 #define TCP_LISTEN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All under the queue's lock. Those that have come are those in the queue, but while a crowd that was let go is being settled:
  * its last members may still be in it. They are told apart by their tickets. */
 #include <tn/barrier.h>

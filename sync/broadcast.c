@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten the moment the lock
  * is let go. Receivers that wait look, and queue up, under one hold of it; a send wakes them all, and each looks again. */
 #include <tn/broadcast.h>

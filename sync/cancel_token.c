@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cancellation tokens. README.md ("Tokens") has the protocol and why it holds.
  *
  * The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks. No lock is held

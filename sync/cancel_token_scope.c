@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A token as the cancellation of a scope: a hook that cancels it.
  *
  * The end function of the scope removes the hook, and waits for a call of it, be the scope left or its fiber abandoned. So what

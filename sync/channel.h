@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the channels share inside. */
 #ifndef TNI_CHANNEL_H
 #define TNI_CHANNEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One short lock guards the senders' side: the newest block, the places that are reserved, the senders that wait, the receiver's
  * waker. The receiver takes no lock while there is something to receive: `tail` is published with release after the element has
  * been written, so everything below it can be read; `head` is published with release after an element has been read, so its

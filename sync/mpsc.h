@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inside of a channel with many senders, shared by its two sides; the protocols stand in mpsc.c. */
 #ifndef TNI_MPSC_H
 #define TNI_MPSC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Receiving, and closing from that side. The protocols stand in mpsc.c. */
 #include "mpsc.h"
 

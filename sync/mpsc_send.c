@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sending, reserving, and waiting for room. The protocols stand in mpsc.c. */
 #include "mpsc.h"
 

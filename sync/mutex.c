@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word says LOCKED, and WAITED while somebody is in the queue; never WAITED alone but inside the queue's lock. Unlocked and
  * nobody waits: lock and unlock are one compare-and-swap each. Else the lock stays LOCKED and is handed to the first waiter.
  *

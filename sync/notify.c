@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word: KEPT (a notification nobody has taken yet), WAITED (somebody is in the queue), and above them the number of
  * notify_all calls. WAITED is written under the queue's lock. KEPT and WAITED are never set together outside it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word is EMPTY, MAKING or DONE, written under the queue's lock. DONE is for ever, and seen without the lock. */
 #include <tn/once.h>
 

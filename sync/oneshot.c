@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One word decides everything: what has been sent, who is still there, whether the receiver waits. Each change is a
  * compare-and-swap of the whole word, so of send and close exactly one is first.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word: WRITER, or the number of readers, and WAITED while somebody is in the queue. While WAITED is set nobody takes the
  * lock by the word alone; readers may still leave by it, but the last one goes to the queue's lock to leave. So whoever holds
  * that lock and finds readers knows that one of them will come and serve the queue. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word holds the permits and two marks. WAITED (somebody is in the queue, or about to be) is set and cleared under the
  * queue's lock, and while it is set the word changes under that lock only: the ways without the lock refuse it. CLOSED stays.
  *

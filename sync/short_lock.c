@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "short_lock.h"
 
 /* Looks twice as far apart each time: who holds the lock gets more done meanwhile than it would with somebody else reading its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A lock of one word for a few instructions: a list is changed, a value copied. Never held over a suspension, a wake or an
  * allocation.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The word: the count, and WAITED while somebody is in the queue. If WAITED is set the count reaches 0 under the queue's lock
  * alone, so that the one who waits, and then may free the group, can wait for that lock to be let go. */
 #include <tn/wait_group.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "waiters.h"
 
 uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)

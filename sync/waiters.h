@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A queue of waiters, first come first served: the wait core of all primitives here.
  *
  * A waiter lies in its future, and so in its owner's frame. It is linked and unlinked under the queue's lock. Who ends a wait

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "wake.h"
 
 #include "task/task_upcalls.h"

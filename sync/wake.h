@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Wakes that are prepared under a lock and done without it. */
 #ifndef TNI_WAKE_H
 #define TNI_WAKE_H

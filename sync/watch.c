@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Value and version under the queue's lock. A receiver that finds nothing new queues up under the same hold; a send wakes all,
  * and each looks again. */
 #include <tn/watch.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Checks the rules of this project that no compiler knows.
 
     check_style.py                        checks the whole tree; `file:line: rule: message`; status 1 when anything was found
@@ -16,11 +17,13 @@ import sys
 
 from kit import packages
 from style import atomics, cases, cases_folders, cases_prose, contracts, figures, folders, layers, layout, mutants, names
-from style import os_layer, prefixes, readmes, sizes, spelling, words
+from style import os_layer, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
 CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
+WHOLE_FILES = (spdx,)  # what the cases of the other rules, which are pieces of files, do not have
+APART = BY_PROGRAMS + WHOLE_FILES
 STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
 
@@ -43,7 +46,7 @@ def read_tree(root):
     return Tree(texts, others)
 
 
-def findings(tree, checks=CHECKS + BY_PROGRAMS):
+def findings(tree, checks=CHECKS + APART):
     """(path, line, rule, message) of each offence."""
     found = []
     for check in checks:
@@ -57,13 +60,13 @@ def show(found):
 
 
 def self_test():
-    """Programs are run for the cases of their own rules alone."""
+    """The checks of APART are made for the cases of their own rules alone."""
     wrong = 0
     bad = cases.BAD + cases_folders.BAD + cases_prose.BAD
     good = cases.GOOD + cases_folders.GOOD + cases_prose.GOOD
-    rules = {rule for check in CHECKS + BY_PROGRAMS for rule in check.RULES}
+    rules = {rule for check in CHECKS + APART for rule in check.RULES}
     for rule, texts in bad:
-        checks = CHECKS + tuple(check for check in BY_PROGRAMS if rule in check.RULES)
+        checks = CHECKS + tuple(check for check in APART if rule in check.RULES)
         found = {item[2] for item in findings(Tree(texts, strict=rule in STRICT), checks)}
         if found != {rule}:
             wrong += 1

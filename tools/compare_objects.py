@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Compares the code of the library's release objects in two commits: a commit that only moves or renames must leave it identical.
 
     compare_objects.py OLD NEW [--rename FILE] [--lines N]    OLD, NEW: commits; `.` is the working tree as it lies

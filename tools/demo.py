@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """tools/demo: builds the HTTP servers of examples/ and compares them under wrk; see --help."""
 import argparse
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The checks that are too long for .ci/run: more builds, higher counts, searches beyond the bound. Hours on two processors.
 
 Resumable: the result of each step stays in build/long/, under the hash of all files but documents (*.md). Started again, it runs

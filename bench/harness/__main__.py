@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """tools/bench: see --help."""
 import argparse
 import os

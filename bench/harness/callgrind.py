@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Counts what a program executes: callgrind reports how often each address was executed, objdump which instruction is there.
 
 Nothing is sampled, so the counts of two runs are equal if the program takes the same path. What makes it do so: a fixed

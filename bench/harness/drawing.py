@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Figures by matplotlib: marks on a line per case, curves, percentile curves. Each has a title, axes with units, a legend, and
 the machine at its foot. pictures.py decides what is drawn."""
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Instructions, calls, ordered instructions and system calls per operation: no clock, and so the same on each machine."""
 import subprocess
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Loads that a server is put under, and what it used meanwhile."""
 import json
 import os

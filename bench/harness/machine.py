@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What was measured, on what, and how busy it was."""
 import os
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Bytes: of a task that waits, of a connection that has been served, of one that never said a word."""
 from harness import loads, micro, server
 from harness.rounds import run_all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Single operations of the runtimes: a fresh process a case and round; definitions in bench/README.md."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The server at half its peak rate while as many tasks as workers block their thread 100 ms of each 200 ms, and undisturbed."""
 from harness import server
 from harness.rounds import run_all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which pictures a report gets: SVG beside its JSON. They are drawn from the JSON alone, so `tools/bench draw FILE…` draws them
 again. drawing.py does the drawing."""
 import glob

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The programs that are compared: what they are called, how they are built, how they are run."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fails if an operation of tournant takes more than bench/ratchet.txt allows. No peers, no JSON."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The table on the terminal, and the JSON."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Interleaving: in each round every job once, in turn, so that a bad minute hits all programs and not one."""
 import sys
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rows of a report: a measured figure each, with the results of all programs. Distributions: a histogram per round."""
 from harness import stats
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Curves: what a figure becomes as connections, tasks, workers or timers grow."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The fixed HTTP answer, served by each program in turn."""
 from kit.processes import Failure, say
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What many runs of one figure say: median and spread, and how sure a ratio of two is."""
 import random
 

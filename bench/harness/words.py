@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Names of programs, cases and units in words, for pictures that are read without bench/README.md."""
 
 PROGRAMS = {"tournant": "tournant", "tokio": "Tokio", "go": "Go", "threads": "threads", "epoll": "epoll, a loop per core",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the benchmark servers share: the fixed answer, the end of a request, the command line, and how a task blocks its thread.
  *
  * No parser: a request ends with an empty line, and each gets the same answer. The peers in bench/peers/ do the same, byte by

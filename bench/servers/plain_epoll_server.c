@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* plain_epoll_server: the fixed HTTP answer on a bare epoll loop a thread: what the system itself costs.
  *
  * Each connection is registered once, edge-triggered, and lives on one thread; a request is one epoll_wait (shared by all

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* threads_server: the fixed HTTP answer with one thread a connection, which blocks in recv(). */
 #include <errno.h>
 #include <pthread.h>

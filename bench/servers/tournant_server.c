@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant_server: the fixed HTTP answer on tournant, one fiber a connection.
  *
  * --buffer held (the default): a connection's 4 KiB are on its stack, also while it waits; none: it has a buffer only from the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* uv_server: the fixed HTTP answer on one libuv loop with streams, as libuv's own examples have it: one thread, whatever
  * --workers says; uv_read_start with one buffer for all (the loop is never inside two callbacks), uv_try_write and only when that
  * does not take all of it a write request. */

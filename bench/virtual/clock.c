@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Virtual time, for counting instructions: the clock advances by a fixed step per task run. How often the loop is polled, the
  * injector is checked and a budget is used up then depends on the program alone, not on the machine or on the counting tool.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading folders, many entries a job. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open files. */
 #include "base/tls.h"
 #include "fs/fs.h"

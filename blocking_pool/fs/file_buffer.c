@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Buffered reading and writing of files. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fs/fs.h"
 
 #include "pool/pool_call.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of file access share. */
 #ifndef TNI_FS_H
 #define TNI_FS_H

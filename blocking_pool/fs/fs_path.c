@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls on paths. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whole files, each in one job. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A look-up may hang for long, so who asks can leave: question and answer are in memory that the last of the two gives back, the
  * one who asks or the job. */
 #include "names/names.h"

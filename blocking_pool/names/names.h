@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names from the inside. */
 #ifndef TNI_NAMES_H
 #define TNI_NAMES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One word that says that something is over, and holds who waits for it.
  *
  * NULL: not over, nobody waits. A waker: not over, its owner waits. TNI_DONE: over. The source makes one exchange to TNI_DONE and

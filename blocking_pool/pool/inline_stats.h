@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Functions that have been brief whenever tn_run_blocking called them lately. Hints all: a wrong one costs time. */
 #ifndef TNI_INLINE_STATS_H
 #define TNI_INLINE_STATS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "pool/inplace.h"
 
 #include "base/tls.h"

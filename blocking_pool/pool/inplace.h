@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a fiber does on its own worker though it may block: reading files that are in memory, calling functions that have been
  * brief. README.md ("Files", "Brief functions") has when and why. */
 #ifndef TNI_INPLACE_H

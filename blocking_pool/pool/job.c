@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Jobs with a counted handle. References: the pool's, from the spawn to `over`, and the handles'. */
 #include "pool/job.h"
 

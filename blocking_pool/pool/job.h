@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Jobs with a counted handle, for the other files of this layer. */
 #ifndef TNI_JOB_H
 #define TNI_JOB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool's queue and its watch: what submitters do, and what threads do under the lock. README.md has the argument. */
 #include "pool/pool.h"
 

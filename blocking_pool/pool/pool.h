@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocking pool of a runtime: threads for jobs that block. README.md has the protocols and why they hold.
  *
  * Who may touch a field and when:

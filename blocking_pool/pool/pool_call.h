@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A blocking call on behalf of a fiber that waits for it: the job lies in the fiber's frame, and nothing is allocated. */
 #ifndef TNI_POOL_CALL_H
 #define TNI_POOL_CALL_H

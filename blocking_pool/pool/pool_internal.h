@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool from the inside: what the files pool_*.c share. */
 #ifndef TNI_POOL_INTERNAL_H
 #define TNI_POOL_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Jobs that wait for jobs of their own pool: that not all threads do so for ever. README.md has the argument. */
 #include "pool/pool_internal.h"
 #include "scope/scope.h"

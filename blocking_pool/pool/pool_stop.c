@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a pool. README.md ("Shutdown") has the order and why. */
 #include "pool/pool_internal.h"
 

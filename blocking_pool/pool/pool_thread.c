@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The life of a pool's thread: arrive, take jobs, look about for a moment, stand by or sleep, leave. README.md has the
  * argument. */
 #include "base/tls.h"

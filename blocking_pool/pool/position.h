@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file's own position: the kernel lets one call at a time use it, and the others wait in the kernel. A worker must not wait
  * there for a transfer, so it makes such a call itself only while no thread that may block can be inside of one. README.md
  * ("Files") has the argument. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Strict on purpose: what is not clearly an address is refused with the reason and a way out, because a server that listens
  * somewhere else than meant is worse than one that does not start. Names are resolved elsewhere: it takes system calls that wait.
  */

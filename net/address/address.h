@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Addresses of sockets and their text. */
 #ifndef TNI_ADDRESS_H
 #define TNI_ADDRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Connecting: nobody else knows the stream yet, so giving up is closing it. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "endpoint/endpoint.h"
 
 #include "base/log.h"

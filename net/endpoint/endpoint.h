@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What streams and listeners share: an fd, who is using it, how to wait on it, and its end. README.md has the argument.
  *
  * Operation word. Who uses the fd is in flight: at most one reader (who accepts, for a listener), at most one writer, and any

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accepting. What went wrong with one connection is skipped; what is short for all (files, memory) is waited out, with growing
  * pauses and one line in the log: the connections stay in the backlog, and those that are served go on.
  */

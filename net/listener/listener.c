@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Listening: making the socket, and what has to go when it is closed. */
 #include "listener/listener.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A listener from the inside: accepting is apart from listening. */
 #ifndef TNI_LISTENER_H
 #define TNI_LISTENER_H

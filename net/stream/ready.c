@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves
  * the fd open until it has let go. */
 #include "stream/stream.h"

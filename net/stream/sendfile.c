@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a file to a stream without a copy through the program. The disk may be slow, so a thread of the blocking pool makes the
  * call, on a socket that never blocks; the task waits for room in the socket where it always does. The stream's writer is in
  * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's

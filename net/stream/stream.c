@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams: making, reading, writing, closing.
  *
  * A call tries first and waits only when the socket has nothing: so a stream that never has to wait is never registered, and one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream from the inside, for accept and connect. */
 #ifndef TNI_STREAM_H
 #define TNI_STREAM_H

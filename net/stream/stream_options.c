@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a stream tells and lets be set: short uses of the fd, which never wait and exclude nobody. */
 #include "stream/stream.h"
 

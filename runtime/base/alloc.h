@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for memory: every allocation of the library goes through the allocator of its runtime. */
 #ifndef TNI_ALLOC_H
 #define TNI_ALLOC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one place where Concurrency Kit comes in. Debian's 0.7.1 lacks later fixes in its queues, stacks, epoch and hazard
  * pointers, and ThreadSanitizer does not see its inline assembly: so only pieces that need no ordering of it are used. */
 #ifndef TNI_CK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every tunable of the runtime, with its reason. The model build shrinks the capacities. */
 #ifndef TNI_CONFIG_H
 #define TNI_CONFIG_H

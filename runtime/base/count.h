@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Counters a core: written by its holder alone, readable by anyone at any time. */
 #ifndef TNI_COUNT_H
 #define TNI_COUNT_H

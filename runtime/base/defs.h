@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small words every file of the library uses. */
 #ifndef TNI_DEFS_H
 #define TNI_DEFS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door for messages: an embedded library does not own stderr, so each runtime says where its lines go. */
 #ifndef TNI_LOG_H
 #define TNI_LOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where a thread sleeps: one word, EMPTY -> PARKED_x -> NOTIFIED -> EMPTY.
  *
  * A notification is never lost: it is an exchange, so it either finds the sleeper's mark and then wakes it, or is found by the

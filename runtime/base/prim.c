@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door's out-of-line half for Linux: membarrier, futex, pthreads, clocks. */
 #include "base/prim.h"
 

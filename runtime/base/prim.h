@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for atomics, threads, clocks and random numbers.
  *
  * Nothing else in the library names <stdatomic.h>, <pthread.h>, <time.h> or a futex. A model checker replaces this header

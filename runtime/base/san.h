@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the sanitizers must be told about stacks that are switched by hand. Nothing of it is left in ordinary builds.
  *
  * AddressSanitizer wants the bounds of the stack gone to, keeps a side stack of frames for each, and LeakSanitizer looks for

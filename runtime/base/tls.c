@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "base/tls.h"
 
 static _Thread_local tni_tls local;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a thread knows of itself: the library's only thread-local variable.
  *
  * A fiber may go on on another thread. The compiler does not know that, and may keep the address of a thread-local variable in a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making and forgetting contexts. The switch itself is in fiber_<machine>.S. */
 #include "fiber/context.h"
 

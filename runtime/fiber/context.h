@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Contexts: places to go on at, each on a stack of its own, and the switch between them.
  *
  * The switch is a call that may return on another thread. A caller that migrates must not carry the address of a thread-local

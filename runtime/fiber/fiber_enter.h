@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Entering the switch so that returns stay predicted.
  *
  * A processor predicts each `ret` by the `call` that came last. The switch is left by a jump, so a `call` of it would leave an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The switch between two stacks, and the first frame of a new one, for the System V ABI of x86-64.
  *
  * A unit of its own in assembler, so that link-time optimisation cannot inline it: the compiler must see a call that may

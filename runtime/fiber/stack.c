@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Slabs, free lists, the cores' caches. What guards a stack is in stack_guard.c, what was used of it in stack_use.c. */
 #include "fiber/stack.h"
 

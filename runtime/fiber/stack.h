@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stacks for fibers: large slabs of address space cut into slots, committed page by page as they are used.
  *
  * A slot is as large as its class says, so that eight of the default size share a page of page table. From low to high: the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Guards: kinds, the budget of mappings, and what is left to do without one. */
 #include "fiber/stack_guard.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What stands below a stack. For stack.c alone. */
 #ifndef TNI_STACK_GUARD_H
 #define TNI_STACK_GUARD_H

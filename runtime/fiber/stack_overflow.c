@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fiber/stack_overflow.h"
 
 #include <errno.h>

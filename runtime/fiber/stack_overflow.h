@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report of a stack overflow: a handler of SIGSEGV and SIGBUS that names the task and aborts.
  *
  * Installed only where the runtime's option asks for it, as long as it does. A fault that is nobody's overflow goes to the

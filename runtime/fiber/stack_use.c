@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fiber/stack_use.h"
 
 #include <string.h>

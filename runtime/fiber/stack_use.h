@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a task used of its stack: giving it back to the system, and measuring it. For stack.c alone. */
 #ifndef TNI_STACK_USE_H
 #define TNI_STACK_USE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A signal handler may not touch a task: it sets a word and writes to an eventfd, whose loop wakes the task.
  *
  *   post:  posted = 1;  write

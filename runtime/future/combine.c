@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Select, race, join and timeout. The waker that a branch is polled with is that of the task itself: there is nothing to be
  * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. README.md ("Waiting for several",
  * "Budget") has the argument. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tn_await and the futures of the runtime itself: sleep and join. */
 #include <tn/future.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Future sets: README.md ("Future sets") has the argument. */
 #include "task/future_set.h"
 

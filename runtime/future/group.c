@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Groups: README.md ("Groups") has the argument. */
 #include <tn/group.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ticks of a clock that a task waits for one after the other. */
 #include <tn/combine.h>
 

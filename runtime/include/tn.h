@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: everything. */
 #ifndef TN_H
 #define TN_H

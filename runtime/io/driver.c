@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/driver.h"
 
 #include "base/count.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The driver of a core: its loop, and the registrations of file descriptors in it.
  *
  * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the driver calls of the scheduler above it; defined in core.c. */
 #ifndef TNI_DRIVER_UPCALLS_H
 #define TNI_DRIVER_UPCALLS_H

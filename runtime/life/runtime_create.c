@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starting a runtime, and running in it. */
 #include "life/runtime_life.h"
 

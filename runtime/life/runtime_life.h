@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Between creating and stopping a runtime: runtime_create.c, runtime_shutdown.c. */
 #ifndef TNI_RUNTIME_LIFE_H
 #define TNI_RUNTIME_LIFE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stopping a runtime. README.md ("Shutdown") has the order and why. */
 #include "life/runtime_life.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Usable processors (cpus.h). The sources: sched_setaffinity(2); proc(5) on /proc/pid/mountinfo; cgroups(7) on /proc/pid/cgroup;
  * the kernel's admin-guide/cgroup-v2.rst on cpu.max and scheduler/sched-bwc.rst on cpu.cfs_quota_us.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many processors the process may really use: what decides the number of workers.
  *
  * Two limits count: the affinity mask, and the CPU quota of the control groups (cgroups) the process is in, which containers use.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts of error codes: libuv's, and the C library's for those that libuv does not have. */
 #include <string.h>
 #include <uv.h>

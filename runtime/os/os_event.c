@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_event.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for eventfd: a file descriptor that is readable once somebody has posted. */
 #ifndef TNI_OS_EVENT_H
 #define TNI_OS_EVENT_H

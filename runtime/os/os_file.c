@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linux. */
 #include "os/os_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for files. Each call answers 0 or a count, or a negative errno value; each may block; one that a signal
  * interrupted is made again. Fault injection and a simulator replace this header's functions and nothing else.
  */

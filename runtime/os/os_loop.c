@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libuv 1.44 as the driver. Read with its sources at hand:
  *
  * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So it is started once for its life,

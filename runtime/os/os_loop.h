@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for libuv: one loop that reports readiness of file descriptors, sleeps and is woken.
  *
  * One thread at a time runs a loop or opens and closes polls in it; the caller sees to that (driver.h). tni_os_loop_wake alone

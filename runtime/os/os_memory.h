@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for the system's memory calls. Fault injection replaces these and nothing else. All answer 0 or a negative errno
  * value unless said otherwise; addresses and lengths are multiples of the page size. */
 #ifndef TNI_OS_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_names.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for the system's resolver. Its calls block, for many seconds if a server of names does not answer. */
 #ifndef TNI_OS_NAMES_H
 #define TNI_OS_NAMES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_sigaction.h"
 
 #include <errno.h>

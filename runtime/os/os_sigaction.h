@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A signal handler of ours, in front of the one that was there. Handlers belong to the process, so hooks are static. */
 #ifndef TNI_OS_SIGACTION_H
 #define TNI_OS_SIGACTION_H

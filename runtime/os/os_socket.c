@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linux. accept4, SOCK_NONBLOCK and MSG_NOSIGNAL save a system call each, and a signal handler. */
 #include "os/os_socket.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_symbol.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for the dynamic linker: names for addresses of code. */
 #ifndef TNI_OS_SYMBOL_H
 #define TNI_OS_SYMBOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_thread.h"
 
 #include <fcntl.h>

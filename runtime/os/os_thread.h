@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for what the kernel knows of a thread. */
 #ifndef TNI_OS_THREAD_H
 #define TNI_OS_THREAD_H

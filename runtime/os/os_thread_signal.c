@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>

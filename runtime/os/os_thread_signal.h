@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for signals that one thread of ours sends to another, to see what it is doing. */
 #ifndef TNI_OS_THREAD_SIGNAL_H
 #define TNI_OS_THREAD_SIGNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What stands where something was attached to a runtime, or never was, once nothing can be attached any more. */
 #include "sched/runtime.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Declared blocking: a mark on the worker that its core may be taken at once. stuck.c has the other side. */
 #include "base/tls.h"
 #include "sched/runtime.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sched/budget_fiber.h"
 
 #include "base/tls.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The budget of a fiber: when it is used up the fiber yields. */
 #ifndef TNI_BUDGET_FIBER_H
 #define TNI_BUDGET_FIBER_H

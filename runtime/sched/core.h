@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a worker needs to schedule, apart from the thread that holds it: so a thread that is stuck in a task can lose its core.
  *
  * Core access. Everything marked "holder" is reached only between tni_core_enter and tni_core_leave, by the thread that holds

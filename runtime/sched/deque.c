@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sched/deque.h"
 
 void tni_deque_init(tni_deque *d)

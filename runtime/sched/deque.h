@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ready queue of a core: a Chase-Lev deque of fixed size (Chase and Lev, SPAA 2005; orders after Lê, Pop, Cohen and Zappa
  * Nardelli, PPoPP 2013, with their published errors mended).
  *

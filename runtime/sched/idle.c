@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sched/idle.h"
 
 void tni_idle_init(tni_idle *idle, unsigned cores)

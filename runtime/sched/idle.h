@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who sleeps, who searches, and when a sleeper is woken. README.md ("Idle") has the argument; in short:
  *
  *   submit:  push the task; full fence; wake one worker only if nobody searches and somebody is parked

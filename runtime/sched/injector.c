@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sched/injector.h"
 
 #include "base/count.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The injector: the global queue of a runtime. Spawns and wakes from outside land here, and what a full local queue spills.
  *
  * A mutex and an intrusive list, as in Tokio and Go: measured elsewhere, lock-free queues scaled worse, and it is not the

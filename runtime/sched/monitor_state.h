@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the monitor keeps in cores, in workers and in the runtime, and what these call of it. Defined in monitor.c, stuck.c,
  * stuck_report.c and stack_sampler.c, above them. */
 #ifndef TNI_MONITOR_STATE_H

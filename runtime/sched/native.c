@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fiber leaves its call with the worker and switches to it, as it does to suspend; the worker makes the call where it stands
  * and switches back. Nobody but these two, one thread, knows of it: task and worker look as they do inside of any run. */
 #include "sched/native.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A call on the worker's own stack, out of a fiber: for functions that may want more stack than that has. */
 #ifndef TNI_NATIVE_H
 #define TNI_NATIVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
  * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_complete. The same
  * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */

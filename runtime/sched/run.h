@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop
  * (worker.c).
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a runtime knows of itself while it runs: its tasks, its cores. */
 #include "sched/runtime.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The runtime: cores, workers, and what they share. */
 #ifndef TNI_RUNTIME_H
 #define TNI_RUNTIME_H

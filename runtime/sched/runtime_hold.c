@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Telling a runtime that something outside will wake a task: the report of a deadlock waits for it. */
 #include "sched/runtime.h"
 

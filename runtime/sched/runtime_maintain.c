@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is attached to a runtime (the blocking pool) has it do what its own threads cannot. */
 #include "sched/runtime.h"
 

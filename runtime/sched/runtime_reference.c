@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What keeps a runtime in memory: its threads, and threads outside that touch it on behalf of a waker or handle. README.md
  * ("Shutdown") has the order in which they end. */
 #include "base/tls.h"

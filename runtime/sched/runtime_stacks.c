@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fibers without a stack: they wait in a list of the runtime, oldest first, and are handed the stacks that come back.
  *
  * The stack itself is handed over, not word of it: a task that was only told could find the stack taken by a newcomer, or take

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a runtime's threads, and the tasks of its groups, call of the code that stops it. runtime_shutdown.c defines it. */
 #ifndef TNI_RUNTIME_UPCALLS_H
 #define TNI_RUNTIME_UPCALLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "sched/schedule.h"
 
 #include "base/tls.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where runnable tasks go, and where a worker gets the next one from. README.md ("Queues") says in which order and why. */
 #ifndef TNI_SCHEDULE_H
 #define TNI_SCHEDULE_H

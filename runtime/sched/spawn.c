@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bringing tasks to life. */
 #include "sched/spawn.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Spawning for the runtime's own parts. */
 #ifndef TNI_SPAWN_H
 #define TNI_SPAWN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The worker's loop. README.md ("Queues", "Idle") has the order of things and the argument that no wake-up is lost. */
 #include "sched/worker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A worker: a thread that holds a core and runs tasks, or has none at the moment (a spare). */
 #ifndef TNI_WORKER_H
 #define TNI_WORKER_H

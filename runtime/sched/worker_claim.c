@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The claim word of a worker: how it keeps its core, and how another thread takes it. core.h has the protocol. */
 #include "sched/worker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads and cores: how workers start, how spares offer themselves, and how a core goes from a stuck worker to one of them.
  * README.md ("Stuck workers") has the argument. */
 #include "sched/worker_replacement.h"

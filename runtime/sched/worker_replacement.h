@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads and cores: starting workers, spares, and taking the core of a worker that is stuck in a task. */
 #ifndef TNI_WORKER_REPLACEMENT_H
 #define TNI_WORKER_REPLACEMENT_H

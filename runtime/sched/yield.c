@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Letting others run. */
 #include "base/tls.h"
 #include "sched/run.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cancelling a task. What its code then meets stands in scope.c. */
 #include "task/task.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cancel sources: one call cancels every scope that was entered with the source. A scope links itself in scope.c. */
 #include "scope/scope.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "scope/checkpoint.h"
 
 #include "scope/scope.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an operation that may be ready at once asks before it tries. */
 #ifndef TNI_CHECKPOINT_H
 #define TNI_CHECKPOINT_H

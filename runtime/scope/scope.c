@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes: README.md ("Scopes") has the argument. */
 #include "scope/scope.h"
 

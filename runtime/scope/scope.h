@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes inside: a chain a task, innermost first, in its owner's frames. README.md ("Scopes") has the argument.
  *
  * Who may touch what: the chain, deadlines and marks are the owner's alone. `state` is a word: others set CANCELLED and then wake

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For a task that destroy has given up: what is done in place of its own code, which never runs again. README.md ("Shutdown") has
  * the protocol. */
 #ifndef TNI_ABANDON_H

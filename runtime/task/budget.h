@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How many operations of a task may be ready at once before it has to let others run: what polls ask of it. README.md ("Budget")
  * has the argument. */
 #ifndef TNI_BUDGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of future sets: task headers that are never queued. README.md ("Future sets") has the argument. */
 #ifndef TNI_FUTURE_SET_H
 #define TNI_FUTURE_SET_H

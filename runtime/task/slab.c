@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "task/slab.h"
 
 struct tni_slab_block {

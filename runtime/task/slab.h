@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Task headers: handed out from per-core slabs, which together are the registry of all tasks.
  *
  * A cache belongs to a core. Its owner allocates from a plain list; whoever else frees a header pushes it on the cache's remote

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The task header and its state word.
  *
  * State word: flags in the low byte, the reference count above. Who may touch a field and when:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "task/task_hooks.h"
 
 #include "base/alloc.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What hangs on a few tasks beside the header: values of their own, exit hooks, what becomes of a result that nobody takes.
  *
  * A chain, newest first. The spawner makes it before the task is born, the running task adds to it, the end of the task takes

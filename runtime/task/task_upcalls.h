@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the code of task headers calls of the folders above it: defined in schedule.c, core.c, runtime.c, runtime_reference.c and
  * runtime_shutdown.c. */
 #ifndef TNI_TASK_UPCALLS_H

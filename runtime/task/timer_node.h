@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a timer wheel keeps of a timer, in its owner's memory: each task has one. See wheel.h. */
 #ifndef TNI_TIMER_NODE_H
 #define TNI_TIMER_NODE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A wait: one claim word between a task that waits for something and whoever ends the wait.
  *
  * The word holds the waiter's counted waker, or NULL. Whoever exchanges the waker out has claimed the wait: the source of the

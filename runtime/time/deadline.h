@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a poll asks to be polled again at a given moment. */
 #ifndef TNI_DEADLINE_H
 #define TNI_DEADLINE_H

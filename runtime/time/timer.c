@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "time/timer.h"
 
 void tni_timers_init(tni_timers *timers)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Timers of tasks: a wheel a core behind a short lock of its own.
  *
  * A task has one timer node. Polls leave the earliest moment they want to be polled again in task->deadline_ns; when the run

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Timer wheel (wheel.h): the levels and how nodes come down them.
  *
  * Read a tick as a number in base 64. A node lies in the level of the highest digit in which its deadline differs from the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Timer wheel: keeps deadlines apart by coarse classes of time, so that arming and cancelling cost the same however many there
  * are.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The look whether any task can ever go on: README.md ("Dump and deadlock report") has the argument. */
 #include "watch/deadlock.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that wait for each other for ever. See deadlock.c. */
 #ifndef TNI_DEADLOCK_H
 #define TNI_DEADLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every task is doing, at any time: README.md ("Dump and deadlock report") has the argument. */
 #include "watch/dump.h"
 

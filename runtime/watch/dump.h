@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What tasks are doing, in lines. See dump.c. */
 #ifndef TNI_DUMP_H
 #define TNI_DUMP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake, and at the moment at which a core is to
  * be taken; stuck.c has what it does about those whose worker is inside one task for long.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The monitor: a thread that looks after cores whose worker is inside one task for long. See monitor.c. */
 #ifndef TNI_MONITOR_H
 #define TNI_MONITOR_H

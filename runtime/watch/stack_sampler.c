@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* README.md ("Stuck workers") has the protocol and its argument. */
 #include "watch/stack_sampler.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The stack of a task while it runs: taken by its own thread, in a signal handler, for somebody who asks. Only in runtimes with
  * report_stuck_ns. README.md ("Stuck workers") has the protocol. */
 #ifndef TNI_STACK_SAMPLER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
  *
  * A worker that finds nothing in any queue serves the loops and timers of cores whose workers have left them alone for

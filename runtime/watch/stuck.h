@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Workers that are inside one task for long: their loop is polled for them, and then their core is given to a replacement
  * thread. See stuck.c. */
 #ifndef TNI_STUCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who keeps a thread: a task that has been inside one run for report_stuck_ns is put into the log, once, with its stack.
  *
  * The monitor looks at every worker, with a core or without one. The task's own thread takes its stack (stack_sampler.h), and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The arithmetic and the report of tools/bench, and what it says to nonsense. Nothing is measured."""
 import glob
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How tools/bench counts instructions: what it reads of callgrind's files and of disassemblies, how it joins them, and the
 ratchet. Nothing is run but Python."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The programs that tools/bench runs keep to what it expects of them.
 
     programs_test.py MICRO VIRTUAL_MICRO OPEN_LOOP SERVER...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fiber waits for the pool of another runtime, and its own runtime gives up on it: nothing of it stays in that pool. */
 /* ctest: timeout=120 */
 #include <dlfcn.h>

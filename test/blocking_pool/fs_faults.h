@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Faults of the system's calls on files. These definitions stand before the C library's; include this in one source a program. */
 #ifndef FS_FAULTS_H
 #define FS_FAULTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files and folders: what works, and what the system refuses. */
 /* ctest: timeout=120 */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Functions that have been brief, and are called by the worker of the fiber that waits for them. */
 #include <errno.h>
 #include <poll.h>

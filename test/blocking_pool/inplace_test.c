@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files that a fiber reads on its own worker, and when it does not. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Looking names up: what is refused before anybody is asked, what the system answers, and a resolver that hangs. No network. */
 #include <arpa/inet.h>
 #include <dlfcn.h>

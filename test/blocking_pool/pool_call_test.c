@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls in several parts on behalf of a fiber that stops waiting: between two parts, while one runs, at any moment. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

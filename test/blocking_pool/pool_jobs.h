@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the pool share: jobs that count, jobs that wait at a gate, a runtime with a small pool. */
 #ifndef TT_POOL_JOBS_H
 #define TT_POOL_JOBS_H

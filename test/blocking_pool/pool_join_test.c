@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Jobs that wait for jobs of their own pool: whom nobody could ever serve is told, whenever that comes to be known. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

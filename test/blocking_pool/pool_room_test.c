@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Room in the queue: what becomes of who finds none, whose it is, and who gets it. */
 /* ctest: timeout=60 */
 #include <stdatomic.h>

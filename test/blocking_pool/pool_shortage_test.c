@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocking pool when threads or memory cannot be had. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

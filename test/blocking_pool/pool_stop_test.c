@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Destroying a runtime in every state of its blocking pool. */
 #include <stdatomic.h>
 #include <string.h>

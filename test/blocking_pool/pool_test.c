@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocking pool from outside: jobs, their handles, caps, threads that come and go. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file's own position, used by several at once: a worker neither waits for a call at it, nor lets one wait for long. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes around calls that go to the blocking pool: what has not begun is left at the deadline, what has begun is waited for. A
  * job under way is no deadlock. */
 /* ctest: timeout=120 */

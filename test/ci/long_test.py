@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What .ci/long keeps of its steps, and that it goes on where it stopped. The steps are small commands."""
 import io
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Tests of chat_server, by socat and over raw sockets: chat_test.py PATH/TO/chat_server [unittest options]."""
 import re
 import socket

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Tests of echo_server, over raw sockets: echo_test.py PATH/TO/echo_server [unittest options]."""
 import os
 import socket

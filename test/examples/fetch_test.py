@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """examples/fetch_many from outside, with a server that answers nobody until all have asked and the client's clock has gone on."""
 import http.server
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """examples/file_server from outside: curl fetches whole files and parts of them, wrk many at once."""
 import os
 import re

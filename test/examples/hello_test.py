@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Test of hello: hello_test.py PATH/TO/hello [unittest options]."""
 import re
 import subprocess

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Tests of an HTTP example server, over raw sockets: http_test.py PATH/TO/http_server [unittest options]."""
 import os
 import resource

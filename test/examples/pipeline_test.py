@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Test of pipeline: pipeline_test.py PATH/TO/pipeline [unittest options]."""
 import re
 import subprocess

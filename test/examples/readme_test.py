@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Builds the first program of README.md as a user would, and talks to it.
 
 Usage: readme_test.py README COMPILER LIBRARY INCLUDE_FOLDER...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the tests of the example servers share: starting a server, talking to it over raw sockets, making sure that it goes."""
 import os
 import re

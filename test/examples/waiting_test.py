@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Test of deadline, one_second and first_answer: waiting_test.py PATH/TO/PROGRAM [unittest options]."""
 import os
 import re

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program in plain C11 that uses the installed headers and library. */
 #include <stdio.h>
 #include <tn.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 // A program in C++ that uses the installed headers and library.
 #include <cstdio>
 #include <string>

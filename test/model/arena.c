@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The allocator that the checker watches. Freed memory is not used again within an execution, so a late access is seen. Each
  * thread allocates from its own part: what another one allocates does not move its addresses, and interleavings that differ in
  * nothing else stay equal. */

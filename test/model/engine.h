@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of the checker, as they see each other. Everything here is plain single-threaded C: the threads of a scenario are
  * fibers, and the only one that runs is engine.self. */
 #ifndef TN_MODEL_ENGINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PROGRAM [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND]
  *         [--compare SEEDS] [SCENARIO...]
  *

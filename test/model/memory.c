@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory model: RC11 without load buffering, as histories and views. README.md ("Memory model") says why it is right.
  *
  * Each atomic word has a history of stores in modification order, each with a stamp. A thread's view says, a word, the oldest

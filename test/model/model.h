@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a scenario of the model checker is written with. README.md shows one. */
 #ifndef TN_MODEL_H
 #define TN_MODEL_H

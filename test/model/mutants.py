@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Weakens the library in one place at a time, and demands that the model checker notices.
 
     mutants.py BUILD [NAME...]      BUILD: a built preset `model`; NAME: only those of mutants.txt

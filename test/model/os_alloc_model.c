@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The doors of runtime/base/alloc.h and runtime/base/log.h. */
 #include "base/alloc.h"
 #include "base/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/os/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
  *
  * A wake is what uv_async_send of 1.44 is: a relaxed look whether one is pending, an early return if so, no barrier; else a mark

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The doors of runtime/os/os_memory.h, stack_overflow.h and cpus.h: memory for a few small stacks, which races are not looked
  * for in; nothing overflows; two processors. */
 #include "os/os_memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file
  * of os_loop_model.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
 #include "os/os_socket.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
 #include "os/os_symbol.h"
 

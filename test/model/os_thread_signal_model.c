@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/os/os_thread_signal.h: there are no signals, and no runtime with report_stuck_ns. */
 #include "os/os_thread_signal.h"
 

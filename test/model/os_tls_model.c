@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/base/tls.h: what a thread knows of itself, a thread of the model. */
 #include "base/tls.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door's functions: each is an operation of the model. */
 #include <errno.h>
 #include <limits.h>

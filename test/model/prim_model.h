@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The model's runtime/base/prim.h in the model checker: the same names, and every operation is a call of the checker. */
 #ifndef TNI_PRIM_MODEL_H
 #define TNI_PRIM_MODEL_H

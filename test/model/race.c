@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Races on plain memory: each access is compared, by vector clocks, with all earlier ones to the same bytes. The calls that the
  * compiler puts before each plain access (-fsanitize=thread, for that step alone) arrive at the end of this file; nothing of
  * ThreadSanitizer's own library is linked. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The search: depth first over the choices of an execution, by running it again and again (stateless). README.md ("Search") has
  * the argument for the reduction.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads of the model: fibers of the checker, which is itself one thread. They switch by the library's own switch, so that the
  * library's fibers may run on top of them: whatever stack a thread is on when it waits, it goes on there. */
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The printed interleaving: a line an operation, a column a thread, the place in the source at the end. */
 #include <stdarg.h>
 #include <stdio.h>

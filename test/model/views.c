@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the threads know: a view (which stores they may still read) and a vector clock (what happened before), the fences that
  * join them, and what locks and threads hand over. */
 #include "views.h"

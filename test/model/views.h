@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the threads know, for memory.c: views and vector clocks. */
 #ifndef TN_MODEL_VIEWS_H
 #define TN_MODEL_VIEWS_H

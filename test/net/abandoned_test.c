@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fiber waits on a stream or listener of another runtime, and its own runtime gives up on it: the operation ends. So others may
  * read and write, and a close closes. */
 /* ctest: timeout=120 */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of net/address: what is an address, what is none and what the log says then, and the text of each. */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The race of a close with a read on another worker, while the number of the closed file comes back for another connection.
  *
  * Every byte that is sent says which connection it belongs to; every reader checks all it gets. Were a file closed while somebody

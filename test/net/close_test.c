@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of closing and cancelling: who waits is told, who comes late too, nothing stays open and nothing is freed early. */
 /* ctest: timeout=60 */
 #include <pthread.h>

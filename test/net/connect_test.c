@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of connecting: success is tested everywhere else; here are the failures, the waits and giving up. */
 /* ctest: timeout=60 */
 #include <net/if.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task whose thread has lost its core goes on: whatever it calls then, of any layer. */
 /* ctest: timeout=120 */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of streams with much data, little data, and readers slower than writers. */
 /* ctest: timeout=120 */
 #include "net_flow.h"

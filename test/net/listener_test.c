@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of listeners: where they listen, what they refuse and say, and that they go on when files run out. */
 /* ctest: timeout=120 serial */
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A known stream of bytes through a connection, added up at both ends. */
 #ifndef NET_FLOW_H
 #define NET_FLOW_H

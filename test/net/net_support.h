@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of net share. Checks in tasks end the process: a task may be on any thread, and Criterion's way out is not for
  * all of them. */
 #ifndef NET_SUPPORT_H

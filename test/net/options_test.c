@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Option structs of every length: a caller may have been built against an older, shorter struct, behind which nothing may be
  * read. Each struct ends at the end of a page, and the next page cannot be read. */
 #include <string.h>

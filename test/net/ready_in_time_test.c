@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sockets that are ready are never reported as late because the task's budget is used up, and polls of one that is always ready
  * let others run. */
 #include <tn/combine.h>

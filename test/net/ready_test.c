@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of ready futures in stackless tasks. close_test.c has their end by a close. */
 /* ctest: timeout=120 */
 #include "net_flow.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From files to streams. */
 #include <fcntl.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of streams: what goes in comes out, how reads and writes wait, ends and errors. */
 /* ctest: timeout=120 */
 #include <fcntl.h>

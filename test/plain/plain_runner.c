@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs Criterion tests without Criterion's runner, for the sanitizers.
  *
  * Criterion 2.4.1 aborts at most starts under ThreadSanitizer ("Could not initialize inheritable arena"), and takes a test for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What depends on the processor, without libuv and without a test framework, so that it runs under an emulator. */
 #include <execinfo.h>
 #include <fenv.h>

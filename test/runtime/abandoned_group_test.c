@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Groups whose owner destroy gives up on: their tasks are cancelled, their results dropped. For tasks of another runtime the
  * owner's frame stays until the last of them has ended. */
 /* ctest: timeout=120 */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is done for a fiber that destroy gave up on: its future is dropped, its scopes and groups are unlinked, in this order and
  * before anything of it is freed; and what is left alone. */
 /* ctest: timeout=120 */

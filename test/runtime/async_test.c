@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals: posted from a handler, from threads, before and after the wait; none is lost. */
 /* ctest: timeout=120 */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cancellation: level-triggered, at every checkpoint, against every race; drops exactly once. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Select, race, join, timeout, intervals: which answer, what is dropped, what goes on. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of runtime/cpus: each builds the files of some machine in a folder of its own and asks for the quota. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

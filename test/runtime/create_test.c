@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Creating a runtime: options, hooks, names, allocators; and everything that can be refused meanwhile. */
 /* ctest: timeout=120 serial */
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The current-thread flavor: whoever blocks on it runs everything. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ready queue of a core: first in, first out; each item taken exactly once, whoever takes. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

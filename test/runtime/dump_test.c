@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dumps: what they say, while everything goes on, and while nothing does. Deadlocks: found, and nothing else taken for one. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

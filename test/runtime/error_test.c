@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each error code has a text: those of the public headers, and all that the kernel may return. */
 #include <criterion/criterion.h>
 #include <string.h>

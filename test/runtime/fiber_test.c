@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Contexts and the switch. What a fiber finds is noted and judged on the test's own stack: a failing assertion leaves by a jump
  * that knows nothing of fibers. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fibers and their stacks as a runtime hands them out: many at once, few for many, guards, sizes, overflow. */
 /* ctest: timeout=120 serial */
 #include <signal.h>

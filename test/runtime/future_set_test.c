@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Future sets: who is polled, what is lost (nothing), what is freed (all, once). */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Futures and wakers: no wake-up is lost, wakers outlive tasks, combinators, misuse. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

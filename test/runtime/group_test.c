@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Groups: nobody leaves before the tasks have ended; who is cancelled when; which results are whose. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

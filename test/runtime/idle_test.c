@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who sleeps, who searches, whom a submit wakes. */
 #include <stdatomic.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The injector: first in, first out; closed for spawns only; each task taken exactly once. */
 #include <stdatomic.h>
 #include <stdlib.h>

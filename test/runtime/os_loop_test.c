@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The OS layer for libuv: timeouts hold, wakes are kept. */
 #include <dlfcn.h>
 #include <stdatomic.h>

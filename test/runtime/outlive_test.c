@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Handles and wakers outlive the runtime they came from; waits for its tasks may be under way when it goes. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where a thread sleeps: no notification is lost, none is used twice. */
 #include <stdatomic.h>
 

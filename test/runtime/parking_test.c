@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a worker does last before it sleeps may make tasks runnable: they are run. And a worker without work does sleep. */
 #include <errno.h>
 #include <fcntl.h>

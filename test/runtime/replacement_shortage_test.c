@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that keep their threads, and no replacement thread can be had. */
 /* ctest: timeout=120 */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scheduling: nobody starves, nothing is lost or run twice, pinned tasks stay, forced ones move. */
 /* ctest: timeout=120 */
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A scope that is left in the wrong order, or whose frame is gone, ends the process with the name of the task. */
 #include <string.h>
 

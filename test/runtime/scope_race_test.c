@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes: what ends a wait from outside, a deadline or a cancellation, against its event: both orders of every race. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

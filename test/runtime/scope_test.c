@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes: deadlines that are inherited, shields, plain threads, ends. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

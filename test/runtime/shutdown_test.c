@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ending a runtime: waiting, cancelling, giving up; what is left behind is freed in the end. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The slabs of task headers: unique ids, headers come back from anywhere, walks see each header once. */
 #include <stdatomic.h>
 #include <stdlib.h>

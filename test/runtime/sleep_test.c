@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sleeping: never early, cancellable, a million at once, also while all workers are inside long tasks. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>

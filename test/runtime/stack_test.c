@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stacks and their guards. */
 #include <criterion/criterion.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that never stop, and one that has to run all the same: each kind of the former beside each kind of the latter. */
 /* ctest: timeout=240 */
 #include <stdatomic.h>

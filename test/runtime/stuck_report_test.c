@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who keeps a thread is reported, with its stack: at most so often, and whatever the thread does meanwhile. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reports of who keeps a thread leave alone what others do with the signal by which its stack is taken. */
 /* ctest: timeout=120 */
 #include <signal.h>

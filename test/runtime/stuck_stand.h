@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that keep their threads, and what is reported of them. */
 #ifndef TT_STUCK_STAND_H
 #define TT_STUCK_STAND_H

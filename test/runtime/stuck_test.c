@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that block their threads or compute without end: the others go on, on replacement threads. */
 /* ctest: timeout=120 */
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Taking cores from workers that are inside a task, at every possible moment: nothing is lost, nothing runs twice.
  * A plain thread stands in for whoever finds a worker stuck. */
 /* ctest: timeout=120 */

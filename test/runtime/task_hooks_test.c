@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Task-local values, exit hooks, results that nobody joins. */
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks: spawning, joining, handles, names, yielding. */
 /* ctest: timeout=120 */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A wait: one claim word; exactly one of wake and disarm wins, and no condition is missed. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tests of runtime/wheel: each place and boundary by hand, then random operations against a plain list. */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A write behind a heap block on purpose. */
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A lost block on purpose. */
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """must_report.py REPORT PROGRAM [ARGUMENT...]: passes when PROGRAM fails and its output has the text REPORT."""
 
 import subprocess

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A data race on purpose. */
 #include <criterion/criterion.h>
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A signed overflow on purpose. */
 #include <criterion/criterion.h>
 #include <limits.h>

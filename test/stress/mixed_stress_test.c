@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A random mix of everything tasks can do, from tasks and plain threads, over several runtimes; tasks in = tasks out.
  *   TN_TEST_SEED=N   repeats the choices of a run (not its timing); each run prints its seed */
 /* ctest: timeout=300 serial */

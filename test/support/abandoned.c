@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "abandoned.h"
 
 #include "task/task.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fiber that waits while its runtime is destroyed, which gives up on it. */
 #ifndef TT_ABANDONED_H
 #define TT_ABANDONED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "support/allocator.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An allocator that counts, checks what is given back, and fails on demand. */
 #ifndef TT_ALLOCATOR_H
 #define TT_ALLOCATOR_H

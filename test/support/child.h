@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For tests of what ends a process: it happens in a child. */
 #ifndef TEST_CHILD_H
 #define TEST_CHILD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "manual.h"
 
 static int manual_poll(tn_future *self, tn_waker *waker)

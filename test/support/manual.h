@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A future that is ready when a test says so, and counts what is done to it. */
 #ifndef TT_MANUAL_H
 #define TT_MANUAL_H

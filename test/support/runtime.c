@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "support/runtime.h"
 
 #include <dirent.h>

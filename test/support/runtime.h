@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A runtime for tests, made as the environment says, so that each test runs in several shapes:
  *   TN_TEST_WORKERS=N   workers (2)
  *   TN_TEST_MIGRATE=1   every resume on another worker than the last

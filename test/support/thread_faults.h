@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads that cannot be had. This definition stands before the C library's; include it in one source a program. */
 #ifndef TT_THREAD_FAULTS_H
 #define TT_THREAD_FAULTS_H

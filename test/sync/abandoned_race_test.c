@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Threads outside grant, cancel and close at the moment destroy gives up on fibers that wait: each grant has one taker, or comes
  * back. */
 /* ctest: timeout=120 */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A destroy that gives up on a fiber leaves nothing of it in what it waited for, which others go on using. What the fiber had
  * been granted, and not taken up, goes to the next. */
 #include "support/abandoned.h"

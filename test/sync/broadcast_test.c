@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Broadcast and watch: everyone sees everything, or is told what was missed. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whatever is ready at once counts against the task's 128: who finds everything ready, again and again, lets others run. */
 #include "support/runtime.h"
 #include "sync_support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cancellation tokens: the tree, waiters, hooks. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Futures of the primitives in future sets and combinators, where polls of another kind of waker and the budget meet them. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

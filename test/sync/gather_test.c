@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Barrier, once and wait group. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Giving back what is not held, and more than fits, ends the process: also where the count is looked at under a lock. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocks of an unbounded channel, with an allocator that gets in between. */
 #include "mpsc.h"
 #include "support/allocator.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels under load: senders of every kind, cancelled at any moment; what was sent is received, once and in order. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

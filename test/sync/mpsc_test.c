@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Channels with many senders: order, room, reserved places, closing from either side, cancellation. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mutex: order, hand-over, cancellation, fairness; used from fibers, stackless tasks and threads alike. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

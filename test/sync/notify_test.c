@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Notify: one that is kept, all, and who gets what a cancelled waiter leaves. */
 #include <stdatomic.h>
 

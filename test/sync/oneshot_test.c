@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oneshot: send against close, drop against send, what is left is discarded. */
 #include <stdatomic.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is ready is never reported as late because its task's budget is used up: each future, under everything that decides by a
  * deadline, at each state of the budget, in a fiber, a stackless task and a plain thread. And what is never ready is late,
  * however much its polls find to do. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One future of each kind that is ready, and what a user may build of them. */
 #ifndef READY_KINDS_H
 #define READY_KINDS_H

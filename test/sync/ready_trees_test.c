@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trees of futures that wait for others, made at random, under a deadline that is over: what is ready is never late, and what is
  * not is, whatever is left of the task's budget. In a fiber, a stackless task and a plain thread. */
 /* ctest: timeout=120 */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The read-write lock: who shares, who goes first, and what a cancelled waiter leaves. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

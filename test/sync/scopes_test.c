@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes around the primitives: a deadline or cancellation of the scope ends a wait, and what is ready is not even tried. */
 #include <tn.h>
 

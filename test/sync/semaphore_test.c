@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The semaphore: order, many at once, closing, forgetting, and no permit is ever lost. */
 /* ctest: timeout=180 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For tests that decide themselves who comes first: tasks that are none, whose futures the test polls by hand. */
 #ifndef SYNC_SUPPORT_H
 #define SYNC_SUPPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens that several threads cancel at once, and hooks that cancel: what holds when tn_cancel_token_cancel returns. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes that are cancelled with a token: from its tree, from the start, on a plain thread, and against leaving. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The queue of waiters and the short lock below all primitives. */
 #include <stdatomic.h>
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """compare_test.py CC: does tools/compare_objects.py see what it has to, and nothing else? On small sources."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Installing Debian's packages and building the release preset."""
 import os
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Processes that we start, and that end when we do, also by a signal. Only those."""
 import signal
 import subprocess

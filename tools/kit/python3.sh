@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sourced by the stubs of tools that are written in Python: installs python3 if it is missing.
 if ! command -v python3 >/dev/null; then
     root=()

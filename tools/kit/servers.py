@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A server that runs beside us, wrk against it, and what both have used."""
 import json
 import os

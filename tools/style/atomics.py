@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is written beside an atomic access."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the style check must report, and what it must not: trees as {path: text}, small enough to offend one rule each."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """As cases.py: where files lie."""
 
 from style.cases import header

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the rules for comments and READMEs must report, and what they must not: see cases.py."""
 
 from style.cases import header
@@ -66,6 +67,8 @@ BAD += [
     ("word", {"test/CMakeLists.txt": "set(x) # the next slot\n"}),
     ("word", {"test/model/mutants.txt": "# Nobody looks.\n"}),
     ("word", {"tools/x": "#!/bin/sh\necho 'in vain'\n"}),
+    ("spdx", {"test/x.py": "x = 1\n"}),
+    ("spdx", {"test/x": "#!/bin/sh\nexit 0\n# SPDX-License-Identifier: MIT\n"}),
     ("layout", {"runtime/x.c": "int x;\nint  y;\n"}),
     ("layout", header("test/x.h", "static inline int f(void) { return 0; }")),
     ("spelling", {"README.md": "a\n\nte" "h core\n"}),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The comment of each public function, and the sentences of public headers."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Figures that are given twice: what benchmarks have measured is in bench/README.md, and other texts quote it from there.
 
 A sentence or a row of a table that names a case of micro and gives times has them from a paragraph or row of bench/README.md that

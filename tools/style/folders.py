@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The order of the folders inside the layers: an include never goes up, and no two files of a layer have one name."""
 
 import os

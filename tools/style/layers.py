@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which header a file may include, and which one it includes first."""
 
 import re

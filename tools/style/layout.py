@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The layout of C files is what clang-format makes of them, with the configuration at the top of the tree."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The mutants of the model checker quote the source as it is."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Prefixes and visibility of functions, names of types, guards of headers."""
 
 import re

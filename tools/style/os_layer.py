@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Banned functions, and what only the files of the OS layer may name."""
 
 import re

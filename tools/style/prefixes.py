@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The prefix of a function names its file."""
 
 import re

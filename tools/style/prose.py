@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The prose of the tree: comments, READMEs, messages, names of tests; without names of code."""
 
 import ast

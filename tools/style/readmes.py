@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sections of READMEs that comments cite, links in READMEs, and that the README of its folder names every module."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How long lines, functions and files may be, and that no function body has variants."""
 
 import ast

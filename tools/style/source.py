@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the checks read: C files as code, comments and functions, and the tree that they make up."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Misspelt words, found by codespell."""
 
 import re

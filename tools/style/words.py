@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Words that this project's texts do not use, and what they use instead.
 
 The list is a floor, not a goal: a text that passes may still be hard to read. Spelling is codespell's.

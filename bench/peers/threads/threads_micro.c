@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* threads_micro: those cases of micro.c that have sense with one thread for a task and nothing but pthreads. bench/README.md has
  * the definitions. The counts are smaller, because a thread costs a hundred times what a task does.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: calls that block their thread, on threads of their own. */
 #ifndef TN_BLOCKING_H
 #define TN_BLOCKING_H

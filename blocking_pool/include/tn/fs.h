@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: files and folders.
  *
  * The system's calls on files block their thread, so a fiber has them made by a thread of the blocking pool, and waits; on a

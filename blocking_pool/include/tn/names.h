@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: from names to addresses. */
 #ifndef TN_NAMES_H
 #define TN_NAMES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: TCP and Unix streams. */
 #ifndef TN_NET_H
 #define TN_NET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: waking a task from a signal handler. */
 #ifndef TN_ASYNC_H
 #define TN_ASYNC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: version, export mark, error codes, time. */
 #ifndef TN_BASE_H
 #define TN_BASE_H

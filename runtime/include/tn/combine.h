@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: waiting for several futures at once, and for one until a time.
  *
  * Each of these is a future too, so a stackless task polls it and others combine it further. The futures named by one are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: futures and wakers, what every wait of the library is built on. */
 #ifndef TN_FUTURE_H
 #define TN_FUTURE_H

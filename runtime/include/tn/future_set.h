@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a changing number of futures that are waited for together. */
 #ifndef TN_FUTURE_SET_H
 #define TN_FUTURE_SET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: groups: tasks that end before the code that spawned them goes on. */
 #ifndef TN_GROUP_H
 #define TN_GROUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: starting and stopping a runtime. */
 #ifndef TN_RUNTIME_H
 #define TN_RUNTIME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: scopes: a deadline and a cancellation for the code between enter and leave. */
 #ifndef TN_SCOPE_H
 #define TN_SCOPE_H

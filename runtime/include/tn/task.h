@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: tasks. */
 #ifndef TN_TASK_H
 #define TN_TASK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a place where tasks wait until all have come. */
 #ifndef TN_BARRIER_H
 #define TN_BARRIER_H

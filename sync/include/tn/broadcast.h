@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a channel on which every receiver gets every element. */
 #ifndef TN_BROADCAST_H
 #define TN_BROADCAST_H

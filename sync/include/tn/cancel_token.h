@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: cancellation tokens. */
 #ifndef TN_CANCEL_TOKEN_H
 #define TN_CANCEL_TOKEN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: what the channels share. Elements are plain bytes, copied in and copied out. */
 #ifndef TN_CHANNEL_H
 #define TN_CHANNEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a channel with many senders and one receiver. */
 #ifndef TN_MPSC_H
 #define TN_MPSC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a mutual exclusion lock for tasks. */
 #ifndef TN_MUTEX_H
 #define TN_MUTEX_H

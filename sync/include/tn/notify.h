@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: telling waiting tasks that something has changed. */
 #ifndef TN_NOTIFY_H
 #define TN_NOTIFY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: something that is done once, by whoever needs it first. */
 #ifndef TN_ONCE_H
 #define TN_ONCE_H

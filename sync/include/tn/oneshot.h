@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a channel for one element. */
 #ifndef TN_ONESHOT_H
 #define TN_ONESHOT_H

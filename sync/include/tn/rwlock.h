@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a lock that many readers or one writer hold. */
 #ifndef TN_RWLOCK_H
 #define TN_RWLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a counting semaphore for tasks. */
 #ifndef TN_SEMAPHORE_H
 #define TN_SEMAPHORE_H

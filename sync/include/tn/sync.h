@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: what tasks wait for each other with. */
 #ifndef TN_SYNC_H
 #define TN_SYNC_H

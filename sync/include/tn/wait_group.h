@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: waiting until a number of things are done. */
 #ifndef TN_WAIT_GROUP_H
 #define TN_WAIT_GROUP_H

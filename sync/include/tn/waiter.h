@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: what the futures of the sync primitives share. */
 #ifndef TN_WAITER_H
 #define TN_WAITER_H

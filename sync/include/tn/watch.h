@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tournant: a value that changes, and tasks that want to know. */
 #ifndef TN_WATCH_H
 #define TN_WATCH_H

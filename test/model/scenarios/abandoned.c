@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Destroy gives up on fibers that wait, while threads outside grant what they wait for, or cancel it. The runtime is a
  * current-thread one. What the fibers have in their frames lies in watched memory, which goes when destroy has returned, as the
  * frames do. */

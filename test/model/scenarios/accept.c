@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accepting while the listener is closed, and while files are short. */
 #include "listener/listener.h"
 #include "model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Select, race and join over futures that others make ready: nothing that a branch was granted is lost, whoever is dropped. */
 #include <tn/combine.h>
 

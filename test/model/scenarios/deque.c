@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ready queue: an owner and two thieves, a full queue whose newer half is spilled, indices that start high. */
 #include "sched/deque.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The driver of a core: a registration opened, waited on and closed while somebody else has the loop; a worker asleep in it. */
 #include "io/driver.h"
 

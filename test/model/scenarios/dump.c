@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A dump looks at a task that rests while others wake and cancel it; and the look for a deadlock, before the monitor sleeps for
  * good: it misses none, and reports none that is none. */
 #include "watch/dump.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A fiber that rests, is woken by other threads and goes on there, by the library's own switch: its registers are saved before
  * anyone may run it, and its stack comes back after it has been left. */
 #include "model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Barrier, once and wait group: who has to wait for whom. */
 #include <tn/barrier.h>
 #include <tn/once.h>

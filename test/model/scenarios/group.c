@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A group whose tasks end while its owner spawns, waits, cancels and leaves: once it is left nobody touches it. The tasks are
  * stackless and run to their end as soon as a thread takes them up; what hangs on them is the group's. */
 #include <tn/group.h>

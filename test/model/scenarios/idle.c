@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who sleeps, who searches, who is woken: two workers as in worker.c, tasks from outside, no task stranded. */
 #include "sched/idle.h"
 

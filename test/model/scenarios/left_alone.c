@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A worker is inside a task while its loop has something to report, and there is no monitor: another worker, which has nothing to
  * do, serves the loop that has been left alone. Both are the shipped workers, with a core each. */
 #include <limits.h>

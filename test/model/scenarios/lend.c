@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A call that is lent to the pool by a waiter whose wait is cut short at any moment: before it starts, while it runs, and between
  * two parts. It is over, or taken back, when the waiter goes on; it never waits behind a job that ends only after that. */
 #include "pool/pool_call.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The monitor's rest: it sleeps for good once all workers are parked, and a worker that leaves its park wakes it. So a worker
  * that is inside a long task is always looked after: what its loop has to report is reported by the monitor. */
 #include "watch/monitor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The channel of many senders: room, elements, closing from either side, and cancelled waits. */
 #include <tn/mpsc.h>
 

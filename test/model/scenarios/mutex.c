@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mutex: hand-over against lock, try_lock and cancellation, and the freeing of it by whoever got it. */
 #include <tn/mutex.h>
 

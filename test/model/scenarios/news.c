@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Broadcast and watch: sending and ending against receiving, lagging, leaving and cancelled waits. */
 #include <tn/broadcast.h>
 #include <tn/watch.h>

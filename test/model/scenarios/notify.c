@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Notify: one and all against waits, try_wait and cancellation. No notification is lost, none is taken twice. */
 #include <tn/notify.h>
 

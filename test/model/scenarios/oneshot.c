@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The oneshot: sending, abandoning, closing, receiving and letting go, in every order. The element goes to exactly one. */
 #include <tn/oneshot.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parker: a notification is never lost, whatever the sleeper sleeps in. */
 #include "base/parker.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The blocking pool: jobs that are submitted while its threads come, take, look, stand by, sleep and leave. Each job is run
  * exactly once, or taken back. Threads leave when nothing else can go on any more, so the end of all threads is the end of an
  * execution; a job that is left lying keeps the last one for ever. pool_end.c has the end of a pool, pool_wait.c waits. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stands for the rest of the runtime where only its blocking pool matters: threads wait by wakers of their own, and who gives
  * the last reference back frees the pool, as retiring does. Defines functions of the library, so it is for one source of a
  * program. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a blocking pool, while jobs are submitted, queued, run, taken back and waited for. What was taken on is run or
  * dropped, once; mandatory jobs are run; whoever waits is told; the runtime goes when the last one who may still touch it has let
  * go of it. A submitter is a thread that destroy has given up on, inside of one of the runtime's tasks: it holds a reference. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Waits in the blocking pool: for room in a queue that is full, taken back at any moment, and of jobs for other jobs of a pool
  * whose threads are all in use. No place is lost, and no wait is for ever. */
 #include "pool/job.h"

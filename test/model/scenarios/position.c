@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file's own position: a worker's call at it, made in place, and calls on threads that may block never overlap. Those that may
  * block may overlap each other: the kernel lets them wait. */
 #include "pool/position.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a runtime with two workers, of which only their ends are there: births and ends of tasks that are counted on
  * different cores, the thread that finds the last one, and the one that is the last to leave. shutdown.c has whole tasks. */
 #include <tn/runtime.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The readiness word and its tick: a stream is read and written by threads that wait, while a loop reports. Nothing that was
  * reported is lost: who waits for a byte that has come is told. */
 #include "model.h"

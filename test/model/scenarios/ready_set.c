@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A future set against the wakes of its members, which come while it polls, waits, removes them or is destroyed. */
 #include <tn/future_set.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The whole runtime: created, one task spawned from outside, destroyed. */
 #include <tn/runtime.h>
 #include <tn/task.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The read-write lock: unlocks and downgrade against those that wait and those that leave. */
 #include <tn/rwlock.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The queues of a core against a thief: the LIFO slot, the two queues that change roles, and the way of a full one to the
  * injector. Every task is taken once, as it was queued. And, without a thief, none of them waits for ever. */
 #include "sched/schedule.h"

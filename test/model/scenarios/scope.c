@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scopes: cancellation, deadline and event race for one wait, and a scope that is left is touched no more. The owner is a plain
  * thread, or a fiber that one thread runs whenever it is queued. */
 #include "scope/scope.h"

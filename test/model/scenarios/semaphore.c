@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The semaphore: release against acquire, try_acquire, cancellation, forget and close. No permit is lost, and none is made. */
 #include <tn/semaphore.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The short lock with its spins and naps, which the other scenarios of sync/ leave out: it excludes, and who outlasts a holder
  * may free it. */
 #include "short_lock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The short lock waits without its spins, behind which the search leaves nothing out; short_lock.c has them. Defines functions
  * of the library, so it is for one source of a program. */
 #ifndef TN_MODEL_SHORT_LOCK_WAIT_H

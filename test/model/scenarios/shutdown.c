@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a runtime, in each form, against threads outside that spawn, wake, join and give back late. The runtime is a
  * current-thread one, so that destroy itself runs the tasks that are left, by the worker's own loop. quiet.c has several
  * workers. */

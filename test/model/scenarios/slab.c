@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Task headers: handed out by their owner, given back by anyone, looked at by walks over the registry that take and give back
  * references of their own. */
 #include "task/slab.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shipped worker goes to sleep, in its loop or, if another thread has that, on its parker, while a task is woken from
  * outside, a socket becomes ready, a registration is posted, or the worker itself makes a task runnable by what it does last
  * before it sleeps: it never sleeps on. Nor does it stay awake when nothing is to be done. */

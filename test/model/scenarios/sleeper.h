@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stands for tasks, their runs and their scopes where only what they wait for matters. Who waits is a sleeper: to sync/ a plain
  * thread, with a waker that counts its references, and that goes with the last of them. tn_await polls and sleeps until there is
  * an answer. Defines functions of the library, so it is for one source of a program. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A runtime of one core whose worker has no thread of its own, for scenarios on the shipped worker, core and driver: a thread of
  * the scenario plays the worker. */
 #ifndef TN_MODEL_SMALL_RUNTIME_H

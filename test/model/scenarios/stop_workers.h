@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For scenarios whose last task stops the workers, which destroy finds ended then. */
 #ifndef TN_MODEL_STOP_WORKERS_H
 #define TN_MODEL_STOP_WORKERS_H

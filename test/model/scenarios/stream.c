@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The operation word of a stream: reads, writes, short uses, closes and releases at once, and numbers of files that come back as
  * soon as they are closed. No byte reaches the wrong connection, nobody waits for ever, everything ends once. */
 #include "stream/stream.h"

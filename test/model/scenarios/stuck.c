@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A core is taken from a thread that is inside of a task for long: by the shipped workers, spares, looks of the monitor and
  * declared blocking. The workers may be stopped at any moment. What is stuck waits for a task that waits for the core; without
  * a core it spawns, wakes and ends as ever, and its thread is the next spare. takeover.c has the claim. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Core access: a worker that goes in and out of the runtime, and a taker. Nobody ever uses a core together with another, and who
  * has lost it is told. */
 #include "base/tls.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task's state word and its join word: wakes, runs, cancellation, joins and the last reference, in every order. The task is
  * stackless; fiber.c has the switch. */
 #include "model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stands for the rest of the runtime where only tasks and their runs matter. There is no queue: whoever queues a task runs it on
  * the spot, so that nothing but the state word hands it over, and all may be over and freed when the call returns. Headers are
  * freed for good instead of going back to a slab. Defines functions of the library, so it is for one source of a program. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Timers of tasks: armed, gone off, moved to another core, taken back at the end, while others fire them and wake the task; and a
  * worker that sleeps until a time while somebody arms an earlier one. */
 #include "time/timer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens: cancelling against waiting, hooks, children that are born, tokens that go, and other cancellers. */
 #include <tn/cancel_token.h>
 

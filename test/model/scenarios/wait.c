@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The claim word of a wait: a source, a second one, and the waiter's own change of mind; exactly one wins, none is lost. */
 #include "task/wait.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A settler of more waiters than it wakes at once lets go of the lock and comes back to it. Meanwhile the last waiter leaves,
  * with which all have been answered, and the memory goes. */
 #include "waiters.h"

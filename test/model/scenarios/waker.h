@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stands for tasks where a scenario does without them: a waker that counts, and that a thread can sleep on. Defines the public
  * functions, so it is for one source of a program. */
 #ifndef TN_MODEL_WAKER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks that wait in sync/ without a counted waker, because the wait is in their own frame: the settler makes them runnable under
  * the queue's lock and queues them without it. Nobody holds them: they end, and their headers are freed, as soon as they may. */
 #include <tn/mutex.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The work-stealing deque as it was published, with its known errors (Chase and Lev, SPAA 2005; in C11: Lê, Pop, Cohen and Zappa
  * Nardelli, PPoPP 2013): each has to be found, and the mended form has to pass.
  *   resize   the array that grew is stored and loaded relaxed: a thief reads slots that nobody has written for it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each kind of failure, and known broken algorithms: they have to be found. Beside each stands, where there is one, the right
  * form, in which nothing must be found. */
 #include "model.h"

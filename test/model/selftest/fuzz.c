@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random small programs: the reduction has to find the same outcomes as the search without it (--compare SEEDS). */
 #include "model.h"
 #include "prim_model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory model: what RC11 allows has to be found, what it forbids must not be. "Found" is a failed model_check. */
 #include "model.h"
 #include "prim_model.h"

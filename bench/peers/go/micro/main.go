@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The cases of bench/micro.c on Go's runtime; bench/README.md has the definitions. One round of each case that is named, a line of
 // JSON a measured figure.
 package main

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The fixed HTTP answer on Go: a goroutine a connection. bench/README.md has the definition.
 package main
 

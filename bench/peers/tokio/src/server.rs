@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The fixed HTTP answer on Tokio: a task a connection. bench/README.md has the definition.
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Calls handed to the blocking pool.
 use crate::measure::{on_worker, Settings, Stretch};
 use tokio::task::spawn_blocking;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Many tasks that all wait: what spawning, waking and holding one costs.
 use crate::measure::{on_worker, print_row, resident_bytes, Settings, Stretch};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What the cases share: settings, a runtime, clocks, and the line that is printed.
 use std::future::Future;
 use std::time::Instant;

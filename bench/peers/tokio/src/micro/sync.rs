@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Channels and mutexes of tokio::sync, which are first in, first out.
 use crate::measure::{on_worker, Settings, Stretch};
 use std::sync::Arc;

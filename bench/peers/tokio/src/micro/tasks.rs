@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Spawning, joining, yielding.
 use crate::measure::{on_worker, Settings, Stretch};
 use std::sync::atomic::{AtomicUsize, Ordering};

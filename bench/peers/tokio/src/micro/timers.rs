@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Sleeping tasks, and deadlines that are not used.
 use crate::measure::{cpu_ns, on_worker, print_row, resident_bytes, Settings, Stretch};
 use std::sync::atomic::{AtomicUsize, Ordering};
