@@ -41,10 +41,10 @@ static void *read_and_check(void *arg)
 
     while ((n = tn_read(r->stream, buf, sizeof buf)) > 0) {
         for (ssize_t i = 0; i < n; i++)
-            check_eq(buf[i], r->id);
+            tt_check_eq(buf[i], r->id);
         r->bytes += (unsigned long)n;
     }
-    check(n == 0 || n == TN_ECANCELED || n == TN_EBADF || n == TN_ECONNRESET);
+    tt_check(n == 0 || n == TN_ECANCELED || n == TN_EBADF || n == TN_ECONNRESET);
     tn_stream_release(r->stream);
     return NULL;
 }
@@ -53,7 +53,7 @@ static void finish_reader(lane *l, reader *r)
 {
     if (r->task == NULL)
         return;
-    ns_join(r->task);
+    tt_join(r->task);
     l->bytes += r->bytes;
     r->task = NULL;
 }
@@ -64,8 +64,8 @@ static void connect_ends(lane *l, tn_stream *ends[2])
         ns_unix_pair(ends);
         return;
     }
-    check_eq(tn_tcp_connect(NULL, &ends[0], l->address), 0);
-    check_eq(tn_accept(l->listener, &ends[1]), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &ends[0], l->address), 0);
+    tt_check_eq(tn_accept(l->listener, &ends[1]), 0);
 }
 
 /* As long as it takes: nothing, some cycles, or a turn of the others. */
@@ -91,11 +91,11 @@ static void play_round(lane *l, unsigned long round)
     *r = (reader){.stream = tn_stream_retain(ends[1]), .id = (unsigned char)(round * LANES + l->number)};
     memset(data, r->id, sizeof data);
     if (tni_random_next(&l->random) % 2 == 0)
-        check_eq(tn_try_write(ends[0], data, sizeof data), sizeof data);
-    check_eq(tn_spawn(&r->task, read_and_check, r), 0);
+        tt_check_eq(tn_try_write(ends[0], data, sizeof data), sizeof data);
+    tt_check_eq(tn_spawn(&r->task, read_and_check, r), 0);
     dawdle(l);
     if (tni_random_next(&l->random) % 2 == 0)
-        check_eq(tn_try_write(ends[0], data, sizeof data), sizeof data);
+        tt_check_eq(tn_try_write(ends[0], data, sizeof data), sizeof data);
     dawdle(l);
     tn_stream_close(ends[1]);
     tn_stream_close(ends[0]);
@@ -129,13 +129,13 @@ static void *race(void *arg)
         lanes[i].rounds = rounds / LANES + 1;
         lanes[i].tcp = tcp;
         lanes[i].random = tni_random_seed() | 1;
-        tasks[i] = ns_spawn(run_lane, &lanes[i]);
+        tasks[i] = tt_spawn(run_lane, &lanes[i]);
     }
     for (unsigned i = 0; i < LANES; i++) {
-        ns_join(tasks[i]);
+        tt_join(tasks[i]);
         bytes += lanes[i].bytes;
     }
-    check(bytes > rounds); /* much was read, and much was not */
+    tt_check(bytes > rounds); /* much was read, and much was not */
     return NULL;
 }
 

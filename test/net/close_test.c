@@ -58,20 +58,20 @@ static void *close_wakes(void *arg)
         char byte;
 
         open_pair(ends, arg);
-        reader = ns_spawn(readers[i % 2], tn_stream_retain(ends[0]));
-        writer = ns_spawn(writers[i / 2], ends[0]);
+        reader = tt_spawn(readers[i % 2], tn_stream_retain(ends[0]));
+        writer = tt_spawn(writers[i / 2], ends[0]);
         ns_settle();
-        check(!tn_task_is_finished(reader) && !tn_task_is_finished(writer));
-        check_eq(tn_read(ends[0], &byte, 1), TN_EBUSY);
-        check_eq(tn_try_read(ends[0], &byte, 1), TN_EBUSY);
-        check_eq(tn_wait_readable(ends[0]), TN_EBUSY);
-        check_eq(tn_write(ends[0], &byte, 1), TN_EBUSY);
-        check_eq(tn_write_all(ends[0], &byte, 1), TN_EBUSY);
-        check_eq(tn_try_write(ends[0], &byte, 1), TN_EBUSY);
+        tt_check(!tn_task_is_finished(reader) && !tn_task_is_finished(writer));
+        tt_check_eq(tn_read(ends[0], &byte, 1), TN_EBUSY);
+        tt_check_eq(tn_try_read(ends[0], &byte, 1), TN_EBUSY);
+        tt_check_eq(tn_wait_readable(ends[0]), TN_EBUSY);
+        tt_check_eq(tn_write(ends[0], &byte, 1), TN_EBUSY);
+        tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_EBUSY);
+        tt_check_eq(tn_try_write(ends[0], &byte, 1), TN_EBUSY);
         tn_stream_close(ends[0]);
-        check_eq((intptr_t)ns_join(reader), TN_ECANCELED);
-        check_eq((intptr_t)ns_join(writer), TN_ECANCELED);
-        check_eq(tn_read(ends[0], &byte, 1), TN_EBADF);
+        tt_check_eq((intptr_t)tt_join(reader), TN_ECANCELED);
+        tt_check_eq((intptr_t)tt_join(writer), TN_ECANCELED);
+        tt_check_eq(tn_read(ends[0], &byte, 1), TN_EBADF);
         tn_stream_release(ends[0]);
         tn_stream_close(ends[1]);
     }
@@ -94,22 +94,22 @@ static void *late_calls(void *arg)
     (void)arg;
     ns_tcp_pair(ends);
     tn_stream_close(tn_stream_retain(ends[0]));
-    check_eq(tn_read(ends[0], text, 1), TN_EBADF);
-    check_eq(tn_read(ends[0], text, 0), TN_EBADF);
-    check_eq(tn_write(ends[0], text, 1), TN_EBADF);
-    check_eq(tn_writev(ends[0], &iov, 1), TN_EBADF);
-    check_eq(tn_write_all(ends[0], text, 1), TN_EBADF);
-    check_eq(tn_try_read(ends[0], text, 1), TN_EBADF);
-    check_eq(tn_try_write(ends[0], text, 1), TN_EBADF);
-    check_eq(tn_wait_readable(ends[0]), TN_EBADF);
-    check_eq(tn_stream_shutdown_write(ends[0]), TN_EBADF);
-    check_eq(tn_stream_set_nodelay(ends[0], true), TN_EBADF);
-    check_eq(tn_stream_set_keepalive(ends[0], 1), TN_EBADF);
-    check_eq(tn_stream_local_address(ends[0], text, sizeof text), TN_EBADF);
-    check_eq(tn_stream_peer_address(ends[0], text, sizeof text), TN_EBADF);
+    tt_check_eq(tn_read(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_read(ends[0], text, 0), TN_EBADF);
+    tt_check_eq(tn_write(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_writev(ends[0], &iov, 1), TN_EBADF);
+    tt_check_eq(tn_write_all(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_try_read(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_try_write(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_wait_readable(ends[0]), TN_EBADF);
+    tt_check_eq(tn_stream_shutdown_write(ends[0]), TN_EBADF);
+    tt_check_eq(tn_stream_set_nodelay(ends[0], true), TN_EBADF);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], 1), TN_EBADF);
+    tt_check_eq(tn_stream_local_address(ends[0], text, sizeof text), TN_EBADF);
+    tt_check_eq(tn_stream_peer_address(ends[0], text, sizeof text), TN_EBADF);
     tn_ready_init(&ready, ends[0], TN_READABLE);
-    check_eq(tn_await(&ready.base), TN_EBADF);
-    check_eq(tn_read(ends[1], text, 1), 0);     /* it is closed, though a reference is held */
+    tt_check_eq(tn_await(&ready.base), TN_EBADF);
+    tt_check_eq(tn_read(ends[1], text, 1), 0);  /* it is closed, though a reference is held */
     tn_stream_close(tn_stream_retain(ends[0])); /* closing twice is one close */
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);
@@ -131,9 +131,9 @@ static void *last_release_closes(void *arg)
     (void)arg;
     ns_tcp_pair(ends);
     tn_stream_release(tn_stream_retain(ends[0]));
-    check_eq(tn_try_read(ends[1], &byte, 1), TN_EAGAIN);
+    tt_check_eq(tn_try_read(ends[1], &byte, 1), TN_EAGAIN);
     tn_stream_release(ends[0]);
-    check_eq(tn_read(ends[1], &byte, 1), 0);
+    tt_check_eq(tn_read(ends[1], &byte, 1), 0);
     tn_stream_close(ends[1]);
     return NULL;
 }
@@ -151,10 +151,10 @@ static void *close_the_only_reference(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    task = ns_spawn(read_one, ends[0]);
+    task = tt_spawn(read_one, ends[0]);
     ns_settle();
     tn_stream_close(ends[0]);
-    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
+    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
     tn_stream_close(ends[1]);
     return NULL;
 }
@@ -173,11 +173,11 @@ static void *cancel_waits(void *arg)
 
     open_pair(ends, arg);
     for (int i = 0; i < 4; i++) {
-        tn_task *task = ns_spawn(entries[i], ends[0]);
+        tn_task *task = tt_spawn(entries[i], ends[0]);
         ns_settle();
-        check(!tn_task_is_finished(task));
+        tt_check(!tn_task_is_finished(task));
         tn_cancel(task);
-        check_eq((intptr_t)ns_join(task), TN_ECANCELED);
+        tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
     }
     ns_close_pair(ends); /* nothing is in flight any more */
     return NULL;
@@ -198,13 +198,13 @@ static void *cancelled_at_entry(void *arg)
 
     while (tn_checkpoint() == 0)
         (void)tn_yield();
-    check_eq(tn_read(ends[0], &byte, 1), TN_ECANCELED);
-    check_eq(tn_write(ends[0], &byte, 1), TN_ECANCELED);
-    check_eq(tn_write_all(ends[0], &byte, 1), TN_ECANCELED);
-    check_eq(tn_wait_readable(ends[0]), TN_ECANCELED);
-    check_eq(tn_tcp_connect(NULL, &none, "127.0.0.1:1"), TN_ECANCELED);
-    check_eq(tn_try_write(ends[0], "x", 1), 1); /* no checkpoint */
-    check(none == NULL);
+    tt_check_eq(tn_read(ends[0], &byte, 1), TN_ECANCELED);
+    tt_check_eq(tn_write(ends[0], &byte, 1), TN_ECANCELED);
+    tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_ECANCELED);
+    tt_check_eq(tn_wait_readable(ends[0]), TN_ECANCELED);
+    tt_check_eq(tn_tcp_connect(NULL, &none, "127.0.0.1:1"), TN_ECANCELED);
+    tt_check_eq(tn_try_write(ends[0], "x", 1), 1); /* no checkpoint */
+    tt_check(none == NULL);
     ns_close_pair(ends);
     return NULL;
 }
@@ -216,10 +216,10 @@ static void *cancel_at_entry(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    check_eq(tn_write(ends[1], "y", 1), 1);
-    task = ns_spawn(cancelled_at_entry, ends);
+    tt_check_eq(tn_write(ends[1], "y", 1), 1);
+    task = tt_spawn(cancelled_at_entry, ends);
     tn_cancel(task);
-    ns_join(task);
+    tt_join(task);
     return NULL;
 }
 
@@ -248,13 +248,13 @@ static void *close_ready_future(void *arg)
     tn_ready_init(&futures[0], ends[0], TN_READABLE);
     tn_ready_init(&futures[1], ends[0], TN_WRITABLE);
     for (int i = 0; i < 2; i++)
-        tasks[i] = ns_spawn(await_ready, &futures[i].base);
+        tasks[i] = tt_spawn(await_ready, &futures[i].base);
     ns_settle();
-    check(!tn_task_is_finished(tasks[0]));
-    check(!tn_task_is_finished(tasks[1]));
+    tt_check(!tn_task_is_finished(tasks[0]));
+    tt_check(!tn_task_is_finished(tasks[1]));
     tn_stream_close(tn_stream_retain(ends[0]));
     for (int i = 0; i < 2; i++)
-        check_eq((intptr_t)ns_join(tasks[i]), TN_ECANCELED);
+        tt_check_eq((intptr_t)tt_join(tasks[i]), TN_ECANCELED);
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);
     return NULL;
@@ -295,16 +295,16 @@ static void *future_keeps_fd(void *arg)
     unsigned before;
 
     (void)arg;
-    check_eq(tn_sleep(TN_MS), 0); /* what the runtime opens late is open now */
+    tt_check_eq(tn_sleep(TN_MS), 0); /* what the runtime opens late is open now */
     ns_unix_pair(ends);
     before = tt_files();
     tn_ready_init(&ready, ends[0], TN_READABLE);
-    check_eq(tn_await(&once.base), 1);
+    tt_check_eq(tn_await(&once.base), 1);
     tn_stream_close(tn_stream_retain(ends[0]));
     ns_settle();
-    check_eq(tt_files(), before);
+    tt_check_eq(tt_files(), before);
     ready.base.ops->drop(&ready.base);
-    check_eq(ns_files_become(before - 1), before - 1);
+    tt_check_eq(ns_files_become(before - 1), before - 1);
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);
     return NULL;
@@ -336,23 +336,23 @@ static void *close_listener(void *arg)
     tn_task *task;
 
     (void)arg;
-    task = ns_spawn(accept_one, listener);
+    task = tt_spawn(accept_one, listener);
     ns_settle();
-    check(!tn_task_is_finished(task));
-    check_eq(tn_accept(listener, &stream), TN_EBUSY);
-    check_eq(tn_try_accept(listener, &stream), TN_EBUSY);
+    tt_check(!tn_task_is_finished(task));
+    tt_check_eq(tn_accept(listener, &stream), TN_EBUSY);
+    tt_check_eq(tn_try_accept(listener, &stream), TN_EBUSY);
     tn_cancel(task);
-    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
-    task = ns_spawn(accept_one, listener);
+    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    task = tt_spawn(accept_one, listener);
     ns_settle();
     tn_listener_close(tn_listener_retain(listener));
-    check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED); /* at once, also if the fd is still there */
-    check_eq(tn_tcp_listen(&again, address, NULL), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED); /* at once, also if the fd is still there */
+    tt_check_eq(tn_tcp_listen(&again, address, NULL), 0);
     tn_listener_close(again);
-    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
-    check_eq(tn_accept(listener, &stream), TN_EBADF);
-    check_eq(tn_try_accept(listener, &stream), TN_EBADF);
-    check_eq(tn_listener_address(listener, address, sizeof address), TN_EBADF);
+    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    tt_check_eq(tn_accept(listener, &stream), TN_EBADF);
+    tt_check_eq(tn_try_accept(listener, &stream), TN_EBADF);
+    tt_check_eq(tn_listener_address(listener, address, sizeof address), TN_EBADF);
     tn_listener_release(listener);
     return NULL;
 }
@@ -373,13 +373,13 @@ static void *many_rounds(void *arg)
         intptr_t result;
 
         open_pair(ends, i % 2 == 0 ? NULL : unix_kind);
-        reader = ns_spawn(read_one, tn_stream_retain(ends[0]));
+        reader = tt_spawn(read_one, tn_stream_retain(ends[0]));
         if (i % 3 == 0)
             (void)tn_yield();
         if (i % 5 == 0)
             tn_cancel(reader);
         tn_stream_close(ends[0]);
-        check((result = (intptr_t)ns_join(reader)) == TN_ECANCELED || result == TN_EBADF);
+        tt_check((result = (intptr_t)tt_join(reader)) == TN_ECANCELED || result == TN_EBADF);
         tn_stream_release(ends[0]);
         tn_stream_close(ends[1]);
     }
@@ -416,14 +416,14 @@ static void *concurrent_ends(void *arg)
 
         ns_unix_pair(ends);
         tn_stream_retain(tn_stream_retain(ends[0]));
-        tasks[0] = ns_spawn(read_one, ends[0]);
-        tasks[1] = ns_spawn(i % 2 == 0 ? close_it : release_it, ends[0]);
-        tasks[2] = ns_spawn(close_it, ends[0]);
+        tasks[0] = tt_spawn(read_one, ends[0]);
+        tasks[1] = tt_spawn(i % 2 == 0 ? close_it : release_it, ends[0]);
+        tasks[2] = tt_spawn(close_it, ends[0]);
         if (i % 4 == 1)
             tn_stream_close(ends[1]);
         for (int t = 0; t < 3; t++) {
-            intptr_t n = (intptr_t)ns_join(tasks[t]);
-            check(t != 0 || n == 0 || n == TN_EBADF || n == TN_ECANCELED);
+            intptr_t n = (intptr_t)tt_join(tasks[t]);
+            tt_check(t != 0 || n == 0 || n == TN_EBADF || n == TN_ECANCELED);
         }
         tn_stream_release(ends[0]);
         if (i % 4 != 1)

@@ -19,12 +19,12 @@ static void *refused(void *arg)
 
     (void)arg;
     tn_listener_close(listener);
-    check_eq(tn_sleep(20 * TN_MS), 0);
+    tt_check_eq(tn_sleep(20 * TN_MS), 0);
     before = tt_files();
     for (int i = 0; i < 100; i++)
-        check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED);
-    check(stream == NULL);
-    check_eq(ns_files_become(before), before);
+        tt_check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED);
+    tt_check(stream == NULL);
+    tt_check_eq(ns_files_become(before), before);
     return NULL;
 }
 
@@ -41,13 +41,13 @@ static void *bad_addresses(void *arg)
     (void)arg;
     memset(long_path, 'p', sizeof long_path);
     long_path[sizeof long_path - 1] = '\0';
-    check_eq(tn_tcp_connect(NULL, &stream, "local host:80"), TN_EINVAL);
-    check_eq(tn_tcp_connect(NULL, &stream, "127.0.0.1:0"), TN_EINVAL);
-    check_eq(tn_tcp_connect(NULL, &stream, "*:80"), TN_EINVAL);
-    check_eq(tn_unix_connect(NULL, &stream, ""), TN_EINVAL);
-    check_eq(tn_unix_connect(NULL, &stream, long_path), TN_EINVAL);
-    check_eq(tn_unix_connect(NULL, &stream, "/no/such/socket"), -ENOENT);
-    check_eq(tn_unix_connect(NULL, &stream, "@tn-no-such-socket"), TN_ECONNREFUSED);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, "local host:80"), TN_EINVAL);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, "127.0.0.1:0"), TN_EINVAL);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, "*:80"), TN_EINVAL);
+    tt_check_eq(tn_unix_connect(NULL, &stream, ""), TN_EINVAL);
+    tt_check_eq(tn_unix_connect(NULL, &stream, long_path), TN_EINVAL);
+    tt_check_eq(tn_unix_connect(NULL, &stream, "/no/such/socket"), -ENOENT);
+    tt_check_eq(tn_unix_connect(NULL, &stream, "@tn-no-such-socket"), TN_ECONNREFUSED);
     return NULL;
 }
 
@@ -68,7 +68,7 @@ static void write_file(const char *name, const char *text)
 {
     FILE *file = fopen(name, "w");
 
-    check(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+    tt_check(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
 /* A network of its own, in which every socket gets the same port. */
@@ -80,7 +80,7 @@ static bool enter_tiny_network(void)
     if (unshare(CLONE_NEWNET) != 0)
         return false;
     fd = socket(AF_INET, SOCK_DGRAM, 0);
-    check_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0);
+    tt_check_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0);
     close(fd);
     write_file("/proc/sys/net/ipv4/ip_local_port_range", ONLY_PORT " " ONLY_PORT);
     return true;
@@ -94,8 +94,8 @@ static void check_that_it_happens(void)
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     local.sin_port = htons(ONLY_PORT_NUMBER);
-    check_eq(connect(fd, (struct sockaddr *)&local, sizeof local), 0);
-    check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    tt_check_eq(connect(fd, (struct sockaddr *)&local, sizeof local), 0);
+    tt_check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
     close(fd);
 }
 
@@ -104,8 +104,8 @@ static void *itself(void *arg)
     tn_stream *stream = NULL;
 
     (void)arg;
-    check_eq(tn_tcp_connect(NULL, &stream, "127.0.0.1:" ONLY_PORT), TN_ECONNREFUSED);
-    check(stream == NULL);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, "127.0.0.1:" ONLY_PORT), TN_ECONNREFUSED);
+    tt_check(stream == NULL);
     return NULL;
 }
 
@@ -127,10 +127,10 @@ static int full_unix_listener(const char *name, int *filler)
 
     memcpy(local.sun_path, name, strlen(name));
     local.sun_path[0] = '\0';
-    check_eq(bind(fd, (struct sockaddr *)&local, length), 0);
-    check_eq(listen(fd, 0), 0);
+    tt_check_eq(bind(fd, (struct sockaddr *)&local, length), 0);
+    tt_check_eq(listen(fd, 0), 0);
     *filler = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check_eq(connect(*filler, (struct sockaddr *)&local, length), 0);
+    tt_check_eq(connect(*filler, (struct sockaddr *)&local, length), 0);
     return fd;
 }
 
@@ -155,16 +155,16 @@ static void *full_unix(void *arg)
     (void)arg;
     snprintf(name, sizeof name, "@tn-connect-test-%d", (int)getpid());
     fd = full_unix_listener(name, &filler);
-    task = ns_spawn(connect_unix, name);
-    check_eq(tn_sleep(120 * TN_MS), 0);
-    check(!tn_task_is_finished(task));
+    task = tt_spawn(connect_unix, name);
+    tt_check_eq(tn_sleep(120 * TN_MS), 0);
+    tt_check(!tn_task_is_finished(task));
     tn_cancel(task);
-    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
-    task = ns_spawn(connect_unix, name);
-    check_eq(tn_sleep(120 * TN_MS), 0);
-    check(!tn_task_is_finished(task));
+    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    task = tt_spawn(connect_unix, name);
+    tt_check_eq(tn_sleep(120 * TN_MS), 0);
+    tt_check(!tn_task_is_finished(task));
     accepted = accept(fd, NULL, NULL);
-    check_eq((intptr_t)ns_join(task), 0);
+    tt_check_eq((intptr_t)tt_join(task), 0);
     close(accepted);
     close(filler);
     close(fd);
@@ -198,27 +198,27 @@ static void *cancelled_tcp(void *arg)
     int waiting = 0;
 
     (void)arg;
-    check_eq(bind(fd, (struct sockaddr *)&local, length), 0);
-    check_eq(listen(fd, 0), 0);
-    check_eq(getsockname(fd, (struct sockaddr *)&local, &length), 0);
+    tt_check_eq(bind(fd, (struct sockaddr *)&local, length), 0);
+    tt_check_eq(listen(fd, 0), 0);
+    tt_check_eq(getsockname(fd, (struct sockaddr *)&local, &length), 0);
     snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(local.sin_port));
-    check_eq(tn_sleep(TN_MS), 0);
+    tt_check_eq(tn_sleep(TN_MS), 0);
     before = tt_files();
     for (int i = 0; i < 8; i++)
-        tasks[i] = ns_spawn(connect_tcp, address);
-    check_eq(tn_sleep(100 * TN_MS), 0);
+        tasks[i] = tt_spawn(connect_tcp, address);
+    tt_check_eq(tn_sleep(100 * TN_MS), 0);
     for (int i = 0; i < 8; i++) {
         waiting += !tn_task_is_finished(tasks[i]);
         tn_cancel(tasks[i]);
     }
-    check(waiting > 0);
+    tt_check(waiting > 0);
     for (int i = 0; i < 8; i++) {
-        intptr_t rc = (intptr_t)ns_join(tasks[i]);
-        check(rc == 0 || rc == TN_ECANCELED);
+        intptr_t rc = (intptr_t)tt_join(tasks[i]);
+        tt_check(rc == 0 || rc == TN_ECANCELED);
         waiting -= rc == TN_ECANCELED;
     }
-    check_eq(waiting, 0);
-    check_eq(ns_files_become(before), before);
+    tt_check_eq(waiting, 0);
+    tt_check_eq(ns_files_become(before), before);
     close(fd);
     return NULL;
 }

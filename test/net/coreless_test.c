@@ -51,34 +51,34 @@ static void spawn_join_and_cancel(void)
     tn_task *tasks[20];
 
     for (uintptr_t i = 0; i < 20; i++)
-        check_eq(tn_spawn(&tasks[i], i % 2 == 0 ? empty : lose_it_and_end, (void *)i), 0);
-    check_eq(tn_spawn(NULL, lose_it_and_end, NULL), 0);
+        tt_check_eq(tn_spawn(&tasks[i], i % 2 == 0 ? empty : lose_it_and_end, (void *)i), 0);
+    tt_check_eq(tn_spawn(NULL, lose_it_and_end, NULL), 0);
     for (uintptr_t i = 0; i < 20; i++) {
         if (i % 5 == 0)
             tn_cancel(tasks[i]);
-        check(ns_join(tasks[i]) == (void *)i);
+        tt_check(tt_join(tasks[i]) == (void *)i);
     }
 }
 
 static void yield_and_sleep(void)
 {
-    check_eq(tn_yield(), 0);
+    tt_check_eq(tn_yield(), 0);
     lose_core();
-    check_eq(tn_sleep(TN_MS), 0);
+    tt_check_eq(tn_sleep(TN_MS), 0);
     lose_core();
     tn_block_begin(TN_BLOCK_LAZY);
     tn_block_end();
-    check_eq(tn_checkpoint(), 0);
-    check_eq(tn_sleep(0), 0);
+    tt_check_eq(tn_checkpoint(), 0);
+    tt_check_eq(tn_sleep(0), 0);
 }
 
 static void *hold_for_a_while(void *arg)
 {
     tn_mutex *mutex = arg;
 
-    check_eq(tn_mutex_lock(mutex), 0);
+    tt_check_eq(tn_mutex_lock(mutex), 0);
     lose_core();
-    check_eq(tn_yield(), 0);
+    tt_check_eq(tn_yield(), 0);
     lose_core();
     tn_mutex_unlock(mutex);
     return NULL;
@@ -91,10 +91,10 @@ static void lock_and_unlock(void)
 
     tn_mutex_init(&mutex);
     for (int i = 0; i < 8; i++)
-        tasks[i] = ns_spawn(hold_for_a_while, &mutex);
+        tasks[i] = tt_spawn(hold_for_a_while, &mutex);
     (void)hold_for_a_while(&mutex);
     for (int i = 0; i < 8; i++)
-        (void)ns_join(tasks[i]);
+        (void)tt_join(tasks[i]);
     tn_mutex_fini(&mutex);
 }
 
@@ -111,11 +111,11 @@ static void *send_hundred(void *arg)
     for (int i = 0; i < 100; i++) {
         if (i % 10 == 0)
             lose_core();
-        check_eq(tn_mpsc_send(self->channel, &i), 0);
+        tt_check_eq(tn_mpsc_send(self->channel, &i), 0);
     }
     tn_mpsc_release_sender(self->channel);
     lose_core();
-    check_eq(tn_oneshot_send(self->oneshot, &last), 0);
+    tt_check_eq(tn_oneshot_send(self->oneshot, &last), 0);
     return NULL;
 }
 
@@ -125,18 +125,18 @@ static void send_and_receive(void)
     tn_task *sender;
     int got;
 
-    check_eq(tn_mpsc_create(&self.channel, sizeof(int), 3, NULL), 0);
-    check_eq(tn_oneshot_create(&self.oneshot, sizeof(int), NULL), 0);
-    sender = ns_spawn(send_hundred, &self);
+    tt_check_eq(tn_mpsc_create(&self.channel, sizeof(int), 3, NULL), 0);
+    tt_check_eq(tn_oneshot_create(&self.oneshot, sizeof(int), NULL), 0);
+    sender = tt_spawn(send_hundred, &self);
     for (int i = 0; i < 100; i++) {
         if (i % 7 == 0)
             lose_core();
-        check(tn_mpsc_recv(self.channel, &got) == 0 && got == i);
+        tt_check(tn_mpsc_recv(self.channel, &got) == 0 && got == i);
     }
-    check(tn_oneshot_recv(self.oneshot, &got) == 0 && got == 100);
+    tt_check(tn_oneshot_recv(self.oneshot, &got) == 0 && got == 100);
     tn_mpsc_release_receiver(self.channel);
     tn_oneshot_release(self.oneshot);
-    (void)ns_join(sender);
+    (void)tt_join(sender);
 }
 
 static void run_out_of_time(void)
@@ -144,9 +144,9 @@ static void run_out_of_time(void)
     TN_SCOPE(scope, tn_now() + TN_MS);
 
     lose_core();
-    check_eq(tn_sleep(TN_S * 100), TN_ETIMEDOUT);
+    tt_check_eq(tn_sleep(TN_S * 100), TN_ETIMEDOUT);
     lose_core();
-    check_eq(tn_checkpoint(), TN_ETIMEDOUT);
+    tt_check_eq(tn_checkpoint(), TN_ETIMEDOUT);
 }
 
 static void wait_for_several(void)
@@ -158,14 +158,14 @@ static void wait_for_several(void)
     TN_GROUP(group, NULL);
 
     for (uintptr_t i = 0; i < 5; i++)
-        check_eq(tn_group_spawn(&group, NULL, lose_it_and_end, (void *)i), 0);
+        tt_check_eq(tn_group_spawn(&group, NULL, lose_it_and_end, (void *)i), 0);
     lose_core();
     while (tn_group_next(&group, &result) == 0)
         ;
     tn_sleep_init(&sleeps[0], tn_now() + 100 * TN_S);
     tn_sleep_init(&sleeps[1], tn_now() + TN_MS);
     lose_core();
-    check_eq(tn_race(both, 2, &answer), 1);
+    tt_check_eq(tn_race(both, 2, &answer), 1);
 }
 
 static void *in_a_job(void *arg)
@@ -180,13 +180,13 @@ static void use_the_pool(void)
     tn_job *job;
     void *result;
 
-    check_eq(tn_run_blocking(in_a_job, &names, &result), 0);
-    check(result == &names);
+    tt_check_eq(tn_run_blocking(in_a_job, &names, &result), 0);
+    tt_check(result == &names);
     lose_core();
-    check_eq(tn_spawn_blocking(&job, in_a_job, NULL), 0);
-    check_eq(tn_job_join(job, NULL), 0);
+    tt_check_eq(tn_spawn_blocking(&job, in_a_job, NULL), 0);
+    tt_check_eq(tn_job_join(job, NULL), 0);
     lose_core();
-    check_eq(tn_resolve(NULL, "127.0.0.1", "80", &names), 0);
+    tt_check_eq(tn_resolve(NULL, "127.0.0.1", "80", &names), 0);
     tn_names_fini(&names);
 }
 
@@ -198,22 +198,22 @@ static void use_files(void)
     char buf[8];
     int fd = mkstemp(path);
 
-    check(fd >= 0 && close(fd) == 0);
-    check_eq(tn_file_open(&file, path, O_RDWR, 0), 0);
+    tt_check(fd >= 0 && close(fd) == 0);
+    tt_check_eq(tn_file_open(&file, path, O_RDWR, 0), 0);
     lose_core();
-    check_eq(tn_file_write(file, "hello", 5), 5);
+    tt_check_eq(tn_file_write(file, "hello", 5), 5);
     lose_core();
-    check_eq(tn_file_pread(file, buf, sizeof buf, 0), 5);
+    tt_check_eq(tn_file_pread(file, buf, sizeof buf, 0), 5);
     lose_core();
     tn_file_close(file);
     for (int i = 0; i < 3; i++) {
         lose_core();
-        check_eq(tn_fs_read_file(path, SIZE_MAX, &contents), 0);
-        check(contents.size == 5 && memcmp(contents.data, "hello", 5) == 0);
+        tt_check_eq(tn_fs_read_file(path, SIZE_MAX, &contents), 0);
+        tt_check(contents.size == 5 && memcmp(contents.data, "hello", 5) == 0);
         tn_contents_fini(&contents);
     }
     lose_core();
-    check_eq(tn_fs_remove(path), 0);
+    tt_check_eq(tn_fs_remove(path), 0);
 }
 
 static void *talk(void *arg)
@@ -223,13 +223,13 @@ static void *talk(void *arg)
     ssize_t n;
 
     lose_core();
-    check_eq(tn_tcp_connect(NULL, &conn, arg), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &conn, arg), 0);
     for (int i = 0; i < 10; i++) {
         lose_core();
-        check_eq(tn_write_all(conn, "ping", 4), 0);
+        tt_check_eq(tn_write_all(conn, "ping", 4), 0);
         lose_core();
         n = tn_read(conn, buf, sizeof buf);
-        check(n == 4 && memcmp(buf, "ping", 4) == 0);
+        tt_check(n == 4 && memcmp(buf, "ping", 4) == 0);
     }
     lose_core();
     tn_stream_close(conn);
@@ -245,20 +245,20 @@ static void use_sockets(void)
     char buf[64];
     ssize_t n;
 
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
     tn_listener_address(listener, address, sizeof address);
-    peer = ns_spawn(talk, address);
+    peer = tt_spawn(talk, address);
     lose_core();
-    check_eq(tn_accept(listener, &conn), 0);
+    tt_check_eq(tn_accept(listener, &conn), 0);
     while (lose_core(), (n = tn_read(conn, buf, sizeof buf)) > 0) {
         lose_core();
-        check_eq(tn_write_all(conn, buf, (size_t)n), 0);
+        tt_check_eq(tn_write_all(conn, buf, (size_t)n), 0);
     }
-    check_eq(n, 0);
+    tt_check_eq(n, 0);
     lose_core();
     tn_stream_close(conn);
     tn_listener_close(listener);
-    (void)ns_join(peer);
+    (void)tt_join(peer);
 }
 
 static void ignore_line(void *ctx, const char *line)
@@ -272,9 +272,9 @@ static void look_around(void)
     tn_counters counters;
 
     tn_dump(tn_runtime_current(), ignore_line, NULL);
-    check_eq(tn_runtime_counters(tn_runtime_current(), 0, &counters), 0);
-    check(tn_self() != NULL && tn_runtime_tasks(tn_runtime_current()) > 0);
-    check(tn_block_in_place(TN_BLOCK_EAGER, empty, &counters) == &counters);
+    tt_check_eq(tn_runtime_counters(tn_runtime_current(), 0, &counters), 0);
+    tt_check(tn_self() != NULL && tn_runtime_tasks(tn_runtime_current()) > 0);
+    tt_check(tn_block_in_place(TN_BLOCK_EAGER, empty, &counters) == &counters);
 }
 
 /* --- All of it ---------------------------------------------------------------------------------------------------------------*/
@@ -296,9 +296,9 @@ static void *call_all_beside_others(void *arg)
     tn_task *tasks[4];
 
     for (unsigned i = 0; i < 4; i++)
-        tasks[i] = ns_spawn(call_all, NULL);
+        tasks[i] = tt_spawn(call_all, NULL);
     for (unsigned i = 0; i < 4; i++)
-        (void)ns_join(tasks[i]);
+        (void)tt_join(tasks[i]);
     return arg;
 }
 
@@ -318,8 +318,8 @@ static void *call_all_pinned(void *arg)
     tn_task *task;
 
     options.pinned = true;
-    check_eq(tn_spawn_on(NULL, &options, &task, call_all, NULL), 0);
-    (void)ns_join(task);
+    tt_check_eq(tn_spawn_on(NULL, &options, &task, call_all, NULL), 0);
+    (void)tt_join(task);
     return arg;
 }
 

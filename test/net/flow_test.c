@@ -19,13 +19,13 @@ static void big_both_ways(tn_stream *ends[2], bool slow)
     size_t before = tt_resident_bytes();
 
     for (int i = 0; i < 4; i++)
-        tasks[i] = ns_spawn(i % 2 == 0 ? nf_send_big : nf_receive_big, &flows[i]);
+        tasks[i] = tt_spawn(i % 2 == 0 ? nf_send_big : nf_receive_big, &flows[i]);
     for (int i = 0; i < 4; i++)
-        ns_join(tasks[i]);
+        tt_join(tasks[i]);
     nf_compare(&flows[0], &flows[1]);
     nf_compare(&flows[2], &flows[3]);
-    if (!NS_SANITIZED) /* sanitizers keep freed memory */
-        check(tt_resident_bytes() < before + NF_BIG / 2);
+    if (!TT_SANITIZED) /* sanitizers keep freed memory */
+        tt_check(tt_resident_bytes() < before + NF_BIG / 2);
     ns_close_pair(ends);
 }
 
@@ -65,9 +65,9 @@ static void *send_bytes(void *arg)
 
     for (unsigned i = 0; i < ns_scaled(30000); i++) {
         unsigned char byte = nf_pattern(i);
-        check_eq(tn_write(stream, &byte, 1), 1);
+        tt_check_eq(tn_write(stream, &byte, 1), 1);
     }
-    check_eq(tn_stream_shutdown_write(stream), 0);
+    tt_check_eq(tn_stream_shutdown_write(stream), 0);
     return NULL;
 }
 
@@ -83,13 +83,13 @@ static void *bytes_one_by_one(void *arg)
         ns_tcp_pair(ends);
     else
         ns_unix_pair(ends);
-    task = ns_spawn(send_bytes, ends[0]);
+    task = tt_spawn(send_bytes, ends[0]);
     while ((n = tn_read(ends[1], buf, 1 + count % sizeof buf)) > 0)
         for (ssize_t i = 0; i < n; i++)
-            check_eq(buf[i], nf_pattern(count++));
-    check_eq(n, 0);
-    check_eq(count, ns_scaled(30000));
-    ns_join(task);
+            tt_check_eq(buf[i], nf_pattern(count++));
+    tt_check_eq(n, 0);
+    tt_check_eq(count, ns_scaled(30000));
+    tt_join(task);
     ns_close_pair(ends);
     return NULL;
 }
@@ -113,7 +113,7 @@ static void *write_until_cancelled(void *arg)
 
     while ((n = tn_write(arg, zeroes, sizeof zeroes)) > 0)
         total += (size_t)n;
-    check_eq(n, TN_ECANCELED);
+    tt_check_eq(n, TN_ECANCELED);
     return (void *)total;
 }
 
@@ -128,17 +128,17 @@ static void *writer_waits(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    task = ns_spawn(write_until_cancelled, ends[0]);
-    check_eq(tn_sleep(100 * TN_MS), 0);
-    check(!tn_task_is_finished(task));
+    task = tt_spawn(write_until_cancelled, ends[0]);
+    tt_check_eq(tn_sleep(100 * TN_MS), 0);
+    tt_check(!tn_task_is_finished(task));
     tn_cancel(task);
-    sent = (size_t)ns_join(task);
-    check(sent > 0 && sent < (64u << 20));
+    sent = (size_t)tt_join(task);
+    tt_check(sent > 0 && sent < (64u << 20));
     tn_stream_close(ends[0]);
     while ((n = tn_read(ends[1], buf, sizeof buf)) > 0)
         got += (size_t)n;
-    check_eq(n, 0);
-    check_eq(got, sent); /* a cancelled write wrote nothing */
+    tt_check_eq(n, 0);
+    tt_check_eq(got, sent); /* a cancelled write wrote nothing */
     tn_stream_close(ends[1]);
     return NULL;
 }

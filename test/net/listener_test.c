@@ -26,12 +26,12 @@ static void *taken_port(void *arg)
     tn_listen_options options = tn_listen_options_default();
 
     (void)arg;
-    check_eq(tn_tcp_listen(&other, address, NULL), TN_EADDRINUSE);
+    tt_check_eq(tn_tcp_listen(&other, address, NULL), TN_EADDRINUSE);
     tn_listener_close(listener);
     options.reuse_port = true;
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), 0);
-    check_eq(tn_listener_address(listener, address, sizeof address), 0);
-    check_eq(tn_tcp_listen(&other, address, &options), 0);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), 0);
+    tt_check_eq(tn_listener_address(listener, address, sizeof address), 0);
+    tt_check_eq(tn_tcp_listen(&other, address, &options), 0);
     tn_listener_close(listener);
     tn_listener_close(other);
     return NULL;
@@ -53,13 +53,13 @@ static void *bad_addresses(void *arg)
     tn_listener *listener;
 
     (void)arg;
-    check_eq(tn_tcp_listen(&listener, "localhost:80", NULL), TN_EINVAL);
-    check_eq(tn_tcp_listen(&listener, "::1:80", NULL), TN_EINVAL);
-    check_eq(tn_tcp_listen(&listener, "192.0.2.1:8080", NULL), -EADDRNOTAVAIL);
-    check_eq(tn_unix_listen(&listener, "", NULL), TN_EINVAL);
-    check_eq(tn_unix_listen(&listener, "/no/such/directory/socket", NULL), -ENOENT);
+    tt_check_eq(tn_tcp_listen(&listener, "localhost:80", NULL), TN_EINVAL);
+    tt_check_eq(tn_tcp_listen(&listener, "::1:80", NULL), TN_EINVAL);
+    tt_check_eq(tn_tcp_listen(&listener, "192.0.2.1:8080", NULL), -EADDRNOTAVAIL);
+    tt_check_eq(tn_unix_listen(&listener, "", NULL), TN_EINVAL);
+    tt_check_eq(tn_unix_listen(&listener, "/no/such/directory/socket", NULL), -ENOENT);
     options.backlog = -1;
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), TN_EINVAL);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), TN_EINVAL);
     return NULL;
 }
 
@@ -81,12 +81,12 @@ static void *privileged(void *arg)
     tn_listener *listener;
 
     (void)arg;
-    check_eq(setegid(65534), 0);
-    check_eq(seteuid(65534), 0);
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:79", NULL), -EACCES);
-    check_eq(seteuid(0), 0);
-    check_eq(setegid(0), 0);
-    check_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* or the search for leaks may not look at us any more */
+    tt_check_eq(setegid(65534), 0);
+    tt_check_eq(seteuid(65534), 0);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:79", NULL), -EACCES);
+    tt_check_eq(seteuid(0), 0);
+    tt_check_eq(setegid(0), 0);
+    tt_check_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* or the search for leaks may not look at us any more */
     return NULL;
 }
 
@@ -112,7 +112,7 @@ static void *no_size(void *arg)
     tn_listener *listener;
 
     (void)arg;
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), TN_EINVAL);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", &options), TN_EINVAL);
     return NULL;
 }
 
@@ -131,22 +131,22 @@ static void *unix_paths(void *arg)
     int fd;
 
     (void)arg;
-    check_eq(tn_unix_listen(&listener, path, NULL), 0);
-    check_eq(tn_unix_listen(&other, path, NULL), TN_EADDRINUSE);
-    check_eq(access(path, F_OK), 0);
+    tt_check_eq(tn_unix_listen(&listener, path, NULL), 0);
+    tt_check_eq(tn_unix_listen(&other, path, NULL), TN_EADDRINUSE);
+    tt_check_eq(access(path, F_OK), 0);
     tn_listener_close(listener);
-    check(access(path, F_OK) != 0); /* at once */
-    check_eq(tn_unix_listen(&listener, path, NULL), 0);
-    check_eq(unlink(path), 0);
+    tt_check(access(path, F_OK) != 0); /* at once */
+    tt_check_eq(tn_unix_listen(&listener, path, NULL), 0);
+    tt_check_eq(unlink(path), 0);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* somebody else's, under the same name */
     snprintf(local.sun_path, sizeof local.sun_path, "%s", path);
-    check_eq(bind(fd, (struct sockaddr *)&local, sizeof local), 0);
+    tt_check_eq(bind(fd, (struct sockaddr *)&local, sizeof local), 0);
     tn_listener_close(listener);
-    check_eq(access(path, F_OK), 0);
-    check_eq(unlink(path), 0);
+    tt_check_eq(access(path, F_OK), 0);
+    tt_check_eq(unlink(path), 0);
     close(fd);
-    check_eq(tn_unix_listen(&listener, path, NULL), 0);
-    check_eq(unlink(path), 0);
+    tt_check_eq(tn_unix_listen(&listener, path, NULL), 0);
+    tt_check_eq(unlink(path), 0);
     tn_listener_close(listener); /* nothing there: no harm */
     return NULL;
 }
@@ -173,21 +173,21 @@ static void *dual_stack(void *arg)
     const char *port;
 
     (void)arg;
-    check_eq(tn_tcp_listen(&listener, "*:0", NULL), 0);
-    check_eq(tn_listener_address(listener, address, sizeof address), 0);
+    tt_check_eq(tn_tcp_listen(&listener, "*:0", NULL), 0);
+    tt_check_eq(tn_listener_address(listener, address, sizeof address), 0);
     port = strrchr(address, ':');
     snprintf(to, sizeof to, "127.0.0.1%s", port);
-    check_eq(tn_tcp_connect(NULL, &ends[0], to), 0);
-    check_eq(tn_accept(listener, &ends[1]), 0);
-    check_eq(tn_stream_peer_address(ends[1], peer, sizeof peer), 0);
-    check(strncmp(peer, "127.0.0.1:", 10) == 0);
+    tt_check_eq(tn_tcp_connect(NULL, &ends[0], to), 0);
+    tt_check_eq(tn_accept(listener, &ends[1]), 0);
+    tt_check_eq(tn_stream_peer_address(ends[1], peer, sizeof peer), 0);
+    tt_check(strncmp(peer, "127.0.0.1:", 10) == 0);
     ns_close_pair(ends);
     if (strncmp(address, "[::]:", 5) == 0) {
         snprintf(to, sizeof to, "[::1]%s", port);
-        check_eq(tn_tcp_connect(NULL, &ends[0], to), 0);
-        check_eq(tn_accept(listener, &ends[1]), 0);
-        check_eq(tn_stream_peer_address(ends[1], peer, sizeof peer), 0);
-        check(strncmp(peer, "[::1]:", 6) == 0);
+        tt_check_eq(tn_tcp_connect(NULL, &ends[0], to), 0);
+        tt_check_eq(tn_accept(listener, &ends[1]), 0);
+        tt_check_eq(tn_stream_peer_address(ends[1], peer, sizeof peer), 0);
+        tt_check(strncmp(peer, "[::1]:", 6) == 0);
         ns_close_pair(ends);
     }
     tn_listener_close(listener);
@@ -211,9 +211,9 @@ static void *ipv6_only(void *arg)
     options.ipv6_only = true;
     if (tn_tcp_listen(&listener, "[::]:0", &options) != 0)
         return NULL; /* no IPv6 here */
-    check_eq(tn_listener_address(listener, address, sizeof address), 0);
+    tt_check_eq(tn_listener_address(listener, address, sizeof address), 0);
     snprintf(to, sizeof to, "127.0.0.1%s", strrchr(address, ':'));
-    check_eq(tn_tcp_connect(NULL, &stream, to), TN_ECONNREFUSED);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, to), TN_ECONNREFUSED);
     tn_listener_close(listener);
     return NULL;
 }
@@ -232,11 +232,11 @@ static void *try_accept(void *arg)
     tn_stream *ends[2];
 
     (void)arg;
-    check_eq(tn_try_accept(listener, &ends[1]), TN_EAGAIN);
-    check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
-    check_eq(tn_try_accept(listener, &ends[1]), 0);
+    tt_check_eq(tn_try_accept(listener, &ends[1]), TN_EAGAIN);
+    tt_check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
+    tt_check_eq(tn_try_accept(listener, &ends[1]), 0);
     ns_close_pair(ends);
-    check_eq(tn_try_accept(listener, &ends[1]), TN_EAGAIN);
+    tt_check_eq(tn_try_accept(listener, &ends[1]), TN_EAGAIN);
     tn_listener_close(listener);
     return NULL;
 }
@@ -264,17 +264,17 @@ static void *cancelled_accept(void *arg)
 
     (void)arg;
     for (unsigned i = 0; i < ns_scaled(200); i++) {
-        tn_task *task = ns_spawn(accept_and_close, listener);
+        tn_task *task = tt_spawn(accept_and_close, listener);
         tn_stream *ends[2];
         intptr_t rc;
 
         (void)tn_yield();
-        check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
+        tt_check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
         tn_cancel(task);
-        rc = (intptr_t)ns_join(task);
-        check(rc == 0 || rc == TN_ECANCELED);
+        rc = (intptr_t)tt_join(task);
+        tt_check(rc == 0 || rc == TN_ECANCELED);
         if (rc == TN_ECANCELED) {
-            check_eq(tn_accept(listener, &ends[1]), 0);
+            tt_check_eq(tn_accept(listener, &ends[1]), 0);
             tn_stream_close(ends[1]);
         }
         tn_stream_close(ends[0]);
@@ -304,10 +304,10 @@ static rlim_t set_file_limit(rlim_t limit)
     struct rlimit files;
     rlim_t before;
 
-    check_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    tt_check_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
     before = files.rlim_cur;
     files.rlim_cur = limit;
-    check_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    tt_check_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
     return before;
 }
 
@@ -318,7 +318,7 @@ static void *serve(void *arg)
     intptr_t rc;
 
     while ((rc = tn_accept(listener, &stream)) == 0)
-        check_eq(tn_spawn(NULL, ns_echo, stream), 0);
+        tt_check_eq(tn_spawn(NULL, ns_echo, stream), 0);
     return (void *)rc;
 }
 
@@ -326,9 +326,9 @@ static void exchange_byte(tn_stream *stream)
 {
     char byte = 'a';
 
-    check_eq(tn_write(stream, &byte, 1), 1);
-    check_eq(tn_read(stream, &byte, 1), 1);
-    check_eq(byte, 'a');
+    tt_check_eq(tn_write(stream, &byte, 1), 1);
+    tt_check_eq(tn_read(stream, &byte, 1), 1);
+    tt_check_eq(byte, 'a');
 }
 
 #define WAITING 5
@@ -345,14 +345,14 @@ static prepared prepare(const char *address)
 
     sockets.server.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
     for (int i = 0; i < WAITING; i++)
-        check((sockets.fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
+        tt_check((sockets.fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
     return sockets;
 }
 
 /* On loopback the kernel completes it without the server. */
 static tn_stream *connect_prepared(const prepared *sockets, int i)
 {
-    check_eq(connect(sockets->fds[i], (const struct sockaddr *)&sockets->server, sizeof sockets->server), 0);
+    tt_check_eq(connect(sockets->fds[i], (const struct sockaddr *)&sockets->server, sizeof sockets->server), 0);
     return ns_open(sockets->fds[i]);
 }
 
@@ -364,39 +364,39 @@ static void *out_of_files(void *arg)
     tn_listener *listener = ns_listen(address);
     tn_stream *served;
     tn_stream *waiting[WAITING];
-    tn_task *server = ns_spawn(serve, listener);
+    tn_task *server = tt_spawn(serve, listener);
     prepared sockets = prepare(address);
     rlim_t before;
     uint64_t cpu;
 
-    check_eq(tn_tcp_connect(NULL, &served, address), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &served, address), 0);
     exchange_byte(served);
     before = set_file_limit(0); /* as many as there are: no new ones */
     for (int i = 0; i < WAITING; i++) {
         waiting[i] = connect_prepared(&sockets, i);
         exchange_byte(served);
     }
-    check_eq(tn_sleep(300 * TN_MS), 0);
+    tt_check_eq(tn_sleep(300 * TN_MS), 0);
     cpu = cpu_ns();
     for (int i = 0; i < 10; i++) {
         exchange_byte(served);
-        check_eq(tn_sleep(100 * TN_MS), 0);
+        tt_check_eq(tn_sleep(100 * TN_MS), 0);
     }
     cpu = cpu_ns() - cpu;
-    check(cpu < TN_S / 10 * (NS_SANITIZED ? 5 : 1));
-    check_eq(__atomic_load_n(&log->lines, __ATOMIC_RELAXED), 1);
+    tt_check(cpu < TN_S / 10 * (TT_SANITIZED ? 5 : 1));
+    tt_check_eq(__atomic_load_n(&log->lines, __ATOMIC_RELAXED), 1);
     set_file_limit(before);
     for (int i = 0; i < WAITING; i++) {
         exchange_byte(waiting[i]);
         tn_stream_close(waiting[i]);
     }
-    check_eq(tn_tcp_connect(NULL, &waiting[0], address), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &waiting[0], address), 0);
     exchange_byte(waiting[0]);
     tn_stream_close(waiting[0]);
     tn_stream_close(served);
-    check_eq(__atomic_load_n(&log->lines, __ATOMIC_RELAXED), 1);
+    tt_check_eq(__atomic_load_n(&log->lines, __ATOMIC_RELAXED), 1);
     tn_listener_close(listener);
-    check_eq((intptr_t)ns_join(server), TN_ECANCELED);
+    tt_check_eq((intptr_t)tt_join(server), TN_ECANCELED);
     return NULL;
 }
 
@@ -414,7 +414,7 @@ static void *pause_ends(void *arg)
     for (int close = 0; close < 2; close++) {
         char address[TN_ADDRESS_SIZE];
         tn_listener *listener = ns_listen(address);
-        tn_task *server = ns_spawn(serve, listener);
+        tn_task *server = tt_spawn(serve, listener);
         prepared sockets = prepare(address);
         tn_stream *streams[WAITING];
         rlim_t before;
@@ -430,8 +430,8 @@ static void *pause_ends(void *arg)
             tn_listener_close(tn_listener_retain(listener));
         else
             tn_cancel(server);
-        check_eq((intptr_t)ns_join(server), TN_ECANCELED);
-        check(tn_now() - began < 200 * TN_MS);
+        tt_check_eq((intptr_t)tt_join(server), TN_ECANCELED);
+        tt_check(tn_now() - began < 200 * TN_MS);
         set_file_limit(before);
         tn_listener_release(listener);
         for (int i = 0; i < WAITING; i++)
@@ -457,11 +457,11 @@ static void *try_accept_out_of_files(void *arg)
     rlim_t before;
 
     (void)arg;
-    check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
     before = set_file_limit(0);
-    check_eq(tn_try_accept(listener, &ends[1]), TN_EMFILE);
+    tt_check_eq(tn_try_accept(listener, &ends[1]), TN_EMFILE);
     set_file_limit(before);
-    check_eq(tn_try_accept(listener, &ends[1]), 0);
+    tt_check_eq(tn_try_accept(listener, &ends[1]), 0);
     ns_close_pair(ends);
     tn_listener_close(listener);
     return NULL;
@@ -482,25 +482,25 @@ static void *many(void *arg)
     tn_listener *listener = ns_listen(address);
     unsigned long count = ns_scaled(MANY);
     tn_stream **streams = calloc(count, sizeof(tn_stream *));
-    tn_task *server = ns_spawn(serve, listener);
+    tn_task *server = tt_spawn(serve, listener);
 
     (void)arg;
     for (unsigned long i = 0; i < count; i++)
-        check_eq(tn_tcp_connect(NULL, &streams[i], address), 0);
+        tt_check_eq(tn_tcp_connect(NULL, &streams[i], address), 0);
     for (int round = 0; round < 3; round++) {
         for (unsigned long i = 0; i < count; i++)
-            check_eq(tn_write(streams[i], &(char){(char)(i % 97)}, 1), 1);
+            tt_check_eq(tn_write(streams[i], &(char){(char)(i % 97)}, 1), 1);
         for (unsigned long i = 0; i < count; i++) {
             char byte;
-            check_eq(tn_read(streams[i], &byte, 1), 1);
-            check_eq(byte, i % 97);
+            tt_check_eq(tn_read(streams[i], &byte, 1), 1);
+            tt_check_eq(byte, i % 97);
         }
     }
     for (unsigned long i = 0; i < count; i++)
         tn_stream_close(streams[i]);
     free(streams);
     tn_listener_close(listener);
-    check_eq((intptr_t)ns_join(server), TN_ECANCELED);
+    tt_check_eq((intptr_t)tt_join(server), TN_ECANCELED);
     return NULL;
 }
 

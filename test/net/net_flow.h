@@ -38,11 +38,11 @@ static inline void *nf_send_big(void *arg)
         size_t size = out->chunk < total - out->bytes ? out->chunk : total - out->bytes;
         for (size_t i = 0; i < size; i++)
             buf[i] = nf_pattern(out->bytes + i);
-        check_eq(tn_write_all(out->stream, buf, size), 0);
+        tt_check_eq(tn_write_all(out->stream, buf, size), 0);
         out->checksum = nf_add_up(out->checksum, buf, size);
         out->bytes += size;
     }
-    check_eq(tn_stream_shutdown_write(out->stream), 0);
+    tt_check_eq(tn_stream_shutdown_write(out->stream), 0);
     free(buf);
     return NULL;
 }
@@ -58,18 +58,18 @@ static inline void *nf_receive_big(void *arg)
         in->checksum = nf_add_up(in->checksum, buf, (size_t)n);
         in->bytes += (size_t)n;
         if (in->slow && ++reads % 64 == 0)
-            check_eq(tn_sleep(TN_MS), 0);
+            tt_check_eq(tn_sleep(TN_MS), 0);
     }
-    check_eq(n, 0);
+    tt_check_eq(n, 0);
     free(buf);
     return NULL;
 }
 
 static inline void nf_compare(const nf_flow *out, const nf_flow *in)
 {
-    check_eq(in->bytes, ns_scaled(NF_BIG));
-    check_eq(in->bytes, out->bytes);
-    check(in->checksum == out->checksum);
+    tt_check_eq(in->bytes, ns_scaled(NF_BIG));
+    tt_check_eq(in->bytes, out->bytes);
+    tt_check(in->checksum == out->checksum);
 }
 
 #endif

@@ -15,69 +15,23 @@
 
 #include "support/runtime.h"
 
-/* A sanitizer makes everything slower and larger: counts are cut, times and sizes not looked at. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define NS_SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define NS_SANITIZED true
-#endif
-#endif
-#ifndef NS_SANITIZED
-#define NS_SANITIZED false
-#endif
-
-#define check(cond) \
-    do { \
-        if (!(cond)) { \
-            fprintf(stderr, "%s:%d: %s: does not hold: %s\n", __FILE__, __LINE__, __func__, #cond); \
-            abort(); \
-        } \
-    } while (0)
-
-/* Two numbers, which are shown when they differ. */
-#define check_eq(a, b) \
-    do { \
-        long long check_a = (long long)(a), check_b = (long long)(b); \
-        if (check_a != check_b) { \
-            fprintf(stderr, "%s:%d: %s: %s is %lld, not %lld\n", __FILE__, __LINE__, __func__, #a, check_a, check_b); \
-            abort(); \
-        } \
-    } while (0)
-
 /* tt_scaled, and a twentieth of that under a sanitizer. */
 static inline unsigned long ns_scaled(unsigned long count)
 {
-    return tt_scaled(NS_SANITIZED ? (count + 19) / 20 : count);
-}
-
-static inline tn_task *ns_spawn(tn_entry_fn entry, void *arg)
-{
-    tn_task *task;
-
-    check_eq(tn_spawn(&task, entry, arg), 0);
-    return task;
-}
-
-static inline void *ns_join(tn_task *task)
-{
-    void *result;
-
-    check_eq(tn_join(task, &result), 0);
-    return result;
+    return tt_scaled(TT_SANITIZED ? (count + 19) / 20 : count);
 }
 
 /* Long enough for another task to get where it waits. */
 static inline void ns_settle(void)
 {
-    check_eq(tn_sleep(20 * TN_MS), 0);
+    tt_check_eq(tn_sleep(20 * TN_MS), 0);
 }
 
 static inline tn_stream *ns_open(int fd)
 {
     tn_stream *stream;
 
-    check_eq(tn_stream_open(NULL, &stream, fd), 0);
+    tt_check_eq(tn_stream_open(NULL, &stream, fd), 0);
     return stream;
 }
 
@@ -86,7 +40,7 @@ static inline void ns_unix_pair(tn_stream *ends[2])
 {
     int fds[2];
 
-    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    tt_check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     ends[0] = ns_open(fds[0]);
     ends[1] = ns_open(fds[1]);
 }
@@ -95,8 +49,8 @@ static inline tn_listener *ns_listen(char address[TN_ADDRESS_SIZE])
 {
     tn_listener *listener;
 
-    check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
-    check_eq(tn_listener_address(listener, address, TN_ADDRESS_SIZE), 0);
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
+    tt_check_eq(tn_listener_address(listener, address, TN_ADDRESS_SIZE), 0);
     return listener;
 }
 
@@ -106,8 +60,8 @@ static inline void ns_tcp_pair(tn_stream *ends[2])
     char address[TN_ADDRESS_SIZE];
     tn_listener *listener = ns_listen(address);
 
-    check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
-    check_eq(tn_accept(listener, &ends[1]), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &ends[0], address), 0);
+    tt_check_eq(tn_accept(listener, &ends[1]), 0);
     tn_listener_close(listener);
 }
 
@@ -122,7 +76,7 @@ static inline void ns_read_all(tn_stream *stream, void *buf, size_t size)
 {
     for (size_t done = 0; done < size;) {
         ssize_t n = tn_read(stream, (char *)buf + done, size - done);
-        check(n > 0);
+        tt_check(n > 0);
         done += (size_t)n;
     }
 }
@@ -135,8 +89,8 @@ static inline void *ns_echo(void *arg)
     ssize_t n;
 
     while ((n = tn_read(stream, buf, sizeof buf)) > 0)
-        check_eq(tn_write_all(stream, buf, (size_t)n), 0);
-    check_eq(n, 0);
+        tt_check_eq(tn_write_all(stream, buf, (size_t)n), 0);
+    tt_check_eq(n, 0);
     tn_stream_close(stream);
     return NULL;
 }

@@ -15,9 +15,9 @@ static void spend(int units)
 {
     tn_mutex mutex = TN_MUTEX_INIT;
 
-    check_eq(tn_yield(), 0);
+    tt_check_eq(tn_yield(), 0);
     for (int i = 0; i < units; i++) {
-        check_eq(tn_mutex_lock(&mutex), 0);
+        tt_check_eq(tn_mutex_lock(&mutex), 0);
         tn_mutex_unlock(&mutex);
     }
 }
@@ -29,13 +29,13 @@ static void *accept_each(void *arg)
     tn_stream *clients[2];
     tn_stream *conn;
 
-    check_eq(tn_tcp_connect(NULL, &clients[0], address), 0);
+    tt_check_eq(tn_tcp_connect(NULL, &clients[0], address), 0);
     for (int units = 0; units <= TNI_BUDGET; units++) { /* one more than is accepted waits at any time */
         tn_scope scope;
-        check_eq(tn_tcp_connect(NULL, &clients[1], address), 0);
+        tt_check_eq(tn_tcp_connect(NULL, &clients[1], address), 0);
         spend(units);
         tn_scope_enter(&scope, PAST_NS);
-        check_eq(tn_accept(listener, &conn), 0);
+        tt_check_eq(tn_accept(listener, &conn), 0);
         tn_scope_leave(&scope);
         tn_stream_close(conn);
         tn_stream_close(clients[0]);
@@ -57,21 +57,21 @@ static void *read_and_write(void *arg)
     tn_stream *ends[2];
 
     ns_unix_pair(ends);
-    check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
-    check_eq(tn_wait_readable(ends[1]), 0);
+    tt_check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
+    tt_check_eq(tn_wait_readable(ends[1]), 0);
     for (int units = 0; units <= TNI_BUDGET; units++) {
         tn_ready_future ready;
         tn_scope scope;
         tn_ready_init(&ready, ends[1], TN_READABLE);
         spend(units);
-        check_eq(tn_timeout(&ready.base, units == 0 ? TN_NEVER : PAST_NS), 0); /* the first finds out that it is ready */
+        tt_check_eq(tn_timeout(&ready.base, units == 0 ? TN_NEVER : PAST_NS), 0); /* the first finds out that it is ready */
         spend(units);
         tn_scope_enter(&scope, PAST_NS);
-        check_eq(tn_read(ends[1], bytes, 1), 1);
+        tt_check_eq(tn_read(ends[1], bytes, 1), 1);
         tn_scope_leave(&scope);
         spend(units);
         tn_scope_enter(&scope, PAST_NS);
-        check_eq(tn_write(ends[0], bytes, 1), 1);
+        tt_check_eq(tn_write(ends[0], bytes, 1), 1);
         tn_scope_leave(&scope);
     }
     ns_close_pair(ends);
@@ -101,9 +101,9 @@ static int take(tn_future *self, tn_waker *waker)
         if (tn_future_poll(&t->ready.base, waker) == TN_PENDING)
             return TN_PENDING;
         tn_future_drop(&t->ready.base);
-        check_eq(tn_try_read(t->stream, &byte, 1), 1);
+        tt_check_eq(tn_try_read(t->stream, &byte, 1), 1);
         tn_ready_init(&t->ready, t->stream, TN_READABLE);
-        check(++t->in_a_row <= TNI_BUDGET);
+        tt_check(++t->in_a_row <= TNI_BUDGET);
     }
     return 0;
 }
@@ -123,10 +123,10 @@ static void *take_all(void *arg)
 
     ns_unix_pair(ends);
     t.stream = ends[1];
-    check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
+    tt_check_eq(tn_write_all(ends[0], bytes, BYTES), 0);
     tn_ready_init(&t.ready, t.stream, TN_READABLE);
-    check_eq(tn_spawn_future(NULL, NULL, &task, &t.base), 0);
-    check_eq((intptr_t)ns_join(task), 0);
+    tt_check_eq(tn_spawn_future(NULL, NULL, &task, &t.base), 0);
+    tt_check_eq((intptr_t)tt_join(task), 0);
     ns_close_pair(ends);
     return arg;
 }

@@ -78,7 +78,7 @@ static tn_task *spawn_echo(tn_stream *stream, unsigned *dropped)
     tn_task *task;
 
     *echo = (echo_future){.base = {&echo_ops}, .stream = stream, .dropped = dropped};
-    check_eq(tn_spawn_future(NULL, NULL, &task, &echo->base), 0);
+    tt_check_eq(tn_spawn_future(NULL, NULL, &task, &echo->base), 0);
     return task;
 }
 
@@ -93,13 +93,13 @@ static void *stackless_echo(void *arg)
     ns_tcp_pair(ends);
     tasks[0] = spawn_echo(ends[1], &dropped);
     flows[0].stream = flows[1].stream = ends[0];
-    tasks[1] = ns_spawn(nf_send_big, &flows[0]);
-    tasks[2] = ns_spawn(nf_receive_big, &flows[1]);
+    tasks[1] = tt_spawn(nf_send_big, &flows[0]);
+    tasks[2] = tt_spawn(nf_receive_big, &flows[1]);
     for (int i = 0; i < 3; i++)
-        check_eq((intptr_t)ns_join(tasks[i]), 0);
+        tt_check_eq((intptr_t)tt_join(tasks[i]), 0);
     nf_compare(&flows[0], &flows[1]);
     tn_stream_close(ends[0]);
-    check_eq(dropped, 1);
+    tt_check_eq(dropped, 1);
     return NULL;
 }
 
@@ -120,13 +120,13 @@ static void *stackless_cancelled(void *arg)
     tn_stream_retain(ends[1]);
     task = spawn_echo(ends[1], &dropped);
     ns_settle();
-    check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* it is the reader, though it holds no stack */
-    check_eq(tn_try_read(ends[1], &byte, 1), TN_EBUSY);
+    tt_check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* it is the reader, though it holds no stack */
+    tt_check_eq(tn_try_read(ends[1], &byte, 1), TN_EBUSY);
     tn_cancel(task);
-    check_eq((intptr_t)ns_join(task), TN_ECANCELED);
-    check_eq(dropped, 1);
-    check_eq(tn_read(ends[0], &byte, 1), 0);
-    check_eq(tn_try_read(ends[1], &byte, 1), TN_EBADF);
+    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    tt_check_eq(dropped, 1);
+    tt_check_eq(tn_read(ends[0], &byte, 1), 0);
+    tt_check_eq(tn_try_read(ends[1], &byte, 1), TN_EBADF);
     tn_stream_release(ends[1]);
     tn_stream_close(ends[0]);
     return NULL;
@@ -166,9 +166,9 @@ Test(ready, what_the_other_side_has_opened_will_do)
     allocator.before_failure = wait_to_read_too;
     allocator.arg = &both;
     options.allocator = &allocator.as_option;
-    check_eq(tn_runtime_create(&runtime, &options), 0);
-    check_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    check_eq(tn_stream_open(runtime, &stream, ends[0]), 0);
+    tt_check_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_check_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    tt_check_eq(tn_stream_open(runtime, &stream, ends[0]), 0);
     for (unsigned i = 0; i < 2; i++) {
         stand_in_init(&both.tasks[i]);
         tn_ready_init(&both.futures[i], stream, i == 0 ? TN_WRITABLE : TN_READABLE);
@@ -176,12 +176,12 @@ Test(ready, what_the_other_side_has_opened_will_do)
     }
     tt_allocator_fail(&allocator, 1, 1);
     both.rc[0] = poll_by(&both.futures[0].base, &both.tasks[0]);
-    check(both.rc[0] == TN_PENDING || both.rc[0] == 0); /* it is writable, once that has been seen */
-    check_eq(both.rc[1], TN_PENDING);
+    tt_check(both.rc[0] == TN_PENDING || both.rc[0] == 0); /* it is writable, once that has been seen */
+    tt_check_eq(both.rc[1], TN_PENDING);
     for (unsigned i = 0; i < 2; i++)
         drop(&both.futures[i].base);
     tn_stream_close(stream);
-    check_eq(close(ends[1]), 0);
+    tt_check_eq(close(ends[1]), 0);
     tt_runtime_destroy(runtime);
-    check_eq(atomic_load(&allocator.blocks), 0);
+    tt_check_eq(atomic_load(&allocator.blocks), 0);
 }

@@ -51,10 +51,10 @@ static void make_pair(transfer *self)
 {
     int fds[2];
 
-    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    tt_check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     for (unsigned i = 0; i < 2; i++)
-        check_eq(tn_stream_open(NULL, &self->ends[i], fds[i]), 0);
-    check_eq(tn_file_open(&self->file, path, O_RDONLY, 0), 0);
+        tt_check_eq(tn_stream_open(NULL, &self->ends[i], fds[i]), 0);
+    tt_check_eq(tn_file_open(&self->file, path, O_RDONLY, 0), 0);
 }
 
 static void *send_all(void *arg)
@@ -64,7 +64,7 @@ static void *send_all(void *arg)
 
     while (done < self->size) {
         ssize_t n = tn_sendfile(self->ends[0], self->file, (int64_t)(self->from + done), self->size - done);
-        check(n > 0);
+        tt_check(n > 0);
         done += (size_t)n;
     }
     tn_stream_close(self->ends[0]);
@@ -80,13 +80,13 @@ static void *receive_all(void *arg)
 
     while ((n = tn_read(self->ends[1], buf, sizeof buf)) > 0) {
         for (ssize_t i = 0; i < n; i++)
-            check(buf[i] == byte_at(self->from + got + (size_t)i));
+            tt_check(buf[i] == byte_at(self->from + got + (size_t)i));
         if (got / 500000 != (got + (size_t)n) / 500000)
-            check_eq(tn_sleep(self->pause_ns), 0);
+            tt_check_eq(tn_sleep(self->pause_ns), 0);
         got += (size_t)n;
     }
-    check_eq(n, 0);
-    check_eq(got, self->size);
+    tt_check_eq(n, 0);
+    tt_check_eq(got, self->size);
     tn_stream_close(self->ends[1]);
     return NULL;
 }
@@ -101,10 +101,10 @@ static void *transfer_some(void *arg)
         tn_task *sender;
         tn_task *receiver;
         make_pair(&self);
-        sender = ns_spawn(send_all, &self);
-        receiver = ns_spawn(receive_all, &self);
-        (void)ns_join(sender);
-        (void)ns_join(receiver);
+        sender = tt_spawn(send_all, &self);
+        receiver = tt_spawn(receive_all, &self);
+        (void)tt_join(sender);
+        (void)tt_join(receiver);
         tn_file_close(self.file);
     }
     return NULL;
@@ -122,18 +122,18 @@ static void *ends_of_things(void *arg)
 
     (void)arg;
     make_pair(&self);
-    check_eq(tn_sendfile(self.ends[0], self.file, SIZE, 100), 0); /* the end of the file */
-    check_eq(tn_sendfile(self.ends[0], self.file, SIZE - 5, 100), 5);
-    check_eq(tn_sendfile(self.ends[0], self.file, 0, 0), 0);
-    check_eq(tn_sendfile(self.ends[0], self.file, -1, 1), TN_EINVAL);
-    check_eq(tn_file_open(&folder_file, folder, O_RDONLY, 0), 0);
-    check(tn_sendfile(self.ends[0], folder_file, 0, 10) < 0);
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, SIZE, 100), 0); /* the end of the file */
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, SIZE - 5, 100), 5);
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, 0, 0), 0);
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, -1, 1), TN_EINVAL);
+    tt_check_eq(tn_file_open(&folder_file, folder, O_RDONLY, 0), 0);
+    tt_check(tn_sendfile(self.ends[0], folder_file, 0, 10) < 0);
     tn_file_close(folder_file);
     tn_stream_close(self.ends[1]);
-    check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EPIPE); /* and no signal */
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EPIPE); /* and no signal */
     tn_stream_retain(self.ends[0]);
     tn_stream_close(self.ends[0]);
-    check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EBADF);
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EBADF);
     tn_stream_release(self.ends[0]);
     tn_file_close(self.file);
     return NULL;
@@ -152,7 +152,7 @@ static void *send_until_stopped(void *arg)
     do
         n = tn_sendfile(self->ends[0], self->file, 0, SIZE);
     while (n > 0);
-    check(n == TN_ECANCELED || n == TN_EBADF);
+    tt_check(n == TN_ECANCELED || n == TN_EBADF);
     return NULL;
 }
 
@@ -164,15 +164,15 @@ static void *stop_it(void *arg)
         tn_task *sender;
         make_pair(&self);
         tn_stream_retain(self.ends[0]);
-        sender = ns_spawn(send_until_stopped, &self);
-        check_eq(tn_sleep(5 * TN_MS), 0); /* nobody reads: it waits for the socket */
+        sender = tt_spawn(send_until_stopped, &self);
+        tt_check_eq(tn_sleep(5 * TN_MS), 0); /* nobody reads: it waits for the socket */
         if (close_it) {
             tn_stream_close(self.ends[0]);
         } else {
             tn_cancel(sender);
             tn_stream_release(self.ends[0]);
         }
-        (void)ns_join(sender);
+        (void)tt_join(sender);
         tn_stream_release(self.ends[0]);
         tn_stream_close(self.ends[1]);
         tn_file_close(self.file);
@@ -199,13 +199,13 @@ static void send_ten(tn_runtime *runtime)
     tn_stream *stream;
     tn_file *file;
 
-    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    check_eq(tn_stream_open(runtime, &stream, fds[0]), 0);
-    check_eq(tn_file_open(&file, path, O_RDONLY, 0), 0);
-    check_eq(tn_sendfile(stream, file, 0, 10), 10);
+    tt_check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    tt_check_eq(tn_stream_open(runtime, &stream, fds[0]), 0);
+    tt_check_eq(tn_file_open(&file, path, O_RDONLY, 0), 0);
+    tt_check_eq(tn_sendfile(stream, file, 0, 10), 10);
     tn_file_close(file);
     tn_stream_close(stream);
-    check_eq(close(fds[1]), 0);
+    tt_check_eq(close(fds[1]), 0);
 }
 
 static void *send_in_a_job(void *arg)

@@ -20,7 +20,7 @@ static void *accept_and_echo(void *arg)
 {
     tn_stream *stream;
 
-    check_eq(tn_accept(arg, &stream), 0);
+    tt_check_eq(tn_accept(arg, &stream), 0);
     return ns_echo(stream);
 }
 
@@ -31,13 +31,13 @@ static void exchange(tn_stream *stream)
 
     for (unsigned i = 0; i < 50; i++) {
         memset(out, (int)('a' + i % 26), sizeof out);
-        check_eq(tn_write_all(stream, out, i * 61), 0);
+        tt_check_eq(tn_write_all(stream, out, i * 61), 0);
         ns_read_all(stream, in, i * 61);
-        check(memcmp(in, out, i * 61) == 0);
+        tt_check(memcmp(in, out, i * 61) == 0);
     }
-    check_eq(tn_stream_shutdown_write(stream), 0);
-    check_eq(tn_read(stream, in, sizeof in), 0);
-    check_eq(tn_read(stream, in, sizeof in), 0);
+    tt_check_eq(tn_stream_shutdown_write(stream), 0);
+    tt_check_eq(tn_read(stream, in, sizeof in), 0);
+    tt_check_eq(tn_read(stream, in, sizeof in), 0);
 }
 
 static void *echo_tcp(void *arg)
@@ -49,18 +49,18 @@ static void *echo_tcp(void *arg)
     tn_stream *stream;
     tn_task *task;
 
-    check_eq(tn_tcp_listen(&listener, arg, NULL), 0);
-    check_eq(tn_listener_address(listener, address, sizeof address), 0);
-    check(strncmp(address, arg, strlen(arg) - 1) == 0);
-    task = ns_spawn(accept_and_echo, listener);
-    check_eq(tn_tcp_connect(NULL, &stream, address), 0);
-    check_eq(tn_stream_peer_address(stream, peer, sizeof peer), 0);
-    check(strcmp(peer, address) == 0);
-    check_eq(tn_stream_local_address(stream, local, sizeof local), 0);
-    check(strcmp(local, peer) != 0 && strncmp(local, arg, strlen(arg) - 1) == 0);
-    check_eq(tn_stream_local_address(stream, local, TN_ADDRESS_SIZE - 1), TN_EINVAL);
+    tt_check_eq(tn_tcp_listen(&listener, arg, NULL), 0);
+    tt_check_eq(tn_listener_address(listener, address, sizeof address), 0);
+    tt_check(strncmp(address, arg, strlen(arg) - 1) == 0);
+    task = tt_spawn(accept_and_echo, listener);
+    tt_check_eq(tn_tcp_connect(NULL, &stream, address), 0);
+    tt_check_eq(tn_stream_peer_address(stream, peer, sizeof peer), 0);
+    tt_check(strcmp(peer, address) == 0);
+    tt_check_eq(tn_stream_local_address(stream, local, sizeof local), 0);
+    tt_check(strcmp(local, peer) != 0 && strncmp(local, arg, strlen(arg) - 1) == 0);
+    tt_check_eq(tn_stream_local_address(stream, local, TN_ADDRESS_SIZE - 1), TN_EINVAL);
     exchange(stream);
-    ns_join(task);
+    tt_join(task);
     tn_stream_close(stream);
     tn_listener_close(listener);
     return NULL;
@@ -92,17 +92,17 @@ static void *echo_unix(void *arg)
     tn_stream *stream;
     tn_task *task;
 
-    check_eq(tn_unix_listen(&listener, arg, NULL), 0);
-    check_eq(tn_listener_address(listener, text, sizeof text), 0);
-    check(strcmp(text, arg) == 0);
-    task = ns_spawn(accept_and_echo, listener);
-    check_eq(tn_unix_connect(NULL, &stream, text), 0);
-    check_eq(tn_stream_peer_address(stream, text, sizeof text), 0);
-    check(strcmp(text, arg) == 0);
-    check_eq(tn_stream_local_address(stream, text, sizeof text), 0);
-    check(strcmp(text, "") == 0);
+    tt_check_eq(tn_unix_listen(&listener, arg, NULL), 0);
+    tt_check_eq(tn_listener_address(listener, text, sizeof text), 0);
+    tt_check(strcmp(text, arg) == 0);
+    task = tt_spawn(accept_and_echo, listener);
+    tt_check_eq(tn_unix_connect(NULL, &stream, text), 0);
+    tt_check_eq(tn_stream_peer_address(stream, text, sizeof text), 0);
+    tt_check(strcmp(text, arg) == 0);
+    tt_check_eq(tn_stream_local_address(stream, text, sizeof text), 0);
+    tt_check(strcmp(text, "") == 0);
     exchange(stream);
-    ns_join(task);
+    tt_join(task);
     tn_stream_close(stream);
     tn_listener_close(listener);
     return NULL;
@@ -144,16 +144,16 @@ static void *peer_closes(void *arg)
         ns_tcp_pair(ends);
     else
         ns_unix_pair(ends);
-    task = ns_spawn(read_once, ends[0]);
+    task = tt_spawn(read_once, ends[0]);
     ns_settle();
     tn_stream_close(ends[1]);
-    check_eq((intptr_t)ns_join(task), 0);
-    check_eq(tn_wait_readable(ends[0]), 0);
-    check_eq(tn_try_read(ends[0], &byte, 1), 0);
+    tt_check_eq((intptr_t)tt_join(task), 0);
+    tt_check_eq(tn_wait_readable(ends[0]), 0);
+    tt_check_eq(tn_try_read(ends[0], &byte, 1), 0);
     for (int i = 0; i < 100 && tn_write(ends[0], &byte, 1) == 1; i++) /* TCP learns of it by the answer */
         ns_settle();
-    check_eq(tn_write(ends[0], &byte, 1), TN_EPIPE);
-    check_eq(tn_write_all(ends[0], &byte, 1), TN_EPIPE);
+    tt_check_eq(tn_write(ends[0], &byte, 1), TN_EPIPE);
+    tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_EPIPE);
     tn_stream_close(ends[0]);
     return NULL;
 }
@@ -172,20 +172,20 @@ static void *half_close(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    task = ns_spawn(read_once, ends[1]);
+    task = tt_spawn(read_once, ends[1]);
     ns_settle();
-    check_eq(tn_stream_shutdown_write(ends[0]), 0);
-    check_eq((intptr_t)ns_join(task), 0);
-    check_eq(tn_write(ends[0], "x", 1), TN_EPIPE);
-    task = ns_spawn(read_once, ends[0]); /* the other direction lives on, and waits */
+    tt_check_eq(tn_stream_shutdown_write(ends[0]), 0);
+    tt_check_eq((intptr_t)tt_join(task), 0);
+    tt_check_eq(tn_write(ends[0], "x", 1), TN_EPIPE);
+    task = tt_spawn(read_once, ends[0]); /* the other direction lives on, and waits */
     ns_settle();
-    check(!tn_task_is_finished(task));
-    check_eq(tn_write_all(ends[1], "answer", 6), 0);
-    check_eq((intptr_t)ns_join(task), 6);
-    check_eq(tn_read(ends[1], buf, sizeof buf), 0);
+    tt_check(!tn_task_is_finished(task));
+    tt_check_eq(tn_write_all(ends[1], "answer", 6), 0);
+    tt_check_eq((intptr_t)tt_join(task), 6);
+    tt_check_eq(tn_read(ends[1], buf, sizeof buf), 0);
     tn_stream_close(ends[1]);
-    check_eq(tn_read(ends[0], buf, sizeof buf), 0);
-    check_eq(tn_stream_shutdown_write(ends[0]), TN_ENOTCONN);
+    tt_check_eq(tn_read(ends[0], buf, sizeof buf), 0);
+    tt_check_eq(tn_stream_shutdown_write(ends[0]), TN_ENOTCONN);
     tn_stream_close(ends[0]);
     return NULL;
 }
@@ -208,14 +208,14 @@ static void *reset(void *arg)
     (void)arg;
     ns_tcp_pair(ends);
     fd = ends[1]->endpoint.fd;
-    reader = ns_spawn(read_once, ends[0]);
+    reader = tt_spawn(read_once, ends[0]);
     ns_settle();
-    check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    tt_check_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
     tn_stream_close(ends[1]);
-    check_eq((intptr_t)ns_join(reader), TN_ECONNRESET);
+    tt_check_eq((intptr_t)tt_join(reader), TN_ECONNRESET);
     n = tn_write(ends[0], zeroes, sizeof zeroes);
-    check(n == TN_EPIPE || n == TN_ECONNRESET);
-    check_eq(tn_read(ends[0], zeroes, 1), 0);
+    tt_check(n == TN_EPIPE || n == TN_ECONNRESET);
+    tt_check_eq(tn_read(ends[0], zeroes, 1), 0);
     tn_stream_close(ends[0]);
     return NULL;
 }
@@ -243,11 +243,11 @@ static void *reset_of_writer(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    writer = ns_spawn(write_forever, ends[0]);
-    check_eq(tn_sleep(50 * TN_MS), 0);
+    writer = tt_spawn(write_forever, ends[0]);
+    tt_check_eq(tn_sleep(50 * TN_MS), 0);
     tn_stream_close(ends[1]); /* with unread data: a reset */
-    n = (intptr_t)ns_join(writer);
-    check(n == TN_EPIPE || n == TN_ECONNRESET);
+    n = (intptr_t)tt_join(writer);
+    tt_check(n == TN_EPIPE || n == TN_ECONNRESET);
     tn_stream_close(ends[0]);
     return NULL;
 }
@@ -289,24 +289,24 @@ static void *small_calls(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    check_eq(tn_read(ends[0], buf, 0), 0);
-    check_eq(tn_try_read(ends[0], buf, 0), 0);
-    check_eq(tn_write(ends[0], buf, 0), 0);
-    check_eq(tn_try_write(ends[0], buf, 0), 0);
-    check_eq(tn_write_all(ends[0], buf, 0), 0);
-    check_eq(tn_writev(ends[0], NULL, 0), 0);
-    check_eq(tn_writev(ends[0], iov + 1, 1), 0);
-    check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
-    check_eq(tn_writev(ends[0], iov, -1), TN_EINVAL);
-    check_eq(tn_writev(ends[0], iov, 1025), TN_EINVAL);
-    check_eq(tn_writev(ends[0], huge, 2), TN_EINVAL);
-    check_eq(tn_writev(ends[0], iov, 3), 5);
+    tt_check_eq(tn_read(ends[0], buf, 0), 0);
+    tt_check_eq(tn_try_read(ends[0], buf, 0), 0);
+    tt_check_eq(tn_write(ends[0], buf, 0), 0);
+    tt_check_eq(tn_try_write(ends[0], buf, 0), 0);
+    tt_check_eq(tn_write_all(ends[0], buf, 0), 0);
+    tt_check_eq(tn_writev(ends[0], NULL, 0), 0);
+    tt_check_eq(tn_writev(ends[0], iov + 1, 1), 0);
+    tt_check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
+    tt_check_eq(tn_writev(ends[0], iov, -1), TN_EINVAL);
+    tt_check_eq(tn_writev(ends[0], iov, 1025), TN_EINVAL);
+    tt_check_eq(tn_writev(ends[0], huge, 2), TN_EINVAL);
+    tt_check_eq(tn_writev(ends[0], iov, 3), 5);
     ns_read_all(ends[1], buf, 5);
-    check(memcmp(buf, "abcde", 5) == 0);
-    check_eq(tn_try_write(ends[0], "xyz", 3), 3);
-    check_eq(tn_wait_readable(ends[1]), 0);
-    check_eq(tn_try_read(ends[1], buf, sizeof buf), 3);
-    check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
+    tt_check(memcmp(buf, "abcde", 5) == 0);
+    tt_check_eq(tn_try_write(ends[0], "xyz", 3), 3);
+    tt_check_eq(tn_wait_readable(ends[1]), 0);
+    tt_check_eq(tn_try_read(ends[1], buf, sizeof buf), 3);
+    tt_check_eq(tn_try_read(ends[1], buf, sizeof buf), TN_EAGAIN);
     ns_close_pair(ends);
     return NULL;
 }
@@ -323,13 +323,13 @@ static void *wait_readable(void *arg)
 
 static void expect_to_wait(tn_stream *ends[2])
 {
-    tn_task *task = ns_spawn(wait_readable, ends[0]);
+    tn_task *task = tt_spawn(wait_readable, ends[0]);
 
     ns_settle();
-    check(!tn_task_is_finished(task));
-    check_eq(tn_write_all(ends[1], "1234", 4), 0);
-    check_eq((intptr_t)ns_join(task), 0);
-    check_eq(tn_wait_readable(ends[0]), 0); /* again: it takes nothing */
+    tt_check(!tn_task_is_finished(task));
+    tt_check_eq(tn_write_all(ends[1], "1234", 4), 0);
+    tt_check_eq((intptr_t)tt_join(task), 0);
+    tt_check_eq(tn_wait_readable(ends[0]), 0); /* again: it takes nothing */
 }
 
 /* Waits whenever a read would: after a short read, after one that took exactly what was there, after one that found nothing. */
@@ -343,14 +343,14 @@ static void *wait_readable_cases(void *arg)
     else
         ns_unix_pair(ends);
     expect_to_wait(ends);
-    check_eq(tn_read(ends[0], buf, sizeof buf), 4);
+    tt_check_eq(tn_read(ends[0], buf, sizeof buf), 4);
     expect_to_wait(ends);
-    check_eq(tn_read(ends[0], buf, 4), 4);
+    tt_check_eq(tn_read(ends[0], buf, 4), 4);
     expect_to_wait(ends);
-    check_eq(tn_read(ends[0], buf, 3), 3);
-    check_eq(tn_wait_readable(ends[0]), 0);
-    check_eq(tn_read(ends[0], buf, 3), 1);
-    check_eq(tn_try_read(ends[0], buf, 1), TN_EAGAIN);
+    tt_check_eq(tn_read(ends[0], buf, 3), 3);
+    tt_check_eq(tn_wait_readable(ends[0]), 0);
+    tt_check_eq(tn_read(ends[0], buf, 3), 1);
+    tt_check_eq(tn_try_read(ends[0], buf, 1), TN_EAGAIN);
     expect_to_wait(ends);
     ns_close_pair(ends);
     return NULL;
@@ -369,10 +369,10 @@ static void read_in_two(tn_stream *ends[2], const char *first, const char *secon
     char buf[16];
 
     ns_settle();
-    check_eq(tn_read(ends[0], buf, sizeof buf), strlen(first));
-    check(memcmp(buf, first, strlen(first)) == 0);
-    check_eq(tn_read(ends[0], buf, sizeof buf), strlen(second));
-    check(memcmp(buf, second, strlen(second)) == 0);
+    tt_check_eq(tn_read(ends[0], buf, sizeof buf), strlen(first));
+    tt_check(memcmp(buf, first, strlen(first)) == 0);
+    tt_check_eq(tn_read(ends[0], buf, sizeof buf), strlen(second));
+    tt_check(memcmp(buf, second, strlen(second)) == 0);
 }
 
 static void send_with_file(int to, int file)
@@ -387,7 +387,7 @@ static void send_with_file(int to, int file)
 
     control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(&control.header), &file, sizeof file);
-    check_eq(sendmsg(to, &message, 0), 2);
+    tt_check_eq(sendmsg(to, &message, 0), 2);
 }
 
 static void *short_reads(void *arg)
@@ -397,17 +397,17 @@ static void *short_reads(void *arg)
     (void)arg;
     ns_unix_pair(ends);
     expect_to_wait(ends);
-    check_eq(tn_read(ends[0], (char[16]){0}, 16), 4);
+    tt_check_eq(tn_read(ends[0], (char[16]){0}, 16), 4);
     send_with_file(ends[1]->endpoint.fd, ends[1]->endpoint.fd);
-    check_eq(tn_write(ends[1], "cde", 3), 3);
+    tt_check_eq(tn_write(ends[1], "cde", 3), 3);
     read_in_two(ends, "ab", "cde");
     ns_close_pair(ends);
     ns_tcp_pair(ends);
     expect_to_wait(ends);
-    check_eq(tn_read(ends[0], (char[16]){0}, 16), 4);
-    check_eq(tn_write(ends[1], "ab", 2), 2);
-    check_eq(send(ends[1]->endpoint.fd, "!", 1, MSG_OOB), 1);
-    check_eq(tn_write(ends[1], "cde", 3), 3);
+    tt_check_eq(tn_read(ends[0], (char[16]){0}, 16), 4);
+    tt_check_eq(tn_write(ends[1], "ab", 2), 2);
+    tt_check_eq(send(ends[1]->endpoint.fd, "!", 1, MSG_OOB), 1);
+    tt_check_eq(tn_write(ends[1], "cde", 3), 3);
     read_in_two(ends, "ab", "cde");
     ns_close_pair(ends);
     return NULL;
@@ -423,7 +423,7 @@ static int option_of(tn_stream *stream, int level, int name)
     int value = -1;
     socklen_t length = sizeof value;
 
-    check_eq(getsockopt(stream->endpoint.fd, level, name, &value, &length), 0);
+    tt_check_eq(getsockopt(stream->endpoint.fd, level, name, &value, &length), 0);
     return value;
 }
 
@@ -433,27 +433,27 @@ static void *options(void *arg)
 
     (void)arg;
     ns_tcp_pair(ends);
-    check(option_of(ends[0], IPPROTO_TCP, TCP_NODELAY) != 0);
-    check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
-    check_eq(tn_stream_set_nodelay(ends[1], false), 0);
-    check_eq(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY), 0);
-    check_eq(tn_stream_set_nodelay(ends[1], true), 0);
-    check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
-    check_eq(tn_stream_set_keepalive(ends[0], 33), 0);
-    check(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE) != 0);
-    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPIDLE), 33);
-    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPINTVL), 10);
-    check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
-    check_eq(tn_stream_set_keepalive(ends[0], 0), 0);
-    check_eq(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE), 0);
-    check_eq(tn_stream_set_keepalive(ends[0], UINT_MAX), TN_EINVAL);
-    check_eq(tn_stream_set_keepalive(ends[0], 1000000), TN_EINVAL);
-    check(fcntl(ends[0]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
-    check(fcntl(ends[1]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
+    tt_check(option_of(ends[0], IPPROTO_TCP, TCP_NODELAY) != 0);
+    tt_check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
+    tt_check_eq(tn_stream_set_nodelay(ends[1], false), 0);
+    tt_check_eq(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY), 0);
+    tt_check_eq(tn_stream_set_nodelay(ends[1], true), 0);
+    tt_check(option_of(ends[1], IPPROTO_TCP, TCP_NODELAY) != 0);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], 33), 0);
+    tt_check(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE) != 0);
+    tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPIDLE), 33);
+    tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPINTVL), 10);
+    tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], 0), 0);
+    tt_check_eq(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE), 0);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], UINT_MAX), TN_EINVAL);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], 1000000), TN_EINVAL);
+    tt_check(fcntl(ends[0]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
+    tt_check(fcntl(ends[1]->endpoint.fd, F_GETFD) & FD_CLOEXEC);
     ns_close_pair(ends);
     ns_unix_pair(ends);
-    check_eq(tn_stream_set_nodelay(ends[0], true), TN_EINVAL);
-    check_eq(tn_stream_set_keepalive(ends[0], 10), TN_EINVAL);
+    tt_check_eq(tn_stream_set_nodelay(ends[0], true), TN_EINVAL);
+    tt_check_eq(tn_stream_set_keepalive(ends[0], 10), TN_EINVAL);
     ns_close_pair(ends);
     return NULL;
 }
@@ -470,12 +470,12 @@ static void *open_refuses(void *arg)
     tn_stream *stream = NULL;
 
     (void)arg;
-    check_eq(pipe(pipes), 0);
-    check_eq(tn_stream_open(NULL, &stream, udp), TN_EINVAL);
-    check_eq(tn_stream_open(NULL, &stream, pipes[0]), TN_EINVAL);
-    check_eq(tn_stream_open(NULL, &stream, -1), TN_EINVAL);
-    check(stream == NULL);
-    check(fcntl(udp, F_GETFD) >= 0 && fcntl(pipes[0], F_GETFD) >= 0); /* still the caller's */
+    tt_check_eq(pipe(pipes), 0);
+    tt_check_eq(tn_stream_open(NULL, &stream, udp), TN_EINVAL);
+    tt_check_eq(tn_stream_open(NULL, &stream, pipes[0]), TN_EINVAL);
+    tt_check_eq(tn_stream_open(NULL, &stream, -1), TN_EINVAL);
+    tt_check(stream == NULL);
+    tt_check(fcntl(udp, F_GETFD) >= 0 && fcntl(pipes[0], F_GETFD) >= 0); /* still the caller's */
     close(udp);
     close(pipes[0]);
     close(pipes[1]);

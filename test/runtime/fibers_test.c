@@ -266,7 +266,7 @@ static size_t most_of(size_t bytes)
 {
     size_t usable = bytes - 18 * KIB;
 
-    return TT_TSAN || TT_ASAN ? usable / 4 : usable / 8 * 6;
+    return TT_SANITIZED ? usable / 4 : usable / 8 * 6;
 }
 
 Test(fibers, stacks_are_as_large_as_asked)
@@ -358,7 +358,7 @@ Test(fibers, the_high_water_mark_is_plausible)
     cr_assert_gt(little, 0);
     cr_assert_lt(little, 64 * KIB);
     cr_assert_geq(much, used);
-    cr_assert_lt(much, TT_TSAN || TT_ASAN ? 1024 * KIB : 2 * used);
+    cr_assert_lt(much, TT_SANITIZED ? 1024 * KIB : 2 * used);
     tt_runtime_destroy(runtime);
 }
 
@@ -404,18 +404,18 @@ static void expect_report(overflow_case wanted)
     cr_assert(tt_child_aborted(&child, "stack overflow in task \"greedy\": its stack is 128 KiB;"), "not reported");
 }
 
-Test(fibers, an_overflow_names_the_task, .disabled = TT_TSAN || TT_ASAN) /* they have handlers of their own */
+Test(fibers, an_overflow_names_the_task, .disabled = TT_SANITIZED) /* they have handlers of their own */
 {
     expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_DEFAULT, true});
     expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_MPROTECT, true});
 }
 
-Test(fibers, an_overflow_in_the_calling_thread_names_the_task, .disabled = TT_TSAN || TT_ASAN)
+Test(fibers, an_overflow_in_the_calling_thread_names_the_task, .disabled = TT_SANITIZED)
 {
     expect_report((overflow_case){TN_CURRENT_THREAD, TN_GUARD_DEFAULT, true});
 }
 
-Test(fibers, an_unreported_overflow_is_a_fault, .disabled = TT_TSAN || TT_ASAN)
+Test(fibers, an_unreported_overflow_is_a_fault, .disabled = TT_SANITIZED)
 {
     overflow_case silent = {TN_MULTI_THREAD, TN_GUARD_DEFAULT, false};
     tt_child child = tt_fork(overflow_in_a_runtime, &silent);
@@ -429,7 +429,7 @@ static void run_overflow(void *arg)
     (void)tn_run(overflow, arg, NULL);
 }
 
-Test(fibers, tn_run_reports_overflows, .disabled = TT_TSAN || TT_ASAN)
+Test(fibers, tn_run_reports_overflows, .disabled = TT_SANITIZED)
 {
     tt_child child = tt_fork(run_overflow, NULL);
 
@@ -448,7 +448,7 @@ static void fault_elsewhere(void *arg)
         *(volatile char *)nowhere = 1;
 }
 
-Test(fibers, other_faults_stay_what_they_are, .disabled = TT_TSAN || TT_ASAN)
+Test(fibers, other_faults_stay_what_they_are, .disabled = TT_SANITIZED)
 {
     overflow_case reported = {TN_MULTI_THREAD, TN_GUARD_DEFAULT, true};
     tt_child child = tt_fork(fault_elsewhere, &reported);

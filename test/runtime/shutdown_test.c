@@ -366,7 +366,7 @@ Test(shutdown, a_thousand_runtimes_leave_nothing)
     tt_expect_threads(threads_before);
     cr_assert_eq(tt_files(), files);
     cr_log_info("%zu KiB, %zu KiB after %lu more", bytes / 1024, tt_resident_bytes() / 1024, rounds - rounds / 10);
-    if (!TT_TSAN && !TT_ASAN) /* they keep what was freed for a while */
+    if (!TT_SANITIZED) /* they keep what was freed for a while */
         cr_assert_lt(tt_resident_bytes(), bytes + 4 * 1024 * 1024);
 }
 

@@ -65,16 +65,16 @@ Test(stack, slots_are_at_least_what_was_asked_for)
         tni_stack *stack = must_get(&pool, NULL, asked[i]);
         char *base = tni_stack_base(stack), *top = tni_stack_top(stack);
         size_t slot = stack->guard_size + ((tni_stack_size(stack) + sizeof *stack + PAGE - 1) & ~(PAGE - 1));
-        cr_expect_geq(slot, least);
-        cr_expect_lt(slot, 2 * (least < 2 * pool.guard_size ? 2 * pool.guard_size : least));
-        cr_expect_eq(slot & (slot - 1), 0);
-        cr_expect_eq((uintptr_t)top % 64, 0);
+        cr_assert_geq(slot, least);
+        cr_assert_lt(slot, 2 * (least < 2 * pool.guard_size ? 2 * pool.guard_size : least));
+        cr_assert_eq(slot & (slot - 1), 0);
+        cr_assert_eq((uintptr_t)top % 64, 0);
         base[0] = 1;
         top[-1] = 1;
         tni_stack_put(&pool, NULL, stack);
     }
     tni_stack *stack;
-    cr_expect_eq(tni_stack_get(&pool, NULL, ((size_t)64 << 20) + 1, &stack), -EINVAL);
+    cr_assert_eq(tni_stack_get(&pool, NULL, ((size_t)64 << 20) + 1, &stack), -EINVAL);
     tni_stack_pool_fini(&pool);
 }
 
@@ -134,18 +134,18 @@ static void check_guard(tni_guard_kind kind)
     for (int i = 0; i < 3; i++) {
         tni_stack *stack = must_get(&pool, NULL, 0);
         char *base = tni_stack_base(stack);
-        cr_expect(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
-        cr_expect(child_killed_by(child_run(write_to, base - stack->guard_size), SIGSEGV));
-        cr_expect(child_exited(child_run(write_to, base), 0));
-        cr_expect(tni_stack_owns_guard(stack, base - 1));
-        cr_expect(tni_stack_owns_guard(stack, base - stack->guard_size - 100));
-        cr_expect(!tni_stack_owns_guard(stack, base));
-        cr_expect(!tni_stack_owns_guard(stack, NULL));
-        cr_expect(!tni_stack_owns_guard(stack, base - (1 << 20)));
+        cr_assert(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
+        cr_assert(child_killed_by(child_run(write_to, base - stack->guard_size), SIGSEGV));
+        cr_assert(child_exited(child_run(write_to, base), 0));
+        cr_assert(tni_stack_owns_guard(stack, base - 1));
+        cr_assert(tni_stack_owns_guard(stack, base - stack->guard_size - 100));
+        cr_assert(!tni_stack_owns_guard(stack, base));
+        cr_assert(!tni_stack_owns_guard(stack, NULL));
+        cr_assert(!tni_stack_owns_guard(stack, base - (1 << 20)));
         /* It has to outlast the memory above it. */
         memset(base, 1, tni_stack_size(stack));
         tni_stack_put(&pool, NULL, stack);
-        cr_expect(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
+        cr_assert(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
     }
     tni_stack_pool_fini(&pool);
 }

@@ -144,6 +144,14 @@ void tt_check_failed(const char *file, int line, const char *text)
     abort();
 }
 
+void tt_check_same(long long found, long long wanted, const char *file, int line, const char *text)
+{
+    if (found == wanted)
+        return;
+    fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, text, found, wanted);
+    abort();
+}
+
 tn_task *tt_spawn(tn_entry_fn entry, void *arg)
 {
     return tt_spawn_on(NULL, entry, arg);

@@ -12,6 +12,8 @@
 
 #include <tn/runtime.h>
 
+#include "support/sanitizers.h"
+
 /* The options that the environment asks for. */
 tn_options tt_options(void);
 
@@ -43,6 +45,10 @@ size_t tt_resident_bytes(void);
  * and aborts. */
 #define tt_check(cond) ((cond) ? (void)0 : tt_check_failed(__FILE__, __LINE__, #cond))
 _Noreturn void tt_check_failed(const char *file, int line, const char *text);
+
+/* The same for two numbers, which are shown when they differ. */
+#define tt_check_eq(a, b) tt_check_same((long long)(a), (long long)(b), __FILE__, __LINE__, #a)
+void tt_check_same(long long found, long long wanted, const char *file, int line, const char *text);
 
 /* As tn_spawn and tn_join, for what cannot fail. */
 tn_task *tt_spawn(tn_entry_fn entry, void *arg);
@@ -89,22 +95,5 @@ tt_child tt_fork(void (*fn)(void *arg), void *arg);
 
 /* Did the child end by SIGABRT, having written `text`? */
 bool tt_child_aborted(const tt_child *child, const char *text);
-
-/* Built with a sanitizer? */
-#if defined(__SANITIZE_THREAD__)
-#define TT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TT_TSAN 1
-#endif
-#endif
-#ifndef TT_TSAN
-#define TT_TSAN 0
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define TT_ASAN 1
-#else
-#define TT_ASAN 0
-#endif
 
 #endif

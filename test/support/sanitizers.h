@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Which sanitizer the tests are built with: each is 0 or 1. */
+#ifndef SANITIZERS_H
+#define SANITIZERS_H
+
+#ifndef __has_feature /* gcc says it by macros of its own */
+#define __has_feature(feature) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+#define TT_TSAN 1
+#else
+#define TT_TSAN 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#define TT_ASAN 1
+#else
+#define TT_ASAN 0
+#endif
+
+#define TT_SANITIZED (TT_TSAN || TT_ASAN)
+
+#endif
