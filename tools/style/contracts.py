@@ -13,7 +13,27 @@ FORMS = {
     "Cancellation": (r"no\.|yes; \S", "`no.` or `yes; ` and the state that is left when the call is cut short"),
 }
 # Public headers whose comments are rewritten: the names of their files. The others need `Suspends:` or `as tn_…` alone.
-REWRITTEN = ()
+REWRITTEN = (
+    "barrier.h",
+    "blocking.h",
+    "broadcast.h",
+    "cancel_token.h",
+    "channel.h",
+    "fs.h",
+    "mpsc.h",
+    "mutex.h",
+    "names.h",
+    "net.h",
+    "notify.h",
+    "once.h",
+    "oneshot.h",
+    "rwlock.h",
+    "semaphore.h",
+    "sync.h",
+    "wait_group.h",
+    "waiter.h",
+    "watch.h",
+)
 
 RULES = ("slots", "contract", "sentence")
 

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* tournant: files and folders.
  *
- * The system's calls on files block their thread, so a fiber has them made by a thread of the blocking pool, and waits; on a
- * plain thread, and in a blocking job, they are made in the call. Where no other thread can be had they are made on the worker;
- * and so is what the system can answer from its memory without waiting: reads of regular files, and small files whole.
- * Long transfers go in parts of a megabyte, and behind others that wait after each.
+ * The kernel's calls on files block their thread. So a fiber has a thread of the blocking pool make them, and waits. On a plain
+ * thread and in a blocking job they are made directly. If no pool thread can be started, they are made on the worker.
  *
- * In all of this, if nothing else is said:
- * Suspends: yes; what is answered from memory, now and then. Callable from: a fiber, a blocking job, a plain thread (which is
- * blocked). A stackless task gives the call to tn_spawn_blocking.
- * Ownership: what is passed is borrowed for the call. Errors: the system's, as negative errno values (-ENOENT, -EACCES, -ENOSPC,
- * -EIO, …); TN_ESHUTDOWN.
- * Cancellation: checkpoint as long as the call waits for its thread: nothing has been done then. Once it has begun, it is
- * finished, or broken off between two parts of a long transfer, whose count is answered; the next checkpoint tells. The file is
- * as usable as before.
+ * What the kernel can return from its memory without waiting is also read on the worker: regular files, and small whole files.
+ *
+ * Long transfers are made in parts of 1 MiB; after each part they queue behind the calls that wait.
+ *
+ * The slots of the functions use these terms:
+ *
+ * A file call may be made from a fiber, a plain thread (which is blocked) and a blocking job. A stackless task spawns a job
+ * (tn_spawn_blocking) that makes the call.
+ *
+ * The file errors are those of the kernel, as negative errno values (-ENOENT, -EACCES, -ENOSPC, -EIO, …). TN_ESHUTDOWN,
+ * TN_ECANCELED and TN_ETIMEDOUT are file errors too.
+ *
+ * A file call is a cancellation point as long as it waits for its thread. If it is cut short there, nothing has been done. Once
+ * it has begun, it is finished. Only a long transfer ends between two parts, and returns its count. The next cancellation point
+ * then reports the cancellation. The file remains usable.
  */
 #ifndef TN_FS_H
 #define TN_FS_H
@@ -28,62 +33,171 @@ extern "C" {
 
 /* --- Open files ------------------------------------------------------------------------------------------------------------- */
 
-/* An open file: counted. Any number of tasks may use it at once, each with a reference; the last one given back closes it. */
+/* An open file: counted. Any number of tasks may use it at once, each with a reference. Giving up the last one closes it. */
 typedef struct tn_file tn_file;
 
-/* Opens `path`; `flags`: O_RDONLY, O_WRONLY or O_RDWR, and O_CREAT, O_EXCL, O_TRUNC, O_APPEND, … of <fcntl.h>; `mode`: of a file
- * that is created. Suspends: yes. Ownership: the file is to be closed with tn_file_close. Errors, cancellation: see above. */
+/* Opens `path`. `flags`: O_RDONLY, O_WRONLY or O_RDWR, with O_CREAT, O_EXCL, O_TRUNC, O_APPEND, … of <fcntl.h>. `mode`:
+ * permissions of a file that is created.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: on success the caller owns a reference, and must give it to tn_file_close.
+ * Errors: file errors; TN_ENOMEM.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode);
 
-/* Takes over `fd`, which is closed with the file. Suspends: no. Callable from: anywhere. Ownership: on success the fd is the
- * file's. Errors: TN_ENOMEM. Cancellation: no checkpoint. */
+/* Makes a file of the open descriptor `fd`, which is closed with the file.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success `fd` is the file's, and the caller owns a reference.
+ * Errors: TN_ENOMEM.
+ * Cancellation: no. */
 TN_API int tn_file_adopt(tn_file **out, int fd);
 
-/* Gives back a reference; NULL is allowed. The last one closes the file, from a task in the background.
- * Suspends: no. Callable from: anywhere. Errors: none; what a write could not bring to the disk tn_file_sync tells.
- * Cancellation: no checkpoint. */
+/* Gives up a reference; NULL is allowed. The last one closes the file: in a task, a pool thread does so in the background.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes the reference.
+ * Errors: none; write-back errors are reported by tn_file_sync.
+ * Cancellation: no. */
 TN_API void tn_file_close(tn_file *file);
 
-/* One more reference. Suspends: no. Callable from: anywhere. */
+/* Adds a reference. Returns `file`.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller owns one more reference.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API tn_file *tn_file_retain(tn_file *file);
 
-/* Its number, borrowed. Suspends: no. Callable from: anywhere. */
+/* Returns the file descriptor.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the descriptor is borrowed, and stays the file's.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API int tn_file_fd(const tn_file *file);
 
-/* Reads at most `size` bytes from the file's own position; less at the end of the file, 0 there; less too from what is no regular
- * file. Suspends: yes. Errors, cancellation: see above; an error after some bytes answers their count. */
+/* Reads at most `size` bytes at the file's own position. Returns how many: fewer at the end of the file, and 0 there. It may
+ * return fewer if the file is not a regular one. After an error that follows some bytes it returns their count.
+ *
+ * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_read(tn_file *file, void *buf, size_t size);
 
-/* Writes `size` bytes at the file's own position, or at its end (O_APPEND); a smaller count: an error (which the next write
- * tells) or a cancellation came between. Suspends: yes. Errors, cancellation: see above. */
+/* Writes `size` bytes at the file's own position, or at its end (O_APPEND). Returns how many. A smaller count means that an
+ * error, which the next write returns, or a cancellation has ended the call.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_write(tn_file *file, const void *buf, size_t size);
 
-/* As tn_file_read and tn_file_write, at `offset`; the file's own position does not move. */
+/* Reads like tn_file_read, but at `offset`; the file's own position does not move.
+ *
+ * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `offset` is negative.
+ * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offset);
+
+/* Writes like tn_file_write, but at `offset`; the file's own position does not move.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `offset` is negative.
+ * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64_t offset);
 
-/* As tn_file_read, tn_file_write and so on, with `count` buffers in their order. Errors: also TN_EINVAL (count < 0 or > 1024). */
+/* Reads like tn_file_read, into `count` buffers in their order.
+ *
+ * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024.
+ * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_readv(tn_file *file, const struct iovec *iov, int count);
+
+/* Writes like tn_file_write, from `count` buffers in their order.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024.
+ * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count);
+
+/* Reads like tn_file_pread, into `count` buffers in their order.
+ *
+ * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or `offset` is negative.
+ * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count, int64_t offset);
+
+/* Writes like tn_file_pwrite, from `count` buffers in their order.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or `offset` is negative.
+ * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64_t offset);
 
-/* Moves the file's own position as lseek(2) does, and returns it. It waits for a call that reads or writes at that position.
- * Suspends: yes. Errors, cancellation: see above; cancelled, the position has not moved. */
+/* Moves the file's own position like lseek(2), and returns it. It waits for a call that reads or writes at that position.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows a reference.
+ * Errors: file errors.
+ * Cancellation: yes; the position has not moved. */
 TN_API int64_t tn_file_seek(tn_file *file, int64_t offset, int whence);
 
-/* Returns when what was written is on the disk (fsync; data alone: fdatasync). Suspends: yes. Errors, cancellation: see above. */
+/* Returns when the data and the metadata that were written are on the disk (fsync).
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows a reference.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_file_sync(tn_file *file);
+
+/* Returns when the data that were written are on the disk (fdatasync).
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows a reference.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_file_datasync(tn_file *file);
 
-/* Cuts the file, or fills it up with zeros, to `size` bytes. Suspends: yes. Errors, cancellation: see above. */
+/* Cuts the file to `size` bytes, or extends it to them with zeros.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows a reference.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_file_truncate(tn_file *file, int64_t size);
 
+/* What is known of a file or folder. */
 typedef struct tn_stat {
     uint64_t size_bytes;
-    int64_t modified_s;   /* since 1970 */
-    uint32_t modified_ns; /* of that second */
-    uint32_t mode;        /* type and permissions, as of stat(2) */
+    int64_t modified_s;   /* seconds since 1970 */
+    uint32_t modified_ns; /* nanoseconds of that second */
+    uint32_t mode;        /* type and permissions, see stat(2) */
     uint64_t device;
     uint64_t inode;
     uint64_t links;
@@ -94,123 +208,251 @@ typedef struct tn_stat {
     bool is_link;
 } tn_stat;
 
-/* Suspends: yes. Errors, cancellation: see above. */
+/* Fills `*out` for an open file.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows a reference.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_file_stat(tn_file *file, tn_stat *out);
 
 /* --- By path ---------------------------------------------------------------------------------------------------------------- */
 
-/* What `path` names; a symbolic link is followed, by tn_fs_lstat it is not. Suspends: yes. Errors, cancellation: see above. */
+/* Fills `*out` for what `path` names; a symbolic link is followed.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_stat(const char *path, tn_stat *out);
+
+/* Fills `*out` for what `path` names; a symbolic link is not followed.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_lstat(const char *path, tn_stat *out);
 
-/* Makes a folder. Suspends: yes. Errors, cancellation: see above. */
+/* Makes a folder. `mode`: its permissions.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_mkdir(const char *path, unsigned mode);
 
-/* As tn_fs_mkdir, with all that is missing above it; 0 also if it is there already. Errors: also -ENAMETOOLONG. */
+/* Makes a folder and all missing folders above it. Returns 0 also if it exists already. `mode`: the permissions of each.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` is borrowed for the call.
+ * Errors: file errors; -ENAMETOOLONG.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_mkdir_all(const char *path, unsigned mode);
 
-/* Removes a file, a symbolic link or an empty folder. Suspends: yes. Errors, cancellation: see above. */
+/* Removes a file, a symbolic link or an empty folder.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_remove(const char *path);
 
-/* Renames; what `to` named before is gone, at no moment is there nothing. Suspends: yes. Errors, cancellation: see above. */
+/* Renames `from` to `to`. What `to` named before is removed; at no moment does `to` name nothing.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: the paths are borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_rename(const char *from, const char *to);
 
-/* Makes a symbolic link at `path`. Suspends: yes. Errors, cancellation: see above. */
+/* Makes a symbolic link at `path` that leads to `target`.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: the paths are borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_symlink(const char *target, const char *path);
 
-/* Where the symbolic link leads, as text in `buf`. Suspends: yes. Errors: also -ENAMETOOLONG (buffer too small). Cancellation:
- * see above. */
+/* Writes the target of the symbolic link `path` as text to `buf`, which has `size` bytes.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` and `buf` are borrowed for the call.
+ * Errors: file errors; -ENAMETOOLONG: the buffer is too small.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_fs_readlink(const char *path, char *buf, size_t size);
 
 /* --- Whole files ------------------------------------------------------------------------------------------------------------ */
 
+/* The contents of a file. */
 typedef struct tn_contents {
-    char *data; /* `size` bytes and a zero behind them */
+    char *data; /* `size` bytes, followed by a zero */
     size_t size;
-    size_t capacity; /* private, as what follows */
+    size_t capacity; /* private, as are the next two */
     void (*free)(void *ctx, void *ptr, size_t size_bytes);
     void *free_ctx;
 } tn_contents;
 
-/* Reads a whole file. Suspends: yes. Ownership: *out is to be given to tn_contents_fini, after an error too.
- * Errors: also TN_ENOMEM, -EFBIG (more than `size_max` bytes). Cancellation: see above; nothing is answered then. */
+/* Reads a whole file of at most `size_max` bytes.
+ *
+ * Suspends: yes; but a small file that is in memory is read without suspending, except now and then.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `*out` must be given to tn_contents_fini, also after an error.
+ * Errors: file errors; TN_ENOMEM; -EFBIG: the file has more than `size_max` bytes.
+ * Cancellation: yes; `*out` is empty. */
 TN_API int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out);
 
-/* Suspends: no. Callable from: anywhere. */
+/* Frees the contents.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `*contents` is empty afterwards.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_contents_fini(tn_contents *contents);
 
-/* Writes a whole file: after a crash at any moment `path` names either what it did before, or all of the new contents, which are
- * on the disk when this returns. Made as a temporary file beside it. Suspends: yes. Errors, cancellation: see above; `path` is as
- * before then (but for an error of the last step, the sync of the folder, when it may be either);
- * -ENAMETOOLONG also where the name leaves no room for what makes it that of the temporary file, from about 245 bytes on. */
+/* Writes a whole file through a temporary file beside it. `mode`: permissions of the new file.
+ *
+ * After a crash at any moment `path` names either what it named before, or all of the new contents. When this returns 0, the
+ * new contents are on the disk. After an error `path` is as before. Only after an error of the last step, the sync of the
+ * folder, it may be either.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `path` and `data` are borrowed for the call.
+ * Errors: file errors; -ENAMETOOLONG: also if the name is too long to be extended to that of the temporary file, from about 245
+ * bytes on.
+ * Cancellation: yes; `path` is as before. */
 TN_API int tn_fs_write_file(const char *path, const void *data, size_t size, unsigned mode);
 
 /* --- Folders ---------------------------------------------------------------------------------------------------------------- */
 
-/* A folder being read, by one task at a time. */
+/* A folder that is being read, by one task at a time. */
 typedef struct tn_dir tn_dir;
 
+/* The type of an entry. */
 typedef enum tn_entry_type { TN_ENTRY_UNKNOWN, TN_ENTRY_FILE, TN_ENTRY_FOLDER, TN_ENTRY_LINK, TN_ENTRY_OTHER } tn_entry_type;
 
+/* An entry of a folder. */
 typedef struct tn_entry {
-    const char *name;   /* until the next call on the folder */
-    tn_entry_type type; /* some file systems do not tell: unknown */
+    const char *name;   /* valid until the next call on the folder */
+    tn_entry_type type; /* TN_ENTRY_UNKNOWN: the file system does not report types */
 } tn_entry;
 
-/* Suspends: yes. Ownership: to be closed with tn_dir_close. Errors, cancellation: see above. */
+/* Opens the folder `path` for reading.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: on success the caller owns the folder, and must give it to tn_dir_close.
+ * Errors: file errors; TN_ENOMEM.
+ * Cancellation: yes; nothing was done. */
 TN_API int tn_dir_open(tn_dir **out, const char *path);
 
-/* The next entry, in no order, without "." and "..". 1: *out is it; 0: the end. An entry that is there all the time comes once;
- * one that is made or removed meanwhile comes once or not at all.
- * Suspends: for every few hundred entries once. Errors, cancellation: see above. */
+/* Reads the next entry, in no particular order, without "." and "..". Returns 1 if `*out` is an entry, 0 at the end.
+ *
+ * An entry that exists all the time is returned once. An entry that is made or removed in the meantime is returned once or not
+ * at all.
+ *
+ * Suspends: if no entries are buffered: once per several hundred entries.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: the name in `*out` is borrowed until the next call on the folder.
+ * Errors: file errors.
+ * Cancellation: yes; no entry is lost. */
 TN_API int tn_dir_next(tn_dir *dir, tn_entry *out);
 
-/* Suspends: no. Callable from: anywhere. Ownership: consumes `dir`; NULL is allowed. Cancellation: no checkpoint. */
+/* Closes the folder; NULL is allowed.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes `dir`.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_dir_close(tn_dir *dir);
 
 /* --- Buffers ---------------------------------------------------------------------------------------------------------------- */
 
-/* Reads a file through a buffer of the caller's. One task at a time. */
+/* Reads a file through a buffer of the caller's. One task at a time. All members are private. */
 typedef struct tn_file_reader {
-    tn_file *file; /* borrowed; private, as what follows */
+    tn_file *file; /* borrowed */
     char *buf;
     size_t capacity;
-    size_t begin; /* what has been read from the file and not handed out */
+    size_t begin; /* buf[begin … end) has been read from the file and not been returned */
     size_t end;
-    int64_t offset; /* where in the file buf + end is */
+    int64_t offset; /* of buf + end in the file */
 } tn_file_reader;
 
-/* Reads from `offset` on, through `buf` of `size` bytes, 1 or more. Suspends: no. Callable from: anywhere. Ownership: borrows a
- * reference to the file, and `buf`, until the reader is used no more. */
+/* Prepares a reader that begins at `offset`, with the buffer `buf` of `size` bytes, 1 or more (asserted).
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: a reference to the file, and `buf`, are borrowed until the last use of the reader.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_file_reader_init(tn_file_reader *reader, tn_file *file, void *buf, size_t size, int64_t offset);
 
-/* As tn_file_read; what is in the buffer does not suspend. */
+/* Reads at most `size` bytes. Returns how many: fewer at the end of the file, and 0 there. It may return fewer if the file is
+ * not a regular one. After an error that follows some bytes it returns their count.
+ *
+ * Suspends: unless all of it is in the buffer; see tn_file_read.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_reader_read(tn_file_reader *reader, void *buf, size_t size);
 
-/* The next line, its newline too, in the buffer until the next call on the reader; the last one may lack a newline. Answers its
- * length; 0 at the end. Suspends: unless it is in the buffer. Errors: -E2BIG: it does not fit in the buffer (tn_file_reader_read
- * still gets it). Cancellation: see above. */
+/* Reads the next line with its newline. The last line may lack a newline. Returns its length in bytes; 0 at the end.
+ *
+ * Suspends: unless the line is in the buffer.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `*line` points into the buffer, and is valid until the next call on the reader.
+ * Errors: file errors; -E2BIG: the line does not fit in the buffer, and tn_file_reader_read still returns it.
+ * Cancellation: yes; no line was read. */
 TN_API ssize_t tn_file_reader_line(tn_file_reader *reader, char **line);
 
-/* Writes a file through a buffer of the caller's. One task at a time. */
+/* Writes a file through a buffer of the caller's. One task at a time. All members are private. */
 typedef struct tn_file_writer {
-    tn_file *file; /* borrowed; private, as what follows */
+    tn_file *file; /* borrowed */
     char *buf;
     size_t capacity;
     size_t used;
-    int error; /* the first one; stays */
+    int error; /* the first one; it stays */
 } tn_file_writer;
 
-/* Writes at the file's own position. Ownership, callable: as tn_file_reader_init. Suspends: no. */
+/* Prepares a writer at the file's own position, with the buffer `buf` of `size` bytes, 1 or more (asserted).
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: a reference to the file, and `buf`, are borrowed until the last use of the writer.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_file_writer_init(tn_file_writer *writer, tn_file *file, void *buf, size_t size);
 
-/* Takes all `size` bytes; 0, or an error: from then on it is answered by each call, and an unknown part has been written.
- * Suspends: when the buffer is full. Cancellation: as tn_file_write; cut short is no lasting error, but which part of `data`
- * was taken is unknown. */
+/* Writes all `size` bytes, into the buffer or the file. Returns 0 or an error. After an error an unknown part has been written,
+ * and all further calls return that error.
+ *
+ * Suspends: when the buffer is full.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `data` is borrowed for the call.
+ * Errors: file errors.
+ * Cancellation: yes; an unknown part of `data` was taken. The error does not stay: further calls are made as usual. */
 TN_API int tn_file_writer_write(tn_file_writer *writer, const void *data, size_t size);
 
-/* Writes what the buffer holds. Suspends: unless that is nothing. Errors: as tn_file_writer_write. Cancellation: checkpoint; what
- * was not written stays in the buffer. */
+/* Writes the contents of the buffer to the file.
+ *
+ * Suspends: unless the buffer is empty.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: borrows the writer.
+ * Errors: file errors; after one an unknown part has been written, and all further calls return it.
+ * Cancellation: yes; what was not written stays in the buffer. */
 TN_API int tn_file_writer_flush(tn_file_writer *writer);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: from names to addresses. */
+/* tournant: looking up the addresses of host names. */
 #ifndef TN_NAMES_H
 #define TN_NAMES_H
 
@@ -9,35 +9,47 @@
 extern "C" {
 #endif
 
-/* What a look-up may answer beside errno values; tn_strerror knows them. */
+/* Errors of a lookup beside errno values; tn_strerror has texts for them. */
 enum {
-    TN_EAI_AGAIN = -3001,   /* no answer for now: try later */
-    TN_EAI_FAIL = -3004,    /* no answer, and there will be none */
-    TN_EAI_NONAME = -3008,  /* there is no such name, or it has no address */
-    TN_EAI_SERVICE = -3010, /* there is no such service */
+    TN_EAI_AGAIN = -3001,   /* no reply now: try again later */
+    TN_EAI_FAIL = -3004,    /* no reply, and there will be none */
+    TN_EAI_NONAME = -3008,  /* the name does not exist, or it has no address */
+    TN_EAI_SERVICE = -3010, /* the service does not exist */
 };
 
+/* Size of an address as text, in bytes, including the zero. */
 #define TN_NAMES_TEXT_SIZE 80
 
+/* The addresses of a name. */
 typedef struct tn_names {
     size_t count;
-    char (*text)[TN_NAMES_TEXT_SIZE]; /* "127.0.0.1:80", "[::1]:80", …: what tn_tcp_connect takes; best first */
-    size_t capacity;                  /* private, as what follows */
+    char (*text)[TN_NAMES_TEXT_SIZE]; /* "127.0.0.1:80", "[::1]:80", …, as tn_tcp_connect takes them; best first */
+    size_t capacity;                  /* private, as are the next two */
     void (*free)(void *ctx, void *ptr, size_t size_bytes);
     void *free_ctx;
 } tn_names;
 
-/* Asks the system for all addresses of a host ("localhost", "example.org") and a service ("http", "80"; NULL: port 0). What
- * cannot be a name is refused before anybody is asked.
- * Suspends: yes. Callable from: a fiber, a plain thread, a job; `runtime`: NULL for that of the calling task or job; without any
- * the system is asked in the call.
- * Ownership: *out is to be given to tn_names_fini, after an error too.
- * Errors: TN_EINVAL (not a name; the log says why), -ENAMETOOLONG, TN_EAI_*, TN_ENOMEM, TN_EAGAIN (no thread can be had),
- * TN_ESHUTDOWN.
- * Cancellation: checkpoint; the system may still be waiting for its answer, which nobody gets then. */
+/* Asks the operating system's resolver for all addresses of a host ("localhost", "example.org") and a service ("http", "80";
+ * NULL: port 0). Text that cannot be a name is refused before any request.
+ *
+ * `runtime`: the one whose threads do the lookup; NULL: that of the calling task or job. Without any, the lookup runs in the
+ * call.
+ *
+ * Suspends: yes.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: `*out` must be given to tn_names_fini, also after an error.
+ * Errors: TN_EINVAL: not a name, and the log says why; -ENAMETOOLONG; TN_EAI_*; TN_ENOMEM; TN_EAGAIN: no thread can be started;
+ * TN_ESHUTDOWN; TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; the lookup may still run, and its result is discarded. */
 TN_API int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out);
 
-/* Suspends: no. Callable from: anywhere. */
+/* Frees the addresses.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `*names` is empty afterwards.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_names_fini(tn_names *names);
 
 #ifdef __cplusplus

@@ -9,57 +9,110 @@
 extern "C" {
 #endif
 
-/* The last `capacity` elements are kept; senders never wait. A receiver that is further behind misses the older ones, and is told
- * how many. Both sides are counted, and the channel goes with the last of them. Elements are plain bytes: each receiver gets a
- * copy, and nobody is told when one is overwritten (options.discard is not used). */
+/* A channel that keeps the last `capacity` elements; senders never wait. A receiver that is further behind misses the older
+ * elements, and the next receive reports how many.
+ *
+ * Senders and receivers are counted; the channel is freed with the last of them. Elements are plain bytes, and each receiver
+ * gets a copy. Overwriting an element calls nothing: options.discard is not used. */
 typedef struct tn_broadcast tn_broadcast;
 
-/* A receiver's end: its place in the channel. In the caller's memory; one task at a time uses it. */
+/* A receiver: its position in the channel. It is in the caller's memory, and one task at a time uses it. */
 typedef struct tn_broadcast_receiver {
     tn_broadcast *channel;
-    uint64_t next; /* the number of the element that comes next */
+    uint64_t next; /* number of the next element to receive; private */
 } tn_broadcast_receiver;
 
-/* Suspends: no. Callable from: anywhere. Ownership: one sender's end is the caller's. Errors: TN_ENOMEM, TN_EINVAL (a capacity of
- * 0). Cancellation: no checkpoint. */
+/* Creates a channel for elements of `element_size` bytes that keeps the last `capacity` of them. `options`: NULL for the
+ * defaults.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller owns one sender.
+ * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0.
+ * Cancellation: no. */
 TN_API int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options);
 
-/* One more sender's end; and one less: with the last one receivers get TN_EPIPE once they have got what is there.
- * Suspends: no. Callable from: anywhere (who retains holds one already). Cancellation: no checkpoint. */
+/* Adds a sender.
+ *
+ * Suspends: no.
+ * Callable from: anywhere; the caller already holds a sender.
+ * Ownership: the caller owns one more sender.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_broadcast_retain_sender(tn_broadcast *channel);
+
+/* Gives up a sender. After the last one receivers get TN_EPIPE as soon as they have received the elements that remain.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes a sender.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_broadcast_release_sender(tn_broadcast *channel);
 
-/* Sends a copy of the element to all who have subscribed. Answers to how many.
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Sends a copy of the element to all subscribers. Returns their number.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `element` is borrowed for the call.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API int tn_broadcast_send(tn_broadcast *channel, const void *element);
 
-/* A receiver's end that begins with the next element to be sent.
- * Suspends: no. Callable from: anywhere, by who holds an end of the channel. Ownership: to be ended with
- * tn_broadcast_unsubscribe. Cancellation: no checkpoint. */
+/* Subscribes a receiver. Its first element is the next one that is sent.
+ *
+ * Suspends: no.
+ * Callable from: anywhere; the caller holds a sender or a receiver of the channel.
+ * Ownership: `receiver` is in the caller's memory; end it with tn_broadcast_unsubscribe.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_broadcast_subscribe(tn_broadcast *channel, tn_broadcast_receiver *receiver);
 
-/* Suspends: no. Callable from: anywhere. Ownership: the receiver's end is given up. Cancellation: no checkpoint. */
+/* Gives up a receiver.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes the receiver; its memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_broadcast_unsubscribe(tn_broadcast_receiver *receiver);
 
-/* Waits for the next element.
- * Suspends: unless it is there, or when the task's budget is used up. Callable from: a fiber, a plain thread.
- * Errors: TN_EOVERFLOW: elements were missed, *missed (may be NULL) of them; the next call gets the oldest that is still there.
- * TN_EPIPE: no sender is left, and all has been received. Cancellation: checkpoint; nothing is lost. */
+/* Receives the next element: copies it to `element`.
+ *
+ * Suspends: until an element is there; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `element` and `missed` are borrowed for the call.
+ * Errors: TN_EOVERFLOW: elements were missed, and `*missed` is their number (`missed` may be NULL); the next call returns the
+ * oldest element that is still there. TN_EPIPE: no sender is left and all elements have been received. TN_ECANCELED,
+ * TN_ETIMEDOUT.
+ * Cancellation: yes; no element is lost. */
 TN_API int tn_broadcast_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed);
 
-/* As tn_broadcast_recv; TN_EAGAIN when there is nothing now. Suspends: no. Callable from: anywhere. */
+/* Receives the next element if it is there.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `element` and `missed` are borrowed for the call.
+ * Errors: TN_EAGAIN: no element is there now; TN_EOVERFLOW, TN_EPIPE: see tn_broadcast_recv.
+ * Cancellation: no. */
 TN_API int tn_broadcast_try_recv(tn_broadcast_receiver *receiver, void *element, uint64_t *missed);
 
-/* A future that answers as tn_broadcast_recv does. */
+/* A future that returns what tn_broadcast_recv returns. If it is dropped before that, no element is lost. */
 typedef struct tn_broadcast_future {
     tn_future base;
     tn_broadcast_receiver *receiver;
     void *element;
     uint64_t *missed;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_broadcast_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to receive an element. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows the other arguments until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *receiver, void *element, uint64_t *missed);
 
 #ifdef __cplusplus

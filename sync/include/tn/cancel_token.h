@@ -11,85 +11,144 @@
 extern "C" {
 #endif
 
-/* Something that can be cancelled, once, and those who want to know: a tree. With a token all that descend from it are
- * cancelled; a child's cancellation does not reach its parent. Counted; a child keeps its parent. */
+/* A cancellation that happens once, and that tasks can wait for. Tokens form trees: cancelling a token cancels all its
+ * descendants, and never its parent. Tokens are counted; a child keeps its parent alive. */
 typedef struct tn_cancel_token tn_cancel_token;
 
-/* `parent`: NULL for the root of a new tree; a child of a cancelled one is born cancelled. `allocator`: NULL for the parent's, or
- * the C library's.
- * Suspends: no. Callable from: anywhere. Ownership: a reference is the caller's. Errors: TN_ENOMEM. Cancellation: no
- * checkpoint. */
+/* Creates a token. `parent`: NULL for the root of a new tree; a child of a cancelled token is cancelled from the start.
+ * `allocator`: NULL for that of the parent, or the C library's if there is no parent.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller owns a reference.
+ * Errors: TN_ENOMEM.
+ * Cancellation: no. */
 TN_API int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const tn_allocator *allocator);
 
-/* One more reference, one less. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Adds a reference. Returns `token`.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller owns one more reference.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API tn_cancel_token *tn_cancel_token_retain(tn_cancel_token *token);
+
+/* Gives up a reference; the last one frees the token.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes a reference.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_cancel_token_release(tn_cancel_token *token);
 
-/* Cancels the token and all that descend from it. When it returns, each of them is cancelled, also those that another call
- * cancels at the same time, and each wait for it is ready. Each hook has been called; a hook that another thread calls, or from
- * which tn_cancel_token_cancel was called, may not have returned yet. A task that another thread wakes may not have been woken
- * yet. Suspends: no, and waits for no other thread's hook. Callable from: anywhere, also from a hook. Errors: none; a second
- * call does nothing. Cancellation: no checkpoint. */
+/* Cancels the token and all its descendants; a second call does nothing.
+ *
+ * When it returns, each of them is cancelled, and each wait for it is ready. This includes tokens that another call cancels at
+ * the same time. Each hook has been called. A hook may not have returned yet if another thread calls it, or if this call was
+ * made from it. A task that another thread wakes may not have been woken yet.
+ *
+ * Suspends: no; it waits for no hook that another thread calls.
+ * Callable from: anywhere, also in a hook.
+ * Ownership: borrows `token`.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_cancel_token_cancel(tn_cancel_token *token);
 
-/* Is it cancelled? What the canceller wrote before is visible then. Suspends: no. Callable from: anywhere. */
+/* Returns whether the token is cancelled. If it is, what the canceller wrote before is visible.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: borrows `token`.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API bool tn_cancel_token_is_cancelled(const tn_cancel_token *token);
 
-/* Waits until it is cancelled: 0.
- * Suspends: unless it is. Callable from: a fiber, a plain thread. Errors: none but the cancellation (of the calling task).
- * Cancellation: checkpoint. */
+/* Waits until the token is cancelled, and returns 0 then.
+ *
+ * Suspends: until the token is cancelled; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: borrows `token`.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT: of the calling task.
+ * Cancellation: yes; nothing changes. */
 TN_API int tn_cancel_token_wait(tn_cancel_token *token);
 
 /* A future that is ready, with 0, when the token is cancelled. */
 typedef struct tn_cancel_token_future {
     tn_future base;
     tn_cancel_token *token;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_cancel_token_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to wait for the cancellation. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `token` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_cancel_token_wait_init(tn_cancel_token_future *future, tn_cancel_token *token);
 
-/* A call at the cancellation, once, in a thread that cancels. It must be short and must not suspend. It may wake and cancel
- * tasks, and cancel, create and release tokens, also its own. Hooks that cancel each other's tokens nest on one stack. In the
- * caller's memory. */
+/* A function that is called once when the token is cancelled, in a thread that cancels it. In the caller's memory.
+ *
+ * The function must be short and must not suspend. It may wake and cancel tasks. It may cancel, create and release tokens,
+ * including its own. Hooks that cancel each other's tokens nest on one stack. */
 typedef struct tn_cancel_token_hook {
-    void (*call)(struct tn_cancel_token_hook *hook);
-    tn_cancel_token *token;
+    void (*call)(struct tn_cancel_token_hook *hook); /* set by the caller */
+    tn_cancel_token *token;                          /* set by tn_cancel_token_hook_add */
     struct tn_cancel_token_hook *next_;
     struct tn_cancel_token_hook *previous_;
     void *caller_;
     int state_;
 } tn_cancel_token_hook;
 
-/* 0: hook->call (set by the caller) is called at the cancellation, unless it is removed before. TN_ECANCELED: the token is
- * cancelled already, and it is not called.
- * Suspends: no. Callable from: anywhere. Ownership: the memory is lent until tn_cancel_token_hook_remove, and so is the token.
- * Cancellation: no checkpoint. */
+/* Adds a hook: hook->call is called when the token is cancelled, unless the hook is removed before. The caller sets hook->call.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the hook and the token are borrowed until tn_cancel_token_hook_remove returns.
+ * Errors: TN_ECANCELED: the token is already cancelled, and hook->call is not called.
+ * Cancellation: no. */
 TN_API int tn_cancel_token_hook_add(tn_cancel_token *token, tn_cancel_token_hook *hook);
 
-/* When this returns nobody touches the hook, and it is not being called. True: it has not been and will not be called.
- * Suspends: no, but waits for a call of this hook that another thread makes. Callable from: anywhere but the hook's own call
- * (asserted). Cancellation: no checkpoint. */
+/* Removes a hook. When it returns, no thread accesses the hook and hook->call is not running. Returns true if hook->call has
+ * not been and will not be called. It asserts that it is not called in the hook's own call.
+ *
+ * Suspends: no; but it waits for a call of this hook that another thread makes.
+ * Callable from: anywhere except in the hook's own call.
+ * Ownership: the memory of the hook is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API bool tn_cancel_token_hook_remove(tn_cancel_token_hook *hook);
 
-/* A scope (tn/scope.h) that is cancelled with a token: between enter and leave each checkpoint answers TN_ECANCELED once the
- * token is cancelled. */
+/* A cancel scope (tn/scope.h) that a token cancels. Once the token is cancelled, each cancellation point between enter and
+ * leave returns TN_ECANCELED. */
 typedef struct tn_cancel_token_scope {
     tn_scope scope;
-    tn_cancel_token_hook hook;
+    tn_cancel_token_hook hook; /* private */
 } tn_cancel_token_scope;
 
-/* As tn_scope_enter; cancelled from the start if the token is.
- * Suspends: no. Callable from: a fiber, a plain thread. Ownership: `scope` is in use until tn_cancel_token_scope_leave, and
- * does not move; the token is borrowed until then. Errors: none. Cancellation: no checkpoint. */
+/* Enters a cancel scope that ends at `deadline_ns` (see tn_scope_enter) and that the token cancels. If the token is already
+ * cancelled, the scope is cancelled from the start.
+ *
+ * Suspends: no.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `scope` is in use until tn_cancel_token_scope_leave and must not move; `token` is borrowed until then.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_cancel_token_scope_enter(tn_cancel_token_scope *scope, uint64_t deadline_ns, tn_cancel_token *token);
 
-/* As tn_scope_leave. Suspends: no. Callable from: the task or thread that entered it. Errors: none. Cancellation: no
- * checkpoint. */
+/* Leaves the scope; it must be the one that was entered last.
+ *
+ * Suspends: no; but it waits for another thread that is cancelling the scope.
+ * Callable from: the task or thread that entered the scope.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_cancel_token_scope_leave(tn_cancel_token_scope *scope);
 
-/* Declares and enters one that is left where its block is, however it is. A statement of its own. */
+/* Declares and enters a scope that is left at every exit from the enclosing block. Use it as a statement of its own. */
 #define TN_CANCEL_TOKEN_SCOPE(name, deadline_ns, token) \
     tn_cancel_token_scope name __attribute__((cleanup(tn_cancel_token_scope_leave))); \
     tn_cancel_token_scope_enter(&(name), (deadline_ns), (token))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: what the channels share. Elements are plain bytes, copied in and copied out. */
+/* tournant: options of the channels. Their elements are plain bytes that are copied in and out. */
 #ifndef TN_CHANNEL_H
 #define TN_CHANNEL_H
 
@@ -10,12 +10,20 @@
 extern "C" {
 #endif
 
+/* Options of a channel; begin with tn_channel_options_default(). */
 typedef struct tn_channel_options {
-    size_t size;                    /* of this struct; tn_channel_options_default() sets it */
-    void (*discard)(void *element); /* called for each element that nobody received, when the channel goes; NULL: none */
+    size_t size;                    /* of this struct, in bytes; set by tn_channel_options_default() */
+    void (*discard)(void *element); /* called for each element that was not received, when the channel is freed; NULL: none */
     const tn_allocator *allocator;  /* copied; NULL: the C library's */
 } tn_channel_options;
 
+/* Returns the default options.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the result is a value.
+ * Errors: none.
+ * Cancellation: no. */
 static inline tn_channel_options tn_channel_options_default(void)
 {
     tn_channel_options options = {sizeof(tn_channel_options), NULL, NULL};

@@ -9,112 +9,235 @@
 extern "C" {
 #endif
 
-/* Elements in the order in which they were sent. Senders are counted (tn_mpsc_create makes the first); there is one receiver. A
- * sender's end may be used by any number of tasks at once, the receiver's by one at a time. The channel goes when both sides
- * have let go of it. */
+/* A queue of elements, which are received in the order in which they were sent. Senders are counted, and tn_mpsc_create makes
+ * the first; there is one receiver. Any number of tasks may use a sender at once, but only one task at a time the receiver. The
+ * channel is freed when both sides have been given up. */
 typedef struct tn_mpsc tn_mpsc;
 
-/* A capacity: sends never wait, and memory is the limit. */
+/* A capacity: sends never wait, and memory is the only limit. */
 #define TN_UNBOUNDED SIZE_MAX
 
-/* A channel for elements of `element_size` bytes that holds at most `capacity` of them.
- * Suspends: no. Callable from: anywhere. Ownership: a sender's and the receiver's end are the caller's.
- * Errors: TN_ENOMEM, TN_EINVAL (a capacity of 0). Cancellation: no checkpoint. */
+/* Creates a channel for elements of `element_size` bytes that holds at most `capacity` of them. `options`: NULL for the
+ * defaults.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller owns a sender and the receiver.
+ * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0.
+ * Cancellation: no. */
 TN_API int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn_channel_options *options);
 
 /* --- Senders ---------------------------------------------------------------------------------------------------------------- */
 
-/* One more sender's end; and one less: with the last one the receiver gets TN_EPIPE once it has taken what is there.
- * Suspends: no. Callable from: anywhere (who retains holds one already). Cancellation: no checkpoint. */
+/* Adds a sender.
+ *
+ * Suspends: no.
+ * Callable from: anywhere; the caller already holds a sender.
+ * Ownership: the caller owns one more sender.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_retain_sender(tn_mpsc *channel);
+
+/* Gives up a sender. After the last one the receiver gets TN_EPIPE as soon as it has received the elements that remain.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes a sender.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_release_sender(tn_mpsc *channel);
 
-/* Sends a copy of the element. Places are given first come, first served; the element is in the channel when the sender has run,
- * so one that is sent meanwhile, by a try_send for instance, may come before it.
- * Suspends: while the channel is full, or the task's budget is used up. Callable from: a fiber, a plain thread.
- * Ownership: what the element stands for is the receiver's on success. Errors: TN_EPIPE: the receiver has closed; TN_ENOMEM
- * (unbounded alone). Cancellation: checkpoint; TN_ECANCELED: it was not sent. */
+/* Sends a copy of the element.
+ *
+ * Slots are granted in the order in which they were asked for. A sender that has waited for its slot puts the element into the
+ * channel when it runs again. An element that is sent in the meantime, by tn_mpsc_try_send for instance, may come before it.
+ *
+ * Suspends: while the channel is full, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success what the element refers to is the receiver's.
+ * Errors: TN_EPIPE: the receiver has closed the channel; TN_ENOMEM: only if the channel is unbounded; TN_ECANCELED,
+ * TN_ETIMEDOUT: the element was not sent.
+ * Cancellation: yes; the element was not sent. */
 TN_API int tn_mpsc_send(tn_mpsc *channel, const void *element);
 
-/* As tn_mpsc_send; TN_EAGAIN when there is no room now, or others wait for it.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Sends a copy of the element if that needs no waiting.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success what the element refers to is the receiver's.
+ * Errors: TN_EAGAIN: the channel is full, or senders wait for a slot; TN_EPIPE: the receiver has closed the channel; TN_ENOMEM:
+ * only if the channel is unbounded.
+ * Cancellation: no. */
 TN_API int tn_mpsc_try_send(tn_mpsc *channel, const void *element);
 
-/* Waits for room and keeps it for the caller, who then sends without waiting, or gives it back.
- * Suspends, callable from, errors: as tn_mpsc_send. Ownership: the place is used up by one of the next two, while the sender's
- * end is still held. Cancellation: checkpoint; TN_ECANCELED: no place is kept. */
+/* Reserves a slot. The caller can then send without waiting, or give the slot back.
+ *
+ * Suspends: while the channel is full, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success the caller holds a slot. tn_mpsc_send_reserved or tn_mpsc_unreserve uses it up, while the caller still
+ * holds its sender.
+ * Errors: TN_EPIPE: the receiver has closed the channel; TN_ENOMEM: only if the channel is unbounded; TN_ECANCELED,
+ * TN_ETIMEDOUT: no slot is held.
+ * Cancellation: yes; no slot is held. */
 TN_API int tn_mpsc_reserve(tn_mpsc *channel);
 
-/* As tn_mpsc_reserve; TN_EAGAIN when there is no room now. Suspends: no. Callable from: anywhere. */
+/* Reserves a slot if that needs no waiting.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller holds a slot, as after tn_mpsc_reserve.
+ * Errors: TN_EAGAIN: the channel is full, or senders wait for a slot; TN_EPIPE: the receiver has closed the channel; TN_ENOMEM:
+ * only if the channel is unbounded.
+ * Cancellation: no. */
 TN_API int tn_mpsc_try_reserve(tn_mpsc *channel);
 
-/* Sends into a place that was reserved, also when the receiver has closed meanwhile.
- * Suspends: no. Callable from: anywhere. Ownership: the place is used up in every case. Errors: TN_EPIPE: the receiver is gone;
- * TN_ENOMEM (unbounded alone). Cancellation: no checkpoint. */
+/* Sends a copy of the element into a reserved slot, even if the receiver has closed the channel since. It asserts that a slot
+ * is reserved.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: uses up the slot in every case; on success what the element refers to is the receiver's.
+ * Errors: TN_EPIPE: the receiver has been given up; TN_ENOMEM: only if the channel is unbounded.
+ * Cancellation: no. */
 TN_API int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element);
 
-/* Gives a reserved place back. Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Gives a reserved slot back. It asserts that a slot is reserved.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: uses up the slot.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_unreserve(tn_mpsc *channel);
 
-/* Has the receiver closed? Suspends: no. Callable from: anywhere. */
+/* Returns whether the receiver has closed the channel.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API bool tn_mpsc_is_closed(tn_mpsc *channel);
 
 /* --- The receiver ----------------------------------------------------------------------------------------------------------- */
 
-/* Waits for the next element.
- * Suspends: while there is none, or the task's budget is used up. Callable from: a fiber, a plain thread.
- * Ownership: what the element stands for is the caller's. Errors: TN_EPIPE: the channel is closed, or the last sender gone, and
- * all has been received; TN_EBUSY: somebody else waits for an element. That is found out only while the other one is asleep: two
- * that receive at the same time are a mistake of the caller's, and anything may happen.
- * Cancellation: checkpoint; nothing is lost. */
+/* Receives the next element: waits for it and copies it to `element`.
+ *
+ * Two tasks must not receive at the same time: the behavior is undefined. It is reported, as TN_EBUSY, only while the other one
+ * waits.
+ *
+ * Suspends: while there is no element, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: what the element refers to is the caller's.
+ * Errors: TN_EPIPE: the channel is closed or the last sender is gone, and all elements have been received; TN_EBUSY: another
+ * task waits for an element; TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; no element is lost. */
 TN_API int tn_mpsc_recv(tn_mpsc *channel, void *element);
 
-/* As tn_mpsc_recv; TN_EAGAIN when there is nothing now. Suspends: no. Callable from: anywhere. */
+/* Receives the next element if it is there.
+ *
+ * Suspends: no.
+ * Callable from: anywhere; not beside another receive.
+ * Ownership: what the element refers to is the caller's.
+ * Errors: TN_EAGAIN: there is no element now; TN_EPIPE: see tn_mpsc_recv.
+ * Cancellation: no. */
 TN_API int tn_mpsc_try_recv(tn_mpsc *channel, void *element);
 
-/* Waits for one element at least and takes up to `count` (1 to INT_MAX) of those that are there, into the array `elements`.
- * Answers how many. Otherwise as tn_mpsc_recv. */
+/* Waits for at least one element and moves up to `count` of those that are there into the array `elements`. Returns how many.
+ * `count`: 1 to INT_MAX (asserted).
+ *
+ * Suspends: while there is no element, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: what the elements refer to is the caller's.
+ * Errors: TN_EPIPE, TN_EBUSY: see tn_mpsc_recv; TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; no element is lost. */
 TN_API int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count);
 
-/* From now on sends answer TN_EPIPE, also those that wait. What has been sent, or still comes into reserved places, can be
- * received.
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Closes the channel on the receiver's side: from now on sends return TN_EPIPE, also those that wait. Elements that have been
+ * sent, or that still enter reserved slots, can be received.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the receiver stays the caller's.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_close(tn_mpsc *channel);
 
-/* Gives up the receiver's end, closing it first. What was not received is discarded when the channel goes.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Closes the channel and gives up the receiver. Elements that were not received are discarded when the channel is freed.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes the receiver.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_release_receiver(tn_mpsc *channel);
 
-/* Elements that are there now: at most the capacity. Suspends: no. Callable from: anywhere. */
+/* Returns the number of elements that are in the channel now, at most the capacity.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API size_t tn_mpsc_length(const tn_mpsc *channel);
 
 /* --- Futures ---------------------------------------------------------------------------------------------------------------- */
 
-/* Ready when there is room: a send future has then sent `element` (which has to stay there until then), a reserve future holds
- * a place. Answers as tn_mpsc_send. Dropped before that has been answered, it did neither. */
+/* A future that sends an element or reserves a slot. It returns what tn_mpsc_send or tn_mpsc_reserve returns. If it is dropped
+ * before a poll has returned 0, it has done neither. */
 typedef struct tn_mpsc_send_future {
     tn_future base;
     tn_mpsc *channel;
-    const void *element; /* NULL: reserve */
-    tn_waiter waiter;
+    const void *element; /* NULL: reserve a slot */
+    tn_waiter waiter;    /* private */
 } tn_mpsc_send_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to send a copy of the element. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `element`, and a sender, until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_send_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element);
+
+/* Prepares `future` to reserve a slot. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows a sender until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_reserve_init(tn_mpsc_send_future *future, tn_mpsc *channel);
 
-/* Ready when elements have been copied to `elements`; answers how many (tn_mpsc_recv_init: 0), else as tn_mpsc_recv. */
+/* A future that receives elements. It returns what tn_mpsc_recv or tn_mpsc_recv_many returns. */
 typedef struct tn_mpsc_recv_future {
     tn_future base;
     tn_mpsc *channel;
     void *elements;
-    size_t count;  /* 0: a single one, and the answer is 0 */
-    bool waiting;  /* the channel has this future's waker, unless it was taken to be woken */
-    bool in_frame; /* of a call that ends later */
+    size_t count;  /* 0: a single element, and the result is 0 */
+    bool waiting;  /* private: the channel has this future's waker, unless it was taken to be woken */
+    bool in_frame; /* private: the future is in the frame of a call that ends after it */
 } tn_mpsc_recv_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to receive one element; it is ready with 0 when the element has been copied to `element`. Nothing happens
+ * until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `element`, and the receiver, until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_recv_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *element);
+
+/* Prepares `future` to receive up to `count` elements, 1 to INT_MAX (asserted); it is ready with their number. Nothing happens
+ * until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `elements`, and the receiver, until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elements, size_t count);
 
 #ifdef __cplusplus

@@ -9,10 +9,11 @@
 extern "C" {
 #endif
 
-/* A lock that a task may hold while it suspends, and that is handed on in the order in which it was asked for: nobody overtakes.
- * It belongs to no task: whoever got it may have another one unlock it. Not recursive. Opaque; in the caller's memory, which may
- * be freed as soon as nobody holds it or waits for it. For a few instructions without a suspension an ordinary mutex is faster
- * under contention. */
+/* A lock that a task may hold while it suspends. Waiters get it in the order in which they asked; no call overtakes a waiter.
+ * It belongs to no task: any task or thread may unlock it on behalf of the holder. It is not recursive. Opaque. It is in the
+ * caller's memory, which may be freed as soon as no one holds the lock and no call waits for it.
+ *
+ * For a few instructions without a suspension an ordinary mutex is faster under contention. */
 typedef struct tn_mutex {
     union {
         uint64_t word_;
@@ -20,39 +21,70 @@ typedef struct tn_mutex {
     } opaque;
 } tn_mutex;
 
+/* Initializes a mutex statically: unlocked. */
 /* clang-format off */
 #define TN_MUTEX_INIT {{0}}
 /* clang-format on */
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Initializes an unlocked mutex.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `mutex` is in the caller's memory.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mutex_init(tn_mutex *mutex);
 
-/* The end of a mutex that nobody holds or waits for (asserted).
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Ends the use of a mutex. It asserts that the mutex is not held and that no call waits for it.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mutex_fini(tn_mutex *mutex);
 
-/* Takes the lock, behind all who asked before.
- * Suspends: while it is held, or the task's budget is used up. Callable from: a fiber, a plain thread.
- * Ownership: on success the caller holds it. Errors: none but the cancellation.
- * Cancellation: checkpoint; TN_ECANCELED: it is not held. */
+/* Acquires the lock. Waiters get it in the order in which they asked.
+ *
+ * Suspends: while the lock is held, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success the caller holds the lock.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT: the lock is not held.
+ * Cancellation: yes; the lock is not held. */
 TN_API int tn_mutex_lock(tn_mutex *mutex);
 
-/* Takes the lock if it is free: 0, or TN_EAGAIN.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Acquires the lock if it is free.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller holds the lock.
+ * Errors: TN_EAGAIN: the lock is held.
+ * Cancellation: no. */
 TN_API int tn_mutex_try_lock(tn_mutex *mutex);
 
-/* Gives the lock to the one that has waited longest, or frees it.
- * Suspends: no. Callable from: anywhere. Errors: none; asserts that it is held. Cancellation: no checkpoint. */
+/* Hands the lock to the waiter that has waited longest, or frees it. It asserts that the lock is held.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller no longer holds the lock.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mutex_unlock(tn_mutex *mutex);
 
-/* A future that is ready, with 0, when it holds the lock. Dropped before that has been answered, it holds nothing. */
+/* A future that is ready, with 0, when it holds the lock. If it is dropped before a poll has returned 0, it holds nothing. */
 typedef struct tn_mutex_future {
     tn_future base;
     tn_mutex *mutex;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_mutex_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to acquire the lock. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `mutex` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex);
 
 #ifdef __cplusplus

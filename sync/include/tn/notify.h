@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: telling waiting tasks that something has changed. */
+/* tournant: notifications: a task waits until another one says that something has changed. */
 #ifndef TN_NOTIFY_H
 #define TN_NOTIFY_H
 
@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* A place to wait for a notification. One that finds nobody waiting is kept, once, for the next who does. Opaque; in the
- * caller's memory. */
+/* A queue of tasks that wait for a notification. If tn_notify_one finds no waiter, one notification is stored for the next
+ * wait; no more than one is stored. Opaque; in the caller's memory. */
 typedef struct tn_notify {
     union {
         uint64_t word_;
@@ -18,41 +18,82 @@ typedef struct tn_notify {
     } opaque;
 } tn_notify;
 
+/* Initializes a notify statically: no notification is stored. */
 /* clang-format off */
 #define TN_NOTIFY_INIT {{0}}
 /* clang-format on */
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Initializes a notify; no notification is stored.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `notify` is in the caller's memory.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_notify_init(tn_notify *notify);
 
-/* The end of one that nobody waits for (asserted). Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Ends the use of a notify. It asserts that no call waits for it.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_notify_fini(tn_notify *notify);
 
-/* Waits for a notification; the first to wait is the first to get one.
- * Suspends: unless one was kept. Callable from: a fiber, a plain thread. Errors: none but the cancellation.
- * Cancellation: checkpoint; a tn_notify_one that had come for the cancelled call goes to the next. */
+/* Waits for a notification. Waiters are notified in the order in which they began to wait.
+ *
+ * Suspends: unless a notification is stored; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: none.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; if tn_notify_one had already notified the call, the notification passes to the next waiter. */
 TN_API int tn_notify_wait(tn_notify *notify);
 
-/* Takes a notification that was kept: 0, or TN_EAGAIN. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Takes a stored notification.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: TN_EAGAIN: no notification is stored.
+ * Cancellation: no. */
 TN_API int tn_notify_try_wait(tn_notify *notify);
 
-/* Ends the wait of the one that has waited longest; if nobody waits, the next wait is over at once.
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Notifies the waiter that has waited longest. If there is none, it stores the notification, and the next wait returns at once.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_notify_one(tn_notify *notify);
 
-/* Ends the wait of everyone who waits now, futures that have been prepared and not polled yet among them. Nothing is kept.
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Notifies all tasks that wait now, including futures that have been prepared and not polled yet. Nothing is stored.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_notify_all(tn_notify *notify);
 
-/* A future that is ready, with 0, when it has been notified. It waits from tn_notify_wait_init on as far as tn_notify_all goes,
- * so that a condition can be looked at between that and the first poll; its place in the queue it gets when first polled. */
+/* A future that is ready, with 0, when it has been notified.
+ *
+ * For tn_notify_all it waits from tn_notify_wait_init on, so a condition can be checked between that call and the first poll.
+ * It gets its place in the queue at the first poll. */
 typedef struct tn_notify_future {
     tn_future base;
     tn_notify *notify;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_notify_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to wait for a notification. From this call on tn_notify_all notifies it.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `notify` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_notify_wait_init(tn_notify_future *future, tn_notify *notify);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: something that is done once, by whoever needs it first. */
+/* tournant: initialization that runs once, in the first task that needs it. */
 #ifndef TN_ONCE_H
 #define TN_ONCE_H
 
@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* Guards a value that is made at its first use, and may take suspending to make. If making it fails, the next who wants it
- * tries. Opaque; in the caller's memory, beside the value. */
+/* Guards a value that is initialized at its first use. The initialization may suspend. If it fails, the next task that needs
+ * the value tries again. Opaque; in the caller's memory, beside the value. */
 typedef struct tn_once {
     union {
         uint64_t word_;
@@ -18,50 +18,107 @@ typedef struct tn_once {
     } opaque;
 } tn_once;
 
+/* Initializes a once statically: not done. */
 /* clang-format off */
 #define TN_ONCE_INIT {{0}}
 /* clang-format on */
 
-/* What tn_once_begin answers to the one that has to make it. */
+/* The value that tn_once_begin returns to the caller that must initialize the value: the initializer. */
 #define TN_ONCE_MINE 1
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Initializes a once: not done.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `once` is in the caller's memory.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_once_init(tn_once *once);
 
-/* The end of one that nobody waits for (asserted). Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Ends the use of a once. It asserts that no call waits for it.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_once_fini(tn_once *once);
 
-/* 0 when it is done, made by another or by make(arg) now. What `make` answers is answered on failure (less than 0), to this
- * caller; the next one tries again. It may suspend, and see a cancellation.
- * Suspends: while another makes it. Callable from: a fiber, a plain thread. Errors: those of `make`.
- * Cancellation: checkpoint, unless it is done; TN_ECANCELED: it may not be done. */
+/* Returns 0 when the value is initialized, by another task or by make(arg) in this call.
+ *
+ * If `make` returns a negative value, this call returns it, and the next caller tries again. `make` may suspend, and may itself
+ * be cancelled.
+ *
+ * Suspends: while another task initializes the value, while `make` suspends, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `arg` is borrowed for the call.
+ * Errors: those of `make`; TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; the value may not be initialized. If it was initialized when the call began, the call is no cancellation
+ * point. */
 TN_API int tn_once_run(tn_once *once, int (*make)(void *arg), void *arg);
 
-/* The same in parts: 0 when it is done; TN_ONCE_MINE: the caller makes it now, and ends that with tn_once_complete or
- * tn_once_abandon. Otherwise as tn_once_run. */
+/* Begins the initialization. Returns 0 if the value is initialized, or TN_ONCE_MINE if the caller must initialize it now.
+ *
+ * Suspends: while another task initializes the value, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: after TN_ONCE_MINE the caller is the initializer; it ends that with tn_once_complete or tn_once_abandon.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; the caller is not the initializer, and the value may not be initialized. If it was initialized when the
+ * call began, the call is no cancellation point. */
 TN_API int tn_once_begin(tn_once *once);
 
-/* As tn_once_begin; TN_EAGAIN while another makes it. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Begins the initialization without waiting. Returns 0 if the value is initialized, or TN_ONCE_MINE if the caller must
+ * initialize it now.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: after TN_ONCE_MINE the caller is the initializer; it ends that with tn_once_complete or tn_once_abandon.
+ * Errors: TN_EAGAIN: another task initializes the value.
+ * Cancellation: no. */
 TN_API int tn_once_try_begin(tn_once *once);
 
-/* It is done: everyone who waits goes on.
- * Suspends: no. Callable from: anywhere, by whoever makes it. Cancellation: no checkpoint. */
+/* Marks the value as initialized: all waiters continue. It asserts that an initialization has begun.
+ *
+ * Suspends: no.
+ * Callable from: anywhere, by the initializer.
+ * Ownership: the caller is no longer the initializer.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_once_complete(tn_once *once);
 
-/* It was not done: the first who waits makes it. As tn_once_complete. */
+/* Gives up the initialization: the first waiter becomes the initializer. It asserts that an initialization has begun.
+ *
+ * Suspends: no.
+ * Callable from: anywhere, by the initializer.
+ * Ownership: the caller is no longer the initializer.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_once_abandon(tn_once *once);
 
-/* Is it done? What its maker wrote is visible then. Suspends: no. Callable from: anywhere. */
+/* Returns whether the value is initialized. If it is, what the initializer wrote is visible.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API bool tn_once_is_done(const tn_once *once);
 
-/* A future that answers as tn_once_begin does. Dropped when it was to make it and has not been told yet, the next one is. */
+/* A future that returns what tn_once_begin returns. If it is dropped after it was chosen as the initializer, and before a poll
+ * has returned that, the next waiter is chosen. */
 typedef struct tn_once_future {
     tn_future base;
     tn_once *once;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_once_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to begin the initialization. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `once` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_once_begin_init(tn_once_future *future, tn_once *once);
 
 #ifdef __cplusplus

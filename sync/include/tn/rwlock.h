@@ -9,8 +9,10 @@
 extern "C" {
 #endif
 
-/* Readers share it, a writer has it alone. First come, first served: a reader that comes while a writer waits goes behind it, so
- * writers do not starve (and a reader that locks it a second time may wait for ever). Opaque; in the caller's memory. */
+/* A read-write lock: readers share it, a writer holds it alone. It is granted in the order in which it was asked for. A reader
+ * that asks while a writer waits queues behind the writer, so writers do not starve.
+ *
+ * A reader that locks it a second time may wait for ever. Opaque; in the caller's memory. */
 typedef struct tn_rwlock {
     union {
         uint64_t word_;
@@ -18,45 +20,115 @@ typedef struct tn_rwlock {
     } opaque;
 } tn_rwlock;
 
+/* Initializes a read-write lock statically: unlocked. */
 /* clang-format off */
 #define TN_RWLOCK_INIT {{0}}
 /* clang-format on */
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Initializes an unlocked read-write lock.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `lock` is in the caller's memory.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_init(tn_rwlock *lock);
 
-/* The end of a lock that nobody holds or waits for (asserted).
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Ends the use of a read-write lock. It asserts that the lock is not held and that no call waits for it.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_fini(tn_rwlock *lock);
 
-/* Takes it together with other readers, or alone, behind all who asked before.
- * Suspends: while it cannot be had, or the task's budget is used up. Callable from: a fiber, a plain thread.
- * Ownership: on success the caller holds it. Errors: none but the cancellation.
- * Cancellation: checkpoint; TN_ECANCELED: it is not held. */
+/* Acquires the lock for reading, together with other readers, behind all calls that asked before.
+ *
+ * Suspends: while the lock cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success the caller holds the lock for reading.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT: the lock is not held.
+ * Cancellation: yes; the lock is not held. */
 TN_API int tn_rwlock_read(tn_rwlock *lock);
+
+/* Acquires the lock for writing, alone, behind all calls that asked before.
+ *
+ * Suspends: while the lock cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success the caller holds the lock for writing.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT: the lock is not held.
+ * Cancellation: yes; the lock is not held. */
 TN_API int tn_rwlock_write(tn_rwlock *lock);
 
-/* Takes it if that needs no waiting: 0, or TN_EAGAIN. Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Acquires the lock for reading if that needs no waiting.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller holds the lock for reading.
+ * Errors: TN_EAGAIN: a writer holds the lock, or a call waits for it.
+ * Cancellation: no. */
 TN_API int tn_rwlock_try_read(tn_rwlock *lock);
+
+/* Acquires the lock for writing if that needs no waiting.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller holds the lock for writing.
+ * Errors: TN_EAGAIN: the lock is held, or a call waits for it.
+ * Cancellation: no. */
 TN_API int tn_rwlock_try_write(tn_rwlock *lock);
 
-/* Gives back what was taken by read, or by write.
- * Suspends: no. Callable from: anywhere. Errors: none; asserts that it is held so. Cancellation: no checkpoint. */
+/* Releases a lock that is held for reading. It asserts that the lock is held for reading.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller no longer holds the lock.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_read_unlock(tn_rwlock *lock);
+
+/* Releases a lock that is held for writing. It asserts that the lock is held for writing.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller no longer holds the lock.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_write_unlock(tn_rwlock *lock);
 
-/* The writer goes on as a reader; no other writer comes between. As tn_rwlock_write_unlock. */
+/* Makes the writer a reader; no other writer gets the lock in between. It asserts that the lock is held for writing.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the caller holds the lock for reading.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_downgrade(tn_rwlock *lock);
 
-/* A future that is ready, with 0, when it holds the lock. Dropped before that has been answered, it holds nothing. */
+/* A future that is ready, with 0, when it holds the lock. If it is dropped before a poll has returned 0, it holds nothing. */
 typedef struct tn_rwlock_future {
     tn_future base;
     tn_rwlock *lock;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_rwlock_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to acquire the lock for reading. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `lock` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_read_init(tn_rwlock_future *future, tn_rwlock *lock);
+
+/* Prepares `future` to acquire the lock for writing. Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `lock` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_rwlock_write_init(tn_rwlock_future *future, tn_rwlock *lock);
 
 #ifdef __cplusplus

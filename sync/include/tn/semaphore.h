@@ -9,8 +9,9 @@
 extern "C" {
 #endif
 
-/* Permits, handed out in the order in which they were asked for: who asks for many is not overtaken by who asks for few. Opaque;
- * in the caller's memory, which may be freed as soon as nobody waits for it or calls it. */
+/* A number of permits, which are granted in the order in which they were asked for: a call that asks for few does not overtake
+ * one that asks for many. Opaque. It is in the caller's memory, which may be freed as soon as no call waits for it or uses
+ * it. */
 typedef struct tn_semaphore {
     union {
         uint64_t word_;
@@ -18,78 +19,154 @@ typedef struct tn_semaphore {
     } opaque;
 } tn_semaphore;
 
-/* A semaphore never holds more permits. */
+/* The largest number of permits that a semaphore may hold. */
 #define TN_SEMAPHORE_MAX (UINT64_MAX >> 3)
 
-/* A static semaphore with `permits`. */
+/* Initializes a semaphore with `permits` permits statically. */
 /* clang-format off */
 #define TN_SEMAPHORE_INIT(permits) {{(uint64_t)(permits) << 2}}
 /* clang-format on */
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Initializes a semaphore with `permits` permits, at most TN_SEMAPHORE_MAX (asserted).
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `semaphore` is in the caller's memory.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_semaphore_init(tn_semaphore *semaphore, uint64_t permits);
 
-/* The end of a semaphore that nobody waits for (asserted). Permits may still be out, if nobody gives them back.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Ends the use of a semaphore. It asserts that no call waits for it. Permits may still be held if they are never released.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's again.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_semaphore_fini(tn_semaphore *semaphore);
 
-/* Takes `count` permits, all at once, behind all who asked before.
- * Suspends: while they are not there, or the task's budget is used up. Callable from: a fiber, a plain thread.
- * Ownership: to be given back with tn_semaphore_release, by anyone. Errors: TN_EPIPE: the semaphore is closed.
- * Cancellation: checkpoint; TN_ECANCELED: none was taken. */
+/* Acquires `count` permits, all at once, behind all calls that asked before.
+ *
+ * Suspends: while the permits cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success the caller holds the permits; any task or thread may release them with tn_semaphore_release.
+ * Errors: TN_EPIPE: the semaphore is closed; TN_ECANCELED, TN_ETIMEDOUT: no permit is held.
+ * Cancellation: yes; no permit is held. */
 TN_API int tn_semaphore_acquire(tn_semaphore *semaphore, uint64_t count);
 
-/* As tn_semaphore_acquire, if they are there and nobody waits; TN_EAGAIN otherwise.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Acquires `count` permits if they are available and no call waits.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller holds the permits; any task or thread may release them with tn_semaphore_release.
+ * Errors: TN_EAGAIN: the permits are not available, or a call waits; TN_EPIPE: the semaphore is closed.
+ * Cancellation: no. */
 TN_API int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count);
 
-/* Gives permits back, or new ones: any number may be added up to TN_SEMAPHORE_MAX (asserted).
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Releases permits, or adds new ones: any number up to TN_SEMAPHORE_MAX permits altogether (asserted).
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the permits are the semaphore's.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count);
 
-/* Takes up to `count` of the permits that are there out of the semaphore for good; answers how many.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Removes up to `count` of the available permits from the semaphore for good. Returns how many.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the removed permits no longer exist.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API uint64_t tn_semaphore_forget(tn_semaphore *semaphore, uint64_t count);
 
-/* From now on each acquire, waiting or to come, answers TN_EPIPE. Permits may still be given back and forgotten; that does not
- * open it again.
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Closes the semaphore: from now on each acquire returns TN_EPIPE, also those that wait. Permits can still be released and
+ * forgotten; that does not open it again.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_semaphore_close(tn_semaphore *semaphore);
 
-/* Permits that are there now. Suspends: no. Callable from: anywhere. */
+/* Returns the number of permits that are available now.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API uint64_t tn_semaphore_available(const tn_semaphore *semaphore);
 
-/* A future that is ready, with 0, when it holds `count` permits; TN_EPIPE when the semaphore is closed. Dropped before that has
- * been answered, it holds none. */
+/* A future that is ready, with 0, when it holds the permits, or with TN_EPIPE when the semaphore is closed. If it is dropped
+ * before a poll has returned 0, it holds none. */
 typedef struct tn_semaphore_future {
     tn_future base;
     tn_semaphore *semaphore;
-    tn_waiter waiter;
+    tn_waiter waiter; /* private */
 } tn_semaphore_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: the caller's memory. Cancellation: no checkpoint. */
+/* Prepares `future` to acquire `count` permits, at most TN_SEMAPHORE_MAX (asserted). Nothing happens until it is polled.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `future` is in the caller's memory; it borrows `semaphore` until it is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_semaphore_acquire_init(tn_semaphore_future *future, tn_semaphore *semaphore, uint64_t count);
 
-/* Permits with their semaphore, as one thing that is handed round; a value of it has one owner. */
+/* A number of permits together with their semaphore, as a value that can be passed on. A value has one owner. */
 typedef struct tn_permit {
     tn_semaphore *semaphore;
-    uint64_t count;
+    uint64_t count; /* permits; 0: the permit is empty */
 } tn_permit;
 
-/* As tn_semaphore_acquire; on failure the permit is empty, and may be released. */
+/* Acquires `count` permits, all at once, behind all calls that asked before. On failure `*permit` is empty, and may be
+ * released.
+ *
+ * Suspends: while the permits cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: on success `*permit` holds the permits; it ends with tn_permit_release or tn_permit_forget.
+ * Errors: TN_EPIPE: the semaphore is closed; TN_ECANCELED, TN_ETIMEDOUT: no permit is held.
+ * Cancellation: yes; no permit is held. */
 TN_API int tn_permit_acquire(tn_permit *permit, tn_semaphore *semaphore, uint64_t count);
 
-/* Takes `count` out of it into one of its own (asserts that it has so many).
- * Suspends: no. Callable from: anywhere. Cancellation: no checkpoint. */
+/* Moves `count` permits out of `permit` into a new one, and returns it. It asserts that `permit` has so many.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the result is the caller's.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API tn_permit tn_permit_split(tn_permit *permit, uint64_t count);
 
-/* Adds `other`, which is empty then; both are of one semaphore (asserted). Otherwise as tn_permit_split. */
+/* Moves the permits of `other` into `permit`; `other` is empty afterwards. It asserts that both are of one semaphore.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `permit` holds the permits of both.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_permit_merge(tn_permit *permit, tn_permit *other);
 
-/* Gives it back; an empty one is left alone. It is empty then. As tn_semaphore_release. */
+/* Releases the permits; `permit` is empty afterwards. An empty permit is left as it is.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the permits are the semaphore's.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_permit_release(tn_permit *permit);
 
-/* Empties it and gives nothing back: the semaphore has so many less for good. Otherwise as tn_permit_release. */
+/* Empties `permit` without releasing anything: the semaphore has so many permits less for good.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the permits no longer exist.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_permit_forget(tn_permit *permit);
 
 #ifdef __cplusplus

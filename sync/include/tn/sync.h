@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: what tasks wait for each other with. */
+/* tournant: all synchronization primitives: locks, semaphores, channels, cancellation tokens. */
 #ifndef TN_SYNC_H
 #define TN_SYNC_H
 

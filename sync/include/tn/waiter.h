@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: what the futures of the sync primitives share. */
+/* tournant: storage for a queued waiter, part of each future of a synchronization primitive. */
 #ifndef TN_WAITER_H
 #define TN_WAITER_H
 
@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* A place in a queue of waiters; part of a future, so waiting allocates nothing. Opaque. */
+/* A node of a queue of waiters. It is part of a future, so waiting allocates nothing. Opaque. */
 typedef struct tn_waiter {
     union {
         uint64_t word_;
