@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Strict on purpose: what is not clearly an address is refused with the reason and a way out, because a server that listens
- * somewhere else than meant is worse than one that does not start. Names are resolved elsewhere: it takes system calls that wait.
+/* Converting text to socket addresses and back.
+ *
+ * The parser is strict: it refuses what is not clearly an address, and the log says why and what to write instead. A server
+ * that listens on an address that was not meant is worse than one that does not start. Names are resolved elsewhere, because
+ * that takes system calls that wait.
  */
 #include "address/address.h"
 
@@ -8,17 +11,17 @@
 #include <string.h>
 
 #define PORT_MAX 65535u
-/* Names of more digits than this are no number of an interface. */
+/* Text with more digits is not the number of an interface. */
 #define SCOPE_DIGITS_MAX 9
 
-/* One line with its reason; `text` is cut, because nobody knows how long it is. */
+/* Logs one line with the reason; `text` may be of any length, so it is cut. */
 static int refuse(const tni_log *log, const char *text, const char *reason)
 {
     tni_log_write(log, TN_LOG_ERROR, "'%.100s' is not an address: %s", text, reason);
     return TN_EINVAL;
 }
 
-/* Digits and nothing else; false when it is none or too large. */
+/* Digits only; false if there are none, or too many. */
 static bool parse_number(const char *text, size_t digits_max, uint32_t *out)
 {
     uint32_t number = 0;
@@ -37,14 +40,14 @@ static int parse_port(const char *port, tni_purpose purpose, const tni_log *log,
     uint32_t number;
 
     if (!parse_number(port, 5, &number) || number > PORT_MAX)
-        return refuse(log, text, "the port behind the last ':' has to be a number from 0 to 65535, as in 127.0.0.1:7000");
+        return refuse(log, text, "the port after the last ':' must be a number from 0 to 65535, as in 127.0.0.1:7000");
     if (number == 0 && purpose == TNI_TO_CONNECT)
-        return refuse(log, text, "port 0 is nobody's; write the port of the server");
+        return refuse(log, text, "port 0 cannot be connected to; write the port of the server");
     *out = htons((uint16_t)number);
     return 0;
 }
 
-/* The interface behind '%', by name or number. */
+/* The interface after '%', by name or number. */
 static bool parse_scope(const char *scope, uint32_t *out)
 {
     *out = tni_os_interface_index(scope);
@@ -53,7 +56,7 @@ static bool parse_scope(const char *scope, uint32_t *out)
     return parse_number(scope, SCOPE_DIGITS_MAX, out) && *out != 0;
 }
 
-/* `host`: what stands between the brackets. */
+/* `host`: the text between the brackets. */
 static int parse_v6(struct sockaddr_in6 *out, char *host, const tni_log *log, const char *text)
 {
     char *percent = strchr(host, '%');
@@ -62,10 +65,10 @@ static int parse_v6(struct sockaddr_in6 *out, char *host, const tni_log *log, co
     if (percent != NULL) {
         *percent = '\0';
         if (!parse_scope(percent + 1, &out->sin6_scope_id))
-            return refuse(log, text, "behind '%' stands an interface's name or number, as in [fe80::1%eth0]:7000");
+            return refuse(log, text, "after '%' write an interface's name or number, as in [fe80::1%eth0]:7000");
     }
     if (inet_pton(AF_INET6, host, &out->sin6_addr) != 1)
-        return refuse(log, text, "there has to be an IPv6 address between '[' and ']', as in [::1]:7000");
+        return refuse(log, text, "write an IPv6 address between '[' and ']', as in [::1]:7000");
     return 0;
 }
 
@@ -75,11 +78,11 @@ static int parse_v4(struct sockaddr_in *out, const char *host, const tni_log *lo
     if (inet_pton(AF_INET, host, &out->sin_addr) == 1)
         return 0;
     if (strchr(host, ':') != NULL)
-        return refuse(log, text, "an IPv6 address goes into brackets, as in [::1]:7000");
+        return refuse(log, text, "write an IPv6 address in brackets, as in [::1]:7000");
     return refuse(log, text, "write four numbers from 0 to 255, as in 127.0.0.1:7000; names are not resolved here");
 }
 
-/* `host`: what stands before the last ':', to be cut to pieces. */
+/* `host`: the text before the last ':'; it is modified. */
 static int parse_host(tni_address *out, char *host, tni_purpose purpose, const tni_log *log, const char *text)
 {
     size_t length = strlen(host);
@@ -115,7 +118,7 @@ int tni_address_parse_tcp(tni_address *out, const char *text, tni_purpose purpos
         return refuse(log, "NULL", "write one as in 127.0.0.1:7000");
     colon = strrchr(text, ':');
     if (colon == NULL || (text[0] == '[' && text[strlen(text) - 1] == ']'))
-        return refuse(log, text, "the port is missing; write it behind a ':', as in 127.0.0.1:7000 or [::1]:7000");
+        return refuse(log, text, "the port is missing; write it after a ':', as in 127.0.0.1:7000 or [::1]:7000");
     length = (size_t)(colon - text);
     if (length == 0)
         return refuse(log, text, "the host is missing; to listen everywhere write '*', as in *:7000");
@@ -126,7 +129,7 @@ int tni_address_parse_tcp(tni_address *out, const char *text, tni_purpose purpos
     rc = parse_host(out, host, purpose, log, text);
     if (rc != 0)
         return rc;
-    /* The port lies at the same place in both kinds. */
+    /* The port is at the same offset in both structs. */
     return parse_port(colon + 1, purpose, log, text, &out->socket.v4.sin_port);
 }
 
@@ -140,7 +143,7 @@ bool tni_address_is_name(const char *text, char *host, size_t size, const char *
     memcpy(host, text, length);
     host[length] = '\0';
     *port = colon + 1;
-    /* Numbers and dots alone are an address, or a wrong one; with another ':' it is an IPv6 address that lacks its brackets. */
+    /* Digits and dots alone are an address, valid or not. With another ':' it is an IPv6 address without brackets. */
     return strchr(host, ':') == NULL && strspn(host, "0123456789.") < length;
 }
 
@@ -157,17 +160,18 @@ int tni_address_parse_unix(tni_address *out, const char *path, const tni_log *lo
         return TN_EINVAL;
     }
     if (length >= sizeof local->sun_path) {
-        tni_log_write(log, TN_LOG_ERROR, "the Unix socket's path '%.60s...' has %zu bytes, at most %zu may be: use a shorter one",
-                      path, length, sizeof local->sun_path - 1);
+        tni_log_write(log, TN_LOG_ERROR,
+                      "the Unix socket's path '%.60s...' has %zu bytes, at most %zu are allowed: use a shorter one", path, length,
+                      sizeof local->sun_path - 1);
         return TN_EINVAL;
     }
     local->sun_family = AF_UNIX;
     memcpy(local->sun_path, path, length);
     out->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     if (path[0] == '@')
-        local->sun_path[0] = '\0'; /* the abstract name space; the length says where the name ends */
+        local->sun_path[0] = '\0'; /* an abstract socket; the length says where the name ends */
     else
-        out->length++; /* a path's end counts */
+        out->length++; /* the length includes the zero at the end of a path */
     return 0;
 }
 
@@ -222,18 +226,18 @@ static void print_unix(const tni_address *address, char *buf)
         length = strnlen(local->sun_path, length);
     memcpy(buf, local->sun_path, length);
     buf[length] = '\0';
-    for (size_t i = 0; i < length; i++) /* abstract names begin with a zero, and may have more */
+    for (size_t i = 0; i < length; i++) /* abstract names begin with a zero, and may contain more */
         if (buf[i] == '\0')
             buf[i] = '@';
 }
 
-_Static_assert(sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path) < TN_ADDRESS_SIZE, "a path has to fit");
+_Static_assert(sizeof(struct sockaddr_un) - offsetof(struct sockaddr_un, sun_path) < TN_ADDRESS_SIZE, "a path must fit");
 
 void tni_address_print(const tni_address *address, char buf[TN_ADDRESS_SIZE])
 {
     buf[0] = '\0';
     if (address->length <= offsetof(struct sockaddr_un, sun_path))
-        return; /* an unnamed Unix socket has a family and no more */
+        return; /* an unnamed Unix socket has only a family */
     switch (address->socket.any.sa_family) {
     case AF_INET:
         print_v4(&address->socket.v4.sin_addr, address->socket.v4.sin_port, buf);

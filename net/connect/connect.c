@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting: nobody else knows the stream yet, so giving up is closing it. */
+/* Connecting streams. Until it is connected no other task knows the stream, so an attempt that fails just closes it. */
 #include <string.h>
 
 #include "names/names.h"
@@ -11,8 +11,8 @@
 #define PAUSE_MIN_NS (1 * TN_MS)
 #define PAUSE_MAX_NS (50 * TN_MS)
 
-/* 0: connected. TN_EAGAIN: not yet, what was reported was something else. Or why it failed. */
-static int outcome(int fd)
+/* Returns 0: connected; TN_EAGAIN: not yet, the readiness report had another cause; or the error of the connection. */
+static int connect_result(int fd)
 {
     tni_address peer = {.length = sizeof peer.socket};
     int error;
@@ -41,7 +41,7 @@ static int wait_connected(tn_stream *stream)
             break;
         registration = tni_endpoint_registration(&stream->endpoint);
         seen = tni_registration_readiness(registration);
-        rc = outcome(stream->endpoint.fd);
+        rc = connect_result(stream->endpoint.fd);
         if (rc == TN_EAGAIN)
             (void)tni_registration_clear(registration, TNI_WRITE, seen);
     } while (rc == TN_EAGAIN);
@@ -49,8 +49,8 @@ static int wait_connected(tn_stream *stream)
     return rc;
 }
 
-/* A Unix listener whose backlog is full refuses at once, and there is nothing to wait on but time. */
-static int connect_patiently(int fd, const tni_address *address)
+/* A Unix listener with a full backlog refuses at once, and no event reports when a slot is free. So retry after a pause. */
+static int connect_with_retries(int fd, const tni_address *address)
 {
     uint64_t pause_ns = PAUSE_MIN_NS;
 
@@ -65,15 +65,15 @@ static int connect_patiently(int fd, const tni_address *address)
     }
 }
 
-/* The kernel may choose the very port we connect to as our own. The connection to ourselves that comes of it would hold the port
- * against the server that is about to start there. */
+/* The kernel may choose the port that the socket connects to as its own port. The socket is then connected to itself, and would
+ * keep the port from the server that is about to start there. */
 static bool is_connected_to_itself(int fd)
 {
-    tni_address here = {.length = sizeof here.socket};
-    tni_address there = {.length = sizeof there.socket};
+    tni_address local = {.length = sizeof local.socket};
+    tni_address peer = {.length = sizeof peer.socket};
 
-    return tni_os_local_address(fd, &here.socket.any, &here.length) == 0 &&
-           tni_os_peer_address(fd, &there.socket.any, &there.length) == 0 && tni_address_equal(&here, &there);
+    return tni_os_local_address(fd, &local.socket.any, &local.length) == 0 &&
+           tni_os_peer_address(fd, &peer.socket.any, &peer.length) == 0 && tni_address_equal(&local, &peer);
 }
 
 static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
@@ -90,13 +90,13 @@ static int open_socket(tn_runtime *runtime, tn_stream **out, int domain)
         return fd;
     }
     if (tcp)
-        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* a fresh socket takes it; if not, it is slower */
+        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* if it fails, writes are only slower */
     tni_stream_init(stream, runtime, fd, tcp);
     *out = stream;
     return 0;
 }
 
-/* A stream on its way. If the fiber is abandoned, it is closed. */
+/* A connection attempt. If the fiber is abandoned, the stream is closed. */
 typedef struct {
     tn_scope scope;
     tn_stream *stream;
@@ -115,7 +115,7 @@ static int connect_stream(tn_stream *stream, const tni_address *address)
 
     tn_scope_enter(&self.scope, TN_NEVER);
     tni_scope_on_end(&self.scope, end_attempt);
-    rc = connect_patiently(stream->endpoint.fd, address);
+    rc = connect_with_retries(stream->endpoint.fd, address);
     if (rc == -EINPROGRESS)
         rc = wait_connected(stream);
     tn_scope_leave(&self.scope);
@@ -142,7 +142,7 @@ static int connect_to(tn_runtime *runtime, tn_stream **out, const tni_address *a
     return 0;
 }
 
-/* The addresses of a name. They are freed if the fiber is abandoned too. */
+/* The addresses of a name. They are also freed if the fiber is abandoned. */
 typedef struct {
     tn_scope scope;
     tn_names names;
@@ -154,7 +154,7 @@ static void free_candidates(tn_scope *scope, bool abandoned)
     tn_names_fini(&tni_container_of(scope, candidates, scope)->names);
 }
 
-/* One after the other. */
+/* Tries the addresses one after the other. */
 static int connect_to_name(tn_runtime *runtime, tn_stream **out, const char *host, const char *port)
 {
     candidates self;

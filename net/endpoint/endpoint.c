@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
+/* Operations in flight, closing and waiting of streams and listeners. endpoint.h describes the operation word. */
 #include "endpoint/endpoint.h"
 
 #include "base/log.h"
 #include "os/os_socket.h"
 #include "sched/budget_fiber.h"
 
-/* Bits of the operation word that are never taken back; those above are in flight (tni_operation). */
+/* Bits of the operation word that are never cleared. The bits above them are the operations in flight (tni_operation). */
 #define CLOSING 1u
-#define LET_GO 2u
+#define RELEASED 2u
 #define FINISHED 4u
-#define IN_FLIGHT (~(CLOSING | LET_GO | FINISHED))
+#define IN_FLIGHT (~(CLOSING | RELEASED | FINISHED))
 
 #define USES_MAX (UINT32_MAX / TNI_OPERATION_USE - 1)
 
@@ -35,17 +36,17 @@ int tni_endpoint_begin(tni_endpoint *endpoint, tni_operation operation)
             return TN_EBADF;
         if (operation != TNI_OPERATION_USE && (old & operation))
             return TN_EBUSY;
-        tni_assert(old / TNI_OPERATION_USE < USES_MAX, "too many threads use a stream at once");
-        /* Acquire: what the operation before on this side left behind (a side has fields of its own); partner: tni_endpoint_end.
-         * That the closer sees us, or we see it, needs no more than that both change one word. */
+        tni_assert(old / TNI_OPERATION_USE < USES_MAX, "too many short uses of a stream or listener at once");
+        /* Acquire: observes what the previous operation on this side wrote (each side has its own fields); partner:
+         * tni_endpoint_end. No stronger order is needed against a closer: both change the same word, so one sees the other. */
     } while (!tni_a32_cas(&endpoint->operations, &old, old + operation, TNI_ACQUIRE));
     return 0;
 }
 
-/* Nobody is in flight and nobody will be: the number may come back from accept after this, and not before. */
+/* Nothing is in flight, and nothing can begin. The fd's number may be reused after this call, and not before. */
 static void finish(tni_endpoint *endpoint)
 {
-    /* Acquire: the registration as whoever opened it left it. */
+    /* Acquire: observes the registration as its opener left it; partner: open_registration. */
     tni_registration *registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     uint32_t old;
 
@@ -53,17 +54,19 @@ static void finish(tni_endpoint *endpoint)
         tni_registration_close(registration);
     else
         tni_os_close(endpoint->fd);
-    /* Release: who frees comes after all we did here. Acquire: if that is us, after all the others did. Partner: mark_closing. */
+    /* Release: publishes our last accesses to the thread that frees. Acquire: if this call frees, it observes those of the
+     * others. Partner: mark_closing. */
     old = tni_a32_fetch_or(&endpoint->operations, FINISHED, TNI_ACQ_REL);
     tni_assert(!(old & FINISHED), "a stream is closed twice");
-    if (old & LET_GO)
+    if (old & RELEASED)
         endpoint->ops->release(endpoint);
 }
 
 void tni_endpoint_end(tni_endpoint *endpoint, tni_operation operation)
 {
-    /* Release: our use of the fd comes before its close, and our fields before the next operation's look; partners: finish and
-     * tni_endpoint_begin. Acquire: if the finish falls to us, the others' uses come before it. */
+    /* Release: our use of the fd comes before its close, and what we wrote to our side's fields before the next operation on
+     * this side. Partners: finish and tni_endpoint_begin. Acquire: if this call finishes, the uses of the others come before
+     * that. */
     uint32_t old = tni_a32_fetch_sub(&endpoint->operations, operation, TNI_ACQ_REL);
 
     tni_debug_assert(old & (operation == TNI_OPERATION_USE ? IN_FLIGHT : operation), "an operation ends that has not begun");
@@ -73,29 +76,29 @@ void tni_endpoint_end(tni_endpoint *endpoint, tni_operation operation)
 
 bool tni_endpoint_is_closing(const tni_endpoint *endpoint)
 {
-    /* Acquire: what the closer wrote before is seen by who is told TN_ECANCELED. */
+    /* Acquire: a caller that gets TN_ECANCELED observes what the closer wrote before; partner: mark_closing. */
     return tni_a32_load(&endpoint->operations, TNI_ACQUIRE) & CLOSING;
 }
 
 /* --- The end --------------------------------------------------------------------------------------------------------------- */
 
-/* The first closer alone, and it is in flight. */
+/* Called only by the first closer, which counts as a short use meanwhile. */
 static void end_waits(tni_endpoint *endpoint)
 {
     tni_registration *registration;
 
     if (endpoint->ops->closing != NULL)
         endpoint->ops->closing(endpoint);
-    /* CLOSING before the look at the registration; against open_registration: the registration before the look at CLOSING. One of
-     * the two sees the other. */
+    /* Orders the store of CLOSING before the load of the registration. Partner: the fence in open_registration, which orders
+     * the store of the registration before the load of CLOSING. So at least one of the two sees the other's store. */
     tni_fence_full();
-    /* Acquire: the registration as its opener left it. */
+    /* Acquire: observes the registration as its opener left it; partner: open_registration. */
     registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     if (registration != NULL)
         tni_registration_cancel_all(registration);
 }
 
-/* `more`: 0, or LET_GO. */
+/* Sets CLOSING and `more`: 0 or RELEASED. */
 static void mark_closing(tni_endpoint *endpoint, uint32_t more)
 {
     /* Relaxed: the CAS checks it. */
@@ -105,34 +108,34 @@ static void mark_closing(tni_endpoint *endpoint, uint32_t more)
     do {
         wanted = old | CLOSING | more;
         if (!(old & CLOSING))
-            wanted += TNI_OPERATION_USE; /* so that nobody finishes while we wake the waiters */
-        /* Release: what this holder of a reference did comes before the free; acquire: if the free falls to us, what the finisher
-         * did. Partner: finish. */
+            wanted += TNI_OPERATION_USE; /* so that no thread finishes while this one wakes the waiters */
+        /* Release: publishes what this holder of a reference did to the thread that frees. Acquire: if this call frees, it
+         * observes what the finisher did. Partner: finish. */
     } while (!tni_a32_cas(&endpoint->operations, &old, wanted, TNI_ACQ_REL));
     if (!(old & CLOSING)) {
         end_waits(endpoint);
         tni_endpoint_end(endpoint, TNI_OPERATION_USE);
-    } else if ((old & FINISHED) && more == LET_GO) {
+    } else if ((old & FINISHED) && more == RELEASED) {
         endpoint->ops->release(endpoint);
     }
 }
 
 void tni_endpoint_retain(tni_endpoint *endpoint)
 {
-    /* Relaxed: the caller has a reference, one more publishes nothing. */
+    /* Relaxed: the caller has a reference, so one more publishes nothing. */
     uint32_t old = tni_a32_fetch_add(&endpoint->references, 1, TNI_RELAXED);
 
-    tni_assert(old != 0 && old != UINT32_MAX, "a stream or listener is retained that nobody holds");
+    tni_assert(old != 0 && old != UINT32_MAX, "a stream or listener is retained without a reference to it");
 }
 
 void tni_endpoint_release(tni_endpoint *endpoint)
 {
-    /* Release: what each holder did comes before the free. Acquire: for the last one. */
+    /* Release: what each holder did comes before the free. Acquire: the last one observes that. */
     uint32_t old = tni_a32_fetch_sub(&endpoint->references, 1, TNI_ACQ_REL);
 
-    tni_assert(old != 0, "a stream or listener is released that nobody holds");
+    tni_assert(old != 0, "a stream or listener is released more often than retained");
     if (old == 1)
-        mark_closing(endpoint, LET_GO);
+        mark_closing(endpoint, RELEASED);
 }
 
 void tni_endpoint_close(tni_endpoint *endpoint)
@@ -143,25 +146,28 @@ void tni_endpoint_close(tni_endpoint *endpoint)
 
 /* --- Waiting --------------------------------------------------------------------------------------------------------------- */
 
-/* Reader and writer may come here at once: who is second finds the registration of the first. Not inline: once a connection, and
- * each poll would pay for its frame. */
+/* The reader and the writer may call this at the same time; the second one finds the registration of the first. Not inline: it
+ * runs once per connection, and inlined it would enlarge the frame of each poll. */
 __attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
 {
     tni_registration *registration;
-    void *nobody = NULL;
+    void *expected = NULL;
     int rc = tni_registration_make(endpoint->runtime, endpoint->fd, &registration);
 
-    if (rc != 0) /* the other side may have had more luck */
+    if (rc != 0) /* the other side may have succeeded */
         return tni_endpoint_registration(endpoint) != NULL ? 0 : rc;
-    /* Publishes the registration; partner: tni_endpoint_registration. */
-    if (!tni_aptr_cas(&endpoint->registration, &nobody, registration, TNI_RELEASE)) {
+    /* Release: publishes the registration; partner: tni_endpoint_registration. Weaker, its readers would see it
+     * uninitialized. */
+    if (!tni_aptr_cas(&endpoint->registration, &expected, registration, TNI_RELEASE)) {
         tni_registration_discard(registration);
         return 0;
     }
-    /* Not before others know it: the second one's waits may come earlier, and its close does not, because we are in flight. */
+    /* Only now, when it is published. The other side may already wait on it, but its close comes later, because this operation
+     * is in flight. */
     tni_registration_watch(registration);
-    /* Against end_waits: a closer that did not see it is seen here, and then the shutting falls to us. So every wait on this
-     * registration, now or later and by whomever, ends, and none of them needs a fence of its own. */
+    /* Orders the store of the registration before the load of CLOSING. Partner: the fence in end_waits. If the closer did not
+     * see the registration, this thread sees CLOSING and cancels. So each wait on the registration ends, on both sides, now or
+     * later, and no wait needs its own fence. */
     tni_fence_full();
     if (tni_endpoint_is_closing(endpoint))
         tni_registration_cancel_all(registration);
@@ -208,7 +214,7 @@ static void wait_drop(tn_future *self)
     tni_endpoint_unregister(future->endpoint, future->side);
 }
 
-/* The code that would end the operation never runs. */
+/* Ends the operation, because the code of the fiber that would end it never runs. */
 static void wait_abandon(tn_future *self, tn_task *task)
 {
     wait_future *future = tni_container_of(self, wait_future, base);
@@ -239,7 +245,7 @@ tn_runtime *tni_endpoint_runtime(tn_runtime *runtime, const char *what)
     if (runtime == NULL)
         runtime = tn_runtime_current();
     if (runtime == NULL)
-        tni_log_write(NULL, TN_LOG_ERROR, "%s: called on a thread that is in no task: name the runtime in the call", what);
+        tni_log_write(NULL, TN_LOG_ERROR, "%s: called outside a task: pass the runtime in the call", what);
     return runtime;
 }
 

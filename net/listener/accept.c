@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Accepting. What went wrong with one connection is skipped; what is short for all (files, memory) is waited out, with growing
- * pauses and one line in the log: the connections stay in the backlog, and those that are served go on.
+/* Accepting connections. An error of one connection is skipped. A shortage of files or memory is waited out, with growing
+ * pauses and one line in the log: new connections stay in the backlog, and accepted ones continue.
  */
 #include "listener/listener.h"
 #include "sched/budget_fiber.h"
@@ -10,7 +10,7 @@
 #define PAUSE_MIN_NS (10 * TN_MS)
 #define PAUSE_MAX_NS (1 * TN_S)
 
-/* Linux hands errors of the new connection to accept (accept(2)): they are no matter of the listener's. EPERM: a firewall. */
+/* Linux reports errors of the new connection from accept (accept(2)); they do not concern the listener. EPERM: a firewall. */
 static bool concerns_one_connection(int error)
 {
     switch (-error) {
@@ -35,7 +35,7 @@ static bool is_shortage(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
-/* --- A pause that the close of the listener ends too ------------------------------------------------------------------------ */
+/* --- A pause that the close of the listener also ends ----------------------------------------------------------------------- */
 
 typedef struct {
     tn_future base;
@@ -50,7 +50,7 @@ static int pause_poll(tn_future *self, tn_waker *waker)
 
     if (tni_clock_ns() >= future->deadline_ns)
         return 0;
-    /* Armed first, looked after: wait.h. The closer sets CLOSING, then wakes. */
+    /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
     tni_wait_arm(&listener->pause, waker);
     if (tni_endpoint_is_closing(&listener->endpoint))
         return TN_ECANCELED;
@@ -65,7 +65,7 @@ static void pause_drop(tn_future *self)
     (void)tni_wait_disarm(&future->listener->pause);
 }
 
-/* The code that would end the accept never runs. */
+/* Ends the accept, because the code of the fiber that would end it never runs. */
 static void pause_abandon(tn_future *self, tn_task *task)
 {
     pause_future *future = tni_container_of(self, pause_future, base);
@@ -77,13 +77,13 @@ static void pause_abandon(tn_future *self, tn_task *task)
 
 static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error", pause_abandon};
 
-static int wait_out(tn_listener *listener, int error)
+static int wait_for_resources(tn_listener *listener, int error)
 {
     pause_future future = {.base = {&pause_ops}, .listener = listener};
 
     if (listener->pause_ns == 0) {
         tni_log_write(&listener->endpoint.runtime->log, TN_LOG_WARNING,
-                      "accept: %s; new connections wait in the backlog until there is room again%s", tn_strerror(error),
+                      "accept: %s; new connections wait in the backlog until it succeeds again%s", tn_strerror(error),
                       error == -EMFILE ? ": raise the limit of open files (ulimit -n)" : "");
         listener->pause_ns = PAUSE_MIN_NS;
     } else if (listener->pause_ns < PAUSE_MAX_NS / 2) {
@@ -97,7 +97,7 @@ static int wait_out(tn_listener *listener, int error)
 
 /* --- Accepting -------------------------------------------------------------------------------------------------------------- */
 
-/* In flight. The memory comes first: a connection that was taken out of the backlog cannot be put back. */
+/* In flight. Allocates before it accepts, because a connection cannot be put back into the backlog. */
 static int accept_one(tn_listener *listener, tn_stream **out)
 {
     tn_runtime *runtime = listener->endpoint.runtime;
@@ -110,9 +110,9 @@ static int accept_one(tn_listener *listener, tn_stream **out)
         if (!tni_readiness_has(seen, TNI_READ))
             return TN_EAGAIN;
     }
-    if (listener->spare == NULL)
-        listener->spare = tni_stream_alloc(runtime);
-    if (listener->spare == NULL)
+    if (listener->next_stream == NULL)
+        listener->next_stream = tni_stream_alloc(runtime);
+    if (listener->next_stream == NULL)
         return TN_ENOMEM;
     fd = tni_os_accept(listener->endpoint.fd);
     if (fd == TN_EAGAIN && registration != NULL)
@@ -120,11 +120,11 @@ static int accept_one(tn_listener *listener, tn_stream **out)
     if (fd < 0)
         return fd;
     if (listener->tcp)
-        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails if the peer has gone: the first read tells */
+        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails if the peer has gone; the first read reports that */
     listener->pause_ns = 0;
-    tni_stream_init(listener->spare, runtime, fd, listener->tcp);
-    *out = listener->spare;
-    listener->spare = NULL;
+    tni_stream_init(listener->next_stream, runtime, fd, listener->tcp);
+    *out = listener->next_stream;
+    listener->next_stream = NULL;
     return 0;
 }
 
@@ -140,10 +140,10 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
         if (rc == TN_EAGAIN)
             rc = tni_endpoint_wait(&listener->endpoint, TNI_READ);
         else if (concerns_one_connection(rc))
-            /* A flood of them must neither keep other tasks from running nor this one from being stopped. */
+            /* Many of these in a row must not keep other tasks from running, nor this one from being cancelled. */
             rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (is_shortage(rc))
-            rc = wait_out(listener, rc);
+            rc = wait_for_resources(listener, rc);
         if (rc != 0)
             return rc;
     }

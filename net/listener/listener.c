@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening: making the socket, and what has to go when it is closed. */
+/* Listeners: making the listening socket, and removing it and its path at the close. */
 #include "listener/listener.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@
 
 /* --- The end ---------------------------------------------------------------------------------------------------------------- */
 
-/* The path is removed only while it names what we made: somebody may have put his own there. */
+/* Removes the path only if it still names the file that this listener made: another program may have replaced it. */
 static void remove_path(const tn_listener *listener)
 {
     tni_os_file_id now;
@@ -27,7 +27,7 @@ static void closing(tni_endpoint *endpoint)
     tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
 
     remove_path(listener);
-    /* The fd may stay open a little longer. Who connects is refused from now on all the same, and the port is free. */
+    /* The fd may stay open a little longer. Even so, from now on connects are refused and the port is free. */
     (void)tni_os_shutdown(endpoint->fd, SHUT_RDWR);
     (void)tni_wait_wake(&listener->pause);
 }
@@ -36,7 +36,7 @@ static void release(tni_endpoint *endpoint)
 {
     tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
 
-    tni_stream_free(endpoint->runtime, listener->spare);
+    tni_stream_free(endpoint->runtime, listener->next_stream);
     tni_free(&endpoint->runtime->allocator, listener, sizeof *listener);
 }
 
@@ -44,8 +44,8 @@ static const tni_endpoint_ops listener_ops = {closing, release};
 
 /* --- Making ----------------------------------------------------------------------------------------------------------------- */
 
-/* The caller's options over the defaults: he may have been built against an older, shorter struct. */
-static int take_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
+/* Copies the caller's options over the defaults: the caller may pass an older, shorter struct. */
+static int read_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
 {
     *out = tn_listen_options_default();
     if (options != NULL && (options->size < sizeof options->size || options->size > sizeof *options)) {
@@ -80,7 +80,7 @@ static int set_tcp_options(int fd, int domain, const tn_listen_options *options)
     return rc;
 }
 
-/* Answers a listening fd, or a negative errno value. */
+/* Returns a listening fd, or a negative errno value. */
 static int listen_on(const tni_address *address, const tn_listen_options *options)
 {
     int domain = address->socket.any.sa_family;
@@ -101,7 +101,7 @@ static int listen_on(const tni_address *address, const tn_listen_options *option
     return rc;
 }
 
-/* Takes the fd, also when it fails. */
+/* Takes over the fd, also on failure. */
 static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp)
 {
     tn_listener *listener = tni_alloc(&runtime->allocator, sizeof *listener, _Alignof(tn_listener));
@@ -127,7 +127,7 @@ static void explain_tcp(const tni_log *log, const char *text, const tni_address 
         tni_log_write(log, TN_LOG_ERROR, "address %s: a port below %d needs the capability NET_BIND_SERVICE: choose a higher one",
                       text, PRIVILEGED_PORTS);
     else if (rc == -EADDRNOTAVAIL)
-        tni_log_write(log, TN_LOG_ERROR, "address %s is none of this machine: write one of its own, or *:%u for all", text, port);
+        tni_log_write(log, TN_LOG_ERROR, "address %s is not one of this machine: write one that is, or *:%u for all", text, port);
     else
         tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", text, tn_strerror(rc));
 }
@@ -138,7 +138,7 @@ int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_option
     tni_address parsed;
     const tni_log *log;
     int fd;
-    int rc = take_options(&wanted, options, "tn_tcp_listen");
+    int rc = read_options(&wanted, options, "tn_tcp_listen");
 
     if (rc != 0)
         return rc;
@@ -148,7 +148,7 @@ int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_option
         return rc;
     fd = listen_on(&parsed, &wanted);
     if ((fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) && address[0] == '*' && !wanted.ipv6_only) {
-        tni_address_any_v4(&parsed, &parsed); /* there is no IPv6 here */
+        tni_address_any_v4(&parsed, &parsed); /* this machine has no IPv6 */
         fd = listen_on(&parsed, &wanted);
     }
     if (fd < 0) {
@@ -161,9 +161,10 @@ int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_option
 static void explain_unix(const tni_log *log, const char *path, int rc)
 {
     if (rc == TN_EADDRINUSE)
-        tni_log_write(log, TN_LOG_ERROR, "%s is in use: stop the server that made it, or remove what a dead one left", path);
+        tni_log_write(log, TN_LOG_ERROR, "%s is in use: stop the server that made it, or remove the file if that server is gone",
+                      path);
     else if (rc == -ENOENT)
-        tni_log_write(log, TN_LOG_ERROR, "%s: its directory does not exist: make it first", path);
+        tni_log_write(log, TN_LOG_ERROR, "%s: its directory does not exist: create it first", path);
     else
         tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", path, tn_strerror(rc));
 }
@@ -174,7 +175,7 @@ int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options 
     tni_address parsed;
     const tni_log *log;
     int fd;
-    int rc = take_options(&wanted, options, "tn_unix_listen");
+    int rc = read_options(&wanted, options, "tn_unix_listen");
 
     if (rc != 0)
         return rc;
@@ -191,7 +192,7 @@ int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options 
     if (path[0] == '@')
         return rc;
     if (rc != 0)
-        (void)tni_os_unlink(path); /* made this moment by listen_on */
+        (void)tni_os_unlink(path); /* listen_on has just made it */
     else if (tni_os_path_id(path, &(*out)->file) == 0)
         memcpy((*out)->path, path, strlen(path) + 1);
     return rc;

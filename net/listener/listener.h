@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A listener from the inside: accepting is apart from listening. */
+/* The struct of a listener, shared by listening (listener.c) and accepting (accept.c). */
 #ifndef TNI_LISTENER_H
 #define TNI_LISTENER_H
 
@@ -8,11 +8,11 @@
 struct tn_listener {
     tni_endpoint endpoint;
     bool tcp;                                               /* constant */
-    tni_os_file_id file;                                    /* constant: what `path` named when it was made */
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* constant: to be removed; "": nothing */
-    tni_wait pause;                                         /* who waits for files or memory; woken by the close */
-    uint64_t pause_ns;                                      /* who accepts: the last pause; 0: there is no shortage */
-    tn_stream *spare;                                       /* who accepts: memory for the next stream */
+    tni_os_file_id file;                                    /* constant: the file that `path` named when it was made */
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* constant: the path to remove at the close; "": none */
+    tni_wait pause;                                         /* the acceptor that waits for files or memory; the close wakes it */
+    uint64_t pause_ns;                                      /* acceptor: length of the last pause; 0: there is no shortage */
+    tn_stream *next_stream;                                 /* acceptor: memory for the next stream; may be NULL */
 };
 
 #endif

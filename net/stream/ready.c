@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The future of a stream's readiness. While it waits it is the stream's reader or writer: so nobody else is, and a close leaves
- * the fd open until it has let go. */
+/* The future of a stream's readiness. While it waits, it is the stream's reader or writer. So no other task is, and a close
+ * leaves the fd open until the future is ready or dropped. */
 #include "stream/stream.h"
 #include "task/budget.h"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* From a file to a stream without a copy through the program. The disk may be slow, so a thread of the blocking pool makes the
- * call, on a socket that never blocks; the task waits for room in the socket where it always does. The stream's writer is in
- * flight all the time, so the fd stays its own. Always on that pool, because sendfile knows no MSG_NOSIGNAL, and the pool's
- * threads block SIGPIPE. */
+/* Sending from a file to a stream without a copy through the program.
+ *
+ * The disk may be slow, so a thread of the blocking pool calls sendfile(2). The socket does not block; while it is full the
+ * task waits as in any write. The stream's writer is in flight all the time, so the fd is not closed.
+ *
+ * Every part goes to the pool: sendfile(2) has no MSG_NOSIGNAL, and the pool's threads block SIGPIPE. */
 #include "os/os_file.h"
 #include "pool/pool_call.h"
 #include "sched/budget_fiber.h"
@@ -13,7 +15,7 @@
 #define PART_BYTES ((size_t)1 << 20)
 
 typedef struct {
-    tni_pool_call lent;
+    tni_pool_call call;
     int socket;
     int file;
     int64_t offset;
@@ -23,7 +25,7 @@ typedef struct {
 
 static bool part_run(tni_work *job)
 {
-    part *self = tni_container_of(tni_container_of(job, tni_pool_call, base), part, lent);
+    part *self = tni_container_of(tni_container_of(job, tni_pool_call, base), part, call);
 
     self->sent = tni_os_sendfile(self->socket, self->file, &self->offset, self->size);
     return false;
@@ -31,40 +33,41 @@ static bool part_run(tni_work *job)
 
 static const tni_work_ops part_ops = TNI_POOL_CALL_OPS(part_run);
 
-/* Whose pool makes the call: that of the task's runtime, which does not go before the task, and so its frame, is done with. A
- * plain thread has none. */
-static tn_runtime *lender(const tn_stream *stream)
+/* The runtime whose pool makes the call. That is the task's, because it exists until the task has ended, and so as long as the
+ * frame is used. On a plain thread it is the stream's. */
+static tn_runtime *runtime_of_pool(const tn_stream *stream)
 {
     tn_runtime *runtime = tn_runtime_current();
 
     return runtime != NULL ? runtime : stream->endpoint.runtime;
 }
 
-/* The call on a pool's thread. If the fiber is abandoned, its operation ends; then that call is over. */
+/* The call on a pool thread. If the fiber is abandoned, its operation ends, after that call has ended. */
 typedef struct {
     tn_scope scope;
     tn_stream *stream;
-} lending;
+} pool_section;
 
-static void end_lending(tn_scope *scope, bool abandoned)
+static void end_pool_section(tn_scope *scope, bool abandoned)
 {
     if (abandoned)
-        tni_endpoint_end(&tni_container_of(scope, lending, scope)->stream->endpoint, TNI_OPERATION_WRITE);
+        tni_endpoint_end(&tni_container_of(scope, pool_section, scope)->stream->endpoint, TNI_OPERATION_WRITE);
 }
 
-static int lend(tn_stream *stream, part *self)
+static int run_in_pool(tn_stream *stream, part *self)
 {
-    lending here = {.stream = stream};
+    pool_section section = {.stream = stream};
     int rc;
 
-    tn_scope_enter(&here.scope, TN_NEVER);
-    tni_scope_on_end(&here.scope, end_lending);
-    rc = tni_pool_call_run_on(lender(stream), &self->lent, &part_ops, TNI_POOL_FILES);
-    tn_scope_leave(&here.scope);
+    tn_scope_enter(&section.scope, TN_NEVER);
+    tni_scope_on_end(&section.scope, end_pool_section);
+    rc = tni_pool_call_run_on(runtime_of_pool(stream), &self->call, &part_ops, TNI_POOL_FILES);
+    tn_scope_leave(&section.scope);
     return rc;
 }
 
-/* In flight: one part. More than 0; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness word says so. */
+/* In flight: sends one part. Returns the bytes sent; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness
+ * word says so. */
 static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
     tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
@@ -78,10 +81,10 @@ static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_
             return TN_EAGAIN;
     }
     self.size = size < PART_BYTES ? size : PART_BYTES;
-    rc = lend(stream, &self);
+    rc = run_in_pool(stream, &self);
     if (rc != 0)
-        return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread: not to be taken for a full socket */
-    /* A short count may be the file's doing, and says nothing about the socket. */
+        return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread; TN_EAGAIN would mean a full socket */
+    /* A short count may come from the file, so it says nothing about the socket. */
     if (self.sent == TN_EAGAIN && registration != NULL)
         (void)tni_registration_clear(registration, TNI_WRITE, seen);
     return self.sent;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams: making, reading, writing, closing.
  *
- * A call tries first and waits only when the socket has nothing: so a stream that never has to wait is never registered, and one
- * that is registered is not tried while its readiness word says that it is in vain. README.md ("Readiness") has the rules.
+ * A call tries first, and waits only if the socket is not ready. So a stream that never has to wait is never registered. A
+ * stream that is registered is not tried while its readiness word says that it is not ready. README.md ("Readiness") has the
+ * rules.
  */
 #include "stream/stream.h"
 
 #include "sched/budget_fiber.h"
 #include "sched/runtime.h"
 
-/* The kernel moves at most 2^31 - 4096 bytes a call. Only of what stays below is a short count the socket's doing. */
+/* The kernel moves at most 2^31 - 4096 bytes per call. Only for requests below that does a short count come from the socket. */
 #define TRANSFER_MAX ((size_t)1 << 30)
 
 #define IOV_COUNT_MAX 1024
@@ -42,7 +43,7 @@ void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp)
     stream->endpoint.read_may_be_stale = true;
 }
 
-/* Other protocols (MPTCP, Unix) may break a read off in the middle of what is there. */
+/* With other protocols (MPTCP, Unix) a read may return only a part of what is there. */
 static bool is_plain_tcp(int fd)
 {
     int protocol;
@@ -95,20 +96,20 @@ void tn_stream_close(tn_stream *stream)
 
 /* --- One try ---------------------------------------------------------------------------------------------------------------- */
 
-/* All of these: for who is in flight on that side. TN_EAGAIN: nothing can be moved now. */
+/* The functions below require that an operation on their side is in flight. TN_EAGAIN: the socket is not ready. */
 
-/* A short count that says that nothing is left (no room is). */
+/* Does a count smaller than `size` mean that the receive queue is empty (the send queue is full)? */
 static bool is_short(const tn_stream *stream, ssize_t n, size_t size)
 {
     return n > 0 && (size_t)n < size && size <= TRANSFER_MAX && stream->endpoint.tcp;
 }
 
-static void nothing_left(tn_stream *stream, tni_registration *registration, uint64_t seen)
+static void clear_readable(tn_stream *stream, tni_registration *registration, uint64_t seen)
 {
     uint64_t now = tni_registration_clear(registration, TNI_READ, seen);
 
-    /* What is reported after a clear is news, but for a report that was on its way when we read (tn/net.h says so). And the
-     * clear gives way to any report, of a writable socket too. */
+    /* A report after a clear is about new bytes, except one that was already under way when this call read (tn/net.h says so).
+     * If a report came in between, also one of a writable socket, the clear has no effect; then READ may be stale. */
     stream->endpoint.read_may_be_stale = tni_readiness_has(now, TNI_READ);
 }
 
@@ -128,11 +129,11 @@ static ssize_t try_read(tn_stream *stream, void *buf, size_t size)
     if (registration == NULL)
         return n;
     if (n == TN_EAGAIN || (is_short(stream, n, size) && tni_readiness_trusts_short(seen)))
-        nothing_left(stream, registration, seen);
+        clear_readable(stream, registration, seen);
     return n;
 }
 
-/* `size`: of all `count` together. */
+/* `size`: bytes in all `count` buffers. */
 static ssize_t try_write(tn_stream *stream, const struct iovec *iov, size_t count, size_t size)
 {
     tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
@@ -193,8 +194,8 @@ ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size)
     return n;
 }
 
-/* Is there something to read? The readiness word knows, unless what it reported may have been read already: then the socket is
- * asked. */
+/* Returns whether there is something to read: according to the readiness word, or if that may be stale, according to the
+ * socket. */
 static bool is_readable(tn_stream *stream)
 {
     tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
@@ -207,7 +208,7 @@ static bool is_readable(tn_stream *stream)
         return false;
     if (!stream->endpoint.read_may_be_stale || tni_os_peek(stream->endpoint.fd) != TN_EAGAIN)
         return true;
-    nothing_left(stream, registration, seen);
+    clear_readable(stream, registration, seen);
     return false;
 }
 
@@ -225,15 +226,15 @@ int tn_wait_readable(tn_stream *stream)
 
 /* --- Writing ---------------------------------------------------------------------------------------------------------------- */
 
-/* Only read from: the struct is shared with readv. */
-static struct iovec one(const void *buf, size_t size)
+/* The buffer is only read; iovec has no const because readv uses it too. */
+static struct iovec single_buffer(const void *buf, size_t size)
 {
     struct iovec iov = {(void *)(uintptr_t)buf, size};
 
     return iov;
 }
 
-/* In flight: moves at least one byte, or fails. */
+/* In flight: writes at least one byte, or fails. */
 static ssize_t write_some(tn_stream *stream, const struct iovec *iov, size_t count, size_t size)
 {
     ssize_t n;
@@ -260,7 +261,7 @@ static ssize_t write_once(tn_stream *stream, const struct iovec *iov, size_t cou
 
 ssize_t tn_write(tn_stream *stream, const void *buf, size_t size)
 {
-    struct iovec iov = one(buf, size);
+    struct iovec iov = single_buffer(buf, size);
 
     return write_once(stream, &iov, 1, size);
 }
@@ -281,7 +282,7 @@ ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
 
 ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
 {
-    struct iovec iov = one(buf, size);
+    struct iovec iov = single_buffer(buf, size);
     ssize_t n = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
 
     if (n != 0)
@@ -292,9 +293,9 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
     return n;
 }
 
-/* Between two parts. A peer that reads as fast as we write keeps us from ever waiting: who wants us to stop must be heard all the
- * same. */
-static int go_on(tn_stream *stream)
+/* Checks for a cancellation and a close between two parts. It is needed because the task never waits if the peer reads as fast
+ * as the task writes. */
+static int check_between_parts(tn_stream *stream)
 {
     int rc = tni_endpoint_go_on(&stream->endpoint, TNI_WRITE);
 
@@ -303,17 +304,17 @@ static int go_on(tn_stream *stream)
 
 int tn_write_all(tn_stream *stream, const void *buf, size_t size)
 {
-    struct iovec rest = one(buf, size);
+    struct iovec remaining = single_buffer(buf, size);
     ssize_t n = begin(stream, TNI_OPERATION_WRITE);
 
     if (n != 0)
         return (int)n;
-    while (rest.iov_len > 0) {
-        n = write_some(stream, &rest, 1, rest.iov_len);
+    while (remaining.iov_len > 0) {
+        n = write_some(stream, &remaining, 1, remaining.iov_len);
         if (n < 0)
             break;
-        rest = one((const char *)rest.iov_base + n, rest.iov_len - (size_t)n);
-        if (rest.iov_len > 0 && (n = go_on(stream)) < 0)
+        remaining = single_buffer((const char *)remaining.iov_base + n, remaining.iov_len - (size_t)n);
+        if (remaining.iov_len > 0 && (n = check_between_parts(stream)) < 0)
             break;
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);

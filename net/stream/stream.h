@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream from the inside, for accept and connect. */
+/* The struct of a stream, and making one of a socket, for accept and connect. */
 #ifndef TNI_STREAM_H
 #define TNI_STREAM_H
 
@@ -12,13 +12,13 @@ struct tn_stream {
     tni_endpoint endpoint;
 };
 
-_Static_assert(sizeof(tn_stream) <= 40, "with malloc's own words it is a block of 48 bytes");
+_Static_assert(sizeof(tn_stream) <= 40, "with malloc's header it is a block of 48 bytes");
 
-/* Memory for a stream, or NULL. */
+/* Allocates memory for a stream; NULL: there is none. */
 tn_stream *tni_stream_alloc(tn_runtime *runtime);
 void tni_stream_free(tn_runtime *runtime, tn_stream *stream);
 
-/* Makes a stream of that memory and `fd`. Cannot fail. */
+/* Makes a stream of memory from tni_stream_alloc; takes over `fd`. Cannot fail. */
 void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a stream tells and lets be set: short uses of the fd, which never wait and exclude nobody. */
+/* Addresses and options of a stream, and its half-close: short uses of the fd, which never wait and exclude no other
+ * operation. */
 #include "stream/stream.h"
 
 #define KEEPALIVE_INTERVAL_S 10

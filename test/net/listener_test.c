@@ -66,7 +66,8 @@ static void *bad_addresses(void *arg)
 Test(listener, bad_addresses)
 {
     static const char *const hints[] = {
-        "names are not resolved", "brackets", "none of this machine", "is empty", "directory does not exist", "a backlog of -1",
+        "names are not resolved",   "brackets",        "not one of this machine", "is empty",
+        "directory does not exist", "a backlog of -1",
     };
     ns_log log;
 
@@ -158,7 +159,7 @@ Test(listener, unix_paths)
     choose_path();
     ns_run_logged(&log, unix_paths, NULL);
     cr_assert_eq(log.lines, 1);
-    cr_assert_not_null(strstr(log.text, "remove what a dead one left"));
+    cr_assert_not_null(strstr(log.text, "remove the file if that server is gone"));
 }
 
 /* --- Both families --------------------------------------------------------------------------------------------------------- */

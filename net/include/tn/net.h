@@ -64,7 +64,7 @@ TN_API int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen
  *
  * Suspends: no.
  * Callable from: anywhere; a plain thread names the runtime in the options.
- * Ownership: on success the caller owns a reference, and must give it to tn_listener_close, which removes the path.
+ * Ownership: on success the caller owns a reference, and must give it to tn_listener_close, which removes the path it made.
  * Errors: TN_EINVAL: not a path, and the log says what is wrong. TN_EADDRINUSE: the path exists. TN_EMFILE, TN_ENOMEM, and
  * other errors of the kernel such as -EACCES.
  * Cancellation: no. */
