@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* All under the queue's lock. Those that have come are those in the queue, but while a crowd that was let go is being settled:
- * its last members may still be in it. They are told apart by their tickets. */
+/* tn_barrier. All state is under the queue's lock. The queue holds the parties that have arrived. While the waiters of a full
+ * round are being completed, some of them may still be in it; their tickets distinguish them from those of the next round. */
 #include <tn/barrier.h>
 
 #include "waiters.h"
 
 typedef struct {
-    uint64_t parties; /* first: TN_BARRIER_INIT writes it */
-    uint64_t come;    /* lock: those that wait for the others */
-    uint64_t let_go;  /* lock: tickets up to this one are no longer counted */
+    uint64_t parties;        /* first, because TN_BARRIER_INIT writes it */
+    uint64_t arrived;        /* under the lock: waiters of the present round */
+    uint64_t released_until; /* under the lock: waiters up to this ticket belong to earlier rounds */
     tni_waiters queue;
 } barrier_state;
 
 _Static_assert(sizeof(barrier_state) + 16 <= sizeof(tn_barrier), "sized with slack");
 _Static_assert(_Alignof(barrier_state) <= _Alignof(tn_barrier) && offsetof(barrier_state, parties) == 0, "TN_BARRIER_INIT");
 
-static barrier_state *inside(tn_barrier *barrier)
+static barrier_state *impl_of(tn_barrier *barrier)
 {
     return (barrier_state *)(void *)&barrier->opaque;
 }
 
 void tn_barrier_init(tn_barrier *barrier, uint64_t parties)
 {
-    tni_assert(parties > 0, "a barrier for nobody");
+    tni_assert(parties > 0, "tn_barrier_init: no parties");
     *barrier = (tn_barrier)TN_BARRIER_INIT(parties);
 }
 
 void tn_barrier_fini(tn_barrier *barrier)
 {
-    tni_assert(inside(barrier)->queue.first == NULL, "a barrier ends that somebody waits at");
+    tni_assert(impl_of(barrier)->queue.first == NULL, "tn_barrier_fini: there are waiters");
 }
 
-static int come(barrier_state *state, tni_waiter *waiter, tn_waker *waker)
+static int arrive(barrier_state *state, tni_waiter *waiter, tn_waker *waker)
 {
     tni_short_lock_acquire(&state->queue.lock);
-    if (state->come + 1 < state->parties) {
-        state->come++;
+    if (state->arrived + 1 < state->parties) {
+        state->arrived++;
         tni_waiters_push(&state->queue, waiter, waker);
         tni_short_lock_release(&state->queue.lock);
         return TN_PENDING;
     }
-    state->come = 0;
-    state->let_go = state->queue.tickets;
+    state->arrived = 0;
+    state->released_until = state->queue.tickets;
     tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
     return TN_BARRIER_LEADER;
 }
@@ -50,22 +50,22 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_barrier_future *future = tni_container_of(self, tn_barrier_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    barrier_state *state = inside(future->barrier);
+    barrier_state *state = impl_of(future->barrier);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, come(state, waiter, waker)) : rc;
+    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, arrive(state, waiter, waker)) : rc;
 }
 
 static void wait_drop(tn_future *self)
 {
     tn_barrier_future *future = tni_container_of(self, tn_barrier_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    barrier_state *state = inside(future->barrier);
+    barrier_state *state = impl_of(future->barrier);
 
     if (!tni_waiters_leave(&state->queue, waiter))
         return;
-    if (waiter->ticket > state->let_go)
-        state->come--;
+    if (waiter->ticket > state->released_until)
+        state->arrived--;
     tni_waiters_left(&state->queue, waiter);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten the moment the lock
- * is let go. Receivers that wait look, and queue up, under one hold of it; a send wakes them all, and each looks again. */
+/* tn_broadcast. A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten as
+ * soon as the lock is released. A receiver checks for an element and queues up under one hold of the lock; a send wakes all
+ * receivers, and each checks again. */
 #include <tn/broadcast.h>
 
 #include "channel.h"
@@ -13,9 +14,9 @@ struct tn_broadcast {
     tni_a32 senders;
     tni_a32 ends; /* senders and receivers; the last one frees */
     tni_waiters queue;
-    uint64_t sent;      /* lock */
-    uint32_t receivers; /* lock */
-    bool ended;         /* lock: the last sender has gone */
+    uint64_t sent;      /* under the lock */
+    uint32_t receivers; /* under the lock */
+    bool ended;         /* under the lock: the last sender is gone */
     _Alignas(16) unsigned char ring[];
 };
 
@@ -42,7 +43,7 @@ int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity
 
 static void add_end(tn_broadcast *channel)
 {
-    /* Relaxed: the caller has one already, nothing is published by one more. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&channel->ends, 1, TNI_RELAXED);
 }
 
@@ -50,7 +51,7 @@ static void drop_end(tn_broadcast *channel)
 {
     tn_allocator allocator = channel->options.allocator;
 
-    /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+    /* Publishes this end's accesses, observes those of all others before the free; partner: drop_end. */
     if (tni_a32_fetch_sub(&channel->ends, 1, TNI_ACQ_REL) == 1)
         tni_free(&allocator, channel, sizeof *channel + channel->element_size * channel->capacity);
 }
@@ -64,7 +65,7 @@ void tn_broadcast_retain_sender(tn_broadcast *channel)
 
 void tn_broadcast_release_sender(tn_broadcast *channel)
 {
-    /* Relaxed: the lock publishes the end. */
+    /* Relaxed: the lock publishes the end of the channel. */
     if (tni_a32_fetch_sub(&channel->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&channel->queue.lock);
         channel->ended = true;
@@ -112,7 +113,7 @@ void tn_broadcast_unsubscribe(tn_broadcast_receiver *receiver)
 }
 
 /* Lock held. */
-static int take(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+static int take_next(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
 {
     tn_broadcast *channel = receiver->channel;
     uint64_t behind = channel->sent - receiver->next;
@@ -136,7 +137,7 @@ int tn_broadcast_try_recv(tn_broadcast_receiver *receiver, void *element, uint64
     int rc;
 
     tni_short_lock_acquire(&channel->queue.lock);
-    rc = take(receiver, element, missed);
+    rc = take_next(receiver, element, missed);
     tni_short_lock_release(&channel->queue.lock);
     return rc;
 }
@@ -151,7 +152,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    rc = take(future->receiver, future->element, future->missed);
+    rc = take_next(future->receiver, future->element, future->missed);
     if (rc == TN_EAGAIN) {
         tni_waiters_push(queue, waiter, waker);
         rc = TN_PENDING;
@@ -165,7 +166,7 @@ static void recv_drop(tn_future *self)
     tn_broadcast_future *future = tni_container_of(self, tn_broadcast_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
-    /* A waiter that was settled has been told to look, and has nothing to give back. */
+    /* A verdict only means "check again": there is nothing to give back. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->queue, waiter))
         tni_waiters_left(&future->receiver->channel->queue, waiter);
 }

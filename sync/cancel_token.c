@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancellation tokens. README.md ("Tokens") has the protocol and why it holds.
+/* tn_cancel_token. README.md ("Tokens") has the protocol and its argument.
  *
- * The tree's lock, in its root, guards the links between tokens; each token's own lock its waiters and hooks. No lock is held
- * while a hook is called. A token keeps its parent, so the root, and the lock in it, outlast all others. */
+ * The tree's lock, in the root, guards the links between tokens; each token's own lock guards its waiters and hooks. No lock is
+ * held while a hook is called. A token retains its parent, so the root and its lock live longest. */
 #include <tn/cancel_token.h>
 
 #include "base/alloc.h"
 #include "base/tls.h"
 #include "waiters.h"
 
-/* A hook's state_. */
+/* tn_cancel_token_hook.state_. */
 enum { HOOK_OFF, HOOK_ADDED, HOOK_IN_CALL };
 
 struct tn_cancel_token {
     tn_allocator allocator;
     tni_a32 references;
     tni_a32 cancelled;
-    tn_cancel_token *root;             /* may be itself */
-    tn_cancel_token *parent;           /* NULL: none; a reference */
-    tni_short_lock tree;               /* of the root: used for all */
-    tn_cancel_token *first_child;      /* tree */
-    tn_cancel_token *next_sibling;     /* tree */
-    tn_cancel_token *previous_sibling; /* tree */
-    bool linked;                       /* tree: among its parent's children */
+    tn_cancel_token *root;        /* of the tree; the token itself if it has no parent */
+    tn_cancel_token *parent;      /* a reference; NULL: none */
+    tni_short_lock tree;          /* used in the root only, for the whole tree */
+    tn_cancel_token *first_child; /* under the tree's lock, as the next four */
+    tn_cancel_token *next_sibling;
+    tn_cancel_token *previous_sibling;
+    bool linked; /* among its parent's children */
     tni_waiters queue;
-    tn_cancel_token_hook *hooks; /* queue's lock */
-    tni_a32 calls;               /* of hooks, that have ended; written under the queue's lock, and waited on */
+    tn_cancel_token_hook *hooks; /* under the queue's lock */
+    tni_a32 calls;               /* hook calls that have ended; written under the queue's lock, and a futex */
 };
 
 bool tn_cancel_token_is_cancelled(const tn_cancel_token *token)
@@ -33,7 +33,7 @@ bool tn_cancel_token_is_cancelled(const tn_cancel_token *token)
     return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark */
 }
 
-/* Tree's lock held. A second time does no harm. */
+/* Tree's lock held. May be repeated. */
 static void mark(tn_cancel_token *token)
 {
     tni_a32_store(&token->cancelled, 1,
@@ -94,20 +94,21 @@ int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const
 
 tn_cancel_token *tn_cancel_token_retain(tn_cancel_token *token)
 {
-    /* Relaxed: the caller has one already, nothing is published by one more. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&token->references, 1, TNI_RELAXED);
     return token;
 }
 
-/* Tree's lock held: a reference to one that was found in the tree; false: it is about to go. */
+/* Tree's lock held: retains a token found in the tree. False: its last reference is gone, and it is about to be freed. */
 static bool retain_found(tn_cancel_token *token)
 {
-    uint32_t references = tni_a32_load(&token->references, TNI_RELAXED); /* the CAS checks it */
+    uint32_t references = tni_a32_load(&token->references, TNI_RELAXED); /* relaxed: the CAS verifies it */
 
     do {
         if (references == 0)
             return false;
-        /* Acquire: nothing needs it, the lock orders what is read of the token; the door's CAS has no weaker form. */
+        /* Acquire: observes nothing that is needed, because the lock orders what is read of the token; the CAS has no weaker
+         * form. */
     } while (!tni_a32_cas(&token->references, &references, references + 1, TNI_ACQUIRE));
     return true;
 }
@@ -117,17 +118,17 @@ void tn_cancel_token_release(tn_cancel_token *token)
     while (token != NULL) {
         tn_cancel_token *parent = token->parent;
         tn_allocator allocator = token->allocator;
-        /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+        /* Publishes this holder's accesses, observes those of all others before the free; partner: tn_cancel_token_release. */
         if (tni_a32_fetch_sub(&token->references, 1, TNI_ACQ_REL) > 1)
             return;
-        tni_assert(token->queue.first == NULL && token->hooks == NULL, "a token goes that somebody waits for");
+        tni_assert(token->queue.first == NULL && token->hooks == NULL, "a cancel token is freed while it has waiters or hooks");
         if (parent != NULL) {
             tni_short_lock_acquire(&token->root->tree);
             unlink_child(token);
             tni_short_lock_release(&token->root->tree);
         }
         tni_free(&allocator, token, sizeof *token);
-        token = parent; /* its reference */
+        token = parent; /* releases the reference to the parent too */
     }
 }
 
@@ -144,7 +145,7 @@ static void unlink_hook(tn_cancel_token_hook *hook)
         hook->next_->previous_ = hook->previous_;
 }
 
-/* Token's lock held, and released during the call. The hook stays until the state says that the call is over. */
+/* Token's lock held; released during the call. The hook is not freed before its state says that the call is over. */
 static void call_first_hook(tn_cancel_token *token)
 {
     tn_cancel_token_hook *hook = token->hooks;
@@ -156,12 +157,12 @@ static void call_first_hook(tn_cancel_token *token)
     hook->call(hook);
     tni_short_lock_acquire(&token->queue.lock);
     hook->state_ = HOOK_OFF;
-    /* Relaxed: the state is read under the lock; this wakes the look at it. Partner: outlast_call. */
+    /* Relaxed: the state is read under the lock; the increment ends a waiter's sleep. Partner: wait_call_ended. */
     (void)tni_a32_fetch_add(&token->calls, 1, TNI_RELAXED);
 }
 
-/* Any number of threads at once: each takes what the others have left. */
-static void tell(tn_cancel_token *token)
+/* Calls the hooks and completes the waiters. Several threads may do so at once: each takes what the others have left. */
+static void notify(tn_cancel_token *token)
 {
     tni_short_lock_acquire(&token->queue.lock);
     while (token->hooks != NULL)
@@ -169,8 +170,8 @@ static void tell(tn_cancel_token *token)
     tni_waiters_complete_all(&token->queue, TNI_WAITER_GRANTED);
 }
 
-/* Tree's lock held: cancels the first child and returns it with a reference; NULL: there is none. */
-static tn_cancel_token *descend(tn_cancel_token *token)
+/* Tree's lock held: marks the first child and returns it with a reference; NULL: there is none. */
+static tn_cancel_token *mark_first_child(tn_cancel_token *token)
 {
     while (token->first_child != NULL) {
         tn_cancel_token *child = token->first_child;
@@ -178,7 +179,7 @@ static tn_cancel_token *descend(tn_cancel_token *token)
             mark(child);
             return child;
         }
-        unlink_child(child); /* its last reference is gone: it has no children, no hooks and no waiters */
+        unlink_child(child); /* its last reference is gone: it has no children, hooks or waiters */
     }
     return NULL;
 }
@@ -187,26 +188,26 @@ void tn_cancel_token_cancel(tn_cancel_token *token)
 {
     tni_short_lock *tree = &token->root->tree;
     tn_cancel_token *at = tn_cancel_token_retain(token);
-    tn_cancel_token *told = NULL; /* the one below, whose reference is given back when the lock is free */
+    tn_cancel_token *notified = NULL; /* the child left last; its reference is released when the lock is free */
 
     tni_short_lock_acquire(tree);
     mark(token);
-    while (told != token) {
-        tn_cancel_token *child = descend(at);
+    while (notified != token) {
+        tn_cancel_token *child = mark_first_child(at);
         if (child != NULL) {
-            at = child; /* the one above is kept until we come back to it */
+            at = child; /* its parent stays retained until the walk returns to it */
             continue;
         }
         tni_short_lock_release(tree);
-        tn_cancel_token_release(told);
-        tell(at);
+        tn_cancel_token_release(notified);
+        notify(at);
         tni_short_lock_acquire(tree);
         unlink_child(at);
-        told = at;
+        notified = at;
         at = at->parent;
     }
     tni_short_lock_release(tree);
-    tn_cancel_token_release(told);
+    tn_cancel_token_release(notified);
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
@@ -238,7 +239,7 @@ static void wait_drop(tn_future *self)
     tn_cancel_token_future *future = tni_container_of(self, tn_cancel_token_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
-    /* A cancellation lasts: there is nothing to pass on. */
+    /* A cancellation is final: there is nothing to pass on. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->token->queue, waiter))
         tni_waiters_left(&future->token->queue, waiter);
 }
@@ -287,11 +288,11 @@ int tn_cancel_token_hook_add(tn_cancel_token *token, tn_cancel_token_hook *hook)
 }
 
 /* Token's lock held; released while it waits. */
-static void outlast_call(tn_cancel_token *token, const tn_cancel_token_hook *hook)
+static void wait_call_ended(tn_cancel_token *token, const tn_cancel_token_hook *hook)
 {
     for (unsigned tries = 0; hook->state_ == HOOK_IN_CALL; tries++) {
-        uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* written under the lock */
-        tni_assert(hook->caller_ != tni_tls_get(), "a hook of a token is removed during its own call");
+        uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* relaxed: written under the lock */
+        tni_assert(hook->caller_ != tni_tls_get(), "tn_cancel_token_hook_remove: called by the hook itself");
         tni_short_lock_release(&token->queue.lock);
         tni_short_lock_pause(&token->calls, calls, tries);
         tni_short_lock_acquire(&token->queue.lock);
@@ -309,7 +310,7 @@ bool tn_cancel_token_hook_remove(tn_cancel_token_hook *hook)
         unlink_hook(hook);
         hook->state_ = HOOK_OFF;
     }
-    outlast_call(token, hook);
+    wait_call_ended(token, hook);
     tni_short_lock_release(&token->queue.lock);
     return added;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A token as the cancellation of a scope: a hook that cancels it.
+/* Cancel scopes that are canceled by a token: the token's hook cancels the scope.
  *
- * The end function of the scope removes the hook, and waits for a call of it, be the scope left or its fiber abandoned. So what
- * the canceller touches is still there. */
+ * The scope's end function removes the hook, and waits for a call of it, whether the scope is left or its fiber abandoned. So
+ * the canceller never accesses a scope that is gone. */
 #include <tn/cancel_token.h>
 
 #include "scope/scope.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the channels share inside. */
+/* Helpers shared by the channels: options, and copying of elements. */
 #ifndef TNI_CHANNEL_H
 #define TNI_CHANNEL_H
 
@@ -9,13 +9,13 @@
 
 #include "base/alloc.h"
 
-/* The options that a channel keeps. */
+/* What a channel keeps of its options. */
 typedef struct {
     void (*discard)(void *element);
     tn_allocator allocator;
 } tni_channel_options;
 
-/* `given`: the caller's, may be NULL, or an older, shorter struct. */
+/* `given` may be NULL, or an older, shorter struct. */
 static inline tni_channel_options tni_channel_options_of(const tn_channel_options *given)
 {
     tn_channel_options options = tn_channel_options_default();
@@ -25,7 +25,7 @@ static inline tni_channel_options tni_channel_options_of(const tn_channel_option
     return (tni_channel_options){options.discard, options.allocator != NULL ? *options.allocator : tni_alloc_default};
 }
 
-/* Copies an element. Most are a pointer or a number, for which a call would cost more than the copy. */
+/* Most elements are a pointer or a number, for which a call would cost more than the copy. */
 static inline void tni_channel_copy_element(void *to, const void *from, size_t size)
 {
     if (tni_likely(size == sizeof(uint64_t)))

@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* One short lock guards the senders' side: the newest block, the places that are reserved, the senders that wait, the receiver's
- * waker. The receiver takes no lock while there is something to receive: `tail` is published with release after the element has
- * been written, so everything below it can be read; `head` is published with release after an element has been read, so its
- * place can be written again.
+/* tn_mpsc. One short lock guards the senders' side: the newest block, the reserved slots, the queue of senders, the receiver's
+ * waker. The receiver takes no lock while there is something to receive. `tail` is published with release after an element has
+ * been written, so all elements below it can be read. `head` is published with release after an element has been read, so its
+ * slot can be written again.
  *
- * Storage is a chain of blocks. A bounded channel has one, which follows itself: a ring. An unbounded one grows at the senders'
- * end, and the receiver hands the block that it has emptied back for reuse.
+ * Storage is a list of blocks. A bounded channel has one block, whose successor is itself: a ring. An unbounded channel grows
+ * at the senders' end, and the receiver gives an emptied block back for reuse.
  *
- * Receiver waits: it looks at `tail`, and leaves its waker, under one hold of the lock. Whoever moves `tail`, or makes the end
- * come true, takes the waker under the same lock, then or later. So no element comes that wakes nobody.
+ * The receiver waits: it checks `tail` and stores its waker under one hold of the lock. A thread that advances `tail`, or ends
+ * the channel, takes the waker under the same lock, then or later. So no element is sent without a wake.
  *
- * Senders wait: the one that finds no room queues up under the lock, sets `in_line` and `crowded`, makes a heavy fence and
- * looks at `head` once more. The receiver moves `head`, makes a light fence and looks at `crowded`. Such fences are ordered
- * like two full ones: either the sender sees the new head, or the receiver sees that there is a crowd. A heavy fence is a
- * system call; so `crowded` stays set until the receiver finds nobody waiting and half of the room free. Meanwhile both make
- * full fences: the sender that finds it set between `in_line` and its look at `head`, the receiver that finds it set between
- * `head` and its look at `in_line`. So again one sees the other, and while nobody is in line the receiver keeps off the lock,
- * at which the senders meet. Clearing either is harmless: it happens under the lock, with an empty queue.
+ * Senders wait. `contended` is set while senders wait, or did recently; `has_waiters` while one is in the queue. Both are
+ * written under the lock.
  *
- * What a waiting sender is granted is a place (`reserved`), not the sending, which it does itself when it is polled. So a
- * cancelled send has not sent; its place goes to the next one. */
+ * 1. A sender that finds no slot queues up under the lock, sets `has_waiters` and `contended`, makes a heavy fence, and checks
+ *    `head` once more.
+ * 2. The receiver advances `head`, makes a light fence, and checks `contended`.
+ *
+ * A heavy and a light fence are ordered like two full ones: the sender sees the new head, or the receiver sees `contended`. A
+ * heavy fence is a system call, so `contended` stays set until the receiver finds no waiter and half of the slots free. While
+ * it is set, both sides make full fences: the sender between writing `has_waiters` and reading `head`, the receiver between
+ * writing `head` and reading `has_waiters`. So again one sees the other, and while no sender waits the receiver does not take
+ * the lock, for which the senders contend. Clearing either word is safe: it is done under the lock, with an empty queue.
+ *
+ * A waiting sender is granted a slot (`reserved`); it sends when it is polled. So a canceled send has not sent, and its slot
+ * goes to the next sender. */
 #include "mpsc.h"
 
 #include "base/tls.h"
@@ -46,8 +51,8 @@ static void free_block(const tn_mpsc *channel, tni_mpsc_block *unused)
 
 bool tni_mpsc_grow(tn_mpsc *channel)
 {
-    /* Acquire: the receiver has done with the block; partner: tni_mpsc_recycle. */
-    tni_mpsc_block *fresh = tni_aptr_exchange(&channel->spare, NULL, TNI_ACQUIRE);
+    /* Observes that the receiver is done with the block; partner: tni_mpsc_recycle. */
+    tni_mpsc_block *fresh = tni_aptr_exchange(&channel->unused_block, NULL, TNI_ACQUIRE);
     tni_mpsc_block *unused;
 
     tni_short_lock_release(&channel->waiting.lock);
@@ -57,13 +62,13 @@ bool tni_mpsc_grow(tn_mpsc *channel)
         fresh->next = NULL;
     tni_short_lock_acquire(&channel->waiting.lock);
     if (fresh == NULL)
-        return !tni_mpsc_must_grow(channel); /* another sender may have had more luck */
+        return !tni_mpsc_must_grow(channel); /* another sender may have grown it */
     if (tni_mpsc_must_grow(channel)) {
         channel->back->next = fresh;
         return true;
     }
-    /* Somebody else was faster: it is kept for the next time. Both sides as in recycle. */
-    unused = tni_aptr_exchange(&channel->spare, fresh, TNI_ACQ_REL);
+    /* Another sender was faster: the block is kept for the next time. Orders as in tni_mpsc_recycle. */
+    unused = tni_aptr_exchange(&channel->unused_block, fresh, TNI_ACQ_REL);
     if (unused != NULL) {
         tni_short_lock_release(&channel->waiting.lock);
         free_block(channel, unused);
@@ -74,8 +79,9 @@ bool tni_mpsc_grow(tn_mpsc *channel)
 
 void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied)
 {
-    /* Release: our reads of it are over; partner: tni_mpsc_grow. Acquire: so are those of who put the other one there. */
-    tni_mpsc_block *other = tni_aptr_exchange(&channel->spare, emptied, TNI_ACQ_REL);
+    /* Publishes the end of the receiver's reads; partner: tni_mpsc_grow. Observes the same of the thread that stored the
+     * other. */
+    tni_mpsc_block *other = tni_aptr_exchange(&channel->unused_block, emptied, TNI_ACQ_REL);
 
     if (other != NULL)
         free_block(channel, other);
@@ -83,7 +89,7 @@ void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied)
 
 /* --- Making ----------------------------------------------------------------------------------------------------------------- */
 
-static size_t elements_a_block(size_t element_size, size_t capacity)
+static size_t elements_per_block(size_t element_size, size_t capacity)
 {
     size_t fit = element_size < BLOCK_BYTES ? BLOCK_BYTES / (element_size + 1) : 0;
 
@@ -101,7 +107,7 @@ static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_
         return NULL;
     channel->element_size = element_size;
     channel->capacity = capacity;
-    channel->block_elements = elements_a_block(element_size, capacity);
+    channel->block_elements = elements_per_block(element_size, capacity);
     channel->options = *options;
     channel->asymmetric = task != NULL && task->runtime->asymmetric;
     tni_a32_init(&channel->senders, 1);
@@ -120,7 +126,7 @@ static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_
 int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn_channel_options *options)
 {
     tni_channel_options kept = tni_channel_options_of(options);
-    size_t elements = elements_a_block(element_size, capacity);
+    size_t elements = elements_per_block(element_size, capacity);
 
     *out = NULL;
     if (capacity == 0)
@@ -135,7 +141,7 @@ int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn
 static void destroy(tn_mpsc *channel)
 {
     tn_allocator allocator = channel->options.allocator;
-    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* nobody else is left */
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* relaxed: no other thread is left */
     tni_mpsc_block *last = channel->back;
     void *element;
 
@@ -144,8 +150,8 @@ static void destroy(tn_mpsc *channel)
             channel->options.discard(element);
         head++;
     }
-    /* All is taken, so the front is the newest block; maybe another was made ready behind it. Relaxed: as above. */
-    free_block(channel, tni_aptr_load(&channel->spare, TNI_RELAXED));
+    /* The front is the newest block now; another one may have been linked behind it. Relaxed: no other thread is left. */
+    free_block(channel, tni_aptr_load(&channel->unused_block, TNI_RELAXED));
     if (last->next != last)
         free_block(channel, last->next);
     free_block(channel, last);
@@ -154,24 +160,24 @@ static void destroy(tn_mpsc *channel)
 
 void tni_mpsc_leave(tn_mpsc *channel)
 {
-    /* Release: our last access; acquire: the other side's, for the one that frees. */
+    /* Publishes this side's last access, observes the other side's before the free; partner: tni_mpsc_leave. */
     if (tni_a32_fetch_sub(&channel->sides, 1, TNI_ACQ_REL) == 1)
         destroy(channel);
 }
 
 void tn_mpsc_retain_sender(tn_mpsc *channel)
 {
-    /* Relaxed: the caller has one already, nothing is published by one more. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&channel->senders, 1, TNI_RELAXED);
 }
 
 void tn_mpsc_release_sender(tn_mpsc *channel)
 {
     tni_wake receiver;
-    /* Release: what this sender sent; acquire: what all have, for the last; partner: is_over. */
+    /* Publishes what this sender sent; the last one observes what all have sent. Partner: check_end (mpsc_recv.c). */
     uint32_t before = tni_a32_fetch_sub(&channel->senders, 1, TNI_ACQ_REL);
 
-    tni_assert(before > 0, "a sender's end is given up more often than retained");
+    tni_assert(before > 0, "tn_mpsc_release_sender: called more often than retained");
     if (before > 1)
         return;
     tni_short_lock_acquire(&channel->waiting.lock);
@@ -183,9 +189,9 @@ void tn_mpsc_release_sender(tn_mpsc *channel)
 
 size_t tn_mpsc_length(const tn_mpsc *channel)
 {
-    /* The head first (acquire keeps the order): the tail is never behind a head that was read before it. */
+    /* The head first (acquire keeps the order): a tail read later is never below it. */
     uint64_t head = tni_a64_load(&channel->head, TNI_ACQUIRE);
-    uint64_t length = tni_a64_load(&channel->tail, TNI_RELAXED) - head; /* relaxed: out of date as soon as it is read */
+    uint64_t length = tni_a64_load(&channel->tail, TNI_RELAXED) - head; /* relaxed: out of date at once */
 
     return length > channel->capacity ? channel->capacity : (size_t)length;
 }

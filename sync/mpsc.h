@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a channel with many senders, shared by its two sides; the protocols stand in mpsc.c. */
+/* Internals of tn_mpsc, shared by its two sides. The protocols are described in mpsc.c. */
 #ifndef TNI_MPSC_H
 #define TNI_MPSC_H
 
@@ -10,7 +10,7 @@
 
 typedef struct tni_mpsc_block tni_mpsc_block;
 struct tni_mpsc_block {
-    tni_mpsc_block *next; /* the newest one's: written by a sender before `tail` enters it; read by the receiver after that */
+    tni_mpsc_block *next; /* written by a sender before `tail` enters that block; read by the receiver afterwards */
     _Alignas(16) unsigned char elements[];
 };
 
@@ -20,35 +20,35 @@ struct tn_mpsc {
     size_t capacity;
     size_t block_elements;
     tni_channel_options options;
-    bool asymmetric; /* light and heavy fences are to be had */
+    bool asymmetric; /* light and heavy fences are available */
 
-    /* Anyone. */
+    /* Used by both sides. */
     tni_a32 senders;
-    tni_a32 sides;  /* 2: the senders and the receiver; the last one frees */
-    tni_aptr spare; /* tni_mpsc_block *: emptied, to be used again */
+    tni_a32 sides;         /* 2: the senders and the receiver; the last one to leave frees the channel */
+    tni_aptr unused_block; /* tni_mpsc_block *: an emptied block for reuse; NULL: none */
 
-    /* The senders; `waiting.lock`. What each send writes is one line with the lock. */
+    /* The senders' side, under `waiting.lock`. What each send writes is in one cache line with the lock. */
     tni_cache_aligned tni_waiters waiting;
     tni_a64 tail;             /* elements sent so far; written under the lock */
-    uint64_t head_seen;       /* at least so many have been received */
-    tni_mpsc_block *back;     /* the newest block */
-    size_t back_used;         /* elements that were put into it */
-    uint64_t reserved;        /* places kept for a send to come */
-    tn_waker *receiver_waker; /* a reference, unless it is borrowed; NULL: it does not wait. Set: there is nothing to take */
-    const void *receiver;     /* whose waker it is, a tn_mpsc_recv_future */
+    uint64_t head_seen;       /* last value read of `head`: at least so many have been received */
+    tni_mpsc_block *back;     /* newest block */
+    size_t back_used;         /* elements written into it */
+    uint64_t reserved;        /* slots reserved for later sends */
+    tn_waker *receiver_waker; /* a reference, unless borrowed; set while the receiver waits, and only if the channel is empty */
+    const void *receiver;     /* the tn_mpsc_recv_future that stored it */
     bool receiver_borrowed;   /* see tni_wake_prepare */
     bool closed;              /* by the receiver */
     bool receiver_gone;
 
-    /* What the receiver looks at each time: on a line that senders seldom write. Written under the lock. */
-    tni_cache_aligned tni_a32 crowded; /* senders wait, or did lately: the receiver looks whether one is in line */
-    tni_a32 in_line;                   /* 0: nobody waits in the queue; counts while crowded */
+    /* Read by the receiver each time, so in a cache line that senders seldom write. Written under the lock. */
+    tni_cache_aligned tni_a32 contended; /* senders wait, or did recently: the receiver checks has_waiters */
+    tni_a32 has_waiters;                 /* a sender is in the queue; valid while `contended` */
 
-    /* The receiver. */
+    /* The receiver's side. */
     tni_cache_aligned tni_a64 head; /* elements received so far */
-    uint64_t tail_seen;             /* so many are there at least */
-    tni_mpsc_block *front;          /* the oldest block */
-    size_t front_used;              /* elements that were taken from it */
+    uint64_t tail_seen;             /* last value read of `tail`: at least so many have been sent */
+    tni_mpsc_block *front;          /* oldest block */
+    size_t front_used;              /* elements taken from it */
 };
 
 static inline void *tni_mpsc_element_at(const tn_mpsc *channel, tni_mpsc_block *where, size_t index)
@@ -56,23 +56,23 @@ static inline void *tni_mpsc_element_at(const tn_mpsc *channel, tni_mpsc_block *
     return where->elements + index * channel->element_size;
 }
 
-/* A ring has its next block always, the others when they are given one. */
+/* In a ring the next block always exists; otherwise it must be allocated. */
 static inline bool tni_mpsc_must_grow(const tn_mpsc *channel)
 {
     return channel->back_used == channel->block_elements && channel->back->next == NULL;
 }
 
-/* Lock held: leaves it while it allocates or frees. False: no memory, and no other sender has grown the channel meanwhile. What
- * the caller knew under the lock has to be looked at again. */
+/* Lock held; released during the allocation or the free. False: no memory, and no other sender has grown the channel meanwhile.
+ * The caller must check again what it knew under the lock. */
 bool tni_mpsc_grow(tn_mpsc *channel);
 
-/* Receiver: a block of an unbounded channel is empty, and no sender comes back to it. */
+/* For the receiver: gives back an emptied block of an unbounded channel; no sender accesses it any more. */
 void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied);
 
-/* One of the two sides lets go. */
+/* One of the two sides releases the channel. */
 void tni_mpsc_leave(tn_mpsc *channel);
 
-/* Lock held, and released in the end: places go to the senders that wait, oldest first. */
+/* Lock held, and released on return: grants slots to waiting senders, oldest first. */
 void tni_mpsc_complete_senders(tn_mpsc *channel);
 
 /* Lock held: prepares the wake of the receiver, if it waits. */
@@ -86,11 +86,11 @@ static inline tni_wake tni_mpsc_take_receiver(tn_mpsc *channel)
     return tni_wake_prepare(waker, channel->receiver_borrowed);
 }
 
-/* Receiver: the next element, where it lies, or NULL. */
+/* For the receiver: a pointer to the next element in its slot; NULL: there is none. */
 __attribute__((always_inline)) static inline void *tni_mpsc_peek(tn_mpsc *channel, uint64_t head)
 {
     if (head == channel->tail_seen) {
-        /* Observes the elements below it, and the blocks that they lie in; partner: put. */
+        /* Observes the elements below it, and their blocks; partner: put (mpsc_send.c). */
         channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE);
         if (head == channel->tail_seen)
             return NULL;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Receiving, and closing from that side. The protocols stand in mpsc.c. */
+/* The receiver's side of tn_mpsc: receiving and closing. The protocols are described in mpsc.c. */
 #include "mpsc.h"
 
-/* Receiver: copies up to `count` elements out; answers how many. */
-__attribute__((always_inline)) static inline size_t take(tn_mpsc *channel, void *elements, size_t count)
+/* Copies up to `count` elements out; returns how many. */
+__attribute__((always_inline)) static inline size_t take_elements(tn_mpsc *channel, void *elements, size_t count)
 {
-    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* our own */
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* relaxed: written by the receiver itself */
     unsigned char *to = elements;
     size_t taken = 0;
 
@@ -17,83 +17,85 @@ __attribute__((always_inline)) static inline size_t take(tn_mpsc *channel, void 
         to += channel->element_size;
         taken++;
     }
-    /* Release: our reads are over, the places may be written again; partner: has_room. */
+    /* Publishes the end of the reads: the slots may be written again; partner: has_slot (mpsc_send.c). */
     if (taken > 0)
         tni_a64_store(&channel->head, head + taken, TNI_RELEASE);
     return taken;
 }
 
-/* Lock held, and no sender waits: the next one that does says so again. Not before half of the room is free, because saying so is
- * dear. */
-static void calm(tn_mpsc *channel)
+/* Lock held, and no sender waits: clears `contended`, so the next sender that waits sets it again. Not before half of the slots
+ * are free, because setting it is expensive. */
+static void decongest(tn_mpsc *channel)
 {
-    /* Relaxed, all: written under the lock that we hold, or our own. The mark: our own look reads it. */
+    /* Relaxed, all: written under the lock, or by the receiver itself, which also is the only reader of `contended` without
+     * it. */
     uint64_t used = tni_a64_load(&channel->tail, TNI_RELAXED) - tni_a64_load(&channel->head, TNI_RELAXED);
 
     if (used + channel->reserved <= channel->capacity / 2)
-        tni_a32_store(&channel->crowded, 0, TNI_RELAXED);
+        tni_a32_store(&channel->contended, 0, TNI_RELAXED);
 }
 
-static void serve_crowd(tn_mpsc *channel)
+static void grant_or_decongest(tn_mpsc *channel)
 {
     tni_short_lock_acquire(&channel->waiting.lock);
     if (channel->waiting.first != NULL) {
         tni_mpsc_complete_senders(channel);
         return;
     }
-    /* Relaxed: who queues up next holds the lock after us. It may still be set if the last one has left. */
-    tni_a32_store(&channel->in_line, 0, TNI_RELAXED);
-    calm(channel);
+    /* Relaxed: the next waiter takes the lock after this. It may still be set if the last waiter has left. */
+    tni_a32_store(&channel->has_waiters, 0, TNI_RELAXED);
+    decongest(channel);
     tni_short_lock_release(&channel->waiting.lock);
 }
 
-/* Is so much free that the mark may go? By what we know of `tail`, looked at anew when that is little. */
-static bool is_calm(tn_mpsc *channel)
+/* Are so many slots free that `contended` may be cleared? Loads `tail` again only if the last value suggests so. */
+static bool is_decongested(tn_mpsc *channel)
 {
-    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* our own */
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED); /* relaxed: written by the receiver itself */
 
     if (channel->tail_seen - head <= channel->capacity / 2)
         channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE); /* as in tni_mpsc_peek */
     return channel->tail_seen - head <= channel->capacity / 2;
 }
 
-/* Senders wait, or did lately. Most of the time none is in line, and the lock is left to those that send. */
-static void relieve_crowd(tn_mpsc *channel)
+/* Senders wait, or did recently. Most of the time none is in the queue, and the lock is left to the senders. */
+static void slots_freed_contended(tn_mpsc *channel)
 {
-    /* Orders the new head before the look at the line; partner: the full fence in queue_up. */
+    /* Orders the new head before the load of has_waiters; partner: the full fence in queue_up (mpsc_send.c). */
     tni_fence_full();
-    if (tni_a32_load(&channel->in_line, TNI_RELAXED) == 0 && !is_calm(channel)) /* relaxed: behind the fence */
+    if (tni_a32_load(&channel->has_waiters, TNI_RELAXED) == 0 && !is_decongested(channel)) /* relaxed: after the fence */
         return;
-    serve_crowd(channel);
+    grant_or_decongest(channel);
 }
 
-/* Elements were taken: whoever waits for room may have it now. */
-static inline void relieve(tn_mpsc *channel)
+/* Elements were taken: wakes senders that wait for a slot. */
+static inline void slots_freed(tn_mpsc *channel)
 {
     if (channel->capacity == TN_UNBOUNDED)
         return;
-    /* Orders the new head before the look at the mark; partner: the heavy fence in queue_up. */
+    /* Orders the new head before the load of `contended`; partner: the heavy fence in queue_up (mpsc_send.c). */
     tni_fence_light(channel->asymmetric);
-    if (tni_unlikely(tni_a32_load(&channel->crowded, TNI_RELAXED) != 0)) /* relaxed: behind the fence */
-        relieve_crowd(channel);
+    if (tni_unlikely(tni_a32_load(&channel->contended, TNI_RELAXED) != 0)) /* relaxed: after the fence */
+        slots_freed_contended(channel);
 }
 
 __attribute__((always_inline)) static inline size_t receive(tn_mpsc *channel, void *elements, size_t count)
 {
-    size_t taken = take(channel, elements, count);
+    size_t taken = take_elements(channel, elements, count);
 
     if (taken > 0)
-        relieve(channel);
+        slots_freed(channel);
     return taken;
 }
 
-/* Lock held. TN_EAGAIN: nothing is there; TN_EPIPE: and nothing will come; 0: look again. */
-static int is_over(const tn_mpsc *channel)
+/* Lock held. TN_EAGAIN: the channel is empty; TN_EPIPE: empty and ended; 0: there is an element, try again. */
+static int check_end(const tn_mpsc *channel)
 {
-    /* First the senders (acquire: all they have sent), then what is there. */
+    /* First the senders, then the elements. Acquire: observes all that they have sent; partner: tn_mpsc_release_sender
+     * (mpsc.c). */
     bool ended = tni_a32_load(&channel->senders, TNI_ACQUIRE) == 0 || channel->closed;
 
-    /* Relaxed, both: our own, and written under the lock that we hold. */
+    /* Relaxed, both: `head` is the receiver's own, `tail` is written under the lock, which is held. */
     if (tni_a64_load(&channel->tail, TNI_RELAXED) != tni_a64_load(&channel->head, TNI_RELAXED))
         return 0;
     return ended && channel->reserved == 0 ? TN_EPIPE : TN_EAGAIN;
@@ -107,15 +109,15 @@ int tn_mpsc_try_recv(tn_mpsc *channel, void *element)
         if (receive(channel, element, 1) > 0)
             return 0;
         tni_short_lock_acquire(&channel->waiting.lock);
-        rc = is_over(channel);
+        rc = check_end(channel);
         tni_short_lock_release(&channel->waiting.lock);
     }
     return rc;
 }
 
-/* Lock held: takes the future's waker away, if it is still there. It may have been taken to be woken, and another receiver's may
- * have come since. */
-static tn_waker *take_back(tn_mpsc_recv_future *future)
+/* Lock held: removes the future's waker, if it is still stored. It may have been taken for a wake, and another receiver's may
+ * have been stored since. */
+static tn_waker *take_own_waker(tn_mpsc_recv_future *future)
 {
     tn_waker *waker = future->channel->receiver == future ? future->channel->receiver_waker : NULL;
 
@@ -126,7 +128,7 @@ static tn_waker *take_back(tn_mpsc_recv_future *future)
     return future->channel->receiver_borrowed ? NULL : waker;
 }
 
-/* Nothing is there: leaves the waker. TN_PENDING, TN_EPIPE, TN_EBUSY; 0: there is something after all. */
+/* The channel is empty: stores the waker. TN_PENDING, TN_EPIPE, TN_EBUSY; 0: there is an element after all. */
 static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 {
     tn_mpsc *channel = future->channel;
@@ -134,15 +136,15 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
     int rc;
 
     tni_short_lock_acquire(&channel->waiting.lock);
-    rc = is_over(channel);
+    rc = check_end(channel);
     if (rc == TN_EAGAIN && channel->receiver_waker != NULL && channel->receiver != future)
         rc = TN_EBUSY;
     else
-        old = take_back(future);
+        old = take_own_waker(future);
     if (rc == TN_EAGAIN) {
         rc = TN_PENDING;
         if (channel->waiting.first == NULL)
-            calm(channel);
+            decongest(channel);
         future->waiting = true;
         channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);
         channel->receiver = future;
@@ -154,7 +156,7 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
     return rc;
 }
 
-/* Something was received: whoever sent it has taken the waker, or does so now, under the lock. */
+/* An element was received: its sender has taken the waker under the lock, or is about to. */
 static void stop_waiting(tn_mpsc_recv_future *future)
 {
     if (!future->waiting)
@@ -170,7 +172,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0; /* tn_mpsc_recv has looked already */
+    rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0; /* tn_mpsc_recv has already tried */
     while (rc == 0) {
         size_t taken = receive(future->channel, future->elements, future->count == 0 ? 1 : future->count);
         if (taken > 0) {
@@ -190,7 +192,7 @@ static void recv_drop(tn_future *self)
     if (!future->waiting)
         return;
     tni_short_lock_acquire(&future->channel->waiting.lock);
-    waker = take_back(future);
+    waker = take_own_waker(future);
     tni_short_lock_release(&future->channel->waiting.lock);
     if (waker != NULL)
         tn_waker_release(waker);
@@ -215,7 +217,7 @@ void tn_mpsc_recv_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elem
 
 void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elements, size_t count)
 {
-    tni_assert(count > 0 && count <= INT_MAX, "a number of elements to receive out of its range");
+    tni_assert(count > 0 && count <= INT_MAX, "tn_mpsc_recv_many: the count is out of range");
     recv_future_init(future, channel, elements, count);
 }
 
@@ -253,7 +255,7 @@ void tn_mpsc_close(tn_mpsc *channel)
 
     tni_short_lock_acquire(&channel->waiting.lock);
     channel->closed = true;
-    receiver = tni_mpsc_take_receiver(channel); /* it may be another task that closes */
+    receiver = tni_mpsc_take_receiver(channel); /* another task than the receiver may close */
     tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);
     tni_wake_do(receiver);
 }
@@ -261,7 +263,7 @@ void tn_mpsc_close(tn_mpsc *channel)
 void tn_mpsc_release_receiver(tn_mpsc *channel)
 {
     tni_short_lock_acquire(&channel->waiting.lock);
-    tni_assert(!channel->receiver_gone, "the receiver's end is given up twice");
+    tni_assert(!channel->receiver_gone, "tn_mpsc_release_receiver: called twice");
     channel->receiver_gone = true;
     channel->closed = true;
     tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);

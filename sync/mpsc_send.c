@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending, reserving, and waiting for room. The protocols stand in mpsc.c. */
+/* The senders' side of tn_mpsc: sending, reserving, waiting for a slot. The protocols are described in mpsc.c. */
 #include "mpsc.h"
 
-/* Lock held: is there a place that is neither taken nor reserved? */
-static bool has_room(tn_mpsc *channel)
+/* Lock held: is there a slot that is neither used nor reserved? */
+static bool has_slot(tn_mpsc *channel)
 {
-    uint64_t tail = tni_a64_load(&channel->tail, TNI_RELAXED); /* written under the lock that we hold */
+    uint64_t tail = tni_a64_load(&channel->tail, TNI_RELAXED); /* relaxed: written under the lock, which is held */
 
     if (tni_likely(tail - channel->head_seen + channel->reserved < channel->capacity))
         return true;
-    /* Observes that the receiver has read those elements; partner: take. */
+    /* Observes that the receiver has read those elements; partner: take_elements (mpsc_recv.c). */
     channel->head_seen = tni_a64_load(&channel->head, TNI_ACQUIRE);
     return tail - channel->head_seen + channel->reserved < channel->capacity;
 }
 
-/* Lock held, and there is room. */
+/* Lock held, and there is a slot. */
 static void put(tn_mpsc *channel, const void *element)
 {
     if (channel->back_used == channel->block_elements) {
@@ -22,17 +22,17 @@ static void put(tn_mpsc *channel, const void *element)
         channel->back_used = 0;
     }
     tni_channel_copy_element(tni_mpsc_element_at(channel, channel->back, channel->back_used++), element, channel->element_size);
-    /* Publishes the element; partner: tni_mpsc_peek. The load: ours, as the lock is. */
+    /* Publishes the element; partner: tni_mpsc_peek (mpsc.h). The load is relaxed: `tail` is written under the lock. */
     tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
 }
 
-/* Lock held: sends, or reserves (NULL), without overtaking anyone. TN_EAGAIN: no room. */
+/* Lock held: sends, or reserves (NULL), unless other senders wait. TN_EAGAIN: no slot. */
 static int admit(tn_mpsc *channel, const void *element)
 {
     for (;;) {
         if (channel->closed)
             return TN_EPIPE;
-        if (channel->waiting.first != NULL || !has_room(channel))
+        if (channel->waiting.first != NULL || !has_slot(channel))
             return TN_EAGAIN;
         if (element == NULL) {
             channel->reserved++;
@@ -52,7 +52,7 @@ void tni_mpsc_complete_senders(tn_mpsc *channel)
     tni_waiters *queue = &channel->waiting;
     tni_wake_batch batch = {.count = 0};
 
-    while (queue->first != NULL && !channel->closed && has_room(channel)) {
+    while (queue->first != NULL && !channel->closed && has_slot(channel)) {
         if (tni_wake_batch_is_full(&batch)) {
             tni_waiters_wake_between(queue, &batch);
             continue;
@@ -60,7 +60,7 @@ void tni_mpsc_complete_senders(tn_mpsc *channel)
         channel->reserved++;
         tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
-    tni_a32_store(&channel->in_line, queue->first != NULL, TNI_RELAXED); /* relaxed: the lock's next holder sees it */
+    tni_a32_store(&channel->has_waiters, queue->first != NULL, TNI_RELAXED); /* relaxed: the lock publishes it */
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
@@ -97,14 +97,14 @@ int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
     tni_short_lock_acquire(&channel->waiting.lock);
     while (rc == 0 && tni_mpsc_must_grow(channel))
         rc = tni_mpsc_grow(channel) ? 0 : TN_ENOMEM;
-    /* Here, because growing leaves the lock. */
-    tni_assert(channel->reserved > 0, "an element is sent into a place that was not reserved");
+    /* Checked after growing, which releases the lock. */
+    tni_assert(channel->reserved > 0, "tn_mpsc_send_reserved: no slot is reserved");
     channel->reserved--;
     if (channel->receiver_gone)
         rc = TN_EPIPE;
     if (rc == 0)
         put(channel, element);
-    /* Also if it was the last place of a closed channel, and nothing came into it: then the end has come. */
+    /* Also if nothing was sent: it may have been the last reserved slot of a closed channel, which now ends. */
     receiver = tni_mpsc_take_receiver(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
@@ -116,22 +116,23 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     tni_wake receiver = 0;
 
     tni_short_lock_acquire(&channel->waiting.lock);
-    tni_assert(channel->reserved > 0, "a place is given back that was not reserved");
+    tni_assert(channel->reserved > 0, "tn_mpsc_unreserve: no slot is reserved");
     channel->reserved--;
     if (channel->closed && channel->reserved == 0)
-        receiver = tni_mpsc_take_receiver(channel); /* the end has come */
+        receiver = tni_mpsc_take_receiver(channel); /* the channel has ended */
     tni_mpsc_complete_senders(channel);
     tni_wake_do(receiver);
 }
 
-/* Waits for room: behind the others, in line, then one more look at `head`. Lock held, and released. */
+/* Waits for a slot: queues up behind the other senders, then checks `head` once more. Lock held, and released on return. */
 static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
 {
     tni_waiters_push(&channel->waiting, waiter, waker);
-    /* Relaxed, all: written under the lock that we hold; the fences order them before the look at the head. Partner: relieve. */
-    tni_a32_store(&channel->in_line, 1, TNI_RELAXED);
-    if (tni_a32_load(&channel->crowded, TNI_RELAXED) == 0) {
-        tni_a32_store(&channel->crowded, 1, TNI_RELAXED);
+    /* Relaxed, all: written under the lock, which is held. The fences order them before the load of the head; partner:
+     * slots_freed (mpsc_recv.c). */
+    tni_a32_store(&channel->has_waiters, 1, TNI_RELAXED);
+    if (tni_a32_load(&channel->contended, TNI_RELAXED) == 0) {
+        tni_a32_store(&channel->contended, 1, TNI_RELAXED);
         tni_fence_heavy(channel->asymmetric);
     } else {
         tni_fence_full();
@@ -188,7 +189,7 @@ static void send_drop(tn_future *self)
 
 static void send_future_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element)
 {
-    static const tn_future_ops ops = {send_poll, send_drop, "mpsc: room"};
+    static const tn_future_ops ops = {send_poll, send_drop, "mpsc: a slot"};
 
     future->base.ops = &ops;
     future->channel = channel;
@@ -198,7 +199,7 @@ static void send_future_init(tn_mpsc_send_future *future, tn_mpsc *channel, cons
 
 void tn_mpsc_send_init(tn_mpsc_send_future *future, tn_mpsc *channel, const void *element)
 {
-    tni_assert(element != NULL, "nothing to send");
+    tni_assert(element != NULL, "tn_mpsc_send: the element is NULL");
     send_future_init(future, channel, element);
 }
 
@@ -207,7 +208,7 @@ void tn_mpsc_reserve_init(tn_mpsc_send_future *future, tn_mpsc *channel)
     send_future_init(future, channel, NULL);
 }
 
-static int wait_for_room(tn_mpsc *channel, const void *element)
+static int wait_for_slot(tn_mpsc *channel, const void *element)
 {
     tn_mpsc_send_future future;
     int rc = tni_budget_enter();
@@ -224,13 +225,13 @@ static int wait_for_room(tn_mpsc *channel, const void *element)
 
 int tn_mpsc_send(tn_mpsc *channel, const void *element)
 {
-    tni_assert(element != NULL, "nothing to send");
-    return wait_for_room(channel, element);
+    tni_assert(element != NULL, "tn_mpsc_send: the element is NULL");
+    return wait_for_slot(channel, element);
 }
 
 int tn_mpsc_reserve(tn_mpsc *channel)
 {
-    return wait_for_room(channel, NULL);
+    return wait_for_slot(channel, NULL);
 }
 
 bool tn_mpsc_is_closed(tn_mpsc *channel)

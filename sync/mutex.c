@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The word says LOCKED, and WAITED while somebody is in the queue; never WAITED alone but inside the queue's lock. Unlocked and
- * nobody waits: lock and unlock are one compare-and-swap each. Else the lock stays LOCKED and is handed to the first waiter.
+/* tn_mutex. The word has LOCKED, and WAITED while a waiter is in the queue; WAITED is never set alone outside the queue's lock.
+ * If there is no waiter, lock and unlock are one compare-and-swap each. Otherwise the word stays LOCKED, and unlock hands the
+ * mutex over to the first waiter.
  *
- * WAITED is set and cleared under the queue's lock. Seen by unlock's compare-and-swap it sends it to the queue; set after it, it
- * finds the word unlocked, and the locker takes the lock itself. So no waiter is left with an unlocked mutex. */
+ * WAITED is set and cleared under the queue's lock. If it is set before unlock's compare-and-swap, that fails, and unlock takes
+ * the queue's lock. If it is set after it, the word is seen unlocked, and the locker takes the mutex itself. So no waiter waits
+ * for an unlocked mutex. */
 #include <tn/mutex.h>
 
 #include "waiters.h"
@@ -17,7 +19,7 @@ typedef struct {
 
 _Static_assert(sizeof(lock_state) + 16 <= sizeof(tn_mutex) && _Alignof(lock_state) <= _Alignof(tn_mutex), "sized with slack");
 
-static lock_state *inside(tn_mutex *mutex)
+static lock_state *impl_of(tn_mutex *mutex)
 {
     return (lock_state *)(void *)&mutex->opaque;
 }
@@ -29,22 +31,22 @@ void tn_mutex_init(tn_mutex *mutex)
 
 void tn_mutex_fini(tn_mutex *mutex)
 {
-    lock_state *state = inside(mutex);
+    lock_state *state = impl_of(mutex);
 
-    /* Relaxed: the caller says that nobody uses it. */
-    tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == 0, "a mutex ends that is held or waited for");
+    /* Relaxed: the caller guarantees that no other thread uses it. */
+    tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == 0, "tn_mutex_fini: the mutex is held or waited for");
 }
 
 int tn_mutex_try_lock(tn_mutex *mutex)
 {
     uint32_t word = 0;
 
-    /* Acquire: what the last holder did; partner: tn_mutex_unlock. */
-    return tni_a32_cas(&inside(mutex)->word, &word, LOCKED, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+    /* Observes what the last holder did; partner: tn_mutex_unlock. */
+    return tni_a32_cas(&impl_of(mutex)->word, &word, LOCKED, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 }
 
-/* False: nobody waits any more. Otherwise the lock is the first one's, and the mutex may be gone. */
-static bool hand_on(lock_state *state)
+/* False: there is no waiter any more. True: the first waiter holds the mutex, which may have been freed. */
+static bool pass_on(lock_state *state)
 {
     tni_wake wake;
 
@@ -53,7 +55,7 @@ static bool hand_on(lock_state *state)
         tni_short_lock_release(&state->queue.lock);
         return false;
     }
-    /* Relaxed, and before the hand-over: the word is ours still, and the queue's lock publishes. */
+    /* Relaxed, and before the hand-over: the word still belongs to this thread, and the queue's lock publishes it. */
     if (state->queue.first->next == NULL)
         tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
     wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
@@ -64,15 +66,15 @@ static bool hand_on(lock_state *state)
 
 void tn_mutex_unlock(tn_mutex *mutex)
 {
-    lock_state *state = inside(mutex);
+    lock_state *state = impl_of(mutex);
 
     for (;;) {
         uint32_t word = LOCKED;
-        /* Release: what the holder did; partner: tn_mutex_try_lock. */
+        /* Publishes what the holder did; partner: tn_mutex_try_lock. */
         if (tni_likely(tni_a32_cas(&state->word, &word, 0, TNI_RELEASE)))
             return;
-        tni_assert(word & LOCKED, "a mutex is unlocked that nobody holds");
-        if (hand_on(state))
+        tni_assert(word & LOCKED, "tn_mutex_unlock: the mutex is not locked");
+        if (pass_on(state))
             return;
     }
 }
@@ -80,10 +82,10 @@ void tn_mutex_unlock(tn_mutex *mutex)
 static int queue_up(lock_state *state, tni_waiter *waiter, tn_waker *waker)
 {
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter, or observes that the lock is free; partner: the compare-and-swap in tn_mutex_unlock. Acquire:
-     * what the last holder did. */
+    /* Publishes that there is a waiter, or observes that the mutex is free and what the last holder did; partner: the
+     * compare-and-swap in tn_mutex_unlock. */
     if (!(tni_a32_fetch_or(&state->word, WAITED, TNI_ACQ_REL) & LOCKED)) {
-        /* Relaxed: with WAITED set nobody else takes it, and nobody holds it. */
+        /* Relaxed: while WAITED is set no other thread takes the mutex, and none holds it. */
         tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
         tni_short_lock_release(&state->queue.lock);
         return 0;
@@ -97,7 +99,7 @@ static int lock_poll(tn_future *self, tn_waker *waker)
 {
     tn_mutex_future *future = tni_container_of(self, tn_mutex_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    lock_state *state = inside(future->mutex);
+    lock_state *state = impl_of(future->mutex);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
     return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
@@ -107,10 +109,10 @@ static void lock_drop(tn_future *self)
 {
     tn_mutex_future *future = tni_container_of(self, tn_mutex_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    lock_state *state = inside(future->mutex);
+    lock_state *state = impl_of(future->mutex);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        /* The holder may be about to unlock: it finds WAITED gone, or an empty queue. Relaxed: nothing is published by it. */
+        /* A holder that is about to unlock finds WAITED cleared, or an empty queue. Relaxed: publishes nothing. */
         if (state->queue.first == NULL)
             (void)tni_a32_fetch_and(&state->word, ~(uint32_t)WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);

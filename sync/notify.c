@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The word: KEPT (a notification nobody has taken yet), WAITED (somebody is in the queue), and above them the number of
- * notify_all calls. WAITED is written under the queue's lock. KEPT and WAITED are never set together outside it.
+/* tn_notify. The word has KEPT (a stored notification that no waiter has taken), WAITED (a waiter is in the queue), and above
+ * them the number of notify_all calls. WAITED is written under the queue's lock. KEPT and WAITED are never both set outside it.
  *
- * notify_one that does not see WAITED sets KEPT by a compare-and-swap, so it comes before the waiter's, which then finds KEPT. */
+ * A notify_one that does not see WAITED sets KEPT by a compare-and-swap. So it precedes the waiter's marking, which then finds
+ * KEPT. */
 #include <tn/notify.h>
 
 #include "waiters.h"
@@ -11,18 +12,18 @@
 #define KEPT UINT64_C(2)
 #define ROUND UINT64_C(4)
 
-/* Notified by notify_all: dropped, it has nothing to pass on. */
-enum { TOLD_WITH_ALL = TNI_WAITER_CLOSED };
+/* The verdict of notify_all: a drop has nothing to pass on. */
+enum { NOTIFIED_BY_ALL = TNI_WAITER_CLOSED };
 
 typedef struct {
     tni_a64 word;
     tni_waiters queue;
-    uint64_t told; /* lock: tickets up to this one are told by a notify_all, which may not have come to them yet */
+    uint64_t all_until; /* under the lock: waiters up to this ticket are notified by a notify_all, which may still be under way */
 } notify_state;
 
 _Static_assert(sizeof(notify_state) + 16 <= sizeof(tn_notify) && _Alignof(notify_state) <= _Alignof(tn_notify), "with slack");
 
-static notify_state *inside(tn_notify *notify)
+static notify_state *impl_of(tn_notify *notify)
 {
     return (notify_state *)(void *)&notify->opaque;
 }
@@ -34,29 +35,29 @@ void tn_notify_init(tn_notify *notify)
 
 void tn_notify_fini(tn_notify *notify)
 {
-    tni_assert(inside(notify)->queue.first == NULL, "a notify ends that somebody waits for");
+    tni_assert(impl_of(notify)->queue.first == NULL, "tn_notify_fini: there are waiters");
 }
 
 int tn_notify_try_wait(tn_notify *notify)
 {
-    notify_state *state = inside(notify);
-    /* Relaxed: the CAS checks it. */
+    notify_state *state = impl_of(notify);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     do {
         if (!(word & KEPT))
             return TN_EAGAIN;
-        /* Acquire: what the notifier wrote before; partner: tn_notify_one. */
+        /* Observes what the notifier wrote before; partner: tn_notify_one. */
     } while (!tni_a64_cas(&state->word, &word, word & ~KEPT, TNI_ACQUIRE));
     return 0;
 }
 
-/* Lock held, somebody waits, and it is released in the end. */
-static void tell_first(notify_state *state)
+/* Lock held, and released on return; the queue is not empty. */
+static void notify_first(notify_state *state)
 {
     tni_wake wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
 
-    /* Relaxed: nothing is published by it; who queues up next does so under the lock. */
+    /* Relaxed: publishes nothing; the next waiter queues up under the lock. */
     if (state->queue.first == NULL)
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
     tni_short_lock_release(&state->queue.lock);
@@ -65,61 +66,62 @@ static void tell_first(notify_state *state)
 
 void tn_notify_one(tn_notify *notify)
 {
-    notify_state *state = inside(notify);
-    /* Relaxed: the CAS checks it. */
+    notify_state *state = impl_of(notify);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        /* Release, also if KEPT was set already: the next to wait sees what we wrote; partners: tn_notify_try_wait, queue_up. */
+        /* Publishes what the notifier wrote, also if KEPT was set already; partners: tn_notify_try_wait, queue_up. */
         if (!(word & WAITED) && tni_a64_cas(&state->word, &word, word | KEPT, TNI_ACQ_REL))
             return;
         if (!(word & WAITED))
             continue;
         tni_short_lock_acquire(&state->queue.lock);
-        if (state->queue.first != NULL && state->queue.first->ticket > state->told) {
-            tell_first(state);
+        if (state->queue.first != NULL && state->queue.first->ticket > state->all_until) {
+            notify_first(state);
             return;
         }
         if (state->queue.first != NULL) {
-            /* A notify_all has begun before us and not ended: those that it tells are not ours to tell. */
-            tni_waiters_complete_until(&state->queue, state->told, TOLD_WITH_ALL);
+            /* A notify_all that began before has not ended. Its waiters must not consume this notification: complete them
+             * first. */
+            tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
         } else {
-            /* Who set it left while that notify_all was at work. Relaxed: as in tell_first. */
+            /* The waiter that set WAITED left during that notify_all. Relaxed: as in notify_first. */
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
             tni_short_lock_release(&state->queue.lock);
         }
-        word = tni_a64_load(&state->word, TNI_RELAXED); /* as above */
+        word = tni_a64_load(&state->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     }
 }
 
 void tn_notify_all(tn_notify *notify)
 {
-    notify_state *state = inside(notify);
+    notify_state *state = impl_of(notify);
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Release: who waits since before sees what we wrote; partner: queue_up. */
+    /* Publishes what the notifier wrote to those that wait already; partner: queue_up. */
     (void)tni_a64_fetch_add(&state->word, ROUND, TNI_ACQ_REL);
-    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* as in tell_first */
-    state->told = state->queue.tickets;
-    tni_waiters_complete_until(&state->queue, state->told, TOLD_WITH_ALL);
+    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first */
+    state->all_until = state->queue.tickets;
+    tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
 }
 
-/* `waiter->wanted` is the round in which it was prepared. */
+/* `waiter->wanted` is the number of notify_all calls at tn_notify_wait_init. */
 static int queue_up(notify_state *state, tni_waiter *waiter, tn_waker *waker)
 {
     uint64_t word;
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter, observes a notification; partners: tn_notify_one, tn_notify_all. */
+    /* Publishes that there is a waiter, observes a notification; partners: tn_notify_one, tn_notify_all. */
     word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
-    /* A kept one is taken by read-modify-write: a try_wait may be faster. Acquire: as the mark. */
+    /* A stored notification is taken by a read-modify-write: a try_wait may be faster. Acquire: as the mark above. */
     if (word / ROUND != waiter->wanted || ((word & KEPT) && (tni_a64_fetch_and(&state->word, ~KEPT, TNI_ACQUIRE) & KEPT)))
         rc = 0;
     if (rc == TN_PENDING)
         tni_waiters_push(&state->queue, waiter, waker);
     else if (state->queue.first == NULL)
-        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* as in tell_first */
+        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first */
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -128,7 +130,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_notify_future *future = tni_container_of(self, tn_notify_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    notify_state *state = inside(future->notify);
+    notify_state *state = impl_of(future->notify);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
     return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
@@ -138,10 +140,10 @@ static void wait_drop(tn_future *self)
 {
     tn_notify_future *future = tni_container_of(self, tn_notify_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    notify_state *state = inside(future->notify);
+    notify_state *state = impl_of(future->notify);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        /* Relaxed: as in tell_first. */
+        /* Relaxed: as in notify_first. */
         if (state->queue.first == NULL)
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);
@@ -157,16 +159,17 @@ void tn_notify_wait_init(tn_notify_future *future, tn_notify *notify)
 
     future->base.ops = &ops;
     future->notify = notify;
-    /* Acquire: what is done after this comes after the notify_all calls counted here. */
-    tni_waiter_init(tni_waiter_of(&future->waiter), tni_a64_load(&inside(notify)->word, TNI_ACQUIRE) / ROUND);
+    /* Acquire: what follows comes after the notify_all calls that are counted here; partner: tn_notify_all. */
+    tni_waiter_init(tni_waiter_of(&future->waiter), tni_a64_load(&impl_of(notify)->word, TNI_ACQUIRE) / ROUND);
 }
 
 int tn_notify_wait(tn_notify *notify)
 {
     tn_notify_future future;
 
-    tn_notify_wait_init(&future, notify); /* before the await, which may yield first: it waits from here on */
-    /* No look at a kept one first: if a notify_all has ended this wait meanwhile, that one is somebody else's. */
+    tn_notify_wait_init(&future, notify); /* before the await, which may yield first: the wait begins here */
+    /* Does not try a stored notification first: if a notify_all has ended this wait meanwhile, that one is for another
+     * waiter. */
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The word is EMPTY, MAKING or DONE, written under the queue's lock. DONE is for ever, and seen without the lock. */
+/* tn_once. The word is EMPTY, MAKING or DONE, written under the queue's lock. DONE is final, and read without the lock. */
 #include <tn/once.h>
 
 #include "waiters.h"
 
 enum { EMPTY, MAKING, DONE };
 
-/* Verdict: it is done. GRANTED means that the waiter makes it. */
+/* The verdict that it is done. GRANTED means that the waiter makes the value. */
 enum { IS_DONE = TNI_WAITER_CLOSED };
 
 typedef struct {
@@ -16,7 +16,7 @@ typedef struct {
 
 _Static_assert(sizeof(once_state) + 16 <= sizeof(tn_once) && _Alignof(once_state) <= _Alignof(tn_once), "with slack");
 
-static once_state *inside(tn_once *once)
+static once_state *impl_of(tn_once *once)
 {
     return (once_state *)(void *)&once->opaque;
 }
@@ -28,20 +28,20 @@ void tn_once_init(tn_once *once)
 
 void tn_once_fini(tn_once *once)
 {
-    tni_assert(inside(once)->queue.first == NULL, "a once ends that somebody waits for");
+    tni_assert(impl_of(once)->queue.first == NULL, "tn_once_fini: there are waiters");
 }
 
 bool tn_once_is_done(const tn_once *once)
 {
     const once_state *state = (const once_state *)(const void *)&once->opaque;
 
-    return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what its maker wrote; partner: tn_once_complete */
+    return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what the maker wrote; partner: tn_once_complete */
 }
 
 /* Lock held. */
 static int try_begin(once_state *state)
 {
-    /* Relaxed, both: written under the lock that we hold. */
+    /* Relaxed, both: written under the lock, which is held. */
     switch (tni_a32_load(&state->word, TNI_RELAXED)) {
     case EMPTY:
         tni_a32_store(&state->word, MAKING, TNI_RELAXED);
@@ -55,7 +55,7 @@ static int try_begin(once_state *state)
 
 int tn_once_try_begin(tn_once *once)
 {
-    once_state *state = inside(once);
+    once_state *state = impl_of(once);
     int rc;
 
     tni_short_lock_acquire(&state->queue.lock);
@@ -82,23 +82,24 @@ static int begin(once_state *state, tni_waiter *waiter, tn_waker *waker)
 static void check_making(const once_state *state)
 {
     /* Relaxed: written under the lock. */
-    tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == MAKING, "a once is ended that nobody has begun");
+    tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == MAKING,
+               "tn_once_complete, tn_once_abandon: not begun, or ended before");
 }
 
 void tn_once_complete(tn_once *once)
 {
-    once_state *state = inside(once);
+    once_state *state = impl_of(once);
 
     tni_short_lock_acquire(&state->queue.lock);
     check_making(state);
-    /* Release: what was made; partner: tn_once_is_done. */
+    /* Publishes what was made; partner: tn_once_is_done. */
     tni_a32_store(&state->word, DONE, TNI_RELEASE);
     tni_waiters_complete_all(&state->queue, IS_DONE);
 }
 
 void tn_once_abandon(tn_once *once)
 {
-    once_state *state = inside(once);
+    once_state *state = impl_of(once);
     tni_wake wake = 0;
 
     tni_short_lock_acquire(&state->queue.lock);
@@ -106,7 +107,7 @@ void tn_once_abandon(tn_once *once)
     if (state->queue.first != NULL)
         wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
     else
-        tni_a32_store(&state->word, EMPTY, TNI_RELAXED); /* read under the lock */
+        tni_a32_store(&state->word, EMPTY, TNI_RELAXED); /* relaxed: read under the lock */
     tni_short_lock_release(&state->queue.lock);
     tni_wake_do(wake);
 }
@@ -115,7 +116,7 @@ static int begin_poll(tn_future *self, tn_waker *waker)
 {
     tn_once_future *future = tni_container_of(self, tn_once_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    once_state *state = inside(future->once);
+    once_state *state = impl_of(future->once);
     uint32_t verdict = tni_waiters_begin_poll(&state->queue, waiter, waker);
 
     if (verdict == TNI_WAITER_QUEUED)
@@ -129,7 +130,7 @@ static void begin_drop(tn_future *self)
 {
     tn_once_future *future = tni_container_of(self, tn_once_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    once_state *state = inside(future->once);
+    once_state *state = impl_of(future->once);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
         tni_waiters_left(&state->queue, waiter);

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* One word decides everything: what has been sent, who is still there, whether the receiver waits. Each change is a
- * compare-and-swap of the whole word, so of send and close exactly one is first.
+/* tn_oneshot. One word has the whole state: what has been sent, which ends exist, whether the receiver waits. Each change is a
+ * compare-and-swap of the whole word, so of a send and a close exactly one is first.
  *
- * The receiver's waker belongs to whoever makes the change that clears WAITING: the sender, as it sends or abandons, the receiver
- * itself, or whoever closes. After SENDER_GONE or CLOSED there is no WAITING any more. The sender reads the waker *before* its
- * compare-and-swap, because afterwards it may not touch the oneshot any more (the receiver may free it). That the waker is still
- * the one it read is known by the epoch in the word, which every new wait increments. */
+ * The waker belongs to the thread whose change clears WAITING: the sender when it sends or abandons, the receiver, or a thread
+ * that closes. After SENDER_GONE or CLOSED, WAITING is never set. The sender reads the waker *before* its compare-and-swap,
+ * because it may not access the oneshot afterwards (the receiver may free it). The epoch in the word, which each wait
+ * increments, ensures that the waker read is still the right one when the compare-and-swap succeeds. */
 #include <tn/oneshot.h>
 
 #include "channel.h"
 #include "waiters.h"
 
-#define SENT UINT64_C(1)     /* the element is there, or was */
-#define RECEIVED UINT64_C(2) /* it has been copied out */
+#define SENT UINT64_C(1)     /* the element was written */
+#define RECEIVED UINT64_C(2) /* the element was copied out */
 #define SENDER_GONE UINT64_C(4)
-#define CLOSED UINT64_C(8) /* by the receiver: nothing is sent any more */
+#define CLOSED UINT64_C(8) /* by the receiver: nothing can be sent any more */
 #define RECEIVER_GONE UINT64_C(16)
 #define WAITING UINT64_C(32) /* `waker` is a reference */
 #define EPOCH UINT64_C(64)
 
 struct tn_oneshot {
     tni_a64 word;
-    tni_aptr waker; /* tn_waker *, see above */
+    tni_aptr waker; /* tn_waker *, see the head of the file */
     size_t element_size;
     tni_channel_options options;
     _Alignas(16) unsigned char element[]; /* the sender's until SENT, then the receiver's */
@@ -44,7 +44,7 @@ int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_op
     return 0;
 }
 
-/* Both ends are gone. */
+/* Both ends are released. */
 static void destroy(tn_oneshot *oneshot, uint64_t word)
 {
     tn_allocator allocator = oneshot->options.allocator;
@@ -54,19 +54,20 @@ static void destroy(tn_oneshot *oneshot, uint64_t word)
     tni_free(&allocator, oneshot, sizeof *oneshot + oneshot->element_size);
 }
 
-/* Sender: the last access to the oneshot, but for freeing it. `news`: 0 or SENT. */
-static int part(tn_oneshot *oneshot, uint64_t news)
+/* For the sender: its last access to the oneshot, except for freeing it. `sent`: 0 or SENT. */
+static int sender_leave(tn_oneshot *oneshot, uint64_t sent)
 {
-    /* Acquire: with WAITING, the waker that goes with it; partner: wait. */
+    /* Observes the waker that belongs to WAITING; partner: start_waiting. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
     tn_waker *waker;
     uint64_t wanted;
 
     do {
-        tni_assert(!(word & SENDER_GONE), "the sender's end of a oneshot is used after it was given up");
-        waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* the CAS tells whether it is the right one */
-        wanted = ((word & CLOSED ? word : word | news) | SENDER_GONE) & ~WAITING;
-        /* Release: the element; partners: wait, tn_oneshot_try_recv. Acquire: the receiver's last access, if we free. */
+        tni_assert(!(word & SENDER_GONE), "tn_oneshot_send, tn_oneshot_abandon: the sender was released before");
+        waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: the CAS verifies that it is the right one */
+        wanted = ((word & CLOSED ? word : word | sent) | SENDER_GONE) & ~WAITING;
+        /* Publishes the element, observes the receiver's last access before a free; partners: start_waiting,
+         * tn_oneshot_try_recv. */
     } while (!tni_a64_cas(&oneshot->word, &word, wanted, TNI_ACQ_REL));
     if (word & WAITING)
         tn_waker_wake(waker);
@@ -78,72 +79,73 @@ static int part(tn_oneshot *oneshot, uint64_t news)
 int tn_oneshot_send(tn_oneshot *oneshot, const void *element)
 {
     tni_channel_copy_element(oneshot->element, element, oneshot->element_size);
-    return part(oneshot, SENT);
+    return sender_leave(oneshot, SENT);
 }
 
 void tn_oneshot_abandon(tn_oneshot *oneshot)
 {
-    (void)part(oneshot, 0);
+    (void)sender_leave(oneshot, 0);
 }
 
 bool tn_oneshot_is_closed(const tn_oneshot *oneshot)
 {
-    return tni_a64_load(&oneshot->word, TNI_ACQUIRE) & CLOSED; /* observes what the receiver did before it closed */
+    /* Observes what the receiver did before it closed; partner: tn_oneshot_close. */
+    return tni_a64_load(&oneshot->word, TNI_ACQUIRE) & CLOSED;
 }
 
 int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
 {
-    /* Acquire: the element; partner: part. */
+    /* Observes the element; partner: sender_leave. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
 
     if ((word & (SENT | RECEIVED)) == SENT) {
         tni_channel_copy_element(element, oneshot->element, oneshot->element_size);
-        /* Relaxed: the sender is gone, and nobody else reads it. */
+        /* Relaxed: the sender is gone, and no other thread reads it. */
         tni_a64_store(&oneshot->word, word | RECEIVED, TNI_RELAXED);
         return 0;
     }
     return word & (SENDER_GONE | CLOSED) ? TN_EPIPE : TN_EAGAIN;
 }
 
-/* Receiver: takes its waker back, if the sender has not. */
+/* For the receiver: takes its waker back, unless the sender has taken it. */
 static void stop_waiting(tn_oneshot *oneshot)
 {
-    /* Relaxed: what matters is read again by who goes on; the CAS checks it. */
+    /* Relaxed: later code reads again what matters; the CAS verifies it. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_RELAXED);
-    tn_waker *waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* our own */
+    tn_waker *waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: written by the receiver itself */
 
     while (word & WAITING)
-        /* Acquire on failure: the sender that took it. On success nothing is published. */
+        /* On failure observes the sender that took it; partner: sender_leave. On success publishes nothing. */
         if (tni_a64_cas(&oneshot->word, &word, word & ~WAITING, TNI_ACQ_REL)) {
             tn_waker_release(waker);
             return;
         }
 }
 
-/* Receiver: says that it waits. Answers TN_PENDING, or 0 when the sender, or a close, was first. */
-static int wait(tn_oneshot *oneshot, tn_waker *waker)
+/* For the receiver: registers its waker. Returns TN_PENDING, or 0 if a send or a close was first. */
+static int start_waiting(tn_oneshot *oneshot, tn_waker *waker)
 {
-    /* Relaxed: the CAS checks it. */
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_RELAXED);
 
     if (word & WAITING) {
-        if (tni_aptr_load(&oneshot->waker, TNI_RELAXED) == waker) /* our own */
+        if (tni_aptr_load(&oneshot->waker, TNI_RELAXED) == waker) /* relaxed: written by the receiver itself */
             return TN_PENDING;
         stop_waiting(oneshot);
-        word = tni_a64_load(&oneshot->word, TNI_RELAXED); /* the CAS checks it */
+        word = tni_a64_load(&oneshot->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     }
-    /* Relaxed: published by the CAS; a sender that reads it too early finds another epoch. */
+    /* Relaxed: published by the CAS; a sender that reads it earlier fails, because the epoch has changed. */
     tni_aptr_store(&oneshot->waker, tn_waker_retain(waker), TNI_RELAXED);
     while (!(word & (SENDER_GONE | CLOSED)))
-        /* Release: the waker; partners: part, tn_oneshot_close. Acquire on failure: the element. */
+        /* Publishes the waker; on failure observes the element. Partners: sender_leave, tn_oneshot_close. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
             return TN_PENDING;
     tn_waker_release(waker);
     return 0;
 }
 
-/* An answer other than TN_PENDING is the last access to the oneshot, which may be freed then: drop does not touch it. Nothing is
- * left to give back, because WAITING was cleared by what made the answer. */
+/* A poll that returns anything but TN_PENDING makes its last access to the oneshot, which may then be freed; so the drop does
+ * not access it. Nothing is left to give back, because the change that led to the result has cleared WAITING. */
 static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_oneshot_future *future = tni_container_of(self, tn_oneshot_future, base);
@@ -152,7 +154,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tn_oneshot_try_recv(future->oneshot, future->element);
-    if (rc == TN_EAGAIN && wait(future->oneshot, waker) == TN_PENDING)
+    if (rc == TN_EAGAIN && start_waiting(future->oneshot, waker) == TN_PENDING)
         return TN_PENDING;
     if (rc == TN_EAGAIN)
         rc = tn_oneshot_try_recv(future->oneshot, future->element);
@@ -193,13 +195,13 @@ int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
 
 void tn_oneshot_close(tn_oneshot *oneshot)
 {
-    /* Acquire: with WAITING, the waker that goes with it; partner: wait. */
+    /* Observes the waker that belongs to WAITING; partner: start_waiting. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
     tn_waker *waker;
 
     do {
-        waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* the CAS tells whether it is the right one */
-        /* Acq_rel: one of close and send is first, and each sees what the other did before; partner: part. */
+        waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: the CAS verifies that it is the right one */
+        /* Of close and send one is first, and each observes what the other did before; partner: sender_leave. */
     } while (!tni_a64_cas(&oneshot->word, &word, (word | CLOSED) & ~WAITING, TNI_ACQ_REL));
     if (word & WAITING)
         tn_waker_wake(waker);
@@ -210,12 +212,13 @@ void tn_oneshot_release(tn_oneshot *oneshot)
     uint64_t word;
 
     stop_waiting(oneshot);
-    /* Acquire: the sender's last access, and its element; partner: part. If it is gone nobody else looks at the word. */
+    /* Observes the sender's last access, and its element; partner: sender_leave. If it is gone no other thread uses the
+     * word. */
     word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
     if (!(word & SENDER_GONE))
-        /* Release: our last access; acquire: as above. */
+        /* Publishes the receiver's last access; observes as above. Partner: sender_leave. */
         word = tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
-    tni_assert(!(word & RECEIVER_GONE), "the receiver's end of a oneshot is given up twice");
+    tni_assert(!(word & RECEIVER_GONE), "tn_oneshot_release: called twice");
     if (word & SENDER_GONE)
         destroy(oneshot, word);
 }

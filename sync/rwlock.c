@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The word: WRITER, or the number of readers, and WAITED while somebody is in the queue. While WAITED is set nobody takes the
- * lock by the word alone; readers may still leave by it, but the last one goes to the queue's lock to leave. So whoever holds
- * that lock and finds readers knows that one of them will come and serve the queue. */
+/* tn_rwlock. The word has WRITER, or the number of readers, and WAITED while a waiter is in the queue. While WAITED is set no
+ * thread takes the lock by the word alone. Readers may still unlock by it, except the last one, which takes the queue's lock
+ * first. So a thread that holds the queue's lock and sees readers knows that one of them will come and grant the lock to the
+ * queue. */
 #include <tn/rwlock.h>
 
 #include "waiters.h"
@@ -10,7 +11,7 @@
 #define WRITER UINT64_C(2)
 #define READER UINT64_C(4)
 
-/* What a waiter wants. */
+/* tni_waiter.wanted. */
 enum { TO_READ, TO_WRITE };
 
 typedef struct {
@@ -20,7 +21,7 @@ typedef struct {
 
 _Static_assert(sizeof(rwlock_state) + 16 <= sizeof(tn_rwlock) && _Alignof(rwlock_state) <= _Alignof(tn_rwlock), "with slack");
 
-static rwlock_state *inside(tn_rwlock *lock)
+static rwlock_state *impl_of(tn_rwlock *lock)
 {
     return (rwlock_state *)(void *)&lock->opaque;
 }
@@ -32,20 +33,20 @@ void tn_rwlock_init(tn_rwlock *lock)
 
 void tn_rwlock_fini(tn_rwlock *lock)
 {
-    /* Relaxed: the caller says that nobody uses it. */
-    tni_assert(tni_a64_load(&inside(lock)->word, TNI_RELAXED) == 0, "a lock ends that is held or waited for");
+    /* Relaxed: the caller guarantees that no other thread uses it. */
+    tni_assert(tni_a64_load(&impl_of(lock)->word, TNI_RELAXED) == 0, "tn_rwlock_fini: the lock is held or waited for");
 }
 
 int tn_rwlock_try_read(tn_rwlock *lock)
 {
-    rwlock_state *state = inside(lock);
-    /* Relaxed: the CAS checks it. */
+    rwlock_state *state = impl_of(lock);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     do {
         if (word & (WAITED | WRITER))
             return TN_EAGAIN;
-        /* Acquire: what the last writer did; partner: tn_rwlock_write_unlock. */
+        /* Observes what the last writer did; partner: tn_rwlock_write_unlock. */
     } while (!tni_a64_cas(&state->word, &word, word + READER, TNI_ACQUIRE));
     return 0;
 }
@@ -54,34 +55,35 @@ int tn_rwlock_try_write(tn_rwlock *lock)
 {
     uint64_t word = 0;
 
-    /* Acquire: what holders before did; partners: tn_rwlock_read_unlock, tn_rwlock_write_unlock. */
-    return tni_a64_cas(&inside(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+    /* Observes what earlier holders did; partners: tn_rwlock_read_unlock, tn_rwlock_write_unlock. */
+    return tni_a64_cas(&impl_of(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 }
 
-/* Queue's lock held, WAITED set: takes the lock for somebody, if its holders allow. */
-static bool take(rwlock_state *state, uint64_t wanted)
+/* Queue's lock held, WAITED set: takes the lock for a waiter, if the present holders allow it. */
+static bool try_take(rwlock_state *state, uint64_t wanted)
 {
-    /* Acquire: what those that have left did, for whom we take it to; partners: tn_rwlock_read_unlock,
+    /* Observes what earlier holders did, for the waiter that gets the lock; partners: tn_rwlock_read_unlock,
      * tn_rwlock_write_unlock. */
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE);
 
     if ((word & WRITER) || (wanted == TO_WRITE && word >= READER))
         return false;
-    /* Relaxed: readers may leave meanwhile, nobody else changes it; the queue's lock publishes. */
+    /* Relaxed: readers may unlock meanwhile, no other thread changes the word; the queue's lock publishes it. */
     (void)tni_a64_fetch_add(&state->word, wanted == TO_WRITE ? WRITER : READER, TNI_RELAXED);
     return true;
 }
 
-/* Queue's lock held: nobody waits any more? Then the word alone decides again. */
-static void mend(rwlock_state *state)
+/* Queue's lock held: if there is no waiter, lets the word alone decide again. */
+static void clear_waited_if_empty(rwlock_state *state)
 {
-    /* Release: hands on what was acquired in take, to who takes the lock by the word alone. */
+    /* Publishes what try_take has observed to a thread that takes the lock by the word; partners: tn_rwlock_try_read,
+     * tn_rwlock_try_write. */
     if (state->queue.first == NULL)
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
 }
 
-/* Queue's lock held, and released in the end: those go on that may, oldest first. */
-static void serve(rwlock_state *state)
+/* Queue's lock held, and released on return: grants the lock to the waiters that may have it, oldest first. */
+static void grant_waiters(rwlock_state *state)
 {
     tni_waiters *queue = &state->queue;
     tni_wake_batch batch = {.count = 0};
@@ -90,66 +92,66 @@ static void serve(rwlock_state *state)
         tni_short_lock_release(&queue->lock);
         return;
     }
-    while (queue->first != NULL && take(state, queue->first->wanted)) {
+    while (queue->first != NULL && try_take(state, queue->first->wanted)) {
         tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
         if (tni_wake_batch_is_full(&batch) && queue->first != NULL)
             tni_waiters_wake_between(queue, &batch);
     }
-    mend(state);
+    clear_waited_if_empty(state);
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
 
 static void check_read(uint64_t word)
 {
-    tni_assert(word >= READER && !(word & WRITER), "a lock is given back that is not held for reading");
+    tni_assert(word >= READER && !(word & WRITER), "tn_rwlock_read_unlock: the lock is not held for reading");
 }
 
 void tn_rwlock_read_unlock(tn_rwlock *lock)
 {
-    rwlock_state *state = inside(lock);
-    /* Relaxed: the CAS checks it. */
+    rwlock_state *state = impl_of(lock);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        check_read(word); /* not too old: the caller's own hold is in each value that it may read */
+        check_read(word); /* no stale value fails it: the caller's own hold is in each value that it may read */
         if ((word & WAITED) && word < 2 * READER)
-            break; /* the last one, and somebody waits */
-        /* Release: our reads come before the next writer's writes; partners: tn_rwlock_try_write, take. */
+            break; /* the last reader, and there is a waiter */
+        /* Orders this reader's loads before the next writer's stores; partners: tn_rwlock_try_write, try_take. */
         if (tni_a64_cas(&state->word, &word, word - READER, TNI_RELEASE))
             return;
     }
     tni_short_lock_acquire(&state->queue.lock);
-    /* Release: as above. */
+    /* Release: as in the CAS above. */
     check_read(tni_a64_fetch_sub(&state->word, READER, TNI_ACQ_REL));
-    serve(state);
+    grant_waiters(state);
 }
 
 void tn_rwlock_write_unlock(tn_rwlock *lock)
 {
-    rwlock_state *state = inside(lock);
+    rwlock_state *state = impl_of(lock);
     uint64_t word = WRITER;
 
-    /* Release: what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
+    /* Publishes what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
     if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
         return;
     tni_short_lock_acquire(&state->queue.lock);
-    /* Release: as above. */
+    /* Release: as in the CAS above. */
     word = tni_a64_fetch_and(&state->word, ~WRITER, TNI_ACQ_REL);
-    tni_assert(word & WRITER, "a lock is given back that is not held for writing");
-    serve(state);
+    tni_assert(word & WRITER, "tn_rwlock_write_unlock: the lock is not held for writing");
+    grant_waiters(state);
 }
 
 void tn_rwlock_downgrade(tn_rwlock *lock)
 {
-    rwlock_state *state = inside(lock);
+    rwlock_state *state = impl_of(lock);
     uint64_t word;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Release: what the writer did, to the other readers. */
+    /* Publishes what the writer did to the other readers; partner: tn_rwlock_try_read. */
     word = tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
-    tni_assert(word & WRITER, "a lock is downgraded that is not held for writing");
-    serve(state);
+    tni_assert(word & WRITER, "tn_rwlock_downgrade: the lock is not held for writing");
+    grant_waiters(state);
 }
 
 static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
@@ -157,14 +159,14 @@ static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter; partners: the compare-and-swaps in tn_rwlock_read_unlock and
-     * tn_rwlock_write_unlock; they fail or came before. */
+    /* Publishes that there is a waiter; partners: the compare-and-swaps in tn_rwlock_read_unlock and
+     * tn_rwlock_write_unlock. They fail, or they came before and try_take sees the lock free. */
     (void)tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
-    if (state->queue.first == NULL && take(state, waiter->wanted))
+    if (state->queue.first == NULL && try_take(state, waiter->wanted))
         rc = 0;
     else
         tni_waiters_push(&state->queue, waiter, waker);
-    mend(state);
+    clear_waited_if_empty(state);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -173,7 +175,7 @@ static int lock_poll(tn_future *self, tn_waker *waker)
 {
     tn_rwlock_future *future = tni_container_of(self, tn_rwlock_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    rwlock_state *state = inside(future->lock);
+    rwlock_state *state = impl_of(future->lock);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
     return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
@@ -183,11 +185,11 @@ static void lock_drop(tn_future *self)
 {
     tn_rwlock_future *future = tni_container_of(self, tn_rwlock_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    rwlock_state *state = inside(future->lock);
+    rwlock_state *state = impl_of(future->lock);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
         tni_waiters_wait_returning(&state->queue);
-        serve(state); /* readers behind a writer that left may go on */
+        grant_waiters(state); /* readers behind a writer that left may continue */
         tni_waiter_unref(waiter);
     } else if (tni_waiter_state(waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The word holds the permits and two marks. WAITED (somebody is in the queue, or about to be) is set and cleared under the
- * queue's lock, and while it is set the word changes under that lock only: the ways without the lock refuse it. CLOSED stays.
+/* tn_semaphore. The word holds the permits and two marks. WAITED (a waiter is in the queue, or about to be) is set and cleared
+ * under the queue's lock; while it is set the word changes under that lock only, and the lock-free paths fail. CLOSED stays
+ * set.
  *
- * A release that does not see WAITED comes before it in the word's order, and the acquirer's fetch_or reads the new permits. One
- * that sees it takes the lock and serves the queue. So nobody waits for permits that are there. */
+ * A release that does not see WAITED precedes it in the word's order, so the acquirer's fetch_or reads the new permits. A
+ * release that sees it takes the lock and grants permits to the queue. So no waiter waits for permits that are available. */
 #include <tn/semaphore.h>
 
 #include "waiters.h"
@@ -13,7 +14,7 @@
 #define PERMIT UINT64_C(4)
 
 typedef struct {
-    tni_a64 word; /* first: TN_SEMAPHORE_INIT writes it */
+    tni_a64 word; /* first, because TN_SEMAPHORE_INIT writes it */
     tni_waiters queue;
 } semaphore_state;
 
@@ -21,34 +22,34 @@ _Static_assert(sizeof(semaphore_state) + 16 <= sizeof(tn_semaphore), "sized with
 _Static_assert(_Alignof(semaphore_state) <= _Alignof(tn_semaphore), "aligned");
 _Static_assert(offsetof(semaphore_state, word) == 0 && PERMIT == 1 << 2, "TN_SEMAPHORE_INIT");
 
-static semaphore_state *inside(tn_semaphore *semaphore)
+static semaphore_state *impl_of(tn_semaphore *semaphore)
 {
     return (semaphore_state *)(void *)&semaphore->opaque;
 }
 
 void tn_semaphore_init(tn_semaphore *semaphore, uint64_t permits)
 {
-    tni_assert(permits <= TN_SEMAPHORE_MAX, "too many permits");
+    tni_assert(permits <= TN_SEMAPHORE_MAX, "tn_semaphore_init: too many permits");
     *semaphore = (tn_semaphore)TN_SEMAPHORE_INIT(permits);
 }
 
 void tn_semaphore_fini(tn_semaphore *semaphore)
 {
-    /* Relaxed: the caller says that nobody uses it. */
-    tni_assert(!(tni_a64_load(&inside(semaphore)->word, TNI_RELAXED) & WAITED), "a semaphore ends that somebody waits for");
+    /* Relaxed: the caller guarantees that no other thread uses it. */
+    tni_assert(!(tni_a64_load(&impl_of(semaphore)->word, TNI_RELAXED) & WAITED), "tn_semaphore_fini: there are waiters");
 }
 
 uint64_t tn_semaphore_available(const tn_semaphore *semaphore)
 {
     const semaphore_state *state = (const semaphore_state *)(const void *)&semaphore->opaque;
 
-    return tni_a64_load(&state->word, TNI_RELAXED) / PERMIT; /* relaxed: out of date as soon as it is read */
+    return tni_a64_load(&state->word, TNI_RELAXED) / PERMIT; /* relaxed: out of date at once */
 }
 
 int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count)
 {
-    semaphore_state *state = inside(semaphore);
-    /* Relaxed: the CAS checks it. */
+    semaphore_state *state = impl_of(semaphore);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     do {
@@ -56,16 +57,17 @@ int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count)
             return TN_EPIPE;
         if ((word & WAITED) || word / PERMIT < count)
             return TN_EAGAIN;
-        /* Acquire: what was done under the permits before; partner: tn_semaphore_release. */
+        /* Observes what was done under the permits before; partner: tn_semaphore_release. */
     } while (!tni_a64_cas(&state->word, &word, word - count * PERMIT, TNI_ACQUIRE));
     return 0;
 }
 
-/* Lock held, WAITED set: permits go to those that wait, oldest first. True: the batch is full, and there is more to do. */
+/* Lock held, WAITED set. Grants permits to waiters, oldest first. True: the batch is full, and there is more to do. */
 static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *batch)
 {
     tni_waiters *queue = &state->queue;
-    /* Nobody else changes the word now. Acquire: what was done under the permits, for whom we grant them to. */
+    /* No other thread changes the word now. Acquire: observes what was done under the permits, for the waiters that get them;
+     * partner: tn_semaphore_release. */
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE) + fresh * PERMIT;
     bool full = false;
 
@@ -77,19 +79,20 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
         tni_wake_batch_add(batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
     if (queue->first == NULL || (word & CLOSED))
-        word &= ~WAITED; /* closed: who is still in the queue is being told */
-    /* Release: what was done under the permits that are left; partner: tn_semaphore_try_acquire. */
+        word &= ~WAITED; /* closed: the waiters that are still queued are being completed */
+    /* Publishes what was done under the permits that are left; partner: tn_semaphore_try_acquire. */
     tni_a64_store(&state->word, word, TNI_RELEASE);
     return full;
 }
 
-/* Lock held, and released in the end; somebody waits, or has just left. `fresh`: permits that come in. */
-static void serve(semaphore_state *state, uint64_t fresh)
+/* Lock held, and released on return; the queue is not empty, or a waiter has just left. `fresh`: permits that are given
+ * back. */
+static void grant_waiters(semaphore_state *state, uint64_t fresh)
 {
     tni_wake_batch batch = {.count = 0};
 
     if (tni_waiters_has_completer(&state->queue)) {
-        /* Release: what was done under the permits; partner: grant_some. */
+        /* Publishes what was done under the permits; partner: grant_some. */
         (void)tni_a64_fetch_add(&state->word, fresh * PERMIT, TNI_RELEASE);
         tni_short_lock_release(&state->queue.lock);
         return;
@@ -97,7 +100,7 @@ static void serve(semaphore_state *state, uint64_t fresh)
     while (grant_some(state, fresh, &batch)) {
         fresh = 0;
         tni_waiters_wake_between(&state->queue, &batch);
-        /* Relaxed: written under the lock. Those that waited may have left, and others use the word now. */
+        /* Relaxed: written under the lock. If the waiters have left meanwhile, the lock-free paths use the word now. */
         if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED))
             break;
     }
@@ -105,13 +108,13 @@ static void serve(semaphore_state *state, uint64_t fresh)
     tni_wake_batch_wake(&batch);
 }
 
-/* `word` is the value that the permits are added to: an older one may hold permits that are out by now. */
-static void check_room(uint64_t word, uint64_t count)
+/* `word` must be the value that the permits are added to: an older one may include permits that have been acquired since. */
+static void check_capacity(uint64_t word, uint64_t count)
 {
-    tni_assert(count <= TN_SEMAPHORE_MAX - word / PERMIT, "a semaphore gets more permits than it can hold");
+    tni_assert(count <= TN_SEMAPHORE_MAX - word / PERMIT, "tn_semaphore_release: more permits than a semaphore can hold");
 }
 
-/* False: nobody waits any more. */
+/* False: there is no waiter any more. */
 static bool release_to_waiters(semaphore_state *state, uint64_t count)
 {
     uint64_t word;
@@ -122,43 +125,43 @@ static bool release_to_waiters(semaphore_state *state, uint64_t count)
         tni_short_lock_release(&state->queue.lock);
         return false;
     }
-    check_room(word, count);
-    serve(state, count);
+    check_capacity(word, count);
+    grant_waiters(state, count);
     return true;
 }
 
 void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count)
 {
-    semaphore_state *state = inside(semaphore);
-    /* Relaxed: the CAS checks it. */
+    semaphore_state *state = impl_of(semaphore);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
         if (!(word & WAITED)) {
-            /* Release: what was done under the permits; partners: tn_semaphore_try_acquire, queue_up. */
+            /* Publishes what was done under the permits; partners: tn_semaphore_try_acquire, queue_up. */
             if (tni_a64_cas(&state->word, &word, word + count * PERMIT, TNI_RELEASE)) {
-                check_room(word, count);
+                check_capacity(word, count);
                 return;
             }
         } else {
             if (release_to_waiters(state, count))
                 return;
-            word = tni_a64_load(&state->word, TNI_RELAXED); /* as above */
+            word = tni_a64_load(&state->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
         }
     }
 }
 
 uint64_t tn_semaphore_forget(tn_semaphore *semaphore, uint64_t count)
 {
-    semaphore_state *state = inside(semaphore);
+    semaphore_state *state = impl_of(semaphore);
     uint64_t word;
     uint64_t taken;
 
     tni_short_lock_acquire(&state->queue.lock);
-    word = tni_a64_load(&state->word, TNI_RELAXED); /* the CAS checks it */
+    word = tni_a64_load(&state->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     do {
         taken = word / PERMIT < count ? word / PERMIT : count;
-        /* Relaxed: permits that are gone publish nothing. Acq_rel only keeps the releases before it in one chain. */
+        /* Relaxed would do: removed permits publish nothing. Acq_rel only keeps the releases before it in one chain. */
     } while (!tni_a64_cas(&state->word, &word, word - taken * PERMIT, TNI_ACQ_REL));
     tni_short_lock_release(&state->queue.lock);
     return taken;
@@ -166,10 +169,10 @@ uint64_t tn_semaphore_forget(tn_semaphore *semaphore, uint64_t count)
 
 void tn_semaphore_close(tn_semaphore *semaphore)
 {
-    semaphore_state *state = inside(semaphore);
+    semaphore_state *state = impl_of(semaphore);
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Acq_rel: who is told that it is closed sees what was done before; partners: tn_semaphore_try_acquire, queue_up. */
+    /* Publishes what was done before the close to those that see it; partners: tn_semaphore_try_acquire, queue_up. */
     (void)tni_a64_fetch_or(&state->word, CLOSED, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
     tni_waiters_complete_all(&state->queue, TNI_WAITER_CLOSED);
@@ -181,7 +184,8 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter, observes permits and CLOSED; partner: tn_semaphore_release. From here on the word is ours. */
+    /* Publishes that there is a waiter, observes permits and CLOSED; partner: tn_semaphore_release. From here on only this
+     * thread changes the word. */
     word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) | WAITED;
     if (word & CLOSED) {
         rc = TN_EPIPE;
@@ -202,7 +206,7 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
 {
     tn_semaphore_future *future = tni_container_of(self, tn_semaphore_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    semaphore_state *state = inside(future->semaphore);
+    semaphore_state *state = impl_of(future->semaphore);
     uint32_t verdict = tni_waiters_begin_poll(&state->queue, waiter, waker);
 
     if (verdict == TNI_WAITER_QUEUED)
@@ -212,13 +216,13 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     return tni_budget_poll_leave(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
 }
 
-/* Lock held, and released in the end: one that waited has gone. */
-static void leave(semaphore_state *state)
+/* Lock held, and released on return: a waiter has unlinked itself. */
+static void waiter_left(semaphore_state *state)
 {
     tni_waiters_wait_returning(&state->queue);
-    /* Relaxed: WAITED is written under the lock. Without it the semaphore is being closed, and has nothing to grant. */
+    /* Relaxed: WAITED is written under the lock. If it is clear the semaphore is being closed, and has nothing to grant. */
     if (tni_a64_load(&state->word, TNI_RELAXED) & WAITED)
-        serve(state, 0);
+        grant_waiters(state, 0);
     else
         tni_short_lock_release(&state->queue.lock);
 }
@@ -227,10 +231,10 @@ static void acquire_drop(tn_future *self)
 {
     tn_semaphore_future *future = tni_container_of(self, tn_semaphore_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    semaphore_state *state = inside(future->semaphore);
+    semaphore_state *state = impl_of(future->semaphore);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        leave(state); /* those behind may ask for less */
+        waiter_left(state); /* the waiters behind it may ask for less */
         tni_waiter_unref(waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);
@@ -242,7 +246,7 @@ void tn_semaphore_acquire_init(tn_semaphore_future *future, tn_semaphore *semaph
 {
     static const tn_future_ops ops = {acquire_poll, acquire_drop, "semaphore"};
 
-    tni_assert(count <= TN_SEMAPHORE_MAX, "more permits than a semaphore can hold");
+    tni_assert(count <= TN_SEMAPHORE_MAX, "tn_semaphore_acquire: more permits than a semaphore can hold");
     future->base.ops = &ops;
     future->semaphore = semaphore;
     tni_waiter_init(tni_waiter_of(&future->waiter), count);
@@ -278,14 +282,14 @@ tn_permit tn_permit_split(tn_permit *permit, uint64_t count)
 {
     tn_permit part = {permit->semaphore, count};
 
-    tni_assert(count <= permit->count, "a permit is split that is smaller");
+    tni_assert(count <= permit->count, "tn_permit_split: the part is larger than the permit");
     permit->count -= count;
     return part;
 }
 
 void tn_permit_merge(tn_permit *permit, tn_permit *other)
 {
-    tni_assert(permit->semaphore == other->semaphore, "permits of two semaphores are merged");
+    tni_assert(permit->semaphore == other->semaphore, "tn_permit_merge: the permits are of different semaphores");
     permit->count += other->count;
     other->count = 0;
 }

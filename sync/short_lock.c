@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "short_lock.h"
 
-/* Looks twice as far apart each time: who holds the lock gets more done meanwhile than it would with somebody else reading its
- * line all the time. */
+/* A waiter doubles the time between two loads: the holder gets more done if other threads do not read its cache line all the
+ * time. */
 enum { SPINS = 10, SPIN_HINTS_MAX = 64, YIELDS = 20 };
 
-#define NAP_NS 50000
+#define SLEEP_NS 50000
 
 void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
 {
@@ -15,13 +15,14 @@ void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
     } else if (tries < SPINS + YIELDS) {
         tni_thread_yield();
     } else {
-        tni_futex_wait((tni_a32 *)(uintptr_t)word, value, tni_clock_ns() + NAP_NS); /* nobody wakes us: the time does */
+        tni_futex_wait((tni_a32 *)(uintptr_t)word, value, tni_clock_ns() + SLEEP_NS); /* no thread wakes it, it times out */
     }
 }
 
 static bool try_acquire(tni_short_lock *lock)
 {
-    /* Relaxed look, so that those who wait do not steal the word from its holder; the exchange observes the last holder. */
+    /* Relaxed load, so that waiters do not take the cache line from the holder. The exchange observes what the last holder did;
+     * partner: tni_short_lock_release (short_lock.h). */
     return tni_a32_load(&lock->held, TNI_RELAXED) == 0 && tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) == 0;
 }
 
@@ -33,7 +34,7 @@ void tni_short_lock_wait(tni_short_lock *lock)
 
 void tni_short_lock_wait_released_held(const tni_short_lock *lock)
 {
-    /* Acquire: as in tni_short_lock_wait_released. */
+    /* Observes the holder's accesses; partner: tni_short_lock_release (short_lock.h). */
     for (unsigned tries = 0; tni_a32_load(&lock->held, TNI_ACQUIRE) != 0; tries++)
         tni_short_lock_pause(&lock->held, 1, tries);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock of one word for a few instructions: a list is changed, a value copied. Never held over a suspension, a wake or an
+/* A one-word lock for a few instructions: a list is changed, a value copied. Never held over a suspension, a wake or an
  * allocation.
  *
- * Release is a plain store, which is half the price of a lock that can put threads to sleep. Who finds it taken spins, then lets
- * other threads of its processor run, then sleeps for a moment at a time: so a holder that lost its processor, even one of lower
- * priority, gets it back. A zeroed word is a free lock.
+ * Release is a plain store, half the price of the release of a lock that wakes threads. A waiter spins, then yields the
+ * processor, then sleeps for a short time again and again. So a preempted holder, even one of lower priority, gets the
+ * processor back. A zeroed word is a free lock.
  */
 #ifndef TNI_SHORT_LOCK_H
 #define TNI_SHORT_LOCK_H
@@ -15,7 +15,7 @@ typedef struct {
     tni_a32 held; /* 0 or 1 */
 } tni_short_lock;
 
-/* Before the next look at a word that had this value at the last `tries` looks. */
+/* Pauses before the next load of `word`, which had this value in the last `tries` loads. */
 void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries);
 
 void tni_short_lock_wait(tni_short_lock *lock);
@@ -29,16 +29,16 @@ static inline void tni_short_lock_acquire(tni_short_lock *lock)
 
 static inline void tni_short_lock_release(tni_short_lock *lock)
 {
-    /* Publishes what we did to the next holder; partner: tni_short_lock_acquire. */
+    /* Publishes what this holder did to the next one; partner: tni_short_lock_acquire. */
     tni_a32_store(&lock->held, 0, TNI_RELEASE);
 }
 
 void tni_short_lock_wait_released_held(const tni_short_lock *lock);
 
-/* Waits until whoever held the lock at some moment before has let go of it, so that its memory may be freed. */
+/* Waits until the thread that holds the lock now, if any, has released it, so that the lock's memory may be freed. */
 static inline void tni_short_lock_wait_released(const tni_short_lock *lock)
 {
-    /* Acquire: the holder's accesses are over; partner: tni_short_lock_release. */
+    /* Observes the holder's accesses; partner: tni_short_lock_release. */
     if (tni_unlikely(tni_a32_load(&lock->held, TNI_ACQUIRE) != 0))
         tni_short_lock_wait_released_held(lock);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The word: the count, and WAITED while somebody is in the queue. If WAITED is set the count reaches 0 under the queue's lock
- * alone, so that the one who waits, and then may free the group, can wait for that lock to be let go. */
+/* tn_wait_group. The word has the count, and WAITED while a waiter is in the queue. If WAITED is set, the count reaches 0 only
+ * under the queue's lock. So a waiter, which may free the group afterwards, can wait until that lock is released. */
 #include <tn/wait_group.h>
 
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
-#define THING UINT64_C(2)
+#define UNIT UINT64_C(2)
 
 typedef struct {
     tni_a64 word;
@@ -16,7 +16,7 @@ typedef struct {
 _Static_assert(sizeof(group_state) + 16 <= sizeof(tn_wait_group), "sized with slack");
 _Static_assert(_Alignof(group_state) <= _Alignof(tn_wait_group), "aligned");
 
-static group_state *inside(tn_wait_group *group)
+static group_state *impl_of(tn_wait_group *group)
 {
     return (group_state *)(void *)&group->opaque;
 }
@@ -28,54 +28,55 @@ void tn_wait_group_init(tn_wait_group *group)
 
 void tn_wait_group_fini(tn_wait_group *group)
 {
-    tni_assert(inside(group)->queue.first == NULL, "a wait group ends that somebody waits for");
+    tni_assert(impl_of(group)->queue.first == NULL, "tn_wait_group_fini: there are waiters");
 }
 
 void tn_wait_group_add(tn_wait_group *group, uint32_t count)
 {
-    /* Relaxed: publishes nothing; whoever hands out the things orders them. */
-    uint64_t old = tni_a64_fetch_add(&inside(group)->word, count * THING, TNI_RELAXED);
+    /* Relaxed: publishes nothing; the code that starts the counted work orders it. */
+    uint64_t old = tni_a64_fetch_add(&impl_of(group)->word, count * UNIT, TNI_RELAXED);
 
-    tni_assert(old / THING + count <= UINT32_MAX, "a wait group of too many things");
+    tni_assert(old / UNIT + count <= UINT32_MAX, "tn_wait_group_add: the count is too large");
 }
 
 static void check_not_empty(uint64_t word)
 {
-    tni_assert(word >= THING, "more is done than a wait group was told of");
+    tni_assert(word >= UNIT, "tn_wait_group_done: the count is 0");
 }
 
 void tn_wait_group_done(tn_wait_group *group)
 {
-    group_state *state = inside(group);
-    /* Relaxed: the CAS checks it. */
+    group_state *state = impl_of(group);
+    /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
     for (;;) {
-        check_not_empty(word); /* not too old: what the caller has done is counted in each value that it may read */
-        if (word == (THING | WAITED))
-            break; /* the last one, and somebody waits */
-        /* Release: what was done; partners: tn_wait_group_try_wait, queue_up. */
-        if (tni_a64_cas(&state->word, &word, word - THING, TNI_ACQ_REL))
+        check_not_empty(word); /* no stale value fails it: the caller's own unit is in each value that it may read */
+        if (word == (UNIT | WAITED))
+            break; /* the last unit, and there is a waiter */
+        /* Publishes the work that is done; partners: tn_wait_group_try_wait, queue_up. */
+        if (tni_a64_cas(&state->word, &word, word - UNIT, TNI_ACQ_REL))
             return;
     }
     tni_short_lock_acquire(&state->queue.lock);
-    /* Release: as above; acquire: what the others did, for those that we settle. */
-    word = tni_a64_fetch_sub(&state->word, THING, TNI_ACQ_REL);
+    /* Publishes the work that is done, and observes that of others for the waiters; partners: tn_wait_group_try_wait,
+     * queue_up. */
+    word = tni_a64_fetch_sub(&state->word, UNIT, TNI_ACQ_REL);
     check_not_empty(word);
-    if (word / THING > 1) {
-        tni_short_lock_release(&state->queue.lock); /* more were added meanwhile */
+    if (word / UNIT > 1) {
+        tni_short_lock_release(&state->queue.lock); /* units were added meanwhile */
         return;
     }
-    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* as above */
+    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* passes on what the word has published */
     tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
 }
 
 int tn_wait_group_try_wait(tn_wait_group *group)
 {
-    group_state *state = inside(group);
+    group_state *state = impl_of(group);
 
-    /* Acquire: what was done; partner: tn_wait_group_done. */
-    if (tni_a64_load(&state->word, TNI_ACQUIRE) >= THING)
+    /* Observes the work that is done; partner: tn_wait_group_done. */
+    if (tni_a64_load(&state->word, TNI_ACQUIRE) >= UNIT)
         return TN_EAGAIN;
     tni_short_lock_wait_released(&state->queue.lock);
     return 0;
@@ -86,13 +87,13 @@ static int queue_up(group_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc = TN_PENDING;
 
     tni_short_lock_acquire(&state->queue.lock);
-    /* Says that there is a waiter, observes that all is done; partner: tn_wait_group_done. */
-    if (tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) >= THING)
+    /* Publishes that there is a waiter, observes that all is done; partner: tn_wait_group_done. */
+    if (tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) >= UNIT)
         tni_waiters_push(&state->queue, waiter, waker);
     else
         rc = 0;
     if (state->queue.first == NULL)
-        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* hands on what the word published */
+        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* passes on what the word has published */
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -101,7 +102,7 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_wait_group_future *future = tni_container_of(self, tn_wait_group_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    group_state *state = inside(future->group);
+    group_state *state = impl_of(future->group);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
     return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
@@ -111,7 +112,7 @@ static void wait_drop(tn_future *self)
 {
     tn_wait_group_future *future = tni_container_of(self, tn_wait_group_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    group_state *state = inside(future->group);
+    group_state *state = impl_of(future->group);
 
     if (!tni_waiters_leave(&state->queue, waiter))
         return;

@@ -7,7 +7,7 @@ uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_wak
     uint32_t state;
 
     tni_short_lock_acquire(&queue->lock);
-    state = tni_waiter_state(waiter); /* a verdict: the lock was released after it */
+    state = tni_waiter_state(waiter); /* after a verdict the lock has been released: it is held now */
     if (state == TNI_WAITER_QUEUED)
         waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
     tni_short_lock_release(&queue->lock);
@@ -34,7 +34,7 @@ void tni_waiters_wait_returning(tni_waiters *queue)
 {
     uint32_t returning;
 
-    /* Relaxed: written under the lock that we hold. */
+    /* Relaxed: written under the lock, which is held. */
     for (unsigned tries = 0; (returning = tni_a32_load(&queue->returning, TNI_RELAXED)) > 0; tries++) {
         tni_short_lock_release(&queue->lock);
         tni_short_lock_pause(&queue->returning, returning, tries);
@@ -49,11 +49,11 @@ void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch)
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(batch);
     tni_short_lock_acquire(&queue->lock);
-    (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: as above */
+    (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: read under the lock */
 }
 
-/* Lock held: settles waiters up to `newest`, as many as fit; true: there are more. */
-static bool settle_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
+/* Lock held. Completes the waiters up to ticket `newest`, as many as fit into the batch. True: there are more. */
+static bool complete_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
 {
     while (queue->first != NULL && queue->first->ticket <= newest) {
         if (tni_wake_batch_is_full(batch))
@@ -67,7 +67,7 @@ void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t ve
 {
     tni_wake_batch batch = {.count = 0};
 
-    while (settle_some(queue, newest, verdict, &batch))
+    while (complete_some(queue, newest, verdict, &batch))
         tni_waiters_wake_between(queue, &batch);
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* A queue of waiters, first come first served: the wait core of all primitives here.
+/* A FIFO queue of waiters: what all primitives of this layer use to wait.
  *
- * A waiter lies in its future, and so in its owner's frame. It is linked and unlinked under the queue's lock. Who ends a wait
- * (settles it) takes it off the queue, takes its waker, and writes the verdict into its state word: that store is the last
- * access to the waiter. Then it prepares the wake, still under the lock, and does it when the lock has been released.
+ * A waiter is in its future, and so in its owner's frame. It is linked and unlinked under the queue's lock. To complete a
+ * waiter is to unlink it, take its waker and write a verdict into its state word: that store is the last access to the waiter.
+ * The completer then prepares the wake, still under the lock, and does it after releasing the lock.
  *
- * One outcome: a waiter leaves the queue once, under the lock, either by a verdict or because its owner takes it back
+ * One outcome: a waiter leaves the queue once, under the lock, either by a verdict or because its owner unlinks it
  * (tni_waiters_leave). An owner that comes too late finds the verdict, and the primitive gives back what it had granted.
  *
- * No wake-up is lost: an owner looks at the primitive's condition, and pushes, under one hold of the lock; who makes the
- * condition true settles under the same lock afterwards, or has seen a mark in the primitive's word that there are waiters.
+ * No wake is lost: an owner checks the primitive's condition and queues up under one hold of the lock. A thread that makes the
+ * condition true completes waiters under the same lock afterwards, or has seen a mark in the primitive's word that there are
+ * any.
  *
- * Nothing is freed early: drop answers only after it has seen a verdict, or has unlinked the waiter under the lock. Who sees a
- * verdict waits until its giver has let go of the lock. That is the giver's last access to the primitive, so the primitive may go
- * as soon as its last waiter has been answered. And until then the waiting task cannot end, see tni_wake. The exception is a
- * settler of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it comes back to the lock for those that are left. It
- * says so in `returning` before it lets go; if the last of them leaves meanwhile, it waits for that return. And the permits, or
- * the lock, that come back meanwhile are left for it to hand on (tni_waiters_has_completer), so that no other one answers the
- * last.
+ * Nothing is freed early: a drop returns only after it has seen a verdict, or has unlinked the waiter under the lock. An owner
+ * that sees a verdict waits until the completer has released the lock. That is the completer's last access to the primitive, so
+ * the primitive may be freed when its last waiter has returned. Until then the waiting task cannot end, see tni_wake.
+ *
+ * The exception is a completer of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it takes the lock again for the
+ * waiters that are left. It counts itself in `returning` before it releases the lock; if the last of those waiters leaves
+ * meanwhile, it waits for that return. Permits, or a lock, that are given back meanwhile are left for the returning completer
+ * to grant (tni_waiters_has_completer), so that no other thread completes the last waiter.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -29,27 +31,27 @@
 #include "task/task.h"
 #include "wake.h"
 
-/* A waiter's state. From TNI_WAITER_GRANTED on they are verdicts; a primitive may have further ones. */
+/* A waiter's state. From TNI_WAITER_GRANTED on the values are verdicts; a primitive may add more. */
 enum { TNI_WAITER_IDLE, TNI_WAITER_QUEUED, TNI_WAITER_GRANTED, TNI_WAITER_CLOSED };
 
 typedef struct tni_waiter tni_waiter;
 struct tni_waiter {
-    tni_waiter *next;     /* lock */
-    tni_waiter *previous; /* lock */
-    tn_waker *waker;      /* written by the owner under the lock; while QUEUED a reference, unless it is borrowed */
-    uint64_t ticket;      /* lock: its number in order of arrival */
-    uint64_t wanted;      /* the owner's, constant while QUEUED: what it asks for */
+    tni_waiter *next;     /* under the lock */
+    tni_waiter *previous; /* under the lock */
+    tn_waker *waker;      /* written by the owner under the lock; while QUEUED a reference, unless `borrowed` */
+    uint64_t ticket;      /* under the lock: its number in order of arrival */
+    uint64_t wanted;      /* the owner's, constant while QUEUED: what it asks for; the primitive defines it */
     tni_a32 state;
     bool borrowed; /* the owner's, constant while QUEUED: the waiter cannot outlive the task that waits */
 };
 
-/* All zero: empty. */
+/* All zero: an empty queue. */
 typedef struct {
     tni_short_lock lock;
-    tni_a32 returning; /* settlers that have let go of the lock and come back to it; written under the lock */
+    tni_a32 returning; /* completers that have released the lock and will take it again; written under the lock */
     tni_waiter *first;
     tni_waiter *last;
-    uint64_t tickets; /* handed out so far */
+    uint64_t tickets; /* the last ticket given to a waiter */
 } tni_waiters;
 
 _Static_assert(sizeof(tni_waiter) + 8 <= sizeof(tn_waiter) && _Alignof(tni_waiter) <= _Alignof(tn_waiter), "with slack");
@@ -66,7 +68,7 @@ static inline void tni_waiter_init(tni_waiter *waiter, uint64_t wanted)
     tni_a32_init(&waiter->state, TNI_WAITER_IDLE);
 }
 
-/* The future is in the frame of a call that ends after it has been dropped: its task needs no reference while it waits. */
+/* The future is in the frame of a call that returns after the drop, so the task needs no reference while it waits. */
 static inline void tni_waiter_in_frame(tni_waiter *waiter)
 {
     waiter->borrowed = true;
@@ -74,12 +76,12 @@ static inline void tni_waiter_in_frame(tni_waiter *waiter)
 
 static inline uint32_t tni_waiter_state(const tni_waiter *waiter)
 {
-    /* Observes the verdict, and what was done before it was given; partner: tni_waiters_complete_first. */
+    /* Observes the verdict, and what was done before it; partner: tni_waiters_complete_first. */
     return tni_a32_load(&waiter->state, TNI_ACQUIRE);
 }
 
-/* Owner, in a poll: the verdict, or QUEUED or IDLE. After a verdict the primitive may be freed: whoever gave it has let go of
- * the lock. */
+/* For the owner, in a poll: the verdict, or QUEUED or IDLE. After a verdict the primitive may be freed: the completer has
+ * released the lock. */
 static inline uint32_t tni_waiters_verdict(const tni_waiters *queue, const tni_waiter *waiter)
 {
     uint32_t state = tni_waiter_state(waiter);
@@ -89,13 +91,13 @@ static inline uint32_t tni_waiters_verdict(const tni_waiters *queue, const tni_w
     return state;
 }
 
-/* Owner, when the verdict has been answered: from now on there is nothing to give back. */
+/* For the owner, when the verdict has been returned: from now on there is nothing to give back. */
 static inline void tni_waiter_reset(tni_waiter *waiter)
 {
-    tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: nobody else looks at it any more */
+    tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: no other thread reads it any more */
 }
 
-/* Owner, lock held: to the end of the queue. */
+/* For the owner, lock held: links the waiter at the end of the queue. */
 static inline void tni_waiters_push(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
     waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
@@ -107,7 +109,7 @@ static inline void tni_waiters_push(tni_waiters *queue, tni_waiter *waiter, tn_w
     else
         queue->first = waiter;
     queue->last = waiter;
-    tni_a32_store(&waiter->state, TNI_WAITER_QUEUED, TNI_RELAXED); /* relaxed: others look at it under the lock */
+    tni_a32_store(&waiter->state, TNI_WAITER_QUEUED, TNI_RELAXED); /* relaxed: other threads read it under the lock */
 }
 
 /* Lock held. */
@@ -123,7 +125,7 @@ static inline void tni_waiters_unlink(tni_waiters *queue, tni_waiter *waiter)
         queue->last = waiter->previous;
 }
 
-/* Lock held, not empty: ends the wait of the first one. */
+/* Lock held, queue not empty: completes the first waiter. */
 static inline tni_wake tni_waiters_complete_first(tni_waiters *queue, uint32_t verdict)
 {
     tni_waiter *waiter = queue->first;
@@ -135,27 +137,28 @@ static inline tni_wake tni_waiters_complete_first(tni_waiters *queue, uint32_t v
         queue->first->previous = NULL;
     else
         queue->last = NULL;
-    /* Publishes the grant; the last access to the waiter; partner: tni_waiter_state. */
+    /* Publishes the verdict and what was granted; the last access to the waiter; partner: tni_waiter_state. */
     tni_a32_store(&waiter->state, verdict, TNI_RELEASE);
     return tni_wake_prepare(waker, borrowed);
 }
 
-/* Owner, out of the queue: its waker's reference. */
+/* For the owner, after the waiter has been unlinked: releases its waker. */
 static inline void tni_waiter_unref(tni_waiter *waiter)
 {
     if (!waiter->borrowed)
         tn_waker_release(waiter->waker);
 }
 
-/* Owner, polled by another waker while QUEUED: a verdict wakes this one from now on. Returns the state: the verdict, if it was
- * first. */
+/* For the owner, polled with another waker while QUEUED: makes a verdict wake this one. Returns the state: the verdict, if that
+ * was first. */
 uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
 
-/* Owner: leaves the queue, if it is still in it. True: it was, and the lock is held, so that the caller can mend the primitive's
- * state; it ends with tni_waiters_left. False: there is a verdict, or it was never in. */
+/* For the owner: unlinks the waiter. True: it was linked, and the lock is held, so that the caller can restore the primitive's
+ * state; tni_waiters_left must follow. False: there is a verdict, or the waiter was never linked. */
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter);
 
-/* Lock held, left for a moment and held again: waits until no settler is on its way back to the lock. It never suspends there. */
+/* Lock held; released meanwhile and held again on return: waits until no completer is about to take the lock again. Never
+ * suspends. */
 void tni_waiters_wait_returning(tni_waiters *queue);
 
 static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
@@ -165,34 +168,34 @@ static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
     tni_waiter_unref(waiter);
 }
 
-/* Lock held, and again in the end: wakes without it. Until it is held again nobody who leaves the queue answers
- * (tni_waiters_wait_returning): so the memory stays. */
+/* Lock held; released for the wakes and held again on return. Until then no owner that unlinks itself returns
+ * (tni_waiters_wait_returning), so the primitive is not freed. */
 void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
 
-/* Lock held: somebody is on the way back to it, and will look whom to settle. Others leave it to him: a waiter that they settled
- * would not know of him. */
+/* Lock held. True: a completer is about to take the lock again, and will check which waiters to complete. Other threads leave
+ * them to it: a waiter that they completed would not wait for it. */
 static inline bool tni_waiters_has_completer(const tni_waiters *queue)
 {
     return tni_unlikely(tni_a32_load(&queue->returning, TNI_RELAXED) > 0); /* relaxed: written under the lock */
 }
 
-/* Lock held, and released in the end: settles everyone whose ticket is at most `newest`. */
+/* Lock held, and released on return: completes each waiter whose ticket is at most `newest`. */
 void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
 
-/* The same for everyone who is in the queue now, and nobody who comes meanwhile. */
+/* As tni_waiters_complete_until, for the waiters that are in the queue now, not for those that come meanwhile. */
 static inline void tni_waiters_complete_all(tni_waiters *queue, uint32_t verdict)
 {
     tni_waiters_complete_until(queue, queue->tickets, verdict);
 }
 
-/* What the polls begin with. Returns TNI_WAITER_QUEUED: the poll returns TN_PENDING, because the waiter is queued, or its task's
- * budget is used up. TNI_WAITER_IDLE: the waiter is in no queue, and the poll goes on to the condition. Else the verdict; then
- * nothing is left to give back. */
+/* The beginning of a poll. Returns TNI_WAITER_QUEUED: the poll returns TN_PENDING, because the waiter is queued or its task's
+ * budget is used up. TNI_WAITER_IDLE: the waiter is in no queue, and the poll checks the condition. Otherwise it returns the
+ * verdict, and nothing is left to give back. */
 static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
     uint32_t state = tni_waiters_verdict(queue, waiter);
 
-    if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* written by the owner alone: no lock to look */
+    if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* only the owner writes it: no lock to read it */
         state = tni_waiters_change_waker(queue, waiter, waker);
     if (state == TNI_WAITER_QUEUED || !tni_budget_poll_enter(waker))
         return TNI_WAITER_QUEUED;
@@ -200,11 +203,11 @@ static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *wa
     return state;
 }
 
-/* tni_waiters_poll: the waiter is in no queue yet, and its poll goes on to the condition. */
+/* From tni_waiters_poll: the waiter is in no queue yet, and its poll checks the condition. */
 enum { TNI_TO_QUEUE_UP = 1 };
 
-/* The same where each verdict completes the poll with 0: 0, TN_PENDING, or TNI_TO_QUEUE_UP: what comes of that is spent by the
- * caller (tni_budget_poll_leave). */
+/* As tni_waiters_begin_poll, where each verdict completes the poll with 0. Returns 0, TN_PENDING, or TNI_TO_QUEUE_UP: then the
+ * caller spends the budget for the result (tni_budget_poll_leave). */
 static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
     switch (tni_waiters_begin_poll(queue, waiter, waker)) {

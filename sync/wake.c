@@ -11,7 +11,7 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
 
     if (!borrowed)
         return (tni_wake)waker;
-    /* From elsewhere only a reference, given back as a guest, keeps the task's runtime until the wake is done. */
+    /* Outside the task's runtime only a reference, released outside too, keeps that runtime alive until the wake is done. */
     if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime))
         return (tni_wake)tn_waker_retain(waker);
     return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;

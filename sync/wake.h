@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Wakes that are prepared under a lock and done without it. */
+/* Wakes that are prepared under a lock and done after its release. */
 #ifndef TNI_WAKE_H
 #define TNI_WAKE_H
 
 #include "task/task.h"
 
-/* A wake that has been prepared under a lock, to be done without it. 0: nothing is to be done. The lowest bit set: a task that
- * has been made ACTIVE and has to be queued. Else a waker with its reference. */
+/* A prepared wake. 0: nothing is left to do. Lowest bit set: a task that has been made ACTIVE and must be queued. Otherwise a
+ * waker with its reference. */
 typedef uintptr_t tni_wake;
 
-/* Lock held: prepares the wake of a waiter, whose answer has been written. `borrowed`: the waker is no counted reference, but the
- * task cannot end as long as the lock is held. Then, within its runtime, the task's state is changed at once: a task that is
- * ACTIVE by our doing cannot end before we have queued it, so that it needs no reference. */
+/* Lock held: prepares the wake of a waiter whose verdict has been written. `borrowed`: the waker is no counted reference, but
+ * the task cannot end while the lock is held. In that case, within the task's runtime, the task's state is changed at once: a
+ * task made ACTIVE here cannot end before it is queued, so it needs no reference. */
 tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
 
-/* Lock not held. */
+/* Lock not held: does the wake. */
 void tni_wake_do(tni_wake wake);
 
-/* Wakes that were prepared under a lock. Who has filled it releases the lock, wakes, and takes the lock again: so any number
- * of waiters is woken in linear time and without memory. */
+/* Wakes prepared under a lock. When the batch is full, the caller releases the lock, wakes, and takes the lock again: so any
+ * number of waiters is woken in linear time and without allocation. */
 enum { TNI_WAKE_BATCH = 32 };
 
 typedef struct {
@@ -36,7 +36,7 @@ static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
     batch->wakes[batch->count++] = wake;
 }
 
-/* Lock not held. */
+/* Lock not held: does the wakes and empties the batch. */
 void tni_wake_batch_wake(tni_wake_batch *batch);
 
 #endif

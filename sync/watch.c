@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Value and version under the queue's lock. A receiver that finds nothing new queues up under the same hold; a send wakes all,
- * and each looks again. */
+/* tn_watch. Value and version are under the queue's lock. A receiver checks the version and queues up under one hold of the
+ * lock; a send wakes all receivers, and each checks again. */
 #include <tn/watch.h>
 
 #include "channel.h"
@@ -12,9 +12,9 @@ struct tn_watch {
     tni_a32 senders;
     tni_a32 ends; /* senders and receivers; the last one frees */
     tni_waiters queue;
-    uint64_t version;                   /* lock */
-    bool ended;                         /* lock: the last sender has gone */
-    _Alignas(16) unsigned char value[]; /* lock */
+    uint64_t version;                   /* under the lock */
+    bool ended;                         /* under the lock: the last sender is gone */
+    _Alignas(16) unsigned char value[]; /* under the lock */
 };
 
 int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_channel_options *options)
@@ -37,7 +37,7 @@ int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_cha
 
 static void add_end(tn_watch *watch)
 {
-    /* Relaxed: the caller has one already, nothing is published by one more. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&watch->ends, 1, TNI_RELAXED);
 }
 
@@ -45,7 +45,7 @@ static void drop_end(tn_watch *watch)
 {
     tn_allocator allocator = watch->options.allocator;
 
-    /* Release: our accesses are over; acquire: so are everybody's, for the one that frees. */
+    /* Publishes this end's accesses, observes those of all others before the free; partner: drop_end. */
     if (tni_a32_fetch_sub(&watch->ends, 1, TNI_ACQ_REL) == 1)
         tni_free(&allocator, watch, sizeof *watch + watch->size);
 }
@@ -59,7 +59,7 @@ void tn_watch_retain_sender(tn_watch *watch)
 
 void tn_watch_release_sender(tn_watch *watch)
 {
-    /* Relaxed: the lock publishes the end. */
+    /* Relaxed: the lock publishes the end of the channel. */
     if (tni_a32_fetch_sub(&watch->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&watch->queue.lock);
         watch->ended = true;
@@ -125,7 +125,7 @@ void tn_watch_get(tn_watch_receiver *receiver, void *value)
 }
 
 /* Lock held. */
-static int look(tn_watch_receiver *receiver)
+static int check_changed(tn_watch_receiver *receiver)
 {
     const tn_watch *watch = receiver->watch;
 
@@ -140,7 +140,7 @@ int tn_watch_try_changed(tn_watch_receiver *receiver)
     int rc;
 
     tni_short_lock_acquire(&receiver->watch->queue.lock);
-    rc = look(receiver);
+    rc = check_changed(receiver);
     tni_short_lock_release(&receiver->watch->queue.lock);
     return rc;
 }
@@ -155,7 +155,7 @@ static int changed_poll(tn_future *self, tn_waker *waker)
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    rc = look(future->receiver);
+    rc = check_changed(future->receiver);
     if (rc == TN_EAGAIN) {
         tni_waiters_push(queue, waiter, waker);
         rc = TN_PENDING;
@@ -169,7 +169,7 @@ static void changed_drop(tn_future *self)
     tn_watch_future *future = tni_container_of(self, tn_watch_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
-    /* A waiter that was settled has been told to look, and has nothing to give back. */
+    /* A verdict only means "check again": there is nothing to give back. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->queue, waiter))
         tni_waiters_left(&future->receiver->watch->queue, waiter);
 }

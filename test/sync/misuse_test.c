@@ -15,7 +15,7 @@ static void expect_abort(void (*fn)(void *arg), const char *text)
 
 /* --- Semaphore -------------------------------------------------------------------------------------------------------------- */
 
-#define TOO_MANY_PERMITS "a semaphore gets more permits than it can hold"
+#define TOO_MANY_PERMITS "tn_semaphore_release: more permits than a semaphore can hold"
 
 static void release_too_many(void *arg)
 {
@@ -123,7 +123,7 @@ Test(misuse, a_lock_that_is_not_held)
 {
     expect_abort(end_reading, "not held for reading");
     expect_abort(end_writing, "not held for writing");
-    expect_abort(downgrade, "downgraded that is not held for writing");
+    expect_abort(downgrade, "tn_rwlock_downgrade: the lock is not held for writing");
 }
 
 static void complete_unbegun(void *arg)
@@ -146,8 +146,8 @@ static void abandon_completed(void *arg)
 
 Test(misuse, a_once_that_is_not_begun)
 {
-    expect_abort(complete_unbegun, "a once is ended that nobody has begun");
-    expect_abort(abandon_completed, "a once is ended that nobody has begun");
+    expect_abort(complete_unbegun, "tn_once_complete, tn_once_abandon: not begun, or ended before");
+    expect_abort(abandon_completed, "tn_once_complete, tn_once_abandon: not begun, or ended before");
 }
 
 static void do_more(void *arg)
@@ -162,7 +162,7 @@ static void do_more(void *arg)
 
 Test(misuse, a_wait_group_that_has_nothing_left)
 {
-    expect_abort(do_more, "more is done than a wait group was told of");
+    expect_abort(do_more, "tn_wait_group_done: the count is 0");
 }
 
 /* --- Channels --------------------------------------------------------------------------------------------------------------- */
@@ -188,6 +188,6 @@ static void give_back_unreserved(void *arg)
 
 Test(misuse, a_place_that_is_not_reserved)
 {
-    expect_abort(send_unreserved, "into a place that was not reserved");
-    expect_abort(give_back_unreserved, "a place is given back that was not reserved");
+    expect_abort(send_unreserved, "tn_mpsc_send_reserved: no slot is reserved");
+    expect_abort(give_back_unreserved, "tn_mpsc_unreserve: no slot is reserved");
 }

@@ -410,7 +410,7 @@ Test(mutex, misuse_stops_the_program)
 {
     tt_child child = tt_fork(unlock_a_free_one, NULL);
 
-    cr_assert(tt_child_aborted(&child, "unlocked that nobody holds"));
+    cr_assert(tt_child_aborted(&child, "tn_mutex_unlock: the mutex is not locked"));
     child = tt_fork(end_a_held_one, NULL);
-    cr_assert(tt_child_aborted(&child, "a mutex ends that is held"));
+    cr_assert(tt_child_aborted(&child, "tn_mutex_fini: the mutex is held"));
 }

@@ -211,7 +211,7 @@ Test(token_overlap, a_hook_cannot_remove_itself)
 {
     tt_child child = tt_fork(run_remove_itself, NULL);
 
-    cr_assert(tt_child_aborted(&child, "a hook of a token is removed during its own call"));
+    cr_assert(tt_child_aborted(&child, "tn_cancel_token_hook_remove: called by the hook itself"));
 }
 
 /* --- Many at once ----------------------------------------------------------------------------------------------------------- */

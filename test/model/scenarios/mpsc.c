@@ -44,8 +44,8 @@ static void create(market *m, size_t capacity, bool asymmetric)
     model_name(&m->channel->waiting.lock, 4, "mpsc.lock");
     model_name(&m->channel->tail, 8, "mpsc.tail");
     model_name(&m->channel->head, 8, "mpsc.head");
-    model_name(&m->channel->crowded, 4, "mpsc.crowded");
-    model_name(&m->channel->in_line, 4, "mpsc.in_line");
+    model_name(&m->channel->contended, 4, "mpsc.contended");
+    model_name(&m->channel->has_waiters, 4, "mpsc.has_waiters");
     model_name(&m->channel->senders, 4, "mpsc.senders");
     model_name(&m->channel->sides, 4, "mpsc.sides");
 }
@@ -114,8 +114,8 @@ static void two_queued(void *state)
 
 static void took(market *m, uint64_t element);
 
-/* Full, crowded since somebody waited for room, but with nobody in line: three places, and elements 2 to 4 are in them. */
-static void crowded(void *state)
+/* Full, contended since somebody waited for room, but with nobody in line: three places, and elements 2 to 4 are in them. */
+static void contended(void *state)
 {
     market *m = state;
     uint64_t element;
@@ -136,8 +136,8 @@ static void crowded(void *state)
         model_check(tn_mpsc_try_send(m->channel, &element) == 0);
         m->sent[element] = true;
     }
-    model_check(tni_a32_load(&m->channel->crowded, TNI_RELAXED) == 1);
-    model_check(tni_a32_load(&m->channel->in_line, TNI_RELAXED) == 0);
+    model_check(tni_a32_load(&m->channel->contended, TNI_RELAXED) == 1);
+    model_check(tni_a32_load(&m->channel->has_waiters, TNI_RELAXED) == 0);
 }
 
 /* The only place is reserved. */
@@ -384,7 +384,7 @@ const model_scenario model_scenarios[] = {
     CASE("send_unbounded", 2, empty_unbounded, received_one_and_two, send_two, recv_all),
     CASE("room", 2, full, receiver_goes_at_last, send_second, recv_one),
     CASE("room_symmetric", 2, full_symmetric, receiver_goes_at_last, send_second, recv_one),
-    CASE("crowd", 2, crowded, receiver_goes_at_last, send_fifth, recv_one),
+    CASE("crowd", 2, contended, receiver_goes_at_last, send_fifth, recv_one),
     CASE("pass_on", 2, two_queued, receiver_goes_at_last, drop_first, second_sends, recv_one),
     CASE("two_senders", 1, unbounded_two_senders, receiver_goes_at_last, send_first, send_third, recv_two),
     CASE("two_wakers", 2, empty, receiver_goes_at_last, send_first, recv_by_two),
