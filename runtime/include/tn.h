@@ -1,5 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: everything. */
+/* tournant: all public headers.
+ *
+ * A program that includes <tn.h> needs no other header of the library. Each header below also works alone:
+ *
+ *     tn/base.h        version, error codes, the clock
+ *     tn/future.h      futures and wakers: what every wait of the library is built on
+ *     tn/task.h        spawning, joining and cancelling tasks; task-local values; code that blocks its thread
+ *     tn/scope.h       cancel scopes: a deadline and a cancellation for a section of code
+ *     tn/group.h       task groups: tasks that end before the code that spawned them continues
+ *     tn/combine.h     select, race, join and timeout of futures; intervals
+ *     tn/future_set.h  waiting for a changing number of futures
+ *     tn/async.h       waking a task from a signal handler
+ *     tn/runtime.h     creating, running and destroying a runtime; options, counters, dumps
+ *     tn/blocking.h    the pool of threads for calls that block
+ *     tn/fs.h          files and folders
+ *     tn/names.h       looking up host names
+ *     tn/net.h         TCP and Unix streams, listeners
+ *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
+ *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
+ *                      wait_group, watch
+ *
+ * The comment of each function has five slots:
+ *
+ *     Suspends         whether the calling fiber lets other tasks run before the call returns; a plain thread blocks instead
+ *     Callable from    where the function may be called
+ *     Ownership        what happens to arguments and results that have an owner
+ *     Errors           the errors that the function returns, as negative errno values
+ *     Cancellation     whether the call is a cancellation point, and what holds after it was cut short
+ *
+ * These words have a fixed meaning in the slots:
+ *
+ *     a fiber             the entry function of tn_spawn, on its own stack, and what it calls
+ *     a stackless task    a future that the scheduler polls (tn_spawn_future): its poll function, and what that calls
+ *     a plain thread      a thread that is no worker of a runtime
+ *     anywhere            inside or outside of a task, on any thread; not in a signal handler, unless the slot names it
+ *     borrows             the argument stays the caller's, and must stay valid until the call returns
+ *     consumes            the argument is no longer the caller's when the call returns
+ *
+ * A cancellation point returns TN_ECANCELED if the calling task, or a cancel scope around the caller, has been cancelled.
+ * It returns TN_ETIMEDOUT if the deadline of a cancel scope has passed. tn/scope.h states the details. */
 #ifndef TN_H
 #define TN_H
 

@@ -9,36 +9,60 @@
 extern "C" {
 #endif
 
-/* One bit that a task waits for, and that a signal handler may set. It costs a file descriptor. */
+/* An event that a signal handler sends and a task waits for. It is one bit, and uses one file descriptor. */
 typedef struct tn_async tn_async;
 
-/* `runtime`: whose loop watches it; NULL: that of the calling task.
- * Suspends: no. Callable from: anywhere. Ownership: to be closed, before its runtime.
- * Errors: TN_EMFILE, TN_ENOMEM, TN_EINVAL (no runtime). Cancellation: no checkpoint. */
+/* Opens an event. `runtime`: the runtime whose loop watches it; NULL: that of the calling task.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success the caller owns the event, and must close it before its runtime is destroyed.
+ * Errors: TN_EMFILE, TN_ENOMEM. TN_EINVAL: there is no runtime.
+ * Cancellation: no. */
 TN_API int tn_async_open(tn_async **out, tn_runtime *runtime);
 
-/* Ends the wait of whoever waits, or the next wait: posts since the last wait count as one.
- * Suspends: no. Callable from: anywhere; the one call that a signal handler may make. Ownership: borrows it; nobody may post once
- * it is being closed. Errors: none (errno stays as it is). Cancellation: no checkpoint. */
+/* Sends the event: ends the wait of the waiter, or the next wait if there is no waiter. All sends since the last wait count as
+ * one.
+ *
+ * Suspends: no.
+ * Callable from: anywhere, a signal handler. No other function of the library may be called in a signal handler.
+ * Ownership: borrows the event; it must not be called once the event is being closed.
+ * Errors: none; errno is unchanged.
+ * Cancellation: no. */
 TN_API void tn_async_send(tn_async *signal);
 
-/* Waits until it has been posted since the last wait that answered 0.
- * Suspends: unless it has. Callable from: a fiber, a plain thread.
- * Errors: TN_EBUSY (somebody waits already), or why the loop cannot watch it. Cancellation: checkpoint; no post is lost. */
+/* Waits until the event has been sent since the last wait that returned 0.
+ *
+ * Suspends: unless the event has been sent.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: borrows the event.
+ * Errors: TN_EBUSY: another task or thread waits already. TN_ECANCELED, TN_ETIMEDOUT. Otherwise, why the loop cannot watch it.
+ * Cancellation: yes; no send is lost. */
 TN_API int tn_async_wait(tn_async *signal);
 
-/* Answers as tn_async_wait. */
+/* A future that is ready when the event has been sent. Its result is the one that tn_async_wait returns. */
 typedef struct tn_async_future {
     tn_future base;
-    tn_async *signal;
-    bool waiting; /* it is the one waiter */
+    tn_async *signal; /* the event */
+    bool waiting;     /* private: this future is the one waiter */
 } tn_async_future;
 
-/* Suspends: no. Callable from: anywhere. Ownership: borrows `signal` until it is dropped. */
+/* Prepares `future` to wait for the event.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the event is borrowed until the future is dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_async_wait_init(tn_async_future *future, tn_async *signal);
 
-/* Nobody waits for it or posts any more. NULL is allowed.
- * Suspends: no. Callable from: anywhere. Ownership: consumes it. Errors: none. Cancellation: no checkpoint. */
+/* Closes the event. No task or thread may wait for it or send it any more. NULL is allowed.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: consumes the event.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_async_close(tn_async *signal);
 
 #ifdef __cplusplus

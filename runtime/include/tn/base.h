@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: version, export mark, error codes, time. */
+/* tournant: version, export macro, error codes, clock. */
 #ifndef TN_BASE_H
 #define TN_BASE_H
 
@@ -14,45 +14,58 @@
 extern "C" {
 #endif
 
+/* The version of these headers. */
 #define TN_VERSION_MAJOR 0
 #define TN_VERSION_MINOR 1
 #define TN_VERSION_PATCH 0
 
+/* Marks the functions that the library exports. */
 #define TN_API __attribute__((visibility("default")))
 
-/* Errors are negative errno values, the same numbers that libuv uses. No call reports through errno: a task may go on
- * on another thread, whose errno is another one. */
+/* Error codes: negative errno values, the same numbers as libuv's. No call reports an error through errno. A task may continue
+ * on another thread, and errno is per thread. */
 enum {
-    TN_EADDRINUSE = -EADDRINUSE,     /* the address or port is taken */
-    TN_EAGAIN = -EAGAIN,             /* nothing there now (try_ calls); the system has no thread left */
+    TN_EADDRINUSE = -EADDRINUSE,     /* the address or port is in use */
+    TN_EAGAIN = -EAGAIN,             /* nothing is available now (try_ calls); the kernel cannot start another thread */
     TN_EBADF = -EBADF,               /* the stream or listener is closed */
-    TN_EBUSY = -EBUSY,               /* somebody else is doing that already: one reader, one writer, one joiner */
-    TN_ECANCELED = -ECANCELED,       /* this task was cancelled, or what it waited for was closed */
-    TN_ECONNREFUSED = -ECONNREFUSED, /* nobody listens there */
+    TN_EBUSY = -EBUSY,               /* another task or thread is doing this already: one reader, one writer, one joiner */
+    TN_ECANCELED = -ECANCELED,       /* the caller was cancelled, or what it waited for was closed */
+    TN_ECONNREFUSED = -ECONNREFUSED, /* no socket listens at the address */
     TN_ECONNRESET = -ECONNRESET,     /* the peer reset the connection */
-    TN_EDEADLK = -EDEADLK,           /* every thread that could end this wait waits itself */
+    TN_EDEADLK = -EDEADLK,           /* every thread that could end this wait is waiting itself */
     TN_EINVAL = -EINVAL,             /* an argument is out of its range */
     TN_EMFILE = -EMFILE,             /* this process may open no more files */
     TN_ENODATA = -ENODATA,           /* the job was cancelled before it started, and has no result */
-    TN_ENOMEM = -ENOMEM,             /* no memory, or no stack, can be had */
+    TN_ENOMEM = -ENOMEM,             /* no memory, or no stack, is available */
     TN_ENOTCONN = -ENOTCONN,         /* the stream is not connected */
     TN_EOVERFLOW = -EOVERFLOW,       /* elements were missed: the reader was too slow */
-    TN_EPIPE = -EPIPE,               /* the peer reads no more; the other side of a channel is gone or has closed */
+    TN_EPIPE = -EPIPE,               /* the peer reads no more; the other side of a channel is gone or has closed it */
     TN_ESHUTDOWN = -ESHUTDOWN,       /* the runtime is being destroyed */
-    TN_ETIMEDOUT = -ETIMEDOUT,       /* the time was up */
+    TN_ETIMEDOUT = -ETIMEDOUT,       /* a deadline has passed */
 };
 
-/* What a poll answers that is not ready yet. No result and no error has this value. */
+/* What a poll returns that is not ready yet. No result and no error has this value. */
 #define TN_PENDING INT_MIN
 
-/* A message for an error code: static text, never NULL.
- * Suspends: no. Callable from: anywhere. Ownership: static. Errors: none. Cancellation: no checkpoint. */
+/* Returns a message for an error code, never NULL.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the text is static.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API const char *tn_strerror(int error);
 
-/* The monotonic clock in nanoseconds: what deadlines are written in.
- * Suspends: no. Callable from: anywhere. Errors: none. Cancellation: no checkpoint. */
+/* Returns the time of the monotonic clock in nanoseconds. Deadlines are times of this clock.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API uint64_t tn_now(void);
 
+/* A microsecond, a millisecond and a second, in nanoseconds. */
 #define TN_US UINT64_C(1000)
 #define TN_MS UINT64_C(1000000)
 #define TN_S UINT64_C(1000000000)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* tournant: waiting for several futures at once, and for one until a time.
+/* tournant: waiting for several futures at once, for one until a time, and for the ticks of an interval.
  *
- * Each of these is a future too, so a stackless task polls it and others combine it further. The futures named by one are
- * borrowed: their memory, and the arrays, are the caller's and stay where they are until it is dropped. A NULL entry is skipped.
- * Nothing is allocated. Each wake polls every branch that is not ready yet: for many of them, or a changing number, see
- * tn/future_set.h. */
+ * Each combination is a future too, so a stackless task can poll it, and others can combine it further. It borrows the futures
+ * that it names. Their memory and the arrays are the caller's, and must not move until the combination is dropped. A NULL entry
+ * is skipped. Nothing is allocated.
+ *
+ * Each wake polls every future that is not ready yet. For many futures, or a changing number of them, see tn/future_set.h. */
 #ifndef TN_COMBINE_H
 #define TN_COMBINE_H
 
@@ -14,124 +15,211 @@
 extern "C" {
 #endif
 
-/* --- Select: the first that is ready; the others go on ---------------------------------------------------------------------- */
+/* --- Select: the first that is ready; the others continue -------------------------------------------------------------------
+ * */
 
-/* Answers the index of a future that is ready; its own answer in `result`. */
+/* A future that is ready when one of several is. Its result is the index of that one. */
 typedef struct tn_select_future {
     tn_future base;
-    tn_future *const *futures;
+    tn_future *const *futures; /* `count` entries; NULL: skipped */
     unsigned count;
-    bool biased;
-    int result; /* when it is ready */
+    bool biased; /* polling starts at the first future, not at a random one */
+    int result;  /* of the future that is ready; set when this one is */
 } tn_select_future;
 
-/* Waits until one of the futures is ready and answers its index; `result` gets what it answered. Nothing is dropped: those that
- * are not ready may be selected again, and go on where they were (a sleep with its deadline, a read with what it holds). They
- * keep a waker of this task until they are polled again or dropped, so it may be woken in vain meanwhile. The one that was ready
- * must not be polled again: drop it, and prepare it anew or set its entry to NULL.
- * Which one, if several are ready: polling starts at a random one, so that none starves; the biased form goes from the first on.
- * Suspends: unless one is ready. Callable from: a fiber, a plain thread. Ownership: all stay the caller's.
- * Errors: TN_EINVAL: no future is named. Cancellation: checkpoint; nothing is dropped. */
+/* Wait until one of the futures is ready, and return its index. `result` receives the result of that future.
+ *
+ * No future is dropped. Those that are not ready may be selected again, and continue where they were: a sleep with its
+ * deadline, a read with what it holds. They keep a waker of this task until they are polled again or dropped, so they may wake
+ * the task spuriously in between. The one that was ready must not be polled again: drop it, and then prepare it anew or set its
+ * entry to NULL.
+ *
+ * If several are ready, the first one that is polled is returned. tn_select starts polling at a random one, so that none
+ * starves; tn_select_biased starts at the first one.
+ *
+ * Suspends: unless one of the futures is ready.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: all futures stay the caller's.
+ * Errors: TN_EINVAL: no future is named. TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; no future is dropped. */
 TN_API int tn_select(tn_future *const *futures, unsigned count, int *result);
 TN_API int tn_select_biased(tn_future *const *futures, unsigned count, int *result);
 
-/* Suspends: no. Callable from: anywhere. Ownership: borrows futures and array until it is dropped. */
+/* Prepare `future` to select among `futures`, like tn_select and tn_select_biased. Its drop drops none of them.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the futures and the array are borrowed until `future` is dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_select_init(tn_select_future *future, tn_future *const *futures, unsigned count);
 TN_API void tn_select_init_biased(tn_select_future *future, tn_future *const *futures, unsigned count);
 
-/* --- Race: the first that is ready; the others are dropped ------------------------------------------------------------------ */
+/* --- Race: the first that is ready; the others are dropped ------------------------------------------------------------------
+ * */
 
-/* As tn_select, but all futures are dropped in the end, in every case.
- * Suspends: unless one is ready. Callable from: a fiber, a plain thread. Ownership: all are dropped; their memory stays the
- * caller's.
- * Errors: TN_EINVAL: no future is named. Cancellation: checkpoint; all are dropped. */
+/* Waits until one of the futures is ready, and returns its index. `result` receives the result of that future. Polling starts
+ * at a random one. All futures are dropped in the end, in every case.
+ *
+ * Suspends: unless one of the futures is ready.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: all futures are dropped; their memory stays the caller's.
+ * Errors: TN_EINVAL: no future is named. TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; all futures are dropped. */
 TN_API int tn_race(tn_future *const *futures, unsigned count, int *result);
 
-/* Its drop drops them all. Suspends: no. Callable from: anywhere. Ownership: the futures are its own until it is dropped. */
+/* Prepares `future` to race `futures`, like tn_race. Its drop drops them all.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the futures belong to `future` until it is dropped; the array is borrowed until then.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_race_init(tn_select_future *future, tn_future *const *futures, unsigned count);
 
-/* --- Join: all of them ------------------------------------------------------------------------------------------------------ */
+/* --- Join: all of them ------------------------------------------------------------------------------------------------------
+ * */
 
+/* A future that is ready when all of several are. Its result is the one that tn_join_all or tn_try_join_all returns. */
 typedef struct tn_join_all_future {
     tn_future base;
-    tn_future *const *futures;
-    int *results;
+    tn_future *const *futures; /* `count` entries; NULL: skipped */
+    int *results;              /* `count` entries */
     unsigned count;
-    bool first_error;
+    bool first_error; /* the first negative result drops the rest */
 } tn_join_all_future;
 
-/* Waits until all futures are ready; `results` (as many) gets their answers. Each is dropped as soon as it is ready.
- * Suspends: unless all are ready. Callable from: a fiber, a plain thread. Ownership: all are dropped, in every case.
- * Errors: none of its own: 0, whatever the results are. Cancellation: checkpoint; the rest is dropped, with TN_ECANCELED as its
- * results. */
+/* Waits until all futures are ready, and returns 0 whatever their results are. `results`, an array of `count`, receives the
+ * results. Each future is dropped as soon as it is ready.
+ *
+ * Suspends: unless all futures are ready.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: all futures are dropped, in every case; their memory stays the caller's.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; the futures that were not ready are dropped, and their results are TN_ECANCELED. */
 TN_API int tn_join_all(tn_future *const *futures, int *results, unsigned count);
 
-/* As tn_join_all, but the first negative answer drops the rest (whose results are TN_ECANCELED), and is answered. */
+/* Waits until all futures are ready, like tn_join_all, or until one has a negative result. Then the rest is dropped, with
+ * TN_ECANCELED as its results, and the negative result is returned.
+ *
+ * Suspends: unless all futures are ready, or one has a negative result.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: all futures are dropped, in every case; their memory stays the caller's.
+ * Errors: the first negative result. TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; the futures that were not ready are dropped, and their results are TN_ECANCELED. */
 TN_API int tn_try_join_all(tn_future *const *futures, int *results, unsigned count);
 
-/* Suspends: no. Callable from: anywhere. Ownership: the futures are its own until it is dropped; the arrays are borrowed. */
+/* Prepare `future` to join `futures`, like tn_join_all and tn_try_join_all. Its drop drops those that are not ready.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the futures belong to `future` until it is dropped; the arrays are borrowed until then.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count);
 TN_API void tn_try_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count);
 
-/* --- Timeout: one, until a time --------------------------------------------------------------------------------------------- */
+/* --- Timeout: one, until a time ---------------------------------------------------------------------------------------------
+ * */
 
-/* Answers what `inner` does, or TN_ETIMEDOUT. */
+/* A future with a deadline. Its result is that of `inner`, or TN_ETIMEDOUT. */
 typedef struct tn_timeout_future {
     tn_future base;
-    tn_future *inner;
-    uint64_t deadline_ns;
-    uint64_t timeout_ns; /* not 0: the time has not begun */
+    tn_future *inner;     /* the future that it waits for */
+    uint64_t deadline_ns; /* a time of tn_now */
+    uint64_t timeout_ns;  /* private: not 0: the time has not begun */
 } tn_timeout_future;
 
-/* Waits for `future` until `deadline_ns` (tn_now); if it is ready by then, that counts. For straight-line code a scope
- * (tn/scope.h) does this for any number of calls.
- * Suspends: unless ready. Callable from: a fiber, a plain thread. Ownership: the future is dropped in every case.
- * Errors: TN_ETIMEDOUT; else whatever the future answers. Cancellation: checkpoint; the future is dropped. */
+/* Waits for `future` until `deadline_ns`, a time of tn_now. If the future is ready by then, its result counts. For
+ * straight-line code a cancel scope (tn/scope.h) does this for any number of calls.
+ *
+ * Suspends: unless the future is ready.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the future is dropped in every case; its memory stays the caller's.
+ * Errors: TN_ETIMEDOUT: it was not ready in time. TN_ECANCELED. Otherwise the result of the future.
+ * Cancellation: yes; the future is dropped. */
 TN_API int tn_timeout(tn_future *future, uint64_t deadline_ns);
 
-/* As tn_timeout, for `timeout_ns` from when `future` is first found not ready: where it is ready at once, nobody looks at the
- * clock. */
+/* Waits for `future` for `timeout_ns` nanoseconds, which begin when it is first found not ready. If it is ready at once, the
+ * clock is not read.
+ *
+ * Suspends: unless the future is ready.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the future is dropped in every case; its memory stays the caller's.
+ * Errors: TN_ETIMEDOUT: it was not ready in time. TN_ECANCELED. Otherwise the result of the future.
+ * Cancellation: yes; the future is dropped. */
 TN_API int tn_timeout_for(tn_future *future, uint64_t timeout_ns);
 
-/* Its drop drops `inner`. To be polled with the waker of the task that polls it, as a sleep.
- * Suspends: no. Callable from: anywhere. Ownership: `inner` is its own until it is dropped. */
+/* Prepares `future` to wait for `inner` until `deadline_ns`, a time of tn_now. Its drop drops `inner`. It must be polled with
+ * the waker of the task that polls it, like a sleep.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `inner` belongs to `future` until that is dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadline_ns);
 
-/* As tn_timeout_init, for `timeout_ns` from the first poll that finds `inner` not ready. */
+/* Prepares `future` to wait for `inner` for `timeout_ns` nanoseconds, which begin with the first poll that finds it not ready.
+ * Its drop drops `inner`. It must be polled with the waker of the task that polls it, like a sleep.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `inner` belongs to `future` until that is dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_timeout_for_init(tn_timeout_future *future, tn_future *inner, uint64_t timeout_ns);
 
-/* --- Interval: again and again ---------------------------------------------------------------------------------------------- */
+/* --- Interval: periodic ticks -----------------------------------------------------------------------------------------------
+ * */
 
-/* What becomes of ticks whose time has passed before they were waited for. */
+/* What happens to ticks whose time has passed before they were waited for. */
 typedef enum tn_missed {
     TN_MISSED_BURST, /* they come at once, one after the other, until none is behind */
-    TN_MISSED_DELAY, /* they are left out; the next one comes a period from now */
+    TN_MISSED_DELAY, /* they are left out; the next one comes one period from now */
     TN_MISSED_SKIP,  /* they are left out; the next one comes at the next multiple of the period */
 } tn_missed;
 
+/* A sequence of ticks. */
 typedef struct tn_interval {
-    uint64_t next_ns; /* when the next tick is due */
-    uint64_t period_ns;
-    tn_missed missed;
+    uint64_t next_ns;   /* when the next tick is due, a time of tn_now */
+    uint64_t period_ns; /* from one tick to the next, in nanoseconds */
+    tn_missed missed;   /* what happens to late ticks */
 } tn_interval;
 
-/* A future of one tick. Answers 0; prepare it anew for the next one. */
+/* A future of one tick. Its result is 0. Prepare it anew for the next tick. */
 typedef struct tn_interval_future {
     tn_future base;
-    tn_interval *interval;
-    uint64_t due_ns; /* when it is ready: when the tick was due */
+    tn_interval *interval; /* the interval of the tick */
+    uint64_t due_ns;       /* when the tick was due, a time of tn_now; set when the future is ready */
 } tn_interval_future;
 
-/* Ticks at `first_ns` (tn_now), and every `period_ns` (not 0) from then on.
- * Suspends: no. Callable from: anywhere. Ownership: the caller's memory; there is nothing to be freed. */
+/* Prepares an interval whose first tick is due at `first_ns`, a time of tn_now, and then one every `period_ns` nanoseconds,
+ * which must not be 0.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's; nothing has to be freed.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_interval_init(tn_interval *interval, uint64_t first_ns, uint64_t period_ns, tn_missed missed);
 
-/* Waits for the next tick, which is never early; `due_ns` (may be NULL) gets the time it was due at.
- * Suspends: unless it is due. Callable from: a fiber, a plain thread; one at a time. Ownership: borrows it. Errors: none.
- * Cancellation: checkpoint; no tick is lost. */
+/* Waits for the next tick, which is never early. `due_ns` (may be NULL) receives the time at which it was due.
+ *
+ * Suspends: unless the tick is due.
+ * Callable from: a fiber, a plain thread; one at a time per interval.
+ * Ownership: borrows the interval.
+ * Errors: TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; no tick is lost. */
 TN_API int tn_interval_tick(tn_interval *interval, uint64_t *due_ns);
 
-/* Suspends: no. Callable from: anywhere. Ownership: borrows `interval` until it is dropped. */
+/* Prepares `future` to wait for the next tick of the interval.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the interval is borrowed until the future is dropped.
+ * Errors: none.
+ * Cancellation: no. */
 TN_API void tn_interval_tick_init(tn_interval_future *future, tn_interval *interval);
 
 #ifdef __cplusplus
