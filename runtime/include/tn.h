@@ -33,6 +33,7 @@
  *     a fiber             the entry function of tn_spawn, on its own stack, and what it calls
  *     a stackless task    a future that the scheduler polls (tn_spawn_future): its poll function, and what that calls
  *     a plain thread      a thread that is no worker of a runtime
+ *     a blocking job      the function of a job, on a thread of the pool (tn/blocking.h)
  *     anywhere            inside or outside of a task, on any thread; not in a signal handler, unless the slot names it
  *     borrows             the argument stays the caller's, and must stay valid until the call returns
  *     consumes            the argument is no longer the caller's when the call returns
