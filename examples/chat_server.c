@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* chat_server: what one says, all hear; who listens too slowly is told what was missed, and holds nobody up.
+/* chat_server: each line that a client sends goes to all clients. A slow client is informed of the lines it missed, and delays
+ * no other client.
  *
- * It shows tn_broadcast: each connection has a fiber that reads lines and sends them to all, and one that receives from all and
- * writes. A client that does not read blocks only its own writer, which falls behind; the channel keeps the last lines and
- * counts the others.
+ * It shows tn_broadcast. Each connection has two fibers: one reads lines and sends them to the channel, the other receives from
+ * the channel and writes. A client that does not read blocks only its own writer, which falls behind. The channel keeps the
+ * last lines, and counts those that a receiver missed.
  *
  * Run:   chat_server --port 7000
  * See:   chat_server: listening on 127.0.0.1:7000
@@ -20,65 +21,65 @@ enum { LINE_MAX_BYTES = 200, KEPT_LINES = 64 };
 
 typedef struct line {
     unsigned size;
-    char text[LINE_MAX_BYTES + 32]; /* with the speaker's number */
+    char text[LINE_MAX_BYTES + 32]; /* with the number of its sender */
 } line;
 
-typedef struct guest {
+typedef struct client {
     tn_stream *conn;
-    tn_broadcast *room; /* a sender's end */
-    tn_broadcast_receiver ears;
+    tn_broadcast *channel; /* a sender's reference */
+    tn_broadcast_receiver receiver;
     unsigned number;
-} guest;
+} client;
 
-static int tell(guest *me)
+static int write_next(client *self)
 {
     char text[64];
     uint64_t missed;
-    line heard;
-    int rc = tn_broadcast_recv(&me->ears, &heard, &missed);
+    line received;
+    int rc = tn_broadcast_recv(&self->receiver, &received, &missed);
 
     if (rc == TN_EOVERFLOW) {
         int size = snprintf(text, sizeof text, "*** %llu lines missed\n", (unsigned long long)missed);
-        return tn_write_all(me->conn, text, (size_t)size);
+        return tn_write_all(self->conn, text, (size_t)size);
     }
-    return rc != 0 ? rc : tn_write_all(me->conn, heard.text, heard.size);
+    return rc != 0 ? rc : tn_write_all(self->conn, received.text, received.size);
 }
 
-static void *write_what_is_said(void *arg)
+static void *write_lines(void *arg)
 {
-    guest *me = arg;
+    client *self = arg;
 
-    while (tell(me) == 0)
+    while (write_next(self) == 0)
         ;
-    return NULL; /* cancelled, or the client is gone: then its reader sees it too */
+    return NULL; /* cancelled, or the client is gone: then its reader ends too */
 }
 
-static void say(guest *me, const char *text, size_t size)
+static void send_line(client *self, const char *text, size_t size)
 {
-    line spoken;
+    line sent;
 
-    spoken.size = (unsigned)snprintf(spoken.text, sizeof spoken.text, "[%u] %.*s\n", me->number, (int)size, text);
-    (void)tn_broadcast_send(me->room, &spoken);
+    sent.size = (unsigned)snprintf(sent.text, sizeof sent.text, "[%u] %.*s\n", self->number, (int)size, text);
+    (void)tn_broadcast_send(self->channel, &sent);
 }
 
-/* Says each line of the client's; a longer one is said in pieces. */
-static void listen_to(guest *me)
+/* Sends each line of the client to the channel. A line that is too long is sent in pieces. */
+static void read_lines(client *self)
 {
     char text[LINE_MAX_BYTES];
     size_t have = 0;
     ssize_t n;
 
-    while ((n = tn_read(me->conn, text + have, sizeof text - have)) > 0) {
+    while ((n = tn_read(self->conn, text + have, sizeof text - have)) > 0) {
         char *end;
         have += (size_t)n;
         while ((end = memchr(text, '\n', have)) != NULL) {
             size_t size = (size_t)(end - text);
-            say(me, text, size);
+            send_line(self, text, size);
             have -= size + 1;
             memmove(text, end + 1, have);
         }
         if (have == sizeof text) {
-            say(me, text, have);
+            send_line(self, text, have);
             have = 0;
         }
     }
@@ -86,37 +87,37 @@ static void listen_to(guest *me)
 
 static void *session(void *arg)
 {
-    guest *me = arg;
+    client *self = arg;
     tn_task *writer;
 
-    tn_broadcast_subscribe(me->room, &me->ears);
-    if (tn_spawn(&writer, write_what_is_said, me) == 0) {
-        listen_to(me);
+    tn_broadcast_subscribe(self->channel, &self->receiver);
+    if (tn_spawn(&writer, write_lines, self) == 0) {
+        read_lines(self);
         tn_cancel(writer); /* it waits for a line, or for a client that does not read */
         tn_join(writer, NULL);
     }
-    tn_broadcast_unsubscribe(&me->ears);
-    tn_broadcast_release_sender(me->room);
-    tn_stream_close(me->conn);
-    free(me);
+    tn_broadcast_unsubscribe(&self->receiver);
+    tn_broadcast_release_sender(self->channel);
+    tn_stream_close(self->conn);
+    free(self);
     return NULL;
 }
 
-static void welcome(tn_broadcast *room, tn_stream *conn)
+static void start_session(tn_broadcast *channel, tn_stream *conn)
 {
-    static unsigned guests; /* the accepting task's alone */
-    guest *one = malloc(sizeof *one);
+    static unsigned clients; /* used only by the accepting task */
+    client *self = malloc(sizeof *self);
 
-    if (one == NULL) {
+    if (self == NULL) {
         tn_stream_close(conn);
         return;
     }
-    *one = (guest){.conn = conn, .room = room, .number = ++guests};
-    tn_broadcast_retain_sender(room);
-    if (tn_spawn(NULL, session, one) != 0) {
-        tn_broadcast_release_sender(room);
+    *self = (client){.conn = conn, .channel = channel, .number = ++clients};
+    tn_broadcast_retain_sender(channel);
+    if (tn_spawn(NULL, session, self) != 0) {
+        tn_broadcast_release_sender(channel);
         tn_stream_close(conn);
-        free(one);
+        free(self);
     }
 }
 
@@ -124,7 +125,7 @@ static void *serve(void *arg)
 {
     const server_options *options = arg;
     char address[TN_ADDRESS_SIZE];
-    tn_broadcast *room;
+    tn_broadcast *channel;
     tn_listener *listener;
     tn_stream *conn;
 
@@ -134,7 +135,7 @@ static void *serve(void *arg)
         server_cannot_listen(options, tn_strerror(rc));
         return NULL;
     }
-    rc = tn_broadcast_create(&room, sizeof(line), KEPT_LINES, NULL);
+    rc = tn_broadcast_create(&channel, sizeof(line), KEPT_LINES, NULL);
     if (rc < 0) {
         server_cannot_listen(options, tn_strerror(rc));
         return NULL;
@@ -142,9 +143,9 @@ static void *serve(void *arg)
     tn_listener_address(listener, address, sizeof address);
     fprintf(stderr, "%s: listening on %s\n", options->name, address);
     while ((rc = tn_accept(listener, &conn)) == 0)
-        welcome(room, conn);
+        start_session(channel, conn);
     fprintf(stderr, "%s: accept: %s\n", options->name, tn_strerror(rc));
-    tn_broadcast_release_sender(room);
+    tn_broadcast_release_sender(channel);
     tn_listener_close(listener);
     return NULL;
 }
@@ -153,7 +154,7 @@ int main(int argc, char **argv)
 {
     server_options options = {
         .name = "chat_server",
-        .summary = "what one says, all hear",
+        .summary = "each line that a client sends goes to all clients",
         .workers_option = "workers",
         .workers_help = "run on N worker threads",
         .port = 7000,
@@ -165,5 +166,5 @@ int main(int argc, char **argv)
     int rc = tn_run(serve, &options, &runtime);
     if (rc < 0)
         fprintf(stderr, "%s: cannot start: %s\n", options.name, tn_strerror(rc));
-    return 1; /* it serves until it is killed */
+    return 1; /* it runs until it is killed */
 }

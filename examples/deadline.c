@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* deadline: nested calls under one deadline.
  *
- * It shows scopes: the one who knows how long an answer is worth waiting for enters a scope; those who do the work below know
- * nothing of it, and need no timeout of their own. What is allowed less time enters a scope inside, and never gets more. What has
- * to be put in order whatever happened does it in a shield.
+ * It shows cancel scopes. The function that knows the time limit enters a scope. The functions that it calls do not know of the
+ * scope, and need no timeout of their own. A function that is allowed less time enters an inner scope, which can shorten the
+ * limit but never extend it. Clean-up that must run in any case is inside a shield.
  *
- * Run:   deadline [MILLISECONDS]        how long an answer is worth waiting for; 250 if not said
+ * Run:   deadline [MILLISECONDS]        the time limit of each order; default 250
  * See:   order 1: served
- *        order 2: no answer from the cellar, served without wine
+ *        order 2: no reply from the cellar, served without wine
  *        order 3: out of time in the kitchen, table wiped
  */
 #include <stdio.h>
@@ -21,13 +21,13 @@ typedef struct order {
     uint64_t kitchen_ms;
 } order;
 
-/* The lowest level: it just waits. */
-static int ask(uint64_t answer_ms)
+/* The lowest level: it only waits. */
+static int ask(uint64_t reply_ms)
 {
-    return tn_sleep(answer_ms * TN_MS);
+    return tn_sleep(reply_ms * TN_MS);
 }
 
-/* Wine is worth a part of the time only. */
+/* May take only a part of the order's time. */
 static int fetch_wine(const order *o)
 {
     tn_scope scope;
@@ -41,7 +41,7 @@ static int fetch_wine(const order *o)
 
 static int wipe_table(void)
 {
-    TN_SHIELD(shield, tn_now() + TN_S); /* the order is out of time; this is not */
+    TN_SHIELD(shield, tn_now() + TN_S); /* the order's deadline has passed; this has its own */
 
     return tn_sleep(10 * TN_MS);
 }
@@ -52,7 +52,7 @@ static void serve(const order *o)
 
     wine = fetch_wine(o);
     if (tn_checkpoint() == 0 && ask(o->kitchen_ms) == 0)
-        printf("order %u: %s\n", o->number, wine == 0 ? "served" : "no answer from the cellar, served without wine");
+        printf("order %u: %s\n", o->number, wine == 0 ? "served" : "no reply from the cellar, served without wine");
     else if (wipe_table() == 0)
         printf("order %u: out of time in the kitchen, table wiped\n", o->number);
 }
@@ -71,7 +71,7 @@ static void *restaurant(void *arg)
 
 int main(int argc, char **argv)
 {
-    uint64_t patience_ms = argc > 1 ? strtoull(argv[1], NULL, 10) : 250;
+    uint64_t limit_ms = argc > 1 ? strtoull(argv[1], NULL, 10) : 250;
 
-    return tn_run(restaurant, &patience_ms, NULL) == 0 ? 0 : 1;
+    return tn_run(restaurant, &limit_ms, NULL) == 0 ? 0 : 1;
 }

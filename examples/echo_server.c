@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* echo_server: sends back whatever it gets, one fiber a connection.
+/* echo_server: sends back all that it receives, one fiber per connection.
  *
  * It shows a complete server in a few lines: accept, spawn, read, write.
  *
  * Run:   echo_server --port 7000
  * See:   echo_server: listening on 127.0.0.1:7000
- *        and what you type into `nc 127.0.0.1 7000` comes back line by line
+ *        and each line typed into `nc 127.0.0.1 7000` comes back
  */
 #include <stdio.h>
 #include <tn.h>
 
 #include "server_options.h"
 
-/* One connection: until its end, or an error, which ends nothing else. */
+/* One connection, until its end or an error. The error affects no other connection. */
 static void *session(void *arg)
 {
     tn_stream *conn = arg;
@@ -41,9 +41,9 @@ static void *serve(void *arg)
     tn_listener_address(listener, address, sizeof address);
     fprintf(stderr, "%s: listening on %s\n", options->name, address);
 
-    while ((rc = tn_accept(listener, &conn)) == 0) { /* waits out a shortage of files by itself */
-        if (tn_spawn(NULL, session, conn) != 0)      /* NULL: nobody joins it */
-            tn_stream_close(conn);                   /* a failed spawn leaves the connection ours */
+    while ((rc = tn_accept(listener, &conn)) == 0) { /* waits while the file table is full */
+        if (tn_spawn(NULL, session, conn) != 0)      /* NULL: it is never joined */
+            tn_stream_close(conn);                   /* after a failed spawn the connection is still ours */
     }
     fprintf(stderr, "%s: accept: %s\n", options->name, tn_strerror(rc));
     tn_listener_close(listener);
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 {
     server_options options = {
         .name = "echo_server",
-        .summary = "sends back whatever it gets, one fiber a connection",
+        .summary = "sends back all that it receives, one fiber per connection",
         .workers_option = "workers",
         .workers_help = "run on N worker threads",
         .port = 7000,
@@ -66,5 +66,5 @@ int main(int argc, char **argv)
     int rc = tn_run(serve, &options, &runtime);
     if (rc < 0)
         fprintf(stderr, "%s: cannot start: %s\n", options.name, tn_strerror(rc));
-    return 1; /* it serves until it is killed */
+    return 1; /* it runs until it is killed */
 }

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* fetch_many: fetches many URLs at the same time, each by an ordinary blocking call of libcurl in a fiber of its own.
+/* fetch_many: fetches many URLs at the same time, each by an ordinary blocking call of libcurl in its own fiber.
  *
- * It shows what happens to a library that knows nothing of fibers: nothing. curl_easy_perform sleeps in poll() and keeps its
- * thread; the runtime sees that, and gives the core to another thread, so the other downloads begin and the clock below goes on.
- * Nobody has to say that the call blocks. (tn_block_in_place says so, and then the core goes a few milliseconds earlier;
- * tn_run_blocking has the call made by a thread of the pool, for thousands of downloads at once: as they stand here, no more wait
- * at the same time than there are workers and replacement threads, options.replacement_threads_max.)
+ * It shows that a library works unchanged if it does not know of fibers. curl_easy_perform sleeps in poll() and keeps its
+ * thread. The runtime notices that and hands the core over to a replacement thread. So the other downloads begin, and the
+ * progress report below continues. The program does not have to announce that the call blocks.
  *
- * A core is given away after four milliseconds, and sooner each time while its next task blocks, too: with two workers forty
- * downloads are under way after some thirty milliseconds on an idle machine. What comes behind them in the queue, as the clock
- * may, waits as long once.
+ * Two calls do more. With tn_block_in_place the core is handed over a few milliseconds earlier. With tn_run_blocking a thread
+ * of the blocking pool makes the call, so thousands of downloads can run at once. Here at most as many wait at the same time as
+ * there are workers and replacement threads (options.replacement_threads_max).
  *
- * Why it is safe: what a library keeps in thread-local variables (errno, OpenSSL's list of errors) stays right within a call,
- * because a fiber changes its thread only where it suspends, and nothing in libcurl does. Each fiber has its own easy handle. The
- * stack of a fiber (256 KiB) is enough: a download by HTTP has been seen to use 8 KiB of it (tn_options.measure_stacks).
+ * A core is handed over after four milliseconds, and sooner each time while its next task blocks too. With two workers, forty
+ * downloads are under way after some thirty milliseconds on an idle machine. Tasks behind them in the queue, such as the
+ * progress report, may be delayed by that time once.
+ *
+ * Why it is safe: thread-local variables of a library (errno, OpenSSL's error queue) stay valid within a call, because a fiber
+ * changes its thread only where it suspends, and libcurl does not suspend. Each fiber has its own easy handle. The stack of a
+ * fiber (256 KiB) is large enough: a download by HTTP used 8 KiB of it (tn_options.measure_stacks).
  *
  * Run:   fetch_many http://127.0.0.1:8080/ http://127.0.0.1:8080/index.html …
- * See:   a line a URL: status, bytes, milliseconds, URL; every 100 ms on stderr how many are done; at the end how late that clock
- *        was at most
+ * See:   one line per URL: status, bytes, milliseconds, URL; every 100 ms on stderr how many are done; at the end how late a
+ *        progress report was at most
  */
 #include <curl/curl.h>
 #include <stdatomic.h>
@@ -25,7 +27,7 @@
 #include <stdlib.h>
 #include <tn.h>
 
-enum { TICK_MS = 100, PATIENCE_S = 60 };
+enum { TICK_MS = 100, TIMEOUT_S = 60 };
 
 typedef struct downloads {
     char **urls;
@@ -58,8 +60,8 @@ static CURLcode perform(download *self, long *status)
     if (curl == NULL)
         return CURLE_OUT_OF_MEMORY;
     curl_easy_setopt(curl, CURLOPT_URL, self->url);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* as in any program with threads */
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)PATIENCE_S);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* required in a program with threads */
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, count_bytes);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, self);
     rc = curl_easy_perform(curl); /* blocks */
@@ -85,8 +87,8 @@ static void *fetch(void *arg)
     return NULL;
 }
 
-/* Tells every 100 ms how far they are, whatever the downloads do. */
-static void *tell(void *arg)
+/* Reports every 100 ms how many downloads are done, and at the end how late a report was at most. */
+static void *report_progress(void *arg)
 {
     downloads *all = arg;
     uint64_t worst_ns = 0;
@@ -100,7 +102,7 @@ static void *tell(void *arg)
             worst_ns = tn_now() - due_ns;
         fprintf(stderr, "%u of %u done\n", done, all->count);
     }
-    fprintf(stderr, "the clock was at most %.1f ms late\n", (double)worst_ns / 1e6);
+    fprintf(stderr, "progress reports were at most %.1f ms late\n", (double)worst_ns / 1e6);
     return NULL;
 }
 
@@ -108,9 +110,9 @@ static void *fetch_all(void *arg)
 {
     downloads *all = arg;
     download *each = calloc(all->count, sizeof *each);
-    tn_task *clock = NULL;
+    tn_task *reporter = NULL;
 
-    if (each == NULL || tn_spawn(&clock, tell, all) != 0) {
+    if (each == NULL || tn_spawn(&reporter, report_progress, all) != 0) {
         atomic_store(&all->failed, all->count);
         free(each);
         return NULL;
@@ -125,7 +127,7 @@ static void *fetch_all(void *arg)
     for (unsigned i = 0; i < all->count; i++)
         if (each[i].task != NULL)
             tn_join(each[i].task, NULL);
-    tn_join(clock, NULL);
+    tn_join(reporter, NULL);
     free(each);
     return NULL;
 }
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: fetch_many URL...\n");
         return 2;
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) /* before there are threads */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) /* before other threads exist */
         return 1;
     rc = tn_run(fetch_all, &all, NULL);
     if (rc < 0)

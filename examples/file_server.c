@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* file_server: serves the files of the folder it is started in over HTTP/1.1.
+/* file_server: serves the files of the folder in which it is started, over HTTP/1.1.
  *
- * It shows how blocking calls on files look in a fiber: like any other call. A thread of the blocking pool makes them, and the
- * other connections go on meanwhile. The bytes go from the file to the socket without a copy through the program (tn_sendfile).
- * Parts of a file are served too ("Range: bytes=0-99"), one range a request; a request for several gets the whole file.
+ * It shows that blocking calls on files look like any other call in a fiber. A thread of the blocking pool makes them, and the
+ * other connections continue meanwhile. The bytes go from the file to the socket without a copy through the program
+ * (tn_sendfile). It also serves parts of a file ("Range: bytes=0-99"), one range per request. A request for several ranges gets
+ * the whole file.
  *
  * Run:   cd /usr/share/doc && file_server --port 8080
  * See:   file_server: listening on http://127.0.0.1:8080/
@@ -24,12 +25,13 @@
 
 enum { READ_SIZE = 4096, TARGET_MAX = 1024, RANGE_MAX = 100, HEAD_MAX = 256 };
 
-/* --- A request ------------------------------------------------------------------------------------------------------------- */
+/* --- A request -------------------------------------------------------------------------------------------------------------
+ * */
 
 typedef struct {
     http_parser parser;
     char target[TARGET_MAX];
-    char range[RANGE_MAX]; /* of the header Range */
+    char range[RANGE_MAX]; /* value of the header Range */
     size_t target_size;
     size_t range_size;
     char field[6]; /* the beginning of a header's name */
@@ -111,7 +113,7 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* The file that the target names, relative to the folder; false: none may be named so. */
+/* Sets `path` to the file that the target names, relative to the folder. Returns false if no file may have that name. */
 static bool find_path(const char *target, char *path)
 {
     size_t size = 0;
@@ -134,14 +136,14 @@ static bool find_path(const char *target, char *path)
     for (const char *part = path; part != NULL; part = strchr(part, '/')) {
         part += part != path;
         if (path[0] == '/' || (part[0] == '.' && part[1] == '.' && (part[2] == '/' || part[2] == '\0')))
-            return false; /* out of the folder */
+            return false; /* outside of the folder */
     }
     if (size == 0 || path[size - 1] == '/')
         memcpy(path + size, "index.html", sizeof "index.html");
     return true;
 }
 
-/* Digits at *text, which moves behind them; false: none, or too many. */
+/* Reads the digits at *text, and moves it behind them. Returns false if there are none, or too many. */
 static bool read_number(const char **text, uint64_t *out)
 {
     size_t digits = strspn(*text, "0123456789");
@@ -155,7 +157,7 @@ static bool read_number(const char **text, uint64_t *out)
 
 typedef enum { WHOLE, PART, NO_PART } range_kind;
 
-/* "bytes=FIRST-LAST", "bytes=FIRST-", "bytes=-COUNT". What is something else is no range. */
+/* Parses "bytes=FIRST-LAST", "bytes=FIRST-", "bytes=-COUNT". Any other text is not a range. */
 static range_kind find_range(const request *self, uint64_t size, uint64_t *first, uint64_t *count)
 {
     const char *text = self->range;
@@ -187,14 +189,14 @@ static range_kind find_range(const request *self, uint64_t size, uint64_t *first
     return PART;
 }
 
-/* --- Answers ------------------------------------------------------------------------------------------------------------- */
+/* --- Responses ----------------------------------------------------------------------------------------------------------- */
 
 static const char *connection_header(bool keep)
 {
     return keep ? "" : "Connection: close\r\n";
 }
 
-static int answer_short(tn_stream *conn, const char *status, const char *more, bool keep)
+static int respond_empty(tn_stream *conn, const char *status, const char *more, bool keep)
 {
     char head[HEAD_MAX];
     int length = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: 0\r\n%s%s\r\n", status, more,
@@ -203,7 +205,7 @@ static int answer_short(tn_stream *conn, const char *status, const char *more, b
     return tn_write_all(conn, head, (size_t)length);
 }
 
-/* The client has been told how much will come: if the file has become shorter there is nothing to do but to hang up. */
+/* The length has already been sent to the client. If the file has become shorter, only closing the connection remains. */
 static int send_file(tn_stream *conn, tn_file *file, uint64_t first, uint64_t count)
 {
     while (count > 0) {
@@ -216,7 +218,7 @@ static int send_file(tn_stream *conn, tn_file *file, uint64_t first, uint64_t co
     return 0;
 }
 
-static int answer_file(tn_stream *conn, const request *self, tn_file *file, const tn_stat *status, bool keep)
+static int respond_file(tn_stream *conn, const request *self, tn_file *file, const tn_stat *status, bool keep)
 {
     char head[HEAD_MAX];
     char more[HEAD_MAX / 2];
@@ -228,7 +230,7 @@ static int answer_file(tn_stream *conn, const request *self, tn_file *file, cons
 
     snprintf(more, sizeof more, "Content-Range: bytes */%" PRIu64 "\r\n", size);
     if (kind == NO_PART)
-        return answer_short(conn, "416 Range Not Satisfiable", more, keep);
+        return respond_empty(conn, "416 Range Not Satisfiable", more, keep);
     if (kind == PART)
         snprintf(more, sizeof more, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", first, first + count - 1,
                  size);
@@ -240,7 +242,7 @@ static int answer_file(tn_stream *conn, const request *self, tn_file *file, cons
     return rc;
 }
 
-static int answer(tn_stream *conn, const request *self, bool keep)
+static int respond(tn_stream *conn, const request *self, bool keep)
 {
     char path[TARGET_MAX + sizeof "index.html"];
     tn_stat status;
@@ -248,23 +250,23 @@ static int answer(tn_stream *conn, const request *self, bool keep)
     int rc;
 
     if (self->parser.method != HTTP_GET && self->parser.method != HTTP_HEAD)
-        return answer_short(conn, "405 Method Not Allowed", "Allow: GET, HEAD\r\n", keep);
+        return respond_empty(conn, "405 Method Not Allowed", "Allow: GET, HEAD\r\n", keep);
     if (self->too_long)
-        return answer_short(conn, "414 URI Too Long", "", keep);
-    /* Non-blocking: a fifo without a writer would be waited for. */
+        return respond_empty(conn, "414 URI Too Long", "", keep);
+    /* Non-blocking: otherwise opening a FIFO would wait for a writer. */
     if (!find_path(self->target, path) || tn_file_open(&file, path, O_RDONLY | O_NONBLOCK, 0) != 0)
-        return answer_short(conn, "404 Not Found", "", keep);
+        return respond_empty(conn, "404 Not Found", "", keep);
     if (tn_file_stat(file, &status) != 0 || !status.is_file)
-        rc = answer_short(conn, "404 Not Found", "", keep);
+        rc = respond_empty(conn, "404 Not Found", "", keep);
     else
-        rc = answer_file(conn, self, file, &status, keep);
+        rc = respond_file(conn, self, file, &status, keep);
     tn_file_close(file);
     return rc;
 }
 
 /* --- The server ---------------------------------------------------------------------------------------------------------- */
 
-/* One connection: request after request. */
+/* One connection: one request after the other. */
 static void *session(void *conn)
 {
     request self = {.complete = false};
@@ -280,13 +282,13 @@ static void *session(void *conn)
             used += http_parser_execute(&self.parser, &callbacks, buf + used, (size_t)n - used);
             if (self.complete) {
                 bool keep = http_should_keep_alive(&self.parser) != 0 && self.parser.upgrade == 0;
-                rc = answer(conn, &self, keep);
+                rc = respond(conn, &self, keep);
                 if (!keep)
                     rc = TN_ECANCELED;
                 self.complete = false;
                 http_parser_pause(&self.parser, 0);
             } else if (HTTP_PARSER_ERRNO(&self.parser) != HPE_OK) {
-                (void)answer_short(conn, "400 Bad Request", "", false); /* it ends anyway */
+                (void)respond_empty(conn, "400 Bad Request", "", false); /* the connection ends in any case */
                 rc = TN_EINVAL;
             }
         }
@@ -312,8 +314,8 @@ static void *serve(void *arg)
     fprintf(stderr, "%s: listening on http://%s/\n", options->name, address);
 
     while ((rc = tn_accept(listener, &conn)) == 0) {
-        if (tn_spawn(NULL, session, conn) != 0) /* NULL: nobody joins it */
-            tn_stream_close(conn);              /* a failed spawn leaves the connection ours */
+        if (tn_spawn(NULL, session, conn) != 0) /* NULL: it is never joined */
+            tn_stream_close(conn);              /* after a failed spawn the connection is still ours */
     }
     fprintf(stderr, "%s: accept: %s\n", options->name, tn_strerror(rc));
     tn_listener_close(listener);
@@ -324,7 +326,7 @@ int main(int argc, char **argv)
 {
     server_options options = {
         .name = "file_server",
-        .summary = "serves the files of the folder it is started in over HTTP",
+        .summary = "serves the files of the folder in which it is started, over HTTP",
         .workers_option = "workers",
         .workers_help = "run on N worker threads",
         .port = 8080,
@@ -336,5 +338,5 @@ int main(int argc, char **argv)
     int rc = tn_run(serve, &options, &runtime);
     if (rc < 0)
         fprintf(stderr, "%s: cannot start: %s\n", options.name, tn_strerror(rc));
-    return 1; /* it serves until it is killed */
+    return 1; /* it runs until it is killed */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* hello: three tasks that wait at the same time.
  *
- * It shows tn_run, tn_spawn, tn_sleep and tn_join. A task that sleeps holds no thread: the three together take as long as the
- * slowest, on one worker too.
+ * It shows tn_run, tn_spawn, tn_sleep and tn_join. A task that sleeps holds no thread. So the three together take as long as
+ * the slowest one, also on one worker.
  *
  * Run:   hello
  * See:   salad is ready
@@ -24,7 +24,7 @@ static void *cook(void *arg)
 
     tn_sleep(order->cook_ms * TN_MS);
     printf("%s is ready\n", order->name);
-    return &order->cook_ms; /* what tn_join answers */
+    return &order->cook_ms; /* what tn_join returns */
 }
 
 static void *kitchen(void *arg)

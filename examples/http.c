@@ -4,65 +4,65 @@
 
 #include <string.h>
 
-/* --- Answers: fixed texts ----------------------------------------------------------------------------------------------- */
+/* --- Responses: fixed texts --------------------------------------------------------------------------------------------- */
 
 enum status { OK, NOT_FOUND, NOT_ALLOWED, BAD_REQUEST, TOO_LARGE };
 
-/* What the answer says about the connection. HTTP/1.1 keeps it when nothing is said, an HTTP/1.0 client wants to read it. */
-enum connection { KEEP, CLOSE, KEEP_SAID };
+/* What the response states about the connection. By default HTTP/1.1 keeps it; an HTTP/1.0 client needs a header for that. */
+enum connection { KEEP, CLOSE, KEEP_ALIVE };
 
-struct answer {
+struct response {
     const char *text;
-    uint16_t head_size; /* without the body: the answer to HEAD */
+    uint16_t head_size; /* without the body: the response to HEAD */
     uint16_t size;
 };
 
 #define HEAD(status, length, more) "HTTP/1.1 " status "\r\nContent-Type: text/plain\r\nContent-Length: " length "\r\n" more "\r\n"
 /* clang-format off */
-#define ANSWER(head, body) {head body, sizeof(head) - 1, sizeof(head body) - 1}
+#define RESPONSE(head, body) {head body, sizeof(head) - 1, sizeof(head body) - 1}
 /* clang-format on */
-#define ANSWERS(status, length, more, body) \
+#define RESPONSES(status, length, more, body) \
     { \
-        [KEEP] = ANSWER(HEAD(status, length, more), body), \
-        [CLOSE] = ANSWER(HEAD(status, length, more "Connection: close\r\n"), body), \
-        [KEEP_SAID] = ANSWER(HEAD(status, length, more "Connection: keep-alive\r\n"), body), \
+        [KEEP] = RESPONSE(HEAD(status, length, more), body), \
+        [CLOSE] = RESPONSE(HEAD(status, length, more "Connection: close\r\n"), body), \
+        [KEEP_ALIVE] = RESPONSE(HEAD(status, length, more "Connection: keep-alive\r\n"), body), \
     }
 
-static const struct answer answers[][3] = {
-    [OK] = ANSWERS("200 OK", "14", "", "Hello, world!\n"),
-    [NOT_FOUND] = ANSWERS("404 Not Found", "10", "", "Not found\n"),
-    [NOT_ALLOWED] = ANSWERS("405 Method Not Allowed", "19", "Allow: GET, HEAD\r\n", "Method not allowed\n"),
-    [BAD_REQUEST] = ANSWERS("400 Bad Request", "12", "", "Bad request\n"),
-    [TOO_LARGE] = ANSWERS("431 Request Header Fields Too Large", "17", "", "Headers too long\n"),
+static const struct response responses[][3] = {
+    [OK] = RESPONSES("200 OK", "14", "", "Hello, world!\n"),
+    [NOT_FOUND] = RESPONSES("404 Not Found", "10", "", "Not found\n"),
+    [NOT_ALLOWED] = RESPONSES("405 Method Not Allowed", "19", "Allow: GET, HEAD\r\n", "Method not allowed\n"),
+    [BAD_REQUEST] = RESPONSES("400 Bad Request", "12", "", "Bad request\n"),
+    [TOO_LARGE] = RESPONSES("431 Request Header Fields Too Large", "17", "", "Headers too long\n"),
 };
 
-/* A queued answer is one byte, so that a connection needs no buffer for what it is about to say. */
+/* A queued response is one byte, so that a connection needs no buffer for its output. */
 #define PACK(status, connection, head_only) ((uint8_t)((status) << 3 | (connection) << 1 | (head_only)))
 
-static size_t answer_text(uint8_t packed, const char **text)
+static size_t response_text(uint8_t packed, const char **text)
 {
-    const struct answer *answer = &answers[packed >> 3][packed >> 1 & 3];
+    const struct response *response = &responses[packed >> 3][packed >> 1 & 3];
 
-    *text = answer->text;
-    return packed & 1 ? answer->head_size : answer->size;
+    *text = response->text;
+    return packed & 1 ? response->head_size : response->size;
 }
 
-static void queue_answer(http_session *session, enum status status, enum connection connection)
+static void queue_response(http_session *session, enum status status, enum connection connection)
 {
     bool head_only = session->parser.method == HTTP_HEAD && !session->failed;
 
-    session->answers[session->count++] = PACK(status, connection, head_only);
+    session->responses[session->count++] = PACK(status, connection, head_only);
     session->closing = connection == CLOSE;
 }
 
-/* --- The request target, as it comes in pieces -------------------------------------------------------------------------- */
+/* --- The request target, which arrives in pieces ------------------------------------------------------------------------ */
 
-/* "/" and "/?query" are the page; so is "http://host/", which a server has to understand too. */
+/* "/" and "/?query" name the page. So does "http://host/", a form that a server must also accept. */
 enum target {
     TARGET_START,
     TARGET_SCHEME,    /* http: */
     TARGET_SLASH,     /* http:/ */
-    TARGET_AUTHORITY, /* http://host, which means its root */
+    TARGET_AUTHORITY, /* http://host, which names its root */
     TARGET_ROOT,
     TARGET_QUERY,
     TARGET_OTHER,
@@ -88,7 +88,7 @@ static enum target next_target(enum target target, char c)
     return target;
 }
 
-/* --- What the parser calls ---------------------------------------------------------------------------------------------- */
+/* --- Callbacks of the parser -------------------------------------------------------------------------------------------- */
 
 static int on_message_begin(http_parser *parser)
 {
@@ -121,9 +121,9 @@ static int on_message_complete(http_parser *parser)
     if (!http_should_keep_alive(parser))
         connection = CLOSE;
     else if (parser->http_major < 1 || (parser->http_major == 1 && parser->http_minor < 1))
-        connection = KEEP_SAID;
-    queue_answer(session, status, connection);
-    if (session->closing || session->count == HTTP_ANSWERS_MAX)
+        connection = KEEP_ALIVE;
+    queue_response(session, status, connection);
+    if (session->closing || session->count == HTTP_RESPONSES_MAX)
         http_parser_pause(parser, 1);
     return 0;
 }
@@ -147,15 +147,15 @@ size_t http_feed(http_session *session, const char *data, size_t size)
 {
     size_t used = 0;
 
-    /* More than one turn only when the client asks for another protocol: the parser stops there, we go on in this one. */
-    while (used < size && !session->closing && session->count < HTTP_ANSWERS_MAX) {
+    /* More than one iteration only if the client asks for another protocol: the parser stops there, and we keep this one. */
+    while (used < size && !session->closing && session->count < HTTP_RESPONSES_MAX) {
         used += http_parser_execute(&session->parser, &settings, data + used, size - used);
         enum http_errno error = HTTP_PARSER_ERRNO(&session->parser);
         if (error == HPE_PAUSED) {
             http_parser_pause(&session->parser, 0);
         } else if (error != HPE_OK) {
             session->failed = true;
-            queue_answer(session, error == HPE_HEADER_OVERFLOW ? TOO_LARGE : BAD_REQUEST, CLOSE);
+            queue_response(session, error == HPE_HEADER_OVERFLOW ? TOO_LARGE : BAD_REQUEST, CLOSE);
         }
     }
     return used;
@@ -167,7 +167,7 @@ size_t http_take(http_session *session, char *out)
 
     for (size_t i = 0; i < session->count; i++) {
         const char *text;
-        size_t length = answer_text(session->answers[i], &text);
+        size_t length = response_text(session->responses[i], &text);
 
         memcpy(out + size, text, length);
         size += length;
@@ -178,7 +178,7 @@ size_t http_take(http_session *session, char *out)
 
 /* --- Straight-line servers ---------------------------------------------------------------------------------------------- */
 
-/* Apart from write_answers, and never inlined there: the stack of a connection whose requests come one by one stays small. */
+/* Not in write_responses, and never inlined there: so the stack stays small while requests arrive one by one. */
 __attribute__((noinline)) static int write_many(http_session *session, const http_io *io, void *conn)
 {
     char out[HTTP_OUTPUT_MAX];
@@ -187,7 +187,7 @@ __attribute__((noinline)) static int write_many(http_session *session, const htt
     return io->write_all(conn, out, size);
 }
 
-static int write_answers(http_session *session, const http_io *io, void *conn)
+static int write_responses(http_session *session, const http_io *io, void *conn)
 {
     const char *text;
 
@@ -196,12 +196,12 @@ static int write_answers(http_session *session, const http_io *io, void *conn)
     if (session->count > 1)
         return write_many(session, io, conn);
     session->count = 0;
-    size_t size = answer_text(session->answers[0], &text);
+    size_t size = response_text(session->responses[0], &text);
     return io->write_all(conn, text, size);
 }
 
-/* Closing a socket with unread bytes resets the connection, and the client may lose the last answer: read what is on the way,
- * within reason. */
+/* Closing a socket with unread bytes resets the connection, and the client may lose the last response. So this reads what is
+ * under way, up to a limit. */
 static void drain(const http_io *io, void *conn, char *buf)
 {
     size_t left = 64 * HTTP_READ_SIZE;
@@ -212,8 +212,9 @@ static void drain(const http_io *io, void *conn, char *buf)
         left -= (size_t)n < left ? (size_t)n : left;
 }
 
-/* Everything from the first byte on. What is used at each request lies together, at the low end, next to the frames of what is
- * called from here: a connection that waits has left the processor's caches, and each of its lines has to come back. */
+/* Serves the connection from the first byte on. What each request uses is together at the low end of the frame, next to the
+ * frames of the functions that are called from here. While a connection waits, its memory leaves the processor's caches, and
+ * each of its cache lines must be loaded again. */
 __attribute__((noinline)) static void serve_requests(const http_io *io, void *conn)
 {
     struct {
@@ -227,7 +228,7 @@ __attribute__((noinline)) static void serve_requests(const http_io *io, void *co
         size_t used = 0;
         while (used < (size_t)n && !c.session.closing) {
             used += http_feed(&c.session, c.buf + used, (size_t)n - used);
-            if (write_answers(&c.session, io, conn) < 0)
+            if (write_responses(&c.session, io, conn) < 0)
                 return;
         }
         if (c.session.closing && (c.session.failed || used < (size_t)n))
@@ -237,8 +238,8 @@ __attribute__((noinline)) static void serve_requests(const http_io *io, void *co
 
 void http_serve(const http_io *io, void *conn)
 {
-    /* Outside of serve_requests, so that a client that has not sent anything yet holds no buffer. Later it would spare nothing:
-     * stack that has been used once stays. */
+    /* Outside of serve_requests, so that a client that has not sent anything yet holds no buffer. Later this would save
+     * nothing, because stack memory stays committed once it has been used. */
     if (io->wait_readable == NULL || io->wait_readable(conn) == 0)
         serve_requests(io, conn);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server: an HTTP server with one fiber a connection.
+/* http_server: an HTTP server with one fiber per connection.
  *
- * It shows how a server is written: one task accepts, each connection gets a task of its own, and that task reads and writes as
- * if it were alone, in straight-line code. A few worker threads run them all; thousands of idle connections cost memory only.
+ * It shows how a server is written: one task accepts connections, and each connection has its own task, which reads and writes
+ * in straight-line code. A few worker threads run all tasks. An idle connection costs only memory.
  *
  * Run:   http_server --port 8080
  * See:   http_server: listening on http://127.0.0.1:8080/
@@ -26,7 +26,7 @@ static int stream_write_all(void *conn, const void *buf, size_t size)
 
 static void stream_shutdown_write(void *conn)
 {
-    tn_stream_shutdown_write(conn); /* fails only when the client is gone already */
+    tn_stream_shutdown_write(conn); /* fails only if the client is already gone */
 }
 
 static int stream_wait_readable(void *conn)
@@ -38,10 +38,10 @@ static const http_io stream_io = {
     .read = stream_read,
     .write_all = stream_write_all,
     .shutdown_write = stream_shutdown_write,
-    .wait_readable = stream_wait_readable, /* NULL: wait in the read, with the buffer at hand */
+    .wait_readable = stream_wait_readable, /* NULL would mean: wait in the read, with a buffer allocated */
 };
 
-/* One connection. Its errors end it and nothing else. */
+/* One connection. Its errors affect no other connection. */
 static void *session(void *conn)
 {
     http_serve(&stream_io, conn);
@@ -66,8 +66,8 @@ static void *serve(void *arg)
     fprintf(stderr, "%s: listening on http://%s/\n", options->name, address);
 
     while ((rc = tn_accept(listener, &conn)) == 0) {
-        if (tn_spawn(NULL, session, conn) != 0) /* NULL: nobody joins it */
-            tn_stream_close(conn);              /* a failed spawn leaves the connection ours */
+        if (tn_spawn(NULL, session, conn) != 0) /* NULL: it is never joined */
+            tn_stream_close(conn);              /* after a failed spawn the connection is still ours */
     }
     fprintf(stderr, "%s: accept: %s\n", options->name, tn_strerror(rc));
     tn_listener_close(listener);
@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 {
     server_options options = {
         .name = "http_server",
-        .summary = "an HTTP server with one fiber a connection",
+        .summary = "an HTTP server with one fiber per connection",
         .workers_option = "workers",
         .workers_help = "run on N worker threads",
         .port = 8080,
@@ -90,5 +90,5 @@ int main(int argc, char **argv)
     int rc = tn_run(serve, &options, &runtime);
     if (rc < 0)
         fprintf(stderr, "%s: cannot start: %s\n", options.name, tn_strerror(rc));
-    return 1; /* it serves until it is killed */
+    return 1; /* it runs until it is killed */
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* http_server_threads: the same HTTP server as http_server, with one thread a connection.
+/* http_server_threads: the same HTTP server as http_server, with one thread per connection.
  *
- * It shows what straight-line code costs without a task runtime: each connection has an operating system thread that blocks in
- * read. Parser and answers are those of http_server, so that the two can be compared (tools/demo does).
+ * It shows what straight-line code costs without a task runtime: each connection has its own kernel thread, which blocks in
+ * read. Parser and responses are the same as in http_server, so that the two can be compared (tools/demo does that).
  *
  * Run:   http_server_threads --port 8080
  * See:   http_server_threads: listening on http://127.0.0.1:8080/
@@ -23,7 +23,7 @@
 
 enum { STACK_SIZE = 256 * 1024 };
 
-/* A connection is its file number. */
+/* A connection is represented by its file descriptor. */
 static int fd_of(void *conn)
 {
     return (int)(intptr_t)conn;
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 {
     server_options options = {
         .name = "http_server_threads",
-        .summary = "an HTTP server with one thread a connection, to compare http_server with",
+        .summary = "an HTTP server with one thread per connection, to compare http_server with",
         .port = 8080,
     };
     pthread_attr_t attr;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* one_second: consumes a stream for at most one second.
  *
- * It shows tn_select: a sleep that stands outside the loop goes on where it was, while what it is selected with comes and goes.
- * A server of its own sends a line every 100 ms, for ever; the consumer reads until its second is over, and closes.
+ * It shows tn_select: a sleep that is prepared outside of the loop keeps its deadline, while the other future is prepared anew
+ * for each round. A task of the same program sends a line every 100 ms, for ever. The consumer reads until its second is over,
+ * and closes the connection.
  *
  * Run:   one_second
  * See:   line 1 … line 10 or so, and "10 lines in 1000 ms"
@@ -11,8 +12,8 @@
 #include <string.h>
 #include <tn.h>
 
-/* A line at each tick, until the other side has had enough. */
-static void *talk(void *arg)
+/* Sends a line at each tick, until the other side has closed. */
+static void *send_lines(void *arg)
 {
     tn_stream *conn = arg;
     tn_interval interval;
@@ -29,7 +30,7 @@ static void *talk(void *arg)
     return NULL;
 }
 
-/* The stream's readiness and the end of the second; whichever comes first. Answers the lines. */
+/* Waits for the stream's readiness or the end of the second, whichever comes first. Returns the number of lines. */
 static unsigned consume(tn_stream *conn)
 {
     tn_sleep_future second;
@@ -42,7 +43,7 @@ static unsigned consume(tn_stream *conn)
     tn_sleep_init(&second, tn_now() + TN_S);
     tn_ready_init(&readable, conn, TN_READABLE);
     while (n > 0 && tn_select_biased(either, 2, NULL) == 1) {
-        tn_future_drop(&readable.base); /* it was ready; for the next round it is made anew */
+        tn_future_drop(&readable.base); /* it was ready; it is prepared anew for the next round */
         n = tn_try_read(conn, buf, sizeof buf);
         for (ssize_t i = 0; i < n; i++)
             lines += buf[i] == '\n';
@@ -87,7 +88,7 @@ static void *run(void *arg)
     (void)arg;
     if (rc < 0)
         return fprintf(stderr, "one_second: %s\n", tn_strerror(rc)), NULL;
-    if (tn_spawn(NULL, talk, out) != 0)
+    if (tn_spawn(NULL, send_lines, out) != 0)
         tn_stream_close(out);
     began_ns = tn_now();
     lines = consume(in);

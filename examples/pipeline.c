@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* pipeline: three stages with a bounded channel between each two, so that the slowest sets the pace.
+/* pipeline: three stages with a bounded channel between each two, so that the slowest stage sets the pace.
  *
- * It shows tn_mpsc_send, tn_mpsc_recv, and how the end of one stage becomes the end of the next: the last sender lets go, and the
- * receiver gets TN_EPIPE when it has taken what was left. A stage that is too fast waits in its send; nothing piles up.
+ * It shows tn_mpsc_send and tn_mpsc_recv, and how the end of one stage ends the next. When the last sender is released, the
+ * receiver takes what is left and then gets TN_EPIPE. A stage that is too fast waits in its send, so no queue grows.
  *
  * Run:   pipeline 10000
  * See:   10000 numbers, the sum of their squares is 333383335000
  *        never more than 11 of them were under way
- *        (4 in each channel and one in the hand of each stage; fewer if the first stage never has to wait)
+ *        (4 in each channel and one in each stage; fewer if the first stage never has to wait)
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <tn.h>
 
-enum { ROOM = 4 };
+enum { CAPACITY = 4 };
 
 typedef struct pipeline {
     uint64_t count;
@@ -65,7 +65,7 @@ static void *add_up(void *arg)
     while (tn_mpsc_recv(line->squares, &number) == 0) {
         line->sum += number;
         if (atomic_fetch_add(&line->ended, 1) % 100 == 0)
-            tn_sleep(TN_MS); /* now and then it is slow */
+            tn_sleep(TN_MS); /* it is slow at times, so that the others wait */
     }
     tn_mpsc_release_receiver(line->squares);
     return NULL;
@@ -77,8 +77,8 @@ static void *run(void *arg)
     pipeline *line = arg;
     tn_task *tasks[3];
 
-    if (tn_mpsc_create(&line->numbers, sizeof(uint64_t), ROOM, NULL) != 0 ||
-        tn_mpsc_create(&line->squares, sizeof(uint64_t), ROOM, NULL) != 0)
+    if (tn_mpsc_create(&line->numbers, sizeof(uint64_t), CAPACITY, NULL) != 0 ||
+        tn_mpsc_create(&line->squares, sizeof(uint64_t), CAPACITY, NULL) != 0)
         exit(1);
     for (int i = 0; i < 3; i++)
         if (tn_spawn(&tasks[i], stages[i], line) != 0)

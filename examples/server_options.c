@@ -14,7 +14,7 @@ static void print_help(const server_options *options)
     printf("%s: %s\n\nusage: %s [options]\n\n", options->name, options->summary, options->name);
     printf("  --port N      listen on port N of 127.0.0.1 (0: any free one); default %u\n", options->port);
     if (options->workers_option != NULL)
-        printf("  --%s N   %s; default: one a CPU\n", options->workers_option, options->workers_help);
+        printf("  --%s N   %s; default: one per CPU\n", options->workers_option, options->workers_help);
     printf("  --help        show this\n");
 }
 
@@ -38,13 +38,13 @@ void server_options_parse(server_options *options, int argc, char **argv)
     struct option known[] = {
         {"help", no_argument, NULL, 'h'},
         {"port", required_argument, NULL, 'p'},
-        {options->workers_option, required_argument, NULL, 'w'}, /* the end of the list when it has no name */
+        {options->workers_option, required_argument, NULL, 'w'}, /* without a name it is the end of the list */
         {NULL, 0, NULL, 0},
     };
     const char *problem = NULL;
     int c;
 
-    opterr = 0; /* our messages say what to do */
+    opterr = 0; /* the messages below replace those of getopt_long */
     while (problem == NULL && (c = getopt_long(argc, argv, ":", known, NULL)) != -1) {
         switch (c) {
         case 'h':
@@ -57,7 +57,7 @@ void server_options_parse(server_options *options, int argc, char **argv)
             options->workers = parse_number(options, options->workers_option, optarg, 1, WORKERS_MAX);
             break;
         case ':':
-            problem = "needs a number behind it";
+            problem = "needs a number after it";
             break;
         default:
             problem = "is no option of this program";

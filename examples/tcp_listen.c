@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A plain listening socket; see tcp_listen.h. */
+/* A listening socket without tournant; see tcp_listen.h. */
 #include "tcp_listen.h"
 
 #include <arpa/inet.h>
@@ -50,12 +50,12 @@ int tcp_accept(const server_options *options, int listener, int flags)
 
     while ((fd = accept4(listener, NULL, NULL, flags | SOCK_CLOEXEC)) < 0) {
         if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
-            continue; /* that connection is gone, the next may be well */
+            continue; /* an error of that connection only */
         if (ms == 0)
             fprintf(stderr, "%s: accept: %s; new connections wait\n", options->name, strerror(errno));
         ms = ms == 0 ? PAUSE_MIN_MS : ms * 2 < PAUSE_MAX_MS ? ms * 2 : PAUSE_MAX_MS;
         pause_ms(ms);
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* may fail on a connection that is gone: a read will tell */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails if the connection is gone: then read fails too */
     return fd;
 }

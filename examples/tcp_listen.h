@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A plain listening socket, for the servers that tournant is compared with. */
+/* A listening socket without tournant, for the servers that it is compared with. */
 #ifndef TCP_LISTEN_H
 #define TCP_LISTEN_H
 
@@ -7,11 +7,12 @@
 
 #include "server_options.h"
 
-/* Listens on 127.0.0.1 at options->port and says so on stderr. Ends the program with a message when it cannot. */
+/* Listens on 127.0.0.1 at options->port and prints that on stderr. If it cannot listen, it ends the program with a message. */
 int tcp_listen(const server_options *options);
 
-/* Accepts the next connection (blocking), with `flags` of accept4 and TCP_NODELAY. Out of files or memory it says so and tries
- * again after a growing pause; connections that died in the queue are skipped. */
+/* Waits for the next connection and accepts it, with `flags` of accept4 and TCP_NODELAY. When files or memory run out, it
+ * prints a message and tries again after a pause, which grows. Connections that were closed before they were accepted are
+ * skipped. */
 int tcp_accept(const server_options *options, int listener, int flags);
 
 #endif

@@ -79,7 +79,7 @@ class Fetch(unittest.TestCase):
         out, errors = child.communicate(timeout=TIMEOUT_S)
         sys.stderr.write(errors)
         self.assertEqual(child.returncode, 0)
-        self.assertIn("the clock was at most", errors)
+        self.assertIn("progress reports were at most", errors)
         got = {line.split()[-1]: line.split()[:2] for line in out.splitlines()}
         self.assertEqual(got, {url: ["200", str(10000 * len(url[url.index("/held"):]))] for url in urls})
 

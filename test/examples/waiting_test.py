@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Test of deadline, one_second and first_answer: waiting_test.py PATH/TO/PROGRAM [unittest options]."""
+"""Test of deadline, one_second and first_response: waiting_test.py PATH/TO/PROGRAM [unittest options]."""
 import os
 import re
 import subprocess
@@ -34,7 +34,7 @@ class Deadline(Of):
             run("1000"),
             [
                 "order 1: served",
-                "order 2: no answer from the cellar, served without wine",
+                "order 2: no reply from the cellar, served without wine",
                 "order 3: out of time in the kitchen, table wiped",
             ],
         )
@@ -58,13 +58,13 @@ class OneSecond(Of):
         self.assertGreaterEqual(int(match.group(2)), 1000)
 
 
-class FirstAnswer(Of):
-    program = "first_answer"
+class FirstResponse(Of):
+    program = "first_response"
 
-    def test_the_first_good_answer_wins(self):
+    def test_the_first_good_response_wins(self):
         self.assertEqual(
             run(),
-            ["slow was cancelled", "the answer is 42, from quick", "broken failed", "the answer is 42, from slow"],
+            ["slow was cancelled", "the response is 42, from quick", "broken failed", "the response is 42, from slow"],
         )
 
 

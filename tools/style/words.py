@@ -11,10 +11,14 @@ from style import prose
 # Where the list holds: folders and files, with what is below them. It grows to everything.
 CLEAN = (
     ".ci",
+    "CHANGELOG.md",
     "CMakePresets.json",
+    "README.md",
     "blocking_pool/include",
     "cmake",
+    "examples",
     "net",
+    "runtime/include",
     "sync/include",
     "tools",
 )
