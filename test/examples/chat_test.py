@@ -13,7 +13,7 @@ CLIENTS = 20
 
 
 class Lines:
-    """Reads lines until as many are there, or as many have been missed."""
+    """Reads lines until the wanted number has been received or reported as missed."""
 
     def __init__(self, file):
         self.file = file
@@ -35,7 +35,7 @@ class Lines:
 
 class Chat(ServerCase):
     def tearDown(self):
-        self.doCleanups()  # the clients go before the server is asked whether it has let go of them
+        self.doCleanups()  # the clients close before the test checks that the server has closed them too
         super().tearDown()
 
     def socat(self):
@@ -60,9 +60,9 @@ class Chat(ServerCase):
         self.addCleanup(conn.close)
         return conn
 
-    def test_all_hear_all(self):
+    def test_each_line_goes_to_all(self):
         clients = [self.socat() for _ in range(CLIENTS)]
-        for number, client in enumerate(clients):  # each hears itself: then it is in the room
+        for number, client in enumerate(clients):  # each receives its own line: then it is subscribed
             client.stdin.write(b"here is %d\n" % number)
             client.stdin.flush()
             while b"here is %d\n" % number not in client.stdout.readline():
@@ -82,7 +82,7 @@ class Chat(ServerCase):
             orders.add(tuple(heard))
         self.assertEqual(len(orders), 1, "all hear it in the same order")
 
-    def test_a_slow_reader_misses_lines_and_holds_nobody_up(self):
+    def test_a_slow_reader_misses_lines_and_delays_no_other(self):
         count = 60000
         speaker = self.connect()
         slow = self.connect(receive_buffer=4096)
@@ -98,7 +98,7 @@ class Chat(ServerCase):
         text = b"".join(b"%08d %s\n" % (number, b"x" * 150) for number in range(count))
         thread = threading.Thread(target=speaker.sendall, args=(text,), daemon=True)
         thread.start()
-        fast.count(before + count)  # while the slow one reads nothing
+        fast.count(before + count)  # while the slow client reads nothing
         thread.join(server.TIMEOUT_S)
         late.count(2 + count)
         self.assertGreater(late.missed, 0)

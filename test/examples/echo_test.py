@@ -41,13 +41,13 @@ class Echo(ServerCase):
             self.assertEqual(receive_all(conn), data)
 
     def test_client_that_reads_late(self):
-        """More than the sockets hold: the server has to wait until it can write, and to lose nothing."""
+        """More data than the sockets hold: the server must wait until it can write, and lose nothing."""
         data = os.urandom(16 << 20)
         with self.connect() as conn:
             sender = threading.Thread(target=lambda: (conn.sendall(data), conn.shutdown(socket.SHUT_WR)), daemon=True)
             sender.start()
             time.sleep(0.3)
-            with self.connect() as other:  # nobody else is held up
+            with self.connect() as other:  # no other client is delayed
                 other.sendall(b"ping")
                 self.assertEqual(receive(other, 4), b"ping")
             self.assertTrue(receive_all(conn) == data, "the echo differs")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""examples/fetch_many from outside, with a server that answers nobody until all have asked and the client's clock has gone on."""
+"""Tests of fetch_many, with a server that sends no response until all requests are there and the client has reported progress."""
 import http.server
 import os
 import subprocess
@@ -69,11 +69,11 @@ class Fetch(unittest.TestCase):
         sys.stderr.write(errors)  # a sanitizer's report fails the test
         return child.returncode, out, errors
 
-    def test_all_wait_at_the_same_time_and_the_clock_goes_on(self):
+    def test_all_wait_at_the_same_time_and_progress_is_reported(self):
         urls = [self.server.url("/held/%d" % i) for i in range(AT_ONCE)]
         child = self.start(*urls)
         self.assertTrue(self.server.all_there.wait(TIMEOUT_S), "%d of %d requests have come" % (self.server.waiting, AT_ONCE))
-        for _ in range(TICKS):  # nobody has got an answer
+        for _ in range(TICKS):  # no response has been sent
             self.assertEqual(child.stderr.readline(), "0 of %d done\n" % AT_ONCE)
         self.server.open.set()
         out, errors = child.communicate(timeout=TIMEOUT_S)
@@ -87,7 +87,7 @@ class Fetch(unittest.TestCase):
         status, out, _ = self.run_to_end(*[self.server.url("/%d" % i) for i in range(300)])
         self.assertEqual((status, [line.split()[0] for line in out.splitlines()]), (0, ["200"] * 300))
 
-    def test_failures_are_told(self):
+    def test_failures_are_reported(self):
         status, out, _ = self.run_to_end(self.server.url("/"), self.server.url("/none"), "nonsense://x")
         self.assertEqual(status, 1)
         self.assertIn("404 0 bytes", out)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""examples/file_server from outside: curl fetches whole files and parts of them, wrk many at once."""
+"""Tests of file_server: curl fetches whole files and parts of them, wrk fetches many at once."""
 import os
 import re
 import shutil
@@ -25,7 +25,7 @@ def setUpModule():
         with open(os.path.join(ROOT, name), "wb") as file:
             file.write(data)
     os.mkfifo(os.path.join(ROOT, "fifo"))
-    os.chdir(ROOT)  # the server serves the folder it is started in
+    os.chdir(ROOT)  # the server serves the folder in which it is started
 
 
 def tearDownModule():
@@ -35,7 +35,7 @@ def tearDownModule():
 
 class Files(ServerCase):
     def curl(self, path, *options):
-        """(status, headers, body)."""
+        """Returns (status, headers, body)."""
         url = "http://127.0.0.1:%d%s" % (self.server.port, path)
         result = subprocess.run(["curl", "-sS", "-i", "--path-as-is", "--max-time", str(server.TIMEOUT_S), *options, url],
                                 capture_output=True, timeout=3 * server.TIMEOUT_S)
@@ -62,7 +62,7 @@ class Files(ServerCase):
             self.assertEqual(headers["Content-Range"], "bytes %d-%d/%d" % (first, last, size))
             self.assertEqual(body, LARGE[first:last + 1], spec)
 
-    def test_parts_that_are_none(self):
+    def test_invalid_parts(self):
         for spec in ("bytes=3-2", "bytes=a-b", "bytes=-", "lines=1-2", "bytes=0-1,3-4", "bytes=99999999999999999999-"):
             status, _, body = self.curl("/small", "-H", "Range: " + spec)
             self.assertEqual((status, body), (200, b"0123456789"), spec)
@@ -84,7 +84,7 @@ class Files(ServerCase):
         status, headers, body = self.curl("/large", "-I")
         self.assertEqual((status, headers["Content-Length"], body), (200, str(len(LARGE)), b""))
 
-    def test_requests_that_come_together(self):
+    def test_requests_that_arrive_together(self):
         with self.server.connect() as conn:
             conn.sendall(b"GET /small HTTP/1.1\r\n\r\nGET /none HTTP/1.1\r\n\r\n"
                          b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n")
@@ -119,7 +119,7 @@ class Files(ServerCase):
 
 
     def wrk(self, path, *options):
-        """Requests that were answered well; fails on any other."""
+        """Returns how many requests got a complete response; fails if any did not."""
         url = "http://127.0.0.1:%d%s" % (self.server.port, path)
         result = subprocess.run(["wrk", "-t1", "-c32", "-d1s", "--timeout", str(server.TIMEOUT_S), *options, url],
                                 capture_output=True, text=True, timeout=3 * server.TIMEOUT_S)

@@ -18,7 +18,7 @@ GET_CLOSE = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 HEADERS_MAX = 80 * 1024
 
 
-class Answer:
+class Response:
     def __init__(self, head, body):
         lines = head.decode("ascii").split("\r\n")
         self.version, self.status, self.reason = lines[0].split(" ", 2)
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Client:
-    """A connection that reads answers one by one."""
+    """A connection that reads responses one by one."""
 
     def __init__(self, running):
         self.conn = running.connect()
@@ -47,23 +47,23 @@ class Client:
     def send(self, data):
         self.conn.sendall(data)
 
-    def answer(self, head_only=False):
+    def response(self, head_only=False):
         while b"\r\n\r\n" not in self.pending:
             self._more()
         head, self.pending = self.pending.split(b"\r\n\r\n", 1)
-        answer = Answer(head, b"")
-        size = 0 if head_only else int(answer.headers["content-length"])
+        response = Response(head, b"")
+        size = 0 if head_only else int(response.headers["content-length"])
         while len(self.pending) < size:
             self._more()
-        answer.body, self.pending = self.pending[:size], self.pending[size:]
-        return answer
+        response.body, self.pending = self.pending[:size], self.pending[size:]
+        return response
 
     def ask(self, request):
         self.send(request)
-        return self.answer(head_only=request.startswith(b"HEAD"))
+        return self.response(head_only=request.startswith(b"HEAD"))
 
     def at_end(self):
-        """True at the end of the stream; a reset is none."""
+        """Returns whether the stream has ended; a reset is not an end."""
         return self.pending == b"" and self.conn.recv(1) == b""
 
     def _more(self):
@@ -73,15 +73,15 @@ class Client:
         self.pending += piece
 
 
-def split_answers(data):
-    answers = []
+def split_responses(data):
+    responses = []
     while data:
         head, data = data.split(b"\r\n\r\n", 1)
-        answer = Answer(head, b"")
-        size = int(answer.headers["content-length"])
-        answer.body, data = data[:size], data[size:]
-        answers.append(answer)
-    return answers
+        response = Response(head, b"")
+        size = int(response.headers["content-length"])
+        response.body, data = data[:size], data[size:]
+        responses.append(response)
+    return responses
 
 
 class HttpCase(ServerCase):
@@ -90,22 +90,22 @@ class HttpCase(ServerCase):
         self.addCleanup(client.conn.close)
         return client
 
-    def check_page(self, answer):
-        self.assertEqual((answer.version, answer.status, answer.reason), ("HTTP/1.1", 200, "OK"))
-        self.assertEqual(answer.body, PAGE)
-        self.assertEqual(answer.headers["content-type"], "text/plain")
+    def check_page(self, response):
+        self.assertEqual((response.version, response.status, response.reason), ("HTTP/1.1", 200, "OK"))
+        self.assertEqual(response.body, PAGE)
+        self.assertEqual(response.headers["content-type"], "text/plain")
 
-    def check_error(self, answer, status):
-        self.assertEqual(answer.status, status)
-        self.assertGreater(len(answer.body), 0)
+    def check_error(self, response, status):
+        self.assertEqual(response.status, status)
+        self.assertGreater(len(response.body), 0)
 
 
 class Requests(HttpCase):
     def test_page(self):
         with self.client() as client:
-            answer = client.ask(GET)
-            self.check_page(answer)
-            self.assertNotIn("connection", answer.headers)
+            response = client.ask(GET)
+            self.check_page(response)
+            self.assertNotIn("connection", response.headers)
 
     def test_keep_alive(self):
         with self.client() as client:
@@ -114,30 +114,30 @@ class Requests(HttpCase):
 
     def test_connection_close(self):
         with self.client() as client:
-            answer = client.ask(GET_CLOSE)
-            self.check_page(answer)
-            self.assertEqual(answer.headers["connection"], "close")
+            response = client.ask(GET_CLOSE)
+            self.check_page(response)
+            self.assertEqual(response.headers["connection"], "close")
             self.assertTrue(client.at_end())
 
     def test_http_1_0_closes(self):
         with self.client() as client:
-            answer = client.ask(b"GET / HTTP/1.0\r\n\r\n")
-            self.check_page(answer)
-            self.assertEqual(answer.headers["connection"], "close")
+            response = client.ask(b"GET / HTTP/1.0\r\n\r\n")
+            self.check_page(response)
+            self.assertEqual(response.headers["connection"], "close")
             self.assertTrue(client.at_end())
 
     def test_http_1_0_keep_alive_on_request(self):
         with self.client() as client:
             for _ in range(3):
-                answer = client.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-                self.check_page(answer)
-                self.assertEqual(answer.headers["connection"], "keep-alive")
+                response = client.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                self.check_page(response)
+                self.assertEqual(response.headers["connection"], "keep-alive")
 
     def test_head(self):
         with self.client() as client:
-            answer = client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertEqual(answer.status, 200)
-            self.assertEqual(answer.headers["content-length"], str(len(PAGE)))
+            response = client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertEqual(response.status, 200)
+            self.assertEqual(response.headers["content-length"], str(len(PAGE)))
             self.check_page(client.ask(GET))  # no body was in between
             self.assertEqual(client.ask(b"HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n").status, 404)
             self.check_page(client.ask(GET))
@@ -154,17 +154,17 @@ class Requests(HttpCase):
             for status, targets in ((200, found), (404, missing)):
                 for target in targets:
                     with self.subTest(target=target):
-                        answer = client.ask(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-                        self.assertEqual(answer.status, status)
-                        self.assertNotIn("connection", answer.headers)
+                        response = client.ask(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+                        self.assertEqual(response.status, status)
+                        self.assertNotIn("connection", response.headers)
 
     def test_other_methods(self):
         with self.client() as client:
             for method in (b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"PATCH", b"POST"):
                 with self.subTest(method=method):
-                    answer = client.ask(method + b" / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-                    self.check_error(answer, 405)
-                    self.assertEqual(answer.headers["allow"], "GET, HEAD")
+                    response = client.ask(method + b" / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+                    self.check_error(response, 405)
+                    self.assertEqual(response.headers["allow"], "GET, HEAD")
             self.check_page(client.ask(GET))
             self.check_error(client.ask(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"), 405)
             self.check_error(client.ask(b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n"), 405)
@@ -175,9 +175,9 @@ class Requests(HttpCase):
         with self.client() as client:
             client.send(upgrade + upgrade + GET)
             for _ in range(3):
-                self.check_page(client.answer())
+                self.check_page(client.response())
 
-    def test_bodies_are_thrown_away(self):
+    def test_bodies_are_discarded(self):
         chunked = b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n10;x=y\r\n" + 16 * b"z" + b"\r\n0\r\nTrailer: t\r\n\r\n"
         bodies = [b"Content-Length: 5\r\n\r\nhello", b"Content-Length: 100000\r\n\r\n" + 100000 * b"G", chunked,
                   b"Content-Length: %d\r\n\r\n%s" % (len(GET), GET)]
@@ -195,7 +195,7 @@ class Packets(HttpCase):
             for byte in GET:
                 client.send(bytes([byte]))
                 time.sleep(0.0005)
-            self.check_page(client.answer())
+            self.check_page(client.response())
             self.check_page(client.ask(GET))
 
     def test_split_at_every_byte(self):
@@ -206,47 +206,47 @@ class Packets(HttpCase):
                 client.send(both[:position])
                 time.sleep(0.001)
                 client.send(both[position:])
-                self.check_page(client.answer())
-                self.check_error(client.answer(), 405)
+                self.check_page(client.response())
+                self.check_error(client.response(), 405)
 
     def test_pipelined_in_order_with_one_write(self):
         missing, other = b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n", b"PUT / HTTP/1.1\r\nHost: x\r\n\r\n"
         requests = [(GET, 200), (missing, 404), (other, 405)] * 5
         with self.client() as client:
             client.send(b"".join(request for request, _ in requests))
-            data = client.conn.recv(65536)  # one packet: the first read takes it all
-            self.assertEqual([answer.status for answer in split_answers(data)], [status for _, status in requests])
+            data = client.conn.recv(65536)  # one packet: the first read returns all of it
+            self.assertEqual([response.status for response in split_responses(data)], [status for _, status in requests])
             self.check_page(client.ask(GET))
 
     def test_pipelined_at_different_lengths(self):
-        short = b"GET / HTTP/1.1\r\n\r\n"  # as many as fit in a read, so that more answers than a queue holds are due at once
+        short = b"GET / HTTP/1.1\r\n\r\n"  # as many as fit in a read: more responses than the queue holds are due at once
         for count in (2, 63, 64, 65, 127, 128, 129, 200, 227, 228, 1000, 5000):
             with self.subTest(count=count), self.client() as client:
                 client.send(count * short)
                 for _ in range(count):
-                    self.check_page(client.answer())
+                    self.check_page(client.response())
                 self.check_page(client.ask(GET))
 
-    def test_pipelined_behind_close_is_not_answered(self):
+    def test_pipelined_after_close_gets_no_response(self):
         with self.client() as client:
             client.send(GET + GET_CLOSE + 10 * GET)
-            answers = split_answers(receive_all(client.conn))
-            self.assertEqual([a.headers.get("connection") for a in answers], [None, "close"])
+            responses = split_responses(receive_all(client.conn))
+            self.assertEqual([a.headers.get("connection") for a in responses], [None, "close"])
 
     def test_empty_lines_between_requests(self):
         with self.client() as client:
             client.send(b"\r\n" + GET + b"\r\n\r\n" + GET)
-            self.check_page(client.answer())
-            self.check_page(client.answer())
+            self.check_page(client.response())
+            self.check_page(client.response())
 
     def test_client_that_reads_late(self):
-        """The server's writes do not fit into the socket: it has to wait, and to lose nothing."""
-        count = 300000  # answers of 24 MB: more than the sockets of both ends hold
+        """The server's writes do not fit into the socket: it must wait, and lose nothing."""
+        count = 300000  # responses of 24 MB: more than the sockets of both ends hold
         with self.client() as client:
             sender = threading.Thread(target=lambda: client.send(count * b"GET / HTTP/1.1\r\n\r\n" + GET_CLOSE), daemon=True)
             sender.start()
             time.sleep(0.3)
-            with self.client() as other:  # nobody else is held up
+            with self.client() as other:  # no other client is delayed
                 self.check_page(other.ask(GET))
             data = receive_all(client.conn)
             sender.join(server.TIMEOUT_S)
@@ -254,7 +254,7 @@ class Packets(HttpCase):
             self.assertEqual(data.count(PAGE), count + 1)
 
     def test_client_that_never_reads(self):
-        """It goes away while the server waits to write."""
+        """The client closes while the server waits to write."""
         with self.client() as client:
             client.conn.settimeout(0.5)
             with self.assertRaises(TimeoutError):
@@ -265,9 +265,9 @@ class Garbage(HttpCase):
     def check_refused(self, data, status=400):
         with self.client() as client:
             client.send(data)
-            answer = client.answer()
-            self.check_error(answer, status)
-            self.assertEqual(answer.headers["connection"], "close")
+            response = client.response()
+            self.check_error(response, status)
+            self.assertEqual(response.headers["connection"], "close")
             self.assertTrue(client.at_end())
 
     def test_garbage(self):
@@ -279,14 +279,14 @@ class Garbage(HttpCase):
             with self.subTest(data=data):
                 self.check_refused(data)
 
-    def test_good_requests_before_are_answered(self):
+    def test_valid_requests_before_get_a_response(self):
         with self.client() as client:
             client.send(GET + GET + b"garbage\r\n\r\n" + GET)
-            statuses = [answer.status for answer in split_answers(receive_all(client.conn))]
+            statuses = [response.status for response in split_responses(receive_all(client.conn))]
             self.assertEqual(statuses, [200, 200, 400])
 
-    def test_answer_survives_unread_garbage(self):
-        """Closing with unread bytes would reset the connection and could take the answer away."""
+    def test_response_survives_unread_garbage(self):
+        """Closing with unread bytes would reset the connection, and the client could lose the response."""
         for _ in range(20):
             self.check_refused(b"garbage\r\n" + 100000 * b"x")
 
@@ -294,7 +294,7 @@ class Garbage(HttpCase):
         line = b"X: " + 1000 * b"y" + b"\r\n"
         under = b"GET / HTTP/1.1\r\n" + (HEADERS_MAX // len(line) - 2) * line + b"\r\n"
         with self.client() as client:
-            for _ in range(3):  # the limit is for each request
+            for _ in range(3):  # the limit holds per request
                 self.check_page(client.ask(under))
         over = b"GET / HTTP/1.1\r\n" + 2 * (HEADERS_MAX // len(line)) * line
         self.check_refused(over, 431)
@@ -302,7 +302,7 @@ class Garbage(HttpCase):
 
 
 class Ends(HttpCase):
-    def test_client_says_nothing(self):
+    def test_client_sends_nothing(self):
         with self.client():
             pass
 
@@ -310,8 +310,8 @@ class Ends(HttpCase):
         with self.client() as client:
             client.send(GET + GET)
             client.conn.shutdown(socket.SHUT_WR)
-            answers = split_answers(receive_all(client.conn))
-            self.assertEqual([answer.status for answer in answers], [200, 200])
+            responses = split_responses(receive_all(client.conn))
+            self.assertEqual([response.status for response in responses], [200, 200])
 
     def test_half_close_later(self):
         with self.client() as client:
@@ -358,7 +358,7 @@ class Many(HttpCase):
             for client in clients:
                 client.send(GET)
             for client in clients:
-                self.check_page(client.answer())
+                self.check_page(client.response())
         for client in clients:
             client.conn.close()
 
@@ -372,7 +372,7 @@ class Many(HttpCase):
                         for _ in range(3):
                             self.check_page(client.ask(GET))
                         self.check_page(client.ask(GET_CLOSE))
-            except Exception as error:  # told by the main thread
+            except Exception as error:  # reported by the main thread
                 errors.append(error)
 
         threads = [threading.Thread(target=run, daemon=True) for _ in range(200)]
@@ -394,28 +394,28 @@ class Shortage(unittest.TestCase):
         try:
             running = server.Server(*options, preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
         except RuntimeError:
-            self.skipTest("it does not start with so little, as a sanitizer does not")
+            self.skipTest("it does not start within this limit; a sanitizer does not")
         self.addCleanup(running.stop)
         return running
 
     def test_out_of_files(self):
-        """The server keeps those it has, and takes the others when there is room."""
+        """The server keeps the connections it has, and accepts the others once descriptors are free."""
         running = self.start(resource.RLIMIT_NOFILE, 64)
         clients = [Client(running) for _ in range(100)]
         for client in clients:
             self.addCleanup(client.conn.close)
             client.send(GET)
-        self.assertEqual(clients[0].answer().status, 200)
+        self.assertEqual(clients[0].response().status, 200)
         for client in clients[:70]:
             client.conn.close()
         for client in clients[70:]:
-            self.assertEqual(client.answer().status, 200)
+            self.assertEqual(client.response().status, 200)
         self.assertTrue(running.alive())
 
     def test_out_of_threads(self):
-        """A connection that gets no thread is closed, the others stay, and later ones are served again."""
+        """A connection that gets no thread is closed, the others stay, and later ones are served."""
         if "threads" not in os.path.basename(server.SERVER):
-            self.skipTest("this server has no thread a connection")
+            self.skipTest("this server does not use one thread per connection")
         running = self.start(resource.RLIMIT_AS, 32 << 20)
         clients = [Client(running) for _ in range(200)]
         refused = 0

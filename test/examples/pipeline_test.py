@@ -13,14 +13,14 @@ def run(*args):
 
 
 class Pipeline(unittest.TestCase):
-    def test_nothing_is_lost_and_nothing_piles_up(self):
+    def test_nothing_is_lost_and_no_queue_grows(self):
         result = run("10000")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         first, second = result.stdout.splitlines()
         self.assertEqual(first, "10000 numbers, the sum of their squares is 333383335000")
         match = re.fullmatch(r"never more than (\d+) of them were under way", second)
         self.assertIsNotNone(match, second)
-        # Two channels of 4, and one number in the hand of each stage.
+        # Two channels of 4, and one number in each stage.
         self.assertLessEqual(int(match.group(1)), 11)
         self.assertGreaterEqual(int(match.group(1)), 2)
 

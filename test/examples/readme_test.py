@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Builds the first program of README.md as a user would, and talks to it.
+"""Builds the first program of README.md as a user would, and exchanges data with it.
 
 Usage: readme_test.py README COMPILER LIBRARY INCLUDE_FOLDER...
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the example servers share: starting a server, talking to it over raw sockets, making sure that it goes."""
+"""Shared by the tests of the example servers: starts a server, connects to it over raw sockets, and stops it."""
 import os
 import re
 import socket
@@ -10,11 +10,11 @@ import time
 import unittest
 
 SERVER = None  # the path of the program under test
-TIMEOUT_S = 10  # of every wait; SLOW machines and sanitizers fit in
+TIMEOUT_S = 10  # of every wait; long enough for slow machines and sanitizers
 
 
 class Server:
-    """A running server on a port of the system's choice."""
+    """A running server on a port that the kernel chooses."""
 
     def __init__(self, *options, preexec_fn=None):
         self.process = subprocess.Popen([SERVER, "--port", "0", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -27,7 +27,7 @@ class Server:
         match = re.search(r"listening on (?:http://)?127\.0\.0\.1:(\d+)", "\n".join(self.lines))
         if match is None:
             self.stop()
-            raise RuntimeError("the server did not start; it said: %s" % self.lines)
+            raise RuntimeError("the server did not start; its messages: %s" % self.lines)
         self.port = int(match.group(1))
 
     def _read(self):
@@ -49,7 +49,7 @@ class Server:
         return conn
 
     def stop(self):
-        """Ends the process and gives its exit status."""
+        """Ends the process and returns its exit status."""
         self.process.terminate()
         try:
             self.process.wait(TIMEOUT_S)
@@ -63,7 +63,7 @@ class Server:
 
 
 class ServerCase(unittest.TestCase):
-    """One server for all tests of the class; each test checks that it survived and let go of its connections."""
+    """One server for all tests of the class; each test checks that it still runs and has closed its connections."""
 
     @classmethod
     def setUpClass(cls):
@@ -77,7 +77,7 @@ class ServerCase(unittest.TestCase):
         self.open_files = self.server.open_files()
 
     def tearDown(self):
-        self.assertTrue(self.server.alive(), "the server died; it said: %s" % self.server.lines)
+        self.assertTrue(self.server.alive(), "the server died; its messages: %s" % self.server.lines)
         wait_until(lambda: self.server.open_files() <= self.open_files, "the server still holds connections that have ended")
 
 
@@ -121,7 +121,7 @@ class OptionCase(unittest.TestCase):
         self.assertEqual("http" in name or "file" in name or "epoll" in name, "http://" in server.lines[0])
 
     def test_port_is_taken_as_given(self):
-        with socket.socket() as probe:  # a port that is free now: good enough, nobody else takes ports here
+        with socket.socket() as probe:  # a port that is free now; no other program takes ports here
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = Server("--port", str(port))
@@ -135,7 +135,7 @@ class OptionCase(unittest.TestCase):
             port = other.getsockname()[1]
             result = self.run_server("--port", str(port))
         self.assertEqual(result.returncode, 1)
-        self.assertLessEqual(result.stderr.count("\n"), 2, result.stderr)  # the library says it too
+        self.assertLessEqual(result.stderr.count("\n"), 2, result.stderr)  # the library logs it too
         for line in result.stderr.splitlines():
             self.assertIn(str(port), line)
         self.assertIn("in use", result.stderr)
@@ -146,7 +146,7 @@ class OptionCase(unittest.TestCase):
         with server.connect() as conn:
             conn.sendall(b"GET / HTTP/1.1\r\n\r\n")
             self.assertNotEqual(conn.recv(10), b"")
-            server.stop()  # the server's end closes first: its port lingers
+            server.stop()  # the server closes first, so its port stays in TIME_WAIT
         again = Server("--port", str(server.port))
         self.addCleanup(again.stop)
         self.assertEqual(again.port, server.port)
@@ -161,7 +161,7 @@ def wait_until(condition, message):
 
 
 def receive_all(conn):
-    """Everything up to the end of the stream."""
+    """Returns all data up to the end of the stream."""
     data = b""
     while True:
         piece = conn.recv(65536)

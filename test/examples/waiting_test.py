@@ -16,8 +16,8 @@ def run(*arguments):
     return result.stdout.splitlines()
 
 
-class Of(unittest.TestCase):
-    """Tests of one of the programs; the others' are skipped."""
+class ProgramCase(unittest.TestCase):
+    """Tests of one of the programs; those of the others are skipped."""
 
     program = None
 
@@ -26,7 +26,7 @@ class Of(unittest.TestCase):
             self.skipTest("another program")
 
 
-class Deadline(Of):
+class Deadline(ProgramCase):
     program = "deadline"
 
     def test_nested_calls_keep_one_deadline(self):
@@ -39,12 +39,12 @@ class Deadline(Of):
             ],
         )
 
-    def test_an_inner_one_is_never_longer(self):
+    def test_an_inner_scope_is_never_longer(self):
         lines = run("5")  # less than the 50 ms for the wine
         self.assertEqual(lines, [f"order {n}: out of time in the kitchen, table wiped" for n in (1, 2, 3)])
 
 
-class OneSecond(Of):
+class OneSecond(ProgramCase):
     program = "one_second"
 
     def test_reads_until_the_second_is_over(self):
@@ -58,7 +58,7 @@ class OneSecond(Of):
         self.assertGreaterEqual(int(match.group(2)), 1000)
 
 
-class FirstResponse(Of):
+class FirstResponse(ProgramCase):
     program = "first_response"
 
     def test_the_first_good_response_wins(self):

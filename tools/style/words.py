@@ -20,6 +20,7 @@ CLEAN = (
     "net",
     "runtime/include",
     "sync/include",
+    "test/examples",
     "tools",
 )
 
