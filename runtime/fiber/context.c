@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Making and forgetting contexts. The switch itself is in fiber_<machine>.S. */
+/* Creating and finalizing contexts, and walking their frames. The switch itself is in fiber_<machine>.S. */
 #include "fiber/context.h"
 
-/* In fiber_<machine>.S: writes the frame that the first switch to a new stack restores, and answers where it lies. */
+/* In fiber_<machine>.S: writes the frame that the first switch to a new stack restores, and returns its address. */
 __attribute__((visibility("hidden"))) void *tni_fiber_frame(void *top, void (*entry)(void *), void *arg);
 
 void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg)
@@ -25,8 +25,8 @@ void tni_context_fini(tni_context *ctx)
 
 /* --- Frames ----------------------------------------------------------------------------------------------------------------- */
 
-/* Each holds the older frame's address, and above it where its function returns to. They are read as they lie there: what is no
- * frame may be anything. */
+/* A frame holds the address of the older frame, and above it the return address. The words are read unchecked by the
+ * sanitizers, because an address that looks like a frame may point at anything on the stack. */
 #define READS_STACK __attribute__((no_sanitize("address", "thread")))
 
 static bool is_frame(uintptr_t frame, uintptr_t low, uintptr_t top)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts: places to go on at, each on a stack of its own, and the switch between them.
+/* Execution contexts, each with its own stack, and the switch between them.
  *
- * The switch is a call that may return on another thread. A caller that migrates must not carry the address of a thread-local
- * variable (or errno) across it. A context may be shown to another thread only after it has been left: whoever is told earlier
- * would go on with registers that are not saved yet. */
+ * The switch is a call that may return on another thread. A function that can migrate must not keep the address of a
+ * thread-local variable (or errno) across it. A context may be published to another thread only after it has been left: before
+ * that, its registers are not saved, and a thread that resumed it would load garbage. */
 #ifndef TNI_CONTEXT_H
 #define TNI_CONTEXT_H
 
@@ -13,22 +13,22 @@
 #include "fiber/stack.h"
 
 typedef struct {
-    void *sp;            /* where the registers lie while suspended; the layout is in fiber_<machine>.S */
+    void *sp;            /* the saved registers while suspended; the layout is in fiber_<machine>.S */
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
-/* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: its last act is
- * tni_context_exit_to(). Neither ctx nor stack may move from here on. */
+/* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: it ends with
+ * tni_context_exit_to(). From now on neither ctx nor stack may move. */
 void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg);
 
-/* The calling thread's own stack. Only that thread may leave it and go on there. */
+/* Makes ctx the context of the calling thread's own stack. Only that thread may leave and resume it. */
 void tni_context_init_thread(tni_context *ctx);
 
-/* Lines of a suspended stack that going on there touches first: the switch's and those of the waiting calls. */
+/* Cache lines that a resume touches first: those of the switch and of the suspended calls. */
 enum { TNI_CONTEXT_HOT_LINES = 8 };
 
-/* A hint that somebody will soon go on at `ctx`. It may be running or gone meanwhile: prefetching whatever it points to then does
- * no harm, and so no race detector need know. */
+/* Prefetches the stack of a context that will soon be resumed. The context may be running or gone by now: the read of `sp`
+ * races then, and the prefetch has no effect. Hence it is hidden from the race detector. */
 __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(const tni_context *ctx)
 {
     const volatile uintptr_t *sp_at = (const volatile uintptr_t *)(const void *)&ctx->sp;
@@ -39,27 +39,27 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
         __builtin_prefetch((const void *)(sp + line * 64), 1);
 }
 
-/* Forgets a context that nobody will switch to again; never the one that is running. The stack stays the caller's. */
+/* Finalizes a context that is never resumed again and is not running. The stack still belongs to the caller. */
 void tni_context_fini(tni_context *ctx);
 
-/* The return addresses on the stack of a context that is not running, innermost first, by the chain of frame pointers from `base`
- * to `top`; answers how many. What was compiled without frame pointers is left out. */
+/* Copies the return addresses on the stack of a context that is not running, innermost first, and returns their number. It
+ * follows the chain of frame pointers between `base` and `top`. Functions compiled without frame pointers are missing. */
 unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);
 
-/* The same from the frame that `frame` points at, if it lies between `low` and `top`. */
+/* The same, beginning with the frame at `frame`; 0 if that is not between `low` and `top`. */
 unsigned tni_context_frames_at(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max);
 
-/* Does a chain of frame pointers begin there that leads to the root frame? */
+/* Whether the chain of frame pointers that begins at `frame` reaches the root frame of a fiber. */
 bool tni_context_has_root(uintptr_t frame, uintptr_t low, uintptr_t top);
 
-/* Saves here and goes on at `to`; returns when someone switches back to `from`, maybe on another thread. */
+/* Suspends the caller in `from` and resumes `to`. Returns when `from` is resumed, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, false);
     tni_san_arrive(&from->san, tni_fiber_enter(&from->sp, to->sp, &from->san));
 }
 
-/* As tni_context_switch, but `from` is never resumed: who arrives may free it and its stack. */
+/* As tni_context_switch, but `from` is never resumed: the code at `to` may free it and its stack. */
 __attribute__((always_inline)) _Noreturn static inline void tni_context_exit_to(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, true);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The switch between two stacks, and the first frame of a new one, for the procedure call standard of AArch64.
  *
- * A unit of its own in assembler, so that link-time optimisation cannot inline it: the compiler must see a call that may
- * return on another thread. */
+ * A separate assembler file, so that link-time optimization cannot inline it: the compiler must see a call that may return on
+ * another thread. */
 
 #if defined(__aarch64__)
 
-/* What a suspended context's `sp` points at, lowest address first: x29 and x30 as a frame record, then the other registers a
- * callee keeps. A debugger script may rely on it. */
+/* The frame at a suspended context's `sp`, lowest address first: x29 and x30 as a frame record, then the other callee-saved
+ * registers. Debugger scripts may rely on this layout. */
 #define FRAME_X29 0
 #define FRAME_X30 8
 #define FRAME_X19 16
@@ -23,10 +23,10 @@
 #define FRAME_FPCR 160
 #define FRAME_SIZE 176
 
-/* DWARF numbers of d8..d15, which the assembler's directives do not know by name. */
+/* DWARF numbers of d8 to d15: the assembler's directives do not know the names. */
 #define DW_D8 72
 
-/* As hints, so that they assemble for (and do nothing on) processors without branch target identification. */
+/* Written as hints: they assemble for processors without branch target identification, and do nothing there. */
 #define BTI_C hint #34
 #define BTI_JC hint #38
 
@@ -34,8 +34,8 @@
 
 /* void *tni_fiber_switch(void **save_sp, void *to_sp, void *message)
  *
- * Writing FPCR stalls, and it is nearly always the same, hence the comparison. The way out is `ret`: a plain branch would want
- * a landing pad at the return address. x30 is saved as it came: no one signed it. */
+ * Writing FPCR stalls, and its value rarely differs, hence the comparison. The exit is `ret`: a plain branch would need a
+ * landing pad at the return address. x30 is saved without a signature, because it has none on entry. */
     .p2align 6
     .globl tni_fiber_switch
     .hidden tni_fiber_switch
@@ -80,7 +80,7 @@ tni_fiber_switch:
     mov x10, sp
     str x10, [x0]
 
-    /* The frame of `to` has the same shape: all that was said about the call frame holds on its stack too. */
+    /* The frame of `to` has the same layout: the unwind information above holds on its stack too. */
     mov sp, x1
     mov x0, x2
     ldr x11, [sp, #FRAME_FPCR]
@@ -129,8 +129,9 @@ tni_fiber_switch:
     .cfi_endproc
     .size tni_fiber_switch, . - tni_fiber_switch
 
-/* The root frame of every fiber. No return address and a zero frame pointer: unwinders of either kind stop here. The `nop`
- * belongs to it because they look one instruction before a return address, and an unstarted fiber's is .Lroot_start. */
+/* The root frame of every fiber. It has no return address and a zero frame pointer, so unwinders of either kind stop here. The
+ * `nop` is part of it because unwinders use the instruction before a return address, and that of an unstarted fiber is
+ * .Lroot_start. */
     .p2align 4
     .type tni_fiber_root, %function
 tni_fiber_root:
@@ -166,12 +167,12 @@ tni_fiber_frame:
     stp xzr, xzr, [x0, #FRAME_D10]
     stp xzr, xzr, [x0, #FRAME_D12]
     stp xzr, xzr, [x0, #FRAME_D14]
-    stp xzr, xzr, [x0, #FRAME_FPCR]     /* zero is what the ABI starts a process with */
+    stp xzr, xzr, [x0, #FRAME_FPCR]     /* zero: the ABI's value at process start */
     ret
     .cfi_endproc
     .size tni_fiber_frame, . - tni_fiber_frame
 
-/* Fit for branch target identification. Without the note the linker would take the property from the whole library. */
+/* Compatible with branch target identification. Without this note the linker would drop the property for the whole library. */
     .section .note.gnu.property, "a", %note
     .p2align 3
     .word 4                     /* length of the name */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The switch between two stacks, and the first frame of a new one, for the System V ABI of x86-64.
+/* The switch between two stacks, and the first frame of a new one, for x86-64 and its System V ABI.
  *
- * A unit of its own in assembler, so that link-time optimisation cannot inline it: the compiler must see a call that may
- * return on another thread. */
+ * A separate assembler file, so that link-time optimization cannot inline it: the compiler must see a call that may return on
+ * another thread. */
 
 #if defined(__x86_64__)
 
-/* What a suspended context's `sp` points at, lowest address first. A debugger script may rely on it. */
+/* The frame at a suspended context's `sp`, lowest address first. Debugger scripts may rely on this layout. */
 #define FRAME_MXCSR 0
 #define FRAME_X87_CW 4
 #define FRAME_R15 8
@@ -18,7 +18,7 @@
 #define FRAME_RIP 56
 #define FRAME_SIZE 64
 
-/* The control words the ABI starts a process with: a task must not inherit what its maker's thread happened to set. */
+/* The ABI's control words at process start: a task must not inherit the settings of the thread that spawned it. */
 #define MXCSR_AT_START 0x1f80
 #define X87_CW_AT_START 0x037f
 
@@ -26,11 +26,10 @@
 
 /* void *tni_fiber_switch(void **save_sp, void *to_sp, void *message)
  *
- * The status halves of the two floating-point words are the caller's by the ABI and need no care, the control halves are the
- * callee's. MXCSR is loaded unseen: on recent processors that is next to free, while a comparison waits for the store, which
- * takes longer than all the rest (on a Zen 5: 2.2 ns a switch without either word, 4.9 as it stands, 6.8 with a comparison).
- * The x87 word is nearly always the same and slow to load on older ones. The way out is a jump: `ret` would be predicted to
- * where this call came from, which is the one place it never goes (6 ns more). */
+ * By the ABI the status halves of the two floating-point words are caller-saved, and the control halves are callee-saved. MXCSR
+ * is loaded without a comparison: a comparison would wait for the store (bench/README.md has the figures). The x87 word is
+ * compared: it rarely differs, and older processors load it slowly. The exit is a jump: `ret` would be predicted to return to
+ * the caller of this function, which is never the target. */
     .p2align 6
     .globl tni_fiber_switch
     .hidden tni_fiber_switch
@@ -63,7 +62,7 @@ tni_fiber_switch:
     movzwl FRAME_X87_CW(%rsp), %ecx
     movq %rsp, (%rdi)
 
-    /* The frame of `to` has the same shape: all that was said about the call frame holds on its stack too. */
+    /* The frame of `to` has the same layout: the unwind information above holds on its stack too. */
     movq %rsi, %rsp
     movq %rdx, %rax
     ldmxcsr FRAME_MXCSR(%rsp)
@@ -103,8 +102,9 @@ tni_fiber_switch:
     .cfi_endproc
     .size tni_fiber_switch, . - tni_fiber_switch
 
-/* The root frame of every fiber. No return address and a zero frame pointer: unwinders of either kind stop here. The `nop`
- * belongs to it because they look one byte before a return address, and an unstarted fiber's is .Lroot_start. */
+/* The root frame of every fiber. It has no return address and a zero frame pointer, so unwinders of either kind stop here. The
+ * `nop` is part of it because unwinders use the byte before a return address, and that of an unstarted fiber is
+ * .Lroot_start. */
     .p2align 4
     .type tni_fiber_root, @function
 tni_fiber_root:
@@ -147,8 +147,9 @@ tni_fiber_frame:
     .cfi_endproc
     .size tni_fiber_frame, . - tni_fiber_frame
 
-/* Fit for indirect branch tracking; not for shadow stacks, which would have to be switched as well. Without the note the
- * linker would take the first property from the whole library, with the second a process would die at the first switch. */
+/* Compatible with indirect branch tracking, but not with shadow stacks: the switch would have to switch those too. Without this
+ * note the linker would drop the first property for the whole library. With the second, a process would die at the first
+ * switch. */
     .section .note.gnu.property, "a", @note
     .p2align 3
     .long 4                     /* length of the name */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Slabs, free lists, the cores' caches. What guards a stack is in stack_guard.c, what was used of it in stack_use.c. */
+/* The stack pool: slabs, free lists and the caches of the cores. Guards are in stack_guard.c, trimming and measuring in
+ * stack_use.c. */
 #include "fiber/stack.h"
 
 #include <errno.h>
@@ -10,30 +11,31 @@
 #include "fiber/stack_use.h"
 #include "os/os_memory.h"
 
-/* The tops of 16 neighbours stand at different offsets. The unit above the first one is the slab's own record's. */
+/* The tops of 16 adjacent stacks have different offsets in their slots. The unit above the first top holds the slab's
+ * record. */
 #define TOP_SHIFT_UNIT ((size_t)128)
 #define TOP_SHIFT_COUNT ((size_t)16)
 
-/* One system call buys this many stacks, unless that would be more than SLAB_BYTES_MAX. */
+/* One system call maps this many stacks, unless that would be more than SLAB_BYTES_MAX. */
 #define SLAB_STACKS ((size_t)64)
 #define SLAB_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
-/* A core whose cache is empty takes this many at one locking. */
+/* A core whose cache is empty fills it to this many stacks while it holds the lock. */
 #define REFILL 16
 
-/* Lives at the upper end of the slab's first slot, in a page that the first stack touches anyway. */
+/* A slab's record. It is at the upper end of the first slot, in a page that the first stack touches anyway. */
 struct tni_stack_slab {
-    tni_stack_slab *next; /* mapped before it */
+    tni_stack_slab *next; /* the slab mapped before this one */
     char *base;           /* lowest byte */
     size_t size;          /* bytes mapped */
 };
 
-_Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record stands above the first descriptor");
+_Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record fits above the first descriptor");
 _Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
-/* The smallest slot that is large enough, and no smaller than two guards, where pages are large. TNI_STACK_CLASSES when there is
- * none. */
+/* The class of the smallest slot that holds size_bytes and two guards (which matters where pages are large). TNI_STACK_CLASSES
+ * if there is none. */
 static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
 {
     size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;
@@ -59,13 +61,13 @@ static int slab_map(tni_stack_pool *pool, size_t class_index)
         count = pool->config.stacks_max;
     if (count == 0)
         count = 1;
-    /* Where address space is short, fewer at a time may still be had. */
+    /* Where address space is short, a smaller slab may still fit. */
     while ((rc = tni_os_map(count * slot, &base)) < 0) {
         if (count == 1)
             return rc;
         count /= 2;
     }
-    /* Kernels without huge pages refuse, and need not be told. */
+    /* The error is ignored: kernels without huge pages refuse, and need no advice. */
     (void)tni_os_advise(base, count * slot, TNI_ADVICE_NO_HUGE_PAGES);
     tni_stack_slab *slab = (tni_stack_slab *)(void *)((char *)base + slot - TOP_SHIFT_UNIT);
     *slab = (tni_stack_slab){.next = pool->slabs, .base = base, .size = count * slot};
@@ -104,7 +106,7 @@ static tni_stack *list_pop(tni_stack **list)
     return stack;
 }
 
-/* A stack that was never guarded, with what it takes to guard it reserved. */
+/* Returns a stack that was never guarded, with a guard reserved for it. */
 static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
     tni_stack_class *class = &pool->classes[class_index];
@@ -134,7 +136,7 @@ static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
         return -EAGAIN;
     *out = list_pop(&pool->classes[class_index].idle);
     if (*out == NULL && take_new(pool, class_index, out) < 0) {
-        /* Rather a larger one that lies idle than none. */
+        /* A larger idle stack is better than none. */
         for (size_t i = class_index + 1; *out == NULL && i < TNI_STACK_CLASSES; i++)
             *out = list_pop(&pool->classes[i].idle);
         if (*out == NULL)
@@ -144,7 +146,7 @@ static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
     return 0;
 }
 
-/* Some more while the lock is held anyway. */
+/* Fills the cache while the lock is held anyway. */
 static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
 {
     tni_stack_class *class = &pool->classes[pool->default_class];
@@ -158,9 +160,9 @@ static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
     }
 }
 
-/* --- Handing out ------------------------------------------------------------------------------------------------------------ */
+/* --- Getting a stack -------------------------------------------------------------------------------------------------------- */
 
-/* Outside the lock: it is a system call, and the stack is ours already. */
+/* Called without the lock: installing a guard is a system call, and the stack already belongs to the caller. */
 static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
 {
     int rc = 0;
@@ -222,9 +224,9 @@ int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_byte
     return 0;
 }
 
-/* --- Taking back ------------------------------------------------------------------------------------------------------------ */
+/* --- Putting a stack back --------------------------------------------------------------------------------------------------- */
 
-/* A list of default-class stacks, or one of any class. */
+/* Puts a list of stacks of the default class, or a single stack of any class, into the pool. */
 static void give_back(tni_stack_pool *pool, tni_stack *first)
 {
     tni_stack_class *class = &pool->classes[first->class_index];
@@ -240,7 +242,7 @@ static void give_back(tni_stack_pool *pool, tni_stack *first)
     tni_os_mutex_unlock(&pool->lock);
 }
 
-/* The colder half goes to the pool. */
+/* Moves the half that was put back first, the colder one, to the pool. */
 static void cache_halve(tni_stack_pool *pool, tni_stack_cache *cache)
 {
     uint32_t keep = cache->count / 2;
@@ -255,7 +257,7 @@ static void cache_halve(tni_stack_pool *pool, tni_stack_cache *cache)
 
 void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
 {
-    tni_assert(stack->live && stack->pool == pool, "this stack was not handed out by this pool, or is put back twice");
+    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
     stack->live = false;
     if (tni_unlikely(stack->guard == TNI_GUARD_NONE))
         tni_stack_guard_check(pool, stack);
@@ -281,24 +283,25 @@ void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)
         give_back(pool, all);
 }
 
-/* --- Who waits -------------------------------------------------------------------------------------------------------------- */
+/* --- Waiting for a stack ---------------------------------------------------------------------------------------------------- */
 
 void tni_stack_wait_begin(tni_stack_pool *pool)
 {
-    /* Publishes that stacks are short to tni_stack_waited_for(). Relaxed: a core that misses it caches one stack more, which its
-     * next look finds; a total order with the caller's own queue is the caller's, by his idle protocol. */
+    /* Publishes to tni_stack_waited_for() that stacks are short. Relaxed: a core that misses it caches one stack more, and its
+     * next check finds that. The order with the caller's own queue is the caller's duty, by its idle protocol. */
     (void)tni_a32_fetch_add(&pool->waiters, 1, TNI_RELAXED);
 }
 
 void tni_stack_wait_end(tni_stack_pool *pool)
 {
-    /* Partner and reason as in tni_stack_wait_begin(): seen late, it costs a detour through the pool. */
+    /* Partner and reason as in tni_stack_wait_begin(). A core that observes it late uses the pool once more instead of its
+     * cache. */
     (void)tni_a32_fetch_sub(&pool->waiters, 1, TNI_RELAXED);
 }
 
 bool tni_stack_waited_for(const tni_stack_pool *pool)
 {
-    /* Observes tni_stack_wait_begin(). A hint: no data hangs on it, and a stale answer is put right at the next look. */
+    /* Observes tni_stack_wait_begin(). Relaxed: a hint that guards no data; the next check corrects a stale value. */
     return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
 }
 
@@ -311,7 +314,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
     pool->config = *config;
     pool->page_size = tni_os_page_size();
     pool->cache_max = TNI_STACK_CACHE_MAX;
-    /* A core must not sit on a good part of few stacks. */
+    /* Where stacks are few, the cache of one core must not hold many of them. */
     if (config->stacks_max != 0 && config->stacks_max / 16 < TNI_STACK_CACHE_MAX)
         pool->cache_max = (uint32_t)(config->stacks_max / 16);
     rc = tni_stack_guard_init(pool);
@@ -321,14 +324,14 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
     if (class_index == TNI_STACK_CLASSES)
         return -EINVAL;
     pool->default_class = (uint8_t)class_index;
-    tni_a32_init(&pool->waiters, 0); /* nobody else sees the pool yet */
+    tni_a32_init(&pool->waiters, 0); /* no other thread has the pool yet */
     tni_os_mutex_init(&pool->lock);
     return 0;
 }
 
 void tni_stack_pool_fini(tni_stack_pool *pool)
 {
-    tni_assert(pool->out == 0, "a stack is still handed out or in a core's cache");
+    tni_assert(pool->out == 0, "a stack is still in use or in a core's cache");
     tni_stack_slab *slab = pool->slabs;
     while (slab != NULL) {
         tni_stack_slab *next = slab->next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guards: kinds, the budget of mappings, and what is left to do without one. */
+/* Stack guards: their kinds, the budget of mappings, and the check that replaces a guard. */
 #include "fiber/stack_guard.h"
 
 #include <errno.h>
@@ -7,14 +7,14 @@
 #include "base/san.h"
 #include "os/os_memory.h"
 
-/* Wider than a page: it costs address space only, and a frame made by a compiler that does not probe may be large. */
+/* Wider than a page: a frame may be large where the compiler does not probe, and a guard costs address space only. */
 #define GUARD_BYTES ((size_t)16 * 1024)
 
-/* Mappings left to the rest of the process, and what a guard by protection takes: its own and the stack's above it. */
+/* Mappings left to the rest of the process, and mappings that a guard by protection costs: its own and the stack's above it. */
 #define MAPPINGS_RESERVED ((size_t)5000)
-#define MAPPINGS_A_STACK ((size_t)2)
+#define MAPPINGS_PER_STACK ((size_t)2)
 
-/* How far below the guard a fault still counts: one frame that jumped over it. */
+/* How far below the guard a fault still counts as an overflow: one frame may jump over the guard. */
 #define JUMP_BYTES ((uintptr_t)64 * 1024)
 
 static int probe_light(size_t page_size)
@@ -24,11 +24,11 @@ static int probe_light(size_t page_size)
     if (rc < 0)
         return rc;
     rc = tni_os_advise(page, page_size, TNI_ADVICE_GUARD);
-    /* Emulated systems have been seen to take any advice and do nothing. */
+    /* Some emulated kernels accept any advice and ignore it. */
     if (rc == 0 && !tni_os_faults(page))
         rc = -ENOTSUP;
     (void)tni_os_unmap(page, page_size);
-    /* -EINVAL is also what locked memory gets. */
+    /* -EINVAL: the kernel does not know the advice, or the memory is locked. */
     return rc == -EINVAL ? -ENOTSUP : rc;
 }
 
@@ -46,7 +46,7 @@ int tni_stack_guard_init(tni_stack_pool *pool)
     }
     if (pool->guard == TNI_GUARD_MPROTECT && mappings == 0)
         mappings = tni_os_map_count_max();
-    pool->guards_left = mappings > MAPPINGS_RESERVED ? (mappings - MAPPINGS_RESERVED) / MAPPINGS_A_STACK : 0;
+    pool->guards_left = mappings > MAPPINGS_RESERVED ? (mappings - MAPPINGS_RESERVED) / MAPPINGS_PER_STACK : 0;
     return 0;
 }
 
@@ -97,14 +97,14 @@ void tni_stack_guard_log(tni_stack_pool *pool)
                                                "further stacks are only checked when their task has ended");
 }
 
-/* The canary is the zeros of the page right below the stack. It need not be written, so it costs no memory; to read it maps the
- * kernel's one page of zeros. The whole page, because a frame may leave gaps; a frame that jumps over a page would jump over a
- * guard as well. */
+/* The canary is the zeros of the page right below the stack. It is never written, so it costs no memory: reading it maps the
+ * kernel's shared zero page. The whole page is checked because a frame may leave gaps. A frame that jumps over a page might
+ * jump over a guard as well. */
 TNI_SAN_UNCHECKED static bool all_zero(const char *low, size_t size)
 {
     const uint64_t *word = (const uint64_t *)(const void *)low;
     uint64_t seen = 0;
-    /* Four at a time: this stands in the way of every task that ends. */
+    /* Four words at a time: each task that ends on an unguarded stack pays for this. */
     for (size_t i = 0; i < size / sizeof *word; i += 4)
         seen |= word[i] | word[i + 1] | word[i + 2] | word[i + 3];
     return seen == 0;

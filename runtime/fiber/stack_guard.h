@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands below a stack. For stack.c alone. */
+/* Guards below stacks. Internal to stack.c. */
 #ifndef TNI_STACK_GUARD_H
 #define TNI_STACK_GUARD_H
 
 #include "fiber/stack.h"
 
-/* Chooses pool->guard, pool->guard_size and pool->guards_left; needs pool->config and pool->page_size. 0 or a negative errno
+/* Sets pool->guard, pool->guard_size and pool->guards_left from pool->config and pool->page_size. Returns 0 or a negative errno
  * value. */
 int tni_stack_guard_init(tni_stack_pool *pool);
 
-/* Under the lock: whether one more stack may have a guard, which is then taken from the budget; its return; and that the system
- * refused although the budget said yes. */
+/* The budget of guards. Call all three with the lock held. `reserve` takes one guard from the budget, false if none is left;
+ * `unreserve` gives it back; `exhausted` empties the budget after the kernel refused a reserved guard. */
 bool tni_stack_guard_reserve(tni_stack_pool *pool);
 void tni_stack_guard_unreserve(tni_stack_pool *pool);
 void tni_stack_guard_exhausted(tni_stack_pool *pool);
 
-/* Once in a stack's life. 0 or a negative errno value. */
+/* Installs the guard, once in a stack's life. Returns 0 or a negative errno value. */
 int tni_stack_guard_install(const tni_stack_pool *pool, tni_stack *stack);
 
-/* Says, once a pool, that stacks go out unguarded though guards were asked for. */
+/* Logs, once per pool, that stacks are unguarded although guards were asked for. */
 void tni_stack_guard_log(tni_stack_pool *pool);
 
-/* Stops the program if somebody wrote below an unguarded stack. */
+/* Aborts the process if the memory below an unguarded stack was written. */
 void tni_stack_guard_check(const tni_stack_pool *pool, const tni_stack *stack);
 
 #endif

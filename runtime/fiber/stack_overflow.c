@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The SIGSEGV and SIGBUS handler that reports stack overflows. */
 #include "fiber/stack_overflow.h"
 
 #include <errno.h>
@@ -15,23 +16,23 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
-/* The handler of someone else may run on it after ours, and a register file alone may take several KiB. */
+/* Chained handlers run on the alternate stack too, and the register file alone may take several KiB. */
 #define ALT_STACK_BYTES ((size_t)64 * 1024)
 
-static const int watched[] = {SIGSEGV, SIGBUS};
-#define WATCHED (sizeof watched / sizeof *watched)
+static const int reported[] = {SIGSEGV, SIGBUS};
+#define REPORTED (sizeof reported / sizeof *reported)
 
-/* A signal's handler belongs to the process, so this does too. */
+/* One per process, as signal handlers are. */
 static struct {
-    tni_aptr find;                      /* a const tni_stack_overflow_find *, NULL while nobody wants reports */
-    tni_stack_overflow_find find_value; /* what it points at */
-    unsigned count;                     /* installs without uninstall; under the hooks' lock */
-    tni_os_sigaction hooks[WATCHED];
+    tni_aptr find;                      /* a const tni_stack_overflow_find *; NULL while no runtime wants reports */
+    tni_stack_overflow_find find_value; /* the value that `find` points at */
+    unsigned count;                     /* installs minus uninstalls; protected by tni_os_sigaction_lock() */
+    tni_os_sigaction actions[REPORTED];
 } state;
 
 /* --- The message ------------------------------------------------------------------------------------------------------------ */
 
-/* Built by hand: nothing from stdio may be called here. */
+/* Built by hand: stdio is not async-signal-safe. */
 typedef struct {
     char text[400]; /* not terminated */
     size_t length;  /* bytes in it */
@@ -75,29 +76,30 @@ _Noreturn static void report(const tni_stack_overflow_info *info, const void *fa
 static void handler(int signal_number, siginfo_t *info, void *ucontext)
 {
     tni_stack_overflow_info found = {0};
-    /* Observes find_value, published by tni_stack_overflow_install(); weaker, a thread that faults while another one installs
-     * could call through a pointer it does not see yet. */
+    /* Observes find_value, published by tni_stack_overflow_install(). Weaker: a thread that faults while another thread
+     * installs could call through a pointer that it does not see yet. */
     const tni_stack_overflow_find *find = tni_aptr_load(&state.find, TNI_ACQUIRE);
     if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
         report(&found, info->si_addr);
-    /* A signal that somebody sent will not come again by itself when the handler returns; a fault will. */
-    tni_os_sigaction_chain(&state.hooks[signal_number == watched[0] ? 0 : 1], signal_number, info, ucontext, info->si_code <= 0);
+    /* When the handler returns, a fault is raised again by itself; a signal that was sent (si_code <= 0) is not. */
+    tni_os_sigaction_chain(&state.actions[signal_number == reported[0] ? 0 : 1], signal_number, info, ucontext,
+                           info->si_code <= 0);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
-static void unhook(void)
+static void restore_handlers(void)
 {
-    for (size_t i = 0; i < WATCHED; i++)
-        tni_os_sigaction_clear(&state.hooks[i], watched[i], handler);
+    for (size_t i = 0; i < REPORTED; i++)
+        tni_os_sigaction_clear(&state.actions[i], reported[i], handler);
 }
 
-static int hook(void)
+static int install_handlers(void)
 {
-    for (size_t i = 0; i < WATCHED; i++) {
-        int rc = tni_os_sigaction_set(&state.hooks[i], watched[i], handler, 0);
+    for (size_t i = 0; i < REPORTED; i++) {
+        int rc = tni_os_sigaction_set(&state.actions[i], reported[i], handler, 0);
         if (rc != 0) {
-            unhook();
+            restore_handlers();
             return rc;
         }
     }
@@ -111,7 +113,7 @@ int tni_stack_overflow_install(tni_stack_overflow_find find)
     tni_assert(state.count == 0 || state.find_value == find, "two different lookups for stack overflows in one process");
     if (state.count == 0) {
         state.find_value = find;
-        rc = hook();
+        rc = install_handlers();
     }
     if (rc == 0) {
         state.count++;
@@ -125,16 +127,16 @@ int tni_stack_overflow_install(tni_stack_overflow_find find)
 void tni_stack_overflow_uninstall(void)
 {
     tni_os_sigaction_lock();
-    tni_assert(state.count > 0, "an overflow report is uninstalled that nobody installed");
+    tni_assert(state.count > 0, "tni_stack_overflow_uninstall without an install");
     if (--state.count == 0) {
-        /* handler() sees it or does not: what it points at stays readable, and no task runs any more that it could report. */
+        /* Relaxed: handler() may observe it late. The value stays readable, and no task that it could report runs any more. */
         tni_aptr_store(&state.find, NULL, TNI_RELAXED);
-        unhook();
+        restore_handlers();
     }
     tni_os_sigaction_unlock();
 }
 
-/* --- A thread's part -------------------------------------------------------------------------------------------------------- */
+/* --- The alternate stack ---------------------------------------------------------------------------------------------------- */
 
 static size_t alt_stack_size(void)
 {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What a task used of its stack: giving it back to the system, and measuring it. For stack.c alone. */
+/* Measures the part of a stack that a task used, and returns its memory to the kernel. Internal to stack.c. */
 #ifndef TNI_STACK_USE_H
 #define TNI_STACK_USE_H
 
 #include "fiber/stack.h"
 
-/* A stack just cut from its slab. */
+/* Prepares a stack that was just cut from its slab. */
 void tni_stack_use_init(const tni_stack_pool *pool, tni_stack *stack);
 
-/* The task is gone and the stack is about to lie idle: gives back what it used beyond the watermark. */
+/* Returns the memory beyond the watermark to the kernel. The task has ended, and the stack becomes idle. */
 void tni_stack_trim(const tni_stack_pool *pool, tni_stack *stack);
 
-/* Makes all of it zero: measuring looks for the lowest byte that is not. */
+/* Zeroes the whole stack: measuring finds the lowest byte that is not zero. */
 void tni_stack_clear(const tni_stack_pool *pool, tni_stack *stack);
 
 #endif
