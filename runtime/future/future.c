@@ -47,7 +47,7 @@ static tn_task *thread_task(void)
     }
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
-    tni_task_birth(task, 1);
+    tni_task_publish(task, 1);
     return task;
 }
 
@@ -172,7 +172,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     }
     future->ended = true;
     future->result = task->result;
-    if (tni_unlikely(task->extras != NULL))
+    if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_result_taken(task);
     return tni_budget_poll_leave(waker, task->error);
 }

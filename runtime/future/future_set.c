@@ -79,8 +79,8 @@ void tni_future_set_push(tn_task *task)
     /* Acquire for the case that it is closed; else the CAS checks it. */
     void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
 
-    /* Ours: a waker's reference to the member may have gone with the wake, and the member may go once it is in the list. Relaxed:
-     * the member, which is ACTIVE by our doing and in no list yet, still has its own. */
+    /* Ours: a waker's reference to the member may have gone with the wake, and the member may go once it is in the list.
+     * Relaxed: the member, which is ACTIVE by our doing and in no list yet, still has its own. */
     (void)tni_a64_fetch_add(&hub->references, 1, TNI_RELAXED);
     do {
         if (head == CLOSED) {
@@ -192,8 +192,8 @@ static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_rea
     return false;
 }
 
-/* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out is
- * set. */
+/* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out
+ * is set. */
 static bool poll_due(tn_future_set *set, tn_ready *out)
 {
     tn_future_set_member **end = set->due_end;
@@ -315,7 +315,7 @@ int tn_future_set_add(tn_future_set *set, tn_future *future, void *tag, tn_futur
     member->task.kind = TNI_TASK_MEMBER;
     member->task.timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&member->task.armed_in, NULL);
-    tni_task_birth(&member->task, 1);
+    tni_task_publish(&member->task, 1);
     member->hub = set->hub;
     /* Relaxed: the set holds one. */
     (void)tni_a64_fetch_add(&set->hub->references, 1, TNI_RELAXED);
@@ -360,7 +360,8 @@ void tn_future_set_destroy(tn_future_set *set)
     take_woken(set);
     for (tn_future_set_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);
-    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner: tni_future_set_push. */
+    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner:
+     * tni_future_set_push. */
     woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
     while (woken != NULL) {
         tn_future_set_member *next = woken->next_woken;

@@ -127,7 +127,7 @@ static void discard(void *arg, tn_task *task)
         stack->next = runtime->abandoned_stacks;
         runtime->abandoned_stacks = stack;
     }
-    if (task->extras != NULL)
+    if (task->hooks != NULL)
         tni_task_hooks_at_exit(task);
     joiner = tni_wait_end(&task->join); /* a thread, or a task of another runtime, may wait */
     if (joiner != NULL)
@@ -176,12 +176,12 @@ static void pin_orphan(void *arg, tn_task *task)
     /* The pin comes before the flag: whoever sees the flag may give the header back, and the pin with it, at once. Relaxed:
      * retiring holds one of its own. */
     (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
-    if (!tni_task_orphan(task))
+    if (!tni_task_mark_outliving(task))
         (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* No thread of the runtime is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back. README.md
- * ("Shutdown") has the argument. */
+/* No thread of the runtime is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back.
+ * README.md ("Shutdown") has the argument. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);

@@ -17,7 +17,7 @@ static void fiber_main(void *arg)
     task->result = task->body.fiber.entry(task->result);
     if (tni_unlikely(task->body.fiber.scope != NULL))
         tni_scope_left_open(task);
-    if (tni_unlikely(task->extras != NULL))
+    if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
     tni_context_exit_to(&task->body.fiber.context, &tni_tls_get()->worker->context);
@@ -76,7 +76,7 @@ void tni_run_future(tn_task *task)
     }
     task->result = (void *)(intptr_t)rc;
     future->ops->drop(future);
-    if (tni_unlikely(task->extras != NULL))
+    if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
 }
@@ -118,7 +118,7 @@ static void end_unrun(tni_core *core, tn_task *task, int error)
                   task->name);
     task->error = (int16_t)error;
     task->result = NULL;
-    if (task->extras != NULL)
+    if (task->hooks != NULL)
         tni_task_hooks_at_exit(task);
     end(core, task);
 }

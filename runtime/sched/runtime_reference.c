@@ -14,7 +14,8 @@ bool tni_runtime_owns_caller(const tn_runtime *runtime)
 
 void tni_runtime_external_begin(tn_runtime *runtime)
 {
-    /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and tni_task_orphan. */
+    /* Relaxed: the read-modify-write of a task's state word that follows publishes it to tni_task_abandon and
+     * tni_task_mark_outliving. */
     (void)tni_a32_fetch_add(&runtime->guests, 1, TNI_RELAXED);
 }
 

@@ -46,14 +46,14 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
     task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
     task->error = 0;
-    task->extras = plan->extra;
+    task->hooks = plan->extra;
     task->spawn_site = plan->site;
     task->name[0] = '\0';
     if (plan->options.name != NULL) {
         strncpy(task->name, plan->options.name, sizeof task->name - 1);
         task->name[sizeof task->name - 1] = '\0';
     }
-    tni_task_birth(task, with_handle ? 2 : 1);
+    tni_task_publish(task, with_handle ? 2 : 1);
     /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its
      * walk sees the task. */
     tni_fence_light(runtime->asymmetric);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For a task that destroy has given up: what is done in place of its own code, which never runs again. README.md ("Shutdown") has
- * the protocol. */
+/* Cleanup on behalf of a task that tn_runtime_destroy abandoned: its own code never runs again. README.md ("Shutdown") has the
+ * protocol. */
 #ifndef TNI_ABANDON_H
 #define TNI_ABANDON_H
 
@@ -8,7 +8,7 @@
 
 #include "task/task.h"
 
-/* Drops a future that an abandoned task owns, and what its wait holds beside it. */
+/* Drops a future that an abandoned task owns, and whatever else its wait holds. */
 static inline void tni_abandon_future(tn_future *future, tn_task *task)
 {
     if (future->ops->abandon_ != NULL)
@@ -17,7 +17,7 @@ static inline void tni_abandon_future(tn_future *future, tn_task *task)
         future->ops->drop(future);
 }
 
-/* Does the address lie on the stack of the task, a fiber that has begun? */
+/* Whether the address is on the stack of the task, which is a fiber that has begun. */
 static inline bool tni_abandon_is_on_stack(const tn_task *task, const void *address)
 {
     const tni_stack *stack = task->body.fiber.stack;

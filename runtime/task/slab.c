@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The slab allocator of task headers. */
 #include "task/slab.h"
 
 struct tni_slab_block {
@@ -7,7 +8,7 @@ struct tni_slab_block {
     tn_task tasks[];
 };
 
-/* A little less than what it is aligned to: the allocator's own words before the next block lie behind it, and so blocks follow
+/* A little less than the alignment. This leaves space for the allocator's own words before the next block, so blocks follow
  * each other without a gap. */
 #define BLOCK_BYTES (TNI_SLAB_BYTES - 64)
 #define TASKS_PER_BLOCK ((BLOCK_BYTES - sizeof(tni_slab_block)) / sizeof(tn_task))
@@ -29,7 +30,7 @@ void tni_slab_cache_init(tni_slab_cache *cache, const tn_allocator *allocator, u
 
 void tni_slab_cache_fini(tni_slab_cache *cache)
 {
-    /* Relaxed: nobody else is left. */
+    /* Relaxed: no other thread uses the cache any more. */
     tni_slab_block *block = tni_aptr_load(&cache->blocks, TNI_RELAXED);
 
     while (block != NULL) {
@@ -53,7 +54,7 @@ static bool grow(tni_slab_cache *cache)
         block->tasks[i].queue_next = cache->free;
         cache->free = &block->tasks[i];
     }
-    /* Publishes the block and its state words to a walk; weaker, a walk could read a word before it was set. */
+    /* Publishes the block and its state words to tni_slab_walk(). Weaker: a walk could read a word before it was set. */
     tni_aptr_store(&cache->blocks, block, TNI_RELEASE);
     return true;
 }
@@ -63,7 +64,7 @@ tn_task *tni_slab_alloc(tni_slab_cache *cache)
     tn_task *task;
 
     if (cache->free == NULL) {
-        /* Observes the pushes of those who freed: their last accesses are over. Partner: tni_slab_free. */
+        /* Observes the pushes of the threads that freed, after their last accesses. Partner: tni_slab_free. */
         cache->free = tni_aptr_exchange(&cache->remote, NULL, TNI_ACQUIRE);
         if (cache->free == NULL && !grow(cache))
             return NULL;
@@ -90,13 +91,13 @@ void tni_slab_free(tni_slab_cache *own, tn_task *task)
     head = tni_aptr_load(&cache->remote, TNI_RELAXED);
     do {
         task->queue_next = head;
-        /* Publishes the link and our last accesses to the owner that reuses the header; partner: tni_slab_alloc. */
+        /* Publishes the link and this thread's last accesses to the owner, which reuses the header. Partner: tni_slab_alloc. */
     } while (!tni_aptr_cas(&cache->remote, &head, task, TNI_RELEASE));
 }
 
 void tni_slab_walk(tni_slab_cache *cache, void (*visit)(void *arg, tn_task *task), void *arg)
 {
-    /* Observes the newest block whole; partner: grow. */
+    /* Observes the newest block as grow() initialized it. */
     tni_slab_block *block = tni_aptr_load(&cache->blocks, TNI_ACQUIRE);
 
     for (; block != NULL; block = block->next)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* References to task headers, wakers, and the public functions of handles. */
 #include "task/task.h"
 
 #include "base/alloc.h"
@@ -15,7 +16,7 @@ bool tni_task_ref_if_alive(tn_task *task)
     do {
         if ((old & TNI_TASK_COMPLETE) || old < TNI_TASK_REF)
             return false;
-        /* Acquire: the header as its birth or last run left it. */
+        /* Acquire: observes the header as tni_task_publish() or the last run left it. */
     } while (!tni_a64_cas(&task->state, &old, old + TNI_TASK_REF, TNI_ACQ_REL));
     return true;
 }
@@ -30,11 +31,12 @@ void tni_task_free(tn_task *task)
         tni_future_set_free(task);
         return;
     }
-    if (tni_unlikely(task->extras != NULL))
+    if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_free(task);
-    /* No reference is left, also where the last one was not given back but found to be the last. A walk takes nothing from an
-     * ended task. Release: the walk of retiring, which finds it free, sees that we are a guest still; partner: tni_task_orphan.
-     * Relaxed, this store would end the release sequence of drop_reference, and the runtime could go while we touch it. */
+    /* The count becomes 0 too: is_last_reference() leaves the last reference in it. No walk takes a reference to an ended task.
+     * Release: the walk of retiring, which finds the header free, observes tni_runtime_external_begin() of this thread;
+     * partner: tni_task_mark_outliving. A relaxed store would end the release sequence of drop_reference, and the runtime could
+     * be freed while this thread uses it. */
     tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
     tni_core_free_task(task);
 }
@@ -47,49 +49,53 @@ void tni_task_abandon(tn_task *task)
 
     do {
         wanted = (old | TNI_TASK_COMPLETE | TNI_TASK_ABANDONED) & ~TNI_TASK_ACTIVE;
-        /* Acq_rel: as tni_task_complete; a wake from outside comes before (then its guest is seen) or finds it ended. */
+        /* Acq_rel: as tni_task_complete. An external wake comes before (then its external_begin is seen) or finds it ended. */
     } while (!tni_a64_cas(&task->state, &old, wanted, TNI_ACQ_REL));
 }
 
-bool tni_task_orphan(tn_task *task)
+bool tni_task_mark_outliving(tn_task *task)
 {
-    /* Acq_rel: whoever gives a reference back comes before, and its guest is seen, or after, and sees the flag. */
-    return tni_a64_fetch_or(&task->state, TNI_TASK_ORPHAN, TNI_ACQ_REL) >= TNI_TASK_REF;
+    /* Acq_rel: a release of a reference comes before, and its tni_runtime_external_begin() is seen, or after, and sees the
+     * flag. Partner: drop_reference. */
+    return tni_a64_fetch_or(&task->state, TNI_TASK_OUTLIVES, TNI_ACQ_REL) >= TNI_TASK_REF;
 }
 
-/* Release: our accesses are over; acquire: so are everybody's, for the last one, who frees. Answers the word as it was. */
+/* Releases a reference and returns the old word. Release: publishes the accesses of this thread; acquire: the thread that drops
+ * the last reference and frees observes the accesses of all others. */
 static uint64_t drop_reference(tn_task *task)
 {
     uint64_t old = tni_a64_fetch_sub(&task->state, TNI_TASK_REF, TNI_ACQ_REL); /* as above */
 
     tni_assert(old >= TNI_TASK_REF, "a task is released more often than retained");
     tni_assert(old / TNI_TASK_REF > 1 || (old & TNI_TASK_COMPLETE) || task->kind == TNI_TASK_THREAD,
-               "the scheduler's reference was released by another");
+               "the scheduler's reference was released by another owner");
     return old;
 }
 
-/* A thread of no runtime, or of another one: from the moment the reference is gone, only being a guest keeps the runtime here. */
+/* Called by a thread that is no worker of this runtime. Once its reference is released, only external_begin keeps the
+ * runtime. */
 static void unref_from_outside(tn_runtime *runtime, tn_task *task)
 {
     uint64_t old;
-    bool orphan;
+    bool outlives;
 
     tni_runtime_external_begin(runtime);
     old = drop_reference(task);
-    orphan = old & TNI_TASK_ORPHAN;
-    if (old / TNI_TASK_REF == 1 && !orphan)
+    outlives = old & TNI_TASK_OUTLIVES;
+    if (old / TNI_TASK_REF == 1 && !outlives)
         tni_task_free(task);
-    else if (old / TNI_TASK_REF == 1 && task->extras != NULL)
+    else if (old / TNI_TASK_REF == 1 && task->hooks != NULL)
         tni_task_hooks_at_free(task);
     tni_runtime_external_end(runtime);
-    if (old / TNI_TASK_REF == 1 && orphan)
+    if (old / TNI_TASK_REF == 1 && outlives)
         tni_runtime_unpin(runtime);
 }
 
-/* Ours is the only reference to a task that has ended: nobody can take another one, so it need not be given back. */
+/* Whether the caller has the only reference to a task that has ended. No thread can take another one, so it need not be
+ * released. */
 static bool is_last_reference(const tn_task *task)
 {
-    /* Acquire: everybody else's last access; partner: drop_reference. */
+    /* Acquire: observes the last accesses of all other owners; partner: drop_reference. */
     uint64_t state = tni_a64_load(&task->state, TNI_ACQUIRE);
 
     return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
@@ -108,13 +114,13 @@ void tni_task_unref(tn_task *task)
 void tni_task_wake(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    bool guest = runtime != NULL && !tni_runtime_owns_caller(runtime);
+    bool external = runtime != NULL && !tni_runtime_owns_caller(runtime);
 
-    if (guest)
+    if (external)
         tni_runtime_external_begin(runtime);
     if (tni_task_notify(task))
         tni_schedule_ready(task);
-    if (guest)
+    if (external)
         tni_runtime_external_end(runtime);
 }
 
@@ -134,15 +140,15 @@ void tn_waker_wake(tn_waker *waker)
     tn_task *task = tni_task_of(waker);
     bool ended;
 
-    /* Plain threads may go on, and end, without us, and for others only the reference keeps the runtime: it is needed until the
-     * wake is done. */
+    /* The reference is needed until the wake is done: a plain thread may resume and end meanwhile, and for a task of another
+     * runtime only the reference keeps that runtime. */
     if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime)) {
         tni_task_wake(task);
         tni_task_unref(task);
         return;
     }
-    /* The reference goes with the wake in one step: it is not the last, a task that has not ended is the scheduler's too, and
-     * it does not end before we have queued it. */
+    /* The wake releases the reference in the same step. It is not the last: the scheduler has one until the task ends, and the
+     * task does not end before this thread has queued it. */
     if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
         tni_schedule_ready(task);
     else if (ended)

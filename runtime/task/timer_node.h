@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* What a timer wheel keeps of a timer, in its owner's memory: each task has one. See wheel.h. */
+/* The node of a timer wheel (wheel.h). Each task header contains one. */
 #ifndef TNI_TIMER_NODE_H
 #define TNI_TIMER_NODE_H
 
 #include "base/defs.h"
 
-/* One timer, in its owner's memory; zeroed or TNI_TIMER_INIT before its first use. */
+/* One timer, in memory of its owner. Zeroed or set to TNI_TIMER_INIT before its first use. */
 typedef struct tni_timer tni_timer;
 struct tni_timer {
-    tni_timer *prev;        /* ring of its place; NULL: not in a wheel */
-    tni_timer *next;        /* ring of its place; in an expired chain the next node or NULL */
-    const void *ahead;      /* a node some places on when this one was filed; only for prefetching: it may be gone */
-    uint64_t deadline_tick; /* the tick it goes off at; for one added too late, the wheel's tick at that time */
+    tni_timer *prev;        /* ring of its slot; NULL: not in a wheel */
+    tni_timer *next;        /* ring of its slot; in an expired chain the next node or NULL */
+    const void *ahead;      /* a node further along the ring when this one was added; only prefetched, it may be freed by now */
+    uint64_t deadline_tick; /* the tick at which it expires; if that had passed when it was added, the wheel's tick then */
 };
 
-_Static_assert(sizeof(tni_timer) <= 32, "a task holds one");
+_Static_assert(sizeof(tni_timer) <= 32, "each task header contains one");
 
 /* clang-format off */
 #define TNI_TIMER_INIT {NULL, NULL, NULL, 0}

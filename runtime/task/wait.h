@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* A wait: one claim word between a task that waits for something and whoever ends the wait.
+/* The claim word of a wait: it decides whether the source of the event or the waiter itself ends the wait.
  *
- * The word holds the waiter's counted waker, or NULL. Whoever exchanges the waker out has claimed the wait: the source of the
- * event to wake it, or the waiter itself because it was cancelled, its deadline passed, or it need not wait after all. Exactly
- * one wins.
+ * States: NULL (no task waits), or the waiter's counted waker. The side that exchanges the waker out has claimed the wait: the
+ * source, to wake the waiter, or the waiter, because it was cancelled, its deadline passed, or it need not wait. Exactly one
+ * side wins.
  *
- * No wake-up is lost:
- *   source:  make the condition true;  tni_wait_wake (exchange)
- *   waiter:  tni_wait_arm (exchange);  look at the condition again; suspend only if it is still false
- * Both exchanges are read-modify-writes of one word, so one comes first. If the waiter's does, the source finds the waker. If
- * the source's does, the waiter's exchange reads it (or a later one) and acquires the condition, which the second look then
- * sees.
+ * Steps:
+ *   source:  1. makes the condition true;  2. tni_wait_wake (exchange)
+ *   waiter:  1. tni_wait_arm (exchange);  2. checks the condition again, and suspends only if it is still false
  *
- * Nothing is freed early: the word belongs to the object that is waited for (a task's header, a registration), not to the
- * waiter's frame, and the source touches only that object and the waker, which is counted.
+ * No wake is lost: both exchanges are read-modify-writes of one word, so one comes first. If the waiter's does, the source
+ * finds the waker. If the source's does, the waiter's exchange reads it (or a later one) and acquires the condition, which step
+ * 2 then sees.
+ *
+ * Nothing is freed early: the word belongs to the object that is waited for (a task header, a registration), not to the
+ * waiter's frame. The source touches only that object and the waker, which is counted.
  */
 #ifndef TNI_WAIT_H
 #define TNI_WAIT_H
@@ -23,7 +24,7 @@
 #include "base/prim.h"
 
 typedef struct {
-    tni_aptr claim; /* tn_waker *, owned; NULL: nobody waits */
+    tni_aptr claim; /* tn_waker *, counted; NULL: no task waits */
 } tni_wait;
 
 static inline void tni_wait_init(tni_wait *wait)
@@ -31,31 +32,31 @@ static inline void tni_wait_init(tni_wait *wait)
     tni_aptr_init(&wait->claim, NULL);
 }
 
-/* Waiter: from now on a wake finds `waker` (borrowed; a reference is kept). One waiter at a time. */
+/* Waiter: from now on tni_wait_wake() finds `waker`, to which the wait takes a reference. At most one waiter at a time. */
 static inline void tni_wait_arm(tni_wait *wait, tn_waker *waker)
 {
     tn_waker *old;
 
-    /* Relaxed: only ourselves could have put it there, and if a source takes it now the wake is on its way. */
+    /* Relaxed: only this waiter can have stored it. If a source takes it now, that source wakes the waiter. */
     if (tni_aptr_load(&wait->claim, TNI_RELAXED) == waker)
         return;
-    /* Publishes that we wait, observes the condition of a source that was here before us; partner: tni_wait_wake. With less than
-     * acq_rel the second look at the condition could miss what that source wrote. */
+    /* Publishes the waker, observes the condition of a source whose exchange was earlier; partner: tni_wait_wake. With less
+     * than acq_rel the second check of the condition could miss what that source wrote. */
     old = tni_aptr_exchange(&wait->claim, tn_waker_retain(waker), TNI_ACQ_REL);
     if (old != NULL)
         tn_waker_release(old);
 }
 
-/* Waiter: takes the claim back; false when a wake has won it. */
+/* Waiter: ends its own wait. Returns false if a wake has claimed it first. */
 static inline bool tni_wait_disarm(tni_wait *wait)
 {
     tn_waker *waker;
 
-    /* Only we arm, so what is empty stays so. Acquire: observes a source that claimed before us, with all it wrote; partner:
+    /* Only this waiter arms, so NULL is final. Acquire: observes what the source that claimed first wrote; partner:
      * tni_wait_wake. */
     if (tni_aptr_load(&wait->claim, TNI_ACQUIRE) == NULL)
         return false;
-    /* As above, of a source that comes just now. */
+    /* As above, for a source whose exchange comes between. */
     waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
     if (waker == NULL)
         return false;
@@ -63,12 +64,12 @@ static inline bool tni_wait_disarm(tni_wait *wait)
     return true;
 }
 
-/* Source: ends the wait of whoever waits; false when nobody does. */
+/* Source: ends the wait and wakes the waiter. Returns false if no task waits. */
 static inline bool tni_wait_wake(tni_wait *wait)
 {
-    /* Publishes the condition to a waiter that arms later, observes the waker of one that has armed; partner: tni_wait_arm.
-     * Always a read-modify-write, also when nobody seems to wait: a plain look could miss a waiter that does not see the
-     * condition yet. */
+    /* Publishes the condition to a waiter that arms later, observes the waker of a waiter that has armed; partner:
+     * tni_wait_arm. Always a read-modify-write, even if no task seems to wait: a plain load could miss a waiter that does not
+     * see the condition yet. */
     tn_waker *waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
     if (waker == NULL)
         return false;
@@ -78,31 +79,31 @@ static inline bool tni_wait_wake(tni_wait *wait)
 
 /* --- Waiting for an end ------------------------------------------------------------------------------------------------------
  *
- * Where the event comes once and for all, the word holds the event too: TNI_WAIT_OVER, put there by the exchange that takes the
- * waker. The waiter arms by a CAS, which finds either nobody or the end, so there is no condition to look at again. */
+ * If the event happens only once, the word holds the event too: the exchange that takes the waker leaves TNI_WAIT_OVER. The
+ * waiter arms by a CAS, which finds either NULL or TNI_WAIT_OVER. So there is no condition to check again. */
 
 #define TNI_WAIT_OVER ((void *)(uintptr_t)1)
 
-/* What arming met. */
-typedef enum { TNI_WAIT_ARMED, TNI_WAIT_BUSY /* somebody else waits */, TNI_WAIT_IS_OVER } tni_wait_met;
+/* The result of tni_wait_arm_once(). */
+typedef enum { TNI_WAIT_ARMED, TNI_WAIT_BUSY /* another task waits */, TNI_WAIT_IS_OVER } tni_wait_met;
 
-/* Anyone: has the event come? */
+/* Any thread: whether the event has happened. */
 static inline bool tni_wait_is_over(const tni_wait *wait)
 {
     /* Observes what the source did before the event; partner: tni_wait_end. */
     return tni_aptr_load(&wait->claim, TNI_ACQUIRE) == TNI_WAIT_OVER;
 }
 
-/* Source: the event comes, for good. Answers the waker of who waits, for the caller to wake, or NULL. */
+/* Source: the event has happened. Returns the waiter's waker, which the caller must wake, or NULL. */
 static inline tn_waker *tni_wait_end(tni_wait *wait)
 {
-    /* Publishes the event to whoever finds it over; acquire: the waker as its task armed it. Partners: tni_wait_is_over, the CAS
-     * of tni_wait_arm_once. */
+    /* Publishes the event to a thread that reads TNI_WAIT_OVER; acquire: observes the waker as its task armed it. Partners:
+     * tni_wait_is_over, the CAS of tni_wait_arm_once. */
     return tni_aptr_exchange(&wait->claim, TNI_WAIT_OVER, TNI_ACQ_REL);
 }
 
-/* Waiter: from now on the end finds `waker` (borrowed; a reference is kept) instead of `old`: the waiter's own from before, or
- * NULL. */
+/* Waiter: from now on tni_wait_end() finds `waker`, to which the wait takes a reference. `old`: the waker that the same waiter
+ * armed before, or NULL. */
 static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_waker *waker)
 {
     void *met = old;
@@ -111,7 +112,7 @@ static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_w
         return TNI_WAIT_IS_OVER;
     if (old == waker)
         return TNI_WAIT_ARMED;
-    /* Publishes the waker; observes the event, if that was first (a CAS that fails acquires). Partner: tni_wait_end. */
+    /* Publishes the waker; observes the event if that came first (the failed CAS acquires). Partner: tni_wait_end. */
     if (tni_aptr_cas(&wait->claim, &met, tn_waker_retain(waker), TNI_ACQ_REL)) {
         if (old != NULL)
             tn_waker_release(old);
@@ -121,7 +122,7 @@ static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_w
     return met == TNI_WAIT_OVER ? TNI_WAIT_IS_OVER : TNI_WAIT_BUSY;
 }
 
-/* Waiter: does not wait any more; if the end has taken `waker` already, the wake is on its way. */
+/* Waiter: stops waiting. If tni_wait_end() has taken `waker` already, the source wakes it. */
 static inline void tni_wait_disarm_once(tni_wait *wait, tn_waker *waker)
 {
     void *met = waker;

@@ -175,7 +175,7 @@ Test(slab, others_free_and_walk_meanwhile)
         tn_task *task = tni_slab_alloc(&c.cache);
         cr_assert_not_null(task);
         cr_assert_null(task->queue_next);
-        tni_task_birth(task, 1);
+        tni_task_publish(task, 1);
         task->result = task;
         while (task != NULL) { /* an empty box, or a round more */
             tn_task *nobody = NULL;

@@ -14,7 +14,7 @@ static void make_waker(tn_task *task)
     memset(task, 0, sizeof *task);
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
-    tni_task_birth(task, 100);
+    tni_task_publish(task, 100);
 }
 
 static uint64_t references(const tn_task *task)

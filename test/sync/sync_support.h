@@ -20,7 +20,7 @@ static inline void stand_in_init(stand_in *one)
     memset(one, 0, sizeof *one);
     one->task.kind = TNI_TASK_THREAD;
     tni_parker_init(&one->task.body.parker);
-    tni_task_birth(&one->task, 1);
+    tni_task_publish(&one->task, 1);
 }
 
 /* Woken since the last call? */

@@ -50,7 +50,7 @@ int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task
     (void)site;
     current->bodies[i].ops = &body_ops;
     task->body.future = &current->bodies[i];
-    task->extras = extra;
+    task->hooks = extra;
     *out = task;
     current->tasks[i] = task;
     tni_a32_store(&current->queued[i], 1, TNI_RELEASE); /* as a queue */

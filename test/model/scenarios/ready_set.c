@@ -64,7 +64,7 @@ static void setup(void *state)
     self->kind = TNI_TASK_THREAD;
     self->budget = TNI_BUDGET;
     tni_parker_init(&self->body.parker);
-    tni_task_birth(self, 1);
+    tni_task_publish(self, 1);
     tn_future_set_next_init(&next, h->set);
     model_check(tn_future_poll(&next.base, tni_task_waker(self)) == TN_PENDING);
     tn_future_drop(&next.base);

@@ -32,7 +32,7 @@ static tn_task *spawn(registry *r)
     model_check(task != NULL && tni_task_is_complete(task) && tni_a64_load(&task->state, TNI_RELAXED) < TNI_TASK_REF);
     task->runtime = &r->runtime;
     task->kind = TNI_TASK_FUTURE;
-    tni_task_birth(task, 1);
+    tni_task_publish(task, 1);
     return task;
 }
 

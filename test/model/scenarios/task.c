@@ -140,7 +140,7 @@ static void join_and_drop(void *state)
     self->kind = TNI_TASK_THREAD;
     self->budget = TNI_BUDGET;
     tni_parker_init(&self->body.parker);
-    tni_task_birth(self, 1);
+    tni_task_publish(self, 1);
     model_name(&self->state, 8, "joiner.state");
     tn_join_init(&future, p->task);
     if (future.base.ops->poll(&future.base, tni_task_waker(self)) != TN_PENDING)

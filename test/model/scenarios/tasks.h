@@ -26,7 +26,7 @@ static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsign
     task->runtime = runtime;
     task->kind = (uint8_t)kind;
     tni_wait_init(&task->join);
-    tni_task_birth(task, references);
+    tni_task_publish(task, references);
     model_name(&task->state, 8, "task.state");
     model_name(&task->join, 8, "task.join");
     model_name(&runtime->foreign.finished, 8, "finished");

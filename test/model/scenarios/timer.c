@@ -28,7 +28,7 @@ static tn_task *make_task(unsigned references)
     task->kind = TNI_TASK_THREAD;
     tni_parker_init(&task->body.parker);
     tni_aptr_init(&task->armed_in, NULL);
-    tni_task_birth(task, references);
+    tni_task_publish(task, references);
     model_name(&task->state, 8, "task.state");
     model_name(&task->armed_in, 8, "task.armed_in");
     model_name(&task->timer, sizeof task->timer, "task.timer");
