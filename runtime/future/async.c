@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A signal handler may not touch a task: it sets a word and writes to an eventfd, whose loop wakes the task.
+/* tn_async: wakes a task from a signal handler. The handler may not touch a task, so it sets a word and writes to an eventfd;
+ * the event loop then wakes the task.
  *
- *   post:  posted = 1;  write
- *   wait:  look at the readiness;  drain;  posted -> 0? then it is ready;  clear the readiness, if it is still the one looked at
+ * States: `posted` is 1 after a send until a wait takes it. `waiting` is 1 while a task waits.
  *
- * No post is lost: either the exchange of `posted` sees it, or the post's write comes after the drain, and the loop reports it:
- * after the look, so the clear leaves it and the poll is ready, or after the clear, and wakes the waiter.
+ * Steps:
+ *   send:  1. posted = 1;  2. write to the eventfd
+ *   wait:  1. load the readiness;  2. drain the eventfd;  3. exchange posted with 0: if it was 1, the wait is over;
+ *          4. clear the readiness if it is still the one of step 1;  5. poll the registration
+ *
+ * No send is lost. Either the exchange reads its 1, or its write comes after the drain, and the loop reports that write. If the
+ * loop reports it before step 4, the clear leaves the readiness, and the poll finds it. If it reports it later, it wakes the
+ * waiter.
  */
 #include <tn/async.h>
 
@@ -19,7 +25,7 @@ struct tn_async {
     tni_registration *registration;
     int fd;
     tni_a32 posted;
-    tni_a32 waiting; /* 1: somebody waits */
+    tni_a32 waiting; /* 1: a task waits */
 };
 
 int tn_async_open(tn_async **out, tn_runtime *runtime)
@@ -56,15 +62,15 @@ int tn_async_open(tn_async **out, tn_runtime *runtime)
 
 void tn_async_send(tn_async *signal)
 {
-    /* Publishes what the caller wrote, and comes before the write that makes the fd readable; partner: the exchange in
-     * wait_poll. */
+    /* Publishes what the caller wrote; partner: take_post. It comes before the write that makes the fd readable. */
     tni_a32_store(&signal->posted, 1, TNI_RELEASE);
     tni_os_event_post(signal->fd);
 }
 
 static bool take_post(tn_async *signal)
 {
-    /* Acquire: what the poster wrote. A read-modify-write, so that a post of this very moment is not written over. */
+    /* Acquire: observes what the sender wrote; partner: tn_async_send. A read-modify-write, so that a concurrent send is not
+     * lost. */
     return tni_a32_exchange(&signal->posted, 0, TNI_ACQUIRE) != 0;
 }
 
@@ -72,13 +78,13 @@ static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_async_future *future = tni_container_of(self, tn_async_future, base);
     tn_async *signal = future->signal;
-    uint32_t nobody = 0;
+    uint32_t none = 0;
     int rc;
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    /* Acquire: as the waiter before us left it; partner: wait_drop. */
-    if (!future->waiting && !tni_a32_cas(&signal->waiting, &nobody, 1, TNI_ACQUIRE))
+    /* Acquire: observes the registration as the previous waiter left it; partner: wait_drop. */
+    if (!future->waiting && !tni_a32_cas(&signal->waiting, &none, 1, TNI_ACQUIRE))
         return TN_EBUSY;
     future->waiting = true;
     do {
@@ -100,11 +106,11 @@ static void wait_drop(tn_future *self)
         return;
     tni_registration_unregister(future->signal->registration, TNI_READ);
     future->waiting = false;
-    /* Release: the next waiter; partner: wait_poll. */
+    /* Release: publishes the accesses of this waiter to the next one; partner: wait_poll. */
     tni_a32_store(&future->signal->waiting, 0, TNI_RELEASE);
 }
 
-static const tn_future_ops wait_ops = {.poll = wait_poll, .drop = wait_drop, .name = "signal"};
+static const tn_future_ops wait_ops = {.poll = wait_poll, .drop = wait_drop, .name = "async"};
 
 void tn_async_wait_init(tn_async_future *future, tn_async *signal)
 {
@@ -128,6 +134,6 @@ void tn_async_close(tn_async *signal)
     if (signal == NULL)
         return;
     allocator = signal->allocator;
-    tni_registration_close(signal->registration); /* which closes the fd */
+    tni_registration_close(signal->registration); /* closes the fd too */
     tni_free(&allocator, signal, sizeof *signal);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Select, race, join and timeout. The waker that a branch is polled with is that of the task itself: there is nothing to be
- * detached, and a wake for a branch that is not waited for any more is an ordinary vain wake. README.md ("Waiting for several",
+/* Select, race, join and timeout of futures. Each branch is polled with the waker of the task itself. So there is nothing to
+ * detach, and a wake for a branch that is no longer waited for is an ordinary spurious wake. README.md ("Waiting for several",
  * "Budget") has the argument. */
 #include <tn/combine.h>
 
@@ -9,11 +9,11 @@
 #include "task/budget.h"
 #include "time/deadline.h"
 
-/* With so much of its budget left, a task polls a branch as it is. */
+/* A task with at least this budget polls a branch without replacing the budget. */
 #define BUDGET_ENOUGH (TNI_BUDGET / 2)
 
-/* The branch has a whole budget; what it spends is taken from the task's, but for the last unit. */
-static int poll_with_whole_budget(tn_future *branch, tn_waker *waker)
+/* Polls the branch with a full budget. What it spends is taken from the task's budget, down to the last unit. */
+static int poll_with_full_budget(tn_future *branch, tn_waker *waker)
 {
     tn_task *task = tni_task_of(waker);
     int left = task->budget;
@@ -26,12 +26,13 @@ static int poll_with_whole_budget(tn_future *branch, tn_waker *waker)
     return rc;
 }
 
-/* The task's budget is not used up. TN_PENDING means that the branch is not ready, not that the budget did not suffice. */
+/* Polls a branch of a task whose budget is not used up. TN_PENDING means that the branch is not ready, never that the budget
+ * was too small. */
 static inline int poll_branch(tn_future *branch, tn_waker *waker)
 {
     if (tni_likely(tni_task_of(waker)->budget >= BUDGET_ENOUGH))
         return branch->ops->poll(branch, waker);
-    return poll_with_whole_budget(branch, waker);
+    return poll_with_full_budget(branch, waker);
 }
 
 /* --- Select and race -------------------------------------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ static int select_poll(tn_future *self, tn_waker *waker)
 
 static void select_drop(tn_future *self)
 {
-    (void)self; /* the branches are the caller's */
+    (void)self; /* the branches belong to the caller */
 }
 
 static void race_drop(tn_future *self)
@@ -80,7 +81,8 @@ static void race_drop(tn_future *self)
             tn_future_drop(future->futures[i]);
 }
 
-/* The branches are the caller's, but those on its stack go with it, and nobody else can have them. */
+/* The branches belong to the caller. Those on its stack are lost with it, and no other code can own them, so they are
+ * dropped. */
 static void select_abandon(tn_future *self, tn_task *task)
 {
     tn_select_future *future = tni_container_of(self, tn_select_future, base);
@@ -206,7 +208,7 @@ static void join_all_abandon(tn_future *self, tn_task *task)
 }
 
 static const tn_future_ops join_all_ops = {
-    .poll = join_all_poll, .drop = join_all_drop, .name = "join of several", .abandon_ = join_all_abandon};
+    .poll = join_all_poll, .drop = join_all_drop, .name = "join all", .abandon_ = join_all_abandon};
 
 void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count)
 {
@@ -286,7 +288,7 @@ void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_t deadl
 
 void tn_timeout_for_init(tn_timeout_future *future, tn_future *inner, uint64_t timeout_ns)
 {
-    tn_timeout_init(future, inner, 0); /* 0, and no time: over when it is first found not ready */
+    tn_timeout_init(future, inner, 0); /* if timeout_ns is 0: expired at the first poll that is not ready */
     future->timeout_ns = timeout_ns;
 }
 

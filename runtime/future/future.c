@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_await and the futures of the runtime itself: sleep and join. */
+/* tn_await, and the futures of sleep and join. */
 #include <tn/future.h>
 
 #include "base/tls.h"
@@ -14,29 +14,31 @@
 
 static int await_in_fiber(tn_task *task, tn_future *future)
 {
-    bool whole = !tni_budget_take(task); /* the poll has a whole budget: it comes first in this run */
-    int rc = tni_unlikely(whole) ? tni_budget_over(task, future) : tni_scope_check_fiber(task);
+    bool full_budget = !tni_budget_take(task); /* the poll has a full budget, because it is the first of this run */
+    int rc = tni_unlikely(full_budget) ? tni_budget_over(task, future) : tni_scope_check_fiber(task);
 
     while (rc == 0) {
-        /* Level-triggered: looked at before every poll, so a cancellation that comes with the event wins, and drop gives back
-         * what the event had granted. A deadline is looked at after the poll: an event that comes with it wins. */
+        /* Cancellation is level-triggered and checked before each poll. So a cancellation that comes together with the event
+         * wins, and drop returns what the event had granted. A deadline is checked after the poll: an event that comes with it
+         * wins. */
         rc = future->ops->poll(future, tni_task_waker(task));
         if (rc != TN_PENDING)
             return rc;
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
-            rc = tni_scope_suspend(task, whole);
+            rc = tni_scope_suspend(task, full_budget);
             if (rc != 0)
                 return rc;
         }
         task->awaited = future;
         tni_run_leave(task, TNI_RUN_SUSPENDED);
-        whole = true;
+        full_budget = true;
         rc = tni_scope_check_fiber(task);
     }
     return rc;
 }
 
-/* Waits for memory too, if it must: a wait cannot fail, or its caller would not know who owns what it waits for. */
+/* The task header of a wait by a plain thread. If memory is short it retries until there is some. A wait cannot fail, because
+ * its caller could not know which side owns the object that it waits for. */
 static tn_task *thread_task(void)
 {
     tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
@@ -51,7 +53,7 @@ static tn_task *thread_task(void)
     return task;
 }
 
-/* One step of a wait: arms the scopes' cancellation, then looks at it, then polls; the deadline last. */
+/* One step of a wait: 1. arms the cancellation of the scopes, 2. checks it, 3. polls, 4. checks the deadline. */
 static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
 {
     int rc;
@@ -69,8 +71,8 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
     return rc != 0 ? rc : TN_PENDING;
 }
 
-/* A plain thread waits as a task of its own kind, so that every source of wakes serves it too. Its header is counted: a waker
- * that comes late finds it still there. */
+/* A plain thread waits as a task of its own kind, so each source of wakes works for it too. Its header is counted, so a waker
+ * that is used late still finds it. */
 static int await_in_thread(tn_future *future)
 {
     tn_task *task = thread_task();
@@ -85,12 +87,12 @@ static int await_in_thread(tn_future *future)
         if (!tni_task_rest(task))
             continue;
         tni_parker_wait(&task->body.parker, task->deadline_ns);
-        (void)tni_task_notify(task); /* by time or spuriously: ACTIVE again; a waker that was first has done so already */
+        (void)tni_task_notify(task); /* ACTIVE again, if the deadline or a spurious return ended the sleep and no waker did */
     }
     future->ops->drop(future);
     tni_scope_disarm(scope);
     if (scope != NULL)
-        (void)tni_scope_check_clock(scope, false); /* if everything is ready, only the next call reports it */
+        (void)tni_scope_check_clock(scope, false); /* if everything is ready, the next call reports the deadline */
     (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;
@@ -125,7 +127,7 @@ static int sleep_poll(tn_future *self, tn_waker *waker)
 
 static void sleep_drop(tn_future *self)
 {
-    (void)self; /* the timer is the task's, and lapses by itself */
+    (void)self; /* the timer belongs to the task, and a late wake is spurious */
 }
 
 static const tn_future_ops sleep_ops = {sleep_poll, sleep_drop, "sleep"};
@@ -181,7 +183,7 @@ static void join_drop(tn_future *self)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
 
-    /* Once the end has been seen, it has taken the waker. */
+    /* If the end was observed, it has taken the waker. */
     if (future->armed != NULL && !future->ended)
         tni_wait_disarm_once(&future->task->join, future->armed);
     future->armed = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Future sets: README.md ("Future sets") has the argument. */
+/* Future sets: waiting for a changing number of futures. README.md ("Future sets") has the argument. */
 #include "task/future_set.h"
 
 #include <tn/future_set.h>
@@ -11,30 +11,30 @@
 #include "task/budget.h"
 #include "time/deadline.h"
 
-/* What a member needs that a waker has: it lives until the last of them is gone. */
+/* The part of a set that wakes of its members use. It is counted and may outlive the set. */
 typedef struct {
     tn_allocator allocator;
-    tni_a64 references; /* the set's, one a member */
-    tni_aptr woken;     /* members that were woken, newest first; CLOSED: the set is gone */
-    tni_wait wait;      /* who waits for the set */
-} ready_hub;
+    tni_a64 references; /* one of the set, one per member */
+    tni_aptr woken;     /* members that were woken, newest first; CLOSED: the set was destroyed */
+    tni_wait wait;      /* the task that waits for the set */
+} set_hub;
 
 struct tn_future_set_member {
-    tn_task task; /* only what its wakers and its timer need of it */
-    ready_hub *hub;
+    tn_task task; /* only the fields that wakers and timers use are set */
+    set_hub *hub;
     tn_future *future; /* NULL: removed */
     void *tag;
-    tn_future_set_member *next_woken; /* while it is ACTIVE: in the hub's list or the set's */
-    tn_future_set_member *prev;       /* all of the set */
+    tn_future_set_member *next_woken; /* while it is ACTIVE: link of the hub's `woken` or the set's `due` */
+    tn_future_set_member *prev;       /* link of the set's `members` */
     tn_future_set_member *next;
 };
 
 struct tn_future_set {
-    ready_hub *hub;
+    set_hub *hub;
     tn_runtime *runtime;
     tn_future_set_member *members;
     size_t count;
-    tn_future_set_member *due; /* to be polled, oldest first */
+    tn_future_set_member *due; /* must be polled, oldest first */
     tn_future_set_member **due_end;
 };
 
@@ -46,13 +46,13 @@ static tn_future_set_member *member_of(tn_task *task)
     return tni_container_of(task, tn_future_set_member, task);
 }
 
-/* --- Wakers' side ----------------------------------------------------------------------------------------------------------- */
+/* --- Waking a member -------------------------------------------------------------------------------------------------------- */
 
-static void hub_release(ready_hub *hub)
+static void hub_release(set_hub *hub)
 {
     tn_allocator allocator = hub->allocator;
 
-    /* Acq_rel: the last one sees everybody's last access. */
+    /* Acq_rel: publishes the accesses of this thread; the thread that drops the last reference observes those of all others. */
     if (tni_a64_fetch_sub(&hub->references, 1, TNI_ACQ_REL) == 1)
         tni_free(&allocator, hub, sizeof *hub);
 }
@@ -60,7 +60,7 @@ static void hub_release(ready_hub *hub)
 void tni_future_set_free(tn_task *task)
 {
     tn_future_set_member *member = member_of(task);
-    ready_hub *hub = member->hub;
+    set_hub *hub = member->hub;
 
     tni_free(&hub->allocator, member, sizeof *member);
     hub_release(hub);
@@ -75,21 +75,22 @@ static void end_member(tn_future_set_member *member)
 void tni_future_set_push(tn_task *task)
 {
     tn_future_set_member *member = member_of(task);
-    ready_hub *hub = member->hub;
-    /* Acquire for the case that it is closed; else the CAS checks it. */
+    set_hub *hub = member->hub;
+    /* Acquire: observes tn_future_set_destroy() if it is CLOSED; otherwise the CAS checks it. */
     void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
 
-    /* Ours: a waker's reference to the member may have gone with the wake, and the member may go once it is in the list.
-     * Relaxed: the member, which is ACTIVE by our doing and in no list yet, still has its own. */
+    /* A reference of this thread's own: the wake may have released the waker's reference to the member, and the set may free
+     * the member once it is in the list. Relaxed: the member still has its reference. It is ACTIVE by this wake and in no
+     * list. */
     (void)tni_a64_fetch_add(&hub->references, 1, TNI_RELAXED);
     do {
         if (head == CLOSED) {
-            end_member(member); /* nobody else will */
+            end_member(member); /* no other thread will */
             hub_release(hub);
             return;
         }
         member->next_woken = head;
-        /* Publishes the link, and that the member is the set's again; partner: take_woken, tn_future_set_destroy. */
+        /* Publishes the link, and passes the member to the set; partners: take_woken, tn_future_set_destroy. */
     } while (!tni_aptr_cas(&hub->woken, &head, member, TNI_ACQ_REL));
     (void)tni_wait_wake(&hub->wait);
     hub_release(hub);
@@ -104,16 +105,17 @@ static void append_due(tn_future_set *set, tn_future_set_member *member)
     set->due_end = &member->next_woken;
 }
 
-/* Moves those that were woken behind those that are due, the oldest first. */
+/* Appends the woken members to those that are due, the oldest first. */
 static void take_woken(tn_future_set *set)
 {
     tn_future_set_member *oldest = NULL;
     tn_future_set_member *newest;
 
-    /* Relaxed look; a wake that is missed here has yet to wake the waiter. */
+    /* Relaxed: the thread whose push is missed here has not woken the waiter yet, and will. */
     if (tni_aptr_load(&set->hub->woken, TNI_RELAXED) == NULL)
         return;
-    /* Acquire: the links, and what the wakers wrote; partner: tni_future_set_push. Taken whole, so there is no ABA. */
+    /* Acquire: observes the links, and what the wakers wrote; partner: tni_future_set_push. The list is taken whole, so there
+     * is no ABA problem. */
     newest = tni_aptr_exchange(&set->hub->woken, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
         tn_future_set_member *next = newest->next_woken;
@@ -140,9 +142,8 @@ static tn_future_set_member *take_due(tn_future_set *set)
     return member;
 }
 
-/* Unlinks a member from the list of all and disarms its timer. The header is the caller's to end, its future the caller's to
- * drop. */
-static void part_from(tn_future_set *set, tn_future_set_member *member)
+/* Unlinks a member from the list of all members and disarms its timer. The caller ends the header and drops the future. */
+static void unlink_member(tn_future_set *set, tn_future_set_member *member)
 {
     if (member->prev != NULL)
         member->prev->next = member->next;
@@ -164,14 +165,14 @@ static void arm_timer(tn_future_set *set, tn_task *task)
         tni_core_leave();
 }
 
-/* One member that is due. True: it was ready, and *out is set. */
+/* Polls one due member. True: it was ready, and *out is set. */
 static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_ready *out)
 {
     tn_task *task = &member->task;
     int rc;
 
     if (member->future == NULL) {
-        end_member(member); /* removed since it was woken */
+        end_member(member); /* removed after it was woken */
         return false;
     }
     tni_task_begin_run(task);
@@ -180,7 +181,7 @@ static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_rea
     rc = member->future->ops->poll(member->future, tni_task_waker(task));
     if (rc != TN_PENDING) {
         *out = (tn_ready){.future = member->future, .tag = member->tag, .result = rc};
-        part_from(set, member);
+        unlink_member(set, member);
         tn_future_drop(out->future);
         end_member(member);
         return true;
@@ -192,7 +193,7 @@ static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_rea
     return false;
 }
 
-/* Polls each member that is due now, once: so TN_PENDING of the set means that none of them is ready. True: one was, and *out
+/* Polls each member that is due now once. So TN_PENDING of the set means that no member is ready. True: one was ready, and *out
  * is set. */
 static bool poll_due(tn_future_set *set, tn_ready *out)
 {
@@ -217,12 +218,12 @@ static int next_poll(tn_future *self, tn_waker *waker)
         return TN_PENDING;
     if (set->count == 0)
         return tni_budget_poll_leave(waker, 0);
-    tni_wait_arm(&set->hub->wait, waker); /* before the look at the list */
+    tni_wait_arm(&set->hub->wait, waker); /* before the check of the list */
     take_woken(set);
     if (poll_due(set, &future->ready))
         return tni_budget_poll_leave(waker, 1);
     if (set->due != NULL)
-        tn_waker_wake_by_ref(waker); /* others first, then those that were woken while they were polled */
+        tn_waker_wake_by_ref(waker); /* members were woken while they were polled: poll them after other tasks have run */
     return TN_PENDING;
 }
 
@@ -231,15 +232,15 @@ static void next_drop(tn_future *self)
     (void)tni_wait_disarm(&tni_container_of(self, tn_future_set_future, base)->set->hub->wait);
 }
 
-/* The header of a member that has been unlinked. */
+/* Ends the header of a member that has been unlinked. */
 static void end_unlinked(tn_future_set_member *member)
 {
     if (tni_task_notify(&member->task))
-        end_member(member); /* it rested, and is ours */
-    /* Else it is in a list, or on its way there: who takes it out ends it. */
+        end_member(member); /* it rested, so it belongs to this thread */
+    /* Otherwise it is in a list or about to be pushed: the thread that takes it out ends it. */
 }
 
-/* The futures on the stack of the task go with it. Others stay in the set: somebody else may use it yet. */
+/* Drops the futures on the stack of the abandoned task. The others stay in the set, because another task may still use it. */
 static void next_abandon(tn_future *self, tn_task *task)
 {
     tn_future_set *set = tni_container_of(self, tn_future_set_future, base)->set;
@@ -251,7 +252,7 @@ static void next_abandon(tn_future *self, tn_task *task)
         next = member->next;
         if (!tni_abandon_is_on_stack(task, future))
             continue;
-        part_from(set, member);
+        unlink_member(set, member);
         tni_abandon_future(future, task);
         end_unlinked(member);
     }
@@ -291,7 +292,7 @@ int tn_future_set_create(tn_future_set **out, tn_runtime *runtime)
     set = tni_alloc(&runtime->allocator, sizeof *set, _Alignof(tn_future_set));
     if (set == NULL)
         return TN_ENOMEM;
-    set->hub = tni_alloc(&runtime->allocator, sizeof *set->hub, _Alignof(ready_hub));
+    set->hub = tni_alloc(&runtime->allocator, sizeof *set->hub, _Alignof(set_hub));
     if (set->hub == NULL) {
         tni_free(&runtime->allocator, set, sizeof *set);
         return TN_ENOMEM;
@@ -317,7 +318,7 @@ int tn_future_set_add(tn_future_set *set, tn_future *future, void *tag, tn_futur
     tni_aptr_init(&member->task.armed_in, NULL);
     tni_task_publish(&member->task, 1);
     member->hub = set->hub;
-    /* Relaxed: the set holds one. */
+    /* Relaxed: the set has a reference already. */
     (void)tni_a64_fetch_add(&set->hub->references, 1, TNI_RELAXED);
     member->future = future;
     member->tag = tag;
@@ -337,7 +338,7 @@ void tn_future_set_remove(tn_future_set *set, tn_future_set_member *member)
 {
     tn_future *future = member->future;
 
-    part_from(set, member);
+    unlink_member(set, member);
     tn_future_drop(future);
     end_unlinked(member);
 }
@@ -350,7 +351,7 @@ size_t tn_future_set_count(const tn_future_set *set)
 void tn_future_set_destroy(tn_future_set *set)
 {
     tn_future_set_member *woken;
-    ready_hub *hub;
+    set_hub *hub;
 
     if (set == NULL)
         return;
@@ -360,7 +361,7 @@ void tn_future_set_destroy(tn_future_set *set)
     take_woken(set);
     for (tn_future_set_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);
-    /* Acq_rel: those that come later find it closed, and end themselves; those before are ours. Partner:
+    /* Acq_rel: a later push finds CLOSED and ends its member itself; this thread ends the members pushed before. Partner:
      * tni_future_set_push. */
     woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
     while (woken != NULL) {

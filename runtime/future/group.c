@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Groups: README.md ("Groups") has the argument. */
+/* Task groups: tasks that end before their owner leaves the group. README.md ("Groups") has the argument. */
 #include <tn/group.h>
 
 #include <string.h>
@@ -14,24 +14,24 @@
 
 typedef struct tni_group tni_group;
 
-/* A task of a group: from its spawn until somebody has taken its result. */
+/* A task of a group: from its spawn until its result has been taken or dropped. */
 typedef struct child {
-    tni_task_hook ending; /* hangs on the task: its end tells the group */
+    tni_task_hook exit_hook; /* of the task; reports its end to the group */
     tni_group *group;
     tn_task *task;      /* a handle, while it runs */
-    struct child *prev; /* group's lock: among those that run */
-    struct child *next; /* group's lock: among those that run, or that have ended */
+    struct child *prev; /* group's lock: link of `running` */
+    struct child *next; /* group's lock: link of `running` or `ended` */
     void (*drop_result)(void *result);
     tn_group_result ended;
 } child;
 
 struct tni_group {
-    tn_scope scope; /* so that it is left in order, and before its frame goes */
+    tn_scope scope; /* ensures that the group is left in order and before its frame returns */
     tn_runtime *runtime;
-    tn_allocator allocator; /* the runtime's, which may go before the group does */
+    tn_allocator allocator; /* a copy of the runtime's: the runtime may be freed before the group is left */
     bool cancel_on_error;
 
-    tni_os_mutex lock; /* over what follows */
+    tni_os_mutex lock; /* protects the members below */
     bool cancelled;
     int first_error;
     size_t running_count;
@@ -39,19 +39,19 @@ struct tni_group {
     child *ended; /* oldest first */
     child **ended_end;
     tn_waker *waiter;      /* the owner, while it waits */
-    tn_runtime *abandoned; /* the owner's, once it has been abandoned: nobody asks for results any more; else NULL */
+    tn_runtime *abandoned; /* the runtime of the owner once that is abandoned: results are no longer taken; else NULL */
 };
 
 _Static_assert(sizeof(tni_group) <= sizeof(tn_group), "tn_group is too small");
 
-static inline tni_group *inside(tn_group *public)
+static inline tni_group *impl_of(tn_group *public)
 {
     return (tni_group *)(void *)public;
 }
 
-/* --- A task's end ----------------------------------------------------------------------------------------------------------- */
+/* --- The end of a task ------------------------------------------------------------------------------------------------------ */
 
-/* Lock held. */
+/* The lock is held. */
 static void cancel_running(tni_group *group)
 {
     group->cancelled = true;
@@ -59,7 +59,7 @@ static void cancel_running(tni_group *group)
         tn_cancel(c->task);
 }
 
-/* Lock held. */
+/* The lock is held. */
 static void unlink_running(tni_group *group, child *c)
 {
     if (c->prev != NULL)
@@ -71,7 +71,7 @@ static void unlink_running(tni_group *group, child *c)
     group->running_count--;
 }
 
-/* Lock held. */
+/* The lock is held. */
 static void append_ended(tni_group *group, child *c)
 {
     c->next = NULL;
@@ -88,7 +88,7 @@ static int error_of(const tn_task *task)
     return number < 0 && number > TN_PENDING ? (int)number : 0;
 }
 
-/* Nobody asks for its result any more. */
+/* Drops a result that is no longer taken, and frees the child. */
 static void discard_child(const tn_allocator *allocator, child *c)
 {
     if (c->drop_result != NULL && c->ended.error == 0)
@@ -96,8 +96,8 @@ static void discard_child(const tn_allocator *allocator, child *c)
     tni_free(allocator, c, sizeof *c);
 }
 
-/* Lock held, and released. The owner has been abandoned; this task keeps the frames until the result is dropped, which may use
- * them too. Not inline, so that the common end pays for no frame of this. */
+/* Called with the lock held; releases it. The owner has been abandoned. This task keeps the frames of the owner's runtime until
+ * the result is dropped, because the drop function may use them. Not inlined, so that the common path needs no larger frame. */
 __attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group, child *c)
 {
     tn_runtime *runtime = group->abandoned;
@@ -109,7 +109,7 @@ __attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group,
     tni_runtime_release_frames(runtime);
 }
 
-/* In the task that ends, its code is over. Once the lock is free the group may be gone. */
+/* The exit hook, called in the task that ends. Once the lock is released, the group may be freed. */
 static void child_ended(void *arg)
 {
     child *c = arg;
@@ -141,8 +141,8 @@ static void child_ended(void *arg)
 
 /* --- The owner -------------------------------------------------------------------------------------------------------------- */
 
-/* The end of the group's scope. If the owner is abandoned: cancels the tasks that run. Those of another runtime may use the frame
- * of the owner until they have ended, so each of them keeps it. */
+/* The end function of the group's scope. If the owner is abandoned, it cancels the running tasks. Tasks of another runtime may
+ * use the owner's frame until they have ended, so each of them keeps the frames. */
 static void group_end(tn_scope *scope, bool abandoned)
 {
     tni_group *group = tni_container_of(scope, tni_group, scope);
@@ -171,7 +171,7 @@ static void group_end(tn_scope *scope, bool abandoned)
 void tn_group_enter(tn_group *public, const tn_group_options *given)
 {
     tn_group_options options = tn_group_options_default();
-    tni_group *group = inside(public);
+    tni_group *group = impl_of(public);
 
     if (given != NULL)
         memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
@@ -191,13 +191,13 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     group->abandoned = NULL;
 }
 
-/* Lock held over the birth: the task's end, and who cancels, find the child whole. */
+/* The lock is held during the spawn, so the end of the task and a canceller find the child complete. */
 static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *options, tn_entry_fn entry, const void *site)
 {
     int rc;
 
     tni_os_mutex_lock(&group->lock);
-    rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->ending, site);
+    rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->exit_hook, site);
     if (rc == 0) {
         c->next = group->running;
         if (group->running != NULL)
@@ -217,7 +217,7 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
 int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn entry, void *arg)
 {
     tn_spawn_options options = tn_spawn_options_default();
-    tni_group *group = inside(public);
+    tni_group *group = impl_of(public);
     child *c;
     int rc;
 
@@ -229,13 +229,13 @@ int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn 
     c = tni_alloc(&group->allocator, sizeof *c, _Alignof(child));
     if (c == NULL)
         return TN_ENOMEM;
-    c->ending.kind = TNI_TASK_HOOK_BORROWED;
-    c->ending.fn = child_ended;
-    c->ending.arg = c;
+    c->exit_hook.kind = TNI_TASK_HOOK_BORROWED;
+    c->exit_hook.fn = child_ended;
+    c->exit_hook.arg = c;
     c->group = group;
     c->ended.arg = arg;
     c->drop_result = options.drop_result;
-    options.drop_result = NULL; /* the group does that */
+    options.drop_result = NULL; /* the group drops results itself */
     rc = spawn_linked(group, c, &options, entry, __builtin_return_address(0));
     if (rc != 0)
         tni_free(&group->allocator, c, sizeof *c);
@@ -245,7 +245,7 @@ int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn 
 static int next_poll(tn_future *self, tn_waker *waker)
 {
     tn_group_future *future = tni_container_of(self, tn_group_future, base);
-    tni_group *group = inside(future->group);
+    tni_group *group = impl_of(future->group);
     tn_waker *old = NULL;
     child *c;
     bool none;
@@ -276,7 +276,7 @@ static int next_poll(tn_future *self, tn_waker *waker)
 
 static void next_drop(tn_future *self)
 {
-    tni_group *group = inside(tni_container_of(self, tn_group_future, base)->group);
+    tni_group *group = impl_of(tni_container_of(self, tn_group_future, base)->group);
     tn_waker *old;
 
     tni_os_mutex_lock(&group->lock);
@@ -319,12 +319,12 @@ int tn_group_wait(tn_group *public)
         if (rc == 1 && future.drop_result != NULL && future.ended.error == 0)
             future.drop_result(future.ended.result);
     } while (rc == 1);
-    return rc != 0 ? rc : inside(public)->first_error; /* nobody else is left */
+    return rc != 0 ? rc : impl_of(public)->first_error; /* no task runs, so no lock is needed */
 }
 
 void tn_group_cancel(tn_group *public)
 {
-    tni_group *group = inside(public);
+    tni_group *group = impl_of(public);
 
     tni_os_mutex_lock(&group->lock);
     cancel_running(group);
@@ -333,7 +333,7 @@ void tn_group_cancel(tn_group *public)
 
 size_t tn_group_running(tn_group *public)
 {
-    tni_group *group = inside(public);
+    tni_group *group = impl_of(public);
     size_t count;
 
     tni_os_mutex_lock(&group->lock);
@@ -344,7 +344,7 @@ size_t tn_group_running(tn_group *public)
 
 void tn_group_leave(tn_group *public)
 {
-    tni_group *group = inside(public);
+    tni_group *group = impl_of(public);
     tn_scope shield;
 
     tn_group_cancel(public);

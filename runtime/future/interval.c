@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ticks of a clock that a task waits for one after the other. */
+/* Intervals: periodic ticks that a task waits for. */
 #include <tn/combine.h>
 
 #include "task/budget.h"
@@ -12,7 +12,7 @@ static uint64_t add(uint64_t a_ns, uint64_t b_ns)
     return __builtin_add_overflow(a_ns, b_ns, &sum_ns) ? TNI_FOREVER : sum_ns;
 }
 
-/* The tick that was due is being answered: when is the next one? */
+/* The time of the next tick, after the current one has been delivered. */
 static uint64_t next_after(const tn_interval *interval, uint64_t now_ns)
 {
     uint64_t next_ns = add(interval->next_ns, interval->period_ns);
@@ -49,14 +49,14 @@ static int tick_poll(tn_future *self, tn_waker *waker)
 
 static void tick_drop(tn_future *self)
 {
-    (void)self; /* the timer is the task's, and lapses by itself */
+    (void)self; /* the timer belongs to the task, and a late wake is spurious */
 }
 
 static const tn_future_ops tick_ops = {.poll = tick_poll, .drop = tick_drop, .name = "interval"};
 
 void tn_interval_init(tn_interval *interval, uint64_t first_ns, uint64_t period_ns, tn_missed missed)
 {
-    tni_assert(period_ns > 0, "tn_interval_init: a period of 0 would tick for ever at once");
+    tni_assert(period_ns > 0, "tn_interval_init: the period is 0");
     interval->next_ns = first_ns;
     interval->period_ns = period_ns;
     interval->missed = missed;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting a runtime, and running in it. */
+/* Creating a runtime, and running tasks in it: tn_runtime_create, tn_block_on, tn_run. */
 #include "life/runtime_life.h"
 
 #include <string.h>
@@ -52,7 +52,7 @@ static int check_options(const tn_options *options)
     return 0;
 }
 
-/* The caller's options over the defaults. A struct of an older, shorter kind ends where its size says. */
+/* Copies the caller's options over the defaults. The caller may pass an older, shorter struct: only `size` bytes are read. */
 static int read_options(tn_options *out, const tn_options *given)
 {
     size_t size = given != NULL ? given->size : sizeof *given;
@@ -93,9 +93,9 @@ static unsigned choose_cores(const tn_options *options)
     return count < TNI_WORKERS_MAX ? count : TNI_WORKERS_MAX;
 }
 
-/* --- Overflow report -------------------------------------------------------------------------------------------------------- */
+/* --- Signal handlers -------------------------------------------------------------------------------------------------------- */
 
-/* In a signal handler of the faulting thread. */
+/* Called in a signal handler on the thread that faulted. */
 static bool find_overflow(const void *fault_address, tni_stack_overflow_info *out)
 {
     tn_task *task = tni_tls_get()->task;
@@ -158,14 +158,14 @@ static int init_cores(tn_runtime *runtime)
         int rc = core == NULL ? TN_ENOMEM : tni_core_init(core, runtime, i);
         if (rc != 0) {
             tni_free(&runtime->allocator, core, sizeof *core);
-            return rc; /* the cores so far go with the runtime */
+            return rc; /* the cores created so far are freed with the runtime */
         }
         runtime->cores[i] = core;
     }
     return 0;
 }
 
-static void init_words(tn_runtime *runtime)
+static void init_state(tn_runtime *runtime)
 {
     tni_a32_init(&runtime->closing, 0);
     tni_a32_init(&runtime->cancelling, 0);
@@ -244,7 +244,7 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
         tni_free(&allocator, runtime, sizeof *runtime);
         return rc;
     }
-    init_words(runtime);
+    init_state(runtime);
     rc = init_cores(runtime);
     if (rc == 0)
         rc = start_workers(runtime);
@@ -257,7 +257,7 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
 
 /* --- Running ---------------------------------------------------------------------------------------------------------------- */
 
-/* Whatever scope the calling thread is in: no checkpoint, or the handle would be nobody's. */
+/* Joins inside a shield, so that no scope of the calling thread can end the wait: otherwise the handle would leak. */
 static int join_shielded(tn_task *task, void **result)
 {
     tn_scope shield;
@@ -272,7 +272,7 @@ static int join_shielded(tn_task *task, void **result)
 static int drive(tn_runtime *runtime, tn_task *task, void **result)
 {
     tni_worker_drive(runtime->workers, task, TNI_FOREVER);
-    /* Release: the next driver sees what this one left; partner: the CAS in tn_block_on. */
+    /* Release: publishes the state of the core to the next thread that drives it; partner: the CAS in tn_block_on. */
     tni_a32_store(&runtime->driven, 0, TNI_RELEASE);
     return join_shielded(task, result);
 }
@@ -285,7 +285,7 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
     int rc;
 
     tni_assert(!drives || tni_tls_get()->task == NULL, "tn_block_on in a task: spawn and join instead");
-    /* Acquire: the core as the last driver left it. */
+    /* Acquire: observes the core as the previous driving thread left it; partner: drive. */
     if (drives && !tni_a32_cas(&runtime->driven, &free_word, 1, TNI_ACQUIRE))
         return TN_EBUSY;
     rc = tn_spawn_on(runtime, NULL, &task, entry, arg);

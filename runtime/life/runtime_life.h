@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Between creating and stopping a runtime: runtime_create.c, runtime_shutdown.c. */
+/* Shared by runtime_create.c and runtime_shutdown.c. */
 #ifndef TNI_RUNTIME_LIFE_H
 #define TNI_RUNTIME_LIFE_H
 
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
 
-/* Stops the monitor and all workers, and waits at most `timeout_ns` for those that are inside a task. */
+/* Stops the monitor and all workers, and waits at most `timeout_ns` for workers that are inside a task. */
 void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stopping a runtime. README.md ("Shutdown") has the order and why. */
+/* Stopping, destroying and retiring a runtime. README.md ("Shutdown") has the steps and the argument. */
 #include "life/runtime_life.h"
 
 #include "sched/schedule.h"
@@ -10,7 +10,7 @@
 #include "watch/monitor.h"
 #include "watch/stack_sampler.h"
 
-/* How long destroy waits, after it has given up on tasks, for workers that are not inside one. */
+/* How long tn_runtime_destroy waits, after it has abandoned tasks, for workers that are not inside one. */
 #define STOP_GRACE_NS UINT64_C(200000000)
 
 /* --- Freeing ---------------------------------------------------------------------------------------------------------------- */
@@ -24,7 +24,7 @@ static void free_cores(tn_runtime *runtime)
     }
 }
 
-static void fini_words(tn_runtime *runtime)
+static void fini_state(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->foreign_slabs);
     tni_os_mutex_fini(&runtime->lock);
@@ -46,14 +46,14 @@ static void fini_drivers(tn_runtime *runtime)
 
 static void fini_attachment(tn_runtime *runtime)
 {
-    /* Relaxed: nobody else is left. */
+    /* Relaxed: no other thread uses the runtime any more. */
     tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_RELAXED);
 
     if (attachment != NULL)
         attachment->fini(attachment);
 }
 
-/* Nobody is left who knows of it. */
+/* Frees the runtime. No reference to it is left. */
 static void free_runtime(tn_runtime *runtime)
 {
     tn_allocator allocator = runtime->allocator;
@@ -65,7 +65,7 @@ static void free_runtime(tn_runtime *runtime)
     }
     fini_attachment(runtime);
     free_cores(runtime);
-    fini_words(runtime);
+    fini_state(runtime);
     if (runtime->options.report_overflow)
         tni_stack_overflow_uninstall();
     tni_stack_sampler_uninstall(runtime);
@@ -74,14 +74,14 @@ static void free_runtime(tn_runtime *runtime)
 
 void tni_runtime_unpin(tn_runtime *runtime)
 {
-    /* Acq_rel: the last one sees everybody's last access. */
+    /* Acq_rel: publishes the accesses of this thread; the thread that removes the last pin observes those of all others. */
     if (tni_a32_fetch_sub(&runtime->pins, 1, TNI_ACQ_REL) != 1)
         return;
-    tni_runtime_wait_for_externals(runtime); /* who gave a reference back before the last one may still be on the way out */
+    tni_runtime_wait_for_externals(runtime); /* a thread that released an earlier reference may still be inside */
     free_runtime(runtime);
 }
 
-/* A task that was left behind never runs again. */
+/* Step 1 of retiring: marks a task that has not ended. It never runs again. */
 static void abandon(void *arg, tn_task *task)
 {
     (void)arg;
@@ -92,8 +92,8 @@ static void abandon(void *arg, tn_task *task)
     tni_task_abandon(task);
 }
 
-/* An abandoned task lets go of what others outside may follow to it: its future is dropped, as ever once, and what hangs on its
- * scopes is ended, the innermost first. All frames are still there. */
+/* Step 3: unlinks an abandoned task from everything that can lead other threads to it. Its future is dropped (exactly once),
+ * and the end functions of its scopes are called, the innermost first. All frames are still allocated. */
 static void drop_waits(void *arg, tn_task *task)
 {
     (void)arg;
@@ -104,14 +104,14 @@ static void drop_waits(void *arg, tn_task *task)
         return;
     }
     if (task->body.fiber.context.sp == NULL)
-        return; /* it has not begun */
+        return; /* the fiber has not begun */
     if (task->run_result != TNI_RUN_YIELDED)
         tni_abandon_future(task->awaited, task);
     tni_scopes_abandon(task);
 }
 
-/* Ends an abandoned task, now that nobody queues a task any more: a guest links its own behind the last one in the injector. A
- * stack is only put aside: an exit hook of another task may still use it. */
+/* Step 4: ends an abandoned task. This comes after step 2, because an external wake may link its task behind an abandoned one
+ * in the injector. The stack is only set aside: an exit hook of another task may still use it. */
 static void discard(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
@@ -135,7 +135,7 @@ static void discard(void *arg, tn_task *task)
     tni_task_unref(task);
 }
 
-/* All stacks go: what is pinned are headers. */
+/* Step 6: frees all stacks. Pins keep headers, not stacks. */
 static void free_stacks(tn_runtime *runtime)
 {
     while (runtime->abandoned_stacks != NULL) {
@@ -150,37 +150,39 @@ static void free_stacks(tn_runtime *runtime)
 
 void tni_runtime_keep_frames(tn_runtime *runtime, uint32_t count)
 {
-    /* Relaxed, both: retiring, or the task of a group that spawns another one, holds one of each. */
+    /* Relaxed, both: the caller holds one of each already. It is the thread that retires, or a task of a group that spawns
+     * another one. */
     (void)tni_a32_fetch_add(&runtime->frames, count, TNI_RELAXED);
     (void)tni_a32_fetch_add(&runtime->pins, count, TNI_RELAXED);
 }
 
-/* The last one frees the stacks. */
-static void let_frames_go(tn_runtime *runtime)
+/* Releases the frames; the last holder frees the stacks. */
+static void release_frames(tn_runtime *runtime)
 {
-    /* Release: our last access to a frame. Acquire: everybody's, for the last one, which frees them. */
+    /* Release: publishes this thread's last access to a frame. Acquire: the last holder, which frees them, observes all
+     * others. */
     if (tni_a32_fetch_sub(&runtime->frames, 1, TNI_ACQ_REL) == 1)
         free_stacks(runtime);
 }
 
 void tni_runtime_release_frames(tn_runtime *runtime)
 {
-    let_frames_go(runtime);
+    release_frames(runtime);
     tni_runtime_unpin(runtime);
 }
 
-static void pin_orphan(void *arg, tn_task *task)
+static void pin_outliving(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
 
-    /* The pin comes before the flag: whoever sees the flag may give the header back, and the pin with it, at once. Relaxed:
-     * retiring holds one of its own. */
+    /* The pin comes before the flag: a thread that sees the flag may release the header, and remove the pin, at once. Relaxed:
+     * the thread that retires holds a pin of its own. */
     (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
     if (!tni_task_mark_outliving(task))
         (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* No thread of the runtime is left. Handles and wakers may be, anywhere: each pins the runtime until it is given back.
+/* No thread of the runtime is left. Handles and wakers may still be held anywhere: each pins the runtime until it is released.
  * README.md ("Shutdown") has the argument. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
@@ -189,29 +191,29 @@ void tni_runtime_retire(tn_runtime *runtime)
     walk_tasks(runtime, drop_waits);
     walk_tasks(runtime, discard);
     fini_drivers(runtime);
-    let_frames_go(runtime);
-    walk_tasks(runtime, pin_orphan);
+    release_frames(runtime);
+    walk_tasks(runtime, pin_outliving);
     tni_runtime_wait_for_externals(runtime);
     tni_runtime_unpin(runtime);
 }
 
-/* Tells all workers and the monitor to stop. */
+/* Signals all workers and the monitor to stop. */
 static void stop_threads(tn_runtime *runtime)
 {
     tni_monitor_stop(runtime);
     tni_os_mutex_lock(&runtime->lock);
-    /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started unseen. */
+    /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started that this loop misses. */
     tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
         tni_worker_unpark(worker);
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-/* Waits until no worker thread runs any more; false: the time was up. */
+/* Waits until no worker thread runs any more. False: the deadline passed. */
 static bool wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
 {
     for (;;) {
-        /* Acquire: what the threads did; partner: tni_runtime_thread_ended. */
+        /* Acquire: observes what the threads wrote; partner: tni_runtime_thread_ended. */
         uint32_t threads = tni_a32_load(&runtime->threads, TNI_ACQUIRE);
         if (threads == 0)
             return true;
@@ -221,13 +223,13 @@ static bool wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
     }
 }
 
-/* Joins the threads that have ended; nobody will join the others. */
-static void part_from_threads(tn_runtime *runtime)
+/* Joins the threads that have ended, and detaches the others. */
+static void join_or_detach_threads(tn_runtime *runtime)
 {
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         if (!worker->owns_thread)
             continue;
-        /* Acquire: partner: tni_worker_main. */
+        /* Acquire: observes the end of the thread; partner: tni_worker_main. */
         if (tni_a32_load(&worker->ended, TNI_ACQUIRE) != 0)
             tni_thread_join(&worker->thread);
         else
@@ -239,7 +241,7 @@ void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
 {
     stop_threads(runtime);
     (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
-    part_from_threads(runtime);
+    join_or_detach_threads(runtime);
 }
 
 /* --- Destroying ------------------------------------------------------------------------------------------------------------- */
@@ -263,13 +265,14 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
         tni_futex_wait(&runtime->quiet, 0, deadline_ns);
 }
 
-/* Answers how many jobs were left. Those that are about to end get a moment even if the time is up. */
+/* Returns the number of jobs left. Jobs that are about to end get a grace period even if the deadline has passed. */
 static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 {
     uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
     void *attachment = NULL;
 
-    /* Acquire: the attachment as it was made; after this nobody makes one. */
+    /* Acquire: observes the attachment as it was created; partner: tni_pool_of, which attaches the pool. From now on none can
+     * be attached. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
         return 0;
     return ((tni_attachment *)attachment)->stop(attachment, deadline_ns > grace_ns ? deadline_ns : grace_ns);
@@ -281,7 +284,7 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     size_t left;
 
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");
-    /* Relaxed: to find misuse. */
+    /* Relaxed: it only detects misuse. */
     tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");
     tni_injector_close(&runtime->injector);
     /* Relaxed: the heavy fence orders them; partners: the light fences in tni_runtime_task_ended and

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancelling a task. What its code then meets stands in scope.c. */
+/* tn_cancel: cancels a task. scope.c has the checks that the task then fails. */
 #include "task/task.h"
 
 void tn_cancel(tn_task *task)

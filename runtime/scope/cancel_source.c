@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancel sources: one call cancels every scope that was entered with the source. A scope links itself in scope.c. */
+/* Cancel sources: one call cancels every cancel scope that was entered with the source. scope.c links the scopes. */
 #include "scope/scope.h"
 
 void tn_cancel_source_init(tn_cancel_source *public)
@@ -24,7 +24,7 @@ void tn_cancel_source_cancel(tn_cancel_source *public)
     tni_cancel_source *source = tni_scope_source_of(public);
 
     tni_os_mutex_lock(&source->lock);
-    /* Release: who sees it without the lock sees what the canceller wrote; partner: tn_cancel_source_is_cancelled. */
+    /* Release: publishes what the canceller wrote to tn_cancel_source_is_cancelled(), which reads it without the lock. */
     tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
     for (tni_scope *scope = source->scopes; scope != NULL; scope = scope->source_next)
         tni_scope_cancel(scope);
@@ -35,6 +35,6 @@ bool tn_cancel_source_is_cancelled(const tn_cancel_source *public)
 {
     const tni_cancel_source *source = (const tni_cancel_source *)(const void *)public;
 
-    /* Acquire: what the canceller wrote; partner: tn_cancel_source_cancel. */
+    /* Acquire: observes what the canceller wrote; partner: tn_cancel_source_cancel. */
     return tni_a32_load(&source->cancelled, TNI_ACQUIRE) != 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Cancellation points. */
 #include "scope/checkpoint.h"
 
 #include "scope/scope.h"

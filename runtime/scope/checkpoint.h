@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What an operation that may be ready at once asks before it tries. */
+/* The cancellation point at the beginning of an operation that may complete at once. */
 #ifndef TNI_CHECKPOINT_H
 #define TNI_CHECKPOINT_H
 
-/* As tn_checkpoint, but does not read the clock: that is done when the task suspends, and when its budget is used up. */
+/* As tn_checkpoint, but without reading the clock: a task reads it when it suspends and when its budget is used up. */
 int tni_checkpoint(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes: README.md ("Scopes") has the argument. */
+/* Cancel scopes: deadlines and cancellation. README.md ("Cancel scopes") has the argument. */
 #include "scope/scope.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 /* --- Misuse ----------------------------------------------------------------------------------------------------------------- */
 
-static uintptr_t mark_of(const tni_scope *scope)
+static uintptr_t magic_of(const tni_scope *scope)
 {
     return (uintptr_t)scope ^ UINT64_C(0x73636f7065206f6b);
 }
@@ -29,17 +29,18 @@ _Noreturn static void misuse(const tn_task *task, const char *what)
 
 void tni_scope_left_open(const tn_task *task)
 {
-    misuse(task, "its entry function returned inside a scope");
+    misuse(task, "its entry function returned impl_of a scope");
 }
 
-/* A frame that has returned lies below the stack pointer; what was called since may have written over it. Scopes elsewhere (the
- * heap, a sanitizer's copy of the frame) are known by their mark alone. To be inlined only into functions that are not: a frame
- * address is the upper end of a frame, and a scope in that same frame would lie below it. */
-static inline bool is_gone(const tni_scope *scope)
+/* Whether the frame of a scope has returned. Such a frame is below the stack pointer, and later calls may have overwritten it.
+ * Scopes elsewhere (on the heap, in a sanitizer's copy of the frame) are checked by their magic word alone. A frame address is
+ * the upper end of a frame, and a scope in that same frame would be below it. So this is inlined only into functions that are
+ * not inlined. */
+static inline bool frame_has_returned(const tni_scope *scope)
 {
     const tn_task *task;
 
-    if (scope->mark != mark_of(scope))
+    if (scope->magic != magic_of(scope))
         return true;
     task = scope->owner;
     return task != NULL && (uintptr_t)scope < (uintptr_t)__builtin_frame_address(0) &&
@@ -58,13 +59,13 @@ _Noreturn static void misuse_of_frame(void)
 
 __attribute__((noinline)) static void check_frame(const tni_scope *scope)
 {
-    if (tni_unlikely(is_gone(scope)))
+    if (tni_unlikely(frame_has_returned(scope)))
         misuse_of_frame();
 }
 
 /* --- Entering and leaving --------------------------------------------------------------------------------------------------- */
 
-static inline tni_scope *inside(tn_scope *scope)
+static inline tni_scope *impl_of(tn_scope *scope)
 {
     return (tni_scope *)(void *)scope;
 }
@@ -83,7 +84,7 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
 {
     tni_tls *local = tni_tls_get();
     tni_scope **top = top_of(local);
-    tni_scope *scope = inside(public);
+    tni_scope *scope = impl_of(public);
     tni_scope *parent = *top;
 
     if (parent != NULL) {
@@ -91,7 +92,7 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
         if (!shield && parent->deadline_ns < deadline_ns)
             deadline_ns = parent->deadline_ns;
     }
-    scope->mark = mark_of(scope);
+    scope->magic = magic_of(scope);
     scope->parent = parent;
     scope->top = top;
     scope->owner = local->task;
@@ -121,12 +122,12 @@ void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns)
 
 void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end)
 {
-    inside(scope)->end = end;
+    impl_of(scope)->end = end;
 }
 
 static void unlink_from_source(tn_scope *public, bool abandoned)
 {
-    tni_scope *scope = inside(public);
+    tni_scope *scope = impl_of(public);
     tni_cancel_source *source = scope->source;
 
     (void)abandoned;
@@ -140,7 +141,7 @@ static void unlink_from_source(tn_scope *public, bool abandoned)
     tni_os_mutex_unlock(&source->lock);
 }
 
-/* The scope that is left is not the innermost one, or not entered. */
+/* Aborts: the scope that is left is not the innermost one, or not entered. */
 _Noreturn static void refuse_to_leave(void)
 {
     tni_tls *local = tni_tls_get();
@@ -153,28 +154,28 @@ _Noreturn static void refuse_to_leave(void)
 
 void tn_scope_leave(tn_scope *public)
 {
-    tni_scope *scope = inside(public);
+    tni_scope *scope = impl_of(public);
 
-    if (tni_unlikely(scope->mark != mark_of(scope) || *scope->top != scope || scope->owner != tni_tls_get()->task))
+    if (tni_unlikely(scope->magic != magic_of(scope) || *scope->top != scope || scope->owner != tni_tls_get()->task))
         refuse_to_leave();
     *scope->top = scope->parent;
-    scope->mark = 0;
+    scope->magic = 0;
     if (scope->end != NULL)
         scope->end(public, false);
 }
 
-/* As is_gone, from outside, for a fiber that does not run. By its stack pointer: the function that left may be the one with the
- * scope in its frame (by link-time optimisation), or may have no frame pointer. */
-static bool is_gone_with_frame(const tn_task *task, const tni_scope *scope)
+/* The same for a fiber that does not run, called on another stack. It compares with the stack pointer, because the function that
+ * suspended may have the scope in its own frame (with link-time optimization), or may have no frame pointer. */
+static bool frame_of_suspended_has_returned(const tn_task *task, const tni_scope *scope)
 {
-    return scope->mark != mark_of(scope) ||
+    return scope->magic != magic_of(scope) ||
            (tni_abandon_is_on_stack(task, scope) && (uintptr_t)scope < (uintptr_t)task->body.fiber.context.sp);
 }
 
 void tni_scopes_abandon(const tn_task *task)
 {
     for (tni_scope *scope = task->body.fiber.scope; scope != NULL; scope = scope->parent) {
-        if (tni_unlikely(is_gone_with_frame(task, scope)))
+        if (tni_unlikely(frame_of_suspended_has_returned(task, scope)))
             misuse_of_frame_by(task);
         if (scope->end != NULL)
             scope->end((tn_scope *)(void *)scope, true);
@@ -187,7 +188,8 @@ void tni_scope_cancel(tni_scope *scope)
 {
     tn_task *owner = scope->owner;
 
-    /* Publishes the canceller's writes; partner: tni_scope_check. Before the wake, so the run that answers the wake sees it. */
+    /* Publishes the canceller's writes; partner: tni_scope_check. It comes before the wake, so the run after the wake observes
+     * it. */
     (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELEASE);
     if (owner != NULL)
         tni_task_wake(owner);
@@ -197,8 +199,8 @@ void tni_scope_cancel(tni_scope *scope)
 
 void tn_scope_cancel(tn_scope *scope)
 {
-    tni_assert(inside(scope)->mark == mark_of(inside(scope)), "tn_scope_cancel: the scope is not entered");
-    tni_scope_cancel(inside(scope));
+    tni_assert(impl_of(scope)->magic == magic_of(impl_of(scope)), "tn_scope_cancel: the scope is not entered");
+    tni_scope_cancel(impl_of(scope));
 }
 
 void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_source *public_source)
@@ -214,7 +216,7 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
     if (source->scopes != NULL)
         source->scopes->source_prev = scope;
     source->scopes = scope;
-    /* Relaxed, both: under the lock. */
+    /* Relaxed, both: the source's lock orders them. */
     if (tni_a32_load(&source->cancelled, TNI_RELAXED) != 0)
         (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELAXED);
     tni_os_mutex_unlock(&source->lock);
@@ -226,11 +228,11 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
 {
     uint32_t seen = 0;
 
-    if (scope != NULL && tni_unlikely(is_gone(scope)))
-        misuse_of_frame(); /* its words are somebody else's by now */
+    if (scope != NULL && tni_unlikely(frame_has_returned(scope)))
+        misuse_of_frame(); /* its memory has been reused */
     for (; scope != NULL; scope = scope->parent) {
-        /* Observes what the canceller wrote before; partner: tni_scope_cancel. It may miss one of this very moment: then the wake
-         * that follows it leads to another look. */
+        /* Observes what the canceller wrote before; partner: tni_scope_cancel. It may miss a concurrent cancellation: the wake
+         * that follows that leads to another check. */
         seen |= tni_a32_load(&scope->state, TNI_ACQUIRE);
         if (scope->shield) {
             cancelled = false;
@@ -244,28 +246,30 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
 
 int tni_scope_check_clock(tni_scope *scope, bool cancelled)
 {
-    check_frame(scope); /* before it is written to */
+    check_frame(scope); /* before writing to it */
     if (scope->deadline_ns != TN_NEVER) {
         uint64_t now_ns = tni_clock_ns();
         for (tni_scope *s = scope; s != NULL && now_ns >= s->deadline_ns; s = s->shield ? NULL : s->parent) {
-            /* Relaxed: for ourselves; a read-modify-write because of those that cancel. */
+            /* Relaxed: only the owner reads the flag. A read-modify-write, because cancellers write the same word. */
             (void)tni_a32_fetch_or(&s->state, TNI_SCOPE_EXPIRED, TNI_RELAXED);
         }
     }
     return tni_scope_check(scope, cancelled);
 }
 
-int tni_scope_suspend(tn_task *task, bool whole)
+int tni_scope_suspend(tn_task *task, bool full_budget)
 {
     tni_scope *scope = task->body.fiber.scope;
 
     if (scope->deadline_ns == TN_NEVER)
         return 0;
-    /* It may be pending for want of budget. Now the task has been woken: it is polled with a whole one before this is decided. */
-    if (!whole && !tni_budget_poll_enter(tni_task_waker(task)))
+    /* The poll may be pending because the budget was used up. In that case the task has been woken, and its next poll has a
+     * full budget: that poll decides. */
+    if (!full_budget && !tni_budget_poll_enter(tni_task_waker(task)))
         return 0;
-    /* The timer may have gone off together with events, again and again: as long as the node is armed its time has not come. */
-    if (whole || !tni_timer_is_armed(task)) {
+    /* While the timer is armed its deadline has not passed. If it is not armed, it may have fired together with an event, so
+     * the clock is read: events must not win forever. */
+    if (full_budget || !tni_timer_is_armed(task)) {
         int rc = tni_scope_check_clock(scope, tni_task_is_cancelled(task));
         if (rc != 0)
             return rc;
