@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Allocation through the allocator of a runtime, and the default allocator. */
 #include "base/alloc.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for memory: every allocation of the library goes through the allocator of its runtime. */
+/* Memory allocation: every allocation of the library goes through the allocator of its runtime. */
 #ifndef TNI_ALLOC_H
 #define TNI_ALLOC_H
 
@@ -7,10 +7,10 @@
 
 #include "base/defs.h"
 
-/* The C library's, for callers that name none. */
+/* The allocator of the C library, for callers that pass none. */
 extern const tn_allocator tni_alloc_default;
 
-/* Zeroed memory, or NULL. `align_bytes`: a power of two, at least sizeof(void *). */
+/* Returns zeroed memory, or NULL. `align_bytes`: a power of two, at least sizeof(void *). */
 void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes);
 /* NULL is allowed. */
 void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters a core: written by its holder alone, readable by anyone at any time. */
+/* Counters per core: written only by the worker that holds the core, readable by any thread at any time. */
 #ifndef TNI_COUNT_H
 #define TNI_COUNT_H
 
@@ -7,7 +7,7 @@
 
 #include "base/prim.h"
 
-/* In the order of tn_counters, which is how they are read out. */
+/* In the same order as in tn_counters: they are copied one by one. */
 typedef struct {
     tni_a64 spawned;
     tni_a64 finished;
@@ -25,16 +25,16 @@ typedef struct {
     tni_a64 stack_used_max_bytes;
 } tni_counts;
 
-_Static_assert(sizeof(tni_counts) == sizeof(tn_counters), "the two lists have to agree");
+_Static_assert(sizeof(tni_counts) == sizeof(tn_counters), "the two lists must agree");
 
-/* Single writer. Release: who sees a task's end counted sees what came before it, its children's beginnings above all; partner:
- * tni_runtime_live. */
+/* Single writer. Release: a thread that reads the count of a task's end observes all that came before it, in particular the
+ * spawns of its children; partner: tni_runtime_live. */
 static inline void tni_count(tni_a64 *counter, uint64_t n)
 {
     tni_a64_store(counter, tni_a64_load(counter, TNI_RELAXED) + n, TNI_RELEASE);
 }
 
-/* Any number of writers: for what happens off the cores. Release: as tni_count. */
+/* Any number of writers: for counters that threads without a core write. Release: as tni_count. */
 static inline void tni_count_shared(tni_a64 *counter, uint64_t n)
 {
     (void)tni_a64_fetch_add(counter, n, TNI_RELEASE);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Log lines, and the message of a failed assertion. */
 #include "base/log.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The door for messages: an embedded library does not own stderr, so each runtime says where its lines go. */
+/* Log lines. An embedded library does not own stderr, so each runtime has a function that receives its lines. */
 #ifndef TNI_LOG_H
 #define TNI_LOG_H
 
@@ -12,7 +12,7 @@ typedef struct {
     void *ctx;
 } tni_log;
 
-/* One line, cut to 400 bytes. `log`: NULL for the default. */
+/* Logs one line, cut to 400 bytes. `log`: NULL for the default. */
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

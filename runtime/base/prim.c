@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The door's out-of-line half for Linux: membarrier, futex, pthreads, clocks. */
+/* The out-of-line functions of prim.h for Linux: membarrier, futex, pthreads, clocks. */
 #include "base/prim.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ void tni_fence_heavy(bool asymmetric)
 {
     if (asymmetric && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
         tni_log_fatal(__FILE__, __LINE__, __func__, "membarrier was registered and fails now: is a seccomp filter newly set?");
-    /* Also with membarrier: its order is documented for the other threads, this one's own is bought here. */
+    /* Needed with membarrier too: that is documented to order the other threads, and this fence orders the calling one. */
     atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -33,8 +33,8 @@ void tni_spin_hint(void)
     ck_pr_stall();
 }
 
-/* Adaptive: it spins for a microsecond or so before it sleeps. What it guards takes little more, and a thread that puts 10,000
- * tasks into the injector slept again and again for as long as a wake takes (spawn_many_remote: 127 to 103 ns, never 300). */
+/* Adaptive: it spins for about a microsecond before it sleeps. The sections it protects take little more, and without spinning
+ * a thread that spawns many tasks through the injector sleeps again and again (bench/README.md has the figures). */
 void tni_os_mutex_init(tni_os_mutex *m)
 {
     pthread_mutexattr_t kind;
@@ -51,7 +51,7 @@ void tni_os_mutex_init(tni_os_mutex *m)
 void tni_os_mutex_fini(tni_os_mutex *m)
 {
     int rc = pthread_mutex_destroy(&m->mutex);
-    tni_assert(rc == 0, "a mutex is destroyed that somebody holds");
+    tni_assert(rc == 0, "a mutex is destroyed while it is held");
 }
 
 void tni_os_mutex_lock(tni_os_mutex *m)
@@ -63,7 +63,7 @@ void tni_os_mutex_lock(tni_os_mutex *m)
 void tni_os_mutex_unlock(tni_os_mutex *m)
 {
     int rc = pthread_mutex_unlock(&m->mutex);
-    tni_assert(rc == 0, "a mutex is unlocked that this thread does not hold");
+    tni_assert(rc == 0, "a thread unlocks a mutex that it does not hold");
 }
 
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
@@ -72,7 +72,8 @@ void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
         .tv_sec = (time_t)(deadline_ns / UINT64_C(1000000000)),
         .tv_nsec = (long)(deadline_ns % UINT64_C(1000000000)),
     };
-    /* WAIT_BITSET, because its time is absolute (CLOCK_MONOTONIC). EAGAIN, EINTR and ETIMEDOUT are all "look again". */
+    /* WAIT_BITSET, because its time is absolute (CLOCK_MONOTONIC). After EAGAIN, EINTR and ETIMEDOUT the caller checks the word
+     * again. */
     (void)syscall(SYS_futex, &word->value, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
                   deadline_ns == TNI_FOREVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
@@ -88,8 +89,8 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     sigset_t before;
     int rc;
 
-    /* The new thread inherits the mask, so no signal can slip in before it would set its own. Synchronous ones stay open: they
-     * tell of a fault in the code that runs. */
+    /* The new thread inherits the mask, so no signal can arrive before it would set its own. Synchronous signals stay
+     * unblocked: they report a fault of the running code. */
     sigfillset(&blocked);
     sigdelset(&blocked, SIGSEGV);
     sigdelset(&blocked, SIGBUS);
@@ -107,7 +108,7 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 
 void tni_thread_name(const char *name)
 {
-    (void)pthread_setname_np(pthread_self(), name); /* fails for a longer one */
+    (void)pthread_setname_np(pthread_self(), name); /* fails if the name is too long */
 }
 
 void tni_thread_join(tni_thread *thread)
@@ -154,5 +155,5 @@ uint64_t tni_random_seed(void)
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
         seed = tni_clock_ns();
-    return seed | 1; /* xorshift stands still at 0 */
+    return seed | 1; /* xorshift never leaves 0 */
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for atomics, threads, clocks and random numbers.
+/* The OS layer for atomic words, threads, clocks and random numbers.
  *
- * Nothing else in the library names <stdatomic.h>, <pthread.h>, <time.h> or a futex. A model checker replaces this header
+ * No other file of the library names <stdatomic.h>, <pthread.h>, <time.h> or a futex. The model checker replaces this header
  * (TNI_MODEL) and runs the shipped sources unchanged.
  *
- * Atomic words are structs, so that a plain access does not compile. Every access names its order, and the style check wants a
- * reason beside each: what it publishes or observes, its partner, what breaks if it were weaker.
+ * Atomic words are structs, so that a plain access does not compile. Every access names its memory order. The style check
+ * requires a comment at each: what it publishes or observes, its partner, and what breaks if it is weaker.
  */
 #ifndef TNI_PRIM_H
 #define TNI_PRIM_H
@@ -43,8 +43,8 @@ typedef enum {
 
 #define TNI_PRIM_INLINE static inline __attribute__((always_inline))
 
-/* One set of operations a word type: init (before anyone else sees it), load, store, exchange, compare-and-swap (strong; on
- * failure *expected is the value found, observed with acquire), and the fetch operations on integers. */
+/* The operations of a word type: init (before another thread can access it), load, store, exchange, compare-and-swap (strong;
+ * on failure *expected is the value found, loaded with acquire), and the fetch operations on integers. */
 #define TNI_PRIM_WORD(name, word, type) \
     TNI_PRIM_INLINE void name##_init(word *w, type v) \
     { \
@@ -90,15 +90,15 @@ TNI_PRIM_INTEGER(tni_a32, tni_a32, uint32_t)
 TNI_PRIM_INTEGER(tni_a64, tni_a64, uint64_t)
 TNI_PRIM_WORD(tni_aptr, tni_aptr, void *)
 
-/* A full barrier: what stands before it is visible to everyone before anything behind it is read. */
+/* A full barrier: all writes before it are visible to all threads before any read after it. */
 TNI_PRIM_INLINE void tni_fence_full(void)
 {
     atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* An asymmetric pair, for a path that runs often against one that runs rarely. A light fence in one thread and a heavy fence in
- * another order what surrounds them as two full fences would. `asymmetric` is what tni_fence_asymmetric_init() answered;
- * without kernel support both are full fences. */
+/* A pair of asymmetric fences, for a frequent path against a rare one. A light fence in one thread and a heavy fence in another
+ * give the same order as two full fences. `asymmetric` is the result of tni_fence_asymmetric_init(). Without kernel support
+ * both are full fences. */
 bool tni_fence_asymmetric_init(void);
 TNI_PRIM_INLINE void tni_fence_light(bool asymmetric)
 {
@@ -109,12 +109,12 @@ TNI_PRIM_INLINE void tni_fence_light(bool asymmetric)
 }
 void tni_fence_heavy(bool asymmetric);
 
-/* A hint for a loop that waits for another core. */
+/* The processor's hint for a spin loop. */
 void tni_spin_hint(void);
 
 /* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
 
-/* A short lock; never held over a suspension. */
+/* A lock for short sections, never held across a suspension. */
 typedef struct {
     pthread_mutex_t mutex;
 } tni_os_mutex;
@@ -126,8 +126,8 @@ void tni_os_mutex_unlock(tni_os_mutex *m);
 
 #define TNI_FOREVER UINT64_MAX
 
-/* Sleeps while *word == expected, until tni_futex_wake, a spurious return, or `deadline_ns` (tni_clock_ns; TNI_FOREVER: never).
- * The comparison and falling asleep are one step against tni_futex_wake. */
+/* Sleeps if *word == expected, until tni_futex_wake, a spurious return, or `deadline_ns` (tni_clock_ns; TNI_FOREVER: never).
+ * The comparison and falling asleep are atomic with respect to tni_futex_wake. */
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns);
 void tni_futex_wake(tni_a32 *word, int count);
 
@@ -135,32 +135,32 @@ typedef struct {
     pthread_t id;
 } tni_thread;
 
-/* Starts `main(arg)` on a thread with all asynchronous signals and SIGPIPE blocked. 0, or a negative errno value (TN_EAGAIN
- * where the system has no thread left). */
+/* Starts `main(arg)` on a thread with all asynchronous signals (SIGPROF excepted) and SIGPIPE blocked. Returns 0 or a negative
+ * errno value (TN_EAGAIN if the process cannot have another thread). */
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
-/* Names the calling thread, for people who look; at most 15 characters. */
+/* Names the calling thread, for debuggers and tools. At most 15 characters. */
 void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
-/* Lets another thread of this processor run. */
+/* Yields the processor to another thread. */
 void tni_thread_yield(void);
-/* Nobody will join it. */
+/* Detaches a thread: it is never joined. */
 void tni_thread_detach(tni_thread *thread);
 
-/* What tells one thread's processor time to another. */
+/* The processor time of a thread, readable by other threads. */
 typedef struct {
     clockid_t id;
 } tni_thread_clock;
 
 void tni_thread_clock_init(tni_thread_clock *clock); /* of the calling thread */
-/* Nanoseconds; the thread must not have been joined. */
+/* Returns nanoseconds. The thread must not have been joined. */
 uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
 
-/* --- Time and chance -------------------------------------------------------------------------------------------------------- */
+/* --- Clock and random numbers ----------------------------------------------------------------------------------------------- */
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t tni_clock_ns(void);
 
-/* A seed from the system, different at each call. */
+/* A seed from the kernel, different at each call. */
 uint64_t tni_random_seed(void);
 
 #endif /* TNI_MODEL */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the sanitizers must be told about stacks that are switched by hand. Nothing of it is left in ordinary builds.
+/* Annotations for the sanitizers about stacks that are switched by hand. They are empty in ordinary builds.
  *
- * AddressSanitizer wants the bounds of the stack gone to, keeps a side stack of frames for each, and LeakSanitizer looks for
- * pointers only in memory it knows. ThreadSanitizer keeps a clock and a call stack for each fiber. */
+ * AddressSanitizer needs the bounds of the stack that is switched to, and keeps a fake stack of frames for each. LeakSanitizer
+ * searches for pointers only in memory it knows. ThreadSanitizer keeps a clock and a call stack for each fiber. */
 #ifndef TNI_SAN_H
 #define TNI_SAN_H
 
@@ -27,18 +27,18 @@
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
 
-/* For code that reads stack memory which belongs to nobody at the moment, or to somebody else. */
+/* For code that reads stack memory that is free or in use by another thread. */
 #define TNI_SAN_UNCHECKED __attribute__((no_sanitize("address"), noinline))
 
 typedef struct {
-    void *fake_stack;       /* the sanitizer's side stack while this context is suspended */
-    const void *stack_base; /* lowest address; a thread's is learnt from the sanitizer when it is first left */
+    void *fake_stack;       /* the sanitizer's fake stack while this context is suspended */
+    const void *stack_base; /* lowest address; the sanitizer supplies that of a thread's stack when it is first left */
     size_t stack_size;      /* bytes from stack_base */
-    void (*entry)(void *);  /* what the first frame calls once the sanitizer has been told */
-    void *arg;              /* its argument */
+    void (*entry)(void *);  /* called by the first frame after the switch was announced */
+    void *arg;              /* the argument of entry */
 } tni_san_context;
 
-/* The first thing on a new stack; `message` is the context that was left. */
+/* The first function on a new stack. `message` is the context that was left. */
 static inline void tni_san_entry(void *arg, void *message)
 {
     tni_san_context *self = arg;
@@ -47,7 +47,7 @@ static inline void tni_san_entry(void *arg, void *message)
     self->entry(self->arg);
 }
 
-/* May put another function, which calls the first one, into *entry and *arg. */
+/* May replace *entry and *arg by a function that calls the original one. */
 static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
 {
     *san = (tni_san_context){.stack_base = base, .stack_size = size, .entry = *entry, .arg = *arg};
@@ -75,21 +75,21 @@ static inline void tni_san_arrive(tni_san_context *self, void *message)
     __sanitizer_finish_switch_fiber(self->fake_stack, &left->stack_base, &left->stack_size);
 }
 
-/* A stack is handed out: its memory may be used, and may hold the only pointer to something. */
+/* A stack comes into use: its memory is accessible, and may hold the only pointer to an allocation. */
 static inline void tni_san_stack_live(void *base, size_t size)
 {
     __asan_unpoison_memory_region(base, size);
     __lsan_register_root_region(base, size);
 }
 
-/* A stack came back: the red zones of frames that never returned go, and whoever still looks at it is in the wrong. */
+/* A stack was put back: the red zones of frames that never returned are removed, and any access to it is an error. */
 static inline void tni_san_stack_idle(void *base, size_t size)
 {
     __lsan_unregister_root_region(base, size);
     __asan_poison_memory_region(base, size);
 }
 
-/* The addresses go back to the system, which may give them to someone who knows nothing of us. */
+/* The addresses are unmapped, and the kernel may reuse them for other memory. */
 static inline void tni_san_unmap(void *base, size_t size)
 {
     __asan_unpoison_memory_region(base, size);
@@ -103,8 +103,8 @@ static inline void tni_san_unmap(void *base, size_t size)
 #define TNI_SAN_UNCHECKED __attribute__((no_sanitize("thread"), noinline))
 
 typedef struct {
-    void *fiber; /* the sanitizer's notion of this context */
-    bool made;   /* by us: a thread's own is not ours to destroy */
+    void *fiber; /* the sanitizer's object for this context */
+    bool made;   /* created here; that of a thread must not be destroyed here */
 } tni_san_context;
 
 static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
@@ -126,8 +126,8 @@ static inline void tni_san_fini(tni_san_context *san)
     san->made = false;
 }
 
-/* The very last thing before the switch, and never a function of its own: its end would be booked on the other fiber's call
- * stack. Flag 0 makes the switch an edge of happens-before, which it is. */
+/* Must be the last call before the switch and must be inlined: the sanitizer would record the return of a separate function on
+ * the other fiber's call stack. Flag 0 makes the switch a happens-before edge, which it is. */
 __attribute__((always_inline)) static inline void tni_san_leave(tni_san_context *from, tni_san_context *to, bool for_good)
 {
     (void)from, (void)for_good;

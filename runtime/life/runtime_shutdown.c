@@ -271,8 +271,7 @@ static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
     uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
     void *attachment = NULL;
 
-    /* Acquire: observes the attachment as it was created; partner: tni_pool_of, which attaches the pool. From now on none can
-     * be attached. */
+    /* Acquire: observes the attachment as it was created; partner: make (pool.c). From now on none can be attached. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
         return 0;
     return ((tni_attachment *)attachment)->stop(attachment, deadline_ns > grace_ns ? deadline_ns : grace_ns);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Usable processors (cpus.h). The sources: sched_setaffinity(2); proc(5) on /proc/pid/mountinfo; cgroups(7) on /proc/pid/cgroup;
- * the kernel's admin-guide/cgroup-v2.rst on cpu.max and scheduler/sched-bwc.rst on cpu.cfs_quota_us.
+/* The number of usable processors (cpus.h). Documented in: sched_setaffinity(2); proc(5) on /proc/pid/mountinfo; cgroups(7) on
+ * /proc/pid/cgroup; the kernel's admin-guide/cgroup-v2.rst on cpu.max and scheduler/sched-bwc.rst on cpu.cfs_quota_us.
  *
- * /proc/self/cgroup names the process's group in each hierarchy, /proc/self/mountinfo where a hierarchy is mounted and which of
- * its groups is seen there as the top. The group's folder is the mount point with the rest of the path. A limit on any
- * ancestor holds too, so every folder up to the mount point is asked.
+ * /proc/self/cgroup names the group of the process in each hierarchy. /proc/self/mountinfo names the mount point of a hierarchy
+ * and the group that is its root there. The group's directory is the mount point followed by the rest of the path. A limit of
+ * any ancestor holds too, so every directory up to the mount point is read.
  *
- * Everything read is taken as possibly missing or garbled: what makes no sense is no limit. Linear in the size of the files.
+ * Any file may be missing or malformed: what cannot be parsed is no limit. The cost is linear in the size of the files.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -23,24 +23,24 @@
 
 #include "base/defs.h"
 
-/* The kernel refuses a mask smaller than its own with EINVAL. This is 65,536 processors in 8 KiB, 8 times what it can be built
- * for, so nothing has to grow. */
+/* The kernel refuses a mask smaller than its own with EINVAL. This is 65,536 processors in 8 KiB, 8 times the most that a
+ * kernel can be built for, so the mask never needs to grow. */
 #define AFFINITY_SETS 64
 
 #define PERIOD_DEFAULT_US 100000
 
 typedef struct hierarchy {
-    bool v2;               /* the unified hierarchy, or that of the version 1 CPU controller */
-    bool member;           /* group is known */
-    bool mounted;          /* folder is known */
-    bool sure;             /* the mount shows the group or an ancestor of it; else it is a guess */
-    size_t top_length;     /* of the path of the group mounted: the shorter, the more ancestors are visible */
-    size_t mount_length;   /* of the mount point, at the start of folder: where the way up ends */
-    char group[PATH_MAX];  /* the process's group, by /proc/self/cgroup */
-    char folder[PATH_MAX]; /* where its files are, without the test's root */
+    bool v2;               /* the unified hierarchy; false: that of the version 1 CPU controller */
+    bool member;           /* `group` is known */
+    bool mounted;          /* `folder` is known */
+    bool certain;          /* the mount shows the group or an ancestor of it; false: `folder` is a guess */
+    size_t top_length;     /* length of the path of the mounted group: the shorter, the more ancestors are visible */
+    size_t mount_length;   /* length of the mount point, which is the start of `folder` and the last directory read */
+    char group[PATH_MAX];  /* the group of the process, from /proc/self/cgroup */
+    char folder[PATH_MAX]; /* the directory of its files, without the root of a test */
 } hierarchy;
 
-/* Whether the comma-separated `list` has `word`. */
+/* Whether the comma-separated `list` contains `word`. */
 static bool list_has(const char *list, const char *word)
 {
     size_t length = strlen(word);
@@ -53,7 +53,7 @@ static bool list_has(const char *list, const char *word)
     return false;
 }
 
-/* mountinfo writes space, tab, newline and backslash in paths as \ and three octal digits. In place. */
+/* Decodes a path in place: mountinfo writes space, tab, newline and backslash as \ and three octal digits. */
 static void unescape(char *text)
 {
     char *to = text;
@@ -78,7 +78,7 @@ static FILE *open_at(const char *root, const char *folder, const char *name)
     return fopen(path, "re");
 }
 
-/* The file's first line without its end; false: there is none that fits. */
+/* Reads the first line of a file without its newline. False: there is none that fits. */
 static bool read_line_at(const char *root, const char *folder, const char *name, char *line, int size)
 {
     FILE *file = open_at(root, folder, name);
@@ -91,13 +91,13 @@ static bool read_line_at(const char *root, const char *folder, const char *name,
     return ok;
 }
 
-/* A number without sign, which ends the text or stands before a space. NULL: it is none. */
+/* Parses a number without sign that is followed by a space or the end of the text. NULL: it is not a number. */
 static const char *parse_number(const char *text, unsigned long long *value)
 {
     if (*text < '0' || *text > '9')
         return NULL;
     char *end;
-    *value = strtoull(text, &end, 10); /* too large a number becomes the largest, which is right here */
+    *value = strtoull(text, &end, 10); /* a number that is too large becomes the largest, which is right here */
     return *end == '\0' || *end == ' ' ? end : NULL;
 }
 
@@ -109,7 +109,7 @@ static unsigned quota_to_cpus(unsigned long long quota, unsigned long long perio
     return cpus > UINT_MAX ? UINT_MAX : (unsigned)cpus;
 }
 
-/* The limit of one group: 0 for none. */
+/* The limit of one group; 0: none. */
 static unsigned group_quota(const char *root, const hierarchy *tree)
 {
     char line[128];
@@ -124,13 +124,13 @@ static unsigned group_quota(const char *root, const hierarchy *tree)
         return quota_to_cpus(quota, period);
     }
     if (!read_line_at(root, tree->folder, "cpu.cfs_quota_us", line, sizeof line) || parse_number(line, &quota) == NULL)
-        return 0; /* -1 is version 1's word for none */
+        return 0; /* -1: version 1 has no limit */
     if (read_line_at(root, tree->folder, "cpu.cfs_period_us", line, sizeof line) && parse_number(line, &period) == NULL)
         return 0;
     return quota_to_cpus(quota, period);
 }
 
-/* One line of /proc/self/cgroup, as in "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b". */
+/* Parses one line of /proc/self/cgroup, such as "4:cpu,cpuacct:/a/b" or, for version 2, "0::/a/b". */
 static void read_group(char *line, hierarchy *v1, hierarchy *v2)
 {
     char *controllers = strchr(line, ':');
@@ -150,8 +150,8 @@ static void read_group(char *line, hierarchy *v1, hierarchy *v2)
     tree->member = true;
 }
 
-/* Whether a component of the path is "..": from there on the names are unknown. */
-static bool climbs(const char *path)
+/* Whether a component of the path is "..": the names after it are unknown. */
+static bool has_parent_component(const char *path)
 {
     for (const char *at = path; (at = strstr(at, "..")) != NULL; at += 2)
         if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
@@ -159,42 +159,42 @@ static bool climbs(const char *path)
     return false;
 }
 
-/* What is left of `path` below `top`, "" or with a slash in front; NULL: it does not lie there. */
+/* The rest of `path` below `top`: "", or beginning with a slash. NULL: the path is not below `top`. */
 static const char *below(const char *path, const char *top)
 {
     size_t length = strcmp(top, "/") == 0 ? 0 : strlen(top);
     if (strncmp(path, top, length) != 0)
         return NULL;
     const char *rest = path + length;
-    if ((*rest != '\0' && *rest != '/') || climbs(rest))
+    if ((*rest != '\0' && *rest != '/') || has_parent_component(rest))
         return NULL;
     return strcmp(rest, "/") == 0 ? "" : rest;
 }
 
-/* Takes a mount of the hierarchy that shows the group `top` at `point`, if it tells more than the one known. */
+/* Considers a mount of the hierarchy with the group `top` at `point`: keeps it if it shows more than the known one. */
 static void take_mount(hierarchy *tree, const char *top, const char *point)
 {
     if (!tree->member)
         return;
-    /* A container may see a group path that belongs to its host. The limits of the container then stand at the mount point. */
+    /* A container may see a group path of its host. Then the limits of the container are at the mount point. */
     const char *rest = below(tree->group, top);
-    bool sure = rest != NULL;
-    if (tree->mounted && (!sure || (tree->sure && strlen(top) >= tree->top_length)))
+    bool certain = rest != NULL;
+    if (tree->mounted && (!certain || (tree->certain && strlen(top) >= tree->top_length)))
         return;
     size_t point_length = strcmp(point, "/") == 0 ? 0 : strlen(point);
-    size_t rest_length = sure ? strlen(rest) : 0;
+    size_t rest_length = certain ? strlen(rest) : 0;
     if (point_length + rest_length >= sizeof tree->folder)
         return;
     memcpy(tree->folder, point, point_length);
-    memcpy(tree->folder + point_length, sure ? rest : "", rest_length + 1);
+    memcpy(tree->folder + point_length, certain ? rest : "", rest_length + 1);
     tree->mounted = true;
-    tree->sure = sure;
+    tree->certain = certain;
     tree->top_length = strlen(top);
     tree->mount_length = point_length;
 }
 
-/* One line of /proc/self/mountinfo: number, parent, device, root, mount point, options, any number of optional fields, "-", type,
- * source, options of the superblock. The source may be empty, so the options are whatever comes last. */
+/* Parses one line of /proc/self/mountinfo: number, parent, device, root, mount point, options, any number of optional fields,
+ * "-", type, source, options of the superblock. The source may be empty, so the options are the last field. */
 static void read_mount(char *line, hierarchy *v1, hierarchy *v2)
 {
     enum { TOP = 3, POINT = 4, FIXED = 6 };
@@ -240,7 +240,7 @@ static void each_line(const char *root, const char *name, void (*use)(char *, hi
     fclose(file);
 }
 
-/* The tightest limit on the way from the process's group up to the mount point; 0 for none. */
+/* The smallest limit of the process's group and its ancestors up to the mount point; 0: none. */
 static unsigned tree_quota(const char *root, hierarchy *tree)
 {
     unsigned least = 0;

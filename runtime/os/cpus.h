@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* How many processors the process may really use: what decides the number of workers.
+/* The number of processors that the process may use. It determines the number of workers.
  *
- * Two limits count: the affinity mask, and the CPU quota of the control groups (cgroups) the process is in, which containers use.
- * A quota lets the threads run anywhere, but stops all of them for the rest of a period once their sum is spent; so workers
- * beyond it make the stops longer and nothing faster.
+ * Two limits apply: the affinity mask, and the CPU quota of the control groups (cgroups) of the process, which containers use.
+ * A quota lets the threads run on any processor, but stops all of them for the rest of a period once their total is used up. So
+ * workers beyond the quota lengthen the stops and make nothing faster.
  */
 #ifndef TNI_CPUS_H
 #define TNI_CPUS_H
 
-/* The smaller of the two limits; at least 1. Reads files and allocates by the C library: for starting up only. */
+/* The smaller of the two limits, at least 1. It reads files and allocates by the C library: call it only at startup. */
 unsigned tni_cpus_usable(void);
 
-/* The tightest CPU quota of the process's control group and all its visible ancestors, version 2 and 1, in processors rounded
- * up. 0: none, or none that can be read. `root` stands before every path that is opened: "" outside tests. */
+/* The smallest CPU quota of the process's control group and all its visible ancestors, version 2 and 1, in processors rounded
+ * up. 0: none, or none that can be read. `root` is put before every path that is opened: "" outside tests. */
 unsigned tni_cpus_quota_at(const char *root);
 
 #endif

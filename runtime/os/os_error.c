@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of error codes: libuv's, and the C library's for those that libuv does not have. */
+/* tn_strerror: the texts of libuv, and of the C library for codes that libuv does not have. */
 #include <string.h>
 #include <uv.h>
 
@@ -9,7 +9,7 @@ _Static_assert((int)TN_ECANCELED == (int)UV_ECANCELED, "our errors are libuv's")
 _Static_assert((int)TN_EAGAIN == (int)UV_EAGAIN, "our errors are libuv's");
 _Static_assert((int)TN_ETIMEDOUT == (int)UV_ETIMEDOUT, "our errors are libuv's");
 
-/* NULL: libuv does not know it. */
+/* NULL: libuv has no text for it. */
 static const char *text_of_libuv(int error)
 {
     static const struct {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The OS layer for eventfd. */
 #include "os/os_event.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ void tni_os_event_post(int fd)
     int before = errno;
 
     while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
-        ; /* EAGAIN: the count is at its end, so it is readable anyway */
+        ; /* EAGAIN: the count is at its maximum, so the fd is readable anyway */
     errno = before;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux. */
+/* The OS layer for files, on Linux. */
 #include "os/os_file.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-_Static_assert(sizeof(off_t) == sizeof(int64_t), "files of more than 2 GiB");
+_Static_assert(sizeof(off_t) == sizeof(int64_t), "files may be larger than 2 GiB");
 
 int tni_os_open(const char *path, int flags, unsigned mode)
 {
@@ -85,7 +85,8 @@ ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t
     return n >= 0 ? n : -EAGAIN;
 }
 
-/* Linux 5.9 and 5.10 answer 0 in the middle of a file too (BUGS in preadv2(2)). RESOLVE_CACHED came later, with 5.12. */
+/* On Linux 5.9 and 5.10 preadv2 may return 0 in the middle of a file too (BUGS in preadv2(2)). RESOLVE_CACHED is newer:
+ * 5.12. */
 bool tni_os_cached_end_holds(void)
 {
     struct utsname name;
@@ -93,7 +94,7 @@ bool tni_os_cached_end_holds(void)
     return uname(&name) == 0 && strncmp(name.release, "5.9.", 4) != 0 && strncmp(name.release, "5.10.", 5) != 0;
 }
 
-/* File systems that ask nobody outside the kernel. The last ones make the contents of a file when it is read. */
+/* File systems that depend on nothing outside the kernel. The last three generate the contents of a file when it is read. */
 static const long local[] = {
     EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,    TMPFS_MAGIC,
     RAMFS_MAGIC,      PROC_SUPER_MAGIC, SYSFS_MAGIC,       CGROUP2_SUPER_MAGIC,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for files. Each call answers 0 or a count, or a negative errno value; each may block; one that a signal
- * interrupted is made again. Fault injection and a simulator replace this header's functions and nothing else.
+/* The OS layer for files. Each call returns 0 or a count, or a negative errno value. Each may block, and is repeated if a
+ * signal interrupts it. Fault injection and the simulator replace the functions of this header and nothing else.
  */
 #ifndef TNI_OS_FILE_H
 #define TNI_OS_FILE_H
@@ -14,7 +14,7 @@
 #include "base/defs.h"
 #include "os/os_socket.h" /* tni_os_close, tni_os_unlink */
 
-/* Answers the fd, closed on exec. */
+/* Returns the fd, closed on exec. */
 int tni_os_open(const char *path, int flags, unsigned mode);
 
 /* At the file's own position. */
@@ -24,41 +24,44 @@ ssize_t tni_os_writev(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv(int fd, const struct iovec *iov, int count, int64_t offset);
 ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offset);
 
-/* As tni_os_open (of a file that is there), tni_os_readv and tni_os_preadv, from what is in memory. -EAGAIN: not all of that is,
- * or an error: the call is to be made where it may block, and tells. A direct read (O_DIRECT) waits all the same. */
+/* As tni_os_open (of an existing file), tni_os_readv and tni_os_preadv, but only from the page and directory caches. -EAGAIN:
+ * not all of it is cached, or there was an error: the caller repeats the call where it may block, and gets the error there. A
+ * direct read (O_DIRECT) blocks nevertheless. */
 int tni_os_open_cached(const char *path, int flags);
 ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);
-/* Does 0, of tni_os_preadv_cached, mean the end of the file on this system? Where tni_os_open_cached opens anything, it does. */
+/* Whether 0 from tni_os_preadv_cached means the end of the file on this kernel. If tni_os_open_cached can open a file, it
+ * does. */
 bool tni_os_cached_end_holds(void);
-/* Is `fd` of a file system of which it is known that opening and closing a file waits for no server, in this process or
- * elsewhere? */
+/* Whether `fd` is on a file system that is known to need no server for opening and closing a file, in this process or
+ * elsewhere. */
 bool tni_os_is_local(int fd);
 
-/* And does it keep what it has, so that lseek, not relative to the end, waits for nothing but other calls at the position? */
+/* Whether in addition the file system stores its contents. Then lseek, unless relative to the end, waits only for other calls
+ * that use the file position. */
 bool tni_os_is_stored(int fd);
 
 int64_t tni_os_seek(int fd, int64_t offset, int whence);
 
-/* The data and what is needed to find it; `everything`: the times too. */
+/* Writes back the data and the metadata needed to find it. `everything`: also the other metadata, such as times. */
 int tni_os_sync(int fd, bool everything);
 int tni_os_truncate(int fd, int64_t size);
 int tni_os_fstat(int fd, struct stat *out);
 
-/* From `file`, at *offset, which moves on, to a socket that does not block. May raise SIGPIPE where that is not blocked. */
+/* Sends from `file` at *offset, which it advances, to a non-blocking socket. May raise SIGPIPE where that is not blocked. */
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size);
 
-/* `follow`: what a symbolic link leads to. */
+/* `follow`: reports the target of a symbolic link. */
 int tni_os_stat(const char *path, bool follow, struct stat *out);
 int tni_os_mkdir(const char *path, unsigned mode);
 int tni_os_rmdir(const char *path);
 int tni_os_rename(const char *from, const char *to);
 int tni_os_symlink(const char *target, const char *path);
-/* Not terminated; `size`: it may be cut. */
+/* The text is not terminated. A result equal to `size` may be truncated. */
 ssize_t tni_os_readlink(const char *path, char *buf, size_t size);
 
 int tni_os_dir_open(const char *path, DIR **out);
-/* 1: *out is the next entry, until the next call; 0: the end. */
+/* 1: *out is the next entry, valid until the next call. 0: the end. */
 int tni_os_dir_read(DIR *dir, struct dirent **out);
 void tni_os_dir_close(DIR *dir);
 

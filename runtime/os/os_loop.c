@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* libuv 1.44 as the driver. Read with its sources at hand:
+/* The event loop, by libuv 1.44. This file relies on details of its sources:
  *
- * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So it is started once for its life,
- * for everything, and after its first report (which comes at once: a fresh socket is writable) one EPOLL_CTL_MOD on the loop's
- * own epoll makes it edge-triggered. libuv never touches an fd's registration again unless the handle is started anew, which we
- * never do. The figures that chose this are in README.md.
+ * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So a handle is started once, for all
+ * events. After its first report (which comes at once, because a fresh socket is writable) one EPOLL_CTL_MOD on the loop's own
+ * epoll makes it edge-triggered. libuv never changes the registration of an fd again unless the handle is started anew, which
+ * never happens here. bench/arming.c compares this with the alternatives.
  *
- * An EPOLLERR makes libuv stop the handle and report UV_EBADF: we report TNI_OS_ERROR, and the next read or write tells the
- * error.
+ * After an EPOLLERR libuv stops the handle and reports UV_EBADF. The loop then reports TNI_OS_BROKEN, and the next read or
+ * write returns the error.
  */
 #include "os/os_loop.h"
 
@@ -23,18 +23,18 @@ static void on_wake(uv_async_t *async)
     (void)async; /* its only use is to make uv_run return */
 }
 
-/* uv_run looks at its timers before it polls. If the thread lost the processor for the whole timeout before that, the timer
- * goes off there and is none any more, and the poll would never end: uv_stop makes its timeout 0. The flag is cleared when
- * uv_run returns. */
+/* uv_run runs its timers before it polls. If the thread lost its processor for the whole timeout before that, the timer fires
+ * there and is not active any more, and the poll would never end. uv_stop makes the poll's timeout 0. uv_run clears the flag
+ * when it returns. */
 static void on_timeout(uv_timer_t *timer)
 {
     uv_stop(timer->loop);
 }
 
-/* Descriptors that libuv opens for a loop: two, and for the first of a process four more. */
+/* Descriptors that libuv opens for a loop: two, and four more for the first loop of a process. */
 #define FILES_NEEDED 6
 
-/* Without enough of them libuv 1.44 leaks one, or aborts: so it is not called then. */
+/* Checks that so many descriptors are free: without them libuv 1.44 leaks one or aborts, so it is not called. */
 static int check_files(void)
 {
     int fds[FILES_NEEDED];
@@ -91,7 +91,7 @@ void tni_os_loop_close(tni_os_loop *loop)
     uv_walk(&loop->loop, close_handle, loop);
     (void)uv_run(&loop->loop, UV_RUN_DEFAULT);
     rc = uv_loop_close(&loop->loop);
-    tni_assert(rc == 0, "a loop is closed that has handles");
+    tni_assert(rc == 0, "a loop is closed while it has handles");
 }
 
 void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
@@ -101,7 +101,7 @@ void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
         return;
     }
     if (timeout_ns != UINT64_MAX) {
-        /* libuv counts whole milliseconds from a time it has cached: refresh that, and round up. */
+        /* libuv counts whole milliseconds from a cached time: update that, and round up. */
         uv_update_time(&loop->loop);
         (void)uv_timer_start(&loop->timeout, on_timeout, timeout_ns / 1000000 + (timeout_ns % 1000000 != 0), 0);
     }
@@ -133,24 +133,24 @@ static uint32_t translate(int status, int events)
     return out;
 }
 
-static void tell(uv_poll_t *handle, int status, int events)
+static void report(uv_poll_t *handle, int status, int events)
 {
     const tni_os_poll_ops *ops = handle->data;
 
     ops->ready(tni_container_of(handle, tni_os_poll, handle), translate(status, events));
 }
 
-/* The first report comes level-triggered, and switches. Where that fails (no memory) the handle stays as it is and the next
- * report tries again: slower, not wrong. */
-static void on_level(uv_poll_t *handle, int status, int events)
+/* The first report is level-triggered, and switches the handle to edge-triggered. If that fails (no memory), the handle stays
+ * level-triggered and the next report tries again: slower, but correct. */
+static void on_first_report(uv_poll_t *handle, int status, int events)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
     int fd = handle->io_watcher.fd;
 
-    event.data.fd = fd; /* as libuv has it */
+    event.data.fd = fd; /* the value that libuv uses */
     if (status == 0 && epoll_ctl(uv_backend_fd(handle->loop), EPOLL_CTL_MOD, fd, &event) == 0)
-        handle->poll_cb = tell;
-    tell(handle, status, events);
+        handle->poll_cb = report;
+    report(handle, status, events);
 }
 
 int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_poll_ops *ops)
@@ -161,7 +161,7 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
         return rc;
     poll->handle.data = (void *)(uintptr_t)ops;
     loop->open_polls++;
-    rc = uv_poll_start(&poll->handle, EVERYTHING, on_level);
+    rc = uv_poll_start(&poll->handle, EVERYTHING, on_first_report);
     tni_assert(rc == 0, "uv_poll_start failed"); /* it only queues the watcher */
     return 0;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The OS layer for memory. */
 #include "os/os_memory.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Newer than the headers of the systems we build on. */
+/* MADV_GUARD_INSTALL, which is newer than the C library's headers. */
 #define ADVICE_GUARD_INSTALL 102
 
 #define USUAL_MAP_COUNT_MAX 65530
@@ -44,7 +45,7 @@ int tni_os_advise(void *address, size_t size, tni_os_advice advice)
 
 bool tni_os_faults(const void *address)
 {
-    /* The kernel is made to read eight bytes there, and says whether it could. */
+    /* A write to an eventfd makes the kernel read eight bytes there, and fails if it cannot. */
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fd < 0)
         return false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Name resolution by getaddrinfo. */
 #include "os/os_names.h"
 
 #include <arpa/inet.h>
@@ -10,7 +11,7 @@
 #include <sys/socket.h>
 #include <uv.h>
 
-/* libuv's numbers, which tn_strerror knows. */
+/* Translates to libuv's error codes, for which tn_strerror has texts. */
 static int error_of(int rc)
 {
     switch (rc) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux. accept4, SOCK_NONBLOCK and MSG_NOSIGNAL save a system call each, and a signal handler. */
+/* The OS layer for sockets, on Linux. accept4 and SOCK_NONBLOCK save a system call each, MSG_NOSIGNAL a signal handler. */
 #include "os/os_socket.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "base/san.h"
 
-_Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface's name has to fit");
+_Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface name must fit");
 
 int tni_os_socket(int domain, int type, int protocol)
 {
@@ -43,13 +43,13 @@ int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if (connect(fd, address, length) == 0)
         return 0;
-    /* An interrupted connect goes on by itself; made again it would only say so. */
+    /* An interrupted connect continues in the kernel, and a second call would only report that. */
     return errno == EINTR ? -EINPROGRESS : -errno;
 }
 
-/* The two calls that each request makes. The C library's are cancellation points, which costs more than the rest of them (34
- * instructions, two of them locked), and a thread that were cancelled in here would leave its stream in flight for ever.
- * Sanitizers watch the library's calls for what the kernel reads and writes: they get them. */
+/* The two system calls of each request are made directly. The functions of the C library are pthread cancellation points, which
+ * costs more than the rest of them, and a thread that was cancelled in them would leave its stream busy forever. Sanitizer
+ * builds use the C library's functions, because the sanitizers intercept those to see what the kernel reads and writes. */
 #if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
 
 static ssize_t receive(int fd, void *buf, size_t size)
@@ -109,7 +109,7 @@ ssize_t tni_os_send(int fd, const void *buf, size_t size)
 
 ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
 {
-    /* sendmsg only reads them; its struct is shared with recvmsg. */
+    /* The cast is safe: sendmsg only reads them, but its struct is shared with recvmsg. */
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
     ssize_t n;
 
@@ -160,7 +160,7 @@ int tni_os_set_nonblocking(int fd)
 
 void tni_os_close(int fd)
 {
-    /* Linux frees the number before anything can fail: to close again after EINTR would close somebody else's file. */
+    /* Linux frees the number before anything can fail: a second close after EINTR would close a file of another thread. */
     (void)close(fd);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Symbol names of code addresses, and detection of return addresses. */
 #include "os/os_symbol.h"
 
 #include <dlfcn.h>
@@ -29,10 +30,10 @@ void tni_os_symbol(const void *pc, char *out, size_t size)
 /* --- Return addresses ------------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* A near call: E8 and an offset, or FF with 2 in the middle of the byte behind it. */
+/* A near call is E8 and an offset, or FF and a byte whose middle field is 2. */
 #define CALL_BYTES_MAX 7
 
-static bool is_behind_call(const uint8_t *pc)
+static bool follows_call(const uint8_t *pc)
 {
     if (pc[-5] == 0xe8)
         return true;
@@ -44,7 +45,7 @@ static bool is_behind_call(const uint8_t *pc)
 #else
 #define CALL_BYTES_MAX 4
 
-static bool is_behind_call(const uint8_t *pc)
+static bool follows_call(const uint8_t *pc)
 {
     uint32_t before;
 
@@ -53,7 +54,7 @@ static bool is_behind_call(const uint8_t *pc)
 }
 #endif
 
-/* Words that are looked at together. */
+/* Words that are checked in one pass over the loaded objects. */
 #define CHUNK 64
 
 typedef struct {
@@ -62,8 +63,8 @@ typedef struct {
     uint64_t found; /* a bit for each word */
 } chunk;
 
-/* The loader holds its lock: the object stays where it is meanwhile. */
-static int look_in_object(struct dl_phdr_info *info, size_t size, void *arg)
+/* The dynamic linker holds its lock, so the object is not unloaded meanwhile. */
+static int check_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
     chunk *c = arg;
 
@@ -75,7 +76,7 @@ static int look_in_object(struct dl_phdr_info *info, size_t size, void *arg)
             continue; /* no code, or code that cannot be read */
         for (unsigned w = 0; w < c->count; w++) {
             uintptr_t pc = (uintptr_t)c->words[w];
-            if (pc >= begin + CALL_BYTES_MAX && pc - begin < segment->p_memsz && is_behind_call(c->words[w]))
+            if (pc >= begin + CALL_BYTES_MAX && pc - begin < segment->p_memsz && follows_call(c->words[w]))
                 c->found |= UINT64_C(1) << w;
         }
     }
@@ -88,7 +89,7 @@ unsigned tni_os_return_addresses(const void *const *words, unsigned count, const
 
     for (unsigned at = 0; at < count && found < max; at += CHUNK) {
         chunk c = {.words = words + at, .count = count - at < CHUNK ? count - at : CHUNK};
-        (void)dl_iterate_phdr(look_in_object, &c);
+        (void)dl_iterate_phdr(check_object, &c);
         for (unsigned w = 0; w < c.count && found < max; w++)
             if (c.found >> w & 1)
                 out[found++] = c.words[w];

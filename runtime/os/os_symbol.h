@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for the dynamic linker: names for addresses of code. */
+/* The OS layer for the dynamic linker: symbol names of code addresses. */
 #ifndef TNI_OS_SYMBOL_H
 #define TNI_OS_SYMBOL_H
 
 #include "base/defs.h"
 
-/* Writes what is known about `pc`: "name+0x12 (file+0x345)", or less. The offset in the file is what addr2line wants. */
+/* Writes "name+0x12 (file+0x345)" for `pc`, or the part of it that is known. addr2line takes the offset in the file. */
 void tni_os_symbol(const void *pc, char *out, size_t size);
 
-/* Which of these words are addresses of code of a loaded object that stand right behind a call? The first `max` of them, in
- * order; answers how many. */
+/* Finds the words that are code addresses of a loaded object right behind a call instruction. Copies the first `max` of them,
+ * in order, and returns their number. */
 unsigned tni_os_return_addresses(const void *const *words, unsigned count, const void **out, unsigned max);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The kernel's number and state of a thread. */
 #include "os/os_thread.h"
 
 #include <fcntl.h>
@@ -28,7 +29,7 @@ bool tni_os_thread_sleeps(int id)
     if (n <= 0)
         return true;
     text[n] = '\0';
-    /* The state is the letter behind the name, which stands in brackets and may have some itself. */
+    /* The state is the letter behind the name. The name is in parentheses and may contain some. */
     end = strrchr(text, ')');
     return end == NULL || end[1] != ' ' || end[2] != 'R';
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Directed signals: installing the handler and sending. */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>
@@ -9,12 +10,12 @@
 
 #include "os/os_sigaction.h"
 
-/* Its address marks what we send. */
+/* The address of this is the value of the signals sent here, which distinguishes them from others. */
 static struct {
-    tni_os_thread_signal_fn fn; /* under the hooks' lock, set once */
+    tni_os_thread_signal_fn fn; /* set once, under tni_os_sigaction_lock() */
     struct {
-        unsigned count; /* installs without uninstall; under the hooks' lock */
-        tni_os_sigaction hook;
+        unsigned count; /* installs minus uninstalls; protected by tni_os_sigaction_lock() */
+        tni_os_sigaction action;
     } of[_NSIG];
 } state;
 
@@ -45,7 +46,7 @@ static void handler(int number, siginfo_t *info, void *ucontext)
         tni_os_interrupted at = interrupted(ucontext);
         state.fn(&at);
     } else {
-        tni_os_sigaction_chain(&state.of[number].hook, number, info, ucontext, true);
+        tni_os_sigaction_chain(&state.of[number].action, number, info, ucontext, true);
     }
     errno = saved;
 }
@@ -61,8 +62,8 @@ int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
     tni_os_sigaction_lock();
     tni_assert(state.fn == NULL || state.fn == fn, "two different readers of stacks in one process");
     if (state.fn == NULL)
-        state.fn = fn; /* whoever may get a signal of ours is started after this */
-    rc = tni_os_sigaction_set(&state.of[number].hook, number, handler, SA_RESTART);
+        state.fn = fn; /* threads that can receive this signal are started after this */
+    rc = tni_os_sigaction_set(&state.of[number].action, number, handler, SA_RESTART);
     if (rc == 0)
         state.of[number].count++;
     tni_os_sigaction_unlock();
@@ -72,9 +73,9 @@ int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
 void tni_os_thread_signal_uninstall(int number)
 {
     tni_os_sigaction_lock();
-    tni_assert(state.of[number].count > 0, "a signal handler is uninstalled that nobody installed");
+    tni_assert(state.of[number].count > 0, "tni_os_thread_signal_uninstall without an install");
     if (--state.of[number].count == 0)
-        tni_os_sigaction_clear(&state.of[number].hook, number, handler);
+        tni_os_sigaction_clear(&state.of[number].action, number, handler);
     tni_os_sigaction_unlock();
 }
 
@@ -86,7 +87,7 @@ void tni_os_thread_signal_open(int number)
 
     sigemptyset(&set);
     sigaddset(&set, number);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* on Linux of the calling thread */
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* on Linux this affects the calling thread only */
 }
 
 bool tni_os_thread_signal_send(int number, int thread_id)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for signals that one thread of ours sends to another, to see what it is doing. */
+/* The OS layer for directed signals: one thread interrupts another thread of the library to sample its stack. */
 #ifndef TNI_OS_THREAD_SIGNAL_H
 #define TNI_OS_THREAD_SIGNAL_H
 
@@ -7,27 +7,29 @@
 
 #include "base/defs.h"
 
-/* Where a signal has interrupted a thread. */
+/* The registers of a thread where a signal interrupted it. */
 typedef struct {
     uintptr_t pc;
     uintptr_t sp;
-    uintptr_t frame; /* the frame pointer, if the code keeps one */
+    uintptr_t frame; /* the frame pointer, if the code uses one */
 } tni_os_interrupted;
 
-/* Runs in the signal handler: may only read and write memory, and wake a futex. */
+/* Called in the signal handler: it may only read and write memory, and wake a futex. */
 typedef void (*tni_os_thread_signal_fn)(const tni_os_interrupted *at);
 
-/* Our handler stands before the one that was there, and calls it for every signal that tni_os_thread_signal_send did not send.
- * Calls that block go on after it where the system restarts them (SA_RESTART). Counted, by signal number: each successful
- * install wants one uninstall, when no thread can get the signal from us any more. All of a process's callers pass the same
- * `fn`. 0, -EINVAL for a number that is no signal, or that cannot be caught. */
+/* Installs a handler in front of the existing one, and passes on every signal that tni_os_thread_signal_send did not send.
+ * Blocking calls are restarted after it where the kernel does that (SA_RESTART). Counted by signal number: each successful
+ * install needs one uninstall, when no thread can receive the signal from the library any more. All callers in a process pass
+ * the same `fn`. Returns 0, or
+ * -EINVAL for a number that is not a signal or that cannot be caught. */
 int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn);
 void tni_os_thread_signal_uninstall(int number);
 
-/* The calling thread takes the signal from now on. */
+/* Unblocks the signal in the calling thread. */
 void tni_os_thread_signal_open(int number);
 
-/* Sends it to the thread with this number, which must still be there, and of this process. False: the system could not. */
+/* Sends the signal to the thread with this number. The thread must belong to this process and must not have ended. False: the
+ * kernel refused. */
 bool tni_os_thread_signal_send(int number, int thread_id);
 
 #endif

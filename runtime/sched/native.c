@@ -24,7 +24,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     tni_tls *local = tni_tls_get();
     tni_native_call *call = tni_aptr_load(&worker->native, TNI_RELAXED); /* relaxed: own word */
 
-    local->behind = worker;
+    local->native_worker = worker;
     local->worker = NULL;
     local->task = NULL;
     local->pool_thread = call->pool_thread;
@@ -34,7 +34,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     local->pool_thread = NULL;
     local->task = task;
     local->worker = worker;
-    local->behind = NULL;
+    local->native_worker = NULL;
     tni_aptr_store(&worker->native, NULL, TNI_RELAXED); /* relaxed: as above */
     tni_context_switch(&worker->context, &task->body.fiber.context);
 }

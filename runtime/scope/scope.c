@@ -29,7 +29,7 @@ _Noreturn static void misuse(const tn_task *task, const char *what)
 
 void tni_scope_left_open(const tn_task *task)
 {
-    misuse(task, "its entry function returned impl_of a scope");
+    misuse(task, "its entry function returned inside a scope");
 }
 
 /* Whether the frame of a scope has returned. Such a frame is below the stack pointer, and later calls may have overwritten it.

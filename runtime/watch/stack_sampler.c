@@ -59,7 +59,7 @@ READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted 
 static void answer(const tni_os_interrupted *at)
 {
     const tni_tls *local = tni_tls_get();
-    tni_worker *worker = local->worker != NULL ? local->worker : local->behind;
+    tni_worker *worker = local->worker != NULL ? local->worker : local->native_worker;
     const tn_task *task = local->task;
     void *asked = worker;
     tni_stack_sampler *sampler;
