@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "short_lock.h"
 
+#include "base/thread.h"
+
 /* A waiter doubles the time between two loads: the holder gets more done if other threads do not read its cache line all the
  * time. */
 enum { SPINS = 10, SPIN_HINTS_MAX = 64, YIELDS = 20 };

@@ -9,7 +9,7 @@
 #ifndef TNI_SHORT_LOCK_H
 #define TNI_SHORT_LOCK_H
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 typedef struct {
     tni_a32 held; /* 0 or 1 */

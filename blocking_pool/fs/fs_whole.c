@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/prim.h"
+#include "base/thread.h"
 #include "fs/fs.h"
 #include "pool/inplace.h"
 

@@ -13,7 +13,7 @@
 
 #include <tn/future.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 #define TNI_DONE ((void *)1)
 

@@ -8,7 +8,7 @@
 
 #include <tn/blocking.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 #define TNI_INLINE_STATS_DEFAULT_NS 20000
 /* Brief calls on end that it takes; so many after one that was longer than ten times the limit. */

@@ -10,7 +10,7 @@
 
 #include <tn/blocking.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 typedef struct tni_pool tni_pool;
 

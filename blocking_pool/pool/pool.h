@@ -12,7 +12,8 @@
 #include <tn/blocking.h>
 #include <tn/scope.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 #include "pool/done.h"
 #include "pool/inline_stats.h"
 #include "pool/inplace.h"

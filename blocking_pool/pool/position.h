@@ -7,7 +7,8 @@
 
 #include <limits.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 
 /* The word: how many calls at the position have begun that are made where they may block, and this while a worker makes one. */
 #define TNI_POSITION_IN_PLACE UINT32_C(0x80000000)

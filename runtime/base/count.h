@@ -5,7 +5,7 @@
 
 #include <tn/runtime.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 /* In the same order as in tn_counters: they are copied one by one. */
 typedef struct {

@@ -18,7 +18,8 @@
 #ifndef TNI_PARKER_H
 #define TNI_PARKER_H
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 
 enum { TNI_PARK_EMPTY, TNI_PARK_FUTEX, TNI_PARK_LOOP, TNI_PARK_NOTIFIED };
 

@@ -13,9 +13,10 @@
 #ifndef TNI_STACK_H
 #define TNI_STACK_H
 
+#include "base/atomic.h"
 #include "base/config.h"
 #include "base/defs.h"
-#include "base/prim.h"
+#include "base/thread.h"
 
 /* Slot sizes are the powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES. A request is rounded up. */
 #define TNI_STACK_CLASSES 12

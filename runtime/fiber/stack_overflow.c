@@ -8,7 +8,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 #include "os/os_memory.h"
 #include "os/os_sigaction.h"
 

@@ -21,7 +21,7 @@
 #define TNI_DRIVER_H
 
 #include "base/alloc.h"
-#include "base/prim.h"
+#include "base/atomic.h"
 #include "os/os_loop.h"
 #include "task/wait.h"
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 static tni_a32 lock; /* 1 while it is held */
 

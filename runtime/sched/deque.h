@@ -13,8 +13,8 @@
 #ifndef TNI_DEQUE_H
 #define TNI_DEQUE_H
 
+#include "base/atomic.h"
 #include "base/config.h"
-#include "base/prim.h"
 
 typedef struct {
     tni_cache_aligned tni_a64 top;    /* next index to take; only ever grows; moved by CAS, by anyone */

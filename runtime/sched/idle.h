@@ -11,8 +11,8 @@
 #ifndef TNI_IDLE_H
 #define TNI_IDLE_H
 
+#include "base/atomic.h"
 #include "base/config.h"
-#include "base/prim.h"
 
 #define TNI_IDLE_WORDS (TNI_WORKERS_MAX / 64)
 

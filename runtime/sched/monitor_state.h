@@ -6,7 +6,8 @@
 
 #include <tn/task.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 
 typedef struct tni_core tni_core;
 typedef struct tni_worker tni_worker;

@@ -14,9 +14,9 @@
 
 #include <tn/task.h>
 
+#include "base/atomic.h"
 #include "base/config.h"
 #include "base/parker.h"
-#include "base/prim.h"
 #include "fiber/context.h"
 #include "task/timer_node.h"
 #include "task/wait.h"

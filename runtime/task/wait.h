@@ -21,7 +21,7 @@
 
 #include <tn/future.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
 
 typedef struct {
     tni_aptr claim; /* tn_waker *, counted; NULL: no task waits */

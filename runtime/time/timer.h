@@ -17,7 +17,8 @@
 #ifndef TNI_TIMER_H
 #define TNI_TIMER_H
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 #include "task/task.h"
 #include "time/wheel.h"
 

@@ -5,7 +5,7 @@
 #define TN_MODEL_ENGINE_H
 
 #include "model.h"
-#include "prim_model.h"
+#include "thread_model.h"
 
 #define MODEL_THREADS 8
 #define MODEL_LOCATIONS 1024

@@ -5,7 +5,8 @@
  * is about to read from it, the number would go to one of the next connections, and its bytes to the wrong task. A round is one
  * connection; nine of ten are Unix pairs, because they are cheap, the others come from accept. */
 /* ctest: timeout=300 serial */
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 #include "net_support.h"
 #include "support/runtime.h"
 

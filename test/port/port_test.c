@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/prim.h"
+#include "base/atomic.h"
+#include "base/thread.h"
 #include "fiber/context.h"
 #include "fiber/stack.h"
 #include "sched/deque.h"

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/prim.h"
+#include "base/thread.h"
 #include "fiber/context.h"
 
 #if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)

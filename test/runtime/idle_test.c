@@ -2,6 +2,7 @@
 /* Who sleeps, who searches, whom a submit wakes. */
 #include <stdatomic.h>
 
+#include "base/thread.h"
 #include "sched/idle.h"
 #include "support/runtime.h"
 

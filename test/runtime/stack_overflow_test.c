@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/prim.h"
+#include "base/thread.h"
 #include "fiber/context.h"
 #include "fiber/stack.h"
 #include "fiber/stack_overflow.h"

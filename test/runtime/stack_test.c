@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/prim.h"
 #include "base/san.h"
+#include "base/thread.h"
 #include "fiber/stack.h"
 #include "support/child.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/prim.h"
+#include "base/thread.h"
 #include "time/wheel.h"
 
 #define MS TNI_WHEEL_TICK_NS

@@ -25,7 +25,7 @@ def check(tree, report):
     for source in tree.sources.values():
         if source.in_layer and not source.name.endswith(".S"):
             check_partners(source, files_of, report)
-            if not re.fullmatch(r"prim(_\w+)?\.[ch]", source.name):
+            if not re.fullmatch(r"(atomic|thread)\.[ch]", source.name):
                 check_reasons(source, report)
 
 

@@ -21,7 +21,7 @@ OS_LAYER = [
         re.compile(
             r"#\s*include\s*<(stdatomic|pthread|threads|time|sys/time|semaphore|linux/futex|linux/membarrier|sys/random)\.h>"
         ),
-        r"prim(_\w+)?\.[ch]",
+        r"(atomic|thread)\.[ch]",
     ),
     (
         "os-threads",
@@ -29,7 +29,7 @@ OS_LAYER = [
             r"(?<![\w.>])((pthread|atomic|__atomic|__sync|sem|mtx|thrd|cnd)_\w+|_Atomic|clock_\w+|gettimeofday|time|nanosleep|"
             r"getrandom|membarrier)\s*\(|\bSYS_(futex|membarrier)\b|\b_Atomic\b"
         ),
-        r"prim(_\w+)?\.[ch]",
+        r"(atomic|thread)\.[ch]",
     ),
     (
         "os-system",
@@ -37,7 +37,7 @@ OS_LAYER = [
             r"#\s*include\s*<(uv|sys/(socket|mman|epoll|eventfd|stat|sendfile|ioctl|un|syscall)|netinet/\w+|arpa/inet|netdb|poll|"
             r"fcntl|unistd)\.h>"
         ),
-        r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c",
+        r"os_\w+\.[ch]|(atomic|thread)\.c|stack_overflow\.c|cpus\.c",
     ),
     (
         "os-system",
@@ -48,12 +48,12 @@ OS_LAYER = [
         ),
         r"os_\w+\.[ch]|stack_overflow\.c",
     ),
-    ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|prim\.c|stack_overflow\.c|cpus\.c"),
-    ("os-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|prim)\.[ch]"),
+    ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|(atomic|thread)\.c|stack_overflow\.c|cpus\.c"),
+    ("os-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|thread)\.[ch]"),
     (
         "os-signals",
         re.compile(r"#\s*include\s*<signal\.h>|(?<![\w.>])(sigaction|sigaltstack|sigprocmask|pthread_sigmask|raise|kill)\s*\("),
-        r"(stack_overflow|prim|os_\w+)\.[ch]",
+        r"(stack_overflow|thread|os_\w+)\.[ch]",
     ),
     (
         "os-memory",
@@ -66,7 +66,7 @@ OS_LAYER = [
         r"(log|stack_overflow)\.c",
     ),
     ("os-ck", re.compile(r"#\s*include\s*<ck_\w+\.h>"), r"ck\.h"),
-    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|prim|stack_overflow)\.[ch]"),
+    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|thread|stack_overflow)\.[ch]"),
 ]
 
 RULES = ("banned", *sorted({rule for rule, _, _ in OS_LAYER}))

@@ -7,7 +7,8 @@ from style.folders import folder
 
 # Prefixes of functions that a file has beside its name.
 OTHERS = {
-    "prim": {"fence", "spin", "os", "futex", "thread", "clock", "random"},
+    "atomic": {"fence", "spin"},
+    "thread": {"os", "futex", "clock", "random"},
     "alloc": {"free"},
     "driver": {"registration", "readiness"},
 }

@@ -4,7 +4,7 @@
  *   resize   the array that grew is stored and loaded relaxed: a thief reads slots that nobody has written for it
  *   reload   the owner goes on with the array from before it grew: the new item is lost
  *   index    unsigned indices: taking from an empty deque at index 0 wraps round, and an item appears from nowhere */
-#include "base/prim.h"
+#include "base/atomic.h"
 #include "model.h"
 
 #define ITEMS 3

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Each kind of failure, and known broken algorithms: they have to be found. Beside each stands, where there is one, the right
  * form, in which nothing must be found. */
+#include "atomic_model.h"
 #include "model.h"
-#include "prim_model.h"
+#include "thread_model.h"
 
 typedef struct {
     tni_a32 flag[2];

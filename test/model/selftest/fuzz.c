@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Random small programs: the reduction has to find the same outcomes as the search without it (--compare SEEDS). */
+#include "atomic_model.h"
 #include "model.h"
-#include "prim_model.h"
+#include "thread_model.h"
 
 #define THREADS 3
 #define OPERATIONS 4

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory model: what RC11 allows has to be found, what it forbids must not be. "Found" is a failed model_check. */
+#include "atomic_model.h"
 #include "model.h"
-#include "prim_model.h"
 
 typedef struct {
     tni_a32 x;

@@ -1,37 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The out-of-line functions of prim.h for Linux: membarrier, futex, pthreads, clocks. */
-#include "base/prim.h"
+/* The functions of thread.h for Linux: pthreads, futexes, clocks, random numbers. */
+#include "base/thread.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "base/ck.h"
-
-bool tni_fence_asymmetric_init(void)
-{
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-}
-
-void tni_fence_heavy(bool asymmetric)
-{
-    if (asymmetric && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
-        tni_log_fatal(__FILE__, __LINE__, __func__, "membarrier was registered and fails now: is a seccomp filter newly set?");
-    /* Needed with membarrier too: that is documented to order the other threads, and this fence orders the calling one. */
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-void tni_spin_hint(void)
-{
-    ck_pr_stall();
-}
 
 /* Adaptive: it spins for about a microsecond before it sleeps. The sections it protects take little more, and without spinning
  * a thread that spawns many tasks through the injector sleeps again and again (bench/README.md has the figures). */

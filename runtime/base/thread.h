@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The OS layer for locks, futexes, threads, clocks and random numbers.
+ *
+ * No other file of the library names <pthread.h>, <time.h> or a futex. The model checker replaces this header (TNI_MODEL) and
+ * runs the shipped sources unchanged.
+ */
+#ifndef TNI_THREAD_H
+#define TNI_THREAD_H
+
+#ifdef TNI_MODEL
+#include "thread_model.h"
+#else
+
+#include <pthread.h>
+
+#include "base/atomic.h"
+#include "base/defs.h"
+
+/* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
+
+/* A lock for short sections, never held across a suspension. */
+typedef struct {
+    pthread_mutex_t mutex;
+} tni_os_mutex;
+
+void tni_os_mutex_init(tni_os_mutex *m);
+void tni_os_mutex_fini(tni_os_mutex *m);
+void tni_os_mutex_lock(tni_os_mutex *m);
+void tni_os_mutex_unlock(tni_os_mutex *m);
+
+#define TNI_FOREVER UINT64_MAX
+
+/* Sleeps if *word == expected, until tni_futex_wake, a spurious return, or `deadline_ns` (tni_clock_ns; TNI_FOREVER: never).
+ * The comparison and falling asleep are atomic with respect to tni_futex_wake. */
+void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns);
+void tni_futex_wake(tni_a32 *word, int count);
+
+typedef struct {
+    pthread_t id;
+} tni_thread;
+
+/* Starts `main(arg)` on a thread with all asynchronous signals (SIGPROF excepted) and SIGPIPE blocked. Returns 0 or a negative
+ * errno value (TN_EAGAIN if the process cannot have another thread). */
+int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
+/* Names the calling thread, for debuggers and tools. At most 15 characters. */
+void tni_thread_name(const char *name);
+void tni_thread_join(tni_thread *thread);
+/* Yields the processor to another thread. */
+void tni_thread_yield(void);
+/* Detaches a thread: it is never joined. */
+void tni_thread_detach(tni_thread *thread);
+
+/* The processor time of a thread, readable by other threads. */
+typedef struct {
+    clockid_t id;
+} tni_thread_clock;
+
+void tni_thread_clock_init(tni_thread_clock *clock); /* of the calling thread */
+/* Returns nanoseconds. The thread must not have been joined. */
+uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
+
+/* --- Clock and random numbers ----------------------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t tni_clock_ns(void);
+
+/* A seed from the kernel, different at each call. */
+uint64_t tni_random_seed(void);
+
+#endif /* TNI_MODEL */
+
+/* A small generator (xorshift64*; Vigna, 2016) for choices that need speed and no secrecy. */
+static inline uint32_t tni_random_next(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return (uint32_t)((x * UINT64_C(0x2545F4914F6CDD1D)) >> 32);
+}
+
+#endif
