@@ -114,7 +114,7 @@ static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
     int rc = 0;
     if (!guarded && !pool->config.unguarded_fallback)
         return -ENOMEM;
-    tni_stack *stack = list_pop(&class->bare);
+    tni_stack *stack = list_pop(&class->unguarded);
     if (stack == NULL) {
         if (class->fresh_left == 0)
             rc = slab_map(pool, class_index);
@@ -172,8 +172,8 @@ static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
     tni_stack_guard_exhausted(pool);
     if (!pool->config.unguarded_fallback) {
         tni_stack_class *class = &pool->classes[stack->class_index];
-        stack->next = class->bare;
-        class->bare = stack;
+        stack->next = class->unguarded;
+        class->unguarded = stack;
         pool->out--;
         rc = pool->out > 0 ? -EAGAIN : -ENOMEM;
     }

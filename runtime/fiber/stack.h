@@ -92,7 +92,7 @@ typedef struct {
 
 typedef struct {
     tni_stack *idle;      /* put back; the last one first */
-    tni_stack *bare;      /* cut from a slab, but installing the guard failed; the next get tries again */
+    tni_stack *unguarded; /* cut from a slab, but installing the guard failed; the next get tries again */
     char *fresh;          /* the first slot of the newest slab that was never used */
     uint32_t fresh_index; /* its number in the slab */
     uint32_t fresh_left;  /* slots from there to the slab's end */

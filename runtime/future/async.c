@@ -30,7 +30,7 @@ struct tn_async {
 
 int tn_async_open(tn_async **out, tn_runtime *runtime)
 {
-    tn_async *signal;
+    tn_async *async;
     int rc;
 
     *out = NULL;
@@ -38,62 +38,62 @@ int tn_async_open(tn_async **out, tn_runtime *runtime)
         runtime = tn_runtime_current();
     if (runtime == NULL)
         return TN_EINVAL;
-    signal = tni_alloc(&runtime->allocator, sizeof *signal, _Alignof(tn_async));
-    if (signal == NULL)
+    async = tni_alloc(&runtime->allocator, sizeof *async, _Alignof(tn_async));
+    if (async == NULL)
         return TN_ENOMEM;
-    signal->allocator = runtime->allocator;
-    tni_a32_init(&signal->posted, 0);
-    tni_a32_init(&signal->waiting, 0);
-    signal->fd = tni_os_event_open();
-    rc = signal->fd;
+    async->allocator = runtime->allocator;
+    tni_a32_init(&async->posted, 0);
+    tni_a32_init(&async->waiting, 0);
+    async->fd = tni_os_event_open();
+    rc = async->fd;
     if (rc >= 0) {
-        rc = tni_registration_make(runtime, signal->fd, &signal->registration);
+        rc = tni_registration_make(runtime, async->fd, &async->registration);
         if (rc == 0)
-            tni_registration_watch(signal->registration);
+            tni_registration_watch(async->registration);
         else
-            tni_os_event_close(signal->fd);
+            tni_os_event_close(async->fd);
     }
     if (rc < 0)
-        tni_free(&runtime->allocator, signal, sizeof *signal);
+        tni_free(&runtime->allocator, async, sizeof *async);
     else
-        *out = signal;
+        *out = async;
     return rc;
 }
 
-void tn_async_send(tn_async *signal)
+void tn_async_send(tn_async *async)
 {
     /* Publishes what the caller wrote; partner: take_post. It comes before the write that makes the fd readable. */
-    tni_a32_store(&signal->posted, 1, TNI_RELEASE);
-    tni_os_event_post(signal->fd);
+    tni_a32_store(&async->posted, 1, TNI_RELEASE);
+    tni_os_event_post(async->fd);
 }
 
-static bool take_post(tn_async *signal)
+static bool take_post(tn_async *async)
 {
     /* Acquire: observes what the sender wrote; partner: tn_async_send. A read-modify-write, so that a concurrent send is not
      * lost. */
-    return tni_a32_exchange(&signal->posted, 0, TNI_ACQUIRE) != 0;
+    return tni_a32_exchange(&async->posted, 0, TNI_ACQUIRE) != 0;
 }
 
 static int wait_poll(tn_future *self, tn_waker *waker)
 {
     tn_async_future *future = tni_container_of(self, tn_async_future, base);
-    tn_async *signal = future->signal;
+    tn_async *async = future->signal;
     uint32_t none = 0;
     int rc;
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     /* Acquire: observes the registration as the previous waiter left it; partner: wait_drop. */
-    if (!future->waiting && !tni_a32_cas(&signal->waiting, &none, 1, TNI_ACQUIRE))
+    if (!future->waiting && !tni_a32_cas(&async->waiting, &none, 1, TNI_ACQUIRE))
         return TN_EBUSY;
     future->waiting = true;
     do {
-        uint64_t seen = tni_registration_readiness(signal->registration);
-        tni_os_event_drain(signal->fd);
-        if (take_post(signal))
+        uint64_t seen = tni_registration_readiness(async->registration);
+        tni_os_event_drain(async->fd);
+        if (take_post(async))
             return tni_budget_poll_leave(waker, 0);
-        (void)tni_registration_clear(signal->registration, TNI_READ, seen);
-        rc = tni_registration_poll(signal->registration, TNI_READ, waker);
+        (void)tni_registration_clear(async->registration, TNI_READ, seen);
+        rc = tni_registration_poll(async->registration, TNI_READ, waker);
     } while (rc == 0);
     return rc;
 }
@@ -112,28 +112,28 @@ static void wait_drop(tn_future *self)
 
 static const tn_future_ops wait_ops = {.poll = wait_poll, .drop = wait_drop, .name = "async"};
 
-void tn_async_wait_init(tn_async_future *future, tn_async *signal)
+void tn_async_wait_init(tn_async_future *future, tn_async *async)
 {
     future->base.ops = &wait_ops;
-    future->signal = signal;
+    future->signal = async;
     future->waiting = false;
 }
 
-int tn_async_wait(tn_async *signal)
+int tn_async_wait(tn_async *async)
 {
     tn_async_future future;
 
-    tn_async_wait_init(&future, signal);
+    tn_async_wait_init(&future, async);
     return tn_await(&future.base);
 }
 
-void tn_async_close(tn_async *signal)
+void tn_async_close(tn_async *async)
 {
     tn_allocator allocator;
 
-    if (signal == NULL)
+    if (async == NULL)
         return;
-    allocator = signal->allocator;
-    tni_registration_close(signal->registration); /* closes the fd too */
-    tni_free(&allocator, signal, sizeof *signal);
+    allocator = async->allocator;
+    tni_registration_close(async->registration); /* closes the fd too */
+    tni_free(&allocator, async, sizeof *async);
 }

@@ -115,8 +115,8 @@ static inline bool queue_apart(tn_task *task)
         wake_apart(task);
         return true;
     }
-    if (task->home != NULL) {
-        tni_worker_mail(task->home, task);
+    if (task->pinned_worker != NULL) {
+        tni_worker_mail(task->pinned_worker, task);
         return true;
     }
     return tni_unlikely(task->runtime->options.force_migration) && mail_elsewhere(task);

@@ -39,7 +39,7 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         task->body.future = plan->future;
     }
     task->result = plan->arg;
-    task->home = NULL;
+    task->pinned_worker = NULL;
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->armed_in, NULL);
     task->kind = (uint8_t)plan->kind;

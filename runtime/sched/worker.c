@@ -316,7 +316,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
     if (task->pinned) {
-        task->home = worker;
+        task->pinned_worker = worker;
         worker->is_home = true;
     }
     if (core != NULL) {

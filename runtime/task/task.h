@@ -61,10 +61,10 @@ typedef struct tni_task_hook tni_task_hook;
 
 /* The fields that each run touches come first: a task that rested among thousands is loaded from memory line by line. */
 struct tn_task {
-    tni_a64 state;       /* W: flags and references */
-    tn_runtime *runtime; /* S */
-    tn_future *awaited;  /* A: the future that a suspended fiber waits for; see run_result */
-    tni_worker *home;    /* A: the worker that runs a pinned task, from its first run on */
+    tni_a64 state;             /* W: flags and references */
+    tn_runtime *runtime;       /* S */
+    tn_future *awaited;        /* A: the future that a suspended fiber waits for; see run_result */
+    tni_worker *pinned_worker; /* A: the worker that runs a pinned task, from its first run on */
     union {
         uint64_t deadline_ns; /* A: the earliest time at which a poll of this run asked to be polled again; TNI_FOREVER: none */
         uint64_t since_ns;    /* A: of a resting task that workers run: since when, by its core's last reading of the clock */
