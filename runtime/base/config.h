@@ -84,9 +84,9 @@
 /* Sweeps over the other cores before a thief gives up. Only the last one touches LIFO slots. */
 #define TNI_STEAL_SWEEPS 2
 
-/* The monitor checks the cores once per period while any task runs, and earlier when a core is about to be taken. Early checks
- * are rate-limited by a token bucket: on average one per TNI_MONITOR_MEAN_NS. The bucket holds TNI_MONITOR_SAVED_NS, enough for
- * one core that is taken 64 times in a row. After TNI_MONITOR_REST_NS without any run the monitor sleeps. */
+/* The monitor checks the cores once per period while any task runs, and earlier when a core is about to be taken. A token bucket
+ * limits the checks to one per TNI_MONITOR_MEAN_NS on average. The bucket holds TNI_MONITOR_SAVED_NS, enough for one core that
+ * is taken 64 times in a row. After TNI_MONITOR_REST_NS without any run the monitor sleeps. */
 #define TNI_MONITOR_PERIOD_NS 3500000
 #define TNI_MONITOR_MEAN_NS 2000000
 #define TNI_MONITOR_SAVED_NS 200000000
