@@ -16,16 +16,17 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cases, cases_folders, cases_prose, contracts, figures, folders, layers, layout, mutants, names
-from style import os_layer, prefixes, readmes, sizes, spdx, spelling, words
+from style import atomics, cases, cases_folders, cases_pages, cases_prose, contracts, figures, folders, hops, layers, layout
+from style import mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words)
+CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words,
+          hops, picture)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
 WHOLE_FILES = (spdx,)  # what the cases of the other rules, which are pieces of files, do not have
 APART = BY_PROGRAMS + WHOLE_FILES
 STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
-TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", "CMakeLists.txt", "mutants.txt")
+TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", ".dot", ".svg", "CMakeLists.txt", "mutants.txt")
 
 
 def is_read(folder):
@@ -62,8 +63,8 @@ def show(found):
 def self_test():
     """The checks of APART are made for the cases of their own rules alone."""
     wrong = 0
-    bad = cases.BAD + cases_folders.BAD + cases_prose.BAD
-    good = cases.GOOD + cases_folders.GOOD + cases_prose.GOOD
+    bad = cases.BAD + cases_folders.BAD + cases_prose.BAD + cases_pages.BAD
+    good = cases.GOOD + cases_folders.GOOD + cases_prose.GOOD + cases_pages.GOOD
     rules = {rule for check in CHECKS + APART for rule in check.RULES}
     for rule, texts in bad:
         checks = CHECKS + tuple(check for check in APART if rule in check.RULES)
