@@ -155,3 +155,15 @@ class Tree:
         name = re.sub(r"^(\.\./)+", "", name)
         found = [source for path, source in self.headers.items() if path == name or path.endswith("/" + name)]
         return next((source for source in found if source.layer == layer), found[0] if found else None)
+
+
+def read_headers(root):
+    """The public headers alone, as a tree."""
+    texts = {}
+    for layer in LAYERS:
+        for here, _, files in os.walk(os.path.join(root, layer, "include")):
+            for name in filter(lambda name: name.endswith(".h"), files):
+                path = os.path.join(here, name)
+                with open(path, encoding="utf-8") as file:
+                    texts[os.path.relpath(path, root)] = file.read()
+    return Tree(texts)
