@@ -16,12 +16,12 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cases, cases_folders, cases_pages, cases_prose, contracts, figures, folders, hops, layers, layout
-from style import mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
+from style import atomics, cancellation, cases, cases_folders, cases_pages, cases_prose, contracts, figures, folders, hops, layers
+from style import layout, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
 CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words,
-          hops, picture)
+          hops, picture, cancellation)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
 WHOLE_FILES = (spdx,)  # what the cases of the other rules, which are pieces of files, do not have
 APART = BY_PROGRAMS + WHOLE_FILES

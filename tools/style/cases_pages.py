@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""As cases.py: ARCHITECTURE.md and its picture."""
+"""As cases.py: ARCHITECTURE.md, its picture, and the table of cancellation points."""
 
-from style import hops, picture
+from style import cancellation, hops, picture
+from style.cases import header
 from style.folders import FOLDERS
+from style.source import Tree
 
 SOURCES = {
     "runtime/x.c": "static int g(void) { return 0; }\nstatic const ops table = {g};\nstatic int f(ops *o)\n{\n    word = 1;\n"
@@ -24,6 +26,13 @@ def drawing(text, of=None):
     return {"docs/architecture.dot": text, "docs/architecture.svg": f"<svg>\n{picture.stamp(of or text)}\n</svg>\n"}
 
 
+def points(text, of=None):
+    """A header with a function whose comment is `text`, and the table for the header `of`."""
+    trees = [header("net/include/tn/x.h", f"/* {said} */\nTN_API int tn_f(void);") for said in (text, of or text)]
+    return trees[0] | {cancellation.TABLE: cancellation.table(Tree(trees[1]))}
+
+
+POINT = "Suspends: yes. Cancellation: yes; nothing is read."
 PARTS = " ".join(f">{name}<" for layer, names in FOLDERS.items() for name in (layer + "/", *names) if name != "include")
 
 BAD = [
@@ -42,6 +51,9 @@ BAD = [
     ("picture", drawing(PARTS, of="digraph {}")),
     ("picture", drawing(PARTS.replace(">sched<", ">schedule<"))),
     ("picture", {"docs/architecture.dot": PARTS}),
+    ("cancellation-table", points(POINT, of="Suspends: yes. Cancellation: no.")),
+    ("cancellation-table", points(POINT, of=POINT.replace("nothing", "a part"))),
+    ("cancellation-table", points("Suspends: yes. Cancellation: no.", of="Suspends: while it is held. Cancellation: no.")),
 ]
 
-GOOD = [page(LISTS + OTHER), drawing(PARTS)]
+GOOD = [page(LISTS + OTHER), drawing(PARTS), points(POINT)]
