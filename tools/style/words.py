@@ -11,9 +11,12 @@ from style import prose
 # Where the list holds: folders and files, with what is below them. It grows to everything.
 CLEAN = (
     ".ci",
+    "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CMakePresets.json",
+    "CONTRIBUTING.md",
     "README.md",
+    "SECURITY.md",
     "blocking_pool/include",
     "cmake",
     "examples",
@@ -27,6 +30,7 @@ CLEAN = (
     "runtime/scope",
     "runtime/task",
     "sync/include",
+    "test/docs",
     "test/examples",
     "tools",
 )
