@@ -30,7 +30,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     size_t queue_max = options->blocking_queue_max != 0 ? options->blocking_queue_max : QUEUE_DEFAULT;
 
     pool->base.stop = tni_pool_stop;
-    pool->base.tend = tni_pool_maintain;
+    pool->base.maintain = tni_pool_maintain;
     pool->base.fini = tni_pool_fini;
     pool->runtime = runtime;
     pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;

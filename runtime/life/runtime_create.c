@@ -176,7 +176,7 @@ static void init_state(tn_runtime *runtime)
     runtime->deadlock_seen = UINT64_MAX;
     tni_a32_init(&runtime->threads, 0);
     tni_a32_init(&runtime->references, 1);
-    tni_a32_init(&runtime->guests, 0);
+    tni_a32_init(&runtime->externals, 0);
     tni_a32_init(&runtime->pins, 1);
     tni_a32_init(&runtime->frames, 1);
     tni_a32_init(&runtime->quiet, 0);

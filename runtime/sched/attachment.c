@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What stands where something was attached to a runtime, or never was, once nothing can be attached any more. */
+/* The attachment of a runtime once nothing more can be attached: it does nothing. */
 #include "sched/runtime.h"
 
 static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
@@ -9,7 +9,7 @@ static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)
     return 0;
 }
 
-static bool tend_nothing(tni_attachment *self, uint64_t now_ns)
+static bool maintain_nothing(tni_attachment *self, uint64_t now_ns)
 {
     (void)self;
     (void)now_ns;
@@ -21,4 +21,4 @@ static void fini_nothing(tni_attachment *self)
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, tend_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, maintain_nothing, fini_nothing};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Declared blocking: a mark on the worker that its core may be taken at once. stuck.c has the other side. */
+/* Declaring that a task will block: a mark on the worker which says that its core may be taken at once. stuck.c is the
+ * monitor's side. */
 #include "base/tls.h"
 #include "sched/runtime.h"
 
@@ -9,7 +10,7 @@ void tn_block_begin(tn_blocking how)
 
     if (worker == NULL)
         return;
-    /* Relaxed: a hint for the monitor, which claims the core in any case. Own word. */
+    /* Relaxed: a hint for the monitor, which claims the core in any case. Only this thread writes it. */
     tni_a32_store(&worker->blocking, tni_a32_load(&worker->blocking, TNI_RELAXED) + 1, TNI_RELAXED);
     if (how == TN_BLOCK_EAGER && worker->owns_thread && !tni_worker_replace(worker))
         (void)tni_worker_provide_replacements(worker->runtime, 1); /* the monitor gives it the core */
@@ -24,10 +25,11 @@ void tn_block_end(void)
         return;
     depth = tni_a32_load(&worker->blocking, TNI_RELAXED); /* relaxed: own word */
     tni_assert(depth > 0, "tn_block_end without tn_block_begin");
-    /* Relaxed: own word; for the monitor before the fence in tni_monitor_notice. */
+    /* Relaxed: own word. The monitor observes it by the fence in tni_monitor_notice. */
     tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED);
     if (depth == 1 && worker->runtime->sampler != NULL)
-        tni_monitor_notice(worker->runtime); /* if it has no core any more, all may be parked, and it counts from now on */
+        tni_monitor_notice(worker->runtime); /* if the worker has lost its core, all workers may be parked, and its task
+                                              * counts again from now on */
 }
 
 void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg)

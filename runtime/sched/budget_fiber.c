@@ -13,13 +13,14 @@ int tni_budget_over(tn_task *task, tn_future *waiting)
     task->awaited = waiting;
     tni_run_leave(task, waiting != NULL ? TNI_RUN_YIELDED_IN_WAIT : TNI_RUN_YIELDED);
     rc = tni_scope_check_fiber(task);
-    /* Afterwards: the operation that the budget did not suffice for may be ready, and ready operations are not late. */
+    /* After the check: the operation that had no budget left may be ready, and ready operations are not late. */
     if (rc == 0 && task->body.fiber.scope != NULL)
         (void)tni_scope_check_clock(task->body.fiber.scope, false);
     return rc;
 }
 
-/* A plain thread spends no budget between its waits, so it reads the clock each time; afterwards for the reason given above. */
+/* A plain thread spends no budget between its waits, so it reads the clock each time; after the check, for the reason given
+ * above. */
 __attribute__((noinline)) static int enter_in_thread(void)
 {
     tni_scope *scope = tni_scope_of(tni_tls_get());

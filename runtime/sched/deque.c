@@ -11,12 +11,12 @@ void tni_deque_init(tni_deque *d)
 
 tni_take tni_deque_take(tni_deque *d, void **item)
 {
-    /* Observes other takers' CAS, so that the slot is not read at an index older than what we know. */
+    /* Observes other takers' CAS, so that the slot is not read at an index older than the one known here. */
     uint64_t top = tni_a64_load(&d->top, TNI_ACQUIRE);
     int64_t bottom;
 
-    /* Orders the read of top before the read of bottom, against the owner's fence in tni_deque_take_newest: without it a thief
-     * could pair a fresh top with a bottom from before the owner lowered it, and both would hold the item. */
+    /* Orders the load of top before the load of bottom, against the owner's fence in tni_deque_take_newest. Without it a
+     * thief could combine a fresh top with a bottom from before the owner lowered it, and both would take the item. */
     tni_fence_full();
     /* Observes the push: the slot and the item behind it. */
     bottom = (int64_t)tni_a64_load(&d->bottom, TNI_ACQUIRE);
@@ -25,26 +25,26 @@ tni_take tni_deque_take(tni_deque *d, void **item)
 
 bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count)
 {
-    /* Own word: no order needed. */
+    /* Relaxed: only the owner writes it. */
     int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
     int64_t lowered = bottom - (int64_t)count;
     int64_t top;
 
-    /* Release: a thief that reads this bottom must see the slots below it, as after a push; the fence below comes too late for
-     * that. */
+    /* Release: a thief that reads this bottom must see the slots below it, as after a push. The fence below comes too late
+     * for that. */
     tni_a64_store(&d->bottom, (uint64_t)lowered, TNI_RELEASE);
-    /* Orders the lowered bottom before the read of top: a thief whose fence comes after this one sees it, and one whose fence
-     * came before has left a top that we see. */
+    /* Orders the lowered bottom before the load of top: a thief whose fence comes after this one sees the lowered bottom, and
+     * the top that a thief left before its earlier fence is seen here. */
     tni_fence_full();
-    /* Relaxed: the slots below are our own writes. */
+    /* Relaxed: the slots below are this thread's own writes. */
     top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
     if (top >= lowered) {
-        /* Puts them back. Release, as in push: a thief that reads this bottom must see the slots. */
+        /* Restores bottom. Release, as in push: a thief that reads this bottom must see the slots. */
         tni_a64_store(&d->bottom, (uint64_t)bottom, TNI_RELEASE);
         return false;
     }
     for (unsigned i = 0; i < count; i++) {
-        /* Relaxed: our own writes. */
+        /* Relaxed: this thread's own writes. */
         items[i] = tni_aptr_load(&d->slots[(lowered + i) & TNI_DEQUE_MASK], TNI_RELAXED);
     }
     return true;
@@ -52,7 +52,7 @@ bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count)
 
 unsigned tni_deque_length(const tni_deque *d)
 {
-    /* Relaxed: a hint. Whoever must not miss an item puts a full fence before. */
+    /* Relaxed: a hint. A caller that must not miss an item makes a full fence before. */
     int64_t top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
     int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
     return bottom > top ? (unsigned)(bottom - top) : 0;

@@ -32,7 +32,7 @@ static void append(tni_injector *injector, tn_task *first, tn_task *last, unsign
     else
         injector->last->queue_next = first;
     injector->last = last;
-    /* Relaxed: the lock orders writers; readers without it take it as a hint, or stand behind a full fence (idle.h). */
+    /* Relaxed: the lock orders writers. Readers without it take the length as a hint, or have made a full fence (idle.h). */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the monitor keeps in cores, in workers and in the runtime, and what these call of it. Defined in monitor.c, stuck.c,
- * stuck_report.c and stack_sampler.c, above them. */
+/* What the monitor keeps in cores, in workers and in the runtime, and the functions of the monitor that these call. Defined
+ * in monitor.c, stuck.c, stuck_report.c and stack_sampler.c, in a higher folder. */
 #ifndef TNI_MONITOR_STATE_H
 #define TNI_MONITOR_STATE_H
 
@@ -13,52 +13,52 @@ typedef struct tni_core tni_core;
 typedef struct tni_worker tni_worker;
 typedef struct tni_stack_sampler tni_stack_sampler; /* stack_sampler.h */
 
-/* What the monitor keeps of a core. */
+/* What the monitor remembers of a core between two checks. */
 typedef struct {
-    uint64_t polls;             /* driver polls at its last look */
-    uint64_t runs;              /* runs at its last look */
-    uint64_t clock_read_ns;     /* when that was */
-    uint64_t polled_ns;         /* it first saw that number of polls then */
-    uint64_t since_ns;          /* about when that run began */
-    uint64_t clocked_ns;        /* its thread's clock was read first then; 0: not yet */
-    uint64_t cpu_ns;            /* and said this */
-    bool needed;                /* somebody has waited for the core since */
-    uint64_t check_interval_ns; /* the core was taken lately, and is looked at so often; 0: not */
-    uint64_t again_ns;          /* then next */
+    uint64_t polls;             /* driver polls at the last check */
+    uint64_t runs;              /* runs at the last check */
+    uint64_t clock_read_ns;     /* the core's clock at the last check */
+    uint64_t polled_ns;         /* time of the first check that saw that number of polls */
+    uint64_t since_ns;          /* approximate start of that run */
+    uint64_t clocked_ns;        /* time of the first reading of the thread's clock in that run; 0: not yet */
+    uint64_t cpu_ns;            /* that reading */
+    bool needed;                /* another task or thread has waited for the core since */
+    uint64_t check_interval_ns; /* the core was taken recently, and is checked at this interval; 0: it was not */
+    uint64_t again_ns;          /* time of the next such check */
 } tni_core_record;
 
-/* What the monitor keeps of a worker, if it is to report who keeps a thread: the run that it was in at the last look. */
+/* What the monitor remembers of a worker, if stuck tasks are reported: the run in which the worker was at the last check. */
 typedef struct {
-    tn_task *task;        /* NULL: none, or one that has said that it blocks */
-    const tni_core *core; /* NULL: it had lost its core */
-    uint64_t runs;        /* of that core */
-    uint32_t rounds;      /* the worker's */
-    uint64_t since_ns;    /* it first saw that run then */
+    tn_task *task;        /* NULL: no task, or one that has declared that it blocks */
+    const tni_core *core; /* NULL: the worker had lost its core */
+    uint64_t runs;        /* the core's number of runs */
+    uint32_t rounds;      /* the worker's number of rounds */
+    uint64_t since_ns;    /* time of the first check that saw that run */
 } tni_run_record;
 
-/* What it has said lately, and is about to say. */
+/* Reports of stuck tasks: what was logged recently, and the report in progress. */
 typedef struct {
-    uint64_t minute_ns; /* when the present minute began */
-    unsigned reports;   /* in it */
-    uint64_t spares_ns; /* when it said that there are no replacement threads; 0: never */
-    tn_task *task;      /* about to be reported, with a reference; NULL: none */
-    uint64_t kept_ns;   /* for so long by then */
-    uint64_t until_ns;  /* its stack is waited for until then */
-    bool asking;        /* the sampler is ours */
+    uint64_t minute_ns;         /* start of the present minute */
+    unsigned reports;           /* reports in that minute */
+    uint64_t no_replacement_ns; /* time of the last warning that no replacement thread is left; 0: never */
+    tn_task *task;              /* the task of the report in progress, with a reference; NULL: none */
+    uint64_t kept_ns;           /* how long it had kept its thread */
+    uint64_t until_ns;          /* the report waits for the stack until then */
+    bool sampling;              /* the report holds the sampler */
 } tni_stuck_log;
 
-/* Of a runtime: its thread. */
+/* The monitor's thread, one per runtime. */
 typedef struct {
     tni_thread thread;
     bool started;
-    tni_cache_aligned tni_a32 resting; /* 1: it sleeps for good; whoever starts to work wakes it */
+    tni_cache_aligned tni_a32 resting; /* 1: it sleeps without a timeout; a worker that begins to work wakes it */
     tni_a32 stop;
 } tni_monitor;
 
-/* A worker leaves its park: if the monitor rests, it is woken. */
+/* Called by a worker that leaves its park: wakes the monitor if it rests. */
 void tni_monitor_notice(tn_runtime *runtime);
 
-/* A worker thread: takes the signal from now on; will soon be gone. Nothing happens without a sampler. */
+/* A worker thread begins to take the sampler's signal, or is about to end. Does nothing without a sampler. */
 void tni_stack_sampler_open(tni_worker *worker);
 void tni_stack_sampler_close(tni_worker *worker);
 

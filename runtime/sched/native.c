@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The fiber leaves its call with the worker and switches to it, as it does to suspend; the worker makes the call where it stands
- * and switches back. Nobody but these two, one thread, knows of it: task and worker look as they do inside of any run. */
+/* A call on the worker's own stack. The fiber stores the call in the worker and switches to it, as it does to suspend. The
+ * worker makes the call at that point of its loop and switches back. Only this one thread takes part: to others, task and
+ * worker look as they do inside any run. */
 #include "sched/native.h"
 
 #include "base/tls.h"
@@ -11,14 +12,14 @@ void tni_native_call_make(tni_native_call *call)
 {
     tni_tls *local = tni_tls_get();
 
-    /* Relaxed: own word; for who looks from outside a hint. */
+    /* Relaxed: own word; a hint for other threads. */
     tni_aptr_store(&local->worker->native, call, TNI_RELAXED);
     tni_context_switch(&local->task->body.fiber.context, &local->worker->context);
     if (local->worker->runtime->sampler != NULL)
-        tni_monitor_notice(local->worker->runtime); /* as tn_block_end does */
+        tni_monitor_notice(local->worker->runtime); /* as in tn_block_end */
 }
 
-/* Out of line: it must not make the way of the runs longer. */
+/* Out of line: it must not lengthen the path of each run. */
 __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
 {
     tni_tls *local = tni_tls_get();

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A fiber's registers are saved before anyone is told that it may be run again: it only leaves a note in task->run_result and
- * switches to the worker's own stack; what the note asks for (rest, requeue, end) is done there, in tni_run_complete. The same
- * goes for a dead fiber's stack. Stackless tasks go the same way, without the switch. */
+/* One run of a task, and what follows when the task has left its stack.
+ *
+ * A fiber's registers must be saved before another thread learns that it may run again. So a fiber only sets task->run_result
+ * and switches to the worker's own stack. The action that the result names (rest, requeue, end) happens there, in
+ * tni_run_complete. The same applies to the stack of a fiber that has ended. Stackless tasks take the same path, without the
+ * switch. */
 #include "sched/run.h"
 
 #include "base/tls.h"
@@ -28,8 +31,8 @@ static tni_stack_cache *stack_cache(tni_core *core)
     return core == NULL ? NULL : &core->stacks;
 }
 
-/* Binds a stack at the first run, unless it was given one while it waited. 0; 1: there is none now, and the task is not ours
- * any more; TN_ENOMEM: there will never be one. */
+/* Binds a stack at the first run, unless the task got one while it waited. Returns 0; 1: there is none now, and the caller no
+ * longer owns the task; TN_ENOMEM: there will never be one. */
 static int bind_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
@@ -53,7 +56,7 @@ static void release_stack(tni_core *core, tn_task *task)
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
         tni_counts *counts = core != NULL ? &core->counts : &runtime->foreign;
-        /* Relaxed: one writer a core; off the cores a lost maximum is bearable. */
+        /* Relaxed: one writer per core; off the cores a lost maximum is acceptable. */
         if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
             tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
     }
@@ -81,13 +84,13 @@ void tni_run_future(tn_task *task)
     task->run_result = TNI_RUN_ENDED;
 }
 
-/* The task is over: tells who joins, and gives back the scheduler's reference. */
-static void announce(tn_task *task)
+/* Publishes the end of the task: wakes the joiner, and gives back the scheduler's reference. */
+static void complete(tn_task *task)
 {
     tn_waker *joiner = NULL;
 
-    /* Who joins, or asks whether it has ended, holds a reference. Acquire: if ours is the only one, all that the others did with
-     * theirs is over, and none can begin: a walk's reference never joins. */
+    /* A thread that joins, or checks whether the task has ended, holds a reference. Acquire: if the scheduler's is the only
+     * one, all uses of the other references are over, and none can begin: a walk's reference never joins. */
     if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
         joiner = tni_wait_end(&task->join);
     if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
@@ -96,7 +99,7 @@ static void announce(tn_task *task)
         tn_waker_wake(joiner);
 }
 
-static void end(tni_core *core, tn_task *task)
+static void finish(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
 
@@ -107,20 +110,20 @@ static void end(tni_core *core, tn_task *task)
         tni_count(&core->counts.finished, 1);
     else
         tni_count_shared(&runtime->foreign.finished, 1);
-    announce(task);
+    complete(task);
     tni_runtime_task_ended(runtime);
 }
 
-static void end_unrun(tni_core *core, tn_task *task, int error)
+static void finish_unrun(tni_core *core, tn_task *task, int error)
 {
     tni_log_write(&task->runtime->log, TN_LOG_ERROR,
-                  "task \"%s\" never ran: no stack can be had; lower stack_size_bytes or raise the limit on memory or mappings",
+                  "task \"%s\" never ran: no stack is available; lower stack_size_bytes or raise the limit on memory or mappings",
                   task->name);
     task->error = (int16_t)error;
     task->result = NULL;
     if (task->hooks != NULL)
         tni_task_hooks_at_exit(task);
-    end(core, task);
+    finish(core, task);
 }
 
 void tni_run_complete(tni_core *core, tn_task *task)
@@ -132,11 +135,11 @@ void tni_run_complete(tni_core *core, tn_task *task)
     } else if (result == TNI_RUN_SUSPENDED) {
         if (task->deadline_ns != TNI_FOREVER)
             tni_core_arm_timer(core, task);
-        task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: ours */
+        task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: own word */
         if (!tni_task_rest(task))
             tni_schedule_requeue(core, task, false);
     } else {
-        end(core, task);
+        finish(core, task);
     }
 }
 
@@ -145,6 +148,6 @@ bool tni_run_first(tni_core *core, tn_task *task)
     int rc = bind_stack(core, task);
 
     if (tni_unlikely(rc < 0))
-        end_unrun(core, task, rc);
+        finish_unrun(core, task, rc);
     return rc == 0;
 }

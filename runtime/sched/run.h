@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* One run of a task: from the queue to where it suspends, yields or ends. The switch itself stands in the worker's loop
- * (worker.c).
- */
+/* One run of a task: from the run queue to where it suspends, yields or ends. The context switch itself is in the worker's
+ * loop (worker.c). */
 #ifndef TNI_RUN_H
 #define TNI_RUN_H
 
 #include "base/tls.h"
 #include "sched/worker.h"
 
-/* Binds a stack to a fiber that has none yet. False: it is not to be run now, and not the caller's any more. `core`: the
- * worker's, or NULL. */
+/* Binds a stack to a fiber that has none yet. False: the fiber must not run now, and the caller no longer owns it. `core`:
+ * the worker's, or NULL. */
 bool tni_run_first(tni_core *core, tn_task *task);
 
 /* Polls a stackless task once. */
 void tni_run_future(tn_task *task);
 
-/* On the worker's own stack, after the task has left: does what it left a note for. `core`: as above, after the run. */
+/* On the worker's own stack, after the task has left: carries out task->run_result. `core`: as above, after the run. */
 void tni_run_complete(tni_core *core, tn_task *task);
 
-/* Fiber: leaves its worker; goes on after it has been run again, maybe on another thread. Inline, because each return on the way
- * back after a switch is mispredicted. */
+/* Fiber: leaves its worker. It continues when it is run again, possibly on another thread. Inline, because each return on the
+ * way back after a switch is mispredicted. */
 __attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
 {
     task->run_result = (uint8_t)result;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a runtime knows of itself while it runs: its tasks, its cores. */
+/* A runtime's view of itself while it runs: its tasks and its cores. */
 #include "sched/runtime.h"
 
 #include "base/tls.h"
@@ -29,8 +29,8 @@ uint64_t tni_runtime_live(const tn_runtime *runtime)
     uint64_t finished;
     uint64_t spawned;
 
-    /* Acquire: who sees an end counted sees the beginnings that came before it; partner: tni_count. All ends are read before any
-     * beginning, so the difference is never too small; it is 0 only if it was 0 at the moment between. */
+    /* Acquire: a thread that sees an end counted sees the creations that came before it; partner: tni_count. All ends are
+     * read before any creation, so the difference is never too small. It is 0 only if it was 0 at the moment between. */
     finished = tni_a64_load(&runtime->foreign.finished, TNI_ACQUIRE);
     for (unsigned i = 0; i < runtime->core_count; i++)
         finished += tni_a64_load(&runtime->cores[i]->counts.finished, TNI_ACQUIRE); /* acquire: as above */
@@ -42,14 +42,14 @@ uint64_t tni_runtime_live(const tn_runtime *runtime)
 
 void tni_runtime_become_quiet(tn_runtime *runtime)
 {
-    /* Release: destroy sees what the tasks did; partner: tni_runtime_is_quiet. */
+    /* Release: destroy observes what the tasks did; partner: tni_runtime_is_quiet. */
     tni_a32_store(&runtime->quiet, 1, TNI_RELEASE);
     tni_futex_wake(&runtime->quiet, 1);
 }
 
 void tni_runtime_task_ended(tn_runtime *runtime)
 {
-    /* Orders the count of this end before the look, against the heavy fence in tn_runtime_destroy. */
+    /* Orders the count of this end before the load, against the heavy fence in tn_runtime_destroy. */
     tni_fence_light(runtime->asymmetric);
     /* Relaxed: behind the fence. */
     if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))

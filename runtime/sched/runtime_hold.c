@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Telling a runtime that something outside will wake a task: the report of a deadlock waits for it. */
+/* Declaring to a runtime that something outside will wake a task: meanwhile no deadlock is reported. */
 #include "sched/runtime.h"
 
 void tn_runtime_hold(tn_runtime *runtime)
 {
-    /* Relaxed: it only keeps reports away; the caller's task runs, or the caller is outside and says so beforehand. */
+    /* Relaxed: it only delays reports. The caller's task runs, or the caller is outside and calls this beforehand. */
     (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
 }
 
@@ -15,5 +15,5 @@ void tn_runtime_unhold(tn_runtime *runtime)
 
     tni_assert(old > 0, "tn_runtime_unhold without a hold");
     if (old == 1)
-        tni_monitor_notice(runtime); /* it may have looked before, and rest */
+        tni_monitor_notice(runtime); /* the monitor may have checked before, and rest now */
 }

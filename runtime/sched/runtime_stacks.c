@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Fibers without a stack: they wait in a list of the runtime, oldest first, and are handed the stacks that come back.
+/* Fibers without a stack wait in a list of the runtime, oldest first. Each stack that is given back goes to one of them.
  *
- * The stack itself is handed over, not word of it: a task that was only told could find the stack taken by a newcomer, or take
- * another one from a core's cache, and the next in the list would never hear of the one left over.
- */
+ * The stack itself is handed over, not a notification. A task that was only woken could find that a newcomer has taken the
+ * stack, or could take another stack from a core's cache; then the next task in the list would never learn of the stack that
+ * is left. */
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
@@ -11,8 +11,8 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
 {
     int rc;
 
-    /* This try is under the lock, and who brings a stack back takes the lock before it looks into the list: so it finds the task
-     * there, or this try finds the stack. */
+    /* This attempt is under the lock, and a thread that gives a stack back takes the lock before it reads the list. So that
+     * thread finds the task in the list, or this attempt finds the stack. */
     tni_os_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
     rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
@@ -26,22 +26,23 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     tni_os_mutex_unlock(&runtime->lock);
     if (rc != TN_EAGAIN)
         return rc;
-    /* Workers that sleep may have stacks in their caches. The fence orders our wish before the look whether they sleep, against
-     * theirs between saying that they will and their last look. */
+    /* Parked workers may have stacks in their caches. The fence orders the request before the check whether they are parked.
+     * A worker's fence is between its announcement that it parks and its last check. */
     tni_fence_full();
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_worker_wake_if_parked(runtime->cores[i]);
     return 1;
 }
 
-/* Lock held: takes the first task out of the list that there is a stack for, and gives it that; or that will never have one. */
-static tn_task *serve_stack_waiter(tn_runtime *runtime)
+/* Lock held: removes the first task from the list for which there is a stack, and gives it the stack; or the first one that
+ * will never have one. Returns that task, or NULL. */
+static tn_task *give_stack_to_waiter(tn_runtime *runtime)
 {
     for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
         tn_task *task = *link;
         int rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
         if (rc == TN_EAGAIN)
-            continue; /* it wants a larger one, perhaps; another may be content */
+            continue; /* it may need a larger one; another task may not */
         if (rc < 0)
             task->error = (int16_t)rc;
         *link = task->queue_next;
@@ -59,12 +60,12 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
         tn_task *task;
 
         tni_os_mutex_lock(&runtime->lock);
-        task = serve_stack_waiter(runtime);
+        task = give_stack_to_waiter(runtime);
         tni_os_mutex_unlock(&runtime->lock);
         if (task == NULL)
             return;
         if (task->error == 0)
-            count--; /* who goes without leaves it to the next */
+            count--; /* a task without a stack leaves it to the next */
         tni_schedule_inject(runtime, task, task, 1);
     }
 }

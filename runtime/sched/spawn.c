@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing tasks to life. */
+/* Creating tasks: builds the header and makes the task runnable. */
 #include "sched/spawn.h"
 
 #include <string.h>
@@ -15,12 +15,12 @@ typedef struct {
     tn_entry_fn entry;    /* fiber */
     void *arg;            /* fiber */
     tn_future *future;    /* stackless */
-    tni_task_hook *extra; /* hangs on it from the start, or NULL */
-    const void *site;     /* where the spawn was called */
+    tni_task_hook *extra; /* a hook that the task has from its creation, or NULL */
+    const void *site;     /* code address of the spawn */
     tn_spawn_options options;
 } blueprint;
 
-/* Rounded up; of 0 and 1 it is 0. */
+/* Rounded up; 0 for sizes 0 and 1. */
 static unsigned log2_of(size_t size)
 {
     return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
@@ -54,15 +54,15 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         task->name[sizeof task->name - 1] = '\0';
     }
     tni_task_publish(task, with_handle ? 2 : 1);
-    /* Orders the birth before the look, against the heavy fence in tn_runtime_destroy: either this sees its decision or its
-     * walk sees the task. */
+    /* Orders the creation before the load, against the heavy fence in tn_runtime_destroy: either this load sees destroy's
+     * decision or destroy's walk sees the task. */
     tni_fence_light(runtime->asymmetric);
     /* Relaxed: behind the fence. */
     if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0))
         tni_task_set_cancelled(task);
 }
 
-static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
+static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
 {
     tn_task *task = tni_slab_alloc(&core->slabs);
 
@@ -76,8 +76,8 @@ static int spawn_here(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
-/* `inside`: by one of the runtime's own tasks, on a thread that has no core at the moment. */
-static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
+/* `inside`: the spawn is by one of the runtime's own tasks, on a thread that has no core at the moment. */
+static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
     tn_task *task;
 
@@ -96,8 +96,8 @@ static int spawn_from_outside(tn_runtime *runtime, bool inside, const blueprint 
     return 0;
 }
 
-/* Options are in order, and there is a runtime. */
-static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
+/* The options are valid, and `runtime` is not NULL. */
+static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
 {
     tni_core *core = NULL;
     int rc;
@@ -105,11 +105,11 @@ static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **ou
     if (local->worker != NULL && local->worker->runtime == runtime)
         core = tni_worker_enter(local->worker);
     if (core != NULL) {
-        rc = spawn_here(core, plan, out);
+        rc = spawn_on_core(core, plan, out);
         tni_worker_leave(local->worker);
     } else {
         tni_runtime_external_begin(runtime);
-        rc = spawn_from_outside(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
+        rc = spawn_external(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
         tni_runtime_external_end(runtime);
     }
     if (rc != 0 && out != NULL)
@@ -117,8 +117,8 @@ static int bring_to_life(const tni_tls *local, tn_runtime *runtime, tn_task **ou
     return rc;
 }
 
-/* Hangs what drops the result on the plan, the oldest of its chain. */
-static int plan_drop(tn_runtime *runtime, blueprint *plan, tni_task_hook **drop)
+/* Adds the hook that drops the result to the plan, as the last of its chain. */
+static int add_drop_hook(tn_runtime *runtime, blueprint *plan, tni_task_hook **drop)
 {
     *drop = tni_task_hook_new(runtime, TNI_TASK_HOOK_DROP_RESULT, NULL);
     if (*drop == NULL)
@@ -146,9 +146,9 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
         return TN_EINVAL;
     if (tni_unlikely(plan->options.drop_result != NULL))
-        rc = plan_drop(runtime, plan, &drop);
+        rc = add_drop_hook(runtime, plan, &drop);
     if (rc == 0)
-        rc = bring_to_life(local, runtime, out, plan);
+        rc = spawn_task(local, runtime, out, plan);
     if (tni_unlikely(rc != 0) && drop != NULL)
         tni_task_hook_free(runtime, drop);
     return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The claim word of a worker: how it keeps its core, and how another thread takes it. core.h has the protocol. */
+/* The claim word of a worker: how it keeps its core, and how another thread takes the core. core.h has the protocol. */
 #include "sched/worker.h"
 
 #include "sched/runtime.h"
@@ -8,10 +8,11 @@ tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core)
 {
     uint32_t claiming = TNI_CLAIM_CLAIMING;
 
-    /* Acq_rel: exactly one of this and the taker's exchange succeeds; partner: tni_worker_claim. */
+    /* Acq_rel: exactly one of this exchange and the claimer's succeeds; partner: tni_worker_claim. */
     if (tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD)
-        return core; /* refused, or given up by the taker */
-    /* Taken: from now on the core is somebody else's. Release on core: who mails to this worker looks at it (worker.c). */
+        return core; /* refused, or the claimer has given up */
+    /* Taken: from now on the core belongs to another thread. Release on core: a thread that mails to this worker reads it
+     * (worker.c). */
     tni_a32_store(&worker->in_runtime, 0, TNI_RELEASE);
     tni_aptr_store(&worker->core, NULL, TNI_RELEASE);
     return NULL;
@@ -26,23 +27,25 @@ bool tni_worker_is_outside(const tni_worker *worker)
 tni_core *tni_worker_claim(tni_worker *victim)
 {
     uint32_t expected = TNI_CLAIM_HELD;
-    /* Acquire: the core as its giver set it up. Valid below because a worker that loses its core does so only after TAKEN. */
+    /* Acquire: observes the core as give_core left it. It stays valid below because a worker loses its core only after TAKEN. */
     tni_core *core = tni_aptr_load(&victim->core, TNI_ACQUIRE);
 
     if (core == NULL)
         return NULL;
-    /* Acq_rel: publishes the claim before we look whether it is in; partner: tni_worker_enter. */
+    /* Acq_rel: publishes the claim before the check whether the victim is in; partner: tni_worker_enter. */
     if (!tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_CLAIMING, TNI_ACQ_REL))
         return NULL;
-    /* Orders the claim before the look, in the victim too: either its next enter sees the claim, or we see that it is in. */
+    /* Orders the claim before the check, in the victim too: either its next enter sees the claim, or this check sees that it
+     * is in. */
     tni_fence_heavy(victim->runtime->asymmetric);
     expected = TNI_CLAIM_CLAIMING;
     /* Observes what the victim did to the core before it left; partner: tni_worker_leave. */
     if (tni_a32_load(&victim->in_runtime, TNI_ACQUIRE) != 0) {
-        /* Relaxed would do for us, acq_rel for the victim that refuses at the same time: one of the two succeeds. */
+        /* Acq_rel for the victim, which may refuse at the same time: one of the two exchanges succeeds. This thread alone
+         * would need only relaxed. */
         (void)tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_HELD, TNI_ACQ_REL);
         return NULL;
     }
-    /* Acq_rel: as above; success makes the core ours. */
+    /* Acq_rel: as above; success gives this thread the core. */
     return tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_TAKEN, TNI_ACQ_REL) ? core : NULL;
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads and cores: how workers start, how spares offer themselves, and how a core goes from a stuck worker to one of them.
- * README.md ("Stuck workers") has the argument. */
+/* Threads and cores: how workers start, how replacement threads wait for a core, and how a core moves from a stuck worker to
+ * one of them. README.md ("Stuck workers") has the argument. */
 #include "sched/worker_replacement.h"
 
 #include <stdio.h>
 
 #include "sched/runtime.h"
 
-/* Runtime's lock held, or nobody else there yet. */
+/* Runtime's lock held, or no other thread knows the runtime yet. */
 static void give_core(tni_worker *worker, tni_core *core)
 {
     /* Relaxed: published with the core below. */
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
-    /* Release: who finds the worker by its core finds it whole; partners: tni_worker_wake_if_parked, tni_schedule_wake_one. */
+    /* Release: a thread that finds the worker by its core observes it initialized; partners: tni_worker_wake_if_parked,
+     * tni_schedule_wake_one. */
     tni_aptr_store(&core->worker, worker, TNI_RELEASE);
-    /* Release: hands over the core as the holder before left it, and the claim word; partners: tni_worker_was_given and
+    /* Release: publishes the core as the previous holder left it, and the claim word; partners: tni_worker_was_given and
      * tni_worker_claim. */
     tni_aptr_store(&worker->core, core, TNI_RELEASE);
 }
@@ -25,20 +26,21 @@ void tni_worker_offer(tni_worker *worker)
 
     tni_os_mutex_lock(&runtime->lock);
     if (worker->coming)
-        runtime->spares_coming--;
+        runtime->replacements_starting--;
     worker->coming = false;
     if (!tni_worker_was_given(worker)) {
-        worker->next_spare = runtime->spares;
-        runtime->spares = worker;
-        runtime->spare_count++;
+        worker->next_spare = runtime->replacements;
+        runtime->replacements = worker;
+        runtime->replacement_count++;
     }
     tni_os_mutex_unlock(&runtime->lock);
-    tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: the last to look for */
+    tni_monitor_notice(runtime); /* all cores may have been parked while this thread was inside a task: it may have been the
+                                  * last obstacle to a deadlock report */
 }
 
 bool tni_worker_was_given(const tni_worker *worker)
 {
-    /* Acquire: the core as the holder before left it; partner: give_core. */
+    /* Acquire: observes the core as the previous holder left it; partner: give_core. */
     return tni_aptr_load(&worker->core, TNI_ACQUIRE) != NULL;
 }
 
@@ -48,19 +50,21 @@ void tni_worker_withdraw(tni_worker *worker)
     tni_worker **link;
 
     tni_os_mutex_lock(&runtime->lock);
-    for (link = &runtime->spares; *link != NULL; link = &(*link)->next_spare)
+    for (link = &runtime->replacements; *link != NULL; link = &(*link)->next_spare)
         if (*link == worker) {
             *link = worker->next_spare;
-            runtime->spare_count--;
+            runtime->replacement_count--;
             break;
         }
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-/* Lock held. A worker that has lost its core inside a task finds that out when it enters; until then it still names the core. */
+/* Lock held. A worker that has lost its core inside a task learns this when it enters; until then its `core` still names the
+ * core. */
 static bool holds_core(const tni_worker *worker)
 {
-    /* Relaxed, both: where a core goes is written under the lock; a worker that forgets its core just now holds none. */
+    /* Relaxed, both: the holder of a core changes under the lock. A worker that clears its own `core` at this moment holds
+     * none. */
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
 
     return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
@@ -68,11 +72,11 @@ static bool holds_core(const tni_worker *worker)
 
 bool tni_worker_is_replacement(const tni_worker *worker)
 {
-    const tni_worker *spare = worker->runtime->spares;
+    const tni_worker *replacement = worker->runtime->replacements;
 
-    while (spare != NULL && spare != worker)
-        spare = spare->next_spare;
-    return spare != NULL;
+    while (replacement != NULL && replacement != worker)
+        replacement = replacement->next_spare;
+    return replacement != NULL;
 }
 
 bool tni_workers_have_nothing(tn_runtime *runtime)
@@ -81,7 +85,7 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
 
     tni_os_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
-        /* Relaxed: mail that is sent later is sent by somebody awake, which the caller finds out. */
+        /* Relaxed: mail that is sent later comes from a thread that is awake, which the caller detects. */
         nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
                   (holds_core(worker) || tni_worker_is_replacement(worker));
     }
@@ -92,37 +96,37 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
 bool tni_worker_replace(tni_worker *victim)
 {
     tn_runtime *runtime = victim->runtime;
-    tni_worker *spare;
+    tni_worker *replacement;
     tni_core *core = NULL;
 
     tni_os_mutex_lock(&runtime->lock);
-    spare = runtime->spares;
-    if (spare != NULL && !tni_runtime_is_stopping(runtime))
+    replacement = runtime->replacements;
+    if (replacement != NULL && !tni_runtime_is_stopping(runtime))
         core = tni_worker_claim(victim);
     if (core != NULL) {
-        runtime->spares = spare->next_spare;
-        runtime->spare_count--;
-        tni_count(&core->counts.cores_handed_over, 1); /* nobody else holds it now */
-        give_core(spare, core);
+        runtime->replacements = replacement->next_spare;
+        runtime->replacement_count--;
+        tni_count(&core->counts.cores_handed_over, 1); /* no other thread holds it now */
+        give_core(replacement, core);
     }
     tni_os_mutex_unlock(&runtime->lock);
     if (core != NULL)
-        tni_worker_unpark(spare);
+        tni_worker_unpark(replacement);
     return core != NULL;
 }
 
-/* How many spares to start; they are counted as coming. */
-static unsigned spares_to_start(tn_runtime *runtime, unsigned wanted)
+/* How many threads to start; they are counted as starting. */
+static unsigned threads_to_start(tn_runtime *runtime, unsigned wanted)
 {
     unsigned max = runtime->options.replacement_threads_max != 0 ? runtime->options.replacement_threads_max
                                                                  : TNI_REPLACEMENT_THREADS_DEFAULT;
-    unsigned have = runtime->spare_count + runtime->spares_coming;
+    unsigned have = runtime->replacement_count + runtime->replacements_starting;
     unsigned missing = wanted > have ? wanted - have : 0;
-    unsigned room = max > runtime->spare_threads ? max - runtime->spare_threads : 0;
+    unsigned allowed = max > runtime->replacement_threads ? max - runtime->replacement_threads : 0;
 
     if (tni_runtime_is_stopping(runtime))
         return 0;
-    return missing < room ? missing : room;
+    return missing < allowed ? missing : allowed;
 }
 
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
@@ -131,18 +135,18 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     bool enough;
 
     tni_os_mutex_lock(&runtime->lock);
-    count = spares_to_start(runtime, wanted);
-    runtime->spares_coming += count;
-    runtime->spare_threads += count;
-    enough = runtime->spare_count + runtime->spares_coming >= wanted || tni_runtime_is_stopping(runtime);
+    count = threads_to_start(runtime, wanted);
+    runtime->replacements_starting += count;
+    runtime->replacement_threads += count;
+    enough = runtime->replacement_count + runtime->replacements_starting >= wanted || tni_runtime_is_stopping(runtime);
     tni_os_mutex_unlock(&runtime->lock);
     for (unsigned i = 0; i < count; i++) {
-        tni_worker *spare;
-        if (tni_worker_start(runtime, NULL, &spare) == 0)
+        tni_worker *replacement;
+        if (tni_worker_start(runtime, NULL, &replacement) == 0)
             continue;
         tni_os_mutex_lock(&runtime->lock);
-        runtime->spares_coming--; /* no thread to be had: the victim keeps its core */
-        runtime->spare_threads--;
+        runtime->replacements_starting--; /* no thread could be started: the victim keeps its core */
+        runtime->replacement_threads--;
         tni_os_mutex_unlock(&runtime->lock);
         enough = false;
     }
@@ -189,13 +193,13 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
         return TN_ENOMEM;
     (void)snprintf(worker->name, sizeof worker->name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
     worker->owns_thread = true;
-    tni_os_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or we find that it is stopping */
+    tni_os_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or this check finds that it is stopping */
     if (tni_runtime_is_stopping(runtime)) {
         rc = TN_ESHUTDOWN;
     } else {
-        /* Relaxed: counted before it can end; destroy reads it behind the lock. */
+        /* Relaxed: counted before the thread can end; destroy reads it after it has held the lock. */
         (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
-        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: we hold one */
+        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: the caller holds one */
         rc = tni_thread_start(&worker->thread, tni_worker_main, worker);
         if (rc == 0) {
             add_worker(runtime, worker);
@@ -207,7 +211,7 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
     tni_os_mutex_unlock(&runtime->lock);
     if (rc != 0) {
         if (core != NULL)
-            tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: nobody else is there yet */
+            tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: no other thread knows the core yet */
         tni_free(&runtime->allocator, worker, sizeof *worker);
         return rc;
     }

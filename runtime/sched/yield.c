@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Letting others run. */
+/* tn_yield: lets other tasks run. */
 #include "base/tls.h"
 #include "sched/run.h"
 #include "scope/scope.h"
@@ -14,7 +14,7 @@ int tn_yield(void)
         tni_thread_yield();
         return tn_checkpoint();
     }
-    tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and answer TN_PENDING instead");
+    tni_assert(task->kind == TNI_TASK_FIBER, "tn_yield in a poll function: wake the waker and return TN_PENDING instead");
     tni_run_leave(task, TNI_RUN_YIELDED);
     if (tni_likely(task->body.fiber.scope == NULL))
         return tni_task_is_cancelled(task) ? TN_ECANCELED : 0;

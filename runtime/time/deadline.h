@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* How a poll asks to be polled again at a given moment. */
+/* How a poll function asks to be polled again at a given time. */
 #ifndef TNI_DEADLINE_H
 #define TNI_DEADLINE_H
 
 #include "task/task.h"
 
-/* Inside a poll with `waker`, of the task that polls: it is woken at `deadline_ns` or (seldom) earlier, never much later; see
- * timer.h. Asking costs nothing until the run ends suspended. */
+/* For a poll that was given `waker`: its task is woken at `deadline_ns`, never much later, and rarely earlier; see timer.h. A
+ * request costs nothing until the run ends suspended. */
 static inline void tni_deadline_ask(tn_waker *waker, uint64_t deadline_ns)
 {
     tn_task *task = tni_task_of(waker);
@@ -15,7 +15,7 @@ static inline void tni_deadline_ask(tn_waker *waker, uint64_t deadline_ns)
         task->deadline_ns = deadline_ns;
 }
 
-/* `ns` from now; as late as can be said where the sum is too large. */
+/* `ns` from now; TNI_FOREVER if the sum overflows. */
 static inline uint64_t tni_deadline_after(uint64_t ns)
 {
     uint64_t now_ns = tni_clock_ns();

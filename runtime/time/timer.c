@@ -17,19 +17,19 @@ void tni_timers_fini(tni_timers *timers)
 /* Lock held. */
 static void publish_next(tni_timers *timers)
 {
-    /* Relaxed: a hint, looked at again at each poll of the loop; a sleeper goes by tni_timers_sleep, which holds the lock. */
+    /* Relaxed: a hint, read again at each poll of the loop. A sleeper uses tni_timers_sleep, which holds the lock. */
     tni_a64_store(&timers->next_ns, tni_wheel_next_ns(&timers->wheel), TNI_RELAXED);
 }
 
-/* Lock held. The node is in no wheel afterwards. */
-static void take_out(tni_timers *timers, tn_task *task)
+/* Lock held. Afterwards the node is in no wheel. */
+static void remove_node(tni_timers *timers, tn_task *task)
 {
     tni_wheel_remove(&timers->wheel, &task->timer);
     /* Publishes that the node is free; partner: the load in tni_timer_arm and tni_timer_disarm. */
     tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
 }
 
-/* Saturates: the last tick's time is beyond the clock. */
+/* Saturates: the time of the last tick is beyond the clock's range. */
 static uint64_t due_ns(const tn_task *task)
 {
     uint64_t ns;
@@ -37,19 +37,19 @@ static uint64_t due_ns(const tn_task *task)
     return __builtin_mul_overflow(task->timer.deadline_tick, TNI_WHEEL_TICK_NS, &ns) ? TNI_FOREVER : ns;
 }
 
-/* Does the node that is armed go off no later than one armed for the deadline would? */
-static bool goes_off_in_time(const tn_task *task)
+/* Whether the armed node fires no later than a node armed for the deadline would. */
+static bool fires_in_time(const tn_task *task)
 {
     uint64_t wanted_tick = task->deadline_ns / TNI_WHEEL_TICK_NS + (task->deadline_ns % TNI_WHEEL_TICK_NS != 0);
 
     return due_ns(task) / TNI_WHEEL_TICK_NS <= wanted_tick;
 }
 
-/* Lock held. True: the core's worker sleeps too long now. */
-static bool put_in(tni_timers *timers, tn_task *task)
+/* Lock held. True: the core's worker now sleeps too long. */
+static bool insert_node(tni_timers *timers, tn_task *task)
 {
     tni_wheel_add(&timers->wheel, &task->timer, task->deadline_ns);
-    /* Relaxed: the next one to look is the task's next run or end, ordered by its state word, or this lock. */
+    /* Relaxed: the next reader is the task's next run or its end, which its state word orders, or a holder of this lock. */
     tni_aptr_store(&task->armed_in, timers, TNI_RELAXED);
     /* Relaxed: as in publish_next. */
     if (due_ns(task) < tni_a64_load(&timers->next_ns, TNI_RELAXED))
@@ -59,7 +59,7 @@ static bool put_in(tni_timers *timers, tn_task *task)
 
 bool tni_timer_arm(tni_timers *timers, tn_task *task)
 {
-    /* Observes who took the node out; partner: take_out. */
+    /* Observes that the node was removed; partner: remove_node. */
     tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
     bool wake;
 
@@ -67,11 +67,11 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
         bool enough;
 
         tni_os_mutex_lock(&armed->lock);
-        /* Relaxed: under the lock. Another thread may have fired it since. */
+        /* Relaxed: under the lock. Another thread may have fired the node since. */
         if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL) {
-            enough = goes_off_in_time(task);
+            enough = fires_in_time(task);
             if (!enough)
-                take_out(armed, task);
+                remove_node(armed, task);
         } else {
             enough = false;
         }
@@ -80,14 +80,14 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
             return false;
     }
     tni_os_mutex_lock(&timers->lock);
-    wake = put_in(timers, task);
+    wake = insert_node(timers, task);
     tni_os_mutex_unlock(&timers->lock);
     return wake;
 }
 
 void tni_timer_disarm(tn_task *task)
 {
-    /* Observes who took the node out: it has finished with the node; partner: take_out. */
+    /* Observes that the node was removed and that the remover has finished with it; partner: remove_node. */
     tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
 
     if (armed == NULL)
@@ -95,11 +95,11 @@ void tni_timer_disarm(tn_task *task)
     tni_os_mutex_lock(&armed->lock);
     /* Relaxed: under the lock. */
     if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL)
-        take_out(armed, task);
+        remove_node(armed, task);
     tni_os_mutex_unlock(&armed->lock);
 }
 
-/* Takes out what is due, with a reference to each task; a chain through timer.next. */
+/* Removes the nodes that are due and writes their tasks to `due`, with a reference to each. Returns how many. */
 static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
 {
     tni_timer *timer;
@@ -111,7 +111,7 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
         timer = timer->next;
         tni_task_ref(task);
         due[count] = task;
-        /* As in take_out. From here on the task's own run may arm the node again. */
+        /* As in remove_node. From here on the task's own run may arm the node again. */
         tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
     }
     publish_next(timers);
@@ -155,7 +155,7 @@ bool tni_timers_sleep_for_good(tni_timers *timers)
     bool for_good;
 
     tni_os_mutex_lock(&timers->lock);
-    /* Until when does not matter: what it sleeps until may have been cancelled since. */
+    /* The end of the sleep does not matter: the timer that set it may have been cancelled since. */
     for_good = timers->sleeping_until_ns != 0 && tni_wheel_next_ns(&timers->wheel) == TNI_FOREVER;
     tni_os_mutex_unlock(&timers->lock);
     return for_good;
@@ -165,9 +165,10 @@ void tni_timers_awake(tni_timers *timers)
 {
     tni_os_mutex_lock(&timers->lock);
     timers->sleeping_until_ns = 0;
-    /* Has the next fire move the wheel on. The wheel files by the time of its last expire, which was before the sleep. And the
-     * sleep may have been until the start of a slot, while next_ns is the first deadline in it: no fire before that would empty
-     * the slot, and the next sleep would be until its start again, which has passed. Relaxed: as in publish_next. */
+    /* Makes the next tni_timers_fire advance the wheel, for two reasons. The wheel files nodes by the time of its last
+     * expire, which was before the sleep. And the sleep may have ended at the start of a slot, while next_ns is the first
+     * deadline in that slot: no fire before that deadline would empty the slot, and the next sleep would end at the same
+     * start, which has passed. Relaxed: as in publish_next. */
     tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
     tni_os_mutex_unlock(&timers->lock);
 }

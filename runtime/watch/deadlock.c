@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The look whether any task can ever go on: README.md ("Dump and deadlock report") has the argument. */
+/* Deadlock check: whether any task can ever continue. README.md ("Dump and deadlock report") has the argument. */
 #include "watch/deadlock.h"
 
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 #include "watch/dump.h"
 
-/* A number that changes whenever a task has run, or a worker has slept. */
+/* A number that changes whenever a task has run, or a worker has parked. */
 static uint64_t activity(const tn_runtime *runtime)
 {
     uint64_t sum = tni_a64_load(&runtime->foreign.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
@@ -19,8 +19,9 @@ static uint64_t activity(const tn_runtime *runtime)
     return sum;
 }
 
-/* Does some task live, and is none on its way in? A spawn from outside counts its task and queues it under the injector's lock:
- * without that, one that has been counted and not yet queued would look like one that waits for ever. */
+/* Whether a task lives, and none is about to be queued. A spawn from outside counts its task and queues it under the
+ * injector's lock: without the lock, a task that has been counted and not yet queued would look like one that waits for ever.
+ */
 static bool tasks_are_all_in(tn_runtime *runtime)
 {
     bool all_in;
@@ -31,10 +32,11 @@ static bool tasks_are_all_in(tn_runtime *runtime)
     return all_in;
 }
 
-/* Can anything come that would wake a task? Those without a core first: what they have queued and armed is looked at after. */
+/* Whether nothing can happen that would wake a task. Workers without a core are checked first: what they have queued and
+ * armed is checked after them. */
 static bool expects_nothing(tn_runtime *runtime)
 {
-    /* Acquire: what was done outside is done; partner: tn_runtime_unhold. */
+    /* Acquire: observes what was done outside; partner: tn_runtime_unhold. */
     if (tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 || !tni_workers_have_nothing(runtime) || tni_schedule_any_work(runtime))
         return false;
     for (unsigned i = 0; i < runtime->core_count; i++) {
@@ -46,8 +48,8 @@ static bool expects_nothing(tn_runtime *runtime)
     return true;
 }
 
-/* The log is told once: if it goes on after that something outside wakes tasks and does not say so, as the log has advised, and
- * would have it filled. */
+/* The log gets one report. If tasks run after that, something outside wakes them without tn_runtime_hold, which the report
+ * advised, and further reports would fill the log. */
 static bool wants_report(const tn_runtime *runtime)
 {
     if (runtime->options.on_deadlock != NULL)
@@ -64,7 +66,7 @@ static void report(tn_runtime *runtime)
         return;
     }
     tni_log_write(&runtime->log, TN_LOG_WARNING,
-                  "deadlock: all tasks wait for each other; if something outside will wake one, tn_runtime_hold says so");
+                  "deadlock: all tasks wait for each other; if something outside will wake one, declare it with tn_runtime_hold");
     log = tni_dump_to_log(runtime);
     tn_dump(runtime, log.line, log.ctx);
 }
@@ -79,7 +81,7 @@ void tni_deadlock_check(tn_runtime *runtime)
     tni_fence_full();
     if (!tni_idle_all_parked(&runtime->idle) || !tasks_are_all_in(runtime) || !expects_nothing(runtime))
         return;
-    tni_fence_full(); /* the looks above before those below */
+    tni_fence_full(); /* orders the checks above before those below */
     if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)
         return;
     runtime->deadlock_seen = before;

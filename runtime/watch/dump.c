@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every task is doing, at any time: README.md ("Dump and deadlock report") has the argument. */
+/* tn_dump: what every task is doing, at any time. README.md ("Dump and deadlock report") has the argument. */
 #include "watch/dump.h"
 
 #include <stdarg.h>
@@ -14,10 +14,10 @@
 
 /* Words of a stack that may be return addresses, and are shown; see tni_dump_sample. */
 #define GUESSES_MAX 16
-/* What a dump waits in all for threads that do not answer. */
-#define PATIENCE_NS UINT64_C(1000000000)
+/* How long a dump waits, in total, for threads that do not respond. */
+#define SAMPLES_TIMEOUT_NS UINT64_C(1000000000)
 
-void tni_dump_say(const tni_dump *d, const char *format, ...)
+void tni_dump_print(const tni_dump *d, const char *format, ...)
 {
     char line[400];
     va_list args;
@@ -41,23 +41,23 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task)
     tni_os_symbol(task->spawn_site, site, sizeof site);
     if (task->kind == TNI_TASK_FIBER) {
         tni_os_symbol((const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
-        tni_dump_say(d, "    entry %s, spawned at %s", code, site);
+        tni_dump_print(d, "    entry %s, spawned at %s", code, site);
     } else {
-        tni_dump_say(d, "    spawned at %s", site);
+        tni_dump_print(d, "    spawned at %s", site);
     }
 }
 
-/* What a task that rests is doing: copied while it is borrowed, and said when it has been given back: so a slow reader of the
- * dump holds up nobody. */
+/* What a suspended task is doing. It is copied while the task is borrowed, and printed when the task has been given back: so
+ * a slow reader of the dump delays no task. */
 typedef struct {
-    tn_future_ops ops; /* of the future that it has polled and found pending */
+    tn_future_ops ops; /* of the future that the task has polled and found pending */
     uint64_t since_ns;
     unsigned count;
     void *frames[FRAMES_MAX];
-} resting;
+} snapshot;
 
-/* Borrowed. */
-static void look_at(const tn_task *task, resting *out)
+/* The task is borrowed. */
+static void take_snapshot(const tn_task *task, snapshot *out)
 {
     const tni_stack *stack;
 
@@ -73,48 +73,49 @@ static void look_at(const tn_task *task, resting *out)
                                     FRAMES_MAX);
 }
 
-static void say_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
+static void print_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
 {
     char code[300];
 
     tni_os_symbol(pc, code, sizeof code);
-    tni_dump_say(d, "    #%u%s %s", number, mark, code);
+    tni_dump_print(d, "    #%u%s %s", number, mark, code);
 }
 
-static void say_resting(const tni_dump *d, const tn_task *task, const resting *was)
+static void print_suspended(const tni_dump *d, const tn_task *task, const snapshot *was)
 {
-    uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* else it rests since after `now_ns` */
+    uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* otherwise it was suspended after
+                                                                                     * `now_ns` */
     char code[300];
 
     if (was->ops.name == NULL)
         tni_os_symbol((const void *)(uintptr_t)was->ops.poll, code, sizeof code);
     else
         (void)snprintf(code, sizeof code, "%s", was->ops.name);
-    tni_dump_say(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
-                 code, (unsigned long long)(waited_ns / TN_MS));
+    tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
+                   code, (unsigned long long)(waited_ns / TN_MS));
     tni_dump_origin(d, task);
     for (unsigned i = 0; i < was->count; i++)
-        say_frame(d, i, "", was->frames[i]);
+        print_frame(d, i, "", was->frames[i]);
 }
 
-/* Code without frame pointers (the C library's) may have been called since the innermost frame. Who called it, and was called by
- * it, is among the words below that frame: those that are return addresses are shown with a question mark, for some may be left
- * from earlier calls. */
+/* Code without frame pointers (the C library's) may have been called since the innermost frame. Its caller and its callees
+ * are among the words below that frame. The words that are return addresses are printed with a question mark, because some
+ * may be left from earlier calls. */
 void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample)
 {
     const void *guesses[GUESSES_MAX];
     unsigned count = tni_os_return_addresses(sample->word, sample->words, guesses, GUESSES_MAX);
     unsigned number = 0;
 
-    say_frame(d, number++, "", sample->pc);
+    print_frame(d, number++, "", sample->pc);
     for (unsigned i = 0; i < count; i++)
-        say_frame(d, number++, "?", guesses[i]);
+        print_frame(d, number++, "?", guesses[i]);
     for (unsigned i = 0; i < sample->frames; i++)
-        say_frame(d, number++, "", sample->frame[i]);
+        print_frame(d, number++, "", sample->frame[i]);
 }
 
-/* Its own thread takes the stack, if one is inside it. */
-static void say_running(const tni_dump *d, const tn_task *task)
+/* The thread that is inside the task, if there is one, takes the stack. */
+static void print_running(const tni_dump *d, const tn_task *task)
 {
     const tni_stack_sample *sample = NULL;
 
@@ -130,19 +131,19 @@ static void say_running(const tni_dump *d, const tn_task *task)
 static void visit(void *arg, tn_task *task)
 {
     const tni_dump *d = arg;
-    resting was;
+    snapshot was;
 
     if (!tni_task_ref_if_alive(task))
         return;
     if (tni_task_borrow(task)) {
-        look_at(task, &was);
+        take_snapshot(task, &was);
         if (!tni_task_rest(task))
             tni_schedule_ready(task); /* woken meanwhile */
-        say_resting(d, task, &was);
+        print_suspended(d, task, &was);
     } else {
-        tni_dump_say(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
+        tni_dump_print(d, "task %llu \"%s\" (%s): runs, or is about to", (unsigned long long)task->id, task->name, kind_of(task));
         tni_dump_origin(d, task);
-        say_running(d, task);
+        print_running(d, task);
     }
     tni_task_unref(task);
 }
@@ -150,9 +151,9 @@ static void visit(void *arg, tn_task *task)
 void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 {
     uint64_t now_ns = tni_clock_ns();
-    tni_dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = now_ns, .until_ns = now_ns + PATIENCE_NS};
+    tni_dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = now_ns, .until_ns = now_ns + SAMPLES_TIMEOUT_NS};
 
-    tni_dump_say(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
+    tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
     tni_slab_walk(&runtime->foreign_slabs, visit, &d);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What tasks are doing, in lines. See dump.c. */
+/* Dumps: what tasks are doing, as lines of text. See dump.c. */
 #ifndef TNI_DUMP_H
 #define TNI_DUMP_H
 
@@ -7,24 +7,24 @@
 
 #include "watch/stack_sampler.h"
 
-/* Where the lines go. */
+/* Where the lines of a dump go. */
 typedef struct {
     tn_runtime *runtime;
     tn_dump_fn line;
     void *ctx;
     uint64_t now_ns;
-    uint64_t until_ns; /* stacks of tasks that run are waited for until then */
+    uint64_t until_ns; /* end of the wait for stacks of running tasks */
 } tni_dump;
 
-__attribute__((format(printf, 2, 3))) void tni_dump_say(const tni_dump *d, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void tni_dump_print(const tni_dump *d, const char *format, ...);
 
-/* Of whose task the caller has a reference: where it comes from. */
+/* Prints where a task comes from. The caller holds a reference to it. */
 void tni_dump_origin(const tni_dump *d, const tn_task *task);
 
-/* The stack of a task that ran. */
+/* Prints the stack of a running task. */
 void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample);
 
-/* Lines for a runtime's log. */
+/* A dump whose lines go to the runtime's log. */
 tni_dump tni_dump_to_log(tn_runtime *runtime);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* README.md ("Stuck workers") has the protocol and its argument. */
+/* Stack samples: the signal handler, and the requests for it. README.md ("Stuck workers") has the protocol. */
 #include "watch/stack_sampler.h"
 
 #include "base/alloc.h"
@@ -7,18 +7,18 @@
 #include "fiber/context.h"
 #include "sched/runtime.h"
 
-/* --- In the handler --------------------------------------------------------------------------------------------------------- */
+/* --- In the handler ------------------------------------------------------------------------------------------------------- */
 
-/* What is read need not be a variable of anybody's. */
+/* The words that are read need not belong to a variable. */
 #define READS_STACK __attribute__((no_sanitize("address", "thread")))
 
-/* Words above the stack pointer that are looked at for the first frame. */
+/* Bytes above the stack pointer that are searched for the first frame. */
 #define SEARCH_BYTES ((uintptr_t)32 * 1024)
 
-/* Where a chain of frame pointers begins that leads to the root frame: where the register points, or else the first word from the
- * stack pointer on. For a function without a frame pointer may have saved its caller's there, and use the register for something
- * else. 0: none. A chain that leads elsewhere is followed once, not again from each of its frames: a deep recursion would take
- * the handler a second. */
+/* Finds the start of a chain of frame pointers that leads to the root frame: the frame register, or else the first such word
+ * from the stack pointer on. A function without a frame pointer may have saved its caller's there, and may use the register
+ * for something else. 0: none. A chain that leads elsewhere is followed once, not again from each of its frames: in a deep
+ * recursion the handler would take a second for that. */
 READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t top)
 {
     uintptr_t end = top - at->sp < SEARCH_BYTES ? top : at->sp + SEARCH_BYTES;
@@ -40,7 +40,8 @@ READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t
     return 0;
 }
 
-/* The memory from the stack pointer to the top of the stack that this thread runs on is there, and nobody else writes it. */
+/* The memory from the stack pointer to the top of the stack on which this thread runs is mapped, and no other thread writes
+ * it. */
 READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted *at, uintptr_t top)
 {
     uintptr_t frame = first_frame(at, top);
@@ -48,7 +49,7 @@ READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted 
     uintptr_t begin = at->sp;
 
     if (end - begin > sizeof sample->word)
-        begin = end - sizeof sample->word; /* nearest to the frame is who was called from there */
+        begin = end - sizeof sample->word; /* the words nearest to the frame are of the functions called from there */
     for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
         sample->word[sample->words++] = *(const void *volatile *)word;
     if (frame != 0)
@@ -56,20 +57,21 @@ READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted 
     sample->pc = (const void *)at->pc;
 }
 
-static void answer(const tni_os_interrupted *at)
+static void respond(const tni_os_interrupted *at)
 {
     const tni_tls *local = tni_tls_get();
     tni_worker *worker = local->worker != NULL ? local->worker : local->native_worker;
     const tn_task *task = local->task;
-    void *asked = worker;
+    void *target = worker;
     tni_stack_sampler *sampler;
     const tni_stack *stack;
 
     if (worker == NULL || worker->runtime->sampler == NULL)
         return;
     sampler = worker->runtime->sampler;
-    /* Acquire: number and task as they were asked for; partner: tni_stack_sampler_ask. Lost: the request was taken back. */
-    if (!tni_aptr_cas(&sampler->asked, &asked, NULL, TNI_ACQUIRE))
+    /* Acquire: observes the request's number and task; partner: tni_stack_sampler_ask. If the CAS fails the request was taken
+     * back. */
+    if (!tni_aptr_cas(&sampler->target, &target, NULL, TNI_ACQUIRE))
         return;
     sampler->sample.inside = task == sampler->task;
     sampler->sample.pc = NULL;
@@ -79,12 +81,12 @@ static void answer(const tni_os_interrupted *at)
     if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
         at->sp < (uintptr_t)tni_stack_top(stack))
         fill(&sampler->sample, at, (uintptr_t)tni_stack_top(stack));
-    /* Release: the sample; partner: tni_stack_sampler_result, tni_stack_sampler_ask. */
-    tni_a32_store(&sampler->answers, sampler->number, TNI_RELEASE);
-    tni_futex_wake(&sampler->answers, 1);
+    /* Release: publishes the sample; partner: tni_stack_sampler_result, tni_stack_sampler_ask. */
+    tni_a32_store(&sampler->responses, sampler->number, TNI_RELEASE);
+    tni_futex_wake(&sampler->responses, 1);
 }
 
-/* --- A worker's part -------------------------------------------------------------------------------------------------------- */
+/* --- A worker's part ------------------------------------------------------------------------------------------------------ */
 
 void tni_stack_sampler_open(tni_worker *worker)
 {
@@ -109,7 +111,7 @@ void tni_stack_sampler_close(tni_worker *worker)
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-/* --- Asking ----------------------------------------------------------------------------------------------------------------- */
+/* --- Requests ------------------------------------------------------------------------------------------------------------- */
 
 bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
 {
@@ -118,7 +120,7 @@ bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
 
     if (sampler == NULL)
         return false;
-    /* Acquire: number and task as the one before left them; partner: tni_stack_sampler_end. */
+    /* Acquire: observes number and task as the user before left them; partner: tni_stack_sampler_end. */
     while (!tni_a32_cas(&sampler->busy, &idle, 1, TNI_ACQUIRE)) {
         if (tni_clock_ns() >= until_ns)
             return false;
@@ -128,11 +130,12 @@ bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
     return true;
 }
 
-/* Lock held: who is inside the task? */
-static tni_worker *runner(const tn_runtime *runtime, const tn_task *task)
+/* Lock held: returns the worker that is inside the task, or NULL. */
+static tni_worker *thread_of(const tn_runtime *runtime, const tn_task *task)
 {
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
-        /* Acquire: its thread's number; else a hint, which the handler checks. Partner: run_task (worker.c). Relaxed: a hint. */
+        /* Acquire: observes the number of its thread. The task is only a hint, which the handler checks. Partner: run_task
+         * (worker.c). Relaxed: a hint. */
         if (worker->takes_signals && tni_aptr_load(&worker->current, TNI_ACQUIRE) == task)
             return tni_aptr_load(&worker->native, TNI_RELAXED) == NULL ? worker : NULL;
     return NULL;
@@ -144,17 +147,18 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
     tni_worker *worker;
     bool sent = false;
 
-    /* Acquire: nobody writes the sample any more; partner: answer. Not equal: a handler had begun, and was not waited for. */
-    if (tni_a32_load(&sampler->answers, TNI_ACQUIRE) != sampler->number)
+    /* Acquire: no handler writes the sample any more; partner: respond. Not equal: a handler had begun, and was not waited
+     * for. */
+    if (tni_a32_load(&sampler->responses, TNI_ACQUIRE) != sampler->number)
         return false;
     tni_os_mutex_lock(&runtime->lock);
-    worker = runner(runtime, task);
+    worker = thread_of(runtime, task);
     if (worker != NULL) {
         sampler->number++;
         sampler->task = task;
-        /* Release: number and task; partner: answer. */
-        tni_aptr_store(&sampler->asked, worker, TNI_RELEASE);
-        /* Under the lock: the thread is there, for it takes the lock before it ends. */
+        /* Release: publishes number and task; partner: respond. */
+        tni_aptr_store(&sampler->target, worker, TNI_RELEASE);
+        /* Under the lock: the thread exists, because it takes the lock before it ends. */
         sent = tni_os_thread_signal_send(runtime->options.stuck_signal, worker->thread_id);
     }
     tni_os_mutex_unlock(&runtime->lock);
@@ -164,34 +168,34 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
 const tni_stack_sample *tni_stack_sampler_result(tn_runtime *runtime, uint64_t until_ns)
 {
     tni_stack_sampler *sampler = runtime->sampler;
-    uint32_t answers;
+    uint32_t responses;
 
     for (;;) {
-        /* Acquire: the sample; partner: answer. */
-        answers = tni_a32_load(&sampler->answers, TNI_ACQUIRE);
-        if (answers == sampler->number)
+        /* Acquire: observes the sample; partner: respond. */
+        responses = tni_a32_load(&sampler->responses, TNI_ACQUIRE);
+        if (responses == sampler->number)
             return &sampler->sample;
         if (tni_clock_ns() >= until_ns)
             return NULL;
-        tni_futex_wait(&sampler->answers, answers, until_ns);
+        tni_futex_wait(&sampler->responses, responses, until_ns);
     }
 }
 
 void tni_stack_sampler_end(tn_runtime *runtime)
 {
     tni_stack_sampler *sampler = runtime->sampler;
-    void *asked = tni_aptr_load(&sampler->asked, TNI_RELAXED); /* relaxed: the exchange decides */
+    void *target = tni_aptr_load(&sampler->target, TNI_RELAXED); /* relaxed: the exchange decides */
 
-    /* Acquire and release: exactly one of us and the handler gets the request. If it is us, no handler writes: it is as if it had
-     * been answered. */
-    if (asked != NULL && tni_aptr_exchange(&sampler->asked, NULL, TNI_ACQ_REL) != NULL)
-        tni_a32_store(&sampler->answers, sampler->number, TNI_RELAXED); /* relaxed: who asks next is behind `busy` */
-    /* Release: what we wrote, to who asks next; partner: tni_stack_sampler_begin. */
+    /* Acquire and release: exactly one of this thread and the handler gets the request. If it is this thread, no handler
+     * writes, as after a response. */
+    if (target != NULL && tni_aptr_exchange(&sampler->target, NULL, TNI_ACQ_REL) != NULL)
+        tni_a32_store(&sampler->responses, sampler->number, TNI_RELAXED); /* relaxed: the next user acquires `busy` */
+    /* Release: publishes this thread's writes to the next user; partner: tni_stack_sampler_begin. */
     tni_a32_store(&sampler->busy, 0, TNI_RELEASE);
     tni_futex_wake(&sampler->busy, 1);
 }
 
-/* --- Installing ------------------------------------------------------------------------------------------------------------- */
+/* --- Installing ----------------------------------------------------------------------------------------------------------- */
 
 int tni_stack_sampler_install(tn_runtime *runtime)
 {
@@ -206,9 +210,9 @@ int tni_stack_sampler_install(tn_runtime *runtime)
     if (sampler == NULL)
         return TN_ENOMEM;
     tni_a32_init(&sampler->busy, 0);
-    tni_aptr_init(&sampler->asked, NULL);
-    tni_a32_init(&sampler->answers, 0);
-    rc = tni_os_thread_signal_install(runtime->options.stuck_signal, answer);
+    tni_aptr_init(&sampler->target, NULL);
+    tni_a32_init(&sampler->responses, 0);
+    rc = tni_os_thread_signal_install(runtime->options.stuck_signal, respond);
     if (rc != 0)
         tni_free(&runtime->allocator, sampler, sizeof *sampler);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The stack of a task while it runs: taken by its own thread, in a signal handler, for somebody who asks. Only in runtimes with
- * report_stuck_ns. README.md ("Stuck workers") has the protocol. */
+/* Stack samples: the stack of a running task, taken by the task's own thread in a signal handler, for the monitor or a dump.
+ * Only in runtimes with report_stuck_ns. README.md ("Stuck workers") has the protocol. */
 #ifndef TNI_STACK_SAMPLER_H
 #define TNI_STACK_SAMPLER_H
 
@@ -8,44 +8,46 @@
 #include "sched/monitor_state.h"
 #include "task/task.h"
 
-/* Frames, and words between the stack pointer and the first of them, that are kept. */
+/* Most frames that a sample has, and most words between the stack pointer and the first of these. */
 #define TNI_STACK_SAMPLE_FRAMES 32
 #define TNI_STACK_SAMPLE_WORDS 1024
 
 typedef struct {
     bool inside;    /* the thread was still inside this task */
-    const void *pc; /* NULL: it was not, or not on its stack */
+    const void *pc; /* NULL: it was not, or not on the task's stack */
     unsigned frames;
     void *frame[TNI_STACK_SAMPLE_FRAMES]; /* return addresses by the chain of frame pointers, innermost first */
     unsigned words;
     const void
-        *word[TNI_STACK_SAMPLE_WORDS]; /* what lies below the first frame: calls of code without frame pointers are in there */
+        *word[TNI_STACK_SAMPLE_WORDS]; /* the words below the first frame: they include calls of code without frame pointers */
 } tni_stack_sample;
 
 struct tni_stack_sampler {
-    tni_a32 busy;            /* 1: somebody asks */
-    tni_aptr asked;          /* the tni_worker that is to answer; it takes it out, or who asked */
-    tni_a32 answers;         /* the number of the last request that was answered */
-    uint32_t number;         /* of the last request; who asks, before `asked` */
-    const tn_task *task;     /* whose stack is wanted; as above */
-    tni_stack_sample sample; /* the handler's from the moment it takes `asked` out until it counts its answer */
+    tni_a32 busy;            /* 1: a thread uses the sampler */
+    tni_aptr target;         /* tni_worker * whose handler must respond; the handler takes it out, or the requester */
+    tni_a32 responses;       /* number of the last request that has a response */
+    uint32_t number;         /* number of the last request; the requester writes it before `target` */
+    const tn_task *task;     /* the task of the last request; as above */
+    tni_stack_sample sample; /* the handler's from when it takes `target` out until it stores `responses` */
 };
 
-/* create, at its end: 0 or a negative errno value. `number`: the signal. */
+/* Called at the end of tn_runtime_create. Returns 0 or a negative errno value. */
 int tni_stack_sampler_install(tn_runtime *runtime);
 void tni_stack_sampler_uninstall(tn_runtime *runtime);
 
-/* One at a time: true when the sampler is the caller's until tni_stack_sampler_end. False: it is somebody else's at `until_ns`,
- * or there is none. */
+/* One user at a time. True: the sampler is the caller's until tni_stack_sampler_end. False: at `until_ns` another thread had
+ * it, or there is no sampler. */
 bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns);
 
-/* Asks for the stack of a task that the caller has a reference to. False: no thread is inside it that could be asked. */
+/* Requests the stack of a task to which the caller holds a reference. False: no thread that can be signaled is inside the
+ * task. */
 bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task);
 
-/* Has it been answered? `until_ns`: waits until then; 0: does not wait. NULL: it has not. Valid until tni_stack_sampler_end. */
+/* Returns the response to the request. `until_ns`: waits until then; 0: does not wait. NULL: there is none yet. Valid until
+ * tni_stack_sampler_end. */
 const tni_stack_sample *tni_stack_sampler_result(tn_runtime *runtime, uint64_t until_ns);
 
-/* Takes back what is asked and was not answered. */
+/* Gives up the sampler. Takes back a request that has no response. */
 void tni_stack_sampler_end(tn_runtime *runtime);
 
 #endif

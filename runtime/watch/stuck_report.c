@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Who keeps a thread: a task that has been inside one run for report_stuck_ns is put into the log, once, with its stack.
+/* Reports of stuck tasks: a task that has been inside one run for report_stuck_ns is logged, once, with its stack.
  *
- * The monitor looks at every worker, with a core or without one. The task's own thread takes its stack (stack_sampler.h), and the
- * monitor does not wait for that: it looks at the cores as ever, and reports when the stack is there, or without it when it has
- * not come for a second. One task at a time, at most TNI_STUCK_REPORTS_A_MINUTE; who comes too late is reported in the next
- * minute, if it still keeps its thread.
- */
+ * The monitor checks every worker, with or without a core. The task's own thread takes its stack (stack_sampler.h). The
+ * monitor does not wait for that: it continues to check the cores, and reports when the stack has arrived, or without it
+ * after a second. It reports one task at a time, and at most TNI_STUCK_REPORTS_A_MINUTE. A task that exceeds this limit is
+ * reported in the next minute, if it still keeps its thread. */
 #include "watch/stuck.h"
 
 #include "sched/runtime.h"
 #include "watch/dump.h"
 
-/* How long a stack is waited for. */
-#define PATIENCE_NS UINT64_C(1000000000)
+/* How long a report waits for the stack. */
+#define SAMPLE_TIMEOUT_NS UINT64_C(1000000000)
 #define MINUTE_NS UINT64_C(60000000000)
 
-/* --- Saying it -------------------------------------------------------------------------------------------------------------- */
+/* --- Logging -------------------------------------------------------------------------------------------------------------- */
 
 static bool may_report(tni_stuck_log *log, uint64_t now_ns)
 {
@@ -26,69 +25,71 @@ static bool may_report(tni_stuck_log *log, uint64_t now_ns)
     return log->reports < TNI_STUCK_REPORTS_A_MINUTE;
 }
 
-static void say(tn_runtime *runtime, const tni_stack_sample *sample)
+static void print_report(tn_runtime *runtime, const tni_stack_sample *sample)
 {
     tni_stuck_log *log = &runtime->stuck_log;
     tn_task *task = log->task;
     tni_dump d = tni_dump_to_log(runtime);
 
-    tni_dump_say(&d, "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
-                 task->name, (unsigned long long)task->id, (unsigned long long)log->kept_ns / 1000000);
+    tni_dump_print(&d, "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
+                   task->name, (unsigned long long)task->id, (unsigned long long)log->kept_ns / 1000000);
     tni_dump_origin(&d, task);
     if (sample == NULL)
-        tni_dump_say(&d, "    its stack could not be taken");
+        tni_dump_print(&d, "    its stack could not be taken");
     else if (!sample->inside)
-        tni_dump_say(&d, "    it has gone on just now");
+        tni_dump_print(&d, "    it has left that run");
     else if (sample->pc == NULL)
-        tni_dump_say(&d, "    it runs on a stack that is not its own");
+        tni_dump_print(&d, "    it runs on a stack that is not its own");
     else
         tni_dump_sample(&d, sample);
-    if (log->asking)
+    if (log->sampling)
         tni_stack_sampler_end(runtime);
-    log->asking = false;
+    log->sampling = false;
     log->task = NULL;
     tni_task_unref(task);
 }
 
-/* Goes on with the report that is under way. */
-static void proceed(tn_runtime *runtime, uint64_t now_ns)
+/* Continues the report in progress. */
+static void continue_report(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
     const tni_stack_sample *sample = NULL;
     bool over = now_ns >= log->until_ns;
 
-    if (!log->asking && tni_stack_sampler_begin(runtime, 0)) { /* else a dump has the sampler: at the next look */
-        log->asking = true;
+    if (!log->sampling && tni_stack_sampler_begin(runtime, 0)) { /* otherwise a dump has the sampler: tried again at the next
+                                                                  * check */
+        log->sampling = true;
         over = over || !tni_stack_sampler_ask(runtime, log->task);
     }
-    if (log->asking && !over)
+    if (log->sampling && !over)
         sample = tni_stack_sampler_result(runtime, 0);
     if (sample != NULL || over)
-        say(runtime, sample);
+        print_report(runtime, sample);
 }
 
 void tni_stuck_report_end(tn_runtime *runtime)
 {
     if (runtime->stuck_log.task != NULL)
-        say(runtime, NULL);
+        print_report(runtime, NULL);
 }
 
 void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
 
-    if (log->spares_ns != 0 && now_ns - log->spares_ns < MINUTE_NS)
+    if (log->no_replacement_ns != 0 && now_ns - log->no_replacement_ns < MINUTE_NS)
         return;
-    log->spares_ns = now_ns;
+    log->no_replacement_ns = now_ns;
     tni_log_write(&runtime->log, TN_LOG_WARNING,
                   "tasks keep their threads, and no replacement thread is left for the others: raise "
                   "options.replacement_threads_max, or the "
                   "limit on threads");
 }
 
-/* --- Looking ---------------------------------------------------------------------------------------------------------------- */
+/* --- Checking ------------------------------------------------------------------------------------------------------------- */
 
-/* A core counts its runs; without one a worker counts its rounds, and is in the run in which it lost its core until the next. */
+/* A core counts its runs. A worker without a core counts its rounds: until the next round it is in the run in which it lost
+ * its core. */
 static bool is_same_run(const tni_run_record *before, const tni_run_record *now)
 {
     if (before->task != now->task || (now->core != NULL && now->core != before->core))
@@ -96,17 +97,17 @@ static bool is_same_run(const tni_run_record *before, const tni_run_record *now)
     return now->core != NULL ? now->runs == before->runs : now->rounds == before->rounds;
 }
 
-/* It has said that it blocks, or calls what may (native.h). */
+/* The task has declared that it blocks, or makes a call that may block (native.h). */
 static bool may_block(const tni_worker *worker)
 {
     /* Relaxed, both: hints. */
     return tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 || tni_aptr_load(&worker->native, TNI_RELAXED) != NULL;
 }
 
-static void look(tni_worker *worker, uint64_t now_ns)
+static void record_run(tni_worker *worker, uint64_t now_ns)
 {
-    /* Acquire: the task's header, which stays one; partner: run_task (worker.c). Before the count: a run that begins meanwhile
-     * does not get the age of the last one. */
+    /* Acquire: observes the task's header, whose memory stays a header; partner: run_task (worker.c). Loaded before the
+     * count: so a run that begins meanwhile does not get the age of the previous one. */
     tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_run_record now = {.task = task, .since_ns = now_ns};
@@ -114,7 +115,7 @@ static void look(tni_worker *worker, uint64_t now_ns)
     if (may_block(worker))
         now.task = NULL;
     now.rounds = tni_a32_load(&worker->rounds, TNI_RELAXED); /* relaxed: a hint */
-    /* Relaxed: it changes under the lock, which we hold. */
+    /* Relaxed: it changes under the lock, which the caller holds. */
     if (core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker) {
         now.core = core;
         now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: a hint */
@@ -129,8 +130,8 @@ static bool is_reportable(const tni_worker *worker)
     return worker->stay.task != NULL && !tni_task_is_reported(worker->stay.task);
 }
 
-/* It has no core and does not sleep as a spare, nor may it block: it is about to run what only its thread may run,
- * or about to be a spare. Lock held. */
+/* Lock held. The worker has no core, does not sleep as a replacement thread, and its task has not declared that it blocks. So
+ * it is about to run a task that only its thread may run, or about to become a replacement thread. */
 static bool is_between(const tni_worker *worker)
 {
     return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);
@@ -141,35 +142,35 @@ static bool is_due(const tni_worker *worker, uint64_t now_ns)
     return is_reportable(worker) && now_ns - worker->stay.since_ns >= worker->runtime->options.report_stuck_ns;
 }
 
-/* A task that is to be reported. */
+/* A task to report. */
 typedef struct {
     tn_task *task;    /* with a reference; NULL: none */
-    uint64_t kept_ns; /* 0: not that one after all */
-} culprit;
+    uint64_t kept_ns; /* 0: the worker has left that run */
+} candidate;
 
-/* Lock held. With the reference it cannot become another task any more; if the worker is still in the same run then, it is the
- * one. */
-static void accuse(culprit *c, tni_worker *worker, uint64_t now_ns)
+/* Lock held. With the reference the header cannot become another task's. If the worker is still in the same run after that,
+ * the reference is to the right task. */
+static void choose_task(candidate *c, tni_worker *worker, uint64_t now_ns)
 {
     tn_task *task = worker->stay.task;
 
     if (!tni_task_ref_if_alive(task))
         return;
-    look(worker, now_ns);
+    record_run(worker, now_ns);
     c->task = task;
     c->kept_ns = worker->stay.task == task ? now_ns - worker->stay.since_ns : 0;
 }
 
-/* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be in one. */
-static bool look_at_all(tn_runtime *runtime, uint64_t now_ns, culprit *c)
+/* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
+static bool record_all_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
 {
     bool again = false;
 
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
-        look(worker, now_ns);
+        record_run(worker, now_ns);
         again = again || (worker->stay.core == NULL && is_reportable(worker)) || is_between(worker);
         if (c->task == NULL && is_due(worker, now_ns))
-            accuse(c, worker, now_ns);
+            choose_task(c, worker, now_ns);
     }
     return again;
 }
@@ -177,22 +178,22 @@ static bool look_at_all(tn_runtime *runtime, uint64_t now_ns, culprit *c)
 bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
-    culprit c = {.task = NULL};
+    candidate c = {.task = NULL};
     bool again;
 
     if (runtime->sampler == NULL)
         return false;
     if (log->task != NULL)
-        proceed(runtime, now_ns);
+        continue_report(runtime, now_ns);
     tni_os_mutex_lock(&runtime->lock);
-    again = look_at_all(runtime, now_ns, &c);
+    again = record_all_runs(runtime, now_ns, &c);
     tni_os_mutex_unlock(&runtime->lock);
     if (c.kept_ns > 0 && log->task == NULL && may_report(log, now_ns) && tni_task_set_reported(c.task)) {
         log->reports++;
         log->task = c.task;
         log->kept_ns = c.kept_ns;
-        log->until_ns = now_ns + PATIENCE_NS;
-        proceed(runtime, now_ns);
+        log->until_ns = now_ns + SAMPLE_TIMEOUT_NS;
+        continue_report(runtime, now_ns);
     } else if (c.task != NULL) {
         tni_task_unref(c.task);
     }

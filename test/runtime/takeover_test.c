@@ -460,7 +460,7 @@ static bool has_spare(void *arg)
     bool has;
 
     tni_os_mutex_lock(&runtime->lock);
-    has = runtime->spare_count > 0;
+    has = runtime->replacement_count > 0;
     tni_os_mutex_unlock(&runtime->lock);
     return has;
 }

@@ -74,7 +74,7 @@ static void begin(house *h, tn_entry_fn entry)
     h->frames[h->fibers++] = f;
     model_check(tn_spawn_on(h->runtime, NULL, NULL, entry, f) == 0);
     model_check(tn_block_on(h->runtime, nothing, NULL, NULL) == 0);
-    model_name(&h->runtime->guests, 4, "guests");
+    model_name(&h->runtime->externals, 4, "externals");
     model_name(&h->runtime->pins, 4, "pins");
     model_name(&h->runtime->frames, 4, "frames");
     model_name(&h->semaphore, 8, "semaphore.word");

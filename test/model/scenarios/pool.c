@@ -311,7 +311,7 @@ static void shortage_tended(void *state)
     wait_for(&s->inside);
     model_threads_left(2);
     model_time_passes(RETRY_NS);
-    (void)s->pool->base.tend(&s->pool->base, tni_clock_ns());
+    (void)s->pool->base.maintain(&s->pool->base, tni_clock_ns());
 }
 
 static void take_back(pool_scene *s, unsigned i)

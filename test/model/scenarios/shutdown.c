@@ -61,7 +61,7 @@ static void setup(house *h, uint32_t wanted, bool pinned, bool waker)
         h->waker = tn_waker_retain(tni_task_waker(h->task));
     model_name(&h->task->state, 8, "task.state");
     model_name(&h->task->join, 8, "task.join");
-    model_name(&h->runtime->guests, 4, "guests");
+    model_name(&h->runtime->externals, 4, "externals");
     model_name(&h->runtime->pins, 4, "pins");
     model_name(&h->runtime->references, 4, "references");
     model_name(&h->runtime->closing, 4, "closing");

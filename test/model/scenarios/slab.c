@@ -36,7 +36,7 @@ static tn_task *spawn(registry *r)
     return task;
 }
 
-/* Gives the scheduler's reference back, as announce in run.c. */
+/* Gives the scheduler's reference back, as complete in run.c. */
 static void end(tn_task *task)
 {
     if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
@@ -57,7 +57,7 @@ static void setup(void *state)
     }
     model_name(&r->core.slabs.remote, 8, "slabs.remote");
     model_name(&r->core.slabs.blocks, 8, "slabs.blocks");
-    model_name(&r->runtime.guests, 4, "guests");
+    model_name(&r->runtime.externals, 4, "externals");
 }
 
 /* All headers that there are: the next one comes from those that others gave back, or from a new block. */
@@ -147,7 +147,7 @@ static void finish(void *state)
     for (unsigned i = 0; i < 2; i++)
         if (tni_a64_load(&r->held[i]->state, TNI_RELAXED) >= TNI_TASK_REF)
             tn_waker_release(tni_task_waker(r->held[i]));
-    model_check(tni_a32_load(&r->runtime.guests, TNI_RELAXED) == 0);
+    model_check(tni_a32_load(&r->runtime.externals, TNI_RELAXED) == 0);
     tni_slab_walk(&r->core.slabs, is_free, &headers);
     for (tn_task *task = r->core.slabs.free; task != NULL; task = task->queue_next)
         model_check(++count <= headers);

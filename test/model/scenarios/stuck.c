@@ -364,7 +364,7 @@ static void wait_for_spare(stuck_scene *s)
 
     for (;;) {
         tni_os_mutex_lock(&s->runtime->lock);
-        spares = s->runtime->spare_count;
+        spares = s->runtime->replacement_count;
         tni_os_mutex_unlock(&s->runtime->lock);
         if (spares > 0)
             return;
