@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocator that the checker watches. Freed memory is not used again within an execution, so a late access is seen. Each
- * thread allocates from its own part: what another one allocates does not move its addresses, and interleavings that differ in
- * nothing else stay equal. */
+/* Tracked memory: the allocator that the checker watches. Freed memory is not used again within an execution, so a late
+ * access is seen. Each thread allocates from its own part. So an allocation by another thread does not change its addresses,
+ * and interleavings that differ only in that remain equal. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ typedef struct {
 } block;
 
 char model_arena[MODEL_ARENA_BYTES] __attribute__((aligned(1 << 20)));
-static uint16_t owners[MODEL_ARENA_BYTES / GRANULE]; /* block + 1; 0: nobody's */
+static uint16_t owners[MODEL_ARENA_BYTES / GRANULE]; /* block + 1; 0: in no block */
 static size_t used[MODEL_THREADS];
 static block blocks[BLOCKS_MAX];
 static unsigned block_count;
@@ -64,8 +64,8 @@ void *arena_alloc(size_t bytes, size_t align_bytes, const void *pc)
     char where[64];
 
     if (at + taken + 2 * GRANULE > PART_BYTES || block_count == BLOCKS_MAX)
-        model_fail("leak", "the scenario allocates more than %zu bytes a thread", PART_BYTES);
-    used[self] = at + taken + 2 * GRANULE; /* a gap behind it belongs to nobody */
+        model_fail("leak", "the scenario allocates more than %zu bytes per thread", PART_BYTES);
+    used[self] = at + taken + 2 * GRANULE; /* an unused gap follows each block */
     memset(ptr, 0, bytes);
     blocks[block_count++] = (block){.begin = ptr, .bytes = bytes, .thread = self, .clock = memory_clock()[self], .where = pc};
     for (size_t g = granule_of(ptr), end = g + taken / GRANULE; g < end; g++)
@@ -93,18 +93,18 @@ void arena_free(void *ptr, const void *pc)
     b->freed = true;
 }
 
-arena_birth arena_touch(const void *ptr, size_t bytes, const void *pc)
+arena_origin arena_touch(const void *ptr, size_t bytes, const void *pc)
 {
     unsigned index = owners[granule_of(ptr)];
     const block *b = &blocks[index - 1];
     char where[64];
 
     if (index != 0 && !b->freed && (const char *)ptr + bytes <= b->begin + b->bytes)
-        return (arena_birth){b->thread, b->clock};
+        return (arena_origin){b->thread, b->clock};
     arena_describe(ptr, where, sizeof where);
     if (index != 0 && b->freed)
-        model_fail("use-after-free", "%s is touched at %s after it was freed", where, trace_place(pc));
-    model_fail("use-after-free", "%s is touched at %s outside of what was allocated", where, trace_place(pc));
+        model_fail("use-after-free", "%s is accessed at %s after it was freed", where, trace_place(pc));
+    model_fail("use-after-free", "%s is accessed at %s outside any allocation", where, trace_place(pc));
 }
 
 void arena_check_leaks(void)
@@ -129,7 +129,7 @@ void model_name(const void *ptr, size_t bytes, const char *name)
     }
 }
 
-/* The narrowest name that covers it; else the number of the block. */
+/* Uses the narrowest name that covers `ptr`, or else the number of its block. */
 void arena_describe(const void *ptr, char *text, size_t size)
 {
     const char *at = ptr;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* PROGRAM [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND]
- *         [--compare SEEDS] [SCENARIO...]
+/* The command line of the model checker: runs scenarios of this program (all, if none is named).
  *
- * --beyond: N preemptions more than the scenario's own bound. --seconds: gives up after so long, which is no failure.
- * --compare: runs SEEDS programs at each bound up to 3 with and without the reduction; the sets of outcomes have to be equal.
- * Runs scenarios of this program (all, if none is named). Exit status: 0 all went as they should, 1 not, 2 wrong use. */
+ * PROGRAM [--list] [--bound N] [--beyond N] [--seconds N] [--replay TOKEN] [--full] [--outcomes] [--expect KIND]
+ *   [--compare SEEDS] [SCENARIO...]
+ *
+ * --beyond: N preemptions more than the scenario's own bound. --seconds: stops after that time, which is no failure.
+ * --compare: runs SEEDS programs at each bound up to 3 with and without the reduction; the sets of outcomes must be equal.
+ * Exit status: 0 all results as expected, 1 not, 2 wrong use. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #define OUTCOMES_MAX 65536
 
 static struct {
-    int bound; /* -1: not said */
+    int bound; /* -1: not given */
     unsigned beyond;
     double seconds; /* 0: until all is searched */
     const char *replay;
@@ -54,17 +56,17 @@ static double seconds(void)
 
 static void progress(unsigned long executions, double begin)
 {
-    static double said;
+    static double reported_at;
     double now = seconds();
 
-    if (now - begin < 3 || now - said < 3)
+    if (now - begin < 3 || now - reported_at < 3)
         return;
-    said = now;
-    (void)fprintf(stderr, "  %s: %lu executions, %.0f s, %.0f a second\n", engine.scenario->name, executions, now - begin,
+    reported_at = now;
+    (void)fprintf(stderr, "  %s: %lu executions, %.0f s, %.0f per second\n", engine.scenario->name, executions, now - begin,
                   (double)executions / (now - begin));
 }
 
-/* Runs what the token says once more and prints it. False: it is no token. */
+/* Runs the token's execution again and prints it. False: it is no token. */
 static bool replay(const char *token)
 {
     if (!search_follow(token)) {
@@ -95,13 +97,13 @@ static unsigned bound_of(const model_scenario *scenario)
     return options.bound >= 0 ? (unsigned)options.bound : own + options.beyond;
 }
 
-/* Is the time over? */
+/* Whether --seconds have passed. */
 static bool is_over(double begin)
 {
     return options.seconds > 0 && seconds() - begin > options.seconds;
 }
 
-/* True: it went as it should. */
+/* Returns whether the result is the expected one. */
 static bool run(const model_scenario *scenario)
 {
     unsigned bound = bound_of(scenario);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The memory model: RC11 without load buffering, as histories and views. README.md ("Memory model") says why it is right.
  *
- * Each atomic word has a history of stores in modification order, each with a stamp. A thread's view says, a word, the oldest
- * store it may still read, and, a thread, how much of that happened before. A store carries the view that it releases. */
+ * Each atomic word has a history of stores in modification order, each with a stamp. A thread's view has, per word, the
+ * oldest store that the thread may still read, and, per thread, how much of its work happened before. A store carries the
+ * view that it releases. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include "views.h"
 
 #define BUCKETS 4096
-#define STAMP_STEP 4096 /* between neighbours, so that a store can go between two others */
+#define STAMP_STEP 4096 /* between neighbors, so that a store fits between two others */
 
 typedef struct message {
     struct message *older;
@@ -19,7 +20,7 @@ typedef struct message {
     uint64_t value;
     uint32_t stamp;
     uint8_t thread;
-    bool attached; /* a read-modify-write has read it: nothing may come between the two */
+    bool attached; /* a read-modify-write has read it: no store may come between the two */
 } message;
 
 typedef struct {
@@ -27,7 +28,7 @@ typedef struct {
     message *newest;
     uint8_t bytes;
     bool forgotten;                  /* overwritten by a plain access */
-    uint32_t read_at[MODEL_THREADS]; /* the thread's pauses at its last read, and one; 0: never read */
+    uint32_t read_at[MODEL_THREADS]; /* the thread's pauses at its last read, plus one; 0: never read */
     bool read_stale[MODEL_THREADS];  /* that read came after a pause, and still was not of the newest store */
 } location;
 
@@ -50,7 +51,7 @@ void memory_reset(void)
 
 static message *new_message(uint64_t value, uint32_t stamp)
 {
-    message *m = views_take(sizeof *m);
+    message *m = views_alloc(sizeof *m);
 
     *m = (message){.value = value, .stamp = stamp, .thread = (uint8_t)engine.self};
     return m;
@@ -103,7 +104,7 @@ static unsigned locate(const void *word, unsigned bytes)
     return views_width - 1;
 }
 
-/* The oldest store that the running thread may read. */
+/* Returns the oldest store that the running thread may read. */
 static uint32_t oldest_allowed(unsigned index, bool seq_cst)
 {
     model_knowledge *mine = views_self();
@@ -114,7 +115,7 @@ static uint32_t oldest_allowed(unsigned index, bool seq_cst)
     return oldest;
 }
 
-/* Stores become visible at last: a thread that paused, read the old value once more, and paused again, reads the newest. */
+/* Stores become visible eventually: a thread that paused, read the old value once more, and paused again, reads the newest. */
 static bool must_be_fresh(const location *l)
 {
     unsigned self = engine.self;
@@ -148,8 +149,8 @@ static void learn(model_knowledge *mine, unsigned index, const message *m, bool 
     }
 }
 
-/* Puts m right behind `place` in modification order. */
-static void insert_behind(location *l, message *place, message *m, void *word)
+/* Inserts m directly after `place` in modification order. */
+static void insert_after(location *l, message *place, message *m, void *word)
 {
     if (place->newer == NULL) {
         m->stamp = place->stamp + STAMP_STEP;
@@ -219,14 +220,14 @@ void memory_init(void *word, unsigned bytes, uint64_t value)
     }
 }
 
-/* Is reading m superfluous, because an older store that may be read has the same value and tells no more? Whatever can happen
- * after reading m can happen after reading that one: the reader only knows less. */
+/* Whether m need not be read, because an older store that may be read has the same value and carries no more. Everything that
+ * can follow a read of m can follow a read of that store: the reader only knows less. */
 static bool is_covered(const message *m, uint32_t oldest)
 {
     if (!engine.reduce)
         return false;
     for (const message *other = m->older; other != NULL && other->stamp >= oldest; other = other->older)
-        if (other->value == m->value && views_tell_no_more(other->released, m->released))
+        if (other->value == m->value && views_carries_no_more(other->released, m->released))
             return true;
     return false;
 }
@@ -274,8 +275,8 @@ uint64_t memory_load(const void *word, unsigned bytes, tni_order order, const vo
     return m->value;
 }
 
-/* The places behind which a store of the running thread may go. */
-static unsigned count_places(const location *l, uint32_t oldest)
+/* Counts the stores after which a store of the running thread may be inserted. */
+static unsigned count_positions(const location *l, uint32_t oldest)
 {
     unsigned count = 0;
 
@@ -284,7 +285,7 @@ static unsigned count_places(const location *l, uint32_t oldest)
     return count;
 }
 
-static message *place_at(const location *l, unsigned chosen)
+static message *position_at(const location *l, unsigned chosen)
 {
     message *m = l->newest;
 
@@ -307,9 +308,9 @@ void memory_store(void *word, unsigned bytes, uint64_t value, tni_order order, c
     mine = views_self();
     index = locate(word, bytes);
     l = &locations[index];
-    chosen = search_value(count_places(l, oldest_allowed(index, seq_cst)));
+    chosen = search_value(count_positions(l, oldest_allowed(index, seq_cst)));
     m = new_message(value, 0);
-    insert_behind(l, place_at(l, chosen), m, word);
+    insert_after(l, position_at(l, chosen), m, word);
     mine->now.stamp[index] = m->stamp;
     mine->latest = NULL;
     m->released = releases(order) ? views_snapshot(mine) : mine->released;
@@ -338,7 +339,7 @@ static uint64_t desired(model_rmw how, uint64_t old, uint64_t operand, unsigned 
     return bytes == 4 ? (uint32_t)value : value;
 }
 
-/* May the operation read m? A store that another one has been attached to can only be read without writing. */
+/* Whether the operation may read m. A store to which a read-modify-write is attached can only be read without writing. */
 static bool may_read(const message *m, model_rmw how, uint64_t expected)
 {
     return !m->attached || (how == RMW_CAS && m->value != expected);
@@ -390,15 +391,15 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
     read = choose_for_rmw(l, must_be_fresh(l) ? l->newest->stamp : oldest_allowed(index, seq_cst), how, expected, &stale);
     note_read(l, stale > 0);
     if (how == RMW_CAS && read->value != expected) {
-        learn(mine, index, read, true); /* the door's promise: a failed one acquires */
+        learn(mine, index, read, true); /* by contract of prim.h a failed one acquires */
     } else {
         learn(mine, index, read, acquires(order));
         made = new_message(desired(how, read->value, operand, bytes), 0);
         read->attached = true;
-        insert_behind(l, read, made, word);
+        insert_after(l, read, made, word);
         mine->now.stamp[index] = made->stamp;
         mine->latest = NULL;
-        /* A release sequence goes on through read-modify-writes. */
+        /* A release sequence continues through read-modify-writes. */
         made->released = views_merged(read->released, releases(order) ? views_snapshot(mine) : mine->released);
         if (seq_cst)
             views_sc_stores[index] = made->stamp;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The doors of runtime/base/alloc.h and runtime/base/log.h. */
+/* The model's twins of runtime/base/alloc.h and runtime/base/log.h. */
 #include "base/alloc.h"
 #include "base/log.h"
 #include "engine.h"

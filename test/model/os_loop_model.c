@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's runtime/os/os_loop.h: a loop with libuv's behaviour as far as the driver can tell.
+/* The model's twin of runtime/os/os_loop.h: a loop that behaves like libuv's, as far as the driver can observe.
  *
- * A wake is what uv_async_send of 1.44 is: a relaxed look whether one is pending, an early return if so, no barrier; else a mark
- * and a write to an eventfd. The kernel's side (eventfd, epoll) is one object, whose operations are in the order in which they
- * are made, and which orders no memory. Polls report edges: each event once, and at the opening what is there already. */
+ * A wake is uv_async_send of 1.44: a relaxed load of the pending word, an early return if it is set, no barrier; otherwise a
+ * mark and a write to an eventfd. The kernel's side (eventfd, epoll) is one object. Its operations take effect in the order
+ * in which they are made, and order no memory. Polls report edges: each event once, and at the opening those that are there
+ * already. */
 #include "os/os_loop.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ typedef struct {
     tni_os_poll *poll; /* NULL: free */
     const tni_os_poll_ops *ops;
     loop_state *state;
-    int fd; /* -1: let go of, `closed` is still to be called */
+    int fd; /* -1: unregistered, `closed` must still be called */
     uint32_t unreported;
 } watch;
 
@@ -35,31 +36,31 @@ static loop_state loops[LOOPS];
 static watch watches[WATCHES];
 static struct {
     bool open;
-    uint32_t ready; /* by model_fire; a socket's readiness is asked for */
-    int refused;    /* why no loop can watch it, a negative errno value, or 0 */
+    uint32_t ready; /* by model_fire; for a socket see model_socket_ready */
+    int refused;    /* the error for a loop that starts to watch it, a negative errno value, or 0 */
 } files[FILES];
 static const char kernel; /* its address stands for eventfds, epoll and the table of files */
 
-void door_loop_reset(void)
+void os_loop_model_reset(void)
 {
     memset(loops, 0, sizeof loops);
     memset(watches, 0, sizeof watches);
     memset(files, 0, sizeof files);
 }
 
-void door_kernel(void)
+void model_kernel_step(void)
 {
     search_visible((model_op){.kind = OP_OBJECT, .object = &kernel});
 }
 
-/* Only one thread at a time may be in a loop: seen as plain accesses to it. */
+/* Only one thread at a time may be in a loop: checked as plain accesses to it. */
 static loop_state *enter_loop(tni_os_loop *loop, const void *pc)
 {
     race_access(&loop->open_polls, sizeof loop->open_polls, RACE_WRITE, pc);
     for (unsigned i = 0; i < LOOPS; i++)
         if (loops[i].loop == loop)
             return &loops[i];
-    model_fail("assertion", "a loop is used that is not open");
+    model_fail("assertion", "a loop that is not open is used");
 }
 
 static void wake_sleeper(loop_state *state)
@@ -75,7 +76,7 @@ static bool is_open(int fd)
     return fd >= FIRST_FILE && fd < FILES && files[fd].open;
 }
 
-int door_file_new(void)
+int model_file_new(void)
 {
     for (int fd = FIRST_FILE; fd < FILES; fd++)
         if (!files[fd].open) {
@@ -91,8 +92,8 @@ int model_fd_open(void)
 {
     int fd;
 
-    door_kernel();
-    fd = door_file_new();
+    model_kernel_step();
+    fd = model_file_new();
     if (fd < 0)
         model_fail("leak", "the scenario opens more than %d files", FILES - FIRST_FILE);
     trace_add(MODEL_PC, "opens file %d", fd);
@@ -106,11 +107,11 @@ bool model_fd_is_open(int fd)
 
 void model_fd_refuse(int fd, int error)
 {
-    door_kernel();
+    model_kernel_step();
     files[fd].refused = error;
 }
 
-void door_file_event(int fd, uint32_t events)
+void model_file_event(int fd, uint32_t events)
 {
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll != NULL && watches[i].fd == fd && fd >= 0) {
@@ -121,18 +122,18 @@ void door_file_event(int fd, uint32_t events)
 
 void model_fire(int fd, uint32_t events)
 {
-    door_kernel();
+    model_kernel_step();
     trace_add(MODEL_PC, "event %#x on file %d", events, fd);
     if (!is_open(fd))
         return;
     files[fd].ready |= events;
-    door_file_event(fd, events);
+    model_file_event(fd, events);
 }
 
 void tni_os_close(int fd);
 void tni_os_close(int fd)
 {
-    door_kernel();
+    model_kernel_step();
     trace_add(MODEL_PC, "closes file %d", fd);
     if (!is_open(fd))
         model_fail("double-free", "file %d is closed, but is not open", fd);
@@ -140,7 +141,7 @@ void tni_os_close(int fd)
         if (watches[i].poll != NULL && watches[i].fd == fd)
             model_fail("assertion", "file %d is closed while a loop watches it", fd);
     files[fd].open = false;
-    door_socket_closed(fd);
+    model_socket_closed(fd);
 }
 
 /* --- Loops ------------------------------------------------------------------------------------------------------------------ */
@@ -179,7 +180,7 @@ static void sleep_in_kernel(loop_state *state, uint64_t timeout_ns)
     model_thread *self = &engine.threads[engine.self];
 
     self->woken = false;
-    self->may_wake_itself = false;
+    self->may_wake_spuriously = false;
     self->deadline_ns = timeout_ns == UINT64_MAX ? TNI_FOREVER : engine.now_ns + timeout_ns;
     state->sleeping = true;
     state->sleeper = engine.self;
@@ -188,7 +189,7 @@ static void sleep_in_kernel(loop_state *state, uint64_t timeout_ns)
     state->sleeping = false;
     if (!self->woken && engine.now_ns < self->deadline_ns)
         engine.now_ns = self->deadline_ns;
-    trace_add(MODEL_PC, self->woken ? "woken in its loop" : "its loop's time is up");
+    trace_add(MODEL_PC, self->woken ? "woken in its loop" : "times out in its loop");
 }
 
 static void report_events(const loop_state *state)
@@ -200,7 +201,7 @@ static void report_events(const loop_state *state)
             events[i] = watches[i].unreported;
             watches[i].unreported = 0;
         }
-    for (unsigned i = 0; i < WATCHES; i++) /* a report may close another poll: then that one's is dropped */
+    for (unsigned i = 0; i < WATCHES; i++) /* a report may close another poll: its own report is dropped then */
         if (events[i] != 0 && watches[i].poll != NULL && watches[i].fd >= 0)
             watches[i].ops->ready(watches[i].poll, events[i]);
 }
@@ -219,7 +220,7 @@ void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
 {
     loop_state *state = enter_loop(loop, MODEL_PC);
 
-    door_kernel();
+    model_kernel_step();
     memory_pauses();
     trace_add(MODEL_PC, "runs its loop");
     if (timeout_ns != 0 && !has_closing(state) && !has_events(state))
@@ -240,12 +241,12 @@ void tni_os_loop_wake(tni_os_loop *loop)
     while (state < loops + LOOPS && state->loop != loop)
         state++;
     if (state == loops + LOOPS)
-        model_fail("use-after-free", "a loop is woken that is not open");
+        model_fail("use-after-free", "a loop that is not open is woken");
     if (memory_load(&state->pending, sizeof state->pending, TNI_RELAXED, MODEL_PC) != 0)
         return;
     if (memory_rmw(&state->pending, sizeof state->pending, RMW_CAS, 1, 0, TNI_RELAXED, MODEL_PC) != 0)
         return;
-    door_kernel();
+    model_kernel_step();
     trace_add(MODEL_PC, "wakes the loop");
     state->signalled = true;
     wake_sleeper(state);
@@ -255,14 +256,14 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
 {
     loop_state *state = enter_loop(loop, MODEL_PC);
 
-    door_kernel();
+    model_kernel_step();
     if (!is_open(fd))
-        model_fail("assertion", "file %d is to be watched, but is not open", fd);
+        model_fail("assertion", "a loop starts to watch file %d, which is not open", fd);
     if (files[fd].refused != 0)
         return files[fd].refused;
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == NULL) {
-            watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready | door_socket_ready(fd)};
+            watches[i] = (watch){.poll = poll, .state = state, .fd = fd, .unreported = files[fd].ready | model_socket_ready(fd)};
             watches[i].ops = ops;
             loop->open_polls++;
             trace_add(MODEL_PC, "watches file %d", fd);
@@ -274,15 +275,15 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)
 {
     (void)enter_loop(loop, MODEL_PC);
-    door_kernel();
+    model_kernel_step();
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll == poll) {
-            trace_add(MODEL_PC, "lets go of file %d", watches[i].fd);
+            trace_add(MODEL_PC, "stops watching file %d", watches[i].fd);
             watches[i].fd = -1;
             loop->open_polls--;
             return;
         }
-    model_fail("double-free", "a poll is closed that is not open");
+    model_fail("double-free", "a poll that is not open is closed");
 }
 
 void tni_os_loop_close(tni_os_loop *loop)

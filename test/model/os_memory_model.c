@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The doors of runtime/os/os_memory.h, stack_overflow.h and cpus.h: memory for a few small stacks, which races are not looked
- * for in; nothing overflows; two processors. */
+/* The model's twins of runtime/os/os_memory.h, stack_overflow.h and cpus.h: memory for a few small stacks, in which races are
+ * not checked; no overflows; two processors. */
 #include "os/os_memory.h"
 
 #include <errno.h>
@@ -22,17 +22,17 @@ static struct {
 } maps[MAPS_MAX];
 static unsigned map_count;
 
-void door_memory_reset(void)
+void os_memory_model_reset(void)
 {
     used = 0;
     map_count = 0;
 }
 
-void door_memory_check_leaks(void)
+void os_memory_model_check_leaks(void)
 {
     for (unsigned i = 0; i < map_count; i++)
         if (maps[i].bytes > 0)
-            model_fail("leak", "%zu bytes that were mapped are never given back", maps[i].bytes);
+            model_fail("leak", "%zu mapped bytes are never unmapped", maps[i].bytes);
 }
 
 int tni_os_map(size_t size, void **out)
@@ -54,7 +54,7 @@ int tni_os_unmap(void *address, size_t size)
             maps[i].bytes = 0;
             return 0;
         }
-    model_fail("double-free", "memory is unmapped that is not mapped");
+    model_fail("double-free", "memory that is not mapped is unmapped");
 }
 
 int tni_os_protect_none(void *address, size_t size)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket is a file
- * of os_loop_model.c, whose numbers come back as early as possible. What a call does is one step; it orders no memory. */
+/* The model's twin of runtime/os/os_socket.h: sockets of the server, and clients outside that are connected to them. A socket
+ * is a file of os_loop_model.c, whose numbers are reused as early as possible. Each call is one step and orders no memory. */
 #include "os/os_socket.h"
 
 #include <errno.h>
@@ -15,14 +15,14 @@
 typedef struct {
     char bytes[QUEUE_BYTES];
     unsigned count;
-    unsigned room; /* at most so many */
+    unsigned room; /* capacity */
     bool ended;    /* nothing more comes */
 } queue;
 
 /* A connection: a client outside and, once accepted, a file here. */
 typedef struct {
     bool exists;
-    int listener; /* the file it waits to be accepted on; -1: it has been */
+    int listener; /* the file on which it waits for accept; -1: accepted */
     int fd;       /* -1: not yet, or closed */
     queue in;     /* from the client */
     queue out;
@@ -30,7 +30,7 @@ typedef struct {
 
 static connection connections[CLIENTS];
 
-void door_socket_reset(void)
+void os_socket_model_reset(void)
 {
     memset(connections, 0, sizeof connections);
 }
@@ -51,7 +51,7 @@ static bool has_backlog(int fd)
     return false;
 }
 
-uint32_t door_socket_ready(int fd)
+uint32_t model_socket_ready(int fd)
 {
     const connection *c = connection_of(fd);
     uint32_t ready = has_backlog(fd) ? TNI_OS_READABLE : 0;
@@ -67,7 +67,7 @@ uint32_t door_socket_ready(int fd)
     return ready;
 }
 
-void door_socket_closed(int fd)
+void model_socket_closed(int fd)
 {
     connection *c = connection_of(fd);
 
@@ -83,19 +83,19 @@ int model_connect(int listener)
 {
     int client = 0;
 
-    door_kernel();
+    model_kernel_step();
     while (client < CLIENTS && connections[client].exists)
         client++;
     if (client == CLIENTS)
         model_fail("leak", "the scenario has more than %d clients", CLIENTS);
     connections[client] = (connection){.exists = true,
                                        .listener = listener,
-                                       .fd = listener < 0 ? door_file_new() : -1,
+                                       .fd = listener < 0 ? model_file_new() : -1,
                                        .in = {.room = QUEUE_BYTES},
                                        .out = {.room = 1}};
     trace_add(MODEL_PC, "client %d connects: file %d", client, connections[client].fd);
     if (listener >= 0)
-        door_file_event(listener, TNI_OS_READABLE);
+        model_file_event(listener, TNI_OS_READABLE);
     return client;
 }
 
@@ -108,12 +108,12 @@ void model_client_send(int client, char byte)
 {
     queue *in = &connections[client].in;
 
-    door_kernel();
+    model_kernel_step();
     if (in->count == in->room)
         model_fail("assertion", "client %d sends too much", client);
     in->bytes[in->count++] = byte;
     trace_add(MODEL_PC, "client %d sends %d", client, byte);
-    door_file_event(connections[client].fd, TNI_OS_READABLE);
+    model_file_event(connections[client].fd, TNI_OS_READABLE);
 }
 
 int model_client_receive(int client)
@@ -121,30 +121,30 @@ int model_client_receive(int client)
     queue *out = &connections[client].out;
     int byte;
 
-    door_kernel();
+    model_kernel_step();
     if (out->count == 0)
         return out->ended ? -1 : -2;
     byte = out->bytes[0];
     memmove(out->bytes, out->bytes + 1, --out->count);
     trace_add(MODEL_PC, "client %d receives %d", client, byte);
-    door_file_event(connections[client].fd, TNI_OS_WRITABLE);
+    model_file_event(connections[client].fd, TNI_OS_WRITABLE);
     return byte;
 }
 
 void model_client_end(int client)
 {
-    door_kernel();
+    model_kernel_step();
     connections[client].in.ended = true;
     trace_add(MODEL_PC, "client %d sends its end", client);
-    door_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_READ_CLOSED);
+    model_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_READ_CLOSED);
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------------------------------ */
 
-/* Whoever names a file that is not open might have named somebody else's. */
+/* A caller that names a file that is not open might have named the file of another one. */
 static connection *enter(int fd, const void *pc)
 {
-    door_kernel();
+    model_kernel_step();
     if (!model_fd_is_open(fd))
         model_fail("assertion", "%s uses file %d, which is not open", trace_place(pc), fd);
     return connection_of(fd);
@@ -211,14 +211,14 @@ int tni_os_accept(int fd)
         connection *c = &connections[i];
         if (!c->exists || c->listener != fd)
             continue;
-        c->fd = door_file_new();
+        c->fd = model_file_new();
         if (c->fd < 0)
             return -EMFILE;
         c->listener = -1;
         trace_add(MODEL_PC, "accepts client %u: file %d", i, c->fd);
         return c->fd;
     }
-    trace_add(MODEL_PC, "nobody to accept");
+    trace_add(MODEL_PC, "no client to accept");
     return -EAGAIN;
 }
 
@@ -264,8 +264,8 @@ int tni_os_socket(int domain, int type, int protocol)
     (void)domain;
     (void)type;
     (void)protocol;
-    door_kernel();
-    fd = door_file_new();
+    model_kernel_step();
+    fd = model_file_new();
     return fd < 0 ? -EMFILE : fd;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
+/* The model's twin of runtime/os/os_symbol.h: no names; a dump in a model shows addresses. */
 #include "os/os_symbol.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's runtime/os/os_thread_signal.h: there are no signals, and no runtime with report_stuck_ns. */
+/* The model's twin of runtime/os/os_thread_signal.h: there are no signals, and no runtime with report_stuck_ns. */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>

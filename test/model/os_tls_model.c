@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's runtime/base/tls.h: what a thread knows of itself, a thread of the model. */
+/* The model's twin of runtime/base/tls.h: the thread-local state of a thread of the model. */
 #include "base/tls.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ tni_tls *tni_tls_get(void)
     return &locals[engine.self];
 }
 
-void door_local_reset(void)
+void os_tls_model_reset(void)
 {
     memset(locals, 0, sizeof locals);
 }

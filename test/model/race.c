@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Races on plain memory: each access is compared, by vector clocks, with all earlier ones to the same bytes. The calls that the
- * compiler puts before each plain access (-fsanitize=thread, for that step alone) arrive at the end of this file; nothing of
- * ThreadSanitizer's own library is linked. */
+/* Races on plain memory: each access is compared, by vector clocks, with all earlier ones to the same bytes. The calls that
+ * the compiler inserts before each plain access (-fsanitize=thread, for that step alone) are defined at the end of this file.
+ * ThreadSanitizer's own library is not linked. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #define RECORDS_MAX 65536
 #define KINDS 4
 
-/* What has been done to some bytes of a granule: by kind, the last time of each thread. */
+/* The accesses to some bytes of a granule: by kind, the last time of each thread. */
 typedef struct {
     model_clock last[KINDS];
     const void *pcs[KINDS][MODEL_THREADS]; /* while tracing */
@@ -27,7 +27,7 @@ static uint32_t record_count;
 
 static const char *const kind_names[KINDS] = {"plain read", "plain write", "atomic read", "atomic write"};
 
-/* What an access of a kind must come after. */
+/* For each kind of access, the kinds after which it must be ordered. */
 static const bool conflicts[KINDS][KINDS] = {
     [RACE_READ] = {[RACE_WRITE] = true, [RACE_ATOMIC_WRITE] = true},
     [RACE_WRITE] = {true, true, true, true},
@@ -79,15 +79,15 @@ static void check(const void *ptr, size_t bytes, race_kind kind, const char *wha
             report(ptr, bytes, what, r, other, seen, pc);
 }
 
-static record *new_record(size_t cell, uint8_t mask, arena_birth birth)
+static record *new_record(size_t cell, uint8_t mask, arena_origin origin)
 {
     record *r = &records[record_count];
 
     if (record_count == RECORDS_MAX)
-        model_fail("livelock", "the scenario touches too much memory");
+        model_fail("livelock", "the scenario accesses too much memory");
     for (unsigned k = 0; k < KINDS; k++)
         r->last[k] = (model_clock){0};
-    r->last[RACE_WRITE][birth.thread] = birth.clock; /* the allocation zeroed it */
+    r->last[RACE_WRITE][origin.thread] = origin.clock; /* the allocation zeroed it */
     r->mask = mask;
     r->cell = (uint32_t)cell;
     r->next = cells[cell];
@@ -102,7 +102,7 @@ static void access_granule(const void *ptr, size_t bytes, race_kind kind, const 
 {
     size_t cell = cell_of(ptr);
     uint8_t mask = (uint8_t)(((1u << bytes) - 1) << ((uintptr_t)ptr % GRANULE));
-    arena_birth birth = arena_touch(ptr, bytes, pc);
+    arena_origin origin = arena_touch(ptr, bytes, pc);
     model_clock seen = memory_clock();
     record *mine = NULL;
 
@@ -117,7 +117,7 @@ static void access_granule(const void *ptr, size_t bytes, race_kind kind, const 
         }
     }
     if (mine == NULL) {
-        mine = new_record(cell, mask, birth);
+        mine = new_record(cell, mask, origin);
         check(ptr, bytes, kind, kind_names[kind], mine, seen, pc);
     }
     mine->last[kind][engine.self] = seen[engine.self];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The search: depth first over the choices of an execution, by running it again and again (stateless). README.md ("Search") has
- * the argument for the reduction.
+/* The search: depth first over the choices of an execution, by running it again and again (stateless). README.md ("Search")
+ * has the argument for the reduction.
  *
  * A node is a choice: between threads before each visible operation, or between the values that an operation may yield. The
- * nodes of the present execution are a stack; the next execution repeats it up to the deepest node that has something left. */
+ * nodes of the current execution are a stack. The next execution repeats them up to the deepest node that has an untried
+ * alternative. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 
 #define NODES_MAX (4 * MODEL_STEPS_MAX)
 #define TOKEN_BYTES 65536
-#define ALONE_MAX 100 /* times that a thread spins while nobody else can run */
-#define NOBODY MODEL_THREADS
+#define ALONE_MAX 100 /* how often a thread may spin while no other thread can run */
+#define NO_THREAD MODEL_THREADS
 
 typedef struct {
     bool of_threads;
@@ -22,34 +23,34 @@ typedef struct {
     /* Between values. */
     uint8_t count;
     /* Between threads, as sets of bits. */
-    uint8_t enabled;   /* can go on */
-    uint8_t by_chance; /* sleepers that may wake without having been woken, and who spins: costs one */
-    uint8_t wanted;    /* to be tried, as far as the bound allows */
+    uint8_t enabled; /* can continue */
+    uint8_t at_cost; /* sleepers that may wake without a wake, and spinners: costs one preemption */
+    uint8_t to_try;  /* to try, as far as the bound allows */
     uint8_t tried;
-    uint8_t previous; /* who made the step before */
+    uint8_t previous; /* thread of the step before */
     uint16_t spent;   /* preemptions before this choice */
 } node;
 
 typedef struct {
     model_op op;
     uint32_t node;
-    uint32_t block;         /* first step of this thread's turn */
+    uint32_t turn;          /* first step of this thread's turn */
     uint32_t pending_since; /* the step before which the operation was known */
     uint8_t thread;
 } step;
 
 static node nodes[NODES_MAX];
 static unsigned node_count;  /* of the execution */
-static unsigned known_nodes; /* to be repeated */
+static unsigned known_nodes; /* to repeat */
 static step steps[MODEL_STEPS_MAX];
 static unsigned step_count;
 static unsigned steps_limit = 4000;
 static unsigned bound;
 static unsigned deepest;
 static unsigned previous;
-static bool main_steps; /* T0 has stepped while others ran: usually it only prepares and finishes */
+static bool main_steps; /* T0 has stepped while others ran: usually it only runs setup and finish */
 static char token[TOKEN_BYTES];
-static uint8_t followed[NODES_MAX]; /* the token's choices, and one; 0: the preferred one */
+static uint8_t followed[NODES_MAX]; /* the token's choices, plus one; 0: the preferred one */
 static bool following;
 
 void search_init(unsigned wanted_bound, bool wanted_reduce)
@@ -71,7 +72,7 @@ void search_execution_begin(void)
     node_count = 0;
     step_count = 0;
     main_steps = false;
-    previous = NOBODY;
+    previous = NO_THREAD;
 }
 
 /* --- Dependence ------------------------------------------------------------------------------------------------------------- */
@@ -85,31 +86,31 @@ static bool dependent(const model_op *a, const model_op *b)
     return a->object != NULL && a->object == b->object && !(a->kind == OP_READ && b->kind == OP_READ);
 }
 
-static void want(unsigned at, unsigned thread)
+static void backtrack_at(unsigned at, unsigned thread)
 {
     node *n = &nodes[steps[at].node];
 
     if (n->enabled >> thread & 1)
-        n->wanted |= (uint8_t)(1u << thread);
+        n->to_try |= (uint8_t)(1u << thread);
     else
-        n->wanted |= n->enabled;
+        n->to_try |= n->enabled;
 }
 
-/* The thread might have gone before step `at`: there, and, because that may cost a preemption that the bound forbids, also at
- * the beginning of the turn which that step belongs to, and of the one before. */
-static void want_before(unsigned at, unsigned thread)
+/* The thread might have gone before step `at`. It is tried there. Because that may cost a preemption that the bound forbids,
+ * it is also tried at the start of the turn that the step belongs to, and of the turn before. */
+static void backtrack_before(unsigned at, unsigned thread)
 {
-    unsigned block = steps[at].block;
+    unsigned turn = steps[at].turn;
 
-    want(at, thread);
-    want(block, thread);
-    if (block > 0)
-        want(steps[block - 1].block, thread);
+    backtrack_at(at, thread);
+    backtrack_at(turn, thread);
+    if (turn > 0)
+        backtrack_at(steps[turn - 1].turn, thread);
 }
 
-/* Where else could the last step have gone? Before each step of another thread that it depends on: all that were made while it
- * was already known what this thread would do, and, a thread, the last one before. */
-static void look_back(void)
+/* Finds where else the thread of the last step could have gone first: before each step of another thread on which the last
+ * step depends. These are all steps made while its operation was already known, and, per thread, the last one before that. */
+static void add_backtrack_points(void)
 {
     unsigned last = step_count - 1;
     const step *mine = &steps[last];
@@ -122,7 +123,7 @@ static void look_back(void)
             continue;
         if (steps[i].thread == mine->thread || !dependent(&steps[i].op, &mine->op))
             continue;
-        want_before(i, mine->thread);
+        backtrack_before(i, mine->thread);
         if (i < mine->pending_since)
             found |= bit;
     }
@@ -170,13 +171,13 @@ unsigned model_choose(unsigned count)
     return search_value(count);
 }
 
-/* --- Who can go on ---------------------------------------------------------------------------------------------------------- */
+/* --- Which threads can continue ------------------------------------------------------------------------------------------- */
 
 typedef struct {
     unsigned enabled;
-    unsigned spinning;  /* enabled, but nobody has stepped since they looked */
+    unsigned spinning;  /* enabled, but no other thread has stepped since they checked */
     unsigned deadlines; /* asleep, with a deadline */
-    unsigned chances;   /* asleep, and may wake for no reason */
+    unsigned spurious;  /* asleep, and may wake spuriously */
 } readiness;
 
 static bool others_have_ended(unsigned self)
@@ -195,7 +196,7 @@ static bool is_enabled(unsigned t)
     if (op->kind == OP_LOCK)
         return ((const tni_os_mutex *)op->object)->owner == 0;
     if (op->kind == OP_CHANGE)
-        return memory_newest(op->object, sizeof(uint32_t)) != thread->unwanted;
+        return memory_newest(op->object, sizeof(uint32_t)) != thread->changes_from;
     if (op->kind == OP_JOIN)
         return ((const model_thread *)op->object)->ended;
     if (op->kind == OP_ALL)
@@ -203,7 +204,7 @@ static bool is_enabled(unsigned t)
     return op->kind != OP_WAKEUP || thread->woken;
 }
 
-static readiness who_is_ready(void)
+static readiness find_ready_threads(void)
 {
     readiness ready = {0};
 
@@ -215,8 +216,8 @@ static readiness who_is_ready(void)
             *(thread->yielded ? &ready.spinning : &ready.enabled) |= 1u << t;
         else if (thread->pending.kind == OP_WAKEUP && thread->deadline_ns != TNI_FOREVER)
             ready.deadlines |= 1u << t;
-        else if (thread->pending.kind == OP_WAKEUP && thread->may_wake_itself)
-            ready.chances |= 1u << t;
+        else if (thread->pending.kind == OP_WAKEUP && thread->may_wake_spuriously)
+            ready.spurious |= 1u << t;
     }
     return ready;
 }
@@ -239,66 +240,66 @@ _Noreturn static void fail_deadlock(void)
             used += (size_t)snprintf(text + used, sizeof text - used, "; T%u %s: %s", t, doing[engine.threads[t].pending.kind],
                                      where);
         }
-    model_fail("deadlock", "nobody can go on%s", text);
+    model_fail("deadlock", "no thread can continue%s", text);
 }
 
 /* --- The choice between threads --------------------------------------------------------------------------------------------- */
 
 static unsigned cost_of(const node *n, unsigned thread)
 {
-    if (n->by_chance >> thread & 1)
+    if (n->at_cost >> thread & 1)
         return 1;
-    return n->previous != NOBODY && n->previous != thread && (n->enabled >> n->previous & 1);
+    return n->previous != NO_THREAD && n->previous != thread && (n->enabled >> n->previous & 1);
 }
 
 static unsigned preferred_of(const node *n)
 {
     unsigned t = n->previous;
 
-    if (t != NOBODY && (n->enabled >> t & 1))
+    if (t != NO_THREAD && (n->enabled >> t & 1))
         return t;
-    for (t = t == NOBODY ? 0 : t + 1;; t++)
+    for (t = t == NO_THREAD ? 0 : t + 1;; t++)
         if (n->enabled >> (t % MODEL_THREADS) & 1)
             return t % MODEL_THREADS;
 }
 
-static void fill_node(node *n, unsigned enabled, unsigned by_chance, bool all)
+static void fill_node(node *n, unsigned enabled, unsigned at_cost, bool all)
 {
     const node *before = step_count == 0 ? NULL : &nodes[steps[step_count - 1].node];
 
     n->enabled = (uint8_t)enabled;
-    n->by_chance = (uint8_t)by_chance;
+    n->at_cost = (uint8_t)at_cost;
     n->previous = (uint8_t)previous;
     n->spent = before == NULL ? 0 : (uint16_t)(before->spent + cost_of(before, before->chosen));
     n->preferred = (uint8_t)preferred_of(n);
     n->chosen = n->preferred;
     if (following && followed[node_count - 1] != 0)
         n->chosen = (uint8_t)(followed[node_count - 1] - 1);
-    n->wanted = (uint8_t)((all || !engine.reduce ? enabled : 1u << n->chosen) | by_chance);
+    n->to_try = (uint8_t)((all || !engine.reduce ? enabled : 1u << n->chosen) | at_cost);
     n->tried = (uint8_t)(1u << n->chosen);
 }
 
 static unsigned choose_thread(void)
 {
     bool fresh = node_count >= known_nodes;
-    readiness ready = who_is_ready();
-    unsigned by_chance = ready.deadlines | ready.chances | ready.spinning; /* not every spin waits for somebody */
+    readiness ready = find_ready_threads();
+    unsigned at_cost = ready.deadlines | ready.spurious | ready.spinning; /* not every spin waits for another thread */
     unsigned enabled = ready.enabled;
-    bool all = ready.spinning != 0; /* a spinner depends on everybody: try all */
+    bool all = ready.spinning != 0; /* a spinner depends on all threads: try all */
     node *n;
 
-    if (enabled == 0) { /* spinners go on, and time passes */
+    if (enabled == 0) { /* spinners continue, and time passes */
         enabled = ready.spinning | ready.deadlines;
-        by_chance = ready.chances;
+        at_cost = ready.spurious;
         all = true;
     }
     if (enabled == 0)
         fail_deadlock();
     n = enter_node(true);
     if (fresh)
-        fill_node(n, enabled, by_chance, all);
-    if (n->enabled != enabled || n->by_chance != by_chance || !((enabled | by_chance) >> n->chosen & 1))
-        model_fail("nondeterminism", "in a repeated execution other threads can go on than before");
+        fill_node(n, enabled, at_cost, all);
+    if (n->enabled != enabled || n->at_cost != at_cost || !((enabled | at_cost) >> n->chosen & 1))
+        model_fail("nondeterminism", "in a repeated execution other threads can continue than before");
     return n->chosen;
 }
 
@@ -307,7 +308,7 @@ static void note_spinning(unsigned chosen)
     model_thread *thread = &engine.threads[chosen];
 
     if (thread->yielded && ++thread->yields_alone > ALONE_MAX)
-        model_fail("livelock", "T%u spins, and nobody else can go on", chosen);
+        model_fail("livelock", "T%u spins, and no other thread can continue", chosen);
     for (unsigned t = 0; t < engine.thread_count; t++)
         if (t != chosen) {
             engine.threads[t].yielded = false;
@@ -316,7 +317,7 @@ static void note_spinning(unsigned chosen)
     thread->yielded = thread->pending.kind == OP_YIELD;
 }
 
-/* Chooses who makes the next step, and notes the step. */
+/* Chooses the thread of the next step, and records the step. */
 static unsigned next_step(void)
 {
     unsigned chosen = choose_thread();
@@ -326,7 +327,7 @@ static unsigned next_step(void)
         model_fail("livelock", "the execution has more than %u steps", steps_limit);
     *s = (step){.op = engine.threads[chosen].pending,
                 .node = node_count - 1,
-                .block = step_count > 0 && steps[step_count - 1].thread == chosen ? steps[step_count - 1].block : step_count,
+                .turn = step_count > 0 && steps[step_count - 1].thread == chosen ? steps[step_count - 1].turn : step_count,
                 .pending_since = engine.threads[chosen].pending_since,
                 .thread = (uint8_t)chosen};
     note_spinning(chosen);
@@ -334,8 +335,8 @@ static unsigned next_step(void)
         main_steps = true;
     step_count++;
     previous = chosen;
-    if (engine.reduce && node_count >= known_nodes) /* for the repeated ones this has been done */
-        look_back();
+    if (engine.reduce && node_count >= known_nodes) /* for repeated choices this has been done */
+        add_backtrack_points();
     return chosen;
 }
 
@@ -370,7 +371,7 @@ static bool advance(node *n)
         n->chosen++;
         return true;
     }
-    left = (unsigned)n->wanted & ~(unsigned)n->tried;
+    left = (unsigned)n->to_try & ~(unsigned)n->tried;
     for (unsigned t = 0; t < MODEL_THREADS; t++)
         if ((left >> t & 1) && n->spent + cost_of(n, t) <= bound) {
             n->chosen = (uint8_t)t;

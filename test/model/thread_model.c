@@ -35,7 +35,7 @@ void tni_os_mutex_fini(tni_os_mutex *m)
 {
     race_access(m, sizeof *m, RACE_WRITE, MODEL_PC);
     if (m->owner != 0)
-        model_fail("assertion", "a mutex is destroyed that T%u holds", m->owner - 1);
+        model_fail("assertion", "a mutex that T%u holds is destroyed", m->owner - 1);
 }
 
 void tni_os_mutex_lock(tni_os_mutex *m)
@@ -62,14 +62,14 @@ void tni_os_mutex_unlock(tni_os_mutex *m)
 
 void model_until_changed(const void *word, uint32_t from)
 {
-    engine.threads[engine.self].unwanted = from;
+    engine.threads[engine.self].changes_from = from;
     search_visible((model_op){.kind = OP_CHANGE, .object = word});
     race_access(word, sizeof from, RACE_ATOMIC_READ, MODEL_PC);
     memory_pauses();
     trace_object(MODEL_PC, "has changed:", word);
 }
 
-/* --- Futexes: who sleeps on a word is whoever has a pending wake-up for it ---------------------------------------------------*/
+/* --- Futexes: a thread sleeps on a word while it has a pending wake-up for it --------------------------------------------- */
 
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
 {
@@ -85,11 +85,11 @@ void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
     trace_object(MODEL_PC, "futex wait, sleeps:", word);
     self->woken = false;
     self->deadline_ns = deadline_ns;
-    self->may_wake_itself = !engine.scenario->no_chance;
+    self->may_wake_spuriously = !engine.scenario->no_chance;
     search_visible((model_op){.kind = OP_WAKEUP, .object = word});
     if (!self->woken && deadline_ns != TNI_FOREVER && engine.now_ns < deadline_ns)
         engine.now_ns = deadline_ns;
-    trace_object(MODEL_PC, self->woken ? "woken:" : deadline_ns != TNI_FOREVER ? "time is up:" : "wakes for no reason:", word);
+    trace_object(MODEL_PC, self->woken ? "woken:" : deadline_ns != TNI_FOREVER ? "times out:" : "wakes spuriously:", word);
 }
 
 void tni_futex_wake(tni_a32 *word, int count)
@@ -103,7 +103,7 @@ void tni_futex_wake(tni_a32 *word, int count)
         if (!thread->ended && thread->pending.kind == OP_WAKEUP && thread->pending.object == word && !thread->woken)
             sleepers[found++] = t;
     }
-    trace_object(MODEL_PC, found > 0 ? "futex wake:" : "futex wake, nobody sleeps:", word);
+    trace_object(MODEL_PC, found > 0 ? "futex wake:" : "futex wake, no sleeper:", word);
     while (found > 0 && count-- > 0) {
         unsigned chosen = search_value(found);
         engine.threads[sleepers[chosen]].woken = true;
@@ -127,12 +127,12 @@ static void run_started(void *arg)
 
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
-    bool limited = engine.threads_left != UINT_MAX; /* then it matters who is first */
+    bool limited = engine.threads_left != UINT_MAX; /* then the order of starts matters */
     unsigned id;
 
     search_visible((model_op){.kind = OP_START, .object = limited ? &engine.threads_left : NULL});
     if (limited && engine.threads_left == 0) {
-        trace_add(MODEL_PC, "can start no thread");
+        trace_add(MODEL_PC, "cannot start a thread");
         return -EAGAIN;
     }
     engine.threads_left -= limited;
@@ -151,7 +151,7 @@ void model_threads_left(unsigned count)
 {
     search_visible((model_op){.kind = OP_OBJECT, .object = &engine.threads_left});
     engine.threads_left = count;
-    trace_add(MODEL_PC, "so many more threads can be started: %u", count);
+    trace_add(MODEL_PC, "%u more threads can be started", count);
 }
 
 void tni_thread_join(tni_thread *thread)
@@ -161,7 +161,7 @@ void tni_thread_join(tni_thread *thread)
     trace_add(MODEL_PC, "joins T%u", thread->id);
 }
 
-/* Nobody computes. Whether threads wait is for the scenario to say: a hint, and no step. */
+/* No thread computes. The scenario says whether threads sleep: a hint, and no step. */
 void tni_thread_clock_init(tni_thread_clock *clock)
 {
     clock->id = engine.self;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the model: fibers of the checker, which is itself one thread. They switch by the library's own switch, so that the
- * library's fibers may run on top of them: whatever stack a thread is on when it waits, it goes on there. */
+/* Threads of the model: fibers of the checker, which is itself one thread. They use the library's own context switch, so that
+ * the library's fibers can run on top of them: a thread continues on whichever stack it waited. */
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,12 +13,12 @@
 
 #define STACK_BYTES ((size_t)256 << 10)
 
-/* In runtime/fiber_<machine>.S. */
+/* In runtime/fiber/fiber_<machine>.S. */
 void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 void *tni_fiber_frame(void *top, void (*entry)(void *), void *arg);
 
 model_engine engine;
-static void *outside_sp; /* the checker itself */
+static void *checker_sp; /* the stack of the checker itself */
 static char *stacks;
 
 static void run_thread(void *arg)
@@ -65,13 +65,13 @@ void model_thread_switch(unsigned to)
     (void)tni_fiber_switch(&engine.threads[from].sp, engine.threads[to].sp, NULL);
 }
 
-/* Leaves the execution for good, from wherever the thread is. */
+/* Leaves the execution for good, from any stack. */
 _Noreturn void model_execution_over(void)
 {
     void *never;
 
     engine.running = false;
-    (void)tni_fiber_switch(&never, outside_sp, NULL);
+    (void)tni_fiber_switch(&never, checker_sp, NULL);
     abort();
 }
 
@@ -153,7 +153,7 @@ static void run_main(void *arg)
     if (scenario->state_bytes > 0)
         arena_free(engine.state, MODEL_PC);
     arena_check_leaks();
-    door_memory_check_leaks();
+    os_memory_model_check_leaks();
 }
 
 void model_execute(void)
@@ -163,10 +163,10 @@ void model_execute(void)
     race_reset();
     arena_reset();
     trace_reset();
-    door_loop_reset();
-    door_socket_reset();
-    door_local_reset();
-    door_memory_reset();
+    os_loop_model_reset();
+    os_socket_model_reset();
+    os_tls_model_reset();
+    os_memory_model_reset();
     engine.thread_count = 0;
     engine.self = 0;
     engine.threads_left = UINT_MAX;
@@ -174,5 +174,5 @@ void model_execute(void)
     engine.failure = NULL;
     engine.running = true;
     (void)model_thread_new(run_main, NULL, "main");
-    (void)tni_fiber_switch(&outside_sp, engine.threads[0].sp, NULL);
+    (void)tni_fiber_switch(&checker_sp, engine.threads[0].sp, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The printed interleaving: a line an operation, a column a thread, the place in the source at the end. */
+/* The printed interleaving: one line per operation, one column per thread, and the place in the source at the end. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #define EVENTS_MAX MODEL_STEPS_MAX
 #define COLUMN 42
-#define SHOWN 150 /* at the beginning and at the end of a long one */
+#define SHOWN 150 /* lines at the beginning and at the end of a long one */
 
 typedef struct {
     const void *pc;
@@ -41,7 +41,7 @@ void trace_add(const void *pc, const char *format, ...)
     va_end(args);
 }
 
-/* --- Places in the source: addr2line, asked once for all ---------------------------------------------------------------------*/
+/* --- Places in the source, by addr2line, once for each address ------------------------------------------------------------ */
 
 #define PLACES_MAX 1024
 
@@ -51,32 +51,32 @@ static struct {
 } places[PLACES_MAX];
 static unsigned place_count;
 
-/* Reads one answer of addr2line -i: `FILE:LINE`, and one more line for each function that it is inlined in, each ending with
+/* Reads one result of addr2line -i: `FILE:LINE`, and one more line for each function that it is inlined in, each ending with
  * " (inlined by) ". Keeps the first two. */
-static void ask(const void *pc, char *text, size_t size)
+static void find_place(const void *pc, char *text, size_t size)
 {
     char command[256];
     char line[512];
     char program[160];
     size_t used = 0;
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    FILE *answer;
+    FILE *output;
 
     (void)snprintf(text, size, "%p", pc);
     if (length <= 0)
         return;
     program[length] = '\0';
     (void)snprintf(command, sizeof command, "addr2line -i -e '%s' %p 2>/dev/null", program, (const void *)((const char *)pc - 1));
-    answer = popen(command, "r");
-    if (answer == NULL)
+    output = popen(command, "r");
+    if (output == NULL)
         return;
-    for (int i = 0; i < 2 && fgets(line, sizeof line, answer) != NULL; i++) {
+    for (int i = 0; i < 2 && fgets(line, sizeof line, output) != NULL; i++) {
         const char *name = strrchr(line, '/') == NULL ? line : strrchr(line, '/') + 1;
         if (strchr(line, '?') != NULL)
             break;
         used += (size_t)snprintf(text + used, size - used, "%s%.*s", i > 0 ? " < " : "", (int)strcspn(name, " \n"), name);
     }
-    (void)pclose(answer);
+    (void)pclose(output);
 }
 
 const char *trace_place(const void *pc)
@@ -84,14 +84,14 @@ const char *trace_place(const void *pc)
     unsigned i = 0;
 
     if (!engine.tracing)
-        return "?"; /* a replay will say it */
+        return "?"; /* a replay will find it */
     while (i < place_count && places[i].pc != pc)
         i++;
     if (i == PLACES_MAX)
         return "?";
     if (i == place_count) {
         places[i].pc = pc;
-        ask(pc, places[i].text, sizeof places[i].text);
+        find_place(pc, places[i].text, sizeof places[i].text);
         place_count++;
     }
     return places[i].text;

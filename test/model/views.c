@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the threads know: a view (which stores they may still read) and a vector clock (what happened before), the fences that
- * join them, and what locks and threads hand over. */
+ * join them, and what locks and threads pass on. */
 #include "views.h"
 
 #include <string.h>
@@ -14,14 +14,14 @@ static size_t pool_used;
 static model_knowledge memories[MODEL_THREADS];
 static uint32_t sc_view[MODEL_LOCATIONS];
 
-/* What unlockers leave for lockers, and the like. */
+/* What unlocks and the like publish for locks. */
 static struct {
     const void *object;
     const model_snapshot *left;
 } published[256];
 static unsigned published_count;
 
-void *views_take(size_t bytes)
+void *views_alloc(size_t bytes)
 {
     void *ptr = pool + pool_used;
 
@@ -97,7 +97,7 @@ const model_snapshot *views_snapshot(model_knowledge *mine)
 
     if (mine->latest != NULL)
         return mine->latest;
-    made = views_take(sizeof *made + views_width * sizeof made->stamp[0]);
+    made = views_alloc(sizeof *made + views_width * sizeof made->stamp[0]);
     made->clock = mine->now.clock;
     made->count = views_width;
     memcpy(made->stamp, mine->now.stamp, views_width * sizeof made->stamp[0]);
@@ -115,7 +115,7 @@ const model_snapshot *views_merged(const model_snapshot *a, const model_snapshot
         return a == NULL ? b : a;
     longer = a->count >= b->count ? a : b;
     other = longer == a ? b : a;
-    made = views_take(sizeof *made + longer->count * sizeof made->stamp[0]);
+    made = views_alloc(sizeof *made + longer->count * sizeof made->stamp[0]);
     made->clock = clock_max(a->clock, b->clock);
     made->count = longer->count;
     memcpy(made->stamp, longer->stamp, longer->count * sizeof made->stamp[0]);
@@ -129,7 +129,7 @@ void views_tick(model_knowledge *mine)
     mine->latest = NULL;
 }
 
-bool views_tell_no_more(const model_snapshot *less, const model_snapshot *more)
+bool views_carries_no_more(const model_snapshot *less, const model_snapshot *more)
 {
     if (less == NULL || less == more)
         return true;
@@ -177,7 +177,7 @@ void memory_fence_everywhere(const void *pc)
     search_visible((model_op){OP_HEAVY, true, NULL});
     fence_of(engine.self);
     for (unsigned t = 0; t < engine.thread_count; t++)
-        if (t != engine.self) /* also those that have ended: their stores are visible all the more */
+        if (t != engine.self) /* also in threads that have ended: their stores must be visible too */
             fence_of(t);
     fence_of(engine.self);
     trace_add(pc, "fence in every thread");
