@@ -48,7 +48,7 @@ static void *event_first(void *arg)
 
     while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
-    atomic_store(&r->event.answer, 5);
+    atomic_store(&r->event.result, 5);
     tt_block_thread(60 * TN_MS); /* one worker: nobody runs it, nor its timer's wake, before we leave */
     tt_manual_wake(&r->event);
     (void)tt_join(task);
@@ -139,7 +139,7 @@ static void *cancel_and_event(void *arg)
 
     while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
-    atomic_store(&r->event.answer, 5);
+    atomic_store(&r->event.result, 5);
     tt_manual_wake(&r->event); /* queued, but nobody runs it before we leave: then it finds both */
     tn_cancel_source_cancel(&r->source);
     (void)tt_join(task);
@@ -155,7 +155,7 @@ static void *event_then_cancel(void *arg)
 
     while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
-    atomic_store(&r->event.answer, 5);
+    atomic_store(&r->event.result, 5);
     tt_manual_wake(&r->event);
     (void)tt_join(task); /* it has left */
     tn_cancel_source_cancel(&r->source);

@@ -100,7 +100,7 @@ static void *arms_nothing(void *arg)
     tt_manual ready;
 
     tt_manual_init(&ready);
-    atomic_store(&ready.answer, 7);
+    atomic_store(&ready.result, 7);
     tn_scope_enter(&scope, in(HOUR_S * TN_S));
     tt_check(tn_await(&ready.base) == 7);
     tt_check(!is_armed());
@@ -182,7 +182,7 @@ static void *budget(void *arg)
     tn_scope_enter(&scope, in(TN_MS));
     tt_burn(2 * TN_MS);
     tt_manual_init(&ready);
-    atomic_store(&ready.answer, 0);
+    atomic_store(&ready.result, 0);
     tt_check(tn_await(&ready.base) == 0); /* ready: the clock is not looked at */
     while (tn_await(&ready.base) == 0)
         tt_check(++rounds <= TNI_BUDGET);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A fiber that waits while its runtime is destroyed, which gives up on it. */
+/* A fiber that waits while its runtime is destroyed, and is abandoned then. */
 #ifndef TT_ABANDONED_H
 #define TT_ABANDONED_H
 
@@ -12,18 +12,18 @@ typedef struct {
     tn_task *fiber;
 } tt_abandoned;
 
-/* Runs `entry(arg)` as a fiber of a runtime of its own until it waits. Nothing of that runtime runs afterwards: what wakes the
+/* Runs `entry(arg)` as a fiber of a runtime of its own until it waits. Afterwards nothing of that runtime runs: a wake of the
  * fiber from here on leaves it queued. */
 void tt_abandon_begin(tt_abandoned *self, tn_entry_fn entry, void *arg);
 
 /* The same, until condition(fiber) holds. */
 void tt_abandon_begin_when(tt_abandoned *self, tn_entry_fn entry, void *arg, bool (*condition)(const tn_task *fiber));
 
-/* Destroys the runtime, which gives up on the fiber; joins it. Nobody else may hold the fiber, by a waker or a handle: fails
- * unless all memory of the runtime has been freed. */
+/* Destroys the runtime, which abandons the fiber, and joins the fiber. No waker or handle of the fiber may be left elsewhere:
+ * fails unless all memory of the runtime has been freed. */
 void tt_abandon_end(tt_abandoned *self);
 
-/* The same if the runtime has so many other tasks, and without the look at the memory. */
+/* The same if the runtime has `others` more tasks, and without the check of its memory. */
 void tt_abandon_end_with(tt_abandoned *self, size_t others);
 
 #endif

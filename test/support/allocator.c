@@ -6,9 +6,9 @@
 
 #include "support/runtime.h"
 
-/* Stands in front of each block, as far as its alignment asks for. */
+/* Is in memory directly before each block, after the padding for its alignment. */
 typedef struct {
-    void *start; /* what free() gets */
+    void *start; /* the argument of free() */
     size_t size;
     uint64_t mark;
 } block_header;
@@ -34,7 +34,7 @@ static void *counting_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
     memory = aligned_alloc(align, (align + size_bytes + align - 1) / align * align);
     if (memory == NULL)
         return NULL;
-    memset(memory, 0xa5, align + size_bytes); /* whoever relies on zeros is found */
+    memset(memory, 0xa5, align + size_bytes); /* finds code that relies on zeroed memory */
     header = (block_header *)(void *)(memory + align - sizeof *header);
     *header = (block_header){memory, size_bytes, MARK_LIVE};
     atomic_fetch_add(&allocator->blocks, 1);
@@ -53,7 +53,7 @@ static void counting_free(void *ctx, void *ptr, size_t size_bytes)
     header->mark = MARK_FREE;
     free(header->start);
     atomic_fetch_sub(&allocator->bytes, (long)size_bytes);
-    atomic_fetch_sub(&allocator->blocks, 1); /* last: who sees none may let go of the allocator */
+    atomic_fetch_sub(&allocator->blocks, 1); /* last: a thread that sees no block may free the allocator */
 }
 
 void tt_allocator_init(tt_allocator *allocator)

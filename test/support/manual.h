@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A future that is ready when a test says so, and counts what is done to it. */
+/* A future that the test completes by hand, and that counts the calls of its operations. */
 #ifndef TT_MANUAL_H
 #define TT_MANUAL_H
 
@@ -10,7 +10,7 @@
 
 typedef struct {
     tn_future base;
-    atomic_int answer; /* what a poll answers; TN_PENDING at first */
+    atomic_int result; /* what a poll returns; TN_PENDING at first */
     _Atomic(tn_waker *) waker;
     atomic_uint polls;
     atomic_uint drops;
@@ -18,16 +18,16 @@ typedef struct {
 
 void tt_manual_init(tt_manual *manual);
 
-/* From now on polls answer this; nobody is woken. */
-void tt_manual_set(tt_manual *manual, int answer);
+/* From now on polls return this; no task is woken. */
+void tt_manual_set(tt_manual *manual, int result);
 
-/* Wakes whoever waits, if anyone does. */
+/* Wakes the waiter, if there is one. */
 void tt_manual_wake(tt_manual *manual);
 
-/* Both. */
-void tt_manual_ready(tt_manual *manual, int answer);
+/* Sets the result and wakes the waiter. */
+void tt_manual_ready(tt_manual *manual, int result);
 
-/* For tt_wait_until. */
+/* A condition for tt_wait_until. */
 bool tt_manual_was_polled(void *manual);
 
 #endif

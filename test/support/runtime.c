@@ -233,7 +233,7 @@ void tt_block_thread(uint64_t ns)
     uint64_t until_ns = tn_now() + ns;
     struct timespec until = {.tv_sec = (time_t)(until_ns / TN_S), .tv_nsec = (long)(until_ns % TN_S)};
 
-    /* Until a time and not for a time: signals that come all the while do not make it longer. */
+    /* Until a time, not for a duration: signals that arrive all the time do not extend it. */
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
         ;
 }
@@ -262,7 +262,7 @@ tt_child tt_fork(void (*fn)(void *arg), void *arg)
     tt_check(pid >= 0);
     if (pid == 0) {
         struct rlimit none = {0, 0};
-        (void)setrlimit(RLIMIT_CORE, &none); /* it may abort on purpose; under a sanitizer a core is terabytes */
+        (void)setrlimit(RLIMIT_CORE, &none); /* it may abort on purpose; a core dump takes terabytes under a sanitizer */
         tt_check(dup2(pipe_ends[1], STDERR_FILENO) >= 0);
         close(pipe_ends[0]);
         close(pipe_ends[1]);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads that cannot be had. This definition stands before the C library's; include it in one source a program. */
+/* Makes pthread_create fail. This definition takes precedence over the C library's; include it in one source per program. */
 #ifndef TT_THREAD_FAULTS_H
 #define TT_THREAD_FAULTS_H
 
@@ -13,10 +13,10 @@ static atomic_long threads_left; /* pthread_create fails when it is 1; 0: never 
 
 typedef int (*create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
+/* Under ThreadSanitizer this name is the sanitizer's own definition. */
 extern int __interceptor_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) __attribute__((weak));
 
-/* Counts down; true at 1, and from then on. */
+/* Counts down; returns true at 1, and from then on. */
 static bool is_used_up(atomic_long *left)
 {
     long now = atomic_load(left);

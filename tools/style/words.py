@@ -29,9 +29,12 @@ CLEAN = (
     "runtime/os",
     "runtime/scope",
     "runtime/task",
+    "runtime/time",
     "sync/include",
+    "test/README.md",
     "test/docs",
     "test/examples",
+    "test/support",
     "tools",
 )
 
