@@ -34,6 +34,7 @@ CLEAN = (
     "test/README.md",
     "test/docs",
     "test/examples",
+    "test/model/README.md",
     "test/support",
     "tools",
 )
