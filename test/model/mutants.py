@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Weakens the library in one place at a time, and demands that the model checker notices.
+"""Weakens the library in one place at a time, and requires that the model checker finds it.
 
     mutants.py BUILD [NAME...]      BUILD: a built preset `model`; NAME: only those of mutants.txt
 
@@ -25,7 +25,7 @@ LIMIT_S = 120
 
 
 class Mutant:
-    """An entry: `[NAME] FILE SCENARIO KIND`, the old lines behind `- `, the new ones behind `+ `."""
+    """An entry: `[NAME] FILE SCENARIO KIND`, the old lines after `- `, the new ones after `+ `."""
 
     def __init__(self, head):
         match = re.fullmatch(r"\[([\w-]+)\] (\S+) (\S+) (\S+)", head)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The work-stealing deque as it was published, with its known errors (Chase and Lev, SPAA 2005; in C11: Lê, Pop, Cohen and Zappa
- * Nardelli, PPoPP 2013): each has to be found, and the mended form has to pass.
- *   resize   the array that grew is stored and loaded relaxed: a thief reads slots that nobody has written for it
- *   reload   the owner goes on with the array from before it grew: the new item is lost
- *   index    unsigned indices: taking from an empty deque at index 0 wraps round, and an item appears from nowhere */
+/* The work-stealing deque as it was published, with its known errors (Chase and Lev, SPAA 2005; in C11: Lê, Pop, Cohen and
+ * Zappa Nardelli, PPoPP 2013). The checker must find each error, and must find none in the repaired form.
+ *
+ *   resize   the array that grew is stored and loaded relaxed: a thief reads slots before they are written for it
+ *   reload   the owner continues with the array from before it grew: the new item is lost
+ *   index    unsigned indices: taking from an empty deque at index 0 wraps around, and returns an item that was never pushed */
 #include "base/atomic.h"
 #include "model.h"
 
@@ -73,7 +74,7 @@ static bool not_beyond(const published *p, uint64_t top, uint64_t bottom)
     return p->unsigned_index ? top <= bottom : (int64_t)top <= (int64_t)bottom;
 }
 
-/* The owner's, from the bottom. */
+/* Owner: takes from the bottom. */
 static void *pop(published *p)
 {
     uint64_t bottom = tni_a64_load(&p->bottom, TNI_RELAXED) - 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each kind of failure, and known broken algorithms: they have to be found. Beside each stands, where there is one, the right
- * form, in which nothing must be found. */
+/* Each kind of failure, and known broken algorithms: the checker must find them. Where a correct form exists it is beside the
+ * broken one, and the checker must find nothing in it. */
 #include "atomic_model.h"
 #include "model.h"
 #include "thread_model.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Random small programs: the reduction has to find the same outcomes as the search without it (--compare SEEDS). */
+/* Random small programs: with the reduction the search must find the same outcomes as without it (--compare SEEDS). */
 #include "atomic_model.h"
 #include "model.h"
 #include "thread_model.h"
@@ -46,7 +46,7 @@ static uint32_t operate(random_program *p, uint64_t *random, uint32_t value)
         return tni_a32_load(word, loads[order]);
     case 3:
     case 4:
-        tni_a32_store(word, value % 2, stores[order]); /* the same value often */
+        tni_a32_store(word, value % 2, stores[order]); /* few values, so that stores often have the same one */
         return 0;
     case 5:
         return tni_a32_fetch_add(word, 1, order == 0 ? TNI_RELAXED : TNI_ACQ_REL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory model: what RC11 allows has to be found, what it forbids must not be. "Found" is a failed model_check. */
+/* Litmus tests of the memory model: the checker must find what RC11 allows, and must not find what it forbids. "Found" is a
+ * failed model_check. */
 #include "atomic_model.h"
 #include "model.h"
 
@@ -99,7 +100,7 @@ NEVER(add_never, R(x, RELAXED) != 3)
 THREAD(lost1, uint32_t old = R(x, RELAXED); W(x, old + 1, RELAXED))
 NEVER(lost_never, R(x, RELAXED) != 2)
 
-/* Read-modify-writes see the newest of those that are ordered before; coherence with a store that comes in between. */
+/* Read-modify-writes see the newest of the stores that are ordered before; coherence with a store that comes in between. */
 THREAD(cas1, uint32_t zero = 0; SEE(0, tni_a32_cas(&w->x, &zero, 1, TNI_RELAXED)))
 NEVER(cas_never, SEEN(1, 0) + SEEN(2, 0) != 1)
 
