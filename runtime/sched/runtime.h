@@ -39,7 +39,7 @@ struct tn_runtime {
     tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
     tni_a32 any_core;                  /* the next core for a caller without a core */
     tni_a32 driven;                    /* current-thread: 1 while a thread is in tn_block_on */
-    uint64_t deadlock_seen;            /* the monitor's */
+    uint64_t deadlock_seen;            /* the monitor's: activity count at its last deadlock report; UINT64_MAX: none yet */
 
     tni_stack_pool stacks;
     tni_idle idle;
@@ -87,7 +87,7 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
 /* Calls the attachment's maintain. True: it must be called again soon. */
 bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns);
-/* For a thread that has written what makes tni_runtime_maintain return true: a thread will call it. */
+/* Called by a thread after it has written what makes tni_runtime_maintain return true: ensures that it will be called. */
 void tni_runtime_request_maintenance(tn_runtime *runtime);
 
 /* The value of runtime->attachment once destroy has closed it. */

@@ -18,8 +18,8 @@ typedef struct {
     unsigned frames;
     void *frame[TNI_STACK_SAMPLE_FRAMES]; /* return addresses by the chain of frame pointers, innermost first */
     unsigned words;
-    const void
-        *word[TNI_STACK_SAMPLE_WORDS]; /* the words below the first frame: they include calls of code without frame pointers */
+    /* The words below the first frame. They include return addresses of code without frame pointers. */
+    const void *word[TNI_STACK_SAMPLE_WORDS];
 } tni_stack_sample;
 
 struct tni_stack_sampler {
