@@ -391,7 +391,7 @@ uint64_t memory_rmw(void *word, unsigned bytes, model_rmw how, uint64_t operand,
     read = choose_for_rmw(l, must_be_fresh(l) ? l->newest->stamp : oldest_allowed(index, seq_cst), how, expected, &stale);
     note_read(l, stale > 0);
     if (how == RMW_CAS && read->value != expected) {
-        learn(mine, index, read, true); /* by contract of atomic.h a failed one acquires */
+        learn(mine, index, read, true); /* by contract of the OS layer a failed one acquires */
     } else {
         learn(mine, index, read, acquires(order));
         made = new_message(desired(how, read->value, operand, bytes), 0);
