@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading folders, many entries a job. */
+/* Reads directories; one job reads many entries. */
 #include <string.h>
 
 #include "fs/fs.h"
 
-/* Names that one job reads ahead. */
+/* Size of the read-ahead buffer. */
 #define AHEAD_BYTES 8192
 
 struct tn_dir {
     DIR *dir;
     tn_allocator allocator;
-    const char *path; /* during the open */
-    size_t used;      /* of `ahead` */
+    const char *path; /* valid during the open */
+    size_t used;      /* bytes of `ahead` */
     size_t next;
     bool ended;
-    int error;               /* after the entries that were read before it */
-    char ahead[AHEAD_BYTES]; /* entries: the type, the name, a zero */
+    int error;               /* returned after the entries that were read before it */
+    char ahead[AHEAD_BYTES]; /* each entry: type, name, NUL */
 };
 
 static tn_entry_type type_of(unsigned char type)
@@ -34,7 +34,7 @@ static tn_entry_type type_of(unsigned char type)
     }
 }
 
-static void keep(tn_dir *self, const struct dirent *entry)
+static void add_entry(tn_dir *self, const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
 
@@ -54,7 +54,7 @@ static int call_read(void *arg)
     self->used = 0;
     self->next = 0;
     while (self->used + sizeof entry->d_name + 2 <= sizeof self->ahead && (rc = tni_os_dir_read(self->dir, &entry)) == 1)
-        keep(self, entry);
+        add_entry(self, entry);
     self->ended = rc != 1;
     self->error = rc < 0 ? rc : 0;
     return 0;
@@ -110,6 +110,6 @@ void tn_dir_close(tn_dir *dir)
     if (dir == NULL)
         return;
     allocator = dir->allocator;
-    tni_os_dir_close(dir->dir); /* only read: closing it waits for nothing */
+    tni_os_dir_close(dir->dir); /* the directory was only read: closing it does not block */
     tni_free(&allocator, dir, sizeof *dir);
 }

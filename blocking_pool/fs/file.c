@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Open files. */
+/* Open files: open, close, read, write, seek, sync. */
 #include "base/tls.h"
 #include "fs/fs.h"
 #include "pool/inplace.h"
@@ -9,17 +9,17 @@
 
 #define IOV_COUNT_MAX 1024
 
-/* A transfer goes in parts of this size, so that nobody keeps a thread for long; and of so many buffers at once. */
+/* Limits of one part of a transfer, in bytes and in buffers, so that a long transfer does not keep its thread. */
 #define PART_BYTES ((size_t)1 << 20)
 #define PART_BUFFERS 16
 
 struct tn_file {
-    tni_work closing; /* in the background, by the last reference */
+    tni_work closing; /* closes the file in the background; pushed with the last reference */
     tni_a32 references;
     int fd;
-    bool in_place;         /* S: a regular file: what is in memory is read by the fiber itself */
-    bool seeks_in_place;   /* S: and its file system moves the position without waiting for anybody */
-    tni_position position; /* calls at the file's own position */
+    bool in_place;         /* S: a regular file: the fiber itself reads what is in the page cache */
+    bool seeks_in_place;   /* S: and its file system moves the position without blocking */
+    tni_position position; /* guards calls at the file's own position */
     tn_allocator allocator;
 };
 
@@ -58,7 +58,7 @@ typedef struct {
     const char *path;
     int flags;
     unsigned mode;
-    bool in_place; /* out, both */
+    bool in_place; /* out, as the next one */
     bool seeks_in_place;
 } open_call;
 
@@ -68,7 +68,7 @@ static int call_open(void *arg)
     int fd = tni_os_open(call->path, call->flags, call->mode);
     struct stat status;
 
-    /* Reading past the memory of the system (O_DIRECT) always waits. */
+    /* A read that bypasses the page cache (O_DIRECT) always blocks. */
     call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
                      tni_os_cached_end_holds();
     call->seeks_in_place = call->in_place && tni_os_is_stored(fd);
@@ -97,7 +97,7 @@ int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
 
 tn_file *tn_file_retain(tn_file *file)
 {
-    /* Relaxed: the caller holds one, one more publishes nothing. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&file->references, 1, TNI_RELAXED);
     return file;
 }
@@ -108,14 +108,14 @@ static bool closing_run(tni_work *job)
     return false;
 }
 
-static void closing_over(tni_work *job, int error)
+static void closing_complete(tni_work *job, int error)
 {
     if (error != 0)
         (void)closing_run(job);
     free_file(tni_container_of(job, tn_file, closing));
 }
 
-static const tni_work_ops closing_ops = {closing_run, closing_over};
+static const tni_work_ops closing_ops = {closing_run, closing_complete};
 
 void tn_file_close(tn_file *file)
 {
@@ -126,9 +126,9 @@ void tn_file_close(tn_file *file)
 
     if (file == NULL)
         return;
-    /* Release: what each user did comes before the close. Acquire: for the last one. */
+    /* Publishes this user's accesses, observes those of all others for the last one, which closes. Partner: tn_file_close. */
     old = tni_a32_fetch_sub(&file->references, 1, TNI_ACQ_REL);
-    tni_assert(old != 0, "a file is closed that nobody holds");
+    tni_assert(old != 0, "a file is closed more often than retained");
     if (old != 1)
         return;
     tni_pool_work_init(&file->closing, &closing_ops, TNI_POOL_FILES);
@@ -138,7 +138,7 @@ void tn_file_close(tn_file *file)
     if (pool != NULL && tni_pool_reserve(pool, TNI_POOL_FILES) == 0)
         tni_pool_push(pool, &file->closing);
     else
-        closing_over(&file->closing, TN_ESHUTDOWN); /* here then: nothing may be left behind */
+        closing_complete(&file->closing, TN_ESHUTDOWN); /* in the caller: the descriptor must not leak */
 }
 
 int tn_file_fd(const tn_file *file)
@@ -149,19 +149,19 @@ int tn_file_fd(const tn_file *file)
 /* --- Transfers -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    tni_pool_call lent;
+    tni_pool_call base;
     tn_file *file;
     const struct iovec *iov;
     int count;
-    int64_t offset; /* negative: the file's own position */
+    int64_t offset; /* negative: at the file's own position */
     bool writes;
-    int index;   /* of the buffer in which it goes on, */
-    size_t skip; /* and where in it */
+    int index;   /* the buffer at which the next part begins */
+    size_t skip; /* bytes of that buffer already transferred */
     size_t done;
-    int error; /* after which it ended */
+    int error; /* that ended the transfer; 0: none */
 } transfer;
 
-/* The next part's buffers; answers its size. */
+/* Fills in the buffers of the next part; returns its size. */
 static size_t next_part(const transfer *self, struct iovec *part, int *count)
 {
     size_t size = 0;
@@ -203,7 +203,7 @@ static ssize_t move_part(const transfer *self, const struct iovec *part, int cou
     return self->writes ? tni_os_writev(fd, part, count) : tni_os_readv(fd, part, count);
 }
 
-/* Or would a read after the last byte wait for more, as on a pipe? */
+/* True if a read after the last byte returns 0. On a pipe it would block. */
 static bool has_an_end(int fd)
 {
     struct stat status;
@@ -213,7 +213,7 @@ static bool has_an_end(int fd)
 
 static bool transfer_run(tni_work *job)
 {
-    transfer *self = tni_container_of(tni_container_of(job, tni_pool_call, base), transfer, lent);
+    transfer *self = tni_container_of(tni_container_of(job, tni_pool_call, base), transfer, base);
     struct iovec part[PART_BUFFERS];
     int count;
     size_t size = next_part(self, part, &count);
@@ -226,7 +226,7 @@ static bool transfer_run(tni_work *job)
         advance(self, (size_t)n);
     if (n < 0 || self->index == self->count)
         return false;
-    /* A short read is the end, or all that a pipe has; a short write may be followed by the reason. */
+    /* A short read is the end, or all that the pipe holds. After a short write the next write returns the reason. */
     if (self->writes)
         return n > 0;
     return (size_t)n == size && (self->offset >= 0 || has_an_end(self->file->fd));
@@ -234,7 +234,7 @@ static bool transfer_run(tni_work *job)
 
 static const tni_work_ops transfer_ops = TNI_POOL_CALL_OPS(transfer_run);
 
-/* Negative: not all that is wanted is in memory, or another call is at the file's own position. */
+/* Negative: the data is not all in the page cache, or another call is using the file's own position. */
 static ssize_t move_part_in_place(const transfer *self, const struct iovec *part, int count)
 {
     tni_position *position = &self->file->position;
@@ -250,8 +250,8 @@ static ssize_t move_part_in_place(const transfer *self, const struct iovec *part
     return n;
 }
 
-/* Of a regular file: as much as is in memory. True: that is all, or the end. Others run after every 50 µs; a cancellation ends
- * it, as between two parts in the pool. */
+/* Reads from a regular file what is in the page cache. True: the read is complete, or at the end of the file. Yields every 50
+ * µs; a cancellation ends it, as between two parts in the pool. */
 static bool read_in_place(transfer *self)
 {
     struct iovec part[PART_BUFFERS];
@@ -263,7 +263,7 @@ static bool read_in_place(transfer *self)
         size_t size = next_part(self, part, &count);
         ssize_t n = move_part_in_place(self, part, count);
         if (n == 0 && size > 0)
-            return true; /* the end */
+            return true; /* end of file */
         moved = n >= 0;
         if (moved)
             advance(self, (size_t)n);
@@ -279,7 +279,7 @@ static int transfer_in_pool(transfer *self)
 
     if (positioned)
         tni_position_enter(&self->file->position);
-    rc = tni_pool_call_run(&self->lent, &transfer_ops, TNI_POOL_FILES);
+    rc = tni_pool_call_run(&self->base, &transfer_ops, TNI_POOL_FILES);
     if (positioned)
         tni_position_leave(&self->file->position);
     return rc;
@@ -298,7 +298,7 @@ static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t o
             return TN_EINVAL;
         total += iov[i].iov_len;
     }
-    advance(&self, 0); /* past empty buffers: so each part but the last one moves something, or is the end */
+    advance(&self, 0); /* skips empty buffers, so that each part but the last one moves data or finds the end */
     if (file->in_place && !writes && read_in_place(&self))
         return (ssize_t)self.done;
     rc = transfer_in_pool(&self);
@@ -321,7 +321,7 @@ ssize_t tn_file_read(tn_file *file, void *buf, size_t size)
 
 ssize_t tn_file_write(tn_file *file, const void *buf, size_t size)
 {
-    return move_one(file, (void *)(uintptr_t)buf, size, -1, true); /* only read: iovec is shared with readv */
+    return move_one(file, (void *)(uintptr_t)buf, size, -1, true); /* const is cast away: iovec is shared with reads */
 }
 
 ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offset)
@@ -354,7 +354,7 @@ ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64
     return offset < 0 ? TN_EINVAL : move(file, iov, count, offset, true);
 }
 
-/* --- The rest --------------------------------------------------------------------------------------------------------------- */
+/* --- Seek, sync, truncate, stat --------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_file *file;
@@ -372,7 +372,7 @@ static int call_seek(void *arg)
     return 0;
 }
 
-/* False: it may wait: for a call at the position, or for who knows where the file ends. */
+/* False: the call might block on a call at the position, or on a server that knows the size of the file. */
 static bool seek_in_place(seek_call *call)
 {
     tn_file *file = call->file;

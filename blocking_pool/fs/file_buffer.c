@@ -15,7 +15,7 @@ void tn_file_reader_init(tn_file_reader *reader, tn_file *file, void *buf, size_
     *reader = (tn_file_reader){.file = file, .buf = buf, .capacity = size, .offset = offset};
 }
 
-/* Reads more behind what is there. Answers how much; 0 at the end. */
+/* Reads more data behind what is in the buffer. Returns the number of bytes; 0 at the end of the file. */
 static ssize_t fill(tn_file_reader *reader)
 {
     ssize_t n;
@@ -33,7 +33,7 @@ static ssize_t fill(tn_file_reader *reader)
     return n;
 }
 
-static size_t hand_out(tn_file_reader *reader, char *to, size_t size)
+static size_t copy_buffered(tn_file_reader *reader, char *to, size_t size)
 {
     size_t held = reader->end - reader->begin;
     size_t some = held < size ? held : size;
@@ -51,11 +51,11 @@ ssize_t tn_file_reader_read(tn_file_reader *reader, void *buf, size_t size)
 
     size = size < SSIZE_MAX ? size : SSIZE_MAX;
     while (size > 0) {
-        size_t some = hand_out(reader, to + done, size - done);
+        size_t some = copy_buffered(reader, to + done, size - done);
         done += some;
         if (done == size)
             break;
-        if (size - done >= reader->capacity) { /* a buffer would only cost */
+        if (size - done >= reader->capacity) { /* the buffer would only add a copy */
             n = tn_file_pread(reader->file, to + done, size - done, reader->offset);
             if (n > 0) {
                 reader->offset += n;
@@ -72,7 +72,7 @@ ssize_t tn_file_reader_read(tn_file_reader *reader, void *buf, size_t size)
 
 ssize_t tn_file_reader_line(tn_file_reader *reader, char **line)
 {
-    size_t seen = 0; /* behind `begin`: no newline there */
+    size_t seen = 0; /* bytes after `begin` without a newline */
     ssize_t n;
 
     for (;;) {
@@ -104,13 +104,13 @@ void tn_file_writer_init(tn_file_writer *writer, tn_file *file, void *buf, size_
     *writer = (tn_file_writer){.file = file, .buf = buf, .capacity = size};
 }
 
-/* Was the call cut short, by a cancellation or a deadline? A system call may say that it timed out as well. */
+/* Was the call cut short by a cancellation or a deadline? A system call may also fail with ETIMEDOUT. */
 static bool is_cut_short(ssize_t n)
 {
     return n == TN_ECANCELED || (n == TN_ETIMEDOUT && tni_checkpoint() == TN_ETIMEDOUT);
 }
 
-/* All of it, or the error; *written says how much. */
+/* Writes all of it, or returns the error; *written is the number of bytes written. */
 static int write_all(tn_file_writer *writer, const char *data, size_t size, size_t *written)
 {
     *written = 0;
@@ -147,10 +147,10 @@ int tn_file_writer_write(tn_file_writer *writer, const void *data, size_t size)
     if (writer->error != 0)
         return writer->error;
     while (size > 0) {
-        size_t room = writer->capacity - writer->used;
-        size_t some = room < size ? room : size;
+        size_t free_bytes = writer->capacity - writer->used;
+        size_t some = free_bytes < size ? free_bytes : size;
         int rc;
-        if (writer->used == 0 && size >= writer->capacity) /* a buffer would only cost */
+        if (writer->used == 0 && size >= writer->capacity) /* the buffer would only add a copy */
             return write_all(writer, from, size, &written);
         memcpy(writer->buf + writer->used, from, some);
         writer->used += some;

@@ -4,7 +4,7 @@
 #include "pool/pool_call.h"
 
 typedef struct {
-    tni_pool_call lent;
+    tni_pool_call base;
     int (*fn)(void *arg);
     void *arg;
     int result;
@@ -12,7 +12,7 @@ typedef struct {
 
 static bool call_run(tni_work *job)
 {
-    call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), call, lent);
+    call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), call, base);
 
     self->result = self->fn(self->arg);
     return false;
@@ -23,7 +23,7 @@ static const tni_work_ops call_ops = TNI_POOL_CALL_OPS(call_run);
 int tni_fs_run(int (*fn)(void *arg), void *arg)
 {
     call self = {.fn = fn, .arg = arg};
-    int rc = tni_pool_call_run(&self.lent, &call_ops, TNI_POOL_FILES);
+    int rc = tni_pool_call_run(&self.base, &call_ops, TNI_POOL_FILES);
 
     return rc == 0 ? self.result : rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls on paths. */
+/* File system calls that take a path: stat, mkdir, remove, rename, links. */
 #include <string.h>
 
 #include "fs/fs.h"
@@ -57,14 +57,14 @@ int tn_fs_mkdir(const char *path, unsigned mode)
     return tni_fs_run(call_mkdir, &call);
 }
 
-/* One folder; 0 also if it is there. */
+/* Makes one directory; 0 also if it exists. */
 static int make_folder(const char *path, unsigned mode)
 {
     struct stat status;
     int rc = tni_os_mkdir(path, mode);
 
     if (rc != -EEXIST && rc != -EACCES && rc != -EROFS && rc != -EISDIR)
-        return rc; /* the other three are also said of a folder that is there, above which we may not write */
+        return rc; /* the other three are also returned for an existing directory whose parent is not writable */
     if (tni_os_stat(path, true, &status) != 0)
         return rc;
     return S_ISDIR(status.st_mode) ? 0 : -ENOTDIR;
@@ -106,7 +106,7 @@ static int call_remove(void *arg)
     int rc = tni_os_unlink(call->path);
     int as_folder;
 
-    /* Linux says EISDIR of a folder, POSIX EPERM, which may also mean what it says. */
+    /* For a directory Linux returns EISDIR, and POSIX requires EPERM, which may also mean missing permission. */
     if (rc != -EISDIR && rc != -EPERM)
         return rc;
     as_folder = tni_os_rmdir(call->path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole files, each in one job. */
+/* tn_fs_read_file, tn_fs_write_file: each call is one job. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "pool/inplace.h"
 
 #define PATH_BYTES 4096
-#define ROOM_MIN 4096
+#define CAPACITY_MIN 4096
 #define TRIES_MAX 100
 
 /* --- Reading ---------------------------------------------------------------------------------------------------------------- */
@@ -18,13 +18,13 @@ typedef struct {
     size_t size_max;
     tn_contents *out;
     const tn_allocator *allocator;
-    tni_pool *learner; /* NULL; else: is to learn of which kind the file system is */
-    int fd;            /* -1: not open (any more) */
-    bool begun;        /* there is room in *out, and the reading goes on where it was */
+    tni_pool *learning_pool; /* the pool that records whether the device's open blocks (tni_inplace_learn); NULL: none */
+    int fd;                  /* -1: not open */
+    bool begun;              /* begin_read has succeeded: reading continues behind what is in *out */
 } read_call;
 
-/* Room for `capacity` bytes and the zero. */
-static int make_room(const read_call *call, size_t capacity)
+/* Makes *out hold `capacity` bytes and the NUL. */
+static int reserve_capacity(const read_call *call, size_t capacity)
 {
     tn_contents *out = call->out;
     char *data = call->allocator->alloc(call->allocator->ctx, capacity + 1, sizeof(void *));
@@ -39,11 +39,11 @@ static int make_room(const read_call *call, size_t capacity)
     return 0;
 }
 
-/* What fstat says is a guess: the file may grow meanwhile, and some files of the system have no size. One more byte is asked for
- * than is expected, so that the end is seen. */
+/* The size from fstat is a hint: the file may grow, and files of procfs report size 0. One byte more than expected is
+ * requested, so that the end is seen. */
 static int begin_read(read_call *call, struct stat *status)
 {
-    size_t room = ROOM_MIN;
+    size_t capacity = CAPACITY_MIN;
     int rc = tni_os_fstat(call->fd, status);
 
     if (rc != 0)
@@ -51,8 +51,8 @@ static int begin_read(read_call *call, struct stat *status)
     if (S_ISREG(status->st_mode) && (uint64_t)status->st_size > call->size_max)
         return -EFBIG;
     if (S_ISREG(status->st_mode) && status->st_size > 0)
-        room = (size_t)status->st_size + 1;
-    rc = make_room(call, room);
+        capacity = (size_t)status->st_size + 1;
+    rc = reserve_capacity(call, capacity);
     call->begun = rc == 0;
     return rc;
 }
@@ -73,7 +73,7 @@ static int read_all(const read_call *call, ssize_t (*read_some)(int fd, const st
         if (out->size > call->size_max)
             return -EFBIG;
         if (out->size == out->capacity)
-            rc = make_room(call, out->capacity * 2);
+            rc = reserve_capacity(call, out->capacity * 2);
     }
     if (rc == 0)
         out->data[out->size] = '\0';
@@ -87,7 +87,7 @@ static void end_read(read_call *call)
     call->fd = -1;
 }
 
-/* Where it may block. Goes on with what has been done in place. */
+/* Called on a thread that may block. Continues what read_in_place has begun. */
 static int call_read(void *arg)
 {
     read_call *call = arg;
@@ -98,8 +98,8 @@ static int call_read(void *arg)
         call->fd = tni_os_open(call->path, O_RDONLY, 0);
     if (call->fd < 0)
         return call->fd;
-    if (call->learner != NULL && tni_os_fstat(call->fd, &status) == 0)
-        tni_inplace_learn(call->learner, call->fd, status.st_dev);
+    if (call->learning_pool != NULL && tni_os_fstat(call->fd, &status) == 0)
+        tni_inplace_learn(call->learning_pool, call->fd, status.st_dev);
     if (!call->begun)
         rc = begin_read(call, &status);
     if (rc == 0)
@@ -108,8 +108,9 @@ static int call_read(void *arg)
     return rc;
 }
 
-/* TN_EAGAIN: not all of the file, or of what leads to it, is in memory; or it is too large, or where it is is not known. */
-static int read_here(read_call *call, const tni_pool *pool)
+/* TN_EAGAIN: the file, or a directory on its path, is not in the page cache; the file is too large; or its device is
+ * unknown. */
+static int read_cached(read_call *call, const tni_pool *pool)
 {
     struct stat status;
     int rc;
@@ -120,7 +121,7 @@ static int read_here(read_call *call, const tni_pool *pool)
     rc = begin_read(call, &status);
     if (rc != 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES ||
         !tni_inplace_knows(pool, status.st_dev))
-        rc = TN_EAGAIN; /* after an error too: the close may wait as the open does */
+        rc = TN_EAGAIN; /* also after an error: the close may block as the open does, so the pool makes it */
     if (rc == 0)
         rc = read_all(call, tni_os_readv_cached);
     if (rc != TN_EAGAIN)
@@ -135,8 +136,8 @@ static int read_in_place(read_call *call)
 
     if (!tni_inplace_begin(&here))
         return TN_EAGAIN;
-    call->learner = here.pool;
-    rc = read_here(call, here.pool);
+    call->learning_pool = here.pool;
+    rc = read_cached(call, here.pool);
     tni_inplace_end(&here);
     return rc;
 }
@@ -153,7 +154,7 @@ int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out)
     rc = read_in_place(&call);
     if (rc == TN_EAGAIN)
         rc = tni_fs_run(call_read, &call);
-    end_read(&call); /* it was opened in place, and then the call was cancelled */
+    end_read(&call); /* open only if it was opened in place and the call in the pool was canceled */
     if (rc != 0)
         tn_contents_fini(out);
     return rc;
@@ -181,7 +182,7 @@ typedef struct {
 static int write_all(int fd, const char *data, size_t size)
 {
     while (size > 0) {
-        struct iovec rest = {(void *)(uintptr_t)data, size}; /* only read: iovec is shared with readv */
+        struct iovec rest = {(void *)(uintptr_t)data, size}; /* const is cast away: iovec is shared with reads */
         ssize_t n = tni_os_writev(fd, &rest, 1);
         if (n <= 0)
             return n < 0 ? (int)n : -EIO;
@@ -191,7 +192,7 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
-/* Beside the file, so that it is on the same file system; hidden, and of a name that nobody has. */
+/* In the same directory, so that it is on the same file system; hidden, and with an unused name. */
 static int open_temporary(write_call *call)
 {
     const char *slash = strrchr(call->path, '/');
@@ -211,10 +212,10 @@ static int open_temporary(write_call *call)
     return -EEXIST;
 }
 
-/* The new name is in the folder, which has to reach the disk too. */
+/* The rename has changed the directory, which must reach the disk too. */
 static int sync_folder(write_call *call)
 {
-    char *slash = strrchr(call->temporary, '/'); /* it is not needed any more */
+    char *slash = strrchr(call->temporary, '/'); /* the name is no longer needed, so it is cut here */
     int fd;
     int rc;
 
@@ -225,7 +226,7 @@ static int sync_folder(write_call *call)
         return fd;
     rc = tni_os_sync(fd, true);
     tni_os_close(fd);
-    return rc == -EINVAL ? 0 : rc; /* a file system that does not do this for folders */
+    return rc == -EINVAL ? 0 : rc; /* EINVAL: a file system that cannot sync directories */
 }
 
 static int call_write(void *arg)
@@ -243,7 +244,7 @@ static int call_write(void *arg)
     if (rc == 0)
         rc = tni_os_rename(call->temporary, call->path);
     if (rc != 0) {
-        (void)tni_os_unlink(call->temporary); /* what went wrong is told already */
+        (void)tni_os_unlink(call->temporary); /* `rc` has the first error */
         return rc;
     }
     return sync_folder(call);

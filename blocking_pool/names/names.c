@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A look-up may hang for long, so who asks can leave: question and answer are in memory that the last of the two gives back, the
- * one who asks or the job. */
+/* tn_resolve. A lookup may hang for long, and its caller may be canceled meanwhile. So the request is in counted memory; the
+ * caller or the job frees it, whichever ends last. */
 #include "names/names.h"
 
 #include <string.h>
@@ -17,15 +17,15 @@
 
 _Static_assert(TN_NAMES_TEXT_SIZE >= TNI_OS_NAME_TEXT, "an address has to fit");
 
-/* --- What can be a name ----------------------------------------------------------------------------------------------------- */
+/* --- Syntax of names -------------------------------------------------------------------------------------------------------- */
 
-static int refuse(const tni_log *log, const char *name, const char *reason, int error)
+static int reject(const tni_log *log, const char *name, const char *reason, int error)
 {
     tni_log_write(log, TN_LOG_ERROR, "'%.100s' cannot be looked up: %s", name, reason);
     return error;
 }
 
-/* Four numbers from 0 to 255, as people write them. */
+/* A dotted quad: four decimal numbers from 0 to 255 without leading zeros. */
 static bool is_v4(const char *host, size_t length)
 {
     size_t at = 0;
@@ -41,7 +41,8 @@ static bool is_v4(const char *host, size_t length)
     return at == length;
 }
 
-/* Does the last label make it a number? Resolvers take "0x7f.1" and "2130706433" for 127.0.0.1, and few people mean that. */
+/* Does the last label look like a number? Resolvers accept "0x7f.1" and "2130706433" for 127.0.0.1, which is seldom
+ * intended. */
 static bool looks_like_a_number(const char *host, size_t length)
 {
     size_t last = length;
@@ -63,25 +64,25 @@ static int check_host(const char *host, const tni_log *log)
     if (length > 0 && length <= HOST_MAX + 1 && host[length - 1] == '.')
         length--;
     if (length == 0)
-        return refuse(log, host, "the name is empty", TN_EINVAL);
+        return reject(log, host, "the name is empty", TN_EINVAL);
     if (length > HOST_MAX)
-        return refuse(log, host, "a name has at most 253 characters", -ENAMETOOLONG);
-    if (memchr(host, ':', length) != NULL) /* a number: the system says whether it is right */
+        return reject(log, host, "a name has at most 253 characters", -ENAMETOOLONG);
+    if (memchr(host, ':', length) != NULL) /* an IPv6 address: the resolver checks it */
         return 0;
     for (size_t at = 0; at < length;) {
         size_t label = strspn(host + at, LETTERS DIGITS "-_");
         if (label == 0 && host[at] == '.')
-            return refuse(log, host, "there is nothing between two dots, or before the first", TN_EINVAL);
+            return reject(log, host, "a label between two dots, or before the first dot, is empty", TN_EINVAL);
         if (at + label < length && host[at + label] != '.')
-            return refuse(log, host, "a name has letters, digits, '-' and dots; others have to be written as xn--...", TN_EINVAL);
+            return reject(log, host, "a name has letters, digits, '-' and dots; write other characters as xn--...", TN_EINVAL);
         if (label > LABEL_MAX)
-            return refuse(log, host, "between two dots are at most 63 characters", -ENAMETOOLONG);
+            return reject(log, host, "a label between two dots has at most 63 characters", -ENAMETOOLONG);
         if (host[at] == '-' || host[at + label - 1] == '-')
-            return refuse(log, host, "a '-' stands beside a dot, or at an end", TN_EINVAL);
+            return reject(log, host, "a label begins or ends with '-'", TN_EINVAL);
         at += label + 1;
     }
     if (looks_like_a_number(host, length) && !is_v4(host, length))
-        return refuse(log, host, "an address is written as four numbers from 0 to 255", TN_EINVAL);
+        return reject(log, host, "an address is written as four numbers from 0 to 255", TN_EINVAL);
     return 0;
 }
 
@@ -94,19 +95,19 @@ int tni_names_check(const char *host, const char *service, const tni_log *log)
         return rc;
     length = strnlen(service, TNI_SERVICE_BYTES);
     if (length == TNI_SERVICE_BYTES)
-        return refuse(log, service, "a service has at most 32 characters", -ENAMETOOLONG);
+        return reject(log, service, "a service has at most 32 characters", -ENAMETOOLONG);
     if (length == 0 || strspn(service, LETTERS DIGITS "-_") != length)
-        return refuse(log, service, "a service is a number from 0 to 65535, or a name such as http", TN_EINVAL);
+        return reject(log, service, "a service is a number from 0 to 65535, or a name such as http", TN_EINVAL);
     if (strspn(service, DIGITS) == length && (length > 5 || (length == 5 && memcmp(service, "65535", 5) > 0)))
-        return refuse(log, service, "a port is a number from 0 to 65535", TN_EINVAL);
+        return reject(log, service, "a port is a number from 0 to 65535", TN_EINVAL);
     return 0;
 }
 
-/* --- Answers ---------------------------------------------------------------------------------------------------------------- */
+/* --- Results ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_allocator allocator;
-    tni_a32 references; /* who asks, and the job */
+    tni_a32 references; /* the caller and the job */
     int error;
     bool has_service;
     tn_names names;
@@ -145,7 +146,7 @@ static bool add(void *arg, const char *text)
     return true;
 }
 
-static void ask(query *self)
+static void resolve(query *self)
 {
     int rc = tni_os_resolve(self->host, self->has_service ? self->service : NULL, add, self);
 
@@ -155,13 +156,13 @@ static void ask(query *self)
         self->error = rc;
 }
 
-/* --- Asking ----------------------------------------------------------------------------------------------------------------- */
+/* --- Resolving -------------------------------------------------------------------------------------------------------------- */
 
 static void unref(query *self)
 {
     tn_allocator allocator = self->allocator;
 
-    /* Release: our accesses are over. Acquire: so are the other's, for the last one. */
+    /* Publishes this holder's accesses, observes the other's for the last one, which frees. Partner: unref. */
     if (tni_a32_fetch_sub(&self->references, 1, TNI_ACQ_REL) != 1)
         return;
     tn_names_fini(&self->names);
@@ -175,7 +176,7 @@ static void drop(void *arg)
 
 static void *run(void *arg)
 {
-    ask(arg);
+    resolve(arg);
     unref(arg);
     return NULL;
 }
@@ -197,51 +198,51 @@ static query *make(const tn_allocator *allocator, const char *host, const char *
     return self;
 }
 
-/* A question that a fiber has in the pool. If the fiber is abandoned, nobody waits for the answer. */
+/* A request that the pool works on while a fiber waits. If the fiber is abandoned, the scope's end releases the request. */
 typedef struct {
     tn_scope scope;
-    query *asked;
-    tn_job *job; /* NULL: it waits for a place */
-} asking;
+    query *shared;
+    tn_job *job; /* NULL: the fiber waits for a slot */
+} pool_query;
 
-static void let_job_go(tn_job *job)
+static void cancel_and_release(tn_job *job)
 {
     (void)tn_job_cancel(job);
     tn_job_release(job);
 }
 
-static void end_asking(tn_scope *scope, bool abandoned)
+static void pool_query_end(tn_scope *scope, bool abandoned)
 {
-    asking *self = tni_container_of(scope, asking, scope);
+    pool_query *self = tni_container_of(scope, pool_query, scope);
 
     if (!abandoned)
         return;
     if (self->job != NULL)
-        let_job_go(self->job);
+        cancel_and_release(self->job);
     else
-        unref(self->asked); /* the one that the job would have had */
-    unref(self->asked);
+        unref(self->shared); /* the reference intended for the job */
+    unref(self->shared);
 }
 
-/* 0: the answer is there. */
-static int ask_in_pool(tni_pool *pool, query *asked)
+/* 0: the request is complete. */
+static int resolve_in_pool(tni_pool *pool, query *shared)
 {
     tn_blocking_options options = tn_blocking_options_default();
-    asking self = {.asked = asked};
+    pool_query self = {.shared = shared};
     int rc;
 
     options.drop = drop;
-    tni_a32_init(&asked->references, 2); /* nobody else knows it yet */
+    tni_a32_init(&shared->references, 2); /* not visible to other threads yet */
     tn_scope_enter(&self.scope, TN_NEVER);
-    tni_scope_on_end(&self.scope, end_asking);
-    rc = tni_job_spawn(pool, TNI_POOL_NAMES, &options, &self.job, run, asked);
+    tni_scope_on_end(&self.scope, pool_query_end);
+    rc = tni_job_spawn(pool, TNI_POOL_NAMES, &options, &self.job, run, shared);
     if (rc != 0)
-        tni_a32_init(&asked->references, 1); /* as before */
+        tni_a32_init(&shared->references, 1); /* no job was made */
     else
         rc = tn_job_join(self.job, NULL);
     tn_scope_leave(&self.scope);
-    if (self.job != NULL && (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)) /* the job itself answers neither */
-        let_job_go(self.job);
+    if (self.job != NULL && (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)) /* from the join: the job itself returns neither */
+        cancel_and_release(self.job);
     return rc;
 }
 
@@ -264,9 +265,9 @@ int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_na
     if (self == NULL)
         return TN_ENOMEM;
     if (runtime == NULL || tni_pool_thread_current() != NULL)
-        ask(self); /* this thread may block */
+        resolve(self); /* this thread may block */
     else if ((pool = tni_pool_of(runtime, &rc)) != NULL)
-        rc = ask_in_pool(pool, self);
+        rc = resolve_in_pool(pool, self);
     if (rc == 0)
         rc = self->error;
     if (rc == 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names from the inside. */
+/* Syntax check of host and service names. */
 #ifndef TNI_NAMES_H
 #define TNI_NAMES_H
 
@@ -7,11 +7,11 @@
 
 #include "base/log.h"
 
-/* A name has at most 253 characters, and perhaps a dot behind; one more is kept, so that a longer one is seen to be so. */
+/* A name has at most 253 characters and may have a final dot; one more byte shows that a name is too long. */
 #define TNI_HOST_BYTES 256
 #define TNI_SERVICE_BYTES 33
 
-/* 0; TN_EINVAL, -ENAMETOOLONG: `log` got a line with the reason. */
+/* 0; TN_EINVAL, -ENAMETOOLONG: the reason has been written to `log`. */
 int tni_names_check(const char *host, const char *service, const tni_log *log);
 
 #endif

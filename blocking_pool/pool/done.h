@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* One word that says that something is over, and holds who waits for it.
+/* A completion word: whether something is done, and the waker of the one task that waits for it.
  *
- * NULL: not over, nobody waits. A waker: not over, its owner waits. TNI_DONE: over. The source makes one exchange to TNI_DONE and
- * does not touch the word again; whoever has seen TNI_DONE may free it. So, unlike a tni_wait, it may lie on the waiter's own
- * stack.
+ * States: NULL: not done, no waiter. A waker: not done, its owner waits. TNI_DONE: done.
  *
- * No wake-up is lost: the waiter puts its waker there by CAS. Either it comes before the source's exchange, which then finds the
- * waker, or it fails and finds TNI_DONE.
+ * The source makes one exchange to TNI_DONE and does not access the word again. A waiter that has seen TNI_DONE may free it,
+ * so, unlike a tni_wait, the word may be on the waiter's own stack.
+ *
+ * No wake is lost: the waiter stores its waker by CAS. If the CAS precedes the source's exchange, the exchange finds the waker.
+ * Otherwise the CAS fails and reads TNI_DONE.
  */
 #ifndef TNI_DONE_H
 #define TNI_DONE_H
@@ -32,10 +33,10 @@ static inline bool tni_done_is_set(const tni_done *done)
     return tni_aptr_load(&done->word, TNI_ACQUIRE) == TNI_DONE;
 }
 
-/* Source, once. The word may be gone when this returns. */
+/* Called once, by the source. The word's memory may be freed before this returns. */
 static inline void tni_done_set(tni_done *done)
 {
-    /* Publishes the result to who looks, observes the waker of who waits; partner: tni_done_poll. */
+    /* Publishes the result, observes the waker of the waiter; partner: tni_done_poll. */
     tn_waker *waker = tni_aptr_exchange(&done->word, TNI_DONE, TNI_ACQ_REL);
 
     tni_assert(waker != TNI_DONE, "a job is over twice");
@@ -43,42 +44,43 @@ static inline void tni_done_set(tni_done *done)
         tn_waker_wake(waker);
 }
 
-/* Waiter: 0: over; TN_PENDING: `waker` is kept; TN_EBUSY: somebody else waits. `mine`: what this waiter has put there, NULL
- * before its first poll. */
-static inline int tni_done_poll(tni_done *done, tn_waker **mine, tn_waker *waker)
+/* For the waiter. 0: done; TN_PENDING: `waker` is stored; TN_EBUSY: another task waits. *registered is the waker that this
+ * waiter has stored, NULL before its first poll. */
+static inline int tni_done_poll(tni_done *done, tn_waker **registered, tn_waker *waker)
 {
     /* Observes the result; partner: tni_done_set. */
     void *old = tni_aptr_load(&done->word, TNI_ACQUIRE);
 
-    if (old != TNI_DONE && old == (void *)waker && old == (void *)*mine)
+    if (old != TNI_DONE && old == (void *)waker && old == (void *)*registered)
         return TN_PENDING;
-    if (old != TNI_DONE && old != (void *)*mine)
+    if (old != TNI_DONE && old != (void *)*registered)
         return TN_EBUSY;
     if (old != TNI_DONE) {
-        /* Publishes that we wait; partner: tni_done_set. A failure has observed the result. */
+        /* Publishes the waker; partner: tni_done_set. A failure observes the result. */
         if (tni_aptr_cas(&done->word, &old, tn_waker_retain(waker), TNI_ACQ_REL)) {
-            if (*mine != NULL)
-                tn_waker_release(*mine);
-            *mine = waker;
+            if (*registered != NULL)
+                tn_waker_release(*registered);
+            *registered = waker;
             return TN_PENDING;
         }
         tn_waker_release(waker);
         if (old != TNI_DONE)
             return TN_EBUSY;
     }
-    *mine = NULL; /* the source has taken it */
+    *registered = NULL; /* the source has taken the reference */
     return 0;
 }
 
-/* Waiter: does not wait any more. */
-static inline void tni_done_unregister(tni_done *done, tn_waker **mine)
+/* For the waiter: cancels the wait. */
+static inline void tni_done_unregister(tni_done *done, tn_waker **registered)
 {
-    void *old = *mine;
+    void *old = *registered;
 
-    /* If it is still there, nobody has touched it; if not, the source has it, and wakes it. Acquire: not needed. */
+    /* If the waker is still there, the source has not taken it; otherwise the source wakes it. Acquire: observes nothing that
+     * is needed, the CAS has no weaker form. */
     if (old != NULL && tni_aptr_cas(&done->word, &old, NULL, TNI_ACQUIRE))
-        tn_waker_release(*mine);
-    *mine = NULL;
+        tn_waker_release(*registered);
+    *registered = NULL;
 }
 
 #endif

@@ -8,10 +8,10 @@
 #include "sched/native.h"
 #include "scope/checkpoint.h"
 
-/* A file was on a file system that may let its callers wait: so long everything goes through the pool. */
+/* How long all opens go through the pool after a file was found on a file system whose open may block. */
 #define CLOSED_NS TN_S
 
-/* A core that is taken later than that is not taken soon. */
+/* With a longer `stuck_after_ns` a blocked worker would keep its core for too long. */
 #define STUCK_AFTER_MAX_NS (50 * TN_MS)
 
 bool tni_inplace_may_read(void)
@@ -21,15 +21,15 @@ bool tni_inplace_may_read(void)
     return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
 }
 
-/* Only where the core of one that waits after all would soon be given to another thread, and nobody is bound to this one. */
-static bool may_wait_here(const tn_runtime *runtime)
+/* True if the core of a worker that blocks after all is soon given to another thread, and no task is pinned to this worker. */
+static bool may_block_worker(const tn_runtime *runtime)
 {
     const tni_worker *worker = tni_tls_get()->worker;
 
     return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns <= STUCK_AFTER_MAX_NS;
 }
 
-/* Relaxed, both: a hint. The count bounds how many may hang before one of them has come back to tell. */
+/* Relaxed, both: a hint. The count bounds how many workers may block before the first one returns and records it. */
 static bool enter(tni_pool *pool)
 {
     if (tni_a32_fetch_add(&pool->inplace.calls, 1, TNI_RELAXED) < pool->runtime->core_count)
@@ -38,8 +38,8 @@ static bool enter(tni_pool *pool)
     return false;
 }
 
-/* The pool of the calling fiber, if that may wait here; else NULL. */
-static tni_pool *pool_to_wait_here(void)
+/* The pool of the calling fiber if the fiber may block its worker, else NULL. */
+static tni_pool *pool_if_may_block(void)
 {
     tn_runtime *runtime;
     int error;
@@ -47,12 +47,12 @@ static tni_pool *pool_to_wait_here(void)
     if (!tni_inplace_may_read())
         return NULL;
     runtime = tni_tls_get()->task->runtime;
-    return may_wait_here(runtime) ? tni_pool_of(runtime, &error) : NULL;
+    return may_block_worker(runtime) ? tni_pool_of(runtime, &error) : NULL;
 }
 
 bool tni_inplace_begin(tni_inplace *self)
 {
-    self->pool = pool_to_wait_here();
+    self->pool = pool_if_may_block();
     if (self->pool == NULL)
         return false;
     self->began_ns = tni_clock_ns();
@@ -64,12 +64,12 @@ bool tni_inplace_begin(tni_inplace *self)
 
 bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
 {
-    tni_pool *pool = pool_to_wait_here();
+    tni_pool *pool = pool_if_may_block();
 
-    if (pool == NULL || !tni_inline_stats_eligible(&pool->brief, fn) || tni_pool_is_closed(pool))
+    if (pool == NULL || !tni_inline_stats_eligible(&pool->inline_stats, fn) || tni_pool_is_closed(pool))
         return false;
-    /* A cap of 1 may be there so that no two jobs run at once. By force_migration a task for which the function waits may be for
-     * this worker alone. And a deadline may be over that nobody has looked at yet. */
+    /* A cap of 1 may be set so that no two jobs run at once. With force_migration a task for which the function waits may be
+     * reserved for this worker. The cancellation point finds a deadline that has passed unnoticed. */
     if (pool->queues[TNI_POOL_JOBS].cap == 1 || pool->runtime->options.force_migration || tn_checkpoint() != 0 || !enter(pool))
         return false;
     self->pool = pool;
@@ -77,22 +77,22 @@ bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
     return true;
 }
 
-/* In the call the thread is one of the pool, as far as anybody can tell, but a guest: not counted, and in no list. */
+/* During the call the thread looks like a pool thread, but it is not counted and is in no list. */
 void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg)
 {
     tni_pool *pool = self->pool;
-    tni_pool_thread guest = {.pool = pool, .is_guest = true};
-    tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &guest};
+    tni_pool_thread thread = {.pool = pool, .is_worker = true};
+    tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &thread};
 
     tni_native_call_make(&call);
-    tni_inline_stats_record(&pool->brief, fn, tni_clock_ns() - self->began_ns);
-    (void)tni_a64_fetch_add(&pool->brief.calls, 1, TNI_RELAXED); /* relaxed: a count */
+    tni_inline_stats_record(&pool->inline_stats, fn, tni_clock_ns() - self->began_ns);
+    (void)tni_a64_fetch_add(&pool->inline_stats.calls, 1, TNI_RELAXED); /* relaxed: a count */
     return call.result;
 }
 
 void tni_inplace_end(const tni_inplace *self)
 {
-    (void)tni_a32_fetch_sub(&self->pool->inplace.calls, 1, TNI_RELAXED); /* relaxed: as above */
+    (void)tni_a32_fetch_sub(&self->pool->inplace.calls, 1, TNI_RELAXED); /* relaxed: a hint */
     tni_budget_spend_time(tni_clock_ns() - self->began_ns);
 }
 
@@ -111,7 +111,7 @@ void tni_inplace_learn(tni_pool *pool, int fd, uint64_t device)
 
     if (tni_inplace_knows(pool, device))
         return;
-    /* Relaxed, all: hints; of two that learn at once one may be forgotten. */
+    /* Relaxed, all: hints; of two concurrent calls one may be lost. */
     if (tni_os_is_local(fd)) {
         uint32_t next = tni_a32_fetch_add(&hints->next, 1, TNI_RELAXED);
         tni_a64_store(&hints->devices[next % TNI_INPLACE_DEVICES], device, TNI_RELAXED);

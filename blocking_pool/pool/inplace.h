@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a fiber does on its own worker though it may block: reading files that are in memory, calling functions that have been
- * brief. README.md ("Files", "Brief functions") has when and why. */
+/* Calls that a fiber makes on its own worker although they may block: reads of files in the page cache, and short-running
+ * functions. README.md ("Files", "Short-running functions") says when and why. */
 #ifndef TNI_INPLACE_H
 #define TNI_INPLACE_H
 
@@ -14,17 +14,17 @@
 
 typedef struct tni_pool tni_pool;
 
-/* A whole file is read so if it is no larger. */
+/* The largest whole file that is read in place. */
 #define TNI_INPLACE_BYTES ((size_t)128 << 10)
 
 enum { TNI_INPLACE_DEVICES = 4 };
 
-/* What a pool knows of the file systems that its runtime reads from. Hints all: a wrong one costs time. */
+/* What a pool knows of the file systems that its runtime reads from. All values are hints: a wrong one costs time only. */
 typedef struct {
-    tni_a64 devices[TNI_INPLACE_DEVICES]; /* on which files are opened without waiting for anybody; 0: none */
-    tni_a32 next;                         /* the one to be forgotten first */
-    tni_a32 calls;                        /* fibers that open a file or make a call in place now */
-    tni_a64 closed_until_ns;              /* nothing is opened in place before that */
+    tni_a64 devices[TNI_INPLACE_DEVICES]; /* devices on which an open does not block on a server; 0: none */
+    tni_a32 next;                         /* the entry to replace next */
+    tni_a32 calls;                        /* fibers that are opening a file or making a call in place */
+    tni_a64 closed_until_ns;              /* no file is opened in place before this time */
 } tni_inplace_hints;
 
 static inline void tni_inplace_init(tni_inplace_hints *hints)
@@ -36,29 +36,29 @@ static inline void tni_inplace_init(tni_inplace_hints *hints)
     tni_a64_init(&hints->closed_until_ns, 0);
 }
 
-/* A file that is opened, or a call that is made, in place. */
+/* A call in place under way, or an open of a file. */
 typedef struct {
-    tni_pool *pool; /* NULL: it is not */
+    tni_pool *pool; /* NULL: not in place */
     uint64_t began_ns;
 } tni_inplace;
 
-/* May the calling fiber read in place what is in memory? Not in a job and on a plain thread: they may block. Not if it has been
- * cancelled, or its time is over: the way through the pool tells. */
+/* May the calling fiber read from the page cache in place? False in a job and on a plain thread, which may block; false if the
+ * fiber is canceled or its deadline has passed: the way through the pool then reports it. */
 bool tni_inplace_may_read(void);
 
-/* May the calling fiber open a file in place? If so, tni_inplace_end is to follow, which is where it may suspend. */
+/* May the calling fiber open a file in place? On true tni_inplace_end must follow; the fiber may suspend there. */
 bool tni_inplace_begin(tni_inplace *self);
 void tni_inplace_end(const tni_inplace *self);
 
-/* The same for a call of a function that may block. */
+/* As tni_inplace_begin, for a call of `fn`, which may block. */
 bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn);
-/* Between the two: makes it, on the worker's own stack. */
+/* Between begin and end: calls `fn` on the worker's own stack. */
 void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg);
 
-/* Is the file system one that lets nobody wait? */
+/* Is the device known to be one whose open does not block on a server? */
 bool tni_inplace_knows(const tni_pool *pool, uint64_t device);
 
-/* Where it may block: finds that out for the one on which `fd` is. */
+/* For a thread that may block: finds out whether `device`, on which `fd` is, is such a device. */
 void tni_inplace_learn(tni_pool *pool, int fd, uint64_t device);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs with a counted handle. References: the pool's, from the spawn to `over`, and the handles'. */
+/* Blocking jobs with a counted handle: spawn, cancel, join. The pool has one reference, from the spawn to job_complete; each
+ * handle is another. */
 #include "pool/job.h"
 
 #include <string.h>
@@ -13,15 +14,15 @@
 
 struct tn_job {
     tni_work base;
-    tni_done done; /* over: `result` and `error` stand */
+    tni_done done; /* set: `result` and `error` are valid */
     tni_a32 references;
-    int error;      /* who ends it, before `done`: 0, or why there is no result */
-    tni_pool *pool; /* to be compared, and to take the job back: it may be gone */
+    int error;      /* written before `done` is set; 0, or why there is no result */
+    tni_pool *pool; /* may be freed: dereferenced only by tni_pool_withdraw, otherwise compared */
     tn_job_fn fn;
     void *arg;
-    void *result; /* who ends it, before `done` */
+    void *result; /* written before `done` is set */
     tn_job_drop_fn drop;
-    tn_allocator allocator; /* a handle may outlive the runtime */
+    tn_allocator allocator; /* a copy: a handle may outlive the runtime */
 };
 
 static void free_job(tn_job *job)
@@ -33,7 +34,7 @@ static void free_job(tn_job *job)
 
 static void unref(tn_job *job)
 {
-    /* Release: our accesses are over. Acquire: so are everybody's, for the last one, who frees. */
+    /* Publishes this holder's accesses, observes those of all others for the last one, which frees. Partner: unref. */
     uint32_t old = tni_a32_fetch_sub(&job->references, 1, TNI_ACQ_REL);
 
     tni_assert(old != 0, "a job is released more often than retained");
@@ -41,7 +42,7 @@ static void unref(tn_job *job)
         free_job(job);
 }
 
-/* --- Life ------------------------------------------------------------------------------------------------------------------- */
+/* --- Creation and completion ------------------------------------------------------------------------------------------------ */
 
 static bool job_run(tni_work *base)
 {
@@ -51,8 +52,8 @@ static bool job_run(tni_work *base)
     return false;
 }
 
-/* Nobody runs it, and the caller of this has made sure that nobody will. */
-static void end_unrun(tn_job *job, int error)
+/* Completes a job that has not run. The caller has ensured that it never will. */
+static void complete_unrun(tn_job *job, int error)
 {
     if (job->drop != NULL)
         job->drop(job->arg);
@@ -60,18 +61,18 @@ static void end_unrun(tn_job *job, int error)
     tni_done_set(&job->done);
 }
 
-static void job_over(tni_work *base, int error)
+static void job_complete(tni_work *base, int error)
 {
     tn_job *job = tni_container_of(base, tn_job, base);
 
     if (error == 0)
         tni_done_set(&job->done);
     else
-        end_unrun(job, error);
+        complete_unrun(job, error);
     unref(job);
 }
 
-static const tni_work_ops job_ops = {job_run, job_over};
+static const tni_work_ops job_ops = {job_run, job_complete};
 
 static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job_fn fn, void *arg)
 {
@@ -83,7 +84,7 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
     tni_pool_work_init(&job->base, &job_ops, kind);
     job->base.mandatory = options->mandatory;
     tni_done_init(&job->done);
-    tni_a32_init(&job->references, 2); /* the pool's, and the caller's */
+    tni_a32_init(&job->references, 2); /* the pool and the caller */
     job->error = 0;
     job->pool = pool;
     job->fn = fn;
@@ -94,8 +95,8 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
     return job;
 }
 
-/* A job must not wait for room in its own pool: if all threads did, nobody would make any. */
-static bool may_wait(const tni_pool *pool)
+/* A job must not wait for a slot in its own pool: if all threads did, none would free one. */
+static bool may_wait_for_slot(const tni_pool *pool)
 {
     const tni_tls *local = tni_tls_get();
     const tni_pool_thread *thread = tni_pool_thread_current();
@@ -108,31 +109,31 @@ static bool may_wait(const tni_pool *pool)
 
 static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
 {
-    bool waits = when_full == TN_FULL_WAIT && may_wait(pool);
+    bool waits = when_full == TN_FULL_WAIT && may_wait_for_slot(pool);
     int rc = waits ? tni_pool_reserve_waiting(pool, kind) : tni_pool_reserve(pool, kind);
 
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }
 
-/* The place comes first: a fiber that waits for one holds no memory, for it may be abandoned there. */
+/* The slot is reserved first: a fiber that waits for one owns no memory, because it may be abandoned there. */
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
     int rc = reserve(pool, kind, options->when_full);
-    bool runs_here = rc == TN_EAGAIN && options->when_full == TN_FULL_CALLER_RUNS;
+    bool caller_runs = rc == TN_EAGAIN && options->when_full == TN_FULL_CALLER_RUNS;
     tn_job *job;
 
-    if (rc != 0 && !runs_here)
+    if (rc != 0 && !caller_runs)
         return rc;
     job = make(pool, kind, options, fn, arg);
     if (job == NULL) {
-        if (!runs_here)
+        if (!caller_runs)
             tni_pool_unreserve(pool, kind);
         return TN_ENOMEM;
     }
-    if (runs_here) {
-        tni_a32_init(&job->base.state, TNI_WORK_STARTED); /* nobody else knows it yet */
+    if (caller_runs) {
+        tni_a32_init(&job->base.state, TNI_WORK_STARTED); /* no other thread knows the job yet */
         job->result = fn(arg);
-        job_over(&job->base, 0);
+        job_complete(&job->base, 0);
     } else {
         tni_pool_push(pool, &job->base);
     }
@@ -175,7 +176,7 @@ int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg)
 
 tn_job *tn_job_retain(tn_job *job)
 {
-    /* Relaxed: the caller holds one; one more publishes nothing. */
+    /* Relaxed: the caller holds a reference; one more publishes nothing. */
     (void)tni_a32_fetch_add(&job->references, 1, TNI_RELAXED);
     return job;
 }
@@ -190,8 +191,8 @@ bool tn_job_cancel(tn_job *job)
 {
     if (!tni_pool_withdraw(job->pool, &job->base))
         return false;
-    end_unrun(job, TN_ENODATA);
-    unref(job); /* the pool's */
+    complete_unrun(job, TN_ENODATA);
+    unref(job); /* the pool's reference */
     return true;
 }
 
@@ -236,46 +237,46 @@ void tn_job_init(tn_job_future *future, tn_job *job)
     future->over = false;
 }
 
-/* A join in a job of the same pool. */
+/* A join made by a job of the same pool. */
 typedef struct {
     tn_future base;
     tn_job_future *join;
     tni_pool_thread *thread;
     tn_scope scope;
     bool waits; /* counted by tni_pool_join_begin */
-} inner_join;
+} nested_join;
 
-/* Only a join that waits counts: one that has an answer, TN_EBUSY too, is no part of a deadlock. */
-static int inner_poll(tn_future *self, tn_waker *waker)
+/* Only a join that waits is counted: one that returns at once, also with TN_EBUSY, is no part of a deadlock. */
+static int nested_poll(tn_future *self, tn_waker *waker)
 {
-    inner_join *inner = tni_container_of(self, inner_join, base);
-    int rc = future_poll(&inner->join->base, waker);
+    nested_join *nested = tni_container_of(self, nested_join, base);
+    int rc = future_poll(&nested->join->base, waker);
 
-    if (rc == TN_PENDING && !inner->waits) {
-        inner->waits = true;
-        tni_pool_join_begin(inner->thread, &inner->join->job->done, &inner->scope);
+    if (rc == TN_PENDING && !nested->waits) {
+        nested->waits = true;
+        tni_pool_join_begin(nested->thread, &nested->join->job->done, &nested->scope);
     }
     return rc;
 }
 
-static void inner_drop(tn_future *self)
+static void nested_drop(tn_future *self)
 {
-    future_drop(&tni_container_of(self, inner_join, base)->join->base);
+    future_drop(&tni_container_of(self, nested_join, base)->join->base);
 }
 
-static const tn_future_ops inner_ops = {inner_poll, inner_drop, "blocking job"};
+static const tn_future_ops nested_ops = {nested_poll, nested_drop, "blocking job"};
 
 static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
 {
-    inner_join inner = {.base = {&inner_ops}, .join = future, .thread = thread};
-    bool refused;
+    nested_join nested = {.base = {&nested_ops}, .join = future, .thread = thread};
+    bool deadlocked;
     int rc;
 
-    tn_scope_enter(&inner.scope, TN_NEVER);
-    rc = tn_await(&inner.base);
-    refused = inner.waits && tni_pool_join_end(thread);
-    tn_scope_leave(&inner.scope);
-    return refused && rc == TN_ECANCELED ? TN_EDEADLK : rc;
+    tn_scope_enter(&nested.scope, TN_NEVER);
+    rc = tn_await(&nested.base);
+    deadlocked = nested.waits && tni_pool_join_end(thread);
+    tn_scope_leave(&nested.scope);
+    return deadlocked && rc == TN_ECANCELED ? TN_EDEADLK : rc;
 }
 
 int tn_job_join(tn_job *job, void **result)
@@ -285,7 +286,7 @@ int tn_job_join(tn_job *job, void **result)
     int rc;
 
     tn_job_init(&future, job);
-    if (thread == NULL || thread->is_guest || thread->pool != job->pool)
+    if (thread == NULL || thread->is_worker || thread->pool != job->pool)
         rc = tn_await(&future.base);
     else
         rc = join_in_job(thread, &future);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool's queue and its watch: what submitters do, and what threads do under the lock. README.md has the argument. */
+/* The pool's queue and its wake token: submitting, withdrawing, waiting for a slot. README.md has the protocols. */
 #include "pool/pool.h"
 
 #include <stdio.h>
@@ -14,10 +14,10 @@
 #define IDLE_DEFAULT_NS (10 * TN_S)
 #define QUEUE_DEFAULT 16384
 
-/* After a failed start the next one is tried so much later. */
+/* Time from a failed start of a thread to the next attempt. */
 #define RETRY_NS (10 * TN_MS)
 
-/* --- Making ----------------------------------------------------------------------------------------------------------------- */
+/* --- Creation --------------------------------------------------------------------------------------------------------------- */
 
 static unsigned or_default(unsigned value, unsigned otherwise)
 {
@@ -44,17 +44,17 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     }
     (void)snprintf(pool->name, sizeof pool->name, "%s-pool", runtime->name);
     tni_aptr_init(&pool->inbox, NULL);
-    tni_a32_init(&pool->watched, 0);
+    tni_a32_init(&pool->wake_token, 0);
     tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
-    tni_inline_stats_init(&pool->brief, options->blocking_inline_ns);
+    tni_inline_stats_init(&pool->inline_stats, options->blocking_inline_ns);
     tni_os_mutex_init(&pool->lock);
-    pool->run_ns = TN_MS; /* until something is known: jobs are expected to block */
+    pool->run_ns = TN_MS; /* jobs are expected to block until measured otherwise */
 }
 
-/* The first call's: makes the pool. NULL: no memory, and no other thread has made it meanwhile. */
+/* Creates the pool on first use. NULL: no memory, and no other thread has created it meanwhile. */
 static void *make(tn_runtime *runtime)
 {
     tni_pool *pool = tni_alloc(&runtime->allocator, sizeof *pool, _Alignof(tni_pool));
@@ -63,7 +63,7 @@ static void *make(tn_runtime *runtime)
     if (pool == NULL)
         return tni_aptr_load(&runtime->attachment, TNI_ACQUIRE); /* as in tni_pool_of */
     init(pool, runtime);
-    /* Release: publishes the pool. Acquire: another thread was first, and this is its pool. */
+    /* Publishes the pool; on failure observes the pool of the thread that was first. Partner: tni_pool_of. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL))
         return &pool->base;
     tni_os_mutex_fini(&pool->lock);
@@ -73,7 +73,7 @@ static void *make(tn_runtime *runtime)
 
 tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
 {
-    /* Acquire: the pool as it was made; partner: the CAS in make. */
+    /* Observes the pool's initialization; partner: the CAS in make. */
     void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
 
     if (tni_unlikely(attachment == NULL))
@@ -127,10 +127,10 @@ void tni_pool_collect(tni_pool *pool)
     tni_work *newest;
     tni_work *oldest = NULL;
 
-    /* Relaxed: where it matters that nothing is missed the caller stands behind a full fence. */
+    /* Relaxed: a caller that must not miss a job has made a full fence before. */
     if (tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL)
         return;
-    /* Acquire: the jobs as they were pushed; taken whole, so there is no ABA. Partner: tni_pool_push. */
+    /* Observes the jobs as they were pushed; partner: tni_pool_push. The whole list is taken, so there is no ABA problem. */
     newest = tni_aptr_exchange(&pool->inbox, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
         tni_work *next = newest->next;
@@ -151,126 +151,126 @@ unsigned tni_pool_startable(const tni_pool *pool)
 
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         const tni_work_queue *queue = &pool->queues[kind];
-        unsigned room = queue->cap - queue->running;
-        count += queue->length < room ? queue->length : room;
+        unsigned free_threads = queue->cap - queue->running;
+        count += queue->length < free_threads ? queue->length : free_threads;
     }
     return count;
 }
 
-/* --- Places in the queue ---------------------------------------------------------------------------------------------------- */
+/* --- Slots of the queue ----------------------------------------------------------------------------------------------------- */
 
-static bool take_place(tni_pool *pool, tni_pool_class kind)
+static bool take_slot(tni_pool *pool, tni_pool_class kind)
 {
-    /* Relaxed: the CAS checks it. */
+    /* Relaxed: the CAS verifies it. */
     uint32_t old = tni_a32_load(&pool->queued[kind], TNI_RELAXED);
 
     do {
         if (old >= pool->queue_max)
             return false;
-        /* Acquire: needs no more than relaxed, it is a count; the callers' fence orders it before their look at `closed` and
-         * `threads`. By CAS, so that it is never above the bound even for a moment: somebody who waits for room must not be kept
-         * waiting by one who does not get it. */
+        /* Relaxed would do, it is a count; the fence in confirm orders it before the loads of `closed` and `threads`. A CAS, so
+         * that the count never exceeds the bound: a waiter that saw the excess of a failed attempt would link itself although a
+         * slot is free, and nothing would wake it. */
     } while (!tni_a32_cas(&pool->queued[kind], &old, old + 1, TNI_ACQUIRE));
     return true;
 }
 
-static void append_room(tni_pool_slot_waiters *rooms, tni_pool_slot_waiter *room)
+static void append_waiter(tni_pool_slot_waiters *list, tni_pool_slot_waiter *waiter)
 {
-    room->next = NULL;
-    room->prev = rooms->last;
-    if (room->prev != NULL)
-        room->prev->next = room;
+    waiter->next = NULL;
+    waiter->prev = list->last;
+    if (waiter->prev != NULL)
+        waiter->prev->next = waiter;
     else
-        rooms->first = room;
-    rooms->last = room;
+        list->first = waiter;
+    list->last = waiter;
 }
 
-static void remove_room(tni_pool_slot_waiters *rooms, tni_pool_slot_waiter *room)
+static void remove_waiter(tni_pool_slot_waiters *list, tni_pool_slot_waiter *waiter)
 {
-    if (room->prev != NULL)
-        room->prev->next = room->next;
+    if (waiter->prev != NULL)
+        waiter->prev->next = waiter->next;
     else
-        rooms->first = room->next;
-    if (room->next != NULL)
-        room->next->prev = room->prev;
+        list->first = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter->prev;
     else
-        rooms->last = room->prev;
+        list->last = waiter->prev;
 }
 
 void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
 {
-    tni_pool_slot_waiter *room = pool->waiting[kind].first;
+    tni_pool_slot_waiter *waiter = pool->waiting[kind].first;
 
-    if (room != NULL && !tni_pool_is_closed(pool)) {
-        tn_waker *waker = room->waker;
-        remove_room(&pool->waiting[kind], room);
-        room->linked = false;
-        room->granted = true;
-        append_room(&pool->granted, room);
-        room->waker = NULL;
+    if (waiter != NULL && !tni_pool_is_closed(pool)) {
+        tn_waker *waker = waiter->waker;
+        remove_waiter(&pool->waiting[kind], waiter);
+        waiter->linked = false;
+        waiter->granted = true;
+        append_waiter(&pool->granted, waiter);
+        waiter->waker = NULL;
         tn_waker_wake(waker);
         return;
     }
-    /* Relaxed: as in take_place. Places are given back under the lock alone, so who gives back the last one sees that. */
+    /* Relaxed: as in take_slot. Slots are freed under the lock only, so the thread that frees the last one sees that. */
     (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
     if (tni_pool_is_closed(pool) && tni_pool_slots_taken(pool) == 0)
-        tni_pool_wake_all_idle(pool); /* nothing will come any more */
+        tni_pool_wake_all_idle(pool); /* no more jobs will come: they exit */
 }
 
-void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *room)
+void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *waiter)
 {
-    remove_room(&pool->granted, room);
-    room->granted = false;
-    tni_pool_free_slot(pool, room->kind);
+    remove_waiter(&pool->granted, waiter);
+    waiter->granted = false;
+    tni_pool_free_slot(pool, waiter->kind);
 }
 
-/* --- The watch -------------------------------------------------------------------------------------------------------------- */
+/* --- The wake token: lock held ---------------------------------------------------------------------------------------------- */
 
 tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool)
 {
     tni_pool_thread *thread = pool->idle_first;
-    tni_pool_deferred errand = {.call = NULL};
+    tni_pool_deferred deferred = {.wake = NULL};
 
     if (thread != NULL) {
         tni_pool_idle_remove(pool, thread);
-        thread->watching = true;
-        thread->arrived = true;
+        thread->has_token = true;
+        thread->was_idle = true;
         pool->counts.wakes++;
-        /* Relaxed: under the lock. */
-        tni_a32_store(&thread->called, 1, TNI_RELAXED);
-        errand.call = thread;
-        return errand;
+        /* Relaxed: written and read under the lock; the futex call orders the sleeper. */
+        tni_a32_store(&thread->woken, 1, TNI_RELAXED);
+        deferred.wake = thread;
+        return deferred;
     }
     /* Relaxed: written under the lock. */
     if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread(pool) == 0)
-        return errand;
-    /* All threads are inside of jobs, or on their way from one: each will look before it sleeps. */
+        return deferred;
+    /* All threads run jobs, or have just finished one: each checks the queues before it sleeps. */
     tni_pool_set_short(pool, tni_clock_ns() + RETRY_NS);
-    errand.is_short = true;
-    errand.report = !pool->reported_shortage && !pool->stopped;
+    deferred.is_short = true;
+    deferred.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
-    errand.stuck = tni_pool_end_deadlock(pool, NULL); /* they may have waited for a further thread so far */
-    return errand;
+    deferred.deadlocked = tni_pool_end_deadlock(pool, NULL); /* joins may have been waiting for another thread to start */
+    return deferred;
 }
 
-void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred errand)
+void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred)
 {
-    if (errand.call != NULL)
-        tni_futex_wake(&errand.call->called, 1);
-    if (errand.is_short)
+    if (deferred.wake != NULL)
+        tni_futex_wake(&deferred.wake->woken, 1);
+    if (deferred.is_short)
         tni_runtime_request_maintenance(pool->runtime);
-    if (errand.report)
+    if (deferred.report)
         tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
-                      "blocking pool: no further thread can be started, %u do the work; raise the limit on threads, or lower "
+                      "blocking pool: cannot start another thread, %u are running; raise the limit on threads, or lower "
                       "blocking_threads",
-                      tni_a32_load(&pool->threads, TNI_RELAXED)); /* relaxed: for people */
-    if (errand.stuck > 0)
-        tni_pool_report_deadlock(pool, errand.stuck);
+                      tni_a32_load(&pool->threads, TNI_RELAXED)); /* relaxed: for the log only */
+    if (deferred.deadlocked > 0)
+        tni_pool_report_deadlock(pool, deferred.deadlocked);
 }
 
 /* --- Submitting ------------------------------------------------------------------------------------------------------------- */
 
-/* No thread is alive. */
+/* Starts a thread if none exists. */
 static int start_first(tni_pool *pool)
 {
     int rc = 0;
@@ -279,8 +279,8 @@ static int start_first(tni_pool *pool)
     /* Relaxed: written under the lock. */
     if (tni_a32_load(&pool->threads, TNI_RELAXED) == 0) {
         rc = tni_pool_start_thread(pool);
-        if (rc == 0) /* relaxed: nobody can have had the watch without a thread, and the new one waits for the lock */
-            tni_a32_store(&pool->watched, 1, TNI_RELAXED);
+        if (rc == 0) /* relaxed: without a thread the token was free, and the new thread waits for the lock */
+            tni_a32_store(&pool->wake_token, 1, TNI_RELAXED);
     }
     tni_os_mutex_unlock(&pool->lock);
     return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
@@ -293,17 +293,17 @@ void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)
     tni_os_mutex_unlock(&pool->lock);
 }
 
-/* A place has been taken: may it be used? From here to the push it keeps the last thread from leaving. */
+/* Checks whether the slot that the caller has taken may be used. From here to the push the slot keeps the last thread alive. */
 static int confirm(tni_pool *pool, tni_pool_class kind)
 {
     int rc = 0;
 
-    /* Orders the place before the look at `closed` and at `threads`; partners: the fences in may_leave (pool_thread.c) and
-     * tni_pool_stop. Either they see the place, or we see what they wrote. */
+    /* Orders taking the slot before the loads of `closed` and `threads`; partners: the fences in may_exit (pool_thread.c) and
+     * close_pool (pool_stop.c). Either they see the slot, or this thread sees what they wrote. */
     tni_fence_full();
     if (tni_pool_is_closed(pool))
         rc = TN_ESHUTDOWN;
-    else if (tni_unlikely(tni_a32_load(&pool->threads, TNI_RELAXED) == 0)) /* relaxed: behind the fence */
+    else if (tni_unlikely(tni_a32_load(&pool->threads, TNI_RELAXED) == 0)) /* relaxed: after the fence */
         rc = start_first(pool);
     if (rc != 0)
         tni_pool_unreserve(pool, kind);
@@ -312,31 +312,31 @@ static int confirm(tni_pool *pool, tni_pool_class kind)
 
 int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
 {
-    if (tni_likely(take_place(pool, kind)))
+    if (tni_likely(take_slot(pool, kind)))
         return confirm(pool, kind);
     return tni_pool_is_closed(pool) ? TN_ESHUTDOWN : TN_EBUSY;
 }
 
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
-    tni_pool_deferred errand = {.call = NULL};
+    tni_pool_deferred deferred = {.wake = NULL};
 
     tni_os_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
         tni_pool_collect(pool);
         tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
-        if (!tni_pool_is_short(pool)) /* the watch is ours */
-            errand = tni_pool_wake_or_start(pool);
+        if (!tni_pool_is_short(pool)) /* the caller holds the token now */
+            deferred = tni_pool_wake_or_start(pool);
     }
     tni_os_mutex_unlock(&pool->lock);
-    tni_pool_run_deferred(pool, errand);
+    tni_pool_run_deferred(pool, deferred);
 }
 
-/* Behind a push and a full fence. Nobody but the threads inside of jobs has the watch if there is a shortage, and they may be
- * there for long. */
-static inline void look_after_shortage(tni_pool *pool, uint64_t now_ns)
+/* Called after a push and a full fence. In a shortage only the threads in jobs hold the token, and a job may run for long. */
+static inline void check_shortage(tni_pool *pool, uint64_t now_ns)
 {
-    /* Relaxed: behind the fence, against that of the monitor, which rests only if it sees no shortage or no place taken. */
+    /* Relaxed: after the fence. The monitor makes one too before it sleeps, and sleeps only if it sees no shortage or no slot
+     * taken; partner: tni_pool_maintain. */
     if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0))
         return;
     if (tni_pool_may_retry(pool, now_ns))
@@ -349,7 +349,7 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
 
-    /* Relaxed: behind the fence of who is about to rest; partners: tni_pool_push, and the stores
+    /* Relaxed: after the fence of the thread that is about to sleep; partners: the fence in tni_pool_push, and the stores
      * before tni_runtime_request_maintenance. */
     if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_slots_taken(pool) == 0)
         return false;
@@ -360,10 +360,10 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 
 void tni_pool_push(tni_pool *pool, tni_work *job)
 {
-    /* Relaxed: the CAS checks it. */
+    /* Relaxed: the CAS verifies it. */
     void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
-    uint64_t now_ns = tni_clock_ns(); /* the job may be gone when this is looked at last */
-    tni_pool_deferred errand = {.call = NULL};
+    uint64_t now_ns = tni_clock_ns(); /* a local copy: the job may be freed before the last use */
+    tni_pool_deferred deferred = {.wake = NULL};
 
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
@@ -371,48 +371,48 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
         job->next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
-    /* Orders the push before the look at the watch; partner: the fence in give_up_watch (pool_thread.c). */
+    /* Orders the push before the load of the token; partner: the fence in give_up_token (pool_thread.c). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_take_token(pool))) {
-        look_after_shortage(pool, now_ns);
+        check_shortage(pool, now_ns);
         return;
     }
     tni_os_mutex_lock(&pool->lock);
-    errand = tni_pool_wake_or_start(pool);
+    deferred = tni_pool_wake_or_start(pool);
     tni_os_mutex_unlock(&pool->lock);
-    tni_pool_run_deferred(pool, errand);
+    tni_pool_run_deferred(pool, deferred);
 }
 
 void tni_pool_work_done(tni_pool *pool, tni_work *job, int error)
 {
-    job->ops->over(job, error);
+    job->ops->complete(job, error);
     tn_runtime_unhold(pool->runtime);
 }
 
-/* --- Waiting for room ------------------------------------------------------------------------------------------------------- */
+/* --- Waiting for a slot ----------------------------------------------------------------------------------------------------- */
 
-static int room_poll(tn_future *self, tn_waker *waker)
+static int slot_poll(tn_future *self, tn_waker *waker)
 {
-    tni_pool_slot_waiter *room = tni_container_of(self, tni_pool_slot_waiter, base);
-    tni_pool *pool = room->pool;
+    tni_pool_slot_waiter *waiter = tni_container_of(self, tni_pool_slot_waiter, base);
+    tni_pool *pool = waiter->pool;
     tn_waker *old = NULL;
     int rc = 0;
 
     tni_os_mutex_lock(&pool->lock);
-    if (tni_pool_is_closed(pool) && !room->granted) {
+    if (tni_pool_is_closed(pool) && !waiter->granted) {
         rc = TN_ESHUTDOWN;
-    } else if (room->linked) { /* by the way, or another task polls it now */
-        old = room->waker;
-        room->waker = tn_waker_retain(waker);
+    } else if (waiter->linked) { /* a spurious wake, or another task polls it now */
+        old = waiter->waker;
+        waiter->waker = tn_waker_retain(waker);
         rc = TN_PENDING;
-    } else if (!room->granted && !take_place(pool, room->kind)) {
-        room->waker = tn_waker_retain(waker);
-        room->linked = true;
-        append_room(&pool->waiting[room->kind], room);
+    } else if (!waiter->granted && !take_slot(pool, waiter->kind)) {
+        waiter->waker = tn_waker_retain(waker);
+        waiter->linked = true;
+        append_waiter(&pool->waiting[waiter->kind], waiter);
         rc = TN_PENDING;
-    } else if (room->granted) {
-        remove_room(&pool->granted, room);
-        room->granted = false;
+    } else if (waiter->granted) {
+        remove_waiter(&pool->granted, waiter);
+        waiter->granted = false;
     }
     tni_os_mutex_unlock(&pool->lock);
     if (old != NULL)
@@ -420,46 +420,46 @@ static int room_poll(tn_future *self, tn_waker *waker)
     return rc;
 }
 
-static void room_drop(tn_future *self)
+static void slot_drop(tn_future *self)
 {
-    tni_pool_slot_waiter *room = tni_container_of(self, tni_pool_slot_waiter, base);
-    tni_pool *pool = room->pool;
+    tni_pool_slot_waiter *waiter = tni_container_of(self, tni_pool_slot_waiter, base);
+    tni_pool *pool = waiter->pool;
     tn_waker *waker;
 
     tni_os_mutex_lock(&pool->lock);
-    waker = room->waker;
-    room->waker = NULL;
-    if (room->linked)
-        remove_room(&pool->waiting[room->kind], room);
-    room->linked = false;
-    if (room->granted) /* and not told: we have been cancelled */
-        tni_pool_revoke(pool, room);
+    waker = waiter->waker;
+    waiter->waker = NULL;
+    if (waiter->linked)
+        remove_waiter(&pool->waiting[waiter->kind], waiter);
+    waiter->linked = false;
+    if (waiter->granted) /* the wait was canceled after the grant: pass the slot on */
+        tni_pool_revoke(pool, waiter);
     tni_os_mutex_unlock(&pool->lock);
     if (waker != NULL)
         tn_waker_release(waker);
 }
 
-static const tn_future_ops room_ops = {room_poll, room_drop, "room for a blocking job"};
+static const tn_future_ops slot_ops = {slot_poll, slot_drop, "slot in the blocking queue"};
 
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind)
 {
     int rc = tni_pool_reserve(pool, kind);
-    tni_pool_slot_waiter room = {.base = {&room_ops}, .pool = pool, .kind = kind};
+    tni_pool_slot_waiter waiter = {.base = {&slot_ops}, .pool = pool, .kind = kind};
 
     if (tni_likely(rc != TN_EBUSY))
         return rc;
-    rc = tn_await(&room.base);
+    rc = tn_await(&waiter.base);
     return rc == 0 ? confirm(pool, kind) : rc;
 }
 
-/* --- Taking back ------------------------------------------------------------------------------------------------------------ */
+/* --- Withdrawing ------------------------------------------------------------------------------------------------------------ */
 
 bool tni_pool_abandon(tni_work *job)
 {
     uint32_t queued = TNI_WORK_QUEUED;
 
-    /* Release: nothing; acquire: what the job has done if it has been started. The CAS decides who has it; partner: take
-     * (pool_thread.c). */
+    /* The CAS decides between this thread and take_job (pool_thread.c). Acquire: on failure, what the job has done if it was
+     * started. Release: publishes nothing. */
     return tni_a32_cas(&job->state, &queued, TNI_WORK_ABANDONED, TNI_ACQ_REL);
 }
 
@@ -467,13 +467,13 @@ bool tni_pool_withdraw(tni_pool *pool, tni_work *job)
 {
     if (!tni_pool_abandon(job))
         return false;
-    /* It was queued, and now its place is ours: until that is free no last thread leaves, and the pool stays. */
+    /* The job was queued, so this thread owns its slot: until it is freed the last thread does not exit, and the pool lives. */
     tni_os_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
-    if (job->linked) /* else a thread has come by it */
+    if (job->linked) /* otherwise a thread has unlinked it and failed the CAS in take_job */
         tni_pool_unlink(&pool->queues[job->kind], job);
     pool->counts.dropped++;
-    tn_runtime_unhold(pool->runtime); /* the place keeps it alive still */
+    tn_runtime_unhold(pool->runtime); /* the slot still keeps the runtime alive */
     tni_pool_free_slot(pool, job->kind);
     tni_os_mutex_unlock(&pool->lock);
     return true;
@@ -487,19 +487,19 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
         if (tni_pool_withdraw(pool, job))
             return true;
         state = TNI_WORK_STARTED;
-        /* Of the two changes of one word one is first, and the other one fails and sees it; partner: put_back (pool_thread.c).
-         * Acquire: not needed, the CAS has no weaker form; it publishes nothing. */
+        /* Of this change and that in requeue (pool_thread.c) one is first; the other one fails and sees it. Acquire: the CAS
+         * has no weaker form; it publishes nothing. */
         if (tni_a32_cas(&job->state, &state, TNI_WORK_UNWANTED, TNI_ACQUIRE))
             return false;
-    } while (state == TNI_WORK_QUEUED); /* put back just now; else the pool's end drops it */
+    } while (state == TNI_WORK_QUEUED); /* requeued just now. Otherwise the pool's end drops it */
     return false;
 }
 
-/* --- Looking ---------------------------------------------------------------------------------------------------------------- */
+/* --- Counters --------------------------------------------------------------------------------------------------------------- */
 
 int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
 {
-    /* Acquire: the pool as it was made. */
+    /* Observes the pool's initialization; partner: make. */
     void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
     tn_blocking_counters counts = {.size = 0};
     size_t size = out->size;
@@ -513,7 +513,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         /* Relaxed: written under the lock; a count. */
         counts.threads = tni_a32_load(&pool->threads, TNI_RELAXED);
         counts.queued = tni_pool_slots_taken(pool);
-        counts.called_inline = tni_a64_load(&pool->brief.calls, TNI_RELAXED); /* relaxed: a count */
+        counts.called_inline = tni_a64_load(&pool->inline_stats.calls, TNI_RELAXED); /* relaxed: a count */
         counts.idle = counts.threads - pool->active;
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;

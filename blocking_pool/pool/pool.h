@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocking pool of a runtime: threads for jobs that block. README.md has the protocols and why they hold.
+/* The blocking pool of a runtime: threads that run blocking jobs. README.md has the protocols and their arguments.
  *
- * Who may touch a field and when:
+ * How a field may be accessed:
  *   L  under the pool's lock
- *   S  constant from the start
- *   W  a word with its own protocol
+ *   S  constant after initialization
+ *   W  atomic word with its own protocol
  */
 #ifndef TNI_POOL_H
 #define TNI_POOL_H
@@ -22,73 +22,74 @@
 typedef struct tni_work tni_work;
 typedef struct tni_pool_thread tni_pool_thread;
 
-/* Each has its own cap on threads, so none can starve another. */
+/* Each class has its own cap on threads, so that no class starves another. */
 typedef enum { TNI_POOL_JOBS, TNI_POOL_FILES, TNI_POOL_NAMES, TNI_POOL_CLASSES } tni_pool_class;
 
 typedef struct {
-    /* On a pool thread, outside of the lock. True: there is more to do; it goes behind the other jobs, unless it is unwanted. */
+    /* Called on a pool thread, without the lock. Returns true if the job needs another run: it is queued again behind the other
+     * jobs, unless it is UNWANTED. */
     bool (*run)(tni_work *job);
-    /* Last of all. 0: it has run; TN_ESHUTDOWN: it will not be run (any more). The pool does not touch the job any more.
-     * Not called for a job that has been withdrawn. */
-    void (*over)(tni_work *job, int error);
+    /* The last call for the job; the pool does not access it afterwards. `error` is 0 if the job has run, TN_ESHUTDOWN if the
+     * pool will not run it (again). Not called for a job that has been withdrawn. */
+    void (*complete)(tni_work *job, int error);
 } tni_work_ops;
 
-/* UNWANTED: started, and its owner waits only for what it does now: it does not go back into the queue. */
+/* UNWANTED: started; its owner waits for the current run only, so it must not be queued again. */
 enum { TNI_WORK_QUEUED, TNI_WORK_STARTED, TNI_WORK_UNWANTED, TNI_WORK_ABANDONED };
 
-/* A job as the pool sees it; lives inside of something larger. */
+/* A job as the pool sees it; embedded in the struct of the caller. */
 struct tni_work {
-    tni_work *next;          /* inbox: W; then L */
+    tni_work *next;          /* W while the job is in the inbox, then L */
     tni_work *prev;          /* L */
     const tni_work_ops *ops; /* S */
-    uint64_t queued_ns;      /* the submitter, then L */
+    uint64_t queued_ns;      /* written by the submitter, then L */
     tni_a32 state;           /* W: TNI_WORK_* */
     uint8_t kind;            /* S: tni_pool_class */
-    bool mandatory;          /* S: run even if the runtime is being destroyed */
-    bool linked;             /* L: in its queue */
+    bool mandatory;          /* S: run even while the runtime is being destroyed */
+    bool linked;             /* L: in the queue of its class */
 };
 
 typedef struct {
     tni_work *first;
     tni_work *last;
     unsigned length;
-    unsigned running; /* threads inside of such a job */
-    unsigned cap;     /* at most so many at once */
+    unsigned running; /* threads that run a job of this class */
+    unsigned cap;     /* limit on `running` */
 } tni_work_queue;
 
 struct tni_pool_thread {
     tni_pool *pool;             /* S */
-    tni_thread id;              /* L, after the start */
-    tni_pool_thread *next;      /* L: list of all */
+    tni_thread id;              /* L, once started */
+    tni_pool_thread *next;      /* L: list of all threads, or of exited ones */
     tni_pool_thread *prev;      /* L */
-    tni_pool_thread *idle_next; /* L: list of the idle */
+    tni_pool_thread *idle_next; /* L: list of idle threads */
     tni_pool_thread *idle_prev; /* L */
-    tni_a32 called;             /* L, and slept on: 1: it has the watch */
-    bool idle;                  /* L: in the list of the idle */
-    bool watching;              /* L: it has the watch */
-    bool arrived;               /* L: it has the watch and was idle before */
-    bool timed_out;             /* L: it was the deputy, and its time is over */
+    tni_a32 woken;              /* L, and the futex of the idle thread; 1: woken, and holds the wake token */
+    bool idle;                  /* L: in the list of idle threads */
+    bool has_token;             /* L: holds the wake token */
+    bool was_idle;              /* L: holds the wake token and has not taken a job since it was idle */
+    bool timed_out;             /* L: was the standby thread, and its time has passed */
     uint64_t idle_since_ns;     /* L */
-    uint64_t now_ns;            /* its own: the clock as it read it last */
-    tni_work *job;              /* L: it is inside of that; NULL: none */
-    const tni_done *waits_for;  /* L: the job in which it is waits for the end of another one of the pool, this */
-    tn_scope *wait;             /* L: meanwhile: what it waits in, */
-    uint64_t wait_until_ns;     /* L: and until when; TN_NEVER: there is no deadline */
-    bool is_guest;              /* S: a worker that calls a function in place; in no list */
-    bool refused;               /* L: meanwhile: that scope has been cancelled, for nobody could ever end the wait */
+    uint64_t now_ns;            /* private to the thread: its last reading of the clock */
+    tni_work *job;              /* L: the job that it runs; NULL: none */
+    const tni_done *waits_for;  /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */
+    tn_scope *wait_scope;       /* L: the scope around that wait */
+    uint64_t wait_until_ns;     /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
+    bool is_worker;             /* S: a worker that runs the function itself (inplace.c); in no list, not counted */
+    bool deadlocked;            /* L: `wait_scope` was canceled because all user jobs waited for each other */
 };
 
-/* A submitter that waits for room in the queue. */
+/* A submitter that waits for a free slot in the queue. */
 typedef struct tni_pool_slot_waiter tni_pool_slot_waiter;
 struct tni_pool_slot_waiter {
     tn_future base;
     tni_pool *pool;
     tni_pool_slot_waiter *next; /* L */
     tni_pool_slot_waiter *prev; /* L */
-    tn_waker *waker;            /* L: owned, while it is linked */
+    tn_waker *waker;            /* L: owned while `linked` */
     tni_pool_class kind;        /* S */
-    bool linked;                /* L: it waits */
-    bool granted;               /* L: a place in the queue is reserved for it */
+    bool linked;                /* L: in `waiting` */
+    bool granted;               /* L: in `granted`: it owns a slot and has not yet been polled since */
 };
 
 typedef struct {
@@ -100,47 +101,48 @@ struct tni_pool {
     tni_attachment base;
     tn_runtime *runtime;  /* S */
     uint64_t idle_ns;     /* S */
-    uint32_t queue_max;   /* S: of each class */
-    unsigned threads_max; /* S: the sum of the caps */
-    char name[16];        /* S: of the threads */
+    uint32_t queue_max;   /* S: slots of each class */
+    unsigned threads_max; /* S: sum of the caps */
+    char name[16];        /* S: of its threads */
 
-    /* What a submitter touches. */
-    tni_cache_aligned tni_aptr inbox;  /* W: tni_work *, newest first */
-    tni_a32 queued[TNI_POOL_CLASSES];  /* W: places taken in each queue, and submitters about to push */
-    tni_cache_aligned tni_a32 watched; /* W: 1: somebody will look into the inbox after this */
-    tni_a64 retry_ns;                  /* W: written under the lock: 0; else no thread could be started, those inside of jobs have
-                                        * the watch, and from then on the next start is worth a try */
-    tni_a32 threads;                   /* W: written under the lock: threads that have been started and have not left */
-    tni_a32 closed;                    /* W: 1: destroy has come; no more jobs */
+    /* Accessed by submitters. */
+    tni_cache_aligned tni_aptr inbox;     /* W: tni_work *, newest first */
+    tni_a32 queued[TNI_POOL_CLASSES];     /* W: slots taken in each class: jobs queued, and submitters about to push */
+    tni_cache_aligned tni_a32 wake_token; /* W: 1: held; the holder has promised to check the inbox again */
+    /* W, written under the lock. 0: no shortage. Otherwise no thread could be started, the threads in jobs hold the wake token,
+     * and this is when to try the next start. */
+    tni_a64 retry_ns;
+    tni_a32 threads; /* W, written under the lock: threads that have been started and have not exited */
+    tni_a32 closed;  /* W: 1: the runtime is being destroyed; no more jobs are accepted */
 
     tni_cache_aligned tni_inplace_hints inplace;
-    tni_inline_stats brief;
+    tni_inline_stats inline_stats;
 
     tni_cache_aligned tni_os_mutex lock;
     tni_work_queue queues[TNI_POOL_CLASSES];
-    unsigned active;             /* threads inside of jobs */
-    unsigned joining;            /* of those, how many wait for another job of the pool */
+    unsigned active;             /* threads that run a job */
+    unsigned joining;            /* of those, threads whose job waits for another job of the pool */
     uint64_t takes;              /* jobs taken so far */
-    uint64_t seen_takes;         /* `takes` when the deputy looked last */
-    uint64_t run_ns;             /* what jobs have taken lately, moving average */
-    tni_pool_thread *idle_first; /* the one that became idle last */
+    uint64_t seen_takes;         /* `takes` at the last check by the standby thread */
+    uint64_t run_ns;             /* duration of a job, moving average */
+    tni_pool_thread *idle_first; /* most recently idle thread */
     unsigned idle_count;
-    tni_pool_thread *deputy; /* idle, has the watch and looks again after a moment */
+    tni_pool_thread *standby; /* idle thread that holds the wake token and checks again after STANDBY_NS; NULL: none */
     bool reported_shortage;
-    tni_pool_slot_waiters waiting[TNI_POOL_CLASSES]; /* submitters that wait for room */
-    tni_pool_slot_waiters granted;                   /* submitters that have been given a place and have not been told yet */
+    tni_pool_slot_waiters waiting[TNI_POOL_CLASSES]; /* submitters that wait for a free slot */
+    tni_pool_slot_waiters granted;                   /* submitters that own a slot and do not know it yet */
     tni_pool_thread *all;
-    tni_pool_thread *ended;  /* the last thread that left, not joined yet */
-    tni_pool_thread *unused; /* structs of threads that have been joined */
-    bool given_up;           /* destroy does not wait for the threads that are left */
-    bool stopped;            /* no more thread is started, by a submitter that comes late to appoint one */
+    tni_pool_thread *ended;  /* last thread that exited, not joined yet; NULL: none */
+    tni_pool_thread *unused; /* structs of joined threads */
+    bool abandoned;          /* tni_pool_stop does not wait for the remaining threads */
+    bool stopped;            /* no more threads are started, even by a submitter that took the wake token before */
     tn_blocking_counters counts;
 };
 
-/* The pool of `runtime`, made at the first call; NULL and *error: there is none. */
+/* The pool of `runtime`, created by the first call. NULL: there is none, *error says why. */
 tni_pool *tni_pool_of(tn_runtime *runtime, int *error);
 
-/* The runtime of the calling task or job; NULL: neither. */
+/* The runtime of the calling task or job. NULL: called by neither. */
 tn_runtime *tni_pool_current_runtime(void);
 
 static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tni_pool_class kind)
@@ -155,38 +157,39 @@ static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tn
     job->linked = false;
 }
 
-/* Takes a place in the queue of the class. 0; TN_EBUSY: there is none; TN_EAGAIN: no thread can be had; TN_ESHUTDOWN. */
+/* Takes a slot in the queue of the class. 0; TN_EBUSY: none is free; TN_EAGAIN: no thread can be started; TN_ESHUTDOWN. */
 int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
-/* Gives the place back, unused. */
+/* Frees a slot that has not been used. */
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind);
-/* Gives the job to the pool, into a place that has been reserved. The job is not the caller's any more. */
+/* Queues the job in a reserved slot. From now on it belongs to the pool. */
 void tni_pool_push(tni_pool *pool, tni_work *job);
 
-/* A job that was pushed will not run any more, or has run to its end: calls its `over`. */
+/* Calls `complete` of a job that was pushed: it has run to its end, or will not run (again). */
 void tni_pool_work_done(tni_pool *pool, tni_work *job, int error);
 
-/* As tni_pool_reserve, but waits where the queue is full. TN_ECANCELED, TN_ETIMEDOUT. Suspends; checkpoint if it does. */
+/* As tni_pool_reserve, but waits for a free slot. Also TN_ECANCELED, TN_ETIMEDOUT. Suspends while no slot is free; then it is a
+ * cancellation point. */
 int tni_pool_reserve_waiting(tni_pool *pool, tni_pool_class kind);
 
-/* Takes the job back: it is the caller's again, and `over` will not be called. False: it has been started, dropped, or taken back
- * before; only then may the pool be gone. */
+/* Takes the job back: it belongs to the caller again, and `complete` is not called. False: it has been started, dropped or
+ * withdrawn before; only in that case may the pool have been freed. */
 bool tni_pool_withdraw(tni_pool *pool, tni_work *job);
 
-/* The same; a job that has been started is not run again once `run` has returned. The caller keeps the job's memory until `over`
- * has been called. */
+/* As tni_pool_withdraw; a job that has been started is not run again after `run` has returned. On false the caller keeps the
+ * job's memory until `complete` has been called. */
 bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
 
-/* The pool thread that runs the calling code as a job; NULL: none does. */
+/* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. */
 tni_pool_thread *tni_pool_thread_current(void);
 
-/* The calling job, one of a user, waits for another one of its pool, inside of the scope `wait`, from here to tni_pool_join_end.
- * If it has to be broken off, because all wait so, the scope is cancelled, now or later, and tni_pool_join_end answers true. */
+/* The calling job, of class TNI_POOL_JOBS, waits for another job of its pool inside the scope `wait`, until tni_pool_join_end.
+ * If its wait is chosen to end a deadlock, `wait` is canceled, now or later, and tni_pool_join_end returns true. */
 void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope *wait);
 bool tni_pool_join_end(tni_pool_thread *self);
 
 static inline bool tni_pool_is_closed(const tni_pool *pool)
 {
-    /* Acquire: what destroy wrote before; partner: tni_pool_stop. */
+    /* Observes what tni_pool_stop wrote before it set `closed`; partner: close_pool. */
     return tni_unlikely(tni_a32_load(&pool->closed, TNI_ACQUIRE) != 0);
 }
 

@@ -7,73 +7,73 @@
 
 void tni_pool_call_done(tni_work *job, int error)
 {
-    tni_pool_call *lent = tni_container_of(job, tni_pool_call, base);
+    tni_pool_call *call = tni_container_of(job, tni_pool_call, base);
 
-    lent->error = error;
-    tni_done_set(&lent->done); /* it may be gone now */
+    call->error = error;
+    tni_done_set(&call->done); /* the call's memory may be freed now */
 }
 
 typedef struct {
     tn_future base;
-    tni_pool_call *lent;
-    tn_waker *mine;
-} lent_future;
+    tni_pool_call *call;
+    tn_waker *registered;
+} call_future;
 
-static int lent_poll(tn_future *self, tn_waker *waker)
+static int call_poll(tn_future *self, tn_waker *waker)
 {
-    lent_future *future = tni_container_of(self, lent_future, base);
+    call_future *future = tni_container_of(self, call_future, base);
 
-    return tni_done_poll(&future->lent->done, &future->mine, waker);
+    return tni_done_poll(&future->call->done, &future->registered, waker);
 }
 
-static void lent_drop(tn_future *self)
+static void call_drop(tn_future *self)
 {
-    lent_future *future = tni_container_of(self, lent_future, base);
+    call_future *future = tni_container_of(self, call_future, base);
 
-    tni_done_unregister(&future->lent->done, &future->mine); /* nothing, once it has been seen to be done */
+    tni_done_unregister(&future->call->done, &future->registered); /* does nothing after a poll that has seen it done */
 }
 
-static const tn_future_ops lent_future_ops = {lent_poll, lent_drop, "blocking call"};
+static const tn_future_ops call_future_ops = {call_poll, call_drop, "blocking call"};
 
-static int await_lent(tni_pool_call *lent)
+static int await_call(tni_pool_call *call)
 {
-    lent_future future = {{&lent_future_ops}, lent, NULL};
+    call_future future = {{&call_future_ops}, call, NULL};
 
     return tn_await(&future.base);
 }
 
-/* The frame is lent: if the wait is cut short and the job has started, the caller waits until the pool is done with it. */
-static int wait_for(tni_pool *pool, tni_pool_call *lent)
+/* The job is in the caller's frame: if the wait is cut short and the job has started, waits until the pool is done with it. */
+static int wait_for_call(tni_pool *pool, tni_pool_call *call)
 {
     tn_scope shield;
-    int rc = await_lent(lent);
+    int rc = await_call(call);
 
     if (rc == 0)
-        return lent->error;
-    if (tni_pool_withdraw_or_stop(pool, &lent->base))
+        return call->error;
+    if (tni_pool_withdraw_or_stop(pool, &call->base))
         return rc;
     tn_shield_enter(&shield, TN_NEVER);
-    (void)await_lent(lent);
+    (void)await_call(call);
     tn_scope_leave(&shield);
-    return lent->error;
+    return call->error;
 }
 
-static int submit(tni_pool *pool, tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
+static int submit(tni_pool *pool, tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind)
 {
     int rc = tni_pool_reserve_waiting(pool, kind);
 
     if (rc != 0)
         return rc;
-    tni_pool_work_init(&lent->base, ops, kind);
-    tni_done_init(&lent->done);
-    lent->error = 0;
-    tni_pool_push(pool, &lent->base);
+    tni_pool_work_init(&call->base, ops, kind);
+    tni_done_init(&call->done);
+    call->error = 0;
+    tni_pool_push(pool, &call->base);
     return 0;
 }
 
-static void run_here(tni_pool_call *lent, const tni_work_ops *ops)
+static void run_in_caller(tni_pool_call *call, const tni_work_ops *ops)
 {
-    while (ops->run(&lent->base))
+    while (ops->run(&call->base))
         ;
 }
 
@@ -82,13 +82,13 @@ static tn_task *calling_fiber(void)
     const tni_tls *local = tni_tls_get();
 
     tni_assert(local->task != NULL || local->worker == NULL,
-               "a call on files or names in a hook of the runtime: only fibers, jobs and plain threads may wait");
+               "a call on files or names in a hook of the runtime: only fibers, blocking jobs and plain threads may block");
     tni_assert(local->task == NULL || local->task->kind == TNI_TASK_FIBER,
-               "a call on files or names in a poll function: give it to tn_spawn_blocking, and poll that job");
+               "a call on files or names in a poll function: run it with tn_spawn_blocking, and poll that job");
     return local->task;
 }
 
-int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
+int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind)
 {
     tni_pool *pool;
     int rc;
@@ -97,58 +97,58 @@ int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *lent, const tni_wor
     rc = tn_checkpoint();
     if (rc != 0)
         return rc;
-    if (tni_pool_thread_current() != NULL) { /* it may block; and waiting for the threads of its own pool might never end */
-        run_here(lent, ops);
+    if (tni_pool_thread_current() != NULL) { /* it may block; waiting for other threads of its pool could deadlock */
+        run_in_caller(call, ops);
         return 0;
     }
     pool = tni_pool_of(runtime, &rc);
     if (pool == NULL)
         return rc;
-    rc = submit(pool, lent, ops, kind);
+    rc = submit(pool, call, ops, kind);
     if (rc != 0)
         return rc;
-    return wait_for(pool, lent);
+    return wait_for_call(pool, call);
 }
 
-int tni_pool_call_run(tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind)
+int tni_pool_call_run(tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind)
 {
     tn_task *task = calling_fiber();
     int rc = TN_EAGAIN;
 
     if (task != NULL)
-        rc = tni_pool_call_run_on(task->runtime, lent, ops, kind);
+        rc = tni_pool_call_run_on(task->runtime, call, ops, kind);
     if (rc != TN_EAGAIN && rc != TN_ENOMEM)
         return rc;
-    run_here(lent, ops);
+    run_in_caller(call, ops);
     return 0;
 }
 
-/* --- Any function ----------------------------------------------------------------------------------------------------------- */
+/* --- tn_run_blocking -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    tni_pool_call lent;
+    tni_pool_call base;
     tn_job_fn fn;
     void *arg;
     void *result;
-} call;
+} function_call;
 
-static bool call_run(tni_work *job)
+static bool function_run(tni_work *job)
 {
-    call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), call, lent);
-    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: none could be had, or the caller is a plain one */
+    function_call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), function_call, base);
+    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: a plain thread, or a worker because no thread could start */
     uint64_t began_ns = tni_clock_ns();
 
     self->result = self->fn(self->arg);
     if (thread != NULL)
-        tni_inline_stats_record(&thread->pool->brief, self->fn, tni_clock_ns() - began_ns);
+        tni_inline_stats_record(&thread->pool->inline_stats, self->fn, tni_clock_ns() - began_ns);
     return false;
 }
 
-static const tni_work_ops call_ops = TNI_POOL_CALL_OPS(call_run);
+static const tni_work_ops function_ops = TNI_POOL_CALL_OPS(function_run);
 
 int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
 {
-    call self = {.fn = fn, .arg = arg};
+    function_call self = {.fn = fn, .arg = arg};
     tni_inplace here;
     int rc = 0;
 
@@ -156,7 +156,7 @@ int tn_run_blocking(tn_job_fn fn, void *arg, void **result)
         self.result = tni_inplace_call(&here, fn, arg);
         tni_inplace_end(&here);
     } else {
-        rc = tni_pool_call_run(&self.lent, &call_ops, TNI_POOL_JOBS);
+        rc = tni_pool_call_run(&self.base, &function_ops, TNI_POOL_JOBS);
     }
     if (rc == 0 && result != NULL)
         *result = self.result;

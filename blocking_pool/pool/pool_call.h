@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A blocking call on behalf of a fiber that waits for it: the job lies in the fiber's frame, and nothing is allocated. */
+/* A blocking call on behalf of a fiber that waits for it: the job is in the fiber's frame, and nothing is allocated. */
 #ifndef TNI_POOL_CALL_H
 #define TNI_POOL_CALL_H
 
@@ -9,22 +9,23 @@
 typedef struct {
     tni_work base;
     tni_done done;
-    int error; /* when done: 0: it has run */
+    int error; /* valid when done; 0: the job has run */
 } tni_pool_call;
 
-/* What the ops of such a job are; `run`: as in tni_work_ops. */
+/* The operations of such a job; `run`: as in tni_work_ops. */
 void tni_pool_call_done(tni_work *job, int error);
 /* clang-format off */
 #define TNI_POOL_CALL_OPS(run) {(run), tni_pool_call_done}
 /* clang-format on */
 
-/* Runs the job and returns when it is done; the caller's frame may be part of it. In a fiber: on a thread of the pool; on a plain
- * thread, and where no thread can be had, in the call. 0: it has run, to its end, or to that of a part if the wait was cut short.
- * TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: it never ran, or, in several parts, not to its end. Suspends. */
-int tni_pool_call_run(tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind);
+/* Runs the job and returns when it is done; the job may be in the caller's frame. In a fiber it runs on a thread of the pool.
+ * On a plain thread, in a job, and if no thread can be started, the caller runs it. 0: the job has run to its end, or to the
+ * end of a part if the wait was cut short. TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: the job never ran, or only some of its
+ * parts did. Suspends. */
+int tni_pool_call_run(tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind);
 
-/* The same, always on a thread of a pool: in a job on its own, else on one of the pool of `runtime`. TN_EAGAIN: no thread can be
- * had. */
-int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *lent, const tni_work_ops *ops, tni_pool_class kind);
+/* As tni_pool_call_run, but always on a pool thread: in a job on its own thread, else on one of the pool of `runtime`. Also
+ * TN_EAGAIN: no thread can be started. */
+int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind);
 
 #endif

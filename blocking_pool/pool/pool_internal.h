@@ -1,66 +1,66 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool from the inside: what the files pool_*.c share. */
+/* Internals of the pool, shared by the files pool_*.c. */
 #ifndef TNI_POOL_INTERNAL_H
 #define TNI_POOL_INTERNAL_H
 
 #include "pool/pool.h"
 
-/* What is to be done after the lock has been let go. */
+/* Actions decided under the lock and done after its release. */
 typedef struct {
-    tni_pool_thread *call; /* to be woken */
+    tni_pool_thread *wake; /* thread to wake; NULL: none */
     bool is_short;         /* no thread could be started */
-    bool report;           /* and that is new */
-    unsigned stuck;        /* so many jobs waited for each other; 0: none */
+    bool report;           /* log that shortage: it is new */
+    unsigned deadlocked;   /* jobs that waited for each other in a deadlock; 0: none */
 } tni_pool_deferred;
 
-/* Lock held. Moves what has been submitted into the queues. */
+/* Lock held. Moves the jobs in the inbox into the queues of their classes. */
 void tni_pool_collect(tni_pool *pool);
-/* Lock held. Jobs that a thread could start now. */
+/* Lock held. The number of jobs that a thread could start now: queued, and below the cap of their class. */
 unsigned tni_pool_startable(const tni_pool *pool);
-/* Lock held, the watch is the caller's: gives it to a thread. */
+/* Lock held; the caller holds the wake token. Gives the token to an idle thread, a new thread, or the threads in jobs. */
 tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool);
-/* Lock not held. */
-void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred errand);
-/* Lock held. Do all jobs of users wait for others, so that none can end? Then one of them is told: the one whose deadline comes
- * first; if none has an earlier one, that of `thread` (NULL: any). Answers how many wait; 0: they do not. */
+/* Lock not held. Does what tni_pool_wake_or_start decided. */
+void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred);
+/* Lock held. If all user jobs wait for other jobs of the pool, so that none can end, cancels the wait with the first deadline.
+ * If no deadline is before that of `thread`, cancels the wait of `thread`; NULL: no thread is preferred. Returns the number of
+ * jobs in the deadlock; 0: there is none. */
 unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread);
-/* Lock not held. */
+/* Lock not held. Logs a deadlock of that many threads. */
 void tni_pool_report_deadlock(tni_pool *pool, unsigned threads);
-/* Lock held. Takes the place back from a submitter that has not been told of it. */
-void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *room);
-/* Lock held. A place in the queue is free again. */
+/* Lock held. Takes the slot back from a submitter that does not know of its grant yet. */
+void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *waiter);
+/* Lock held. Frees a slot: gives it to the oldest waiter, if there is one. */
 void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind);
-/* Lock held. */
+/* Lock held. Removes the job from, or appends it to, the queue of its class. */
 void tni_pool_unlink(tni_work_queue *queue, tni_work *job);
 void tni_pool_append(tni_pool *pool, tni_work *job);
-/* The job will not be started: whoever gets true is to take it out of its queue and to free its place. */
+/* Ensures that the job is not started. A caller that gets true must unlink the job and free its slot. */
 bool tni_pool_abandon(tni_work *job);
-/* Lock held. Starts a thread, which has the watch. 0, or a negative errno value. */
+/* Lock held. Starts a thread, which holds the wake token. 0, or a negative errno value. */
 int tni_pool_start_thread(tni_pool *pool);
-/* Lock held. */
+/* Lock held. The list of idle threads. */
 void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread);
 void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread);
-/* Lock held. All idle threads are to look whether they should end. */
+/* Lock held. Wakes all idle threads, so that they check whether they must exit. */
 void tni_pool_wake_all_idle(tni_pool *pool);
 
-/* Takes the watch if nobody has it. */
+/* Takes the wake token if it is free. */
 static inline bool tni_pool_try_take_token(tni_pool *pool)
 {
-    uint32_t nobody = 0;
+    uint32_t not_held = 0;
 
-    /* Relaxed load: callers stand behind a full fence after their push or their collect. Acq_rel: the watch is handed from thread
-     * to thread. */
-    return tni_a32_load(&pool->watched, TNI_RELAXED) == 0 && tni_a32_cas(&pool->watched, &nobody, 1, TNI_ACQ_REL);
+    /* Relaxed load: the caller has made a full fence after its push or its collect. Acq_rel: observes what the last holder did
+     * (give_up_token), publishes to the next one. */
+    return tni_a32_load(&pool->wake_token, TNI_RELAXED) == 0 && tni_a32_cas(&pool->wake_token, &not_held, 1, TNI_ACQ_REL);
 }
 
-/* Lock held. No thread could be started, and those inside of jobs have the watch. */
+/* Lock held. No thread could be started, and the threads in jobs hold the wake token. */
 static inline bool tni_pool_is_short(const tni_pool *pool)
 {
     return tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0; /* relaxed: written under the lock */
 }
 
-/* A hint; for sure with the lock held. The group that is short of threads has the watch, and may be inside of its jobs for long:
- * the next start is worth a try. */
+/* A hint unless the lock is held. True: there is a shortage, and it is time to try the next start of a thread. */
 static inline bool tni_pool_may_retry(const tni_pool *pool, uint64_t now_ns)
 {
     uint64_t retry_ns = tni_a64_load(&pool->retry_ns, TNI_RELAXED); /* relaxed: a hint, or under the lock */
@@ -68,22 +68,22 @@ static inline bool tni_pool_may_retry(const tni_pool *pool, uint64_t now_ns)
     return tni_unlikely(retry_ns != 0) && now_ns >= retry_ns;
 }
 
-/* Lock held. `retry_ns`: 0: the watch is the caller's now. */
+/* Lock held. 0 ends the shortage: the caller holds the wake token from now on. */
 static inline void tni_pool_set_short(tni_pool *pool, uint64_t retry_ns)
 {
-    /* Relaxed: for submitters a hint, which they look at again under the lock. */
+    /* Relaxed: for submitters a hint, which they verify under the lock. */
     tni_a64_store(&pool->retry_ns, retry_ns, TNI_RELAXED);
 }
 
-/* Places that are taken. None, in a closed pool: the queues are empty for good. Behind a full fence after `closed` or `threads`
- * has been written. */
+/* The number of slots taken. 0 in a closed pool: the queues stay empty. Call it after a full fence that follows the write of
+ * `closed` or `threads`. */
 static inline size_t tni_pool_slots_taken(const tni_pool *pool)
 {
-    size_t places = 0;
+    size_t slots = 0;
 
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
-        places += tni_a32_load(&pool->queued[kind], TNI_RELAXED); /* relaxed: behind the fence; partner: tni_pool_reserve */
-    return places;
+        slots += tni_a32_load(&pool->queued[kind], TNI_RELAXED); /* relaxed: after that fence; partner: confirm */
+    return slots;
 }
 
 bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns);

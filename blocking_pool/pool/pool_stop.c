@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a pool. README.md ("Shutdown") has the order and why. */
+/* Shutdown of the pool. README.md ("Shutdown") has the order and its reasons. */
 #include "pool/pool_internal.h"
 
-/* Takes out of the queues what will never run. `all`: mandatory jobs too. Answers how many of those. */
+/* Drops the queued jobs that will never run; `all`: mandatory jobs too. Returns how many of those it has dropped. */
 static size_t drop_queued(tni_pool *pool, bool all)
 {
     tni_work *dropped = NULL;
@@ -15,7 +15,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
         for (tni_work *job = pool->queues[kind].first; job != NULL; job = next) {
             next = job->next;
             if ((job->mandatory && !all) || !tni_pool_abandon(job))
-                continue; /* who abandoned it takes it out, and the pool stays until its place is free */
+                continue; /* the thread that has abandoned it unlinks it; until it frees the slot the pool lives */
             mandatory += job->mandatory;
             tni_pool_unlink(&pool->queues[kind], job);
             pool->counts.dropped++;
@@ -37,17 +37,17 @@ static size_t drop_queued(tni_pool *pool, bool all)
 static void close_pool(tni_pool *pool)
 {
     tni_os_mutex_lock(&pool->lock);
-    /* Release: partner: tni_pool_is_closed. */
+    /* Publishes what tni_pool_stop's caller did before; partner: tni_pool_is_closed. */
     tni_a32_store(&pool->closed, 1, TNI_RELEASE);
-    /* Orders it before any look at the places; partner: confirm (pool.c). */
+    /* Orders `closed` before any load of the slots; partner: confirm (pool.c). */
     tni_fence_full();
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        for (tni_pool_slot_waiter *room = pool->waiting[kind].first; room != NULL; room = pool->waiting[kind].first) {
-            tn_waker *waker = room->waker;
-            pool->waiting[kind].first = room->next;
-            room->linked = false;
-            room->waker = NULL;
-            tn_waker_wake(waker); /* it finds the pool closed */
+        for (tni_pool_slot_waiter *waiter = pool->waiting[kind].first; waiter != NULL; waiter = pool->waiting[kind].first) {
+            tn_waker *waker = waiter->waker;
+            pool->waiting[kind].first = waiter->next;
+            waiter->linked = false;
+            waiter->waker = NULL;
+            tn_waker_wake(waker); /* its poll sees the pool closed */
         }
         pool->waiting[kind].last = NULL;
     }
@@ -58,10 +58,10 @@ static void close_pool(tni_pool *pool)
 static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
 {
     for (;;) {
-        /* Acquire: what the threads did; the lock that follows would do as well. Partner: leave (pool_thread.c). */
+        /* Observes what the threads did, as the lock below would too; partner: may_exit (pool_thread.c). */
         uint32_t threads = tni_a32_load(&pool->threads, TNI_ACQUIRE);
         if (threads == 0) {
-            /* One that may not leave after all writes 0 for a moment, but under the lock. Relaxed: so do we. */
+            /* A thread that may not exit after all writes 0 for a moment, under the lock. Relaxed: written under the lock. */
             tni_os_mutex_lock(&pool->lock);
             threads = tni_a32_load(&pool->threads, TNI_RELAXED);
             pool->stopped = threads == 0;
@@ -75,7 +75,7 @@ static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
     }
 }
 
-/* The thread that left last; the others have been joined by those who left after them. */
+/* Joins the last thread that exited. Each other one has been joined by the next to exit. */
 static void join_ended(tni_pool *pool)
 {
     tni_pool_thread *ended;
@@ -93,16 +93,16 @@ static void join_ended(tni_pool *pool)
     tni_os_mutex_unlock(&pool->lock);
 }
 
-/* Answers how many jobs are left. Their threads hold the runtime until they come back. */
-static size_t give_up(tni_pool *pool)
+/* The time is up. Returns the number of jobs that are left; their threads hold the runtime until they return. */
+static size_t abandon_threads(tni_pool *pool)
 {
     size_t left = drop_queued(pool, true);
 
     tni_os_mutex_lock(&pool->lock);
     left += pool->active;
-    pool->given_up = true;
+    pool->abandoned = true;
     pool->stopped = true;
-    while (pool->granted.first != NULL) /* tasks that may never run again, and their places would keep the threads */
+    while (pool->granted.first != NULL) /* their tasks may never run again, and their slots would keep the threads alive */
         tni_pool_revoke(pool, pool->granted.first);
     for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
         tni_thread_detach(&thread->id);
@@ -110,7 +110,7 @@ static size_t give_up(tni_pool *pool)
     join_ended(pool);
     if (left > 0)
         tni_log_write(&pool->runtime->log, TN_LOG_WARNING,
-                      "tn_runtime_destroy: %zu blocking jobs are not done, and are left behind", left);
+                      "tn_runtime_destroy: %zu blocking jobs have not finished and are abandoned", left);
     return left;
 }
 
@@ -123,7 +123,7 @@ size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns)
     close_pool(pool);
     (void)drop_queued(pool, false);
     if (!wait_for_threads(pool, deadline_ns))
-        return give_up(pool);
+        return abandon_threads(pool);
     join_ended(pool);
     return 0;
 }

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a pool's thread: arrive, take jobs, look about for a moment, stand by or sleep, leave. README.md has the
- * argument. */
+/* The threads of the pool: how one starts, takes and runs jobs, stands by, sleeps and exits. README.md has the protocols. */
 #include "base/tls.h"
 #include "pool/pool_internal.h"
 #include "scope/scope.h"
 
-/* How soon a deputy looks again. */
-#define DEPUTY_NS (200 * TN_US)
+/* Time between two checks by the standby thread. */
+#define STANDBY_NS (200 * TN_US)
 
-/* One more thread is worth its wake if jobs are longer than this, */
+/* Another thread takes a job only if jobs take longer than this on average, */
 #define SHORT_RUN_NS 1000
-/* and what waits would keep the threads that work busy for so long, */
+/* and the queued jobs would keep the active threads busy for this long; */
 #define BACKLOG_NS 20000
-/* or in any case if the oldest job has waited for so long. */
-#define PATIENCE_NS TN_MS
+/* or if the oldest job has waited for this long. */
+#define WAIT_MAX_NS TN_MS
 
 tni_pool_thread *tni_pool_thread_current(void)
 {
@@ -22,9 +21,9 @@ tni_pool_thread *tni_pool_thread_current(void)
     return local->task == NULL ? local->pool_thread : NULL;
 }
 
-/* --- Taking: lock held ------------------------------------------------------------------------------------------------------ */
+/* --- Taking a job: lock held ------------------------------------------------------------------------------------------------ */
 
-/* Of the classes below their caps, the one whose first job is the oldest. */
+/* The class below its cap whose first job is the oldest; NULL: no job can be started. */
 static tni_work_queue *oldest_queue(tni_pool *pool)
 {
     tni_work_queue *best = NULL;
@@ -47,7 +46,7 @@ static void count_time(uint64_t *classes, uint64_t from_ns, uint64_t to_ns)
     classes[class < TN_BLOCKING_TIMES ? class : TN_BLOCKING_TIMES - 1]++;
 }
 
-static bool take(tni_pool_thread *self)
+static bool take_job(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
@@ -60,8 +59,8 @@ static bool take(tni_pool_thread *self)
             return false;
         job = queue->first;
         tni_pool_unlink(queue, job);
-        /* Acquire, release: nothing, the lock and the inbox have it; the CAS decides who has the job. Partner: tni_pool_abandon.
-         * Who has abandoned it waits for the lock, and frees its place. */
+        /* The CAS decides between this thread and tni_pool_abandon; the order publishes and observes nothing, because the lock
+         * and the inbox do. A thread that has abandoned the job waits for the lock, and then frees the slot. */
         if (tni_a32_cas(&job->state, &queued, TNI_WORK_STARTED, TNI_ACQ_REL)) {
             tni_pool_free_slot(pool, job->kind);
             queue->running++;
@@ -73,56 +72,58 @@ static bool take(tni_pool_thread *self)
     }
 }
 
-/* --- The watch: lock held --------------------------------------------------------------------------------------------------- */
+/* --- The wake token: lock held ---------------------------------------------------------------------------------------------- */
 
-/* Gives the watch up, and looks once more: true when it has it again, because there is something to do. */
-static bool give_up_watch(tni_pool_thread *self)
+/* Releases the token, then checks the queues once more. True: the thread holds the token again, and there is a job to start. */
+static bool give_up_token(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
-    self->watching = false;
-    /* Before the look, by the fence; partner: tni_pool_push. Release: whoever takes the watch next sees what we did with it. */
-    tni_a32_store(&pool->watched, 0, TNI_RELEASE);
+    self->has_token = false;
+    /* The fence orders it before the check of the inbox; partner: tni_pool_push. Release: publishes what this thread did with
+     * the token to the next holder; partner: tni_pool_try_take_token. */
+    tni_a32_store(&pool->wake_token, 0, TNI_RELEASE);
     tni_fence_full();
     tni_pool_collect(pool);
-    self->watching = tni_pool_startable(pool) > 0 && tni_pool_try_take_token(pool);
-    return self->watching;
+    self->has_token = tni_pool_startable(pool) > 0 && tni_pool_try_take_token(pool);
+    return self->has_token;
 }
 
-/* The thread has taken a job, which may block: who looks after the others? */
-static tni_pool_deferred hand_over(tni_pool_thread *self)
+/* The thread has taken a job, which may block: passes the token on if more jobs can be started, else releases it. */
+static tni_pool_deferred pass_token_on(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    tni_pool_deferred nothing = {.call = NULL};
+    tni_pool_deferred nothing = {.wake = NULL};
     bool more = tni_pool_startable(pool) > 0;
 
-    if (self->watching) {
-        if (!more && !give_up_watch(self))
+    if (self->has_token) {
+        if (!more && !give_up_token(self))
             return nothing;
     } else if (more && tni_pool_may_retry(pool, self->now_ns)) {
         tni_pool_set_short(pool, 0);
     } else if (!more || !tni_pool_try_take_token(pool)) {
         return nothing;
     }
-    self->watching = false;
+    self->has_token = false;
     return tni_pool_wake_or_start(pool);
 }
 
-/* Out of jobs: does a watch fall to this thread that would be of no use any more? Submitters have to wake somebody again. */
-static void take_over_watch(tni_pool_thread *self)
+/* The thread found no job. If the standby thread or the threads in jobs hold the token, takes it from them: once it is
+ * released, submitters wake a thread again. */
+static void take_over_token(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
-    if (pool->deputy != NULL)
-        pool->deputy = NULL; /* it is a plain idle thread from now on */
+    if (pool->standby != NULL)
+        pool->standby = NULL; /* a plain idle thread from now on */
     else if (tni_pool_is_short(pool))
         tni_pool_set_short(pool, 0);
     else
         return;
-    self->watching = true;
+    self->has_token = true;
 }
 
-/* The caller has the watch and has just come: is there work for one thread more? */
+/* The caller holds the token and was idle until now: is one more thread needed? */
 static bool is_needed(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
@@ -131,20 +132,20 @@ static bool is_needed(const tni_pool_thread *self)
     if (startable == 0)
         return false;
     if (pool->active == 0 || (self->timed_out && pool->takes == pool->seen_takes))
-        return true; /* nobody works, or those who do are stuck */
+        return true; /* no thread is active, or the active ones are stuck */
     if (pool->run_ns >= SHORT_RUN_NS && pool->run_ns * startable / pool->active >= BACKLOG_NS)
         return true;
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         const tni_work_queue *queue = &pool->queues[kind];
-        if (queue->first != NULL && queue->running < queue->cap && queue->first->queued_ns + PATIENCE_NS < self->now_ns)
+        if (queue->first != NULL && queue->running < queue->cap && queue->first->queued_ns + WAIT_MAX_NS < self->now_ns)
             return true;
     }
     return false;
 }
 
-/* Not needed now, but soon perhaps: as long as others work on jobs that have been short so far, one thread looks now and then,
- * and submitters wake nobody. */
-static bool is_wanted_as_deputy(const tni_pool_thread *self)
+/* Not needed now, but perhaps soon: while other threads run short jobs, one idle thread checks the queues periodically, and
+ * submitters need not wake any. */
+static bool is_wanted_as_standby(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
 
@@ -153,7 +154,7 @@ static bool is_wanted_as_deputy(const tni_pool_thread *self)
     return tni_pool_startable(pool) > 0 || (pool->run_ns < BACKLOG_NS && !(self->timed_out && pool->takes == pool->seen_takes));
 }
 
-/* --- Idle: lock held -------------------------------------------------------------------------------------------------------- */
+/* --- Idle threads: lock held ------------------------------------------------------------------------------------------------ */
 
 void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread)
 {
@@ -181,12 +182,12 @@ void tni_pool_wake_all_idle(tni_pool *pool)
     while (pool->idle_first != NULL) {
         tni_pool_thread *thread = pool->idle_first;
         tni_pool_idle_remove(pool, thread);
-        thread->watching = thread->arrived = pool->deputy == thread;
-        if (thread->watching)
-            pool->deputy = NULL;
-        /* Relaxed: under the lock. The struct outlives the thread. */
-        tni_a32_store(&thread->called, 1, TNI_RELAXED);
-        tni_futex_wake(&thread->called, 1);
+        thread->has_token = thread->was_idle = pool->standby == thread;
+        if (thread->has_token)
+            pool->standby = NULL;
+        /* Relaxed: written and read under the lock; the futex call orders the sleeper. The struct outlives the thread. */
+        tni_a32_store(&thread->woken, 1, TNI_RELAXED);
+        tni_futex_wake(&thread->woken, 1);
     }
 }
 
@@ -195,36 +196,38 @@ static uint64_t after(uint64_t from_ns, uint64_t ns)
     return ns > TNI_FOREVER - from_ns ? TNI_FOREVER : from_ns + ns;
 }
 
-/* Nothing has been asked of the thread for long, or the pool is closed. True: it has been taken from the count. */
-static bool may_leave(tni_pool *pool)
+/* The thread has been idle for long, or the pool is closed. True: it may exit, and is no longer counted. */
+static bool may_exit(tni_pool *pool)
 {
-    /* Relaxed, all: written under the lock. */
+    /* Relaxed, all three: written under the lock. */
     uint32_t threads = tni_a32_load(&pool->threads, TNI_RELAXED);
     bool closed = tni_pool_is_closed(pool);
 
     tni_a32_store(&pool->threads, threads - 1, TNI_RELAXED);
     if (threads > 1 && !closed)
         return true;
-    /* The last one leaves only when no submitter counts on it; all, in a closed pool, when no submitter has been in time.
-     * Partner: confirm (pool.c): it sees the count, or `closed`, or we see its place. */
+    /* The last thread exits only when no slot is taken; in a closed pool this holds for every thread. Orders the count and
+     * `closed` before the load of the slots: the submitter sees one of them, or its slot is seen here. Partner: confirm
+     * (pool.c).
+     */
     tni_fence_full();
     if (tni_pool_slots_taken(pool) == 0)
         return true;
-    tni_a32_store(&pool->threads, threads, TNI_RELAXED); /* relaxed: as above */
+    tni_a32_store(&pool->threads, threads, TNI_RELAXED); /* relaxed: written under the lock */
     return false;
 }
 
-/* In the list of the idle. True: it has been called, or its time as a deputy is over. False: it has to leave. */
-static bool sleep_until_called(tni_pool_thread *self)
+/* Sleeps in the list of idle threads. True: woken, or its time as the standby thread has passed. False: it must exit. */
+static bool sleep_until_woken(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    uint64_t look_ns = after(self->now_ns, DEPUTY_NS);
+    uint64_t check_ns = after(self->now_ns, STANDBY_NS);
 
     for (;;) {
-        bool deputy = pool->deputy == self;
+        bool standby = pool->standby == self;
         uint64_t end_ns = after(self->idle_since_ns, pool->idle_ns);
-        if (!deputy && (tni_pool_is_closed(pool) || self->now_ns >= end_ns)) {
-            if (may_leave(pool)) {
+        if (!standby && (tni_pool_is_closed(pool) || self->now_ns >= end_ns)) {
+            if (may_exit(pool)) {
                 tni_pool_idle_remove(pool, self);
                 return false;
             }
@@ -232,18 +235,18 @@ static bool sleep_until_called(tni_pool_thread *self)
             end_ns = after(self->idle_since_ns, pool->idle_ns);
         }
         tni_os_mutex_unlock(&pool->lock);
-        tni_futex_wait(&self->called, 0, deputy ? look_ns : end_ns);
+        tni_futex_wait(&self->woken, 0, standby ? check_ns : end_ns);
         self->now_ns = tni_clock_ns();
         tni_os_mutex_lock(&pool->lock);
-        /* Relaxed: under the lock. */
-        if (tni_a32_load(&self->called, TNI_RELAXED) != 0) {
-            tni_a32_store(&self->called, 0, TNI_RELAXED); /* as above */
+        /* Relaxed: written under the lock. */
+        if (tni_a32_load(&self->woken, TNI_RELAXED) != 0) {
+            tni_a32_store(&self->woken, 0, TNI_RELAXED); /* relaxed: written under the lock */
             return true;
         }
-        if (pool->deputy == self && self->now_ns >= look_ns) {
-            pool->deputy = NULL;
+        if (pool->standby == self && self->now_ns >= check_ns) {
+            pool->standby = NULL;
             tni_pool_idle_remove(pool, self);
-            self->watching = self->arrived = self->timed_out = true;
+            self->has_token = self->was_idle = self->timed_out = true;
             return true;
         }
     }
@@ -251,63 +254,63 @@ static bool sleep_until_called(tni_pool_thread *self)
 
 /* --- The loop: lock held ---------------------------------------------------------------------------------------------------- */
 
-/* Has the watch, and was idle until now. True: it stands by, or there is nothing to do. */
+/* The thread holds the token and was idle until now. True: it stands by, or has released the token and there is no job. */
 static bool stand_by(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
     bool needed = is_needed(self);
-    bool wanted = is_wanted_as_deputy(self);
+    bool wanted = is_wanted_as_standby(self);
 
     self->timed_out = false;
-    self->arrived = false;
+    self->was_idle = false;
     if (needed || !wanted)
-        return !needed && !give_up_watch(self);
+        return !needed && !give_up_token(self);
     pool->seen_takes = pool->takes;
-    pool->deputy = self;
-    self->watching = false;
+    pool->standby = self;
+    self->has_token = false;
     return true;
 }
 
-/* Takes a job; false: there is none, and the thread is idle. */
+/* Takes a job. False: there is none, and the thread is in the list of idle threads. */
 static bool find_job(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
     tni_pool_collect(pool);
-    if (self->arrived && stand_by(self)) {
+    if (self->was_idle && stand_by(self)) {
         tni_pool_idle_add(pool, self);
         return false;
     }
-    if (take(self))
+    if (take_job(self))
         return true;
-    take_over_watch(self);
-    while (self->watching)
-        if (give_up_watch(self) && take(self))
+    take_over_token(self);
+    while (self->has_token)
+        if (give_up_token(self) && take_job(self))
             return true;
     self->idle_since_ns = self->now_ns;
     tni_pool_idle_add(pool, self);
     return false;
 }
 
-/* Lock held. There is more to do: it goes behind the other jobs. False: it is unwanted, and has to end. */
-static bool put_back(tni_pool *pool, tni_work *job, uint64_t now_ns)
+/* Queues the job again, behind the other jobs, for its next part. False: the job is UNWANTED and must end. Lock held. */
+static bool requeue(tni_pool *pool, tni_work *job, uint64_t now_ns)
 {
     uint32_t started = TNI_WORK_STARTED;
 
-    /* Decides between going on and ending; partner: tni_pool_withdraw_or_stop. Release: the next part, and the owner that takes
-     * the job back, see what this part did. The owner waits for the lock before its frame goes, and so does a thread before it
-     * leaves: so the job, and its place, may follow the word. */
+    /* Decides between the next part and the end; partner: tni_pool_withdraw_or_stop. Release: publishes what this part did to
+     * the next part, and to the owner that withdraws the job. The slot and the link may follow the word: the owner waits for
+     * the lock before its frame is freed, and so does a thread before it exits. */
     if (!tni_a32_cas(&job->state, &started, TNI_WORK_QUEUED, TNI_RELEASE))
         return false;
     job->queued_ns = now_ns;
-    /* The place is above the bound for a moment if need be. Relaxed: a count, under the lock. */
+    /* The count may exceed the bound for a moment. Relaxed: a count, under the lock. */
     (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
     tni_pool_append(pool, job);
     return true;
 }
 
-/* Lock held; let go meanwhile. */
-static void run_job(tni_pool_thread *self, tni_pool_deferred errand)
+/* Lock held; released during the job. */
+static void run_job(tni_pool_thread *self, tni_pool_deferred deferred)
 {
     tni_pool *pool = self->pool;
     tni_work *job = self->job;
@@ -318,20 +321,20 @@ static void run_job(tni_pool_thread *self, tni_pool_deferred errand)
 
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
     tni_os_mutex_unlock(&pool->lock);
-    if (errand.call != NULL || errand.is_short) {
-        tni_pool_run_deferred(pool, errand);
+    if (deferred.wake != NULL || deferred.is_short) {
+        tni_pool_run_deferred(pool, deferred);
         self->now_ns = tni_clock_ns();
     }
     began_ns = self->now_ns;
     if (!drops)
         again = job->ops->run(job);
     if (tni_unlikely(tni_tls_get()->scope != NULL))
-        tni_scope_left_open(NULL); /* the jobs that this thread runs next would be inside of it */
+        tni_scope_left_open(NULL); /* otherwise the next jobs of this thread would run inside it */
     if (!again)
         tni_pool_work_done(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
     tni_os_mutex_lock(&pool->lock);
-    if (again && !put_back(pool, job, self->now_ns)) {
+    if (again && !requeue(pool, job, self->now_ns)) {
         tni_os_mutex_unlock(&pool->lock);
         tni_pool_work_done(pool, job, 0);
         tni_os_mutex_lock(&pool->lock);
@@ -346,8 +349,8 @@ static void run_job(tni_pool_thread *self, tni_pool_deferred errand)
     self->job = NULL;
 }
 
-/* Lock held; lets it go. Counted out already. */
-static void leave(tni_pool_thread *self)
+/* Lock held; releases it. The thread is not counted any more (may_exit). Joins the thread that exited before. */
+static void exit_thread(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
     tni_pool_thread *before = pool->ended;
@@ -358,7 +361,7 @@ static void leave(tni_pool_thread *self)
         pool->all = self->next;
     if (self->next != NULL)
         self->next->prev = self->prev;
-    if (pool->given_up) { /* detached */
+    if (pool->abandoned) { /* detached */
         self->next = pool->unused;
         pool->unused = self;
         before = NULL;
@@ -392,11 +395,11 @@ static void *thread_main(void *arg)
     tni_os_mutex_lock(&pool->lock);
     for (;;) {
         if (find_job(self))
-            run_job(self, hand_over(self));
-        else if (!sleep_until_called(self))
+            run_job(self, pass_token_on(self));
+        else if (!sleep_until_woken(self))
             break;
     }
-    leave(self);
+    exit_thread(self);
     tni_tls_get()->pool_thread = NULL;
     tni_runtime_release(runtime);
     return NULL;
@@ -417,18 +420,18 @@ int tni_pool_start_thread(tni_pool *pool)
     if (thread == NULL)
         return TN_ENOMEM;
     thread->pool = pool;
-    tni_a32_init(&thread->called, 0);
-    thread->watching = thread->arrived = true;
+    tni_a32_init(&thread->woken, 0);
+    thread->has_token = thread->was_idle = true;
     thread->timed_out = false;
     thread->job = NULL;
     thread->waits_for = NULL;
-    thread->wait = NULL;
-    thread->refused = false;
-    thread->is_guest = false;
+    thread->wait_scope = NULL;
+    thread->deadlocked = false;
+    thread->is_worker = false;
     tni_runtime_retain(runtime);
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
-        tni_runtime_release(runtime); /* never the last one: the caller is one of the runtime's, or names it */
+        tni_runtime_release(runtime); /* never the last reference: the caller runs in the runtime, or holds a handle to it */
         thread->next = pool->unused;
         pool->unused = thread;
         pool->counts.failed_starts++;
@@ -441,7 +444,7 @@ int tni_pool_start_thread(tni_pool *pool)
     pool->all = thread;
     pool->counts.threads_started++;
     pool->reported_shortage = false;
-    /* Relaxed: written under the lock; a submitter that sees it late takes the lock. */
+    /* Relaxed: written under the lock; a submitter that reads the old value takes the lock. */
     (void)tni_a32_fetch_add(&pool->threads, 1, TNI_RELAXED);
     return 0;
 }

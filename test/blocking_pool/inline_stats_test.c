@@ -97,7 +97,7 @@ static tn_options calling_options(void)
 /* As if it had been so, in the calling fiber's runtime. */
 static void have_been_brief(tn_job_fn fn)
 {
-    note(&own_pool()->brief, fn, TNI_INLINE_STATS_WANTED_AGAIN, 0);
+    note(&own_pool()->inline_stats, fn, TNI_INLINE_STATS_WANTED_AGAIN, 0);
 }
 
 static void run_with(const tn_options *options, tn_entry_fn entry)
@@ -342,7 +342,7 @@ static void *too_long(void *arg)
     task = tt_spawn(open_it, &gate);
     tt_check(tn_run_blocking(wait_long, &gate, NULL) == 0 && calls() == 1);
     tt_join(task);
-    tt_check(!tni_inline_stats_eligible(&own_pool()->brief, wait_long));
+    tt_check(!tni_inline_stats_eligible(&own_pool()->inline_stats, wait_long));
     return NULL;
 }
 

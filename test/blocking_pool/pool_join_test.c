@@ -18,7 +18,7 @@ static void count_messages(void *ctx, tn_log_level level, const char *message)
     (void)ctx;
     (void)level;
     atomic_fetch_add(&messages, 1);
-    atomic_fetch_add(&reports, strstr(message, "waits for another one") != NULL);
+    atomic_fetch_add(&reports, strstr(message, "wait for other jobs") != NULL);
 }
 
 static tn_runtime *quiet_runtime(unsigned threads, tn_log_fn log)
@@ -275,7 +275,7 @@ static bool has_failed_twice_more(void *arg)
 static void hold_up(void *ctx, tn_log_level level, const char *message)
 {
     count_messages(ctx, level, message);
-    if (strstr(message, "waits for another one") == NULL)
+    if (strstr(message, "wait for other jobs") == NULL)
         return;
     failed_starts_then = counters(chain_of_log.runtime).failed_starts;
     tt_check(tt_wait_until(has_failed_twice_more, NULL, 30 * TN_S));

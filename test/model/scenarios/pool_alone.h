@@ -54,7 +54,7 @@ static inline tni_pool *house_pool(pool_house *house)
     model_check(pool != NULL);
     model_name(&pool->inbox, 8, "inbox");
     model_name(&pool->queued, sizeof pool->queued, "queued");
-    model_name(&pool->watched, 4, "watched");
+    model_name(&pool->wake_token, 4, "wake_token");
     model_name(&pool->retry_ns, 8, "retry_ns");
     model_name(&pool->threads, 4, "threads");
     model_name(&pool->closed, 4, "closed");
