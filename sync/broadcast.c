@@ -5,73 +5,49 @@
 #include <tn/broadcast.h>
 
 #include "channel.h"
-#include "waiters.h"
+#include "ends.h"
 
 struct tn_broadcast {
+    tni_ends ends;
     size_t element_size;
     size_t capacity;
-    tni_channel_options options;
-    tni_a32 senders;
-    tni_a32 ends; /* senders and receivers; the last one frees */
-    tni_waiters queue;
     uint64_t sent;      /* under the lock */
     uint32_t receivers; /* under the lock */
-    bool ended;         /* under the lock: the last sender is gone */
     _Alignas(16) unsigned char ring[];
 };
 
 int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options)
 {
-    tni_channel_options kept = tni_channel_options_of(options);
+    tn_allocator allocator = tni_channel_options_of(options).allocator;
     tn_broadcast *channel = NULL;
 
     *out = NULL;
     if (capacity == 0)
         return TN_EINVAL;
     if (element_size == 0 || capacity < (SIZE_MAX - sizeof *channel) / element_size)
-        channel = tni_alloc(&kept.allocator, sizeof *channel + element_size * capacity, _Alignof(tn_broadcast));
+        channel = tni_alloc(&allocator, sizeof *channel + element_size * capacity, _Alignof(tn_broadcast));
     if (channel == NULL)
         return TN_ENOMEM;
+    tni_ends_init(&channel->ends, &allocator);
     channel->element_size = element_size;
     channel->capacity = capacity;
-    channel->options = kept;
-    tni_a32_init(&channel->senders, 1);
-    tni_a32_init(&channel->ends, 1);
     *out = channel;
     return 0;
 }
 
-static void add_end(tn_broadcast *channel)
+static size_t size_of(const tn_broadcast *channel)
 {
-    /* Relaxed: the caller holds a reference; one more publishes nothing. */
-    (void)tni_a32_fetch_add(&channel->ends, 1, TNI_RELAXED);
-}
-
-static void drop_end(tn_broadcast *channel)
-{
-    tn_allocator allocator = channel->options.allocator;
-
-    /* Publishes this end's accesses, observes those of all others before the free; partner: drop_end. */
-    if (tni_a32_fetch_sub(&channel->ends, 1, TNI_ACQ_REL) == 1)
-        tni_free(&allocator, channel, sizeof *channel + channel->element_size * channel->capacity);
+    return sizeof *channel + channel->element_size * channel->capacity;
 }
 
 void tn_broadcast_retain_sender(tn_broadcast *channel)
 {
-    /* Relaxed: as in add_end. */
-    (void)tni_a32_fetch_add(&channel->senders, 1, TNI_RELAXED);
-    add_end(channel);
+    tni_ends_add_sender(&channel->ends);
 }
 
 void tn_broadcast_release_sender(tn_broadcast *channel)
 {
-    /* Relaxed: the lock publishes the end of the channel. */
-    if (tni_a32_fetch_sub(&channel->senders, 1, TNI_RELAXED) == 1) {
-        tni_short_lock_acquire(&channel->queue.lock);
-        channel->ended = true;
-        tni_waiters_complete_all(&channel->queue, TNI_WAITER_GRANTED);
-    }
-    drop_end(channel);
+    tni_ends_drop_sender(&channel->ends, size_of(channel));
 }
 
 static void *element_at(tn_broadcast *channel, uint64_t number)
@@ -83,33 +59,33 @@ int tn_broadcast_send(tn_broadcast *channel, const void *element)
 {
     int receivers;
 
-    tni_short_lock_acquire(&channel->queue.lock);
+    tni_short_lock_acquire(&channel->ends.queue.lock);
     tni_channel_copy_element(element_at(channel, channel->sent), element, channel->element_size);
     channel->sent++;
     receivers = (int)channel->receivers;
-    tni_waiters_complete_all(&channel->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&channel->ends.queue, TNI_WAITER_GRANTED);
     return receivers;
 }
 
 void tn_broadcast_subscribe(tn_broadcast *channel, tn_broadcast_receiver *receiver)
 {
-    add_end(channel);
-    tni_short_lock_acquire(&channel->queue.lock);
+    tni_ends_add(&channel->ends);
+    tni_short_lock_acquire(&channel->ends.queue.lock);
     channel->receivers++;
     receiver->channel = channel;
     receiver->next = channel->sent;
-    tni_short_lock_release(&channel->queue.lock);
+    tni_short_lock_release(&channel->ends.queue.lock);
 }
 
 void tn_broadcast_unsubscribe(tn_broadcast_receiver *receiver)
 {
     tn_broadcast *channel = receiver->channel;
 
-    tni_short_lock_acquire(&channel->queue.lock);
+    tni_short_lock_acquire(&channel->ends.queue.lock);
     channel->receivers--;
-    tni_short_lock_release(&channel->queue.lock);
+    tni_short_lock_release(&channel->ends.queue.lock);
     receiver->channel = NULL;
-    drop_end(channel);
+    tni_ends_drop(&channel->ends, size_of(channel));
 }
 
 /* Lock held. */
@@ -119,7 +95,7 @@ static int take_next(tn_broadcast_receiver *receiver, void *element, uint64_t *m
     uint64_t behind = channel->sent - receiver->next;
 
     if (behind == 0)
-        return channel->ended ? TN_EPIPE : TN_EAGAIN;
+        return channel->ends.ended ? TN_EPIPE : TN_EAGAIN;
     if (behind > channel->capacity) {
         if (missed != NULL)
             *missed = behind - channel->capacity;
@@ -136,9 +112,9 @@ int tn_broadcast_try_recv(tn_broadcast_receiver *receiver, void *element, uint64
     tn_broadcast *channel = receiver->channel;
     int rc;
 
-    tni_short_lock_acquire(&channel->queue.lock);
+    tni_short_lock_acquire(&channel->ends.queue.lock);
     rc = take_next(receiver, element, missed);
-    tni_short_lock_release(&channel->queue.lock);
+    tni_short_lock_release(&channel->ends.queue.lock);
     return rc;
 }
 
@@ -146,7 +122,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
 {
     tn_broadcast_future *future = tni_container_of(self, tn_broadcast_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    tni_waiters *queue = &future->receiver->channel->queue;
+    tni_waiters *queue = &future->receiver->channel->ends.queue;
     int rc;
 
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
@@ -167,8 +143,8 @@ static void recv_drop(tn_future *self)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A verdict only means "check again": there is nothing to give back. */
-    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->queue, waiter))
-        tni_waiters_left(&future->receiver->channel->queue, waiter);
+    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->ends.queue, waiter))
+        tni_waiters_left(&future->receiver->channel->ends.queue, waiter);
 }
 
 void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *receiver, void *element, uint64_t *missed)

@@ -4,118 +4,94 @@
 #include <tn/watch.h>
 
 #include "channel.h"
-#include "waiters.h"
+#include "ends.h"
 
 struct tn_watch {
+    tni_ends ends;
     size_t size;
-    tni_channel_options options;
-    tni_a32 senders;
-    tni_a32 ends; /* senders and receivers; the last one frees */
-    tni_waiters queue;
     uint64_t version;                   /* under the lock */
-    bool ended;                         /* under the lock: the last sender is gone */
     _Alignas(16) unsigned char value[]; /* under the lock */
 };
 
 int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_channel_options *options)
 {
-    tni_channel_options kept = tni_channel_options_of(options);
+    tn_allocator allocator = tni_channel_options_of(options).allocator;
     tn_watch *watch = NULL;
 
     if (size < SIZE_MAX - sizeof *watch)
-        watch = tni_alloc(&kept.allocator, sizeof *watch + size, _Alignof(tn_watch));
+        watch = tni_alloc(&allocator, sizeof *watch + size, _Alignof(tn_watch));
     *out = watch;
     if (watch == NULL)
         return TN_ENOMEM;
+    tni_ends_init(&watch->ends, &allocator);
     watch->size = size;
-    watch->options = kept;
-    tni_a32_init(&watch->senders, 1);
-    tni_a32_init(&watch->ends, 1);
     tni_channel_copy_element(watch->value, value, size);
     return 0;
 }
 
-static void add_end(tn_watch *watch)
+static size_t size_of(const tn_watch *watch)
 {
-    /* Relaxed: the caller holds a reference; one more publishes nothing. */
-    (void)tni_a32_fetch_add(&watch->ends, 1, TNI_RELAXED);
-}
-
-static void drop_end(tn_watch *watch)
-{
-    tn_allocator allocator = watch->options.allocator;
-
-    /* Publishes this end's accesses, observes those of all others before the free; partner: drop_end. */
-    if (tni_a32_fetch_sub(&watch->ends, 1, TNI_ACQ_REL) == 1)
-        tni_free(&allocator, watch, sizeof *watch + watch->size);
+    return sizeof *watch + watch->size;
 }
 
 void tn_watch_retain_sender(tn_watch *watch)
 {
-    /* Relaxed: as in add_end. */
-    (void)tni_a32_fetch_add(&watch->senders, 1, TNI_RELAXED);
-    add_end(watch);
+    tni_ends_add_sender(&watch->ends);
 }
 
 void tn_watch_release_sender(tn_watch *watch)
 {
-    /* Relaxed: the lock publishes the end of the channel. */
-    if (tni_a32_fetch_sub(&watch->senders, 1, TNI_RELAXED) == 1) {
-        tni_short_lock_acquire(&watch->queue.lock);
-        watch->ended = true;
-        tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
-    }
-    drop_end(watch);
+    tni_ends_drop_sender(&watch->ends, size_of(watch));
 }
 
 void tn_watch_send(tn_watch *watch, const void *value)
 {
-    tni_short_lock_acquire(&watch->queue.lock);
+    tni_short_lock_acquire(&watch->ends.queue.lock);
     tni_channel_copy_element(watch->value, value, watch->size);
     watch->version++;
-    tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all(&watch->ends.queue, TNI_WAITER_GRANTED);
 }
 
 bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void *arg), void *arg)
 {
     bool modified;
 
-    tni_short_lock_acquire(&watch->queue.lock);
+    tni_short_lock_acquire(&watch->ends.queue.lock);
     modified = modify(watch->value, arg);
     if (modified) {
         watch->version++;
-        tni_waiters_complete_all(&watch->queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all(&watch->ends.queue, TNI_WAITER_GRANTED);
     } else {
-        tni_short_lock_release(&watch->queue.lock);
+        tni_short_lock_release(&watch->ends.queue.lock);
     }
     return modified;
 }
 
 void tn_watch_subscribe(tn_watch *watch, tn_watch_receiver *receiver)
 {
-    add_end(watch);
+    tni_ends_add(&watch->ends);
     receiver->watch = watch;
-    tni_short_lock_acquire(&watch->queue.lock);
+    tni_short_lock_acquire(&watch->ends.queue.lock);
     receiver->seen = watch->version;
-    tni_short_lock_release(&watch->queue.lock);
+    tni_short_lock_release(&watch->ends.queue.lock);
 }
 
 void tn_watch_unsubscribe(tn_watch_receiver *receiver)
 {
-    drop_end(receiver->watch);
+    tni_ends_drop(&receiver->watch->ends, size_of(receiver->watch));
     receiver->watch = NULL;
 }
 
 const void *tn_watch_borrow(tn_watch_receiver *receiver)
 {
-    tni_short_lock_acquire(&receiver->watch->queue.lock);
+    tni_short_lock_acquire(&receiver->watch->ends.queue.lock);
     receiver->seen = receiver->watch->version;
     return receiver->watch->value;
 }
 
 void tn_watch_return(tn_watch_receiver *receiver)
 {
-    tni_short_lock_release(&receiver->watch->queue.lock);
+    tni_short_lock_release(&receiver->watch->ends.queue.lock);
 }
 
 void tn_watch_get(tn_watch_receiver *receiver, void *value)
@@ -130,7 +106,7 @@ static int check_changed(tn_watch_receiver *receiver)
     const tn_watch *watch = receiver->watch;
 
     if (receiver->seen == watch->version)
-        return watch->ended ? TN_EPIPE : TN_EAGAIN;
+        return watch->ends.ended ? TN_EPIPE : TN_EAGAIN;
     receiver->seen = watch->version;
     return 0;
 }
@@ -139,9 +115,9 @@ int tn_watch_try_changed(tn_watch_receiver *receiver)
 {
     int rc;
 
-    tni_short_lock_acquire(&receiver->watch->queue.lock);
+    tni_short_lock_acquire(&receiver->watch->ends.queue.lock);
     rc = check_changed(receiver);
-    tni_short_lock_release(&receiver->watch->queue.lock);
+    tni_short_lock_release(&receiver->watch->ends.queue.lock);
     return rc;
 }
 
@@ -149,7 +125,7 @@ static int changed_poll(tn_future *self, tn_waker *waker)
 {
     tn_watch_future *future = tni_container_of(self, tn_watch_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
-    tni_waiters *queue = &future->receiver->watch->queue;
+    tni_waiters *queue = &future->receiver->watch->ends.queue;
     int rc;
 
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
@@ -170,8 +146,8 @@ static void changed_drop(tn_future *self)
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
 
     /* A verdict only means "check again": there is nothing to give back. */
-    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->queue, waiter))
-        tni_waiters_left(&future->receiver->watch->queue, waiter);
+    if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->ends.queue, waiter))
+        tni_waiters_left(&future->receiver->watch->ends.queue, waiter);
 }
 
 void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)
