@@ -123,18 +123,11 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     tn_broadcast_future *future = tni_container_of(self, tn_broadcast_future, base);
     tni_waiter *waiter = tni_waiter_of(&future->waiter);
     tni_waiters *queue = &future->receiver->channel->ends.queue;
-    int rc;
 
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    rc = take_next(future->receiver, future->element, future->missed);
-    if (rc == TN_EAGAIN) {
-        tni_waiters_push(queue, waiter, waker);
-        rc = TN_PENDING;
-    }
-    tni_short_lock_release(&queue->lock);
-    return tni_budget_poll_leave(waker, rc);
+    return tni_waiters_end_poll(queue, waiter, waker, take_next(future->receiver, future->element, future->missed));
 }
 
 static void recv_drop(tn_future *self)

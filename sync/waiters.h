@@ -220,4 +220,16 @@ static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_wa
     }
 }
 
+/* Lock held, and released on return: the end of a poll that has checked the condition, with the result `rc`. TN_EAGAIN: the
+ * waiter queues up, and the poll returns TN_PENDING. */
+static inline int tni_waiters_end_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker, int rc)
+{
+    if (rc == TN_EAGAIN) {
+        tni_waiters_push(queue, waiter, waker);
+        rc = TN_PENDING;
+    }
+    tni_short_lock_release(&queue->lock);
+    return tni_budget_poll_leave(waker, rc);
+}
+
 #endif
