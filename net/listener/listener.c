@@ -101,18 +101,22 @@ static int listen_on(const tni_address *address, const tn_listen_options *option
     return rc;
 }
 
-/* Takes over the fd, also on failure. */
-static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp)
+/* Takes over the fd and the file at `path` (NULL: there is none), also on failure. */
+static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const char *path)
 {
     tn_listener *listener = tni_alloc(&runtime->allocator, sizeof *listener, _Alignof(tn_listener));
 
     if (listener == NULL) {
         tni_os_close(fd);
+        if (path != NULL)
+            (void)tni_os_unlink(path);
         return TN_ENOMEM;
     }
     tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd);
     tni_wait_init(&listener->pause);
     listener->tcp = tcp;
+    if (path != NULL && tni_os_path_id(path, &listener->file) == 0)
+        memcpy(listener->path, path, strlen(path) + 1);
     *out = listener;
     return 0;
 }
@@ -132,32 +136,6 @@ static void explain_tcp(const tni_log *log, const char *text, const tni_address 
         tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", text, tn_strerror(rc));
 }
 
-int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_options *options)
-{
-    tn_listen_options wanted;
-    tni_address parsed;
-    const tni_log *log;
-    int fd;
-    int rc = read_options(&wanted, options, "tn_tcp_listen");
-
-    if (rc != 0)
-        return rc;
-    log = &wanted.runtime->log;
-    rc = tni_address_parse_tcp(&parsed, address, TNI_TO_LISTEN, log);
-    if (rc != 0)
-        return rc;
-    fd = listen_on(&parsed, &wanted);
-    if ((fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) && address[0] == '*' && !wanted.ipv6_only) {
-        tni_address_any_v4(&parsed, &parsed); /* this machine has no IPv6 */
-        fd = listen_on(&parsed, &wanted);
-    }
-    if (fd < 0) {
-        explain_tcp(log, address, &parsed, fd);
-        return fd;
-    }
-    return make(out, wanted.runtime, fd, true);
-}
-
 static void explain_unix(const tni_log *log, const char *path, int rc)
 {
     if (rc == TN_EADDRINUSE)
@@ -169,33 +147,43 @@ static void explain_unix(const tni_log *log, const char *path, int rc)
         tni_log_write(log, TN_LOG_ERROR, "cannot listen on %s: %s", path, tn_strerror(rc));
 }
 
-int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options)
+/* `text`: an address, or a path. */
+static int listen_at(tn_listener **out, const char *text, const tn_listen_options *options, bool tcp)
 {
     tn_listen_options wanted;
     tni_address parsed;
     const tni_log *log;
     int fd;
-    int rc = read_options(&wanted, options, "tn_unix_listen");
+    int rc = read_options(&wanted, options, tcp ? "tn_tcp_listen" : "tn_unix_listen");
 
     if (rc != 0)
         return rc;
     log = &wanted.runtime->log;
-    rc = tni_address_parse_unix(&parsed, path, log);
+    rc = tcp ? tni_address_parse_tcp(&parsed, text, TNI_TO_LISTEN, log) : tni_address_parse_unix(&parsed, text, log);
     if (rc != 0)
         return rc;
     fd = listen_on(&parsed, &wanted);
-    if (fd < 0) {
-        explain_unix(log, path, fd);
-        return fd;
+    if (tcp && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) && text[0] == '*' && !wanted.ipv6_only) {
+        tni_address_any_v4(&parsed, &parsed); /* this machine has no IPv6 */
+        fd = listen_on(&parsed, &wanted);
     }
-    rc = make(out, wanted.runtime, fd, false);
-    if (path[0] == '@')
-        return rc;
-    if (rc != 0)
-        (void)tni_os_unlink(path); /* listen_on has just made it */
-    else if (tni_os_path_id(path, &(*out)->file) == 0)
-        memcpy((*out)->path, path, strlen(path) + 1);
-    return rc;
+    if (fd >= 0)
+        return make(out, wanted.runtime, fd, tcp, tcp || text[0] == '@' ? NULL : text);
+    if (tcp)
+        explain_tcp(log, text, &parsed, fd);
+    else
+        explain_unix(log, text, fd);
+    return fd;
+}
+
+int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_options *options)
+{
+    return listen_at(out, address, options, true);
+}
+
+int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options)
+{
+    return listen_at(out, path, options, false);
 }
 
 tn_listener *tn_listener_retain(tn_listener *listener)
