@@ -29,10 +29,11 @@
 #define TNI_STUCK_DEFAULT_NS 4000000
 /* The monitor retries after this when a core could not be taken. */
 #define TNI_STUCK_AGAIN_NS 1000000
-/* A core that is taken repeatedly is checked after half of the time each time, but not sooner than this: by then a replacement
+/* If a core is taken repeatedly, each time halves the interval until its next check, but not below this. By then a replacement
  * thread has been inside its first task for a while. */
 #define TNI_STUCK_CHECK_MIN_NS 250000
-/* A thread that is not asleep counts as computing once it has had this much processor time in one run, or half of the time. */
+/* A thread that is awake counts as computing once it has had this much processor time in one run, or processor time for half of
+ * the run. */
 #define TNI_STUCK_CPU_NS 1000000
 /* Most worker threads in excess of the cores. */
 #define TNI_REPLACEMENT_THREADS_DEFAULT 64
@@ -66,8 +67,8 @@
 #define TNI_UNATTENDED_NS 400000
 
 /* After a batch of reports another worker is woken only if the waiting tasks take at least this long, estimated from the runs
- * so far: a wake costs about 4 µs here and more on the other core. If a run takes longer than estimated, the monitor detects
- * it. */
+ * so far: a wake costs about 4 µs on the core that makes it, and more on the other core. If a run takes longer than estimated,
+ * the monitor detects it. */
 #define TNI_BACKLOG_NS 50000
 
 /* A socket is registered in another core's loop if that has this many fewer sockets. A small number of sockets stays together,

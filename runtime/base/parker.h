@@ -38,7 +38,8 @@ static inline bool tni_parker_prepare(tni_parker *parker, uint32_t how)
 {
     uint32_t old = TNI_PARK_EMPTY;
 
-    /* Publishes that this thread sleeps; partner: the exchange in tni_parker_notify. One of the two is first. */
+    /* Publishes that this thread sleeps; partner: the exchange in tni_parker_notify. The later one of the two observes the
+     * earlier one. */
     if (tni_a32_cas(&parker->state, &old, how, TNI_ACQ_REL))
         return true;
     tni_assert(old == TNI_PARK_NOTIFIED, "two threads sleep on one parker");

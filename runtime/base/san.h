@@ -75,21 +75,23 @@ static inline void tni_san_arrive(tni_san_context *self, void *message)
     __sanitizer_finish_switch_fiber(self->fake_stack, &left->stack_base, &left->stack_size);
 }
 
-/* A stack comes into use: its memory is accessible, and may hold the only pointer to an allocation. */
+/* Called when a stack comes into use: makes its memory accessible, and a root for LeakSanitizer, because it may hold the only
+ * pointer to an allocation. */
 static inline void tni_san_stack_live(void *base, size_t size)
 {
     __asan_unpoison_memory_region(base, size);
     __lsan_register_root_region(base, size);
 }
 
-/* A stack was put back: the red zones of frames that never returned are removed, and any access to it is an error. */
+/* Called when a stack was put back: makes any access to it an error. This also removes the red zones of frames that never
+ * returned. */
 static inline void tni_san_stack_idle(void *base, size_t size)
 {
     __lsan_unregister_root_region(base, size);
     __asan_poison_memory_region(base, size);
 }
 
-/* The addresses are unmapped, and the kernel may reuse them for other memory. */
+/* Called when the addresses are unmapped: makes them accessible, because the kernel may reuse them for other memory. */
 static inline void tni_san_unmap(void *base, size_t size)
 {
     __asan_unpoison_memory_region(base, size);

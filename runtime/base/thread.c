@@ -66,7 +66,7 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     sigset_t before;
     int rc;
 
-    /* The new thread inherits the mask, so no signal can arrive before it would set its own. Synchronous signals stay
+    /* The new thread inherits this mask. If it set the mask itself, a signal could arrive before that. Synchronous signals stay
      * unblocked: they report a fault of the running code. */
     sigfillset(&blocked);
     sigdelset(&blocked, SIGSEGV);

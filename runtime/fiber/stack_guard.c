@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stack guards: their kinds, the budget of mappings, and the check that replaces a guard. */
+/* Stack guards: choosing the kind, the budget of mappings, and the check that is made where a stack has no guard. */
 #include "fiber/stack_guard.h"
 
 #include <errno.h>
@@ -7,11 +7,13 @@
 #include "base/san.h"
 #include "os/os_memory.h"
 
-/* Wider than a page: a frame may be large where the compiler does not probe, and a guard costs address space only. */
+/* Wider than a page, because a large frame can jump over a narrow guard if the compiler does not probe the stack. A guard costs
+ * address space only. */
 #define GUARD_BYTES ((size_t)16 * 1024)
 
-/* Mappings left to the rest of the process, and mappings that a guard by protection costs: its own and the stack's above it. */
+/* Mappings that the stacks leave to the rest of the process. */
 #define MAPPINGS_RESERVED ((size_t)5000)
+/* Mappings of a stack whose guard is made by mprotect: one for the guard, one for the stack above it. */
 #define MAPPINGS_PER_STACK ((size_t)2)
 
 /* How far below the guard a fault still counts as an overflow: one frame may jump over the guard. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guards below stacks. Internal to stack.c. */
+/* Guards: memory below each stack that faults when the stack overflows. Internal to stack.c. */
 #ifndef TNI_STACK_GUARD_H
 #define TNI_STACK_GUARD_H
 

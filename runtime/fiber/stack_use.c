@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Trimming and measuring stacks. */
+/* Measuring how much stack a task has used, and trimming stacks: returning unused memory to the kernel. */
 #include "fiber/stack_use.h"
 
 #include <string.h>

@@ -39,7 +39,7 @@ struct tni_group {
     child *ended; /* oldest first */
     child **ended_end;
     tn_waker *waiter;      /* the owner, while it waits */
-    tn_runtime *abandoned; /* the runtime of the owner once that is abandoned: results are no longer taken; else NULL */
+    tn_runtime *abandoned; /* the owner's runtime if the owner is abandoned (results are no longer taken), else NULL */
 };
 
 _Static_assert(sizeof(tni_group) <= sizeof(tn_group), "tn_group is too small");

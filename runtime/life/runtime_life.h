@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by runtime_create.c and runtime_shutdown.c. */
+/* Stopping the threads of a runtime: shared by the creation, when it fails, and by the shutdown. */
 #ifndef TNI_RUNTIME_LIFE_H
 #define TNI_RUNTIME_LIFE_H
 

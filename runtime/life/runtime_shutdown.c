@@ -182,8 +182,8 @@ static void pin_outliving(void *arg, tn_task *task)
         (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* No thread of the runtime is left. Handles and wakers may still be held anywhere: each pins the runtime until it is released.
- * README.md ("Shutdown") has the argument. */
+/* Called when no thread of the runtime is left. Handles and wakers may still be held anywhere: each pins the runtime until it
+ * is released. README.md ("Shutdown") has the argument. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
     walk_tasks(runtime, abandon);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_strerror: the texts of libuv, and of the C library for codes that libuv does not have. */
+/* tn_strerror: the text of an error code, from libuv, or from the C library for codes that libuv does not have. */
 #include <string.h>
 #include <uv.h>
 

@@ -30,8 +30,8 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
 int tni_os_open_cached(const char *path, int flags);
 ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);
-/* Whether 0 from tni_os_preadv_cached means the end of the file on this kernel. If tni_os_open_cached can open a file, it
- * does. */
+/* Whether 0 from tni_os_preadv_cached means the end of the file on this kernel. It does on every kernel on which
+ * tni_os_open_cached can open a file. */
 bool tni_os_cached_end_holds(void);
 /* Whether `fd` is on a file system that is known to need no server for opening and closing a file, in this process or
  * elsewhere. */

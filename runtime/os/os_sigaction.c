@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Chaining of signal handlers. */
+/* Chaining of signal handlers: installing a handler in front of the existing one, and passing signals on. */
 #include "os/os_sigaction.h"
 
 #include <errno.h>

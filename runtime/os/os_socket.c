@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for sockets, on Linux. accept4 and SOCK_NONBLOCK save a system call each, MSG_NOSIGNAL a signal handler. */
+/* The OS layer for sockets, on Linux. accept4 and SOCK_NONBLOCK save a system call each. MSG_NOSIGNAL saves a signal
+ * handler. */
 #include "os/os_socket.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kernel's number and state of a thread. */
+/* The kernel's number of a thread, and whether the thread sleeps. */
 #include "os/os_thread.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Directed signals: installing the handler and sending. */
+/* Directed signals, sent to one thread of the library: installing the handler, and sending. */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The attachment of a runtime once nothing more can be attached: it does nothing. */
+/* The placeholder that tn_runtime_destroy stores in runtime->attachment if the runtime has no blocking pool, so that none can
+ * be created any more. It does nothing. */
 #include "sched/runtime.h"
 
 static size_t stop_nothing(tni_attachment *self, uint64_t deadline_ns)

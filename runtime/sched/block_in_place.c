@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Declaring that a task will block: a mark on the worker which says that its core may be taken at once. stuck.c is the
- * monitor's side. */
+/* tn_block_begin, tn_block_end and tn_block_in_place: a task declares that it will block its thread. The declaration is a count
+ * in the worker. While it is not 0, the monitor (stuck.c) may take the worker's core at once. */
 #include "base/tls.h"
 #include "sched/runtime.h"
 
@@ -27,9 +27,10 @@ void tn_block_end(void)
     tni_assert(depth > 0, "tn_block_end without tn_block_begin");
     /* Relaxed: own word. The monitor observes it by the fence in tni_monitor_notice. */
     tni_a32_store(&worker->blocking, depth - 1, TNI_RELAXED);
+    /* From now on the task may have to be reported as stuck again. The monitor may rest: this worker may have lost its core,
+     * and all the others may be parked. */
     if (depth == 1 && worker->runtime->sampler != NULL)
-        tni_monitor_notice(worker->runtime); /* if the worker has lost its core, all workers may be parked, and its task
-                                              * counts again from now on */
+        tni_monitor_notice(worker->runtime);
 }
 
 void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg)

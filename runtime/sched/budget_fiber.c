@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The budget of a fiber: spends it at the beginning of each operation, and yields when it is used up. */
 #include "sched/budget_fiber.h"
 
 #include "base/tls.h"
@@ -13,14 +14,15 @@ int tni_budget_over(tn_task *task, tn_future *waiting)
     task->awaited = waiting;
     tni_run_leave(task, waiting != NULL ? TNI_RUN_YIELDED_IN_WAIT : TNI_RUN_YIELDED);
     rc = tni_scope_check_fiber(task);
-    /* After the check: the operation that had no budget left may be ready, and ready operations are not late. */
+    /* The clock is read after the check, so a deadline that has passed is reported by the next cancellation point. The
+     * operation that had no budget left may be ready, and an operation that is ready must not fail because of a deadline. */
     if (rc == 0 && task->body.fiber.scope != NULL)
         (void)tni_scope_check_clock(task->body.fiber.scope, false);
     return rc;
 }
 
-/* A plain thread spends no budget between its waits, so it reads the clock each time; after the check, for the reason given
- * above. */
+/* A plain thread spends no budget between its waits, so it reads the clock at each call. It does so after the check, for the
+ * same reason as tni_budget_over. */
 __attribute__((noinline)) static int enter_in_thread(void)
 {
     tni_scope *scope = tni_scope_of(tni_tls_get());

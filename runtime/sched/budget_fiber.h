@@ -5,8 +5,8 @@
 
 #include "task/budget.h"
 
-/* The beginning of each suspending call but tn_await: spends one unit of the task's budget (which may yield), then acts as
- * tni_checkpoint. If it reads the clock, a deadline that is over is reported by the next call, not by this one. */
+/* Called at the beginning of each suspending call except tn_await: spends one unit of the task's budget (which may yield), then
+ * acts as tni_checkpoint. If it reads the clock, a deadline that has passed is reported by the next call, not by this one. */
 int tni_budget_enter(void);
 
 /* The same between two parts of an operation. `in_flight`: what the operation holds meanwhile; it is abandoned if the task is
@@ -19,9 +19,9 @@ static inline bool tni_budget_take(tn_task *task)
     return --task->budget != 0;
 }
 
-/* Fiber: yields; afterwards the budget is full. Returns what a cancellation point returns, and then records which deadlines
- * are over, for the next one. `waiting`: the future that the fiber is about to wait for, or has in flight; it is abandoned
- * with the fiber; NULL: none. */
+/* Yields the fiber, which then has a full budget. Returns the result of a cancellation point. After that check it records which
+ * deadlines have passed, for the next cancellation point. `waiting`: the future that the fiber is about to wait for, or has in
+ * flight; it is abandoned with the fiber; NULL: none. */
 int tni_budget_over(tn_task *task, tn_future *waiting);
 
 /* Spends the budget for an operation that has kept the worker for `ns`, and yields if it is used up. Does nothing outside of

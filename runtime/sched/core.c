@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Cores: creating and freeing them, choosing one for a new registration, and polling the loop and timers of a core. */
 #include "sched/core.h"
 
 #include "base/tls.h"

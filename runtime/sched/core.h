@@ -61,20 +61,20 @@ struct tni_core {
 
 /* Returns 0, or a negative errno value with nothing left allocated. */
 int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index);
-/* After tni_driver_fini of all cores: their loops may hold wakers of this core's tasks. */
+/* Call it after tni_driver_fini of all cores, because their loops may hold wakers of this core's tasks. */
 void tni_core_fini(tni_core *core);
 
-/* Returns the core of the calling thread. NULL: it is no worker, or has lost its core. Nests. Each return of a core is paired
- * with a tni_core_leave, with no suspension between them. */
+/* Returns the core of the calling thread, or NULL if the thread is no worker or has lost its core. Calls nest. Each call that
+ * has returned a core is followed by a tni_core_leave, with no suspension between them. */
 tni_core *tni_core_enter(void);
 void tni_core_leave(void);
 
-/* Scheduler: tni_timer_arm in the timers of `core`, on which the task ran (NULL: in those of any core). Wakes the core's
- * worker if it would sleep too long. */
+/* Called by the scheduler: tni_timer_arm with the timers of `core`, the core on which the task ran (NULL: of any core). Wakes
+ * the core's worker if it would sleep too long. */
 void tni_core_arm_timer(tni_core *core, tn_task *task);
 
 /* Any thread: fires the timers of a core, and polls its loop unless another thread polls it. Tasks that become runnable are
- * queued as by any wake of the caller's. Returns how many timers fired. */
+ * queued as by any other wake by the caller. Returns how many timers fired. */
 unsigned tni_core_poll(tni_core *core, uint64_t now_ns);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The run queue of a core: the functions of deque.h that are not inline. */
 #include "sched/deque.h"
 
 void tni_deque_init(tni_deque *d)

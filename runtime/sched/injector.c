@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The injector: the global run queue of a runtime, a list under a mutex. */
 #include "sched/injector.h"
 
 #include "base/count.h"

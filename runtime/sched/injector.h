@@ -26,12 +26,12 @@ void tni_injector_close(tni_injector *injector);
 /* Appends tasks that exist already: `count` of them, linked through queue_next from `first` to `last`. Never refused. */
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count);
 
-/* Begins a spawn by a thread without a core. `inside`: the thread is inside one of the runtime's tasks. False: the injector
- * is closed for it. True: the lock is held. The caller then creates the task, from headers that the lock guards too, and
- * commits it at once. So no task from outside is created after the close. */
+/* Begins a spawn by a thread without a core. `inside`: the thread is inside one of the runtime's tasks. False: the injector is
+ * closed, and the thread is outside. True: the lock is held. The caller then creates the task, with a header from the slabs
+ * that the lock also guards, and calls tni_injector_commit at once. So no task is created from outside after the close. */
 bool tni_injector_begin(tni_injector *injector, bool inside);
-/* Ends the spawn. `task` is NULL if there was no memory for one. Otherwise increments `count`, which the lock guards, before
- * it appends the task: no reader sees the task end before it began. */
+/* Ends the spawn and releases the lock. `task`: the new task; NULL: there was no memory for it. Increments `count`, which the
+ * lock guards, before it appends the task: a reader that counts the end of the task must count its creation too. */
 void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count);
 
 /* Takes the oldest tasks, at most `max`; returns how many are in `tasks`. */

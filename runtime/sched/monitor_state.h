@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the monitor keeps in cores, in workers and in the runtime, and the functions of the monitor that these call. Defined
- * in monitor.c, stuck.c, stuck_report.c and stack_sampler.c, in a higher folder. */
+/* The monitor thread, as this folder sees it: the data that it keeps in cores, in workers and in the runtime, and the functions
+ * that these call. The functions are defined in a higher folder, in watch/monitor.c and watch/stack_sampler.c. */
 #ifndef TNI_MONITOR_STATE_H
 #define TNI_MONITOR_STATE_H
 
@@ -55,10 +55,12 @@ typedef struct {
     tni_a32 stop;
 } tni_monitor;
 
-/* Called by a worker that leaves its park: wakes the monitor if it rests. */
+/* Wakes the monitor if it rests. Called by a worker that leaves its park, and by a thread whose change the monitor must not
+ * miss. */
 void tni_monitor_notice(tn_runtime *runtime);
 
-/* A worker thread begins to take the sampler's signal, or is about to end. Does nothing without a sampler. */
+/* Called by a worker thread: `open` when it begins to take the sampler's signal, `close` when it is about to end. Without a
+ * sampler they do nothing. */
 void tni_stack_sampler_open(tni_worker *worker);
 void tni_stack_sampler_close(tni_worker *worker);
 

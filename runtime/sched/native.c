@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A call on the worker's own stack. The fiber stores the call in the worker and switches to it, as it does to suspend. The
- * worker makes the call at that point of its loop and switches back. Only this one thread takes part: to others, task and
- * worker look as they do inside any run. */
+/* Calls a function on the worker's own stack from a fiber. The fiber stores the call in the worker and switches to the worker's
+ * stack, as if it suspended. The worker makes the call at that point of its loop and switches back. Only this one thread takes
+ * part: to other threads the task and the worker look as in any other run. */
 #include "sched/native.h"
 
 #include "base/tls.h"

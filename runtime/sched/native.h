@@ -12,12 +12,14 @@ typedef struct {
     void *result;      /* the function's result, once it has returned */
 } tni_native_call;
 
-/* Makes the call for the calling fiber, on its worker, as the fiber itself would: it is running meanwhile, does not migrate,
- * and may have lost its core when this returns. For the function the thread is a plain one, of no runtime: calls that suspend
- * block the thread. Meanwhile the task's stack is not sampled, and the task is not reported as stuck. */
+/* Makes the call for the calling fiber, on its worker, as if the fiber made it. The fiber counts as running meanwhile and does
+ * not migrate; its worker may have lost its core when this returns. For the function, the thread is a plain thread of no
+ * runtime, so calls that suspend block the thread. Meanwhile the task's stack is not sampled, and the task is not reported as
+ * stuck. */
 void tni_native_call_make(tni_native_call *call);
 
-/* The worker, when a fiber has switched to it without leaving: makes the call, and switches back to the fiber. */
+/* Called by the worker when a fiber has switched to it to make a call, not to suspend: makes the call, and switches back to the
+ * fiber. */
 void tni_native_run(tni_worker *worker, tn_task *task);
 
 #endif

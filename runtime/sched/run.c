@@ -56,7 +56,8 @@ static void release_stack(tni_core *core, tn_task *task)
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
         tni_counts *counts = core != NULL ? &core->counts : &runtime->foreign;
-        /* Relaxed: one writer per core; off the cores a lost maximum is acceptable. */
+        /* Relaxed: only the worker writes the counts of its core. Without a core there are several writers, and a lost maximum
+         * is acceptable. */
         if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
             tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
     }

@@ -14,11 +14,12 @@ bool tni_run_first(tni_core *core, tn_task *task);
 /* Polls a stackless task once. */
 void tni_run_future(tn_task *task);
 
-/* On the worker's own stack, after the task has left: carries out task->run_result. `core`: as above, after the run. */
+/* Called on the worker's own stack, after the task has left its stack: carries out task->run_result. `core`: the worker's core
+ * after the run, or NULL. */
 void tni_run_complete(tni_core *core, tn_task *task);
 
-/* Fiber: leaves its worker. It continues when it is run again, possibly on another thread. Inline, because each return on the
- * way back after a switch is mispredicted. */
+/* Called by a fiber: leaves its worker. The fiber continues when it is run again, possibly on another thread. Inline, because
+ * each return on the way back after a switch is mispredicted. */
 __attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
 {
     task->run_result = (uint8_t)result;

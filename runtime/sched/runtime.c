@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A runtime's view of itself while it runs: its tasks and its cores. */
+/* The number of live tasks of a runtime, noticing that the last one has ended, and a core for callers without one. */
 #include "sched/runtime.h"
 
 #include "base/tls.h"

@@ -77,9 +77,9 @@ struct tn_runtime {
 /* Returns the number of tasks that were spawned and have not ended. 0 is exact once no external thread spawns. */
 uint64_t tni_runtime_live(const tn_runtime *runtime);
 
-/* A task ended: wakes destroy if it was the last. */
+/* Called when a task has ended: wakes tn_runtime_destroy if it was the last one. */
 void tni_runtime_task_ended(tn_runtime *runtime);
-/* Destroy has begun, and no task is left: wakes destroy. */
+/* Called when tn_runtime_destroy has begun and no task is left: wakes it. */
 void tni_runtime_become_quiet(tn_runtime *runtime);
 
 /* Picks a core round-robin, for callers without a core. */
@@ -93,21 +93,22 @@ void tni_runtime_request_maintenance(tn_runtime *runtime);
 /* The value of runtime->attachment once destroy has closed it. */
 extern tni_attachment tni_attachment_closed;
 
-/* A reference of a thread that belongs to the runtime and is no worker. The thread that gives back the last reference retires
- * the runtime. */
+/* Take and give back a reference of a thread that belongs to the runtime and is no worker. The thread that gives back the last
+ * reference retires the runtime. */
 void tni_runtime_retain(tn_runtime *runtime);
 void tni_runtime_release(tn_runtime *runtime);
 
-/* Retiring: waits until the external threads inside the runtime (task_upcalls.h) have left. */
+/* Called while the runtime is retired: waits until the external threads inside the runtime (task_upcalls.h) have left. */
 void tni_runtime_wait_for_externals(tn_runtime *runtime);
 
 /* The last action of a worker thread. */
 void tni_runtime_thread_ended(tn_runtime *runtime);
 
-/* A fiber found no stack. Returns 0: it has one now. 1: it waits in the list, and the caller no longer owns it; it is queued
- * again when it has one, or when there will never be one (then its `error` is set). TN_ENOMEM: there will never be one. */
+/* Called when there was no stack for a fiber. Returns 0: it has one now. 1: it waits in the list, and the caller no longer owns
+ * it. It is queued again when it has a stack, or when there will never be one; then its `error` is set. TN_ENOMEM: there will
+ * never be one. */
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
-/* `count` stacks came back to the pool: gives them to the fibers that have waited longest. */
+/* Called when `count` stacks have come back to the pool: gives them to the fibers that have waited longest. */
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
 
 static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)

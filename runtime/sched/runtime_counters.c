@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Public functions that return the number of workers, the number of tasks, and the counters of a core. */
 #include "base/count.h"
 
 #include "sched/runtime.h"

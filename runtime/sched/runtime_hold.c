@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Declaring to a runtime that something outside will wake a task: meanwhile no deadlock is reported. */
+/* tn_runtime_hold and tn_runtime_unhold: the caller declares that something outside the runtime will wake a task. Until the
+ * unhold no deadlock is reported. */
 #include "sched/runtime.h"
 
 void tn_runtime_hold(tn_runtime *runtime)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls the attachment of a runtime (the blocking pool), which then does what its own threads cannot. */
+/* Periodic maintenance of the attachment of a runtime (the blocking pool): work that its own threads cannot do. */
 #include "sched/runtime.h"
 
 bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns)

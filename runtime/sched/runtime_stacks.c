@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Fibers without a stack wait in a list of the runtime, oldest first. Each stack that is given back goes to one of them.
+/* Waiting for a stack when the limit on stacks is reached. The fibers wait in a list of the runtime, oldest first. Each stack
+ * that is given back goes to one of them.
  *
- * The stack itself is handed over, not a notification. A task that was only woken could find that a newcomer has taken the
- * stack, or could take another stack from a core's cache; then the next task in the list would never learn of the stack that
- * is left. */
+ * The stack itself is handed over, not a notification. A task that was only woken could find that a new task has taken the
+ * stack. Or it could take another stack, from a core's cache; then the next task in the list would never learn of the stack
+ * that is left. */
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
@@ -34,8 +35,8 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     return 1;
 }
 
-/* Lock held: removes the first task from the list for which there is a stack, and gives it the stack; or the first one that
- * will never have one. Returns that task, or NULL. */
+/* Lock held: removes from the list the first task for which there is a stack or will never be one, and gives it the stack or
+ * the error. Returns that task; NULL: there is none. */
 static tn_task *give_stack_to_waiter(tn_runtime *runtime)
 {
     for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
@@ -65,7 +66,7 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
         if (task == NULL)
             return;
         if (task->error == 0)
-            count--; /* a task without a stack leaves it to the next */
+            count--; /* otherwise the task got an error, and the stack is for the next one */
         tni_schedule_inject(runtime, task, task, 1);
     }
 }

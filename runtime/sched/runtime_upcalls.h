@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions of a higher folder that a runtime's threads, and the tasks of its groups, call to stop it. runtime_shutdown.c
- * defines them. */
+/* The end of a runtime: functions of a higher folder that the runtime's threads and the tasks of its groups call. They are
+ * defined in runtime_shutdown.c. */
 #ifndef TNI_RUNTIME_UPCALLS_H
 #define TNI_RUNTIME_UPCALLS_H
 
 #include <tn/runtime.h>
 
-/* No worker is left: frees the runtime, now or when the last handle and waker have been given back. */
+/* Called when no worker is left: frees the runtime, now or when the last handle and waker have been given back. */
 void tni_runtime_retire(tn_runtime *runtime);
 
 /* Keeps the frames of abandoned tasks until tni_runtime_release_frames has been called `count` more times. Allowed while the

@@ -22,7 +22,8 @@ bool tni_worker_replace(tni_worker *victim);
  * be fewer. */
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted);
 
-/* A worker without a core enters the list of replacement threads; checks whether it was given a core; leaves the list. */
+/* For a worker without a core: `offer` puts it into the list of replacement threads, `was_given` checks whether it was given a
+ * core, `withdraw` removes it from the list. */
 void tni_worker_offer(tni_worker *worker);
 bool tni_worker_was_given(const tni_worker *worker);
 void tni_worker_withdraw(tni_worker *worker);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancellation points. */
+/* Cancellation points: calls that return an error once the calling task is cancelled or its deadline has passed. */
 #include "scope/checkpoint.h"
 
 #include "scope/scope.h"

@@ -33,9 +33,9 @@ void tni_scope_left_open(const tn_task *task)
 }
 
 /* Whether the frame of a scope has returned. Such a frame is below the stack pointer, and later calls may have overwritten it.
- * Scopes elsewhere (on the heap, in a sanitizer's copy of the frame) are checked by their magic word alone. A frame address is
- * the upper end of a frame, and a scope in that same frame would be below it. So this is inlined only into functions that are
- * not inlined. */
+ * Scopes elsewhere (on the heap, in a sanitizer's copy of the frame) are checked by their magic word alone. The frame address
+ * marks the upper end of the current frame, so a scope in the current frame would look like one that has returned. Therefore
+ * each function that inlines this one is noinline: its frame contains no scope. */
 static inline bool frame_has_returned(const tni_scope *scope)
 {
     const tn_task *task;

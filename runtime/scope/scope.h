@@ -75,7 +75,8 @@ void tni_scope_cancel(tni_scope *scope);
 /* Calls the end functions of the scopes of an abandoned fiber, the innermost first. Their frames are still allocated. */
 void tni_scopes_abandon(const tn_task *task);
 
-/* A plain thread begins to wait inside `scope`: from now on cancelling wakes `waker`. Disarm: it has stopped waiting. */
+/* Called by a plain thread that begins to wait inside `scope`: from now on cancelling wakes `waker`. Disarm is called when it
+ * has stopped waiting. */
 void tni_scope_arm(tni_scope *scope, tn_waker *waker);
 void tni_scope_disarm(tni_scope *scope);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Wakes of future set members, which are task headers that no worker runs. README.md ("Future sets") has the argument. */
+/* What happens when a member of a future set is woken. Each member is a task header that no worker runs. README.md ("Future
+ * sets") has the argument. */
 #ifndef TNI_FUTURE_SET_H
 #define TNI_FUTURE_SET_H
 

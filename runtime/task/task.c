@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* References to task headers, wakers, and the public functions of handles. */
+/* Task headers: counting their references, wakers, and the public functions on task handles. */
 #include "task/task.h"
 
 #include "base/alloc.h"

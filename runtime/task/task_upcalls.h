@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions of higher folders that task headers call. They are defined in schedule.c, core.c, runtime.c, runtime_reference.c
- * and runtime_shutdown.c. */
+/* Functions of higher folders that the code for task headers calls. They are defined in schedule.c, core.c, runtime.c,
+ * runtime_reference.c and runtime_shutdown.c. */
 #ifndef TNI_TASK_UPCALLS_H
 #define TNI_TASK_UPCALLS_H
 
@@ -16,12 +16,12 @@ void tni_core_free_task(tn_task *task);
  * meanwhile. */
 bool tni_runtime_owns_caller(const tn_runtime *runtime);
 
-/* Around each use of the runtime by any other thread, which gives up the waker or handle that keeps the runtime: retiring waits
- * until each begin has had its end. */
+/* Called around each use of the runtime by any other thread, because that thread gives up the waker or handle that keeps the
+ * runtime. Retiring waits until each begin has been followed by its end. */
 void tni_runtime_external_begin(tn_runtime *runtime);
 void tni_runtime_external_end(tn_runtime *runtime);
 
-/* The last reference to a header that outlived tn_runtime_destroy has been released. */
+/* Called when the last reference to a header that outlived tn_runtime_destroy has been released. */
 void tni_runtime_unpin(tn_runtime *runtime);
 
 /* The allocator of the runtime. */

@@ -56,7 +56,7 @@ static inline bool tni_wait_disarm(tni_wait *wait)
      * tni_wait_wake. */
     if (tni_aptr_load(&wait->claim, TNI_ACQUIRE) == NULL)
         return false;
-    /* As above, for a source whose exchange comes between. */
+    /* As the load above, for a source whose exchange comes between the load and this one. */
     waker = tni_aptr_exchange(&wait->claim, NULL, TNI_ACQ_REL);
     if (waker == NULL)
         return false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Timers of tasks: arming, disarming and firing them in the timer wheel of a core. */
 #include "time/timer.h"
 
 void tni_timers_init(tni_timers *timers)

@@ -32,9 +32,9 @@ typedef struct {
 void tni_timers_init(tni_timers *timers);
 void tni_timers_fini(tni_timers *timers);
 
-/* Scheduler, after a run that suspended and before tni_task_rest: arms the task's node for task->deadline_ns in `timers`,
- * unless it fires in time where it is. True: the worker that sleeps until the next of these timers now sleeps too long; the
- * caller wakes it. */
+/* Called by the scheduler after a run that suspended and before tni_task_rest: arms the task's node for task->deadline_ns in
+ * `timers`, unless it fires in time where it is. True: the worker that sleeps until the next of these timers now sleeps too
+ * long; the caller wakes it. */
 bool tni_timer_arm(tni_timers *timers, tn_task *task);
 
 /* For the task's own run: whether its node is in a wheel. False: it was never armed, or has fired. */
@@ -44,19 +44,20 @@ static inline bool tni_timer_is_armed(const tn_task *task)
     return tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL;
 }
 
-/* Scheduler, when the task ends: afterwards its node is in no wheel. */
+/* Called by the scheduler when the task ends: removes its node from the wheel, if it is in one. */
 void tni_timer_disarm(tn_task *task);
 
 /* Wakes the tasks whose deadline has passed; returns how many. Called by each thread that polls the core's loop. */
 unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns);
 
-/* The core's worker is about to sleep: returns the end of the sleep (TNI_FOREVER: no timer). A thread that arms an earlier
- * timer wakes it. The end may be the start of a slot, when no timer fires: tni_timers_awake follows in any case, then
- * tni_timers_fire. */
+/* Called when the core's worker is about to sleep: returns the end of the sleep (TNI_FOREVER: no timer). A thread that arms an
+ * earlier timer wakes it. The end may be the start of a slot in which no timer is due yet. So after the sleep tni_timers_awake
+ * must be called in any case, and then tni_timers_fire. */
 uint64_t tni_timers_sleep(tni_timers *timers);
 /* Whether the core's worker sleeps, has not begun to fire timers since, and has no timer armed. */
 bool tni_timers_sleep_for_good(tni_timers *timers);
-/* The worker has stopped sleeping. The next tni_timers_fire advances the wheel to its time, even if no timer is due. */
+/* Called when the worker has stopped sleeping: makes the next tni_timers_fire advance the wheel to the present, even if no
+ * timer is due. */
 void tni_timers_awake(tni_timers *timers);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <tn/runtime.h>
 
-/* Monitor: all workers are parked. Reports a deadlock, if this is one and a report is wanted. */
+/* Called by the monitor when all workers are parked. Reports a deadlock if there is one and a report is wanted. */
 void tni_deadlock_check(tn_runtime *runtime);
 
 #endif

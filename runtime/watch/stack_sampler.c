@@ -147,8 +147,8 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
     tni_worker *worker;
     bool sent = false;
 
-    /* Acquire: no handler writes the sample any more; partner: respond. Not equal: a handler had begun, and was not waited
-     * for. */
+    /* Acquire: if the numbers are equal, no handler writes the sample any more; partner: respond. Otherwise a handler took the
+     * last request and has not responded yet. */
     if (tni_a32_load(&sampler->responses, TNI_ACQUIRE) != sampler->number)
         return false;
     tni_os_mutex_lock(&runtime->lock);

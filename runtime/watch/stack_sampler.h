@@ -27,7 +27,7 @@ struct tni_stack_sampler {
     tni_aptr target;         /* tni_worker * whose handler must respond; the handler takes it out, or the requester */
     tni_a32 responses;       /* number of the last request that has a response */
     uint32_t number;         /* number of the last request; the requester writes it before `target` */
-    const tn_task *task;     /* the task of the last request; as above */
+    const tn_task *task;     /* the task of the last request; written like `number` */
     tni_stack_sample sample; /* the handler's from when it takes `target` out until it stores `responses` */
 };
 

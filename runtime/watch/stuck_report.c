@@ -97,7 +97,7 @@ static bool is_same_run(const tni_run_record *before, const tni_run_record *now)
     return now->core != NULL ? now->runs == before->runs : now->rounds == before->rounds;
 }
 
-/* The task has declared that it blocks, or makes a call that may block (native.h). */
+/* Whether the task has declared that it blocks, or makes a call that may block (native.h). */
 static bool may_block(const tni_worker *worker)
 {
     /* Relaxed, both: hints. */
@@ -106,8 +106,9 @@ static bool may_block(const tni_worker *worker)
 
 static void record_run(tni_worker *worker, uint64_t now_ns)
 {
-    /* Acquire: observes the task's header, whose memory stays a header; partner: run_task (worker.c). Loaded before the
-     * count: so a run that begins meanwhile does not get the age of the previous one. */
+    /* Acquire: observes the task's header; partner: run_task (worker.c). The task may have ended since, but its memory remains
+     * a task header. The task is loaded before the number of runs, so that a run that begins in between does not get the age of
+     * the previous one. */
     tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_run_record now = {.task = task, .since_ns = now_ns};
@@ -130,8 +131,9 @@ static bool is_reportable(const tni_worker *worker)
     return worker->stay.task != NULL && !tni_task_is_reported(worker->stay.task);
 }
 
-/* Lock held. The worker has no core, does not sleep as a replacement thread, and its task has not declared that it blocks. So
- * it is about to run a task that only its thread may run, or about to become a replacement thread. */
+/* Lock held. Whether the worker is between two tasks: it has no core, does not sleep as a replacement thread, and its task has
+ * not declared that it blocks. So it is about to run a task that only its thread may run, or about to become a replacement
+ * thread. */
 static bool is_between(const tni_worker *worker)
 {
     return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);

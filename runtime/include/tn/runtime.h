@@ -79,9 +79,9 @@ typedef struct tn_options {
     /* The signal that makes a thread show its stack, for report_stuck_ns, and for tn_dump if that is set; 0: SIGURG. A signal
      * of this number that the runtime did not send goes to the handler that was there before. */
     int stuck_signal;
-    /* tn_run_blocking calls a function on the worker of its caller if it took less than this the last 64 times, because waking
-     * a thread takes longer. Such calls do not count in blocking_threads, and are not made if that is 1. If such a call blocks
-     * after all, stuck_after_ns applies to it. In nanoseconds; 0: 20 us; 1: never. */
+    /* tn_run_blocking calls a function on the caller's worker if each of its last 64 calls took less than this, because waking
+     * a thread takes longer. Such a call does not count towards blocking_threads. If blocking_threads is 1, no such call is
+     * made. If such a call blocks after all, stuck_after_ns applies to it. In nanoseconds; 0: 20 us; 1: never. */
     uint64_t blocking_inline_ns;
 } tn_options;
 
