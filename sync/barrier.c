@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_barrier. All state is under the queue's lock. The queue holds the parties that have arrived. While the waiters of a full
- * round are being completed, some of them may still be in it; their tickets distinguish them from those of the next round. */
+/* tn_barrier: tasks wait until a number of them have arrived. All state is under the queue's lock. The queue holds the parties
+ * that have arrived. While the waiters of a full round are being completed, some of them may still be in it; their tickets
+ * distinguish them from those of the next round. */
 #include <tn/barrier.h>
 
 #include "waiters.h"

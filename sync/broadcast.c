@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_broadcast. A ring under the queue's lock, also while elements are copied: a slow receiver's element may be overwritten as
- * soon as the lock is released. A receiver checks for an element and queues up under one hold of the lock; a send wakes all
- * receivers, and each checks again. */
+/* tn_broadcast: a channel on which every receiver gets every element. It is a ring under the queue's lock, also while elements
+ * are copied: a slow receiver's element may be overwritten as soon as the lock is released. A receiver checks for an element
+ * and queues up under one hold of the lock; a send wakes all receivers, and each checks again. */
 #include <tn/broadcast.h>
 
 #include "channel.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_cancel_token. README.md ("Tokens") has the protocol and its argument.
+/* tn_cancel_token: one call cancels the token and all tokens below it. README.md ("Tokens") has the protocol and its argument.
  *
  * The tree's lock, in the root, guards the links between tokens; each token's own lock guards its waiters and hooks. No lock is
  * held while a hook is called. A token retains its parent, so the root and its lock live longest. */
@@ -107,8 +107,8 @@ static bool retain_found(tn_cancel_token *token)
     do {
         if (references == 0)
             return false;
-        /* Acquire: observes nothing that is needed, because the lock orders what is read of the token; the CAS has no weaker
-         * form. */
+        /* Observes nothing that is needed, because the lock orders what is read of the token. Acquire, because the CAS has no
+         * weaker form. */
     } while (!tni_a32_cas(&token->references, &references, references + 1, TNI_ACQUIRE));
     return true;
 }

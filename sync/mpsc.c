@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_mpsc. One short lock guards the senders' side: the newest block, the reserved slots, the queue of senders, the receiver's
- * waker. The receiver takes no lock while there is something to receive. `tail` is published with release after an element has
- * been written, so all elements below it can be read. `head` is published with release after an element has been read, so its
- * slot can be written again.
+/* tn_mpsc: a channel with many senders and one receiver. One short lock guards the senders' side: the newest block, the
+ * reserved slots, the queue of senders, the receiver's waker. The receiver takes no lock while there is something to receive.
+ * `tail` is published with release after an element has been written, so all elements below it can be read. `head` is published
+ * with release after an element has been read, so its slot can be written again.
  *
  * Storage is a list of blocks. A bounded channel has one block, whose successor is itself: a ring. An unbounded channel grows
  * at the senders' end, and the receiver gives an emptied block back for reuse.
@@ -189,7 +189,7 @@ void tn_mpsc_release_sender(tn_mpsc *channel)
 
 size_t tn_mpsc_length(const tn_mpsc *channel)
 {
-    /* The head first (acquire keeps the order): a tail read later is never below it. */
+    /* Loads `head` before `tail`, and acquire keeps that order: a tail that is read later is never below this head. */
     uint64_t head = tni_a64_load(&channel->head, TNI_ACQUIRE);
     uint64_t length = tni_a64_load(&channel->tail, TNI_RELAXED) - head; /* relaxed: out of date at once */
 

@@ -58,7 +58,7 @@ static bool is_decongested(tn_mpsc *channel)
     return channel->tail_seen - head <= channel->capacity / 2;
 }
 
-/* Senders wait, or did recently. Most of the time none is in the queue, and the lock is left to the senders. */
+/* Called when senders wait, or did recently. Most of the time none is in the queue, and this leaves the lock to the senders. */
 static void slots_freed_contended(tn_mpsc *channel)
 {
     /* Orders the new head before the load of has_waiters; partner: the full fence in queue_up (mpsc_send.c). */
@@ -68,7 +68,7 @@ static void slots_freed_contended(tn_mpsc *channel)
     grant_or_decongest(channel);
 }
 
-/* Elements were taken: wakes senders that wait for a slot. */
+/* Called when elements were taken: wakes senders that wait for a slot. */
 static inline void slots_freed(tn_mpsc *channel)
 {
     if (channel->capacity == TN_UNBOUNDED)
@@ -128,7 +128,8 @@ static tn_waker *take_own_waker(tn_mpsc_recv_future *future)
     return future->channel->receiver_borrowed ? NULL : waker;
 }
 
-/* The channel is empty: stores the waker. TN_PENDING, TN_EPIPE, TN_EBUSY; 0: there is an element after all. */
+/* Called when the channel is empty: stores the waker. Returns TN_PENDING, TN_EPIPE or TN_EBUSY; 0: there is an element after
+ * all. */
 static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 {
     tn_mpsc *channel = future->channel;
@@ -156,7 +157,8 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
     return rc;
 }
 
-/* An element was received: its sender has taken the waker under the lock, or is about to. */
+/* Called when an element was received. Its sender has taken the waker under the lock, or is about to: waits until the lock is
+ * released. */
 static void stop_waiting(tn_mpsc_recv_future *future)
 {
     if (!future->waiting)

@@ -26,7 +26,8 @@ static void put(tn_mpsc *channel, const void *element)
     tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
 }
 
-/* Lock held: sends, or reserves (NULL), unless other senders wait. TN_EAGAIN: no slot. */
+/* Lock held: sends `element`, or reserves a slot if it is NULL. Returns 0; TN_EAGAIN: other senders wait, or no slot is free;
+ * TN_EPIPE: the channel is closed. */
 static int admit(tn_mpsc *channel, const void *element)
 {
     for (;;) {

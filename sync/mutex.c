@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_mutex. The word has LOCKED, and WAITED while a waiter is in the queue; WAITED is never set alone outside the queue's lock.
- * If there is no waiter, lock and unlock are one compare-and-swap each. Otherwise the word stays LOCKED, and unlock hands the
- * mutex over to the first waiter.
+/* tn_mutex: a mutual exclusion lock for tasks. Its state word has LOCKED, and WAITED while a waiter is in the queue; WAITED is
+ * never set alone outside the queue's lock. If there is no waiter, lock and unlock are one compare-and-swap each. Otherwise the
+ * word stays LOCKED, and unlock hands the mutex over to the first waiter.
  *
  * WAITED is set and cleared under the queue's lock. If it is set before unlock's compare-and-swap, that fails, and unlock takes
  * the queue's lock. If it is set after it, the word is seen unlocked, and the locker takes the mutex itself. So no waiter waits

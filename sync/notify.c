@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_notify. The word has KEPT (a stored notification that no waiter has taken), WAITED (a waiter is in the queue), and above
- * them the number of notify_all calls. WAITED is written under the queue's lock. KEPT and WAITED are never both set outside it.
+/* tn_notify: a task waits until another one notifies it. Its state word has KEPT (a stored notification that no waiter has
+ * taken), WAITED (a waiter is in the queue), and above them the number of notify_all calls. WAITED is written under the queue's
+ * lock. KEPT and WAITED are never both set outside it.
  *
  * A notify_one that does not see WAITED sets KEPT by a compare-and-swap. So it precedes the waiter's marking, which then finds
  * KEPT. */
@@ -86,7 +87,8 @@ void tn_notify_one(tn_notify *notify)
              * first. */
             tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
         } else {
-            /* The waiter that set WAITED left during that notify_all. Relaxed: as in notify_first. */
+            /* WAITED is set although the queue is empty: the waiter that set it came during a notify_all, and left before that
+             * had completed all its waiters. Relaxed: as in notify_first. */
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
             tni_short_lock_release(&state->queue.lock);
         }
@@ -168,8 +170,8 @@ int tn_notify_wait(tn_notify *notify)
     tn_notify_future future;
 
     tn_notify_wait_init(&future, notify); /* before the await, which may yield first: the wait begins here */
-    /* Does not try a stored notification first: if a notify_all has ended this wait meanwhile, that one is for another
-     * waiter. */
+    /* Does not try a stored notification first: if a notify_all has ended this wait meanwhile, a stored notification is for
+     * another waiter. */
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
 }

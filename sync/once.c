@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_once. The word is EMPTY, MAKING or DONE, written under the queue's lock. DONE is final, and read without the lock. */
+/* tn_once: initialization that runs once, in the first task that needs it. Its state word is EMPTY, MAKING or DONE, written
+ * under the queue's lock. DONE is final, and read without the lock. */
 #include <tn/once.h>
 
 #include "waiters.h"

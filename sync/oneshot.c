@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_oneshot. One word has the whole state: what has been sent, which ends exist, whether the receiver waits. Each change is a
- * compare-and-swap of the whole word, so of a send and a close exactly one is first.
+/* tn_oneshot: a channel for one element. One word has the whole state: what has been sent, which ends exist, whether the
+ * receiver waits. Each change is a compare-and-swap of the whole word, so a send and a close always have an order.
  *
  * The waker belongs to the thread whose change clears WAITING: the sender when it sends or abandons, the receiver, or a thread
  * that closes. After SENDER_GONE or CLOSED, WAITING is never set. The sender reads the waker *before* its compare-and-swap,
@@ -201,7 +201,8 @@ void tn_oneshot_close(tn_oneshot *oneshot)
 
     do {
         waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: the CAS verifies that it is the right one */
-        /* Of close and send one is first, and each observes what the other did before; partner: sender_leave. */
+        /* A close and a send change the same word: the later one observes what the earlier one did before. Partner:
+         * sender_leave. */
     } while (!tni_a64_cas(&oneshot->word, &word, (word | CLOSED) & ~WAITING, TNI_ACQ_REL));
     if (word & WAITING)
         tn_waker_wake(waker);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_rwlock. The word has WRITER, or the number of readers, and WAITED while a waiter is in the queue. While WAITED is set no
- * thread takes the lock by the word alone. Readers may still unlock by it, except the last one, which takes the queue's lock
- * first. So a thread that holds the queue's lock and sees readers knows that one of them will come and grant the lock to the
- * queue. */
+/* tn_rwlock: a lock that many readers or one writer hold. Its state word has WRITER, or the number of readers, and WAITED while
+ * a waiter is in the queue. While WAITED is set no thread takes the lock by the word alone. Readers may still unlock by it,
+ * except the last one, which takes the queue's lock first. So a thread that holds the queue's lock and sees readers knows that
+ * one of them will come and grant the lock to the queue. */
 #include <tn/rwlock.h>
 
 #include "waiters.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_semaphore. The word holds the permits and two marks. WAITED (a waiter is in the queue, or about to be) is set and cleared
- * under the queue's lock; while it is set the word changes under that lock only, and the lock-free paths fail. CLOSED stays
- * set.
+/* tn_semaphore: a counting semaphore for tasks. Its state word holds the permits and two marks. WAITED (a waiter is in the
+ * queue, or about to be) is set and cleared under the queue's lock; while it is set the word changes under that lock only, and
+ * the lock-free paths fail. CLOSED stays set.
  *
  * A release that does not see WAITED precedes it in the word's order, so the acquirer's fetch_or reads the new permits. A
  * release that sees it takes the lock and grants permits to the queue. So no waiter waits for permits that are available. */
@@ -216,7 +216,7 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     return tni_budget_poll_leave(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
 }
 
-/* Lock held, and released on return: a waiter has unlinked itself. */
+/* Called when a waiter has unlinked itself. Lock held, and released on return. */
 static void waiter_left(semaphore_state *state)
 {
     tni_waiters_wait_returning(&state->queue);

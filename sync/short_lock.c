@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The slow path of the short lock: how a thread waits until the lock is free. */
 #include "short_lock.h"
 
 #include "base/thread.h"

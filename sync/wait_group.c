@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_wait_group. The word has the count, and WAITED while a waiter is in the queue. If WAITED is set, the count reaches 0 only
- * under the queue's lock. So a waiter, which may free the group afterwards, can wait until that lock is released. */
+/* tn_wait_group: tasks wait until a number of jobs are done. Its state word has the count, and WAITED while a waiter is in the
+ * queue. If WAITED is set, the count reaches 0 only under the queue's lock. So a waiter, which may free the group afterwards,
+ * can wait until that lock is released. */
 #include <tn/wait_group.h>
 
 #include "waiters.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The queue of waiters: the functions of waiters.h that are not inline. */
 #include "waiters.h"
 
 uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
@@ -7,7 +8,7 @@ uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_wak
     uint32_t state;
 
     tni_short_lock_acquire(&queue->lock);
-    state = tni_waiter_state(waiter); /* after a verdict the lock has been released: it is held now */
+    state = tni_waiter_state(waiter); /* a completer that has written a verdict has left the lock */
     if (state == TNI_WAITER_QUEUED)
         waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
     tni_short_lock_release(&queue->lock);

@@ -173,7 +173,7 @@ static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
 void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
 
 /* Lock held. True: a completer is about to take the lock again, and will check which waiters to complete. Other threads leave
- * them to it: a waiter that they completed would not wait for it. */
+ * these waiters to the completer, because a waiter that they completed would not wait for the completer. */
 static inline bool tni_waiters_has_completer(const tni_waiters *queue)
 {
     return tni_unlikely(tni_a32_load(&queue->returning, TNI_RELAXED) > 0); /* relaxed: written under the lock */
@@ -195,7 +195,8 @@ static inline uint32_t tni_waiters_begin_poll(tni_waiters *queue, tni_waiter *wa
 {
     uint32_t state = tni_waiters_verdict(queue, waiter);
 
-    if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* only the owner writes it: no lock to read it */
+    if (state == TNI_WAITER_QUEUED && tni_unlikely(waiter->waker != waker)) /* only the owner writes it, so it is read without
+                                                                             * the lock */
         state = tni_waiters_change_waker(queue, waiter, waker);
     if (state == TNI_WAITER_QUEUED || !tni_budget_poll_enter(waker))
         return TNI_WAITER_QUEUED;

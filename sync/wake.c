@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Preparing the wake of a task under a lock, and doing it after the release. */
 #include "wake.h"
 
 #include "task/task_upcalls.h"
@@ -11,7 +12,8 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
 
     if (!borrowed)
         return (tni_wake)waker;
-    /* Outside the task's runtime only a reference, released outside too, keeps that runtime alive until the wake is done. */
+    /* If the caller is not a worker of the task's runtime, only a reference to the task keeps that runtime alive until the wake
+     * is done. Such a caller also releases it from outside the runtime. */
     if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime))
         return (tni_wake)tn_waker_retain(waker);
     return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_watch. Value and version are under the queue's lock. A receiver checks the version and queues up under one hold of the
- * lock; a send wakes all receivers, and each checks again. */
+/* tn_watch: a value that changes, and receivers that wait for changes. Value and version are under the queue's lock. A receiver
+ * checks the version and queues up under one hold of the lock; a send wakes all receivers, and each checks again. */
 #include <tn/watch.h>
 
 #include "channel.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads directories; one job reads many entries. */
+/* Reading directories: tn_dir. One job of the blocking pool reads many entries. */
 #include <string.h>
 
 #include "fs/fs.h"

@@ -372,7 +372,7 @@ static int call_seek(void *arg)
     return 0;
 }
 
-/* False: the call might block on a call at the position, or on a server that knows the size of the file. */
+/* False: the call might block on another call that uses the position, or on a server that knows the size of the file. */
 static bool seek_in_place(seek_call *call)
 {
     tn_file *file = call->file;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Helpers shared by the calls on files and paths: running a call on the pool, the allocator, filling in a tn_stat. */
 #include "fs/fs.h"
 
 #include "pool/pool_call.h"

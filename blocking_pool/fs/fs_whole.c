@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_fs_read_file, tn_fs_write_file: each call is one job. */
+/* Reading and writing whole files: tn_fs_read_file and tn_fs_write_file. Each call is one job of the blocking pool. */
 #include <stdio.h>
 #include <string.h>
 

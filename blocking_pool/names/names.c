@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_resolve. A lookup may hang for long, and its caller may be canceled meanwhile. So the request is in counted memory; the
- * caller or the job frees it, whichever ends last. */
+/* tn_resolve: looks up the addresses of a host name. A lookup may hang for long, and its caller may be canceled meanwhile. So
+ * the request is in counted memory; the caller or the job frees it, whichever ends last. */
 #include "names/names.h"
 
 #include <string.h>

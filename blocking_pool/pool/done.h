@@ -76,8 +76,8 @@ static inline void tni_done_unregister(tni_done *done, tn_waker **registered)
 {
     void *old = *registered;
 
-    /* If the waker is still there, the source has not taken it; otherwise the source wakes it. Acquire: observes nothing that
-     * is needed, the CAS has no weaker form. */
+    /* If the waker is still there, the source has not taken it; otherwise the source wakes it. Observes nothing that is needed.
+     * Acquire, because the CAS has no weaker form. */
     if (old != NULL && tni_aptr_cas(&done->word, &old, NULL, TNI_ACQUIRE))
         tn_waker_release(*registered);
     *registered = NULL;

@@ -51,8 +51,8 @@ static inline bool tni_inline_stats_eligible(const tni_inline_stats *stats, tn_j
            tni_a64_load(&stats->functions[tni_inline_stats_slot(fn)], TNI_RELAXED) == tni_inline_stats_key(fn);
 }
 
-/* The function has taken `ns`. Of two concurrent calls one may be lost. Writes only on a change: many threads read the
- * table. */
+/* Records that a call of the function has taken `ns`. If two threads record a call at the same time, one record may be lost.
+ * Writes only if the value changes, because many threads read the table. */
 static inline void tni_inline_stats_record(tni_inline_stats *stats, tn_job_fn fn, uint64_t ns)
 {
     tni_a64 *function = &stats->functions[tni_inline_stats_slot(fn)];

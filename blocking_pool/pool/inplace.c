@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Calls that a fiber makes on its own worker although they may block: when this is allowed, and the call itself. */
 #include "pool/inplace.h"
 
 #include "base/tls.h"
@@ -68,8 +69,9 @@ bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
 
     if (pool == NULL || !tni_inline_stats_eligible(&pool->inline_stats, fn) || tni_pool_is_closed(pool))
         return false;
-    /* A cap of 1 may be set so that no two jobs run at once. With force_migration a task for which the function waits may be
-     * reserved for this worker. The cancellation point finds a deadline that has passed unnoticed. */
+    /* In these cases the function must not run here. With a cap of 1, the program may rely on no two jobs running at once. With
+     * force_migration, a task that the function waits for may be in this worker's mailbox, from which only this worker takes
+     * it. tn_checkpoint reads the clock, unlike the check above, so it also finds a deadline that has passed unnoticed. */
     if (pool->queues[TNI_POOL_JOBS].cap == 1 || pool->runtime->options.force_migration || tn_checkpoint() != 0 || !enter(pool))
         return false;
     self->pool = pool;
@@ -111,7 +113,7 @@ void tni_inplace_learn(tni_pool *pool, int fd, uint64_t device)
 
     if (tni_inplace_knows(pool, device))
         return;
-    /* Relaxed, all: hints; of two concurrent calls one may be lost. */
+    /* Relaxed, all: hints. If two threads record a device at the same time, one record may be lost. */
     if (tni_os_is_local(fd)) {
         uint32_t next = tni_a32_fetch_add(&hints->next, 1, TNI_RELAXED);
         tni_a64_store(&hints->devices[next % TNI_INPLACE_DEVICES], device, TNI_RELAXED);

@@ -487,8 +487,8 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
         if (tni_pool_withdraw(pool, job))
             return true;
         state = TNI_WORK_STARTED;
-        /* Of this change and that in requeue (pool_thread.c) one is first; the other one fails and sees it. Acquire: the CAS
-         * has no weaker form; it publishes nothing. */
+        /* This CAS and the one in requeue (pool_thread.c) change the same word: the later one fails and reads what the earlier
+         * one wrote. Publishes nothing. Acquire, because the CAS has no weaker form. */
         if (tni_a32_cas(&job->state, &state, TNI_WORK_UNWANTED, TNI_ACQUIRE))
             return false;
     } while (state == TNI_WORK_QUEUED); /* requeued just now. Otherwise the pool's end drops it */

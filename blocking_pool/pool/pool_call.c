@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Blocking calls on behalf of a fiber that waits for them: files, names, and tn_run_blocking. */
 #include "pool/pool_call.h"
 
 #include <tn/scope.h>

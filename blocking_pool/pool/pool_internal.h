@@ -21,9 +21,9 @@ unsigned tni_pool_startable(const tni_pool *pool);
 tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool);
 /* Lock not held. Does what tni_pool_wake_or_start decided. */
 void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred);
-/* Lock held. If all user jobs wait for other jobs of the pool, so that none can end, cancels the wait with the first deadline.
- * If no deadline is before that of `thread`, cancels the wait of `thread`; NULL: no thread is preferred. Returns the number of
- * jobs in the deadlock; 0: there is none. */
+/* Lock held. If all user jobs wait for other jobs of the pool, so that none can end, cancels the wait with the earliest
+ * deadline. If no deadline is earlier than that of `thread`, cancels the wait of `thread`; NULL: no thread is preferred.
+ * Returns the number of jobs in the deadlock; 0: there is none. */
 unsigned tni_pool_end_deadlock(tni_pool *pool, tni_pool_thread *thread);
 /* Lock not held. Logs a deadlock of that many threads. */
 void tni_pool_report_deadlock(tni_pool *pool, unsigned threads);
@@ -54,7 +54,7 @@ static inline bool tni_pool_try_take_token(tni_pool *pool)
     return tni_a32_load(&pool->wake_token, TNI_RELAXED) == 0 && tni_a32_cas(&pool->wake_token, &not_held, 1, TNI_ACQ_REL);
 }
 
-/* Lock held. No thread could be started, and the threads in jobs hold the wake token. */
+/* Lock held. Whether there is a shortage: no thread could be started, and the threads in jobs hold the wake token. */
 static inline bool tni_pool_is_short(const tni_pool *pool)
 {
     return tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0; /* relaxed: written under the lock */

@@ -5,7 +5,7 @@
 
 /* --- Deadlock detection: lock held ------------------------------------------------------------------------------------------ */
 
-/* All threads that could ever take a user job run one. */
+/* Whether all threads that could ever take a user job are running one. */
 static bool all_in_jobs(const tni_pool *pool)
 {
     const tni_work_queue *queue = &pool->queues[TNI_POOL_JOBS];
@@ -16,15 +16,15 @@ static bool all_in_jobs(const tni_pool *pool)
            (tni_pool_is_short(pool) && tni_a32_load(&pool->threads, TNI_RELAXED) == queue->running);
 }
 
-/* The wait of the thread's job has ended, even if the thread does not know it yet: the other job is done, or a scope around the
- * wait is canceled, be it `wait_scope` or one that the job has entered. The job leaves none of them before tni_pool_join_end,
- * which takes the lock. */
+/* Whether the wait of the thread's job has ended, even if the thread has not noticed it yet: the other job is done, or a scope
+ * around the wait is canceled. That may be `wait_scope` or a scope that the job has entered. All of them stay entered until
+ * tni_pool_join_end, which takes the lock. */
 static bool will_resume(const tni_pool_thread *thread)
 {
     return tni_done_is_set(thread->waits_for) || tni_scope_check((const tni_scope *)(const void *)thread->wait_scope, false) != 0;
 }
 
-/* All user jobs that run wait for other jobs, and no wait has ended. */
+/* Whether all running user jobs wait for other jobs, and none of these waits has ended. */
 static bool is_deadlocked(const tni_pool *pool)
 {
     if (pool->joining == 0 || pool->joining != pool->queues[TNI_POOL_JOBS].running || !all_in_jobs(pool))
@@ -35,8 +35,9 @@ static bool is_deadlocked(const tni_pool *pool)
     return true;
 }
 
-/* Returns the thread whose join fails: the one with the first deadline. Its join could not succeed before that moment; the
- * others may succeed after it. If no deadline is before that of `thread` (NULL: any), returns `thread`. */
+/* Returns the thread whose join fails: the one with the earliest deadline. In the deadlock its join cannot succeed before that
+ * deadline, while the other joins may succeed after it. If no deadline is earlier than that of `thread`, returns `thread`;
+ * NULL: no thread is preferred. */
 static tni_pool_thread *choose_joiner(const tni_pool *pool, tni_pool_thread *thread)
 {
     for (tni_pool_thread *other = pool->all; other != NULL; other = other->next)

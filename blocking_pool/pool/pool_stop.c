@@ -75,7 +75,7 @@ static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
     }
 }
 
-/* Joins the last thread that exited. Each other one has been joined by the next to exit. */
+/* Joins the last thread that exited. Each earlier one has been joined by the thread that exited after it. */
 static void join_ended(tni_pool *pool)
 {
     tni_pool_thread *ended;
@@ -93,7 +93,8 @@ static void join_ended(tni_pool *pool)
     tni_os_mutex_unlock(&pool->lock);
 }
 
-/* The time is up. Returns the number of jobs that are left; their threads hold the runtime until they return. */
+/* Called when the deadline has passed. Returns the number of jobs that are left; their threads hold the runtime until they
+ * return. */
 static size_t abandon_threads(tni_pool *pool)
 {
     size_t left = drop_queued(pool, true);

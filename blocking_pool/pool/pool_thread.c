@@ -89,7 +89,8 @@ static bool give_up_token(tni_pool_thread *self)
     return self->has_token;
 }
 
-/* The thread has taken a job, which may block: passes the token on if more jobs can be started, else releases it. */
+/* Called when the thread has taken a job, which may block: passes the token on if more jobs can be started, else releases
+ * it. */
 static tni_pool_deferred pass_token_on(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
@@ -108,8 +109,8 @@ static tni_pool_deferred pass_token_on(tni_pool_thread *self)
     return tni_pool_wake_or_start(pool);
 }
 
-/* The thread found no job. If the standby thread or the threads in jobs hold the token, takes it from them: once it is
- * released, submitters wake a thread again. */
+/* Called when the thread found no job. If the standby thread or the threads in jobs hold the token, takes it from them. Once
+ * this thread has released it, submitters wake a thread again. */
 static void take_over_token(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
@@ -123,7 +124,7 @@ static void take_over_token(tni_pool_thread *self)
     self->has_token = true;
 }
 
-/* The caller holds the token and was idle until now: is one more thread needed? */
+/* Whether one more thread is needed. The caller holds the token and was idle until now. */
 static bool is_needed(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
@@ -143,8 +144,8 @@ static bool is_needed(const tni_pool_thread *self)
     return false;
 }
 
-/* Not needed now, but perhaps soon: while other threads run short jobs, one idle thread checks the queues periodically, and
- * submitters need not wake any. */
+/* Whether the thread should stand by: it is not needed now, but perhaps soon. While other threads run short jobs, one idle
+ * thread checks the queues periodically, so that submitters need not wake any. */
 static bool is_wanted_as_standby(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
@@ -196,7 +197,7 @@ static uint64_t after(uint64_t from_ns, uint64_t ns)
     return ns > TNI_FOREVER - from_ns ? TNI_FOREVER : from_ns + ns;
 }
 
-/* The thread has been idle for long, or the pool is closed. True: it may exit, and is no longer counted. */
+/* Called when the thread has been idle for long, or the pool is closed. True: it may exit, and is no longer counted. */
 static bool may_exit(tni_pool *pool)
 {
     /* Relaxed, all three: written under the lock. */
@@ -254,7 +255,8 @@ static bool sleep_until_woken(tni_pool_thread *self)
 
 /* --- The loop: lock held ---------------------------------------------------------------------------------------------------- */
 
-/* The thread holds the token and was idle until now. True: it stands by, or has released the token and there is no job. */
+/* Called when the thread holds the token and was idle until now. True: it stands by, or has released the token and there is no
+ * job. */
 static bool stand_by(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;

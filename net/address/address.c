@@ -143,11 +143,13 @@ bool tni_address_is_name(const char *text, char *host, size_t size, const char *
     memcpy(host, text, length);
     host[length] = '\0';
     *port = colon + 1;
-    /* Digits and dots alone are an address, valid or not. With another ':' it is an IPv6 address without brackets. */
+    /* Text of digits and dots alone is a numeric address, valid or not. Text with another ':' is an IPv6 address without
+     * brackets. */
     return strchr(host, ':') == NULL && strspn(host, "0123456789.") < length;
 }
 
-_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "see above");
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+               "tni_address_parse_tcp sets both ports through one member");
 
 int tni_address_parse_unix(tni_address *out, const char *path, const tni_log *log)
 {

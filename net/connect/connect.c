@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting streams. Until it is connected no other task knows the stream, so an attempt that fails just closes it. */
+/* Connecting streams: tn_tcp_connect and tn_unix_connect. No other task knows a stream before it is connected, so an attempt
+ * that fails just closes it. */
 #include <string.h>
 
 #include "names/names.h"

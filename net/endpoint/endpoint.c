@@ -43,7 +43,7 @@ int tni_endpoint_begin(tni_endpoint *endpoint, tni_operation operation)
     return 0;
 }
 
-/* Nothing is in flight, and nothing can begin. The fd's number may be reused after this call, and not before. */
+/* Called when no operation is in flight and none can begin. The fd's number may be reused after this call, and not before. */
 static void finish(tni_endpoint *endpoint)
 {
     /* Acquire: observes the registration as its opener left it; partner: open_registration. */
@@ -54,8 +54,8 @@ static void finish(tni_endpoint *endpoint)
         tni_registration_close(registration);
     else
         tni_os_close(endpoint->fd);
-    /* Release: publishes our last accesses to the thread that frees. Acquire: if this call frees, it observes those of the
-     * others. Partner: mark_closing. */
+    /* Release: publishes this thread's last accesses to the thread that frees. Acquire: if this call frees, it observes those
+     * of the others. Partner: mark_closing. */
     old = tni_a32_fetch_or(&endpoint->operations, FINISHED, TNI_ACQ_REL);
     tni_assert(!(old & FINISHED), "a stream is closed twice");
     if (old & RELEASED)
@@ -64,9 +64,9 @@ static void finish(tni_endpoint *endpoint)
 
 void tni_endpoint_end(tni_endpoint *endpoint, tni_operation operation)
 {
-    /* Release: our use of the fd comes before its close, and what we wrote to our side's fields before the next operation on
-     * this side. Partners: finish and tni_endpoint_begin. Acquire: if this call finishes, the uses of the others come before
-     * that. */
+    /* Release: this thread's use of the fd comes before its close, and its writes to the fields of this side before the next
+     * operation on this side. Partners: finish and tni_endpoint_begin. Acquire: if this call finishes, the uses of the others
+     * come before that. */
     uint32_t old = tni_a32_fetch_sub(&endpoint->operations, operation, TNI_ACQ_REL);
 
     tni_debug_assert(old & (operation == TNI_OPERATION_USE ? IN_FLIGHT : operation), "an operation ends that has not begun");

@@ -140,7 +140,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
         if (rc == TN_EAGAIN)
             rc = tni_endpoint_wait(&listener->endpoint, TNI_READ);
         else if (concerns_one_connection(rc))
-            /* Many of these in a row must not keep other tasks from running, nor this one from being cancelled. */
+            /* Many failed connections in a row must not keep other tasks from running, nor this one from being cancelled. */
             rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (is_shortage(rc))
             rc = wait_for_resources(listener, rc);

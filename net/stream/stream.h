@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The struct of a stream, and making one of a socket, for accept and connect. */
+/* The struct of a stream, and creating a stream from a connected socket, for accept and connect. */
 #ifndef TNI_STREAM_H
 #define TNI_STREAM_H
 

@@ -85,7 +85,7 @@ TN_API int tn_file_fd(const tn_file *file);
 /* Reads at most `size` bytes at the file's own position. Returns how many: fewer at the end of the file, and 0 there. It may
  * return fewer if the file is not a regular one. After an error that follows some bytes it returns their count.
  *
- * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
  * Errors: file errors.
@@ -104,7 +104,7 @@ TN_API ssize_t tn_file_write(tn_file *file, const void *buf, size_t size);
 
 /* Reads like tn_file_read, but at `offset`; the file's own position does not move.
  *
- * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
  * Errors: file errors; TN_EINVAL: `offset` is negative.
@@ -122,7 +122,7 @@ TN_API ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64
 
 /* Reads like tn_file_read, into `count` buffers in their order.
  *
- * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
  * Errors: file errors; TN_EINVAL: `count` is negative or above 1024.
@@ -140,7 +140,7 @@ TN_API ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count)
 
 /* Reads like tn_file_pread, into `count` buffers in their order.
  *
- * Suspends: yes; but what is in memory is read without suspending, except now and then.
+ * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
  * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or `offset` is negative.
@@ -304,7 +304,7 @@ typedef struct tn_contents {
 
 /* Reads a whole file of at most `size_max` bytes.
  *
- * Suspends: yes; but a small file that is in memory is read without suspending, except now and then.
+ * Suspends: yes; but a small file that is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `*out` must be given to tn_contents_fini, also after an error.
  * Errors: file errors; TN_ENOMEM; -EFBIG: the file has more than `size_max` bytes.

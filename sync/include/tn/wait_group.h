@@ -42,7 +42,7 @@ TN_API void tn_wait_group_init(tn_wait_group *group);
 TN_API void tn_wait_group_fini(tn_wait_group *group);
 
 /* Adds `count` jobs; the count may be at most UINT32_MAX (asserted). Call it before the count can reach 0, otherwise a wait may
- * return without these jobs.
+ * return before these jobs are done.
  *
  * Suspends: no.
  * Callable from: anywhere.
