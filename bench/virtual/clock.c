@@ -26,12 +26,12 @@ static _Atomic uint64_t seeds;
 /* As the library declares them, with pointers to its types untyped. */
 uint64_t __real_tni_clock_ns(void);
 void __real_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
-void __real_tni_os_loop_run(void *loop, uint64_t timeout_ns);
+void __real_tni_os_loop_sleep(void *loop, uint64_t timeout_ns, void *fetched);
 void __real_tni_run_complete(void *core, void *task);
 uint64_t __wrap_tni_clock_ns(void);
 uint64_t __wrap_tni_random_seed(void);
 void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
-void __wrap_tni_os_loop_run(void *loop, uint64_t timeout_ns);
+void __wrap_tni_os_loop_sleep(void *loop, uint64_t timeout_ns, void *fetched);
 void __wrap_tni_run_complete(void *core, void *task);
 
 /* Relaxed, both: the worker alone writes it, and nothing else is published by it. */
@@ -76,12 +76,12 @@ void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns)
     __real_tni_futex_wait(word, expected, deadline_ns);
 }
 
-void __wrap_tni_os_loop_run(void *loop, uint64_t timeout_ns)
+void __wrap_tni_os_loop_sleep(void *loop, uint64_t timeout_ns, void *fetched)
 {
     if (timeout_ns == forever) {
-        __real_tni_os_loop_run(loop, timeout_ns);
+        __real_tni_os_loop_sleep(loop, timeout_ns, fetched);
         return;
     }
-    __real_tni_os_loop_run(loop, 0);
+    __real_tni_os_loop_sleep(loop, 0, fetched);
     advance(timeout_ns);
 }

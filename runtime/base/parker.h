@@ -9,8 +9,8 @@
  *
  * Steps of the sleeper: 1. CAS EMPTY -> FUTEX or LOOP; if it finds NOTIFIED, it consumes that and does not sleep. 2. Sleep.
  * 3. Exchange to EMPTY.
- * Steps of a notifier: 1. exchange to NOTIFIED. 2. If that returned FUTEX: wake the futex. If LOOP: wake the loop, which keeps
- * the wake pending if it does not run yet.
+ * Steps of a notifier: 1. exchange to NOTIFIED. 2. If that returned FUTEX: wake the futex. If LOOP: wake the loop; a
+ * wake that comes before the sleep ends the sleep at once.
  *
  * No notification is lost: the CAS and the exchange are on one word. Either the exchange finds the sleeper's state and then
  * wakes it, or the CAS finds NOTIFIED.

@@ -26,6 +26,8 @@ int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 {
     driver->allocator = allocator;
     tni_a32_init(&driver->owned, 0);
+    tni_a32_init(&driver->unsettled, 0);
+    driver->fetched.count = 0;
     tni_aptr_init(&driver->inbox, NULL);
     tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);
@@ -98,6 +100,13 @@ static void on_closed(tni_os_poll *poll)
 
 static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
 
+/* Owner: the next run of the loop has something to complete. */
+static void unsettle(tni_driver *driver)
+{
+    /* Relaxed: for a worker that is about to sleep it is ordered by the full fence in leave_unsettled. */
+    tni_a32_store(&driver->unsettled, 1, TNI_RELAXED);
+}
+
 /* Owner. Waits on an fd that cannot be registered end with the error. */
 static void open_now(tni_registration *registration)
 {
@@ -105,6 +114,8 @@ static void open_now(tni_registration *registration)
     int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
 
     registration->opened = rc == 0;
+    if (rc == 0)
+        unsettle(driver);
     if (rc != 0) {
         /* Relaxed: published by the report; partner: tni_registration_poll. */
         tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
@@ -121,13 +132,14 @@ static void let_go(tni_registration *registration)
     }
     registration->closing = true;
     tni_os_poll_close(&registration->driver->loop, &registration->poll);
+    unsettle(registration->driver);
 }
 
 /* Owner. */
 static void serve(tni_registration *registration)
 {
     /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
-     * must not write the link before tni_driver_drain_inbox has read it; partner: post. */
+     * must not write the link before drain_inbox has read it; partner: post. */
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
     int fd = registration->fd;
 
@@ -139,11 +151,11 @@ static void serve(tni_registration *registration)
     }
 }
 
-void tni_driver_drain_inbox(tni_driver *driver)
+static void drain_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
-    /* Relaxed: behind the full fence of a worker that is about to sleep; anyone else comes again. */
+    /* Relaxed: a worker that is about to sleep looks behind a full fence (tni_driver_is_unsettled); anyone else comes again. */
     if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
         return;
     /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
@@ -168,10 +180,18 @@ static void post(tni_registration *registration, uint32_t request)
     head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
     do {
         registration->inbox_next = head;
-        /* Publishes the link; partner: tni_driver_drain_inbox. */
+        /* Publishes the link; partner: drain_inbox. */
     } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
     /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
      * last look into the inbox. */
+    tni_fence_full();
+    tni_core_wake_driver(driver);
+}
+
+/* Was the owner, and has left something for the next run of the loop: its worker must not sleep through that. */
+static void leave_unsettled(tni_driver *driver)
+{
+    /* Orders the mark before the look whether the worker sleeps, as in post. */
     tni_fence_full();
     tni_core_wake_driver(driver);
 }
@@ -185,31 +205,45 @@ static void request(tni_registration *registration, uint32_t what)
         post(registration, what);
         return;
     }
-    tni_driver_drain_inbox(driver); /* an open that was posted comes before our close */
+    drain_inbox(driver); /* an open that was posted comes before our close */
     if (what == REQUEST_OPEN)
         open_now(registration);
     else
         let_go(registration);
     tni_driver_disown(driver);
+    leave_unsettled(driver);
     if (what == REQUEST_CLOSE)
         tni_os_close(fd); /* it may take long: not as the owner */
 }
 
 void tni_driver_fini(tni_driver *driver)
 {
-    tni_driver_drain_inbox(driver);
+    drain_inbox(driver);
     tni_os_loop_close(&driver->loop);
 }
 
 void tni_driver_poll(tni_driver *driver)
 {
-    tni_driver_drain_inbox(driver);
-    tni_os_loop_run(&driver->loop, 0);
+    drain_inbox(driver);
+    /* Relaxed: only the owner writes it. */
+    tni_a32_store(&driver->unsettled, 0, TNI_RELAXED);
+    tni_os_loop_run(&driver->loop);
 }
 
 void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
 {
-    tni_os_loop_run(&driver->loop, timeout_ns);
+    tni_os_loop_sleep(&driver->loop, timeout_ns, &driver->fetched);
+}
+
+bool tni_driver_report(tni_driver *driver)
+{
+    return tni_os_loop_report(&driver->loop, &driver->fetched);
+}
+
+bool tni_driver_is_unsettled(const tni_driver *driver)
+{
+    /* Relaxed, both: behind the fence of a worker that has said that it will sleep; partners: post, leave_unsettled. */
+    return tni_a32_load(&driver->unsettled, TNI_RELAXED) != 0 || tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
 }
 
 /* --- For the streams -------------------------------------------------------------------------------------------------------- */

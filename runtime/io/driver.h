@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The driver of a core: its loop, and the registrations of file descriptors in it.
  *
- * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. A core's worker takes it for each
- * poll and keeps it while it sleeps in the loop; between polls it is free, and any thread may take it to open or close a
- * registration, or to poll for a worker that is inside one task too long (stuck.c). Who finds it taken posts to the inbox.
+ * Owner word. One thread at a time runs the loop or calls it: whoever has the owner word. It is held for a poll, or to open or
+ * close a registration, and never while a thread sleeps: any thread may take it, also while the core's worker sleeps in the loop,
+ * or waits there for a processor. Who finds it taken posts to the inbox, or does without.
  *
- * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner. A worker
- * that is about to sleep drains it after it has set its parked mark (idle.h), and then checks its queue, because an open that
- * fails wakes a task. A poster checks, behind a full fence, whether the worker is parked, and wakes it. A worker that is awake
- * drains the inbox at its next poll; if that is late, the monitor does.
+ * Sleep. The core's worker sleeps without the owner word. What its sleep fetches from the kernel it reports afterwards, as the
+ * owner; if somebody else is the owner just then, it stays fetched until the next poll of that worker.
+ *
+ * Inbox. A stack of registrations with something to be done (open, close), pushed by CAS, taken whole by the owner before it
+ * runs the loop.
+ *
+ * Unsettled. Opens and closes are completed only by a run of the loop, which not all who make them can do: they may be on the
+ * small stack of a fiber. A worker that is about to sleep looks, after having said that it will, whether there is such a one, or
+ * the inbox has something, and then polls instead (idle.h). Who has left something looks, behind a full fence, whether the worker
+ * sleeps, and wakes it. A worker that does not sleep polls soon; if it does not, the monitor does.
  *
  * Readiness word. The events reported so far and a tick that each report increments. A read that was told "nothing left" clears
  * the bit only if the tick is still the one seen before that read: a report that came in between stays. Once the peer has
@@ -29,7 +35,9 @@ typedef struct tni_registration tni_registration;
 
 typedef struct {
     tni_cache_aligned tni_a32 owned;  /* the owner word: 1: somebody has it */
-    tni_os_loop loop;                 /* owner */
+    tni_a32 unsettled;                /* written by the owner: 1: the loop has opens or closes to complete */
+    tni_os_loop loop;                 /* owner, but for sleeps and wakes */
+    tni_os_fetched fetched;           /* the core's holder: what its sleep has fetched and nobody has reported */
     tni_a32 registrations;            /* open or asked for; a hint for who chooses a loop */
     tni_a64 events;                   /* written by the owner: reports since the loop was opened */
     const tn_allocator *allocator;    /* constant: of registrations */
@@ -44,15 +52,21 @@ void tni_driver_fini(tni_driver *driver);
 bool tni_driver_try_own(tni_driver *driver);
 void tni_driver_disown(tni_driver *driver);
 
-/* Owner: does what the inbox asks for. May make tasks runnable. */
-void tni_driver_drain_inbox(tni_driver *driver);
-
-/* Owner: drains the inbox and reports what is ready. Does not sleep. */
+/* Owner: serves the inbox and runs the loop (tni_os_loop_run). */
 void tni_driver_poll(tni_driver *driver);
 
-/* Owner, a worker that has drained the inbox after it set its parked mark: runs the loop (tni_os_loop_run). Makes no task
- * runnable before it sleeps. */
+/* Holder of the core, not the owner: sleeps in the loop (tni_os_loop_sleep). */
 void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns);
+/* Holder of the core: is there something that a sleep has fetched and that was not reported? */
+static inline bool tni_driver_has_fetched(const tni_driver *driver)
+{
+    return driver->fetched.count != 0;
+}
+/* Holder of the core and owner: reports what its sleep has fetched. False: there is more, which a poll reports. */
+bool tni_driver_report(tni_driver *driver);
+
+/* Holder of the core: would a sleep miss something that only a poll completes? Behind a full fence. */
+bool tni_driver_is_unsettled(const tni_driver *driver);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 

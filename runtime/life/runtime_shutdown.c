@@ -191,6 +191,7 @@ void tni_runtime_retire(tn_runtime *runtime)
     walk_tasks(runtime, drop_waits);
     walk_tasks(runtime, discard);
     fini_drivers(runtime);
+    tni_monitor_fini(&runtime->monitor);
     release_frames(runtime);
     walk_tasks(runtime, pin_outliving);
     tni_runtime_wait_for_externals(runtime);

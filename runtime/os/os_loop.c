@@ -8,27 +8,37 @@
  *
  * After an EPOLLERR libuv stops the handle and reports UV_EBADF. The loop then reports TNI_OS_BROKEN, and the next read or
  * write returns the error.
+ *
+ * A thread that sleeps inside uv_run owns the loop during the sleep, and also while it then waits for a processor. So a sleep is
+ * an epoll_wait on the loop's epoll instead, which accesses nothing of libuv. It removes edges from the kernel's list, so it must
+ * also report them. The kernel returns 64 bits per event, of which libuv sets and reads 32, the fd. The MOD writes a generation
+ * into the other 32. By the generation the owner checks later whether libuv's watcher of that fd is still the same poll. All
+ * other events are of libuv's own descriptors, and of polls that have not been reported yet. They are level-triggered, so uv_run
+ * finds them again.
+ *
+ * libuv skips events whose fd is -1. So the eventfd of wakes can be in its epoll, level-triggered, without a handle. Only a sleep
+ * reads the eventfd, so no other thread can consume a wake.
  */
 #include "os/os_loop.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include <limits.h>
+#include <poll.h>
 #include <unistd.h>
+
+#include "base/config.h"
+#include "os/os_event.h"
 
 #define EVERYTHING (UV_READABLE | UV_WRITABLE | UV_DISCONNECT | UV_PRIORITIZED)
 
-static void on_wake(uv_async_t *async)
-{
-    (void)async; /* its only use is to make uv_run return */
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the fd is the lower half of the data of an event");
 
-/* uv_run runs its timers before it polls. If the thread lost its processor for the whole timeout before that, the timer fires
- * there and is not active any more, and the poll would never end. uv_stop makes the poll's timeout 0. uv_run clears the flag
- * when it returns. */
-static void on_timeout(uv_timer_t *timer)
+/* What libuv takes for an event that it has to skip. */
+#define WAKE_DATA UINT64_C(0xffffffff)
+
+static uint64_t data_of(int fd, uint32_t generation)
 {
-    uv_stop(timer->loop);
+    return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
 /* Descriptors that libuv opens for a loop: two, and four more for the first loop of a process. */
@@ -42,14 +52,29 @@ static int check_files(void)
     int rc = 0;
 
     while (count < FILES_NEEDED && rc == 0) {
-        fds[count] = eventfd(0, EFD_CLOEXEC);
+        fds[count] = tni_os_event_open();
         if (fds[count] >= 0)
             count++;
         else
-            rc = -errno;
+            rc = fds[count];
     }
     while (count > 0)
-        (void)close(fds[--count]);
+        tni_os_event_close(fds[--count]);
+    return rc;
+}
+
+static int open_wake(tni_os_loop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_DATA};
+    int rc;
+
+    loop->wake_fd = tni_os_event_open();
+    if (loop->wake_fd < 0)
+        return loop->wake_fd;
+    if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_ADD, loop->wake_fd, &event) == 0)
+        return 0;
+    rc = -errno;
+    tni_os_event_close(loop->wake_fd);
     return rc;
 }
 
@@ -62,14 +87,11 @@ int tni_os_loop_open(tni_os_loop *loop)
     if (rc != 0)
         return rc;
     loop->open_polls = 0;
-    rc = uv_async_init(&loop->loop, &loop->wake, on_wake);
-    if (rc != 0) {
+    loop->generation = 0;
+    rc = open_wake(loop);
+    if (rc != 0)
         (void)uv_loop_close(&loop->loop);
-        return rc;
-    }
-    rc = uv_timer_init(&loop->loop, &loop->timeout); /* cannot fail */
-    tni_assert(rc == 0, "uv_timer_init failed");
-    return 0;
+    return rc;
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -92,28 +114,12 @@ void tni_os_loop_close(tni_os_loop *loop)
     (void)uv_run(&loop->loop, UV_RUN_DEFAULT);
     rc = uv_loop_close(&loop->loop);
     tni_assert(rc == 0, "a loop is closed while it has handles");
+    tni_os_event_close(loop->wake_fd);
 }
 
-void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns)
+void tni_os_loop_run(tni_os_loop *loop)
 {
-    if (timeout_ns == 0) {
-        (void)uv_run(&loop->loop, UV_RUN_NOWAIT);
-        return;
-    }
-    if (timeout_ns != UINT64_MAX) {
-        /* libuv counts whole milliseconds from a cached time: update that, and round up. */
-        uv_update_time(&loop->loop);
-        (void)uv_timer_start(&loop->timeout, on_timeout, timeout_ns / 1000000 + (timeout_ns % 1000000 != 0), 0);
-    }
-    (void)uv_run(&loop->loop, UV_RUN_ONCE);
-    if (timeout_ns != UINT64_MAX)
-        (void)uv_timer_stop(&loop->timeout);
-}
-
-void tni_os_loop_wake(tni_os_loop *loop)
-{
-    int rc = uv_async_send(&loop->wake);
-    tni_assert(rc == 0, "uv_async_send failed");
+    (void)uv_run(&loop->loop, UV_RUN_NOWAIT);
 }
 
 static uint32_t translate(int status, int events)
@@ -140,16 +146,28 @@ static void report(uv_poll_t *handle, int status, int events)
     ops->ready(tni_container_of(handle, tni_os_poll, handle), translate(status, events));
 }
 
+static uint32_t next_generation(tni_os_loop *loop)
+{
+    loop->generation++;
+    if (loop->generation == 0)
+        loop->generation = 1;
+    return loop->generation;
+}
+
 /* The first report is level-triggered, and switches the handle to edge-triggered. If that fails (no memory), the handle stays
  * level-triggered and the next report tries again: slower, but correct. */
 static void on_first_report(uv_poll_t *handle, int status, int events)
 {
+    tni_os_loop *loop = tni_container_of(handle->loop, tni_os_loop, loop);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
     int fd = handle->io_watcher.fd;
+    uint32_t generation = next_generation(loop);
 
-    event.data.fd = fd; /* the value that libuv uses */
-    if (status == 0 && epoll_ctl(uv_backend_fd(handle->loop), EPOLL_CTL_MOD, fd, &event) == 0)
+    event.data.u64 = data_of(fd, generation);
+    if (status == 0 && epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
         handle->poll_cb = report;
+        tni_container_of(handle, tni_os_poll, handle)->generation = generation;
+    }
     report(handle, status, events);
 }
 
@@ -159,6 +177,7 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
 
     if (rc != 0)
         return rc;
+    poll->generation = 0;
     poll->handle.data = (void *)(uintptr_t)ops;
     loop->open_polls++;
     rc = uv_poll_start(&poll->handle, EVERYTHING, on_first_report);
@@ -177,4 +196,96 @@ void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)
 {
     loop->open_polls--;
     uv_close((uv_handle_t *)&poll->handle, on_closed);
+}
+
+/* --- Sleeping --------------------------------------------------------------------------------------------------------------- */
+
+void tni_os_loop_wake(tni_os_loop *loop)
+{
+    tni_os_event_post(loop->wake_fd);
+}
+
+/* Whole milliseconds, rounded up. */
+static int timeout_ms(uint64_t timeout_ns)
+{
+    uint64_t ms = timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+
+    return timeout_ns == UINT64_MAX ? -1 : ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+int tni_os_loops_poll(const tni_os_loop *const *loops, unsigned count, int event, uint64_t timeout_ns, bool *ready)
+{
+    struct pollfd fds[TNI_WORKERS_MAX + 1];
+    int rc;
+
+    for (unsigned i = 0; i < count; i++)
+        fds[i] = (struct pollfd){.fd = loops[i] != NULL ? uv_backend_fd(&loops[i]->loop) : -1, .events = POLLIN};
+    fds[count] = (struct pollfd){.fd = event, .events = POLLIN};
+    rc = poll(fds, count + 1, timeout_ms(timeout_ns));
+    for (unsigned i = 0; i < count; i++)
+        ready[i] = rc > 0 && fds[i].revents != 0;
+    return rc >= 0 || errno == EINTR ? 0 : -errno;
+}
+
+void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *fetched)
+{
+    int count = epoll_wait(uv_backend_fd(&loop->loop), fetched->events, TNI_OS_FETCH_MAX, timeout_ms(timeout_ns));
+
+    tni_assert(count >= 0 || errno == EINTR, "epoll_wait failed");
+    fetched->count = 0;
+    for (int i = 0; i < count; i++) {
+        if (fetched->events[i].data.u64 == WAKE_DATA)
+            tni_os_event_drain(loop->wake_fd);
+        else
+            fetched->events[fetched->count++] = fetched->events[i];
+    }
+}
+
+/* What libuv does with an event before the callback of a uv_poll handle. */
+static void deliver(tni_os_poll *poll, uint32_t events)
+{
+    int out = 0;
+
+    if (events == EPOLLERR || events == EPOLLHUP)
+        events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
+    if (events & EPOLLIN)
+        out |= UV_READABLE;
+    if (events & EPOLLOUT)
+        out |= UV_WRITABLE;
+    if (events & EPOLLRDHUP)
+        out |= UV_DISCONNECT;
+    if (events & EPOLLPRI)
+        out |= UV_PRIORITIZED;
+    report(&poll->handle, (events & EPOLLERR) && !(events & EPOLLPRI) ? UV_EBADF : 0, out);
+}
+
+/* Returns the poll of an event. NULL: a descriptor of libuv's own, a poll that has not been reported yet, or one that has been
+ * closed since. libuv keeps its own descriptors open as long as the loop, so a number that had a generation is never one of
+ * them. */
+static tni_os_poll *poll_of(const tni_os_loop *loop, uint64_t data)
+{
+    uint32_t generation = (uint32_t)(data >> 32);
+    uint32_t fd = (uint32_t)data;
+    uv__io_t *watcher = generation != 0 && fd < loop->loop.nwatchers ? loop->loop.watchers[fd] : NULL;
+    tni_os_poll *poll;
+
+    if (watcher == NULL)
+        return NULL;
+    poll = tni_container_of(watcher, tni_os_poll, handle.io_watcher);
+    return poll->generation == generation ? poll : NULL;
+}
+
+bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched)
+{
+    bool all = fetched->count < TNI_OS_FETCH_MAX;
+
+    for (unsigned i = 0; i < fetched->count; i++) {
+        tni_os_poll *poll = poll_of(loop, fetched->events[i].data.u64);
+        if (poll != NULL)
+            deliver(poll, fetched->events[i].events);
+        else
+            all = false;
+    }
+    fetched->count = 0;
+    return all;
 }

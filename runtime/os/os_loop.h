@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The OS layer for libuv: an event loop that reports the readiness of file descriptors, sleeps, and can be woken.
  *
- * At most one thread at a time runs a loop or opens and closes polls in it; the caller ensures that (driver.h). Only
- * tni_os_loop_wake may be called by any thread at any time. How polls are armed is private to this layer. A poll reports edges:
- * each change at least once, and also what was ready before tni_os_poll_open. The simulator replaces the functions of this
- * header and nothing else.
+ * At most one thread at a time, the loop's owner, runs a loop, reports what a sleep has fetched, or opens and closes polls; the
+ * caller ensures that (driver.h). A sleep needs no ownership: another thread may own the loop at the same time. Any thread may
+ * call tni_os_loop_wake and tni_os_loops_poll at any time.
+ *
+ * How polls are armed is private to this layer. A poll reports edges: each change at least once, and also what was ready before
+ * tni_os_poll_open. The thread that fetches an event from the kernel reports it, once. The simulator replaces the functions of
+ * this header and nothing else.
  */
 #ifndef TNI_OS_LOOP_H
 #define TNI_OS_LOOP_H
 
+#include <sys/epoll.h>
 #include <uv.h>
 
 #include "base/defs.h"
@@ -21,12 +25,14 @@
 #define TNI_OS_URGENT 16u     /* urgent data: after a short read more data may be left */
 #define TNI_OS_BROKEN (TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_READ_CLOSED | TNI_OS_ERROR)
 
-/* One per connection, so it consists of libuv's handle only; the `data` of the handle points to the operations. */
+/* One per connection, so it is small; the `data` of libuv's handle points to the operations. */
 typedef struct {
     uv_poll_t handle;
+    uint32_t generation; /* which of those that have had this fd; 0: libuv alone reports it */
 } tni_os_poll;
 
-/* Both are called inside tni_os_loop_run. `closed` is the last call for a poll. */
+/* The owner calls both: `ready` inside tni_os_loop_run and tni_os_loop_report; `closed`, the last call for a poll, inside
+ * tni_os_loop_run. */
 typedef struct {
     void (*ready)(tni_os_poll *poll, uint32_t events);
     void (*closed)(tni_os_poll *poll);
@@ -34,28 +40,50 @@ typedef struct {
 
 typedef struct {
     uv_loop_t loop;
-    uv_async_t wake;
-    uv_timer_t timeout;
+    int wake_fd;         /* constant: an eventfd */
     uint64_t open_polls; /* polls that are not closed */
+    uint32_t generation; /* the last one that was assigned */
 } tni_os_loop;
+
+/* What a sleep has fetched from the kernel. */
+#define TNI_OS_FETCH_MAX 64
+typedef struct {
+    struct epoll_event events[TNI_OS_FETCH_MAX];
+    unsigned count;
+} tni_os_fetched;
 
 /* Returns 0, or a negative errno value (TN_EMFILE, TN_ENOMEM) without leaking anything. */
 int tni_os_loop_open(tni_os_loop *loop);
 
-/* Closes all polls that are still open (their `closed` is called) and the loop. */
+/* Owner, while no thread sleeps in the loop: closes all polls that are still open (their `closed` is called) and the loop. */
 void tni_os_loop_close(tni_os_loop *loop);
 
-/* Reports what is ready. If nothing is, sleeps until an event, a wake, or `timeout_ns` (0: does not sleep; UINT64_MAX: no
- * limit). It may return early. */
-void tni_os_loop_run(tni_os_loop *loop, uint64_t timeout_ns);
+/* Owner: reports what is ready, and completes what tni_os_poll_open and tni_os_poll_close have begun. Does not sleep. */
+void tni_os_loop_run(tni_os_loop *loop);
 
-/* Makes the current tni_os_loop_run, or otherwise the next one, return soon. Any thread. */
+/* One thread at a time, owner or not: sleeps until an event, a wake, or `timeout_ns` (UINT64_MAX: no limit). It may return early.
+ * It does not see polls that were opened after the last tni_os_loop_run. The caller must pass `fetched` to tni_os_loop_report
+ * before the next sleep. */
+void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *fetched);
+
+/* Owner: reports and clears what was fetched, except for polls that were closed in between. Returns false if more events are
+ * ready, which tni_os_loop_run reports. */
+bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched);
+
+/* Makes the current tni_os_loop_sleep, or otherwise the next one, return soon. Any thread. */
 void tni_os_loop_wake(tni_os_loop *loop);
 
-/* Begins to report on `fd`, a non-blocking socket. Returns 0 or a negative errno value. */
+/* Any thread: finds the loops in which a sleep would end at once, and sets their `ready`. At most TNI_WORKERS_MAX loops; NULL:
+ * none. Waits until there is one, or `event` (os_event.h; -1: none) is posted, for at most `timeout_ns` (0: does not wait;
+ * UINT64_MAX: no limit). It may return early. Returns 0, or a negative errno value without having waited: EINVAL if there are
+ * more loops than the process may have files. */
+int tni_os_loops_poll(const tni_os_loop *const *loops, unsigned count, int event, uint64_t timeout_ns, bool *ready);
+
+/* Owner: begins to report on `fd`, a non-blocking socket, from the next tni_os_loop_run on. Returns 0 or a negative errno
+ * value. */
 int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_poll_ops *ops);
 
-/* Stops reporting on the fd at once. `poll` may be freed, and the fd closed, once its `closed` is called. */
+/* Owner: stops reporting on the fd at once. `poll` may be freed, and the fd closed, once its `closed` is called. */
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll);
 
 #endif

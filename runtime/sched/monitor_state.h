@@ -17,9 +17,12 @@ typedef struct tni_stack_sampler tni_stack_sampler; /* stack_sampler.h */
 typedef struct {
     uint64_t polls;             /* driver polls at the last check */
     uint64_t runs;              /* runs at the last check */
-    uint64_t clock_read_ns;     /* the core's clock at the last check */
-    uint64_t polled_ns;         /* time of the first check that saw that number of polls */
-    uint64_t since_ns;          /* approximate start of that run */
+    uint64_t parks;             /* sleeps in the loop at the last check */
+    uint64_t clock_read_ns;     /* time of the last check */
+    bool moves;                 /* between the last two checks the worker ran a task, polled or slept */
+    bool asleep;                /* at the last check the worker slept, and nothing waited for it */
+    uint64_t polled_ns;         /* about this time or later the loop was polled, or had nothing to report */
+    uint64_t since_ns;          /* approximate start of the present run */
     uint64_t clocked_ns;        /* time of the first reading of the thread's clock in that run; 0: not yet */
     uint64_t cpu_ns;            /* that reading */
     bool needed;                /* another task or thread has waited for the core since */
@@ -51,6 +54,7 @@ typedef struct {
 typedef struct {
     tni_thread thread;
     bool started;
+    int bell;                          /* constant: an event that ends the monitor's rest; -1: none */
     tni_cache_aligned tni_a32 resting; /* 1: it sleeps without a timeout; a worker that begins to work wakes it */
     tni_a32 stop;
 } tni_monitor;

@@ -358,6 +358,53 @@ tn_task *tni_schedule_steal(tni_core *core)
     return tni_schedule_take_injected(core, TNI_INJECTED_MAX);
 }
 
+/* A chain of tasks through queue_next, oldest first. */
+typedef struct {
+    tn_task *first;
+    tn_task *last;
+    unsigned count;
+} chain;
+
+static void link_last(chain *c, tn_task *task)
+{
+    if (c->count++ == 0)
+        c->first = task;
+    else
+        c->last->queue_next = task;
+    c->last = task;
+}
+
+/* As many as there are now: its worker may come to it at any moment, and queue more. */
+static void take_all(tni_deque *queue, chain *c)
+{
+    unsigned count = tni_deque_length(queue);
+    void *task;
+
+    while (count > 0) {
+        tni_take took = tni_deque_take(queue, &task);
+        if (took == TNI_TAKE_EMPTY)
+            return;
+        if (took == TNI_TAKE_RETRY)
+            continue;
+        link_last(c, task);
+        count--;
+    }
+}
+
+void tni_schedule_evacuate(tni_core *core)
+{
+    chain moved = {.count = 0};
+    tn_task *next;
+
+    take_all(serving_queue(core), &moved);
+    next = steal_next(core);
+    if (next != NULL)
+        link_last(&moved, next);
+    take_all(yielded_queue(core), &moved);
+    if (moved.count > 0)
+        tni_injector_push(&core->runtime->injector, moved.first, moved.last, moved.count);
+}
+
 /* --- Waking ----------------------------------------------------------------------------------------------------------------- */
 
 bool tni_schedule_any_work(const tn_runtime *runtime)

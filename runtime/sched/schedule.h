@@ -39,6 +39,9 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max);
 /* Holder, searching: takes tasks from other cores. NULL: none found. */
 tn_task *tni_schedule_steal(tni_core *core);
 
+/* Anyone: moves what waits on a core to the injector, for its worker does not come to it. Wakes nobody. */
+void tni_schedule_evacuate(tni_core *core);
+
 /* Is anything to be had anywhere but in a LIFO slot? Behind a full fence. */
 bool tni_schedule_any_work(const tn_runtime *runtime);
 

@@ -87,23 +87,49 @@ static void note_run_time(tni_core *core, uint64_t now_ns)
     tni_a64_store(&core->clock_read_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* Holder, owner of the driver, after each run of the loop: gives the driver back and fires the timers. */
-static void finish_poll(tni_core *core)
+/* Others own the loop for a few microseconds at most, unless they are preempted. */
+static bool own_soon(tni_driver *driver)
 {
-    tni_driver_disown(&core->driver);
+    for (unsigned i = 0; i < TNI_LOOP_TAKEN_SPINS; i++) {
+        if (tni_driver_try_own(driver))
+            return true;
+        tni_spin_hint();
+    }
+    return false;
+}
+
+/* Holder, inside a batch, when the loop has just been looked at: the timers, which need no owner of it. */
+static void fire_timers(tni_core *core)
+{
     core->polled_ns = tni_clock_ns();
     tni_a64_store(&core->clock_read_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
-    tni_count(&core->counts.driver_polls, 1);
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
 }
 
-/* Holder, owner of the driver: runs the loop, which does not sleep, and the timers. What becomes runnable is queued here, in a
- * batch that the caller ends. Gives the driver back. */
+/* Holder: runs the loop, unless somebody else does just now, and fires the timers; what becomes runnable is queued here. */
 static void poll_driver(tni_core *core)
 {
     tni_schedule_batch_begin(core);
-    tni_driver_poll(&core->driver);
-    finish_poll(core);
+    if (tni_driver_try_own(&core->driver)) {
+        (void)tni_driver_report(&core->driver);
+        tni_driver_poll(&core->driver);
+        tni_driver_disown(&core->driver);
+        tni_count(&core->counts.driver_polls, 1);
+    }
+    fire_timers(core);
+    tni_schedule_batch_end(core);
+}
+
+/* Holder, inside a batch, after a sleep in the loop: reports what that has fetched, and fires the timers. */
+static void report_sleep(tni_core *core)
+{
+    if (tni_driver_has_fetched(&core->driver) && own_soon(&core->driver)) {
+        if (!tni_driver_report(&core->driver))
+            tni_driver_poll(&core->driver);
+        tni_driver_disown(&core->driver);
+        tni_count(&core->counts.driver_polls, 1);
+    }
+    fire_timers(core);
 }
 
 /* Tasks wait for a stack: what this core keeps for itself is for them. */
@@ -168,13 +194,8 @@ static void look_around(tni_core *core)
     note_run_time(core, now_ns);
     core->ticks_period = next_period(core->ticks_period, since_look_ns);
     tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
-    if (now_ns - core->polled_ns >= poll_period_ns(core)) {
-        core->polled_ns = now_ns;
-        if (tni_driver_try_own(&core->driver)) { /* else somebody else polls it just now */
-            poll_driver(core);
-            tni_schedule_batch_end(core);
-        }
-    }
+    if (now_ns - core->polled_ns >= poll_period_ns(core))
+        poll_driver(core);
     if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
         take_turns(core, now_ns);
     share_stacks(core);
@@ -182,12 +203,12 @@ static void look_around(tni_core *core)
 
 /* --- Idle ------------------------------------------------------------------------------------------------------------------- */
 
-static void stop_search(tni_worker *worker, bool found)
+static void stop_search(tni_worker *worker, const tni_core *core, bool found)
 {
     tn_runtime *runtime = worker->runtime;
 
     worker->searching = false;
-    if (!tni_idle_search_end(&runtime->idle) || !found)
+    if (tni_idle_search_end(&runtime->idle, core->index) != TNI_SEARCH_LAST || !found)
         return;
     /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders
      * our decrement before the look; a submitter that still saw us has pushed before its own fence. */
@@ -208,10 +229,10 @@ static bool is_done(const tni_worker *worker)
            (worker->until_ns != TNI_FOREVER && tni_clock_ns() >= worker->until_ns);
 }
 
-static inline void stop_searching(tni_worker *worker, bool found)
+static inline void stop_searching(tni_worker *worker, const tni_core *core, bool found)
 {
     if (tni_unlikely(worker->searching))
-        stop_search(worker, found);
+        stop_search(worker, core, found);
 }
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
@@ -220,24 +241,18 @@ static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
            (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
-/* Others have the loop for a few microseconds at most, unless they are preempted. */
-static bool own_soon(tni_driver *driver)
+/* Would a sleep in the loop miss something? */
+static bool is_to_be_polled(const tni_core *core)
 {
-    for (unsigned i = 0; i < TNI_LOOP_TAKEN_SPINS; i++) {
-        if (tni_driver_try_own(driver))
-            return true;
-        tni_spin_hint();
-    }
-    return false;
+    return tni_driver_has_fetched(&core->driver) || tni_driver_is_unsettled(&core->driver);
 }
 
-/* The last that a worker does before it sleeps. It may make tasks runnable, in this core's queue: a registration that cannot be
- * opened ends its waits, one that is freed gives back wakers, an attachment logs by a function of the user's. Returns whether the
+/* The last that a worker does before it sleeps. In a current-thread runtime, which has no monitor, what is attached is
+ * maintained: it may log by a function of the user's, which may make tasks runnable, in this core's queue. Returns whether the
  * attachment asks for another call soon. */
-static bool maintain_before_sleep(const tni_worker *worker, tni_core *core)
+static bool maintain_before_sleep(const tni_worker *worker, const tni_core *core)
 {
-    tni_driver_drain_inbox(&core->driver);
-    /* A current-thread runtime has no monitor. Relaxed: our own word; the clock at the last poll is near enough. */
+    /* Relaxed: our own word; the clock at the last poll is near enough. */
     return !worker->owns_thread && tni_runtime_maintain(worker->runtime, tni_a64_load(&core->clock_read_ns, TNI_RELAXED));
 }
 
@@ -248,25 +263,26 @@ static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)
     return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
-/* Within the batch of park. */
-static void sleep_in_loop(tni_worker *worker, tni_core *core)
+/* The loop is to be polled before anyone sleeps in it, and has not been: perhaps because somebody else owns it. */
+static void wait_for_loop(tni_worker *worker, tni_core *core)
+{
+    if (own_soon(&core->driver))
+        tni_driver_disown(&core->driver);
+    else
+        tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
+}
+
+/* Within the batch of park. Returns whether it has slept. What the sleep fetches is reported afterwards. */
+static bool sleep_in_loop(tni_worker *worker, tni_core *core)
 {
     uint64_t until_ns;
     uint64_t now_ns;
     bool again_soon;
 
-    /* The loop is ours before anyone may wake it: a wake that came while the monitor or an idle worker runs the loop would end
-     * that run, not ours. While one does (not for long, unless it is preempted), we sleep elsewhere. */
-    if (!own_soon(&core->driver)) {
-        tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
-        return;
-    }
     again_soon = maintain_before_sleep(worker, core);
     /* From here to the sleep this worker makes no task runnable. Any other thread that does wakes a worker. */
-    if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP)) {
-        tni_driver_disown(&core->driver);
-        return;
-    }
+    if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP))
+        return false;
     tni_count(&core->counts.parks, 1);
     until_ns = tni_timers_sleep(&core->timers);
     if (until_ns > worker->until_ns)
@@ -277,31 +293,36 @@ static void sleep_in_loop(tni_worker *worker, tni_core *core)
     note_run_time(core, now_ns);
     tni_driver_sleep(&core->driver, time_left_ns(until_ns, now_ns));
     tni_timers_awake(&core->timers); /* also after a timeout of 0: the wheel has to move on, or the next one is 0 too */
-    finish_poll(core);
     tni_parker_finish(&worker->parker);
+    return true;
 }
 
 static void park(tni_worker *worker, tni_core *core)
 {
     tn_runtime *runtime = worker->runtime;
+    bool slept = false;
 
     /* From here on this worker queues what it makes runnable behind its queue, not in the LIFO slot: one of the checks below
      * finds it. */
     tni_schedule_batch_begin(core);
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
-    stop_searching(worker, false);
+    stop_searching(worker, core, false);
     /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_schedule_wake_one,
      * post). */
     tni_fence_full();
-    if (!must_not_sleep(worker, core))
-        sleep_in_loop(worker, core);
-    else
+    if (must_not_sleep(worker, core))
         tni_spin_hint(); /* there is work that is for others to take, and they have been told */
+    else if (is_to_be_polled(core))
+        wait_for_loop(worker, core);
+    else
+        slept = sleep_in_loop(worker, core);
     if (!tni_idle_unpark(&runtime->idle, core->index))
         worker->searching = true; /* a waker took the mark and counted us */
-    tni_schedule_batch_end(core);
     tni_monitor_notice(runtime);
+    if (slept)
+        report_sleep(core);
+    tni_schedule_batch_end(core);
 }
 
 /* --- The loop --------------------------------------------------------------------------------------------------------------- */
@@ -359,15 +380,15 @@ static inline bool is_time_to_look(tni_core *core)
 }
 
 /* Nothing is queued here: our own sockets before other cores' tasks, for what our loop reports has its memory in our caches. Not
- * if the loop has just been polled: then it is asked again, and slept in, when a search has found nothing. */
+ * if the loop has just been polled: then it is slept in when a search has found nothing. */
 static tn_task *next_from_loop(tni_core *core)
 {
     /* Relaxed: a hint. */
-    if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) == 0 || tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS ||
-        !tni_driver_try_own(&core->driver))
+    bool may_report = tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0;
+
+    if (!is_to_be_polled(core) && (!may_report || tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS))
         return NULL;
     poll_driver(core);
-    tni_schedule_batch_end(core);
     return tni_schedule_next(core);
 }
 
@@ -412,14 +433,14 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
         task = next_from_loop(core);
     if (task == NULL) {
         if (!worker->searching)
-            worker->searching = tni_idle_search_begin(&worker->runtime->idle);
+            worker->searching = tni_idle_search_begin(&worker->runtime->idle, core->index);
         if (worker->searching)
             task = tni_schedule_steal(core);
         if (worker->searching && task == NULL)
             task = next_from_left_alone(core);
     }
     if (task != NULL)
-        stop_searching(worker, true);
+        stop_searching(worker, core, true);
     return task;
 }
 
@@ -436,7 +457,7 @@ static void run_core(tni_worker *worker, tni_core *core)
         if (core == NULL)
             return;
     }
-    stop_searching(worker, true);
+    stop_searching(worker, core, true);
     tni_worker_leave(worker);
 }
 

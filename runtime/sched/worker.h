@@ -27,7 +27,7 @@ struct tni_worker {
     tni_context context;                /* where the scheduler goes on when a task leaves */
     tni_stack_overflow_thread overflow; /* report_overflow: where the handler runs */
     bool coming;                        /* counted in the runtime's spares_coming */
-    bool searching;                     /* counted in tni_idle.searching */
+    bool searching;                     /* it counts as searching (idle.h), or was struck */
     bool pinned_turn;                   /* the mailbox goes before the queues this time */
     tn_task *pinned;                    /* taken from the mailbox, oldest first */
     bool is_home;                       /* there have been tasks that only this worker may run again */

@@ -145,6 +145,7 @@ uint64_t tni_timers_sleep(tni_timers *timers)
     uint64_t until;
 
     tni_os_mutex_lock(&timers->lock);
+    publish_next(timers); /* the monitor goes by it, also if timers were taken out since the last time */
     until = tni_wheel_next_ns(&timers->wheel);
     timers->sleeping_until_ns = until;
     tni_os_mutex_unlock(&timers->lock);

@@ -1,37 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake, and at the moment at which a core is to
- * be taken; stuck.c has what it does about those whose worker is inside one task for long.
+/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake or ought to be, and at the moment at which
+ * a core is to be taken; stuck.c has what it does about those whose worker does not come to them.
  *
- * When all workers have been parked for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and
- * sleeps for good. A worker that leaves its park takes its parked mark back, makes a full fence, and wakes the monitor if it
- * rests: one of the two sees the other, so no worker is ever unobserved. An idle runtime therefore wakes nothing. What is
- * attached to the runtime may keep it from its rest in the same way: it writes what its `tend` looks at, makes a full fence, and
- * wakes the monitor if it rests.
+ * When all workers have slept for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and sleeps
+ * until one of their loops has something, or a timer of theirs is due. A worker that leaves its park takes its parked mark back,
+ * makes a full fence, and wakes the monitor if it rests: one of the two sees the other, so no worker that is awake is unobserved.
+ * An idle runtime therefore wakes nothing. What is attached to the runtime may keep the monitor from its rest in the same way: it
+ * writes what its `tend` looks at, makes a full fence, and wakes the monitor if it rests.
  */
 #include "watch/monitor.h"
 
+#include <string.h>
+
+#include "os/os_event.h"
 #include "sched/runtime.h"
 #include "watch/deadlock.h"
 #include "watch/stuck.h"
 
-/* Answers when a core is to be taken; TNI_FOREVER: none is. */
-static uint64_t observe(tn_runtime *runtime)
+/* Which workers sleep in a loop that has something for them? */
+static void look_into_loops(const tn_runtime *runtime, bool *ready)
 {
-    uint64_t now_ns = tni_clock_ns();
-    uint64_t due_ns = TNI_FOREVER;
-    unsigned wanted = 0;
-    unsigned hurried = 0;
+    const tni_os_loop *loops[TNI_WORKERS_MAX];
+    bool any = false;
 
     for (unsigned i = 0; i < runtime->core_count; i++) {
-        wanted += tni_stuck_observe(runtime->cores[i], now_ns, &due_ns);
+        bool parked = tni_idle_is_parked(&runtime->idle, i);
+        loops[i] = parked ? &runtime->cores[i]->driver.loop : NULL;
+        any = any || parked;
+    }
+    if (any)
+        (void)tni_os_loops_poll(loops, runtime->core_count, -1, 0, ready);
+    else
+        memset(ready, 0, runtime->core_count * sizeof *ready);
+}
+
+/* Looks at all cores. True: a worker is awake, or ought to be. *due_ns: when to look again at the latest; TNI_FOREVER: when the
+ * period is over. */
+static bool observe(tn_runtime *runtime, uint64_t *due_ns)
+{
+    bool ready[TNI_WORKERS_MAX];
+    uint64_t now_ns = tni_clock_ns();
+    unsigned wanted = 0;
+    unsigned hurried = 0;
+    unsigned asleep = 0;
+
+    *due_ns = TNI_FOREVER;
+    look_into_loops(runtime, ready);
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        wanted += tni_stuck_observe(runtime->cores[i], now_ns, ready[i], due_ns);
         hurried += runtime->cores[i]->watch.check_interval_ns != 0;
+        asleep += runtime->cores[i]->watch.asleep;
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
         tni_stuck_no_replacement(runtime, now_ns);
     else if (hurried > wanted)
         (void)tni_worker_provide_replacements(runtime,
                                               hurried); /* ahead: the next ones to be taken do not wait for a thread's start */
-    return due_ns;
+    return asleep < runtime->core_count;
 }
 
 /* When to look again after a look at `now_ns`. Before *allowed_ns there would be more than one in TNI_MONITOR_MEAN_NS on the
@@ -48,8 +73,41 @@ static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *allowed_ns
     return due_ns < next_ns ? due_ns : next_ns;
 }
 
-/* Sleeps until a worker starts to work again, unless one has meanwhile. Looks for a deadlock, and for tasks to be reported, when
- * it has said that it rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
+/* When the first of the workers is to wake for a timer. */
+static uint64_t next_timer_ns(const tn_runtime *runtime)
+{
+    uint64_t next_ns = TNI_FOREVER;
+
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        /* Relaxed: as they were when their workers went to sleep; who arms an earlier one wakes its worker by its loop. */
+        uint64_t core_ns = tni_a64_load(&runtime->cores[i]->timers.next_ns, TNI_RELAXED);
+        if (core_ns < next_ns)
+            next_ns = core_ns;
+    }
+    return next_ns;
+}
+
+/* All workers sleep. Waits until a worker says that it is awake, or ought to be: its loop has something, or its timer is due. If
+ * the monitor cannot wait so, it goes on looking at the cores. */
+static void wait_for_any(tn_runtime *runtime)
+{
+    const tni_os_loop *loops[TNI_WORKERS_MAX];
+    bool ready[TNI_WORKERS_MAX];
+    uint64_t now_ns = tni_clock_ns();
+    uint64_t until_ns = next_timer_ns(runtime);
+
+    if (until_ns != TNI_FOREVER)
+        until_ns += TNI_MONITOR_PERIOD_NS; /* its worker wakes us before, if it gets a processor */
+    if (until_ns <= now_ns)
+        return;
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        loops[i] = &runtime->cores[i]->driver.loop;
+    (void)tni_os_loops_poll(loops, runtime->core_count, runtime->monitor.bell,
+                            until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns - now_ns, ready);
+}
+
+/* Sleeps until a worker starts to work again, or ought to. Looks for a deadlock, and for tasks to be reported, when it has said
+ * that it rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
 static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
@@ -59,15 +117,12 @@ static void rest(tn_runtime *runtime)
     tni_fence_full();
     tni_deadlock_check(runtime);
     /* Acquire: partner: tni_monitor_stop. */
-    while (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
-           !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
-        /* Relaxed: only ended by the exchange in tni_monitor_notice, whose wake follows. */
-        if (tni_a32_load(&monitor->resting, TNI_RELAXED) == 0)
-            break;
-        tni_futex_wait(&monitor->resting, 1, TNI_FOREVER);
-    }
+    if (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
+        !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0)
+        wait_for_any(runtime); /* ended by the post that follows each exchange of `resting` */
     /* Relaxed: nobody waits for it. */
     tni_a32_store(&monitor->resting, 0, TNI_RELAXED);
+    tni_os_event_drain(monitor->bell);
 }
 
 static void *monitor_main(void *arg)
@@ -81,7 +136,7 @@ static void *monitor_main(void *arg)
     tni_thread_name("tn-monitor");
     /* Acquire: partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
-        uint64_t due_ns = TNI_FOREVER;
+        uint64_t due_ns;
         uint64_t now_ns;
         bool tends;
         tni_futex_wait(&monitor->stop, 0, next_ns);
@@ -89,9 +144,8 @@ static void *monitor_main(void *arg)
         tends = tni_runtime_maintain(runtime, now_ns);
         if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
-        if (!tni_idle_all_parked(&runtime->idle)) {
+        if (observe(runtime, &due_ns)) {
             quiet_since_ns = now_ns;
-            due_ns = observe(runtime);
         } else if (!tends && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
@@ -111,7 +165,7 @@ void tni_monitor_notice(tn_runtime *runtime)
     /* Relaxed: behind the fence; the exchange decides who wakes. */
     if (tni_unlikely(tni_a32_load(&monitor->resting, TNI_RELAXED) != 0) &&
         tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0)
-        tni_futex_wake(&monitor->resting, 1);
+        tni_os_event_post(monitor->bell);
 }
 
 void tni_monitor_init(tni_monitor *monitor)
@@ -119,6 +173,7 @@ void tni_monitor_init(tni_monitor *monitor)
     tni_a32_init(&monitor->resting, 0);
     tni_a32_init(&monitor->stop, 0);
     monitor->started = false;
+    monitor->bell = -1;
 }
 
 int tni_monitor_start(tn_runtime *runtime)
@@ -126,6 +181,9 @@ int tni_monitor_start(tn_runtime *runtime)
     tni_monitor *monitor = &runtime->monitor;
     int rc;
 
+    monitor->bell = tni_os_event_open();
+    if (monitor->bell < 0)
+        return monitor->bell;
     rc = tni_thread_start(&monitor->thread, monitor_main, runtime);
     monitor->started = rc == 0;
     return rc;
@@ -143,7 +201,13 @@ void tni_monitor_stop(tn_runtime *runtime)
     /* Stop before the look; against the fence in rest(). */
     tni_fence_full();
     if (tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0) /* relaxed: behind the fence */
-        tni_futex_wake(&monitor->resting, 1);
+        tni_os_event_post(monitor->bell);
     tni_thread_join(&monitor->thread);
     monitor->started = false;
+}
+
+void tni_monitor_fini(tni_monitor *monitor)
+{
+    if (monitor->bell >= 0)
+        tni_os_event_close(monitor->bell);
 }

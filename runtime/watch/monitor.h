@@ -12,5 +12,7 @@ void tni_monitor_init(tni_monitor *monitor);
 int tni_monitor_start(tn_runtime *runtime);
 /* Stops and joins it; nothing happens if it was not started. */
 void tni_monitor_stop(tn_runtime *runtime);
+/* When no thread of the runtime is left: until then one may be about to wake the monitor. */
+void tni_monitor_fini(tni_monitor *monitor);
 
 #endif

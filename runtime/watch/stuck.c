@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A core whose worker is inside one task for long, because the task calls something that blocks or computes without end.
+/* A core whose worker does not come to it: because it is inside one task for long, which calls something that blocks or computes
+ * without end, or because the worker gets no processor (README.md, "Stuck workers").
  *
  * A worker that finds nothing in any queue serves the loops and timers of cores whose workers have left them alone for
  * TNI_UNATTENDED_NS (worker.c). Where no worker is idle there is the monitor: at each look at which the core has polled nothing
  * for 2 ms, or is inside one run for 4 ms:
- *   1. its loop and timers are served for it; what becomes runnable goes to the injector, and a worker is woken for what waits;
+ *   1. its loop and timers are served for it; what becomes runnable, and what is in its queues, goes to the injector; its worker
+ *      is no searcher and not to be chosen any more; and another worker is woken for what waits;
  *   2. if it is still inside the same run after 4 ms, at a look that is made then, and somebody has needed the core, a spare
  *      thread gets it, by the claim word (core.h). A task that has said that it will block (tn_block_begin) loses it at once;
  *   3. a core that has just been taken is in a hurry: its next task may block, too, and many more behind it. It is looked at
@@ -23,8 +25,24 @@
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
+/* Nobody has come to this core for a while: what waits there is for others, who are woken by the caller. Its worker may have been
+ * woken and not run yet, or have lost its processor anywhere. */
+static void relieve(tni_core *core)
+{
+    tn_runtime *runtime = core->runtime;
+
+    if (runtime->core_count > 1)
+        tni_schedule_evacuate(core);
+    /* Submitters rely on a searcher: on this one no longer. What it owes them, a fence and a look, is in help. */
+    (void)tni_idle_search_end(&runtime->idle, core->index);
+    /* Nor is it to be chosen while it sleeps. So that it marks itself anew, it is woken. Acquire: the worker as it was made. It
+     * holds the core until it wakes. */
+    if (tni_idle_unpark(&runtime->idle, core->index))
+        tni_worker_unpark(tni_aptr_load(&core->worker, TNI_ACQUIRE));
+}
+
 /* Does the core's work. True: there was some, for this core or for anyone. */
-static bool help(tni_core *core, uint64_t now_ns)
+static bool help(tni_core *core, uint64_t now_ns, bool late)
 {
     tn_runtime *runtime = core->runtime;
     /* Relaxed, twice: a count, which only whoever owns the driver changes. */
@@ -32,6 +50,8 @@ static bool help(tni_core *core, uint64_t now_ns)
     unsigned fired = tni_core_poll(core, now_ns);
     bool waits;
 
+    if (late)
+        relieve(core);
     /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
      * count of the worker's that overwrites it is set right by the next look. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
@@ -59,32 +79,46 @@ static uint64_t calm_ns(const tni_core *core)
     return limit_ns(core) != TNI_FOREVER ? limit_ns(core) : TNI_STUCK_DEFAULT_NS; /* declared ones are taken all the same */
 }
 
+/* Does its worker sleep, and rightly? `ready`: its loop would not let it sleep. */
+static bool is_asleep(const tni_core *core, uint64_t now_ns, bool ready)
+{
+    /* Relaxed: a hint; see tni_timers_sleep. */
+    return tni_idle_is_parked(&core->runtime->idle, core->index) && !ready && !tni_driver_is_unsettled(&core->driver) &&
+           tni_a64_load(&core->timers.next_ns, TNI_RELAXED) > now_ns;
+}
+
 /* What has the core done since the last look? */
-static void note_progress(tni_core *core, uint64_t now_ns)
+static void note_progress(tni_core *core, uint64_t now_ns, bool ready)
 {
     tni_core_record *watch = &core->watch;
     bool parked = tni_idle_is_parked(&core->runtime->idle, core->index);
+    bool slept = watch->asleep;
     /* Relaxed, all: hints. */
     uint64_t polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    uint64_t parks = tni_a64_load(&core->counts.parks, TNI_RELAXED);
     uint64_t began_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
 
+    watch->asleep = is_asleep(core, now_ns, ready);
+    watch->moves = polls != watch->polls || runs != watch->runs || parks != watch->parks;
     /* What is new has begun after the last look, and not long after its worker looked at the clock, which that does every few
      * runs. */
     if (began_ns < watch->clock_read_ns)
         began_ns = watch->clock_read_ns;
     if (parked || began_ns > now_ns)
         began_ns = now_ns;
-    if (polls != watch->polls || parked) {
-        watch->polls = polls;
+    if (slept && !watch->moves)
+        watch->polled_ns = now_ns; /* what it is to wake for has come at any time since */
+    else if (polls != watch->polls || parks != watch->parks || watch->asleep)
         watch->polled_ns = began_ns;
-    }
-    if (runs != watch->runs || parked) {
-        watch->runs = runs;
+    if (runs != watch->runs || parks != watch->parks || parked) {
         watch->since_ns = began_ns;
         watch->clocked_ns = 0;
         watch->needed = false;
     }
+    watch->polls = polls;
+    watch->runs = runs;
+    watch->parks = parks;
     watch->clock_read_ns = now_ns;
 }
 
@@ -168,18 +202,34 @@ static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
         *due_ns = watch->again_ns;
 }
 
+/* A worker that is not inside a task comes to its core soon, if it gets a processor. */
+static void expect_worker(const tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+{
+    const tni_core_record *watch = &core->watch;
+    uint64_t late_ns = watch->polled_ns + TNI_STUCK_LATE_NS;
+
+    if (watch->asleep || watch->moves || tni_worker_is_outside(worker))
+        return;
+    if (late_ns <= now_ns)
+        late_ns = now_ns + TNI_STUCK_AGAIN_NS;
+    if (late_ns < *due_ns)
+        *due_ns = late_ns;
+}
+
 /* Looks whether the core is to be taken, and takes it. True: a spare is wanted. */
 static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *watch = &core->watch;
     bool is_over = now_ns - watch->since_ns >= limit_ns(core);
+    bool late = is_over || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS;
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
     bool hurried;
     bool kept;
 
-    if (declared || is_over || watch->check_interval_ns != 0 || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS)
-        watch->needed = help(core, now_ns) || watch->needed;
+    if (declared || late || watch->check_interval_ns != 0)
+        watch->needed = help(core, now_ns, late) || watch->needed;
+    expect_worker(core, worker, now_ns, due_ns);
     if (!is_inside(core, worker))
         return false;
     if (declared)
@@ -194,7 +244,7 @@ static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64
     return kept;
 }
 
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *due_ns)
 {
     /* Acquire: the worker as it was made; partner: give_core (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
@@ -203,7 +253,7 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 
     if (now_ns > watch->again_ns && now_ns - watch->again_ns >= calm_ns(core))
         watch->check_interval_ns = 0; /* all were parked meanwhile, and it was not looked at */
-    note_progress(core, now_ns);
+    note_progress(core, now_ns, ready);
     wanted = worker != NULL && consider(core, worker, now_ns, due_ns);
     calm_down(core, now_ns, due_ns);
     return wanted;

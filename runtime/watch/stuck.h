@@ -6,9 +6,9 @@
 
 #include "sched/monitor_state.h"
 
-/* Monitor: looks at a core. True: a replacement thread is wanted for it, now or at the next look. *due_ns is lowered to the
- * moment at which the core is to be looked at again, to be taken. */
-bool tni_stuck_observe(tni_core *core, uint64_t now_ns, uint64_t *due_ns);
+/* Monitor: looks at a core. `ready`: its loop has something for its worker, if that sleeps there. True: a replacement thread is
+ * wanted for it, now or at the next look. *due_ns is lowered to the moment at which the core is to be looked at again. */
+bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *due_ns);
 
 /* stuck_report.c, of the monitor: looks at all workers, and puts into the log which tasks keep their threads. True: it wants to
  * look again, though all cores may be parked. */

@@ -41,28 +41,46 @@ Test(idle, one_is_woken_and_counts_as_searching)
         cr_assert(!tni_idle_is_parked(&idle, (unsigned)chosen));
         cr_assert_eq(tni_idle_choose(&idle), -1);             /* one searches already */
         cr_assert(!tni_idle_unpark(&idle, (unsigned)chosen)); /* it sees that it was chosen */
-        cr_assert(tni_idle_search_end(&idle));
+        cr_assert(tni_idle_is_searching(&idle, (unsigned)chosen));
+        cr_assert_eq(tni_idle_search_end(&idle, (unsigned)chosen), TNI_SEARCH_LAST);
+        cr_assert_eq(tni_idle_search_end(&idle, (unsigned)chosen), TNI_SEARCH_STRUCK); /* it does not count twice */
     }
     cr_assert_eq(tni_idle_choose(&idle), -1); /* nobody is left */
 }
 
+Test(idle, one_that_was_struck_keeps_nobody_from_being_woken)
+{
+    static tni_idle idle;
+    int first;
+
+    tni_idle_init(&idle, 40);
+    tni_idle_park(&idle, 3);
+    tni_idle_park(&idle, 39);
+    first = tni_idle_choose(&idle);
+    cr_assert_eq(tni_idle_choose(&idle), -1);
+    cr_assert_eq(tni_idle_search_end(&idle, (unsigned)first), TNI_SEARCH_LAST); /* by another thread */
+    cr_assert_eq(tni_idle_choose(&idle), first == 3 ? 39 : 3);
+    cr_assert_eq(tni_idle_search_end(&idle, (unsigned)first), TNI_SEARCH_STRUCK); /* its own end takes no other's mark */
+    cr_assert_eq(tni_idle_choose(&idle), -1);
+}
+
 Test(idle, a_few_search_at_a_time)
 {
-    for (unsigned cores = 1; cores <= 64; cores++) {
+    for (unsigned cores = 1; cores <= 100; cores++) {
         static tni_idle idle;
         unsigned searching = 0;
         tni_idle_init(&idle, cores);
-        while (tni_idle_search_begin(&idle))
+        while (tni_idle_search_begin(&idle, searching))
             searching++;
         cr_assert_eq(searching, (cores + 1) / 2); /* half of the busy ones */
         for (unsigned i = searching; i > 0; i--)
-            cr_assert_eq(tni_idle_search_end(&idle), i == 1);
+            cr_assert_eq(tni_idle_search_end(&idle, i - 1), i == 1 ? TNI_SEARCH_LAST : TNI_SEARCH_ENDED);
     }
 }
 
 /* --- Submitters and workers ----------------------------------------------------------------------------------------------- */
 
-enum { WORKERS = 4, SUBMITTERS = 2 };
+enum { WORKERS = 4, SUBMITTERS = 2, STRIKERS = 1, THREADS = WORKERS + SUBMITTERS + STRIKERS };
 
 typedef struct {
     tni_idle idle;
@@ -96,12 +114,12 @@ static bool is_over(office *o)
     return atomic_load(&o->done) >= o->wanted;
 }
 
-static void end_search(office *o, bool *searching, bool found)
+static void end_search(office *o, unsigned me, bool *searching, bool found)
 {
     if (!*searching)
         return;
     *searching = false;
-    if (!tni_idle_search_end(&o->idle) || !found)
+    if (tni_idle_search_end(&o->idle, me) != TNI_SEARCH_LAST || !found)
         return;
     tni_fence_full();
     if (tni_a32_load(&o->work, TNI_RELAXED) > 0)
@@ -117,9 +135,9 @@ static void *work(void *arg)
 
     while (!is_over(o)) {
         if (!searching)
-            searching = tni_idle_search_begin(&o->idle);
+            searching = tni_idle_search_begin(&o->idle, me);
         if (searching && take_work(o)) {
-            end_search(o, &searching, true);
+            end_search(o, me, &searching, true);
             if (atomic_fetch_add(&o->done, 1) + 1 == o->wanted)
                 for (int i = 0; i < WORKERS; i++)
                     wake(o, i);
@@ -127,7 +145,7 @@ static void *work(void *arg)
         }
         tni_a32_store(&o->asleep[me], 1, TNI_RELAXED);
         tni_idle_park(&o->idle, me);
-        end_search(o, &searching, false);
+        end_search(o, me, &searching, false);
         tni_fence_full();
         if (tni_a32_load(&o->work, TNI_RELAXED) == 0 && !is_over(o))
             while (tni_a32_load(&o->asleep[me], TNI_ACQUIRE) != 0 && !is_over(o))
@@ -135,7 +153,7 @@ static void *work(void *arg)
         if (!tni_idle_unpark(&o->idle, me))
             searching = true;
     }
-    end_search(o, &searching, false);
+    end_search(o, me, &searching, false);
     return NULL;
 }
 
@@ -154,17 +172,49 @@ static void *submit(void *arg)
     return NULL;
 }
 
+/* As the monitor does it with a worker that seems to get no processor. */
+static void *strike(void *arg)
+{
+    office *o = arg;
+
+    for (unsigned core = 0; !is_over(o); core = (core + 1) % WORKERS) {
+        (void)tni_idle_search_end(&o->idle, core);
+        if (tni_idle_unpark(&o->idle, core))
+            wake(o, (int)core);
+        tni_fence_full();
+        if (tni_a32_load(&o->work, TNI_RELAXED) > 0)
+            wake(o, tni_idle_choose(&o->idle));
+        tt_block_thread(TN_MS / 10);
+    }
+    return NULL;
+}
+
+static void run_office(office *o, unsigned threads_wanted)
+{
+    void *(*const what[THREADS])(void *) = {work, work, work, work, submit, submit, strike};
+    pthread_t threads[THREADS];
+
+    tni_idle_init(&o->idle, WORKERS);
+    o->wanted = tt_scaled(100000) / SUBMITTERS * SUBMITTERS;
+    for (unsigned i = 0; i < threads_wanted; i++)
+        threads[i] = tt_thread_start(what[i], o);
+    for (unsigned i = 0; i < threads_wanted; i++)
+        tt_thread_join(threads[i]);
+    cr_assert_eq(atomic_load(&o->done), o->wanted);
+    for (unsigned core = 0; core < WORKERS; core++)
+        cr_assert(!tni_idle_is_searching(&o->idle, core));
+}
+
 Test(idle, no_submit_is_slept_through)
 {
     static office o;
-    pthread_t threads[WORKERS + SUBMITTERS];
 
-    tni_idle_init(&o.idle, WORKERS);
-    o.wanted = tt_scaled(100000) / SUBMITTERS * SUBMITTERS;
-    for (int i = 0; i < WORKERS + SUBMITTERS; i++)
-        threads[i] = tt_thread_start(i < WORKERS ? work : submit, &o);
-    for (int i = 0; i < WORKERS + SUBMITTERS; i++)
-        tt_thread_join(threads[i]);
-    cr_assert_eq(atomic_load(&o.done), o.wanted);
-    cr_assert_eq(tni_a32_load(&o.idle.searching, TNI_RELAXED), 0);
+    run_office(&o, WORKERS + SUBMITTERS);
+}
+
+Test(idle, nor_while_searchers_are_struck)
+{
+    static office o;
+
+    run_office(&o, THREADS);
 }

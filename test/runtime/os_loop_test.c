@@ -1,70 +1,46 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for libuv: timeouts hold, wakes are kept. */
-#include <dlfcn.h>
+/* The OS layer for libuv: timeouts hold, wakes are kept, and what a sleep has fetched is reported once, to whom it is for. */
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "os/os_loop.h"
 #include "support/runtime.h"
 
-static uint64_t delay_ns; /* that the thread loses between arming the timeout and running the loop */
-
-typedef int (*timer_start_fn)(uv_timer_t *, uv_timer_cb, uint64_t, uint64_t);
-
-/* Stands before libuv's own. */
-int uv_timer_start(uv_timer_t *timer, uv_timer_cb callback, uint64_t timeout, uint64_t repeat)
-{
-    timer_start_fn original;
-    int rc;
-
-    *(void **)&original = dlsym(RTLD_NEXT, "uv_timer_start");
-    rc = original(timer, callback, timeout, repeat);
-    if (delay_ns > 0)
-        tt_block_thread(delay_ns);
-    return rc;
-}
+static tni_os_fetched fetched;
 
 static void open_loop(tni_os_loop *loop)
 {
     cr_assert_eq(tni_os_loop_open(loop), 0);
 }
 
-Test(os_loop, a_timeout_ends_the_run)
+Test(os_loop, a_timeout_ends_the_sleep)
 {
     tni_os_loop loop;
 
     open_loop(&loop);
     for (int i = 0; i < 20; i++) {
         uint64_t begin_ns = tn_now();
-        tni_os_loop_run(&loop, 3 * TN_MS);
+        tni_os_loop_sleep(&loop, 3 * TN_MS, &fetched);
         cr_assert_geq(tn_now() - begin_ns, 2 * TN_MS); /* it may return early, but not as a rule */
     }
-    tni_os_loop_run(&loop, 0);
-    tni_os_loop_run(&loop, 1);
+    tni_os_loop_sleep(&loop, 0, &fetched);
+    tni_os_loop_sleep(&loop, 1, &fetched);
+    tni_os_loop_run(&loop);
     tni_os_loop_close(&loop);
 }
 
-/* The time is up before the loop runs: the timeout must not be lost. */
-Test(os_loop, a_timeout_that_has_passed_ends_the_run, .timeout = 20)
-{
-    tni_os_loop loop;
-
-    open_loop(&loop);
-    delay_ns = 3 * TN_MS;
-    tni_os_loop_run(&loop, TN_MS / 2);
-    tni_os_loop_run(&loop, TN_MS);
-    delay_ns = 0;
-    tni_os_loop_run(&loop, TN_MS); /* and the next one is as ever */
-    tni_os_loop_close(&loop);
-}
-
-Test(os_loop, a_wake_before_the_run_is_kept, .timeout = 20)
+Test(os_loop, a_wake_before_the_sleep_is_kept, .timeout = 20)
 {
     tni_os_loop loop;
 
     open_loop(&loop);
     for (int i = 0; i < 100; i++) {
         tni_os_loop_wake(&loop);
-        tni_os_loop_run(&loop, UINT64_MAX);
+        tni_os_loop_run(&loop); /* whoever runs it does not use the wake up */
+        tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+        cr_assert_eq(fetched.count, 0);
     }
     tni_os_loop_close(&loop);
 }
@@ -72,36 +48,217 @@ Test(os_loop, a_wake_before_the_run_is_kept, .timeout = 20)
 typedef struct {
     tni_os_loop loop;
     atomic_ulong wakes;
-    atomic_ulong runs;
+    atomic_ulong sleeps;
     unsigned long wanted;
 } woken;
 
-static void *wake_each_run(void *arg)
+static void *wake_each_sleep(void *arg)
 {
     woken *w = arg;
 
     for (unsigned long i = 0; i < w->wanted; i++) {
         atomic_fetch_add(&w->wakes, 1);
         tni_os_loop_wake(&w->loop);
-        while (atomic_load(&w->runs) <= i)
+        while (atomic_load(&w->sleeps) <= i)
             tn_yield();
     }
     return NULL;
 }
 
-/* Each wake has to end a run: the next one comes only after that. */
+/* Each wake has to end a sleep: the next one comes only after that. */
 Test(os_loop, wakes_from_another_thread, .timeout = 60)
 {
     woken w = {.wanted = tt_scaled(20000)};
     pthread_t thread;
 
     open_loop(&w.loop);
-    thread = tt_thread_start(wake_each_run, &w);
+    thread = tt_thread_start(wake_each_sleep, &w);
     for (unsigned long i = 0; i < w.wanted; i++) {
         while (atomic_load(&w.wakes) <= i)
-            tni_os_loop_run(&w.loop, UINT64_MAX);
-        atomic_fetch_add(&w.runs, 1);
+            tni_os_loop_sleep(&w.loop, UINT64_MAX, &fetched);
+        atomic_fetch_add(&w.sleeps, 1);
     }
     tt_thread_join(thread);
     tni_os_loop_close(&w.loop);
+}
+
+/* --- Events ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_os_poll poll;
+    unsigned readable;
+    bool closed;
+    int fd;
+    int other;
+} end;
+
+static void on_ready(tni_os_poll *poll, uint32_t events)
+{
+    tni_container_of(poll, end, poll)->readable += (events & TNI_OS_READABLE) != 0;
+}
+
+static void on_closed(tni_os_poll *poll)
+{
+    tni_container_of(poll, end, poll)->closed = true;
+}
+
+static const tni_os_poll_ops ops = {on_ready, on_closed};
+
+/* Edge-triggered from here on. */
+static void watch_new(tni_os_loop *loop, end *e)
+{
+    int fds[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    memset(e, 0, sizeof *e);
+    e->fd = fds[0];
+    e->other = fds[1];
+    cr_assert_eq(tni_os_poll_open(loop, &e->poll, e->fd, &ops), 0);
+    tni_os_loop_run(loop);
+    tni_os_loop_run(loop); /* the kernel reports once more that it is writable */
+}
+
+static void send_byte(const end *e)
+{
+    cr_assert_eq(write(e->other, "x", 1), 1);
+}
+
+static void let_go(tni_os_loop *loop, end *e)
+{
+    tni_os_poll_close(loop, &e->poll);
+    (void)close(e->fd);
+    (void)close(e->other);
+    tni_os_loop_run(loop);
+    cr_assert(e->closed);
+}
+
+Test(os_loop, what_a_sleep_has_fetched_is_reported_once)
+{
+    tni_os_loop loop;
+    end e;
+
+    open_loop(&loop);
+    watch_new(&loop, &e);
+    for (unsigned i = 1; i <= 3; i++) {
+        send_byte(&e);
+        tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+        cr_assert_eq(fetched.count, 1);
+        tni_os_loop_run(&loop); /* by another thread: it finds nothing any more */
+        cr_assert_eq(e.readable, i - 1);
+        cr_assert(tni_os_loop_report(&loop, &fetched));
+        cr_assert_eq(e.readable, i);
+        cr_assert(tni_os_loop_report(&loop, &fetched));
+        cr_assert_eq(e.readable, i);
+    }
+    send_byte(&e);
+    tni_os_loop_run(&loop); /* before the sleep: that finds nothing */
+    cr_assert_eq(e.readable, 4);
+    tni_os_loop_sleep(&loop, TN_MS, &fetched);
+    cr_assert_eq(fetched.count, 0);
+    let_go(&loop, &e);
+    tni_os_loop_close(&loop);
+}
+
+/* Between a sleep and its report another thread closes the poll, and the number comes back as another socket's. */
+Test(os_loop, nothing_is_reported_to_a_later_poll_of_the_same_number)
+{
+    tni_os_loop loop;
+    end e;
+    end f;
+    int number;
+
+    open_loop(&loop);
+    watch_new(&loop, &e);
+    number = e.fd;
+    send_byte(&e);
+    tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+    cr_assert_eq(fetched.count, 1);
+    let_go(&loop, &e);
+    watch_new(&loop, &f);
+    cr_assert_eq(f.fd, number);
+    cr_assert(!tni_os_loop_report(&loop, &fetched)); /* it cannot know that nothing was missed */
+    cr_assert_eq(e.readable + f.readable, 0);
+    send_byte(&f);
+    tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+    cr_assert(tni_os_loop_report(&loop, &fetched));
+    cr_assert_eq(f.readable, 1);
+    let_go(&loop, &f);
+    tni_os_loop_close(&loop);
+}
+
+enum { MANY = TNI_OS_FETCH_MAX + 10 };
+
+Test(os_loop, more_than_a_sleep_fetches_is_found_by_the_run)
+{
+    static end ends[MANY];
+    tni_os_loop loop;
+
+    open_loop(&loop);
+    for (unsigned i = 0; i < MANY; i++)
+        watch_new(&loop, &ends[i]);
+    for (unsigned i = 0; i < MANY; i++)
+        send_byte(&ends[i]);
+    tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+    cr_assert(!tni_os_loop_report(&loop, &fetched));
+    tni_os_loop_run(&loop);
+    for (unsigned i = 0; i < MANY; i++) {
+        cr_assert_eq(ends[i].readable, 1, "%u", i);
+        let_go(&loop, &ends[i]);
+    }
+    tni_os_loop_close(&loop);
+}
+
+/* Before its first report a poll is level-triggered, and libuv's: the run after the sleep reports it. */
+Test(os_loop, a_poll_that_has_not_been_reported_yet_is_found_by_the_run)
+{
+    tni_os_loop loop;
+    end e;
+    int fds[2];
+
+    open_loop(&loop);
+    cr_assert_eq(pipe(fds), 0); /* the reading end is not ready when it is opened */
+    memset(&e, 0, sizeof e);
+    e.fd = fds[0];
+    e.other = fds[1];
+    cr_assert_eq(tni_os_poll_open(&loop, &e.poll, e.fd, &ops), 0);
+    tni_os_loop_run(&loop);
+    send_byte(&e);
+    tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+    cr_assert(!tni_os_loop_report(&loop, &fetched));
+    cr_assert_eq(e.readable, 0);
+    tni_os_loop_run(&loop);
+    cr_assert_eq(e.readable, 1);
+    let_go(&loop, &e);
+    tni_os_loop_close(&loop);
+}
+
+static bool look(const tni_os_loop *const *loops, uint64_t timeout_ns, bool *ready)
+{
+    cr_assert_eq(tni_os_loops_poll(loops, 3, -1, timeout_ns, ready), 0);
+    return ready[0] || ready[1] || ready[2];
+}
+
+Test(os_loop, a_look_says_which_loops_have_something)
+{
+    tni_os_loop loops[3];
+    const tni_os_loop *looked_at[3] = {&loops[0], NULL, &loops[2]};
+    bool ready[3];
+    end e;
+
+    for (unsigned i = 0; i < 3; i++)
+        open_loop(&loops[i]);
+    watch_new(&loops[2], &e);
+    cr_assert(!look(looked_at, 0, ready));
+    cr_assert(!look(looked_at, TN_MS, ready));
+    tni_os_loop_wake(&loops[1]); /* not looked at */
+    cr_assert(!look(looked_at, 0, ready));
+    send_byte(&e);
+    cr_assert(look(looked_at, UINT64_MAX, ready));
+    cr_assert(!ready[0] && !ready[1] && ready[2]);
+    tni_os_loop_wake(&loops[0]);
+    cr_assert(look(looked_at, UINT64_MAX, ready)); /* it has taken nothing away */
+    cr_assert(ready[0] && !ready[1] && ready[2]);
+    let_go(&loops[2], &e);
+    for (unsigned i = 0; i < 3; i++)
+        tni_os_loop_close(&loops[i]);
 }

@@ -450,7 +450,7 @@ static unsigned long watched_look(watched *w, uint64_t later_ns)
 {
     w->now_ns += later_ns;
     w->due_ns = UINT64_MAX;
-    (void)tni_stuck_observe(w->core, w->now_ns, &w->due_ns);
+    (void)tni_stuck_observe(w->core, w->now_ns, false, &w->due_ns);
     return watched_taken(w);
 }
 

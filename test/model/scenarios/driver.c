@@ -78,14 +78,21 @@ static void open_and_close(void *state)
     tni_registration_close(registration);
 }
 
-static void poll_once(void *state)
+static void poll_as(void *state, bool sleeps)
 {
     drive *d = state;
 
     if (!tni_driver_try_own(&d->core.driver))
         return;
+    if (sleeps)
+        (void)tni_driver_report(&d->core.driver);
     tni_driver_poll(&d->core.driver);
     tni_driver_disown(&d->core.driver);
+}
+
+static void poll_once(void *state)
+{
+    poll_as(state, false);
 }
 
 static void poll_twice(void *state)
@@ -99,25 +106,20 @@ static void sleep_in_loop(void *state)
 {
     drive *d = state;
 
-    poll_once(state);
+    poll_as(state, true);
     while (tni_a32_load(&d->stop, TNI_ACQUIRE) == 0) {
         tni_a32_store(&d->parked, 1, TNI_RELAXED);
         tni_fence_full();
         if (tni_a32_load(&d->stop, TNI_ACQUIRE) != 0)
             break;
-        if (!tni_driver_try_own(&d->core.driver)) {
+        if (tni_driver_has_fetched(&d->core.driver) || tni_driver_is_unsettled(&d->core.driver)) {
             tni_parker_wait(&d->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
-            continue;
-        }
-        tni_driver_drain_inbox(&d->core.driver);
-        if (tni_parker_prepare(&d->parker, TNI_PARK_LOOP)) {
+        } else if (tni_parker_prepare(&d->parker, TNI_PARK_LOOP)) {
             tni_driver_sleep(&d->core.driver, TNI_FOREVER);
-            tni_driver_disown(&d->core.driver);
             tni_parker_finish(&d->parker);
-        } else {
-            tni_driver_disown(&d->core.driver);
         }
         tni_a32_store(&d->parked, 0, TNI_RELAXED);
+        poll_as(state, true);
     }
 }
 

@@ -206,7 +206,7 @@ static void run_once_and_sleep(void *state)
     tni_parker_wait(&worker->parker, TNI_FOREVER);
     tni_timers_awake(&core->timers);
     if (!tni_idle_unpark(&h->runtime->idle, 0))
-        (void)tni_idle_search_end(&h->runtime->idle);
+        (void)tni_idle_search_end(&h->runtime->idle, 0);
     tni_monitor_notice(h->runtime);
     task = tni_schedule_take_injected(core, 1);
     if (task != NULL) {

@@ -21,9 +21,7 @@ static void setup_for(workshop *w, uint32_t wanted)
     tni_idle_init(&w->idle, 2);
     tni_parker_init(&w->parkers[0]);
     tni_parker_init(&w->parkers[1]);
-    model_name_of(w->idle.searching);
-    model_name_of(w->idle.parked_count);
-    model_name_of(w->idle.parked[0]);
+    model_name_of(w->idle.marks[0]);
     model_name_of(w->parkers);
     model_name_of(w->queue);
     model_name_of(w->done);
@@ -71,9 +69,9 @@ static void submit(workshop *w, unsigned task)
 }
 
 /* As stop_search in worker.c. */
-static void stop_search(workshop *w, bool found)
+static void stop_search(workshop *w, unsigned core, bool found)
 {
-    if (!tni_idle_search_end(&w->idle) || !found)
+    if (tni_idle_search_end(&w->idle, core) != TNI_SEARCH_LAST || !found)
         return;
     tni_fence_full();
     if (any_work(w))
@@ -100,7 +98,7 @@ static bool park(workshop *w, unsigned core, bool searching)
 {
     tni_idle_park(&w->idle, core);
     if (searching)
-        stop_search(w, false);
+        stop_search(w, core, false);
     tni_fence_full();
     if (!is_done(w) && !any_work(w))
         tni_parker_wait(&w->parkers[core], TNI_FOREVER);
@@ -114,12 +112,12 @@ static void work(workshop *w, unsigned core)
     while (!is_done(w)) {
         bool found = take(w);
         if (!found && !searching) { /* the queue stands for the injector, the second look for the thief's */
-            searching = tni_idle_search_begin(&w->idle);
+            searching = tni_idle_search_begin(&w->idle, core);
             found = searching && take(w);
         }
         if (found) {
             if (searching)
-                stop_search(w, true);
+                stop_search(w, core, true);
             searching = false;
             if (run_task(w))
                 break;
@@ -128,7 +126,7 @@ static void work(workshop *w, unsigned core)
         }
     }
     if (searching)
-        stop_search(w, false);
+        stop_search(w, core, false);
 }
 
 static void first_worker(void *state)
@@ -139,6 +137,19 @@ static void first_worker(void *state)
 static void second_worker(void *state)
 {
     work(state, 1);
+}
+
+/* As relieve and help in stuck.c: the monitor takes the first worker for one that gets no processor. */
+static void strike(void *state)
+{
+    workshop *w = state;
+
+    (void)tni_idle_search_end(&w->idle, 0);
+    if (tni_idle_unpark(&w->idle, 0))
+        (void)tni_parker_notify(&w->parkers[0]);
+    tni_fence_full();
+    if (any_work(w))
+        wake_one(w);
 }
 
 static void submit_both(void *state)
@@ -162,7 +173,7 @@ static void finish(void *state)
     workshop *w = state;
 
     model_check(tni_a32_load(&w->done, TNI_RELAXED) == w->wanted && !any_work(w));
-    model_check(tni_a32_load(&w->idle.searching, TNI_RELAXED) == 0);
+    model_check(!tni_idle_is_searching(&w->idle, 0) && !tni_idle_is_searching(&w->idle, 1));
 }
 
 const model_scenario model_scenarios[] = {
@@ -181,6 +192,20 @@ const model_scenario model_scenarios[] = {
      .state_bytes = sizeof(workshop),
      .setup = setup_two,
      .threads = {first_worker, second_worker, submit_both},
+     .finish = finish,
+     .bound = 1,
+     .no_chance = true},
+    {.name = "idle.struck",
+     .state_bytes = sizeof(workshop),
+     .setup = setup_one,
+     .threads = {first_worker, second_worker, submit_first, strike},
+     .finish = finish,
+     .bound = 1,
+     .no_chance = true},
+    {.name = "idle.struck_alone",
+     .state_bytes = sizeof(workshop),
+     .setup = setup_two,
+     .threads = {first_worker, submit_first, submit_second, strike},
      .finish = finish,
      .bound = 1,
      .no_chance = true},

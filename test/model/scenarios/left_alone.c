@@ -53,6 +53,11 @@ void tni_monitor_stop(tn_runtime *runtime)
     (void)runtime;
 }
 
+void tni_monitor_fini(tni_monitor *monitor)
+{
+    (void)monitor;
+}
+
 void tni_monitor_notice(tn_runtime *runtime)
 {
     (void)runtime;
@@ -171,9 +176,7 @@ static void create_runtime(left_scene *s)
     model_check(tn_runtime_create(&s->runtime, &options) == 0);
     s->away = tni_aptr_load(&s->runtime->cores[0]->worker, TNI_RELAXED);
     s->at_leisure = tni_aptr_load(&s->runtime->cores[1]->worker, TNI_RELAXED);
-    model_name(&s->runtime->idle.searching, 4, "idle.searching");
-    model_name(&s->runtime->idle.parked[0], 8, "idle.parked");
-    model_name(&s->runtime->idle.parked_count, 4, "idle.parked_count");
+    model_name(&s->runtime->idle.marks[0], 8, "idle.marks");
     model_name(&s->runtime->injector.length, 4, "injector.length");
     model_name(&s->runtime->cores[0]->driver.owned, 4, "driver.owned");
     model_name(&s->runtime->cores[1]->driver.owned, 4, "its own driver.owned");

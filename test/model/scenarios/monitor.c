@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor's rest: it sleeps for good once all workers are parked, and a worker that leaves its park wakes it. So a worker
- * that is inside a long task is always looked after: what its loop has to report is reported by the monitor. */
+/* The monitor's rest: it sleeps until something happens once all workers are asleep, and a worker that leaves its park wakes it.
+ * So a worker that is inside a long task is always looked after: what its loop has to report is reported by the monitor. */
 #include "watch/monitor.h"
 
 #include "base/tls.h"
@@ -30,6 +30,14 @@ static void drop_readable(tn_future *self)
 
 static const tn_future_ops ops = {poll_readable, drop_readable};
 
+/* A worker does not sleep before. */
+static void settle(tni_core *core)
+{
+    model_check(tni_driver_try_own(&core->driver));
+    tni_driver_poll(&core->driver);
+    tni_driver_disown(&core->driver);
+}
+
 static void setup(void *state)
 {
     watch *w = state;
@@ -43,6 +51,7 @@ static void setup(void *state)
     model_name_of(w->never);
     model_check(tni_registration_make(w->runtime, w->fd, &w->registration) == 0);
     tni_registration_watch(w->registration);
+    settle(w->runtime->cores[0]);
     tni_idle_park(&w->runtime->idle, 0);
     model_check(tni_monitor_start(w->runtime) == 0);
 }
@@ -67,6 +76,20 @@ static void sleep_and_work(void *state)
 
     sleep_long(w);
     be_busy(w);
+    tni_monitor_stop(w->runtime);
+}
+
+/* The same task, of which no loop knows: the monitor has to be awake to see it. */
+static void sleep_and_compute(void *state)
+{
+    watch *w = state;
+    tni_core *core = w->runtime->cores[0];
+
+    sleep_long(w);
+    tni_a32_store(&core->ticks_left, 1, TNI_RELAXED);
+    (void)tni_idle_unpark(&w->runtime->idle, 0);
+    tni_monitor_notice(w->runtime);
+    model_until_changed(&core->ticks_left, 1); /* it has helped */
     tni_monitor_stop(w->runtime);
 }
 
@@ -95,6 +118,7 @@ static void finish(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("rest", .threads = {sleep_and_work}),
+    CASE("notice", .threads = {sleep_and_compute}),
     CASE("stop", .threads = {sleep_and_stop}),
     {0},
 };

@@ -10,6 +10,7 @@ typedef struct {
     tni_a32 ready; /* what the sleeper waits for */
     uint32_t data[2];
     tni_os_loop loop;
+    tni_os_fetched fetched;
 } sleepers;
 
 static void setup(void *state)
@@ -66,7 +67,7 @@ static void sleep_in_loop(void *state)
     while (tni_a32_load(&s->ready, TNI_RELAXED) != 3) {
         if (!tni_parker_prepare(&s->parker, TNI_PARK_LOOP))
             continue;
-        tni_os_loop_run(&s->loop, UINT64_MAX);
+        tni_os_loop_sleep(&s->loop, UINT64_MAX, &s->fetched);
         tni_parker_finish(&s->parker);
     }
 }
@@ -76,7 +77,7 @@ static void sleep_in_loop_once(void *state)
     sleepers *s = state;
 
     if (tni_parker_prepare(&s->parker, TNI_PARK_LOOP)) {
-        tni_os_loop_run(&s->loop, UINT64_MAX);
+        tni_os_loop_sleep(&s->loop, UINT64_MAX, &s->fetched);
         tni_parker_finish(&s->parker);
     }
     take(s, 1);

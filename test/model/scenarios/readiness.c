@@ -63,7 +63,8 @@ static void loop(void *state)
     tni_parker *parker = &t->runtime->workers->parker;
 
     while (tni_a32_load(&t->left, TNI_ACQUIRE) > 0) {
-        tni_driver_drain_inbox(driver);
+        (void)tni_driver_report(driver);
+        tni_driver_poll(driver);
         if (!tni_parker_prepare(parker, TNI_PARK_LOOP))
             continue;
         tni_driver_sleep(driver, TNI_FOREVER);

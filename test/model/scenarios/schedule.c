@@ -240,6 +240,15 @@ static void all_take_turns(void *state)
         model_check(runs[i] > 0);
 }
 
+/* As the monitor does with a core whose worker does not come to it; it comes back at any moment. */
+static void evacuate(void *state)
+{
+    shop *s = state;
+
+    tni_schedule_evacuate(&s->cores[0]);
+    drain(&s->cores[1]);
+}
+
 static void finish(void *state)
 {
     shop *s = state;
@@ -268,6 +277,8 @@ const model_scenario model_scenarios[] = {
     CASE("yielded_beside_slot", setup, yielded_beside_slot),
     CASE("injected_beside_full", setup_full, injected_beside_full),
     CASE("all_take_turns", setup_full, all_take_turns),
+    CASE("evacuate", setup, push_two, evacuate),
+    CASE("evacuate_yielded", setup, serve_yielded, evacuate),
     CASE("spill", setup_full, overflow, steal),
     CASE("spill_taken", setup_full, overflow, take_injected, take_injected),
     {0},

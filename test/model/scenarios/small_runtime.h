@@ -20,8 +20,7 @@ static inline tn_runtime *small_runtime_create(void)
     model_check(tn_runtime_create(&runtime, &options) == 0);
     core = runtime->cores[0];
     model_name(&runtime->quiet, 4, "quiet");
-    model_name(&runtime->idle.searching, 4, "idle.searching");
-    model_name(&runtime->idle.parked[0], 8, "idle.parked");
+    model_name(&runtime->idle.marks[0], 8, "idle.marks");
     model_name(&runtime->injector.length, 4, "injector.length");
     model_name(&runtime->workers->parker, 4, "parker");
     model_name(&runtime->workers->claim, 4, "claim");
@@ -30,6 +29,7 @@ static inline tn_runtime *small_runtime_create(void)
     model_name(&core->worker, 8, "core.worker");
     model_name(&core->driver.owned, 4, "driver.owned");
     model_name(&core->driver.inbox, 8, "driver.inbox");
+    model_name(&core->driver.unsettled, 4, "driver.unsettled");
     model_name(&core->timers.lock, sizeof(tni_os_mutex), "timers.lock");
     model_name(&core->timers.next_ns, 8, "timers.next_ns");
     return runtime;

@@ -355,7 +355,7 @@ static bool look(stuck_scene *s)
     uint64_t due_ns = TNI_FOREVER;
 
     s->now_ns += LOOK_NS;
-    return tni_stuck_observe(s->core, s->now_ns, &due_ns);
+    return tni_stuck_observe(s->core, s->now_ns, false, &due_ns);
 }
 
 static void wait_for_spare(stuck_scene *s)
