@@ -15,15 +15,6 @@
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
-tn_options tn_options_default(void)
-{
-    tn_options options;
-
-    memset(&options, 0, sizeof options);
-    options.size = sizeof options;
-    return options;
-}
-
 static int refuse(const tn_options *options, const char *what)
 {
     tni_log log = {.fn = options->log, .ctx = options->log_ctx};

@@ -3,6 +3,8 @@
 #ifndef TN_RUNTIME_H
 #define TN_RUNTIME_H
 
+#include <string.h>
+
 #include <tn/scope.h>
 #include <tn/task.h>
 
@@ -92,7 +94,14 @@ typedef struct tn_options {
  * Ownership: none.
  * Errors: none.
  * Cancellation: no. */
-TN_API tn_options tn_options_default(void);
+static inline tn_options tn_options_default(void)
+{
+    tn_options options;
+
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
+    return options;
+}
 
 /* Creates a runtime, runs `entry(arg)` as its first task, waits for all tasks, and destroys the runtime. `options`: NULL for
  * the defaults; report_overflow and report_deadlock are set in any case. Returns 0 when the runtime ran.
