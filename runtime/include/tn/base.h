@@ -44,6 +44,19 @@ enum {
     TN_ETIMEDOUT = -ETIMEDOUT,       /* a deadline has passed */
 };
 
+/* Option structs. Each begins with `size`, the size in bytes that its headers gave it; the function _default() of the struct
+ * sets it. A program may use another version of the library than that of its headers. All calls treat the struct alike:
+ *
+ * - NULL stands for the defaults.
+ * - No byte behind `size` is read. In a shorter struct, of older headers, the missing options have their defaults.
+ * - A longer struct, of newer headers, is accepted if all bytes that this library does not know are zero.
+ * - These are refused: other bytes there, a size below that of the struct's first version or above 4096, and an option that is
+ *   out of its range.
+ *
+ * A call that refuses returns TN_EINVAL, and has done nothing else than to log one line. The line names the option and says
+ * what to do. It goes to the log of the call's runtime, or to stderr if there is none. A call that returns no error, such as
+ * tn_group_enter, aborts the process after it. */
+
 /* What a poll returns that is not ready yet. No result and no error has this value. */
 #define TN_PENDING INT_MIN
 
