@@ -18,17 +18,21 @@ struct tn_broadcast {
 
 int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options)
 {
-    tn_allocator allocator = tni_channel_options_of(options).allocator;
+    tni_channel_options kept;
     tn_broadcast *channel = NULL;
+    int rc;
 
     *out = NULL;
     if (capacity == 0)
         return TN_EINVAL;
+    rc = tni_channel_options_read(&kept, options, "tn_broadcast_create");
+    if (rc != 0)
+        return rc;
     if (element_size == 0 || capacity < (SIZE_MAX - sizeof *channel) / element_size)
-        channel = tni_alloc(&allocator, sizeof *channel + element_size * capacity, _Alignof(tn_broadcast));
+        channel = tni_alloc(&kept.allocator, sizeof *channel + element_size * capacity, _Alignof(tn_broadcast));
     if (channel == NULL)
         return TN_ENOMEM;
-    tni_ends_init(&channel->ends, &allocator);
+    tni_ends_init(&channel->ends, &kept.allocator);
     channel->element_size = element_size;
     channel->capacity = capacity;
     *out = channel;

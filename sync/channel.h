@@ -15,14 +15,16 @@ typedef struct {
     tn_allocator allocator;
 } tni_channel_options;
 
-/* `given` may be NULL, or an older, shorter struct. */
-static inline tni_channel_options tni_channel_options_of(const tn_channel_options *given)
-{
-    tn_channel_options options = tn_channel_options_default();
+/* For tni_channel_options_read: `given` is not NULL. */
+int tni_channel_options_copy(tni_channel_options *out, const tn_channel_options *given, const char *call);
 
+/* Reads the options of `call`, a function that creates a channel. Returns 0, or TN_EINVAL with a line in the log. */
+static inline int tni_channel_options_read(tni_channel_options *out, const tn_channel_options *given, const char *call)
+{
     if (given != NULL)
-        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
-    return (tni_channel_options){options.discard, options.allocator != NULL ? *options.allocator : tni_alloc_default};
+        return tni_channel_options_copy(out, given, call);
+    *out = (tni_channel_options){NULL, tni_alloc_default};
+    return 0;
 }
 
 /* Most elements are a pointer or a number, for which a call would cost more than the copy. */

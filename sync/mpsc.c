@@ -125,12 +125,16 @@ static tn_mpsc *make_channel(const tni_channel_options *options, size_t element_
 
 int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn_channel_options *options)
 {
-    tni_channel_options kept = tni_channel_options_of(options);
+    tni_channel_options kept;
     size_t elements = elements_per_block(element_size, capacity);
+    int rc;
 
     *out = NULL;
     if (capacity == 0)
         return TN_EINVAL;
+    rc = tni_channel_options_read(&kept, options, "tn_mpsc_create");
+    if (rc != 0)
+        return rc;
     if (element_size == 0 || elements < (SIZE_MAX - sizeof(tni_mpsc_block)) / element_size)
         *out = make_channel(&kept, element_size, capacity);
     return *out == NULL ? TN_ENOMEM : 0;

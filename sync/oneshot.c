@@ -29,9 +29,14 @@ struct tn_oneshot {
 
 int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_options *options)
 {
-    tni_channel_options kept = tni_channel_options_of(options);
+    tni_channel_options kept;
     tn_oneshot *oneshot = NULL;
+    int rc;
 
+    *out = NULL;
+    rc = tni_channel_options_read(&kept, options, "tn_oneshot_create");
+    if (rc != 0)
+        return rc;
     if (element_size < SIZE_MAX - sizeof *oneshot)
         oneshot = tni_alloc(&kept.allocator, sizeof *oneshot + element_size, _Alignof(tn_oneshot));
     *out = oneshot;

@@ -15,15 +15,20 @@ struct tn_watch {
 
 int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_channel_options *options)
 {
-    tn_allocator allocator = tni_channel_options_of(options).allocator;
+    tni_channel_options kept;
     tn_watch *watch = NULL;
+    int rc;
 
+    *out = NULL;
+    rc = tni_channel_options_read(&kept, options, "tn_watch_create");
+    if (rc != 0)
+        return rc;
     if (size < SIZE_MAX - sizeof *watch)
-        watch = tni_alloc(&allocator, sizeof *watch + size, _Alignof(tn_watch));
+        watch = tni_alloc(&kept.allocator, sizeof *watch + size, _Alignof(tn_watch));
     *out = watch;
     if (watch == NULL)
         return TN_ENOMEM;
-    tni_ends_init(&watch->ends, &allocator);
+    tni_ends_init(&watch->ends, &kept.allocator);
     watch->size = size;
     tni_channel_copy_element(watch->value, value, size);
     return 0;

@@ -3,11 +3,10 @@
  * handle is another. */
 #include "pool/job.h"
 
-#include <string.h>
-
 #include <tn/blocking.h>
 #include <tn/scope.h>
 
+#include "base/options.h"
 #include "base/tls.h"
 #include "pool/done.h"
 #include "task/budget.h"
@@ -144,6 +143,15 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
     return 0;
 }
 
+static int read_options(tn_blocking_options *out, const tn_blocking_options *given, const tni_log *log)
+{
+    int rc = tni_options_read(out, mandatory, given, log, "tn_spawn_blocking_on");
+
+    if (rc == 0 && out->when_full > TN_FULL_CALLER_RUNS)
+        return tni_options_refuse(log, "tn_spawn_blocking_on", "when_full is none of TN_FULL_*: use TN_FULL_WAIT");
+    return rc;
+}
+
 int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, tn_job **out, tn_job_fn fn, void *arg)
 {
     tn_blocking_options options = tn_blocking_options_default();
@@ -156,12 +164,7 @@ int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *given, 
         runtime = tni_pool_current_runtime();
     if (runtime == NULL)
         return TN_EINVAL;
-    if (given != NULL) {
-        if (given->size < sizeof given->size || given->size > sizeof options)
-            return TN_EINVAL;
-        memcpy(&options, given, given->size);
-    }
-    if (options.when_full > TN_FULL_CALLER_RUNS)
+    if (tni_unlikely(given != NULL) && read_options(&options, given, &runtime->log) != 0)
         return TN_EINVAL;
     pool = tni_pool_of(runtime, &rc);
     return pool == NULL ? rc : tni_job_spawn(pool, TNI_POOL_JOBS, &options, out, fn, arg);

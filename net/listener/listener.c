@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/options.h"
 #include "sched/runtime.h"
 
 #define BACKLOG_DEFAULT 4096
@@ -44,24 +45,19 @@ static const tni_endpoint_ops listener_ops = {closing, release};
 
 /* --- Making ----------------------------------------------------------------------------------------------------------------- */
 
-/* Copies the caller's options over the defaults: the caller may pass an older, shorter struct. */
-static int read_options(tn_listen_options *out, const tn_listen_options *options, const char *what)
+static int read_options(tn_listen_options *out, const tn_listen_options *given, const char *call)
 {
+    int rc;
+
     *out = tn_listen_options_default();
-    if (options != NULL && (options->size < sizeof options->size || options->size > sizeof *options)) {
-        tni_log_write(NULL, TN_LOG_ERROR, "%s: options.size is wrong: begin with tn_listen_options_default()", what);
-        return TN_EINVAL;
-    }
-    if (options != NULL)
-        memcpy(out, options, options->size);
-    out->runtime = tni_endpoint_runtime(out->runtime, what);
+    rc = tni_options_read(out, runtime, given, tni_runtime_log_here(), call);
+    if (rc != 0)
+        return rc;
+    out->runtime = tni_endpoint_runtime(out->runtime, call);
     if (out->runtime == NULL)
         return TN_EINVAL;
-    if (out->backlog < 0) {
-        tni_log_write(&out->runtime->log, TN_LOG_ERROR, "%s: a backlog of %d connections: write 0 for %d", what, out->backlog,
-                      BACKLOG_DEFAULT);
-        return TN_EINVAL;
-    }
+    if (out->backlog < 0)
+        return tni_options_refuse(&out->runtime->log, call, "backlog is negative: use 0 for 4096");
     if (out->backlog == 0)
         out->backlog = BACKLOG_DEFAULT;
     return 0;

@@ -2,9 +2,8 @@
 /* Task groups: tasks that end before their owner leaves the group. README.md ("Groups") has the argument. */
 #include <tn/group.h>
 
-#include <string.h>
-
 #include "base/alloc.h"
+#include "base/options.h"
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
 #include "sched/spawn.h"
@@ -172,9 +171,11 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
 {
     tn_group_options options = tn_group_options_default();
     tni_group *group = impl_of(public);
+    int rc = 0;
 
     if (given != NULL)
-        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
+        rc = tni_options_read(&options, cancel_on_error, given, tni_runtime_log_here(), "tn_group_enter");
+    tni_assert(rc == 0, "tn_group_enter: wrong options.size, see the log: begin with tn_group_options_default()");
     tn_scope_enter(&group->scope, TN_NEVER);
     tni_scope_on_end(&group->scope, group_end);
     group->runtime = options.runtime != NULL ? options.runtime : tn_runtime_current();
@@ -221,11 +222,11 @@ int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn 
     child *c;
     int rc;
 
-    if (given != NULL)
-        memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
-    options.size = sizeof options;
     if (group->runtime == NULL)
         return TN_EINVAL;
+    rc = tni_options_read(&options, pinned, given, &group->runtime->log, "tn_group_spawn");
+    if (rc != 0)
+        return rc;
     c = tni_alloc(&group->allocator, sizeof *c, _Alignof(child));
     if (c == NULL)
         return TN_ENOMEM;

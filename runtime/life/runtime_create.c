@@ -6,6 +6,7 @@
 
 #include <tn/scope.h>
 
+#include "base/options.h"
 #include "base/tls.h"
 #include "fiber/stack_overflow.h"
 #include "os/cpus.h"
@@ -15,47 +16,51 @@
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
-static int refuse(const tn_options *options, const char *what)
+static int refuse(const tn_options *options, const char *problem)
 {
     tni_log log = {.fn = options->log, .ctx = options->log_ctx};
 
-    tni_log_write(&log, TN_LOG_ERROR, "tn_runtime_create: %s", what);
-    return TN_EINVAL;
+    return tni_options_refuse(&log, "tn_runtime_create", problem);
+}
+
+static int check_threads(const tn_options *options)
+{
+    if (options->flavor != TN_MULTI_THREAD && options->flavor != TN_CURRENT_THREAD)
+        return refuse(options, "flavor is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD: begin with tn_options_default()");
+    if (options->workers > TNI_WORKERS_MAX)
+        return refuse(options, "workers is over 1024: use 0 for the CPUs of this process");
+    if (options->flavor == TN_CURRENT_THREAD && options->workers > 1)
+        return refuse(options, "workers is over 1, and a current-thread runtime has one: use 0");
+    if (options->blocking_threads > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "blocking_threads is over 10000: use 0 for 512");
+    if (options->file_threads > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "file_threads is over 10000: use 0 for 64");
+    if (options->name_threads > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "name_threads is over 10000: use 0 for 16");
+    return 0;
 }
 
 static int check_options(const tn_options *options)
 {
-    if (options->flavor != TN_MULTI_THREAD && options->flavor != TN_CURRENT_THREAD)
-        return refuse(options, "options.flavor is neither TN_MULTI_THREAD nor TN_CURRENT_THREAD");
-    if (options->workers > TNI_WORKERS_MAX)
-        return refuse(options, "options.workers is over 1024: use 0 for the CPUs of this process");
-    if (options->flavor == TN_CURRENT_THREAD && options->workers > 1)
-        return refuse(options, "a current-thread runtime has one worker: leave options.workers at 0");
     if (options->stack_size_bytes > TNI_STACK_MAX_BYTES)
-        return refuse(options, "options.stack_size_bytes is over 64 MiB");
-    if (options->blocking_threads > TNI_BLOCKING_THREADS_MAX || options->file_threads > TNI_BLOCKING_THREADS_MAX ||
-        options->name_threads > TNI_BLOCKING_THREADS_MAX)
-        return refuse(options, "options.blocking_threads, file_threads or name_threads is over 10000");
+        return refuse(options, "stack_size_bytes is over 64 MiB: use 0 for 256 KiB");
     if (options->guard > TN_GUARD_NONE)
-        return refuse(options, "options.guard is none of TN_GUARD_*");
+        return refuse(options, "guard is none of TN_GUARD_*: use TN_GUARD_DEFAULT");
     if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
-        return refuse(options, "options.allocator lacks a function");
-    return 0;
+        return refuse(options, "allocator lacks a function: set alloc and free");
+    return check_threads(options);
 }
 
-/* Copies the caller's options over the defaults. The caller may pass an older, shorter struct: only `size` bytes are read. */
 static int read_options(tn_options *out, const tn_options *given)
 {
-    size_t size = given != NULL ? given->size : sizeof *given;
-    bool wrong = size < sizeof given->size || size > sizeof *out;
+    tni_log log = {.fn = NULL};
+    int rc;
 
+    if (given != NULL && given->size >= TNI_OPTIONS_END(given, log_ctx) && given->size <= TNI_OPTIONS_MAX_BYTES)
+        log = (tni_log){.fn = given->log, .ctx = given->log_ctx};
     *out = tn_options_default();
-    if (given != NULL && size >= sizeof given->size)
-        memcpy(out, given, size < sizeof *out ? size : sizeof *out);
-    out->size = sizeof *out;
-    if (wrong)
-        return refuse(out, "options.size is wrong: start from tn_options_default()");
-    return check_options(out);
+    rc = tni_options_read(out, thread_hook_ctx, given, &log, "tn_runtime_create");
+    return rc != 0 ? rc : check_options(out);
 }
 
 static tni_guard_kind guard_kind(tn_guard guard)
@@ -104,7 +109,7 @@ static int install_handlers(tn_runtime *runtime)
     int rc = tni_stack_sampler_install(runtime);
 
     if (rc == TN_EINVAL)
-        return refuse(&runtime->options, "options.stuck_signal is no signal that can be caught");
+        return refuse(&runtime->options, "stuck_signal is no signal that can be caught: use 0 for SIGURG");
     if (rc == 0 && runtime->options.report_overflow) {
         rc = tni_stack_overflow_install(find_overflow);
         if (rc != 0)

@@ -4,6 +4,7 @@
 #define TNI_RUNTIME_H
 
 #include "base/log.h"
+#include "base/tls.h"
 #include "sched/core.h"
 #include "sched/idle.h"
 #include "sched/injector.h"
@@ -110,6 +111,14 @@ void tni_runtime_thread_ended(tn_runtime *runtime);
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
 /* Called when `count` stacks have come back to the pool: gives them to the fibers that have waited longest. */
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
+
+/* The log of the calling task's runtime, for calls that name no runtime; NULL outside of tasks. */
+static inline const tni_log *tni_runtime_log_here(void)
+{
+    const tn_task *task = tni_tls_get()->task;
+
+    return task != NULL ? &task->runtime->log : NULL;
+}
 
 static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)
 {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/options.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
@@ -131,6 +132,19 @@ static int add_drop_hook(tn_runtime *runtime, blueprint *plan, tni_task_hook **d
     return 0;
 }
 
+static int read_options(const tn_runtime *runtime, blueprint *plan, const tn_spawn_options *given)
+{
+    const char *call = plan->kind == TNI_TASK_FUTURE ? "tn_spawn_future" : "tn_spawn_on";
+    int rc;
+
+    if (plan->extra != NULL)
+        call = "tn_group_spawn";
+    rc = tni_options_read(&plan->options, pinned, given, &runtime->log, call);
+    if (rc == 0 && plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return tni_options_refuse(&runtime->log, call, "stack_size_bytes is over 64 MiB: use 0 for the size in tn_options");
+    return rc;
+}
+
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
     const tni_tls *local = tni_tls_get();
@@ -139,12 +153,14 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
 
     if (out != NULL)
         *out = NULL;
-    if (options != NULL)
-        memcpy(&plan->options, options, options->size < sizeof *options ? options->size : sizeof *options);
     if (runtime == NULL && local->task != NULL)
         runtime = local->task->runtime;
-    if (runtime == NULL || plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+    if (runtime == NULL)
         return TN_EINVAL;
+    if (options != NULL)
+        rc = read_options(runtime, plan, options);
+    if (tni_unlikely(rc != 0))
+        return rc;
     if (tni_unlikely(plan->options.drop_result != NULL))
         rc = add_drop_hook(runtime, plan, &drop);
     if (rc == 0)

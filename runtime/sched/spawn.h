@@ -5,8 +5,8 @@
 
 #include "task/task.h"
 
-/* As tn_spawn_on. `extra` (or NULL): a hook that the task has from its creation. `site`: the code address of the spawn. If it
- * fails, `extra` has not been touched. */
+/* As tn_spawn_on, for tn_group_spawn. `extra` (or NULL): a hook that the task has from its creation. `site`: the code address of
+ * the spawn. If it fails, `extra` has not been touched. */
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
                    tni_task_hook *extra, const void *site);
 

@@ -66,8 +66,8 @@ static void *bad_addresses(void *arg)
 Test(listener, bad_addresses)
 {
     static const char *const hints[] = {
-        "names are not resolved",   "brackets",        "not one of this machine", "is empty",
-        "directory does not exist", "a backlog of -1",
+        "names are not resolved",      "brackets", "not one of this machine", "is empty", "directory does not exist",
+        "options.backlog is negative",
     };
     ns_log log;
 

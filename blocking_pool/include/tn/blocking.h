@@ -70,7 +70,7 @@ TN_API int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg);
  * Ownership: on success `arg` passes to `fn`, or to the drop function of the options; the caller owns the handle, and must join
  * or release it.
  * Errors: TN_EAGAIN: no thread can be started, or the queue is full and the caller does not wait. TN_EINVAL: an option is
- * wrong, or no runtime is given outside a task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
+ * refused (tn/base.h), or no runtime is given outside a task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; no job was queued. It is a cancellation point only while the queue is full, with TN_FULL_WAIT. */
 TN_API int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg);
 

@@ -54,8 +54,8 @@ static inline tn_listen_options tn_listen_options_default(void)
  * Suspends: no.
  * Callable from: anywhere; a plain thread names the runtime in the options.
  * Ownership: on success the caller owns a reference, and must give it to tn_listener_close.
- * Errors: TN_EINVAL: not an address, and the log says what is wrong. TN_EADDRINUSE, TN_EMFILE, TN_ENOMEM, and other errors of
- * the kernel such as -EACCES.
+ * Errors: TN_EINVAL: not an address, or an option is refused (tn/base.h); the log says what is wrong. TN_EADDRINUSE,
+ * TN_EMFILE, TN_ENOMEM, and other errors of the kernel such as -EACCES.
  * Cancellation: no. */
 TN_API int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_options *options);
 
@@ -65,8 +65,8 @@ TN_API int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen
  * Suspends: no.
  * Callable from: anywhere; a plain thread names the runtime in the options.
  * Ownership: on success the caller owns a reference, and must give it to tn_listener_close, which removes the path it made.
- * Errors: TN_EINVAL: not a path, and the log says what is wrong. TN_EADDRINUSE: the path exists. TN_EMFILE, TN_ENOMEM, and
- * other errors of the kernel such as -EACCES.
+ * Errors: TN_EINVAL: not a path, or an option is refused (tn/base.h); the log says what is wrong. TN_EADDRINUSE: the path
+ * exists. TN_EMFILE, TN_ENOMEM, and other errors of the kernel such as -EACCES.
  * Cancellation: no. */
 TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options);
 

@@ -46,7 +46,7 @@ typedef struct tn_group_result {
     int error;
 } tn_group_result;
 
-/* Enters a group. `options`: NULL for the defaults.
+/* Enters a group. `options`: NULL for the defaults. A wrong options->size is a programming error, which aborts the process.
  *
  * Suspends: no.
  * Callable from: a fiber, a plain thread.
@@ -61,7 +61,7 @@ TN_API void tn_group_enter(tn_group *group, const tn_group_options *options);
  * Suspends: no.
  * Callable from: the owner, and tasks of the group.
  * Ownership: `arg` goes to the entry function on success only, and must live until the group is left.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: the group has no runtime, or an option is out of its range.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: the group has no runtime, or an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_group_spawn(tn_group *group, const tn_spawn_options *options, tn_entry_fn entry, void *arg);
 

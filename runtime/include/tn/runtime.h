@@ -109,7 +109,7 @@ static inline tn_options tn_options_default(void)
  * Suspends: until all tasks have ended; the calling thread is blocked.
  * Callable from: a plain thread.
  * Ownership: `arg` is borrowed.
- * Errors: TN_EINVAL (the log says which option), TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ESHUTDOWN.
+ * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ESHUTDOWN.
  * Cancellation: no. */
 TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 
@@ -118,7 +118,7 @@ TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: the caller owns the runtime, and destroys it with tn_runtime_destroy. After an error nothing is left behind.
- * Errors: TN_EINVAL (the log says which option), TN_ENOMEM, TN_EMFILE. TN_EAGAIN: a thread could not be started.
+ * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_EAGAIN: a thread could not be started. TN_ENOMEM, TN_EMFILE.
  * Cancellation: no. */
 TN_API int tn_runtime_create(tn_runtime **out, const tn_options *options);
 

@@ -61,7 +61,7 @@ TN_API int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: `arg` goes to the entry function on success only. The handle must be joined or released.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is out of its range.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg);
 
@@ -75,7 +75,7 @@ TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success `future` belongs to the runtime until its drop. The handle must be joined or released.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is out of its range.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future);
 

@@ -28,7 +28,7 @@ typedef struct tn_broadcast_receiver {
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns one sender.
- * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0.
+ * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0, or an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options);
 

@@ -23,7 +23,7 @@ typedef struct tn_mpsc tn_mpsc;
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns a sender and the receiver.
- * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0.
+ * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0, or an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_mpsc_create(tn_mpsc **out, size_t element_size, size_t capacity, const tn_channel_options *options);
 

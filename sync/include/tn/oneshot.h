@@ -18,7 +18,7 @@ typedef struct tn_oneshot tn_oneshot;
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns both ends.
- * Errors: TN_ENOMEM.
+ * Errors: TN_ENOMEM; TN_EINVAL: an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_options *options);
 

@@ -26,7 +26,7 @@ typedef struct tn_watch_receiver {
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns one sender.
- * Errors: TN_ENOMEM.
+ * Errors: TN_ENOMEM; TN_EINVAL: an option is refused (tn/base.h).
  * Cancellation: no. */
 TN_API int tn_watch_create(tn_watch **out, size_t size, const void *value, const tn_channel_options *options);
 
