@@ -27,7 +27,8 @@ static bool may_block_worker(const tn_runtime *runtime)
 {
     const tni_worker *worker = tni_tls_get()->worker;
 
-    return worker != NULL && worker->owns_thread && !worker->is_home && runtime->options.stuck_after_ns <= STUCK_AFTER_MAX_NS;
+    return worker != NULL && worker->owns_thread && !worker->has_pinned_tasks &&
+           runtime->options.stuck_after_ns <= STUCK_AFTER_MAX_NS;
 }
 
 /* Relaxed, both: a hint. The count bounds how many workers may block before the first one returns and records it. */

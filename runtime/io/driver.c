@@ -26,7 +26,7 @@ int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 {
     driver->allocator = allocator;
     tni_a32_init(&driver->owned, 0);
-    tni_a32_init(&driver->unsettled, 0);
+    tni_a32_init(&driver->incomplete, 0);
     driver->fetched.count = 0;
     tni_aptr_init(&driver->inbox, NULL);
     tni_a32_init(&driver->registrations, 0);
@@ -101,21 +101,21 @@ static void on_closed(tni_os_poll *poll)
 static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
 
 /* Owner: the next run of the loop has something to complete. */
-static void unsettle(tni_driver *driver)
+static void mark_incomplete(tni_driver *driver)
 {
-    /* Relaxed: for a worker that is about to sleep it is ordered by the full fence in leave_unsettled. */
-    tni_a32_store(&driver->unsettled, 1, TNI_RELAXED);
+    /* Relaxed: for a worker that is about to sleep it is ordered by the full fence in wake_for_incomplete. */
+    tni_a32_store(&driver->incomplete, 1, TNI_RELAXED);
 }
 
 /* Owner. Waits on an fd that cannot be registered end with the error. */
-static void open_now(tni_registration *registration)
+static void open_registration(tni_registration *registration)
 {
     tni_driver *driver = registration->driver;
     int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
 
     registration->opened = rc == 0;
     if (rc == 0)
-        unsettle(driver);
+        mark_incomplete(driver);
     if (rc != 0) {
         /* Relaxed: published by the report; partner: tni_registration_poll. */
         tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
@@ -124,7 +124,7 @@ static void open_now(tni_registration *registration)
 }
 
 /* Owner. The loop lets go of the fd at once (the caller then closes it), of the registration later. */
-static void let_go(tni_registration *registration)
+static void unregister(tni_registration *registration)
 {
     if (!registration->opened) {
         free_registration(registration);
@@ -132,11 +132,11 @@ static void let_go(tni_registration *registration)
     }
     registration->closing = true;
     tni_os_poll_close(&registration->driver->loop, &registration->poll);
-    unsettle(registration->driver);
+    mark_incomplete(registration->driver);
 }
 
 /* Owner. */
-static void serve(tni_registration *registration)
+static void process_requests(tni_registration *registration)
 {
     /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
      * must not write the link before drain_inbox has read it; partner: post. */
@@ -144,9 +144,9 @@ static void serve(tni_registration *registration)
     int fd = registration->fd;
 
     if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
-        open_now(registration);
+        open_registration(registration);
     if (requests & REQUEST_CLOSE) {
-        let_go(registration);
+        unregister(registration);
         tni_os_close(fd);
     }
 }
@@ -155,7 +155,7 @@ static void drain_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
-    /* Relaxed: a worker that is about to sleep looks behind a full fence (tni_driver_is_unsettled); anyone else comes again. */
+    /* Relaxed: a worker that is about to sleep looks behind a full fence (tni_driver_has_incomplete); anyone else comes again. */
     if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
         return;
     /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
@@ -163,7 +163,7 @@ static void drain_inbox(tni_driver *driver)
     while (next != NULL) {
         tni_registration *registration = next;
         next = registration->inbox_next;
-        serve(registration);
+        process_requests(registration);
     }
 }
 
@@ -173,7 +173,7 @@ static void post(tni_registration *registration, uint32_t request)
     void *head;
 
     /* Release: the owner that serves it sees what we wrote. Acquire: if another request is already in the inbox, that one's owner
-     * serves this too; partner: serve. */
+     * serves this too; partner: process_requests. */
     if (tni_a32_fetch_or(&registration->requests, request, TNI_ACQ_REL) != 0)
         return;
     /* Relaxed: the CAS checks it. */
@@ -189,7 +189,7 @@ static void post(tni_registration *registration, uint32_t request)
 }
 
 /* Was the owner, and has left something for the next run of the loop: its worker must not sleep through that. */
-static void leave_unsettled(tni_driver *driver)
+static void wake_for_incomplete(tni_driver *driver)
 {
     /* Orders the mark before the look whether the worker sleeps, as in post. */
     tni_fence_full();
@@ -207,11 +207,11 @@ static void request(tni_registration *registration, uint32_t what)
     }
     drain_inbox(driver); /* an open that was posted comes before our close */
     if (what == REQUEST_OPEN)
-        open_now(registration);
+        open_registration(registration);
     else
-        let_go(registration);
+        unregister(registration);
     tni_driver_disown(driver);
-    leave_unsettled(driver);
+    wake_for_incomplete(driver);
     if (what == REQUEST_CLOSE)
         tni_os_close(fd); /* it may take long: not as the owner */
 }
@@ -226,7 +226,7 @@ void tni_driver_poll(tni_driver *driver)
 {
     drain_inbox(driver);
     /* Relaxed: only the owner writes it. */
-    tni_a32_store(&driver->unsettled, 0, TNI_RELAXED);
+    tni_a32_store(&driver->incomplete, 0, TNI_RELAXED);
     tni_os_loop_run(&driver->loop);
 }
 
@@ -240,10 +240,10 @@ bool tni_driver_report(tni_driver *driver)
     return tni_os_loop_report(&driver->loop, &driver->fetched);
 }
 
-bool tni_driver_is_unsettled(const tni_driver *driver)
+bool tni_driver_has_incomplete(const tni_driver *driver)
 {
-    /* Relaxed, both: behind the fence of a worker that has said that it will sleep; partners: post, leave_unsettled. */
-    return tni_a32_load(&driver->unsettled, TNI_RELAXED) != 0 || tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
+    /* Relaxed, both: behind the fence of a worker that has said that it will sleep; partners: post, wake_for_incomplete. */
+    return tni_a32_load(&driver->incomplete, TNI_RELAXED) != 0 || tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
 }
 
 /* --- For the streams -------------------------------------------------------------------------------------------------------- */

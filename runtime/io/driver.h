@@ -35,7 +35,7 @@ typedef struct tni_registration tni_registration;
 
 typedef struct {
     tni_cache_aligned tni_a32 owned;  /* the owner word: 1: somebody has it */
-    tni_a32 unsettled;                /* written by the owner: 1: the loop has opens or closes to complete */
+    tni_a32 incomplete;               /* written by the owner: 1: the loop has opens or closes to complete */
     tni_os_loop loop;                 /* owner, but for sleeps and wakes */
     tni_os_fetched fetched;           /* the core's holder: what its sleep has fetched and nobody has reported */
     tni_a32 registrations;            /* open or asked for; a hint for who chooses a loop */
@@ -66,7 +66,7 @@ static inline bool tni_driver_has_fetched(const tni_driver *driver)
 bool tni_driver_report(tni_driver *driver);
 
 /* Holder of the core: would a sleep miss something that only a poll completes? Behind a full fence. */
-bool tni_driver_is_unsettled(const tni_driver *driver);
+bool tni_driver_has_incomplete(const tni_driver *driver);
 
 typedef enum { TNI_READ, TNI_WRITE } tni_side;
 

@@ -182,7 +182,7 @@ static void init_state(tn_runtime *runtime)
     tni_monitor_init(&runtime->monitor);
     tni_os_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
-    tni_slab_cache_init(&runtime->foreign_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
+    tni_slab_cache_init(&runtime->external_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
 }
 
 static int start_workers(tn_runtime *runtime)

@@ -26,7 +26,7 @@ static void free_cores(tn_runtime *runtime)
 
 static void fini_state(tn_runtime *runtime)
 {
-    tni_slab_cache_fini(&runtime->foreign_slabs);
+    tni_slab_cache_fini(&runtime->external_slabs);
     tni_os_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }
@@ -35,7 +35,7 @@ static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *ta
 {
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, runtime);
-    tni_slab_walk(&runtime->foreign_slabs, visit, runtime);
+    tni_slab_walk(&runtime->external_slabs, visit, runtime);
 }
 
 static void fini_drivers(tn_runtime *runtime)

@@ -105,11 +105,11 @@ unsigned tni_core_poll(tni_core *core, uint64_t now_ns)
     unsigned fired = tni_timers_fire(&core->timers, now_ns);
 
     if (fired > 0)
-        tni_count_shared(&runtime->foreign.timers_fired, fired);
+        tni_count_shared(&runtime->external.timers_fired, fired);
     if (tni_driver_try_own(&core->driver)) {
         tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);
-        tni_count_shared(&runtime->foreign.driver_polls, 1);
+        tni_count_shared(&runtime->external.driver_polls, 1);
     }
     return fired;
 }

@@ -14,13 +14,13 @@ static uint64_t searching_mark(unsigned core)
     return parked_mark(core) << TNI_IDLE_CORES;
 }
 
-static uint64_t load(const tni_idle *idle, unsigned word)
+static uint64_t load_marks(const tni_idle *idle, unsigned word)
 {
-    /* Relaxed: the callers stand behind a full fence, or take it as a hint. */
+    /* Relaxed: the callers have made a full fence, or use it as a hint. */
     return tni_a64_load(&idle->marks[word], TNI_RELAXED);
 }
 
-/* Without the instruction, which the compiler may not use, its own function would be called. */
+/* In place of __builtin_popcountll, which is a function call if the compiler may not use the instruction. */
 static unsigned count_bits(uint64_t bits)
 {
     bits -= bits >> 1 & UINT64_C(0x5555555555555555);
@@ -29,22 +29,22 @@ static unsigned count_bits(uint64_t bits)
     return (unsigned)(bits * UINT64_C(0x0101010101010101) >> 56);
 }
 
-static unsigned count(const tni_idle *idle, uint64_t which)
+static unsigned count_marks(const tni_idle *idle, uint64_t which)
 {
     unsigned sum = 0;
 
     for (unsigned word = 0; word * TNI_IDLE_CORES < idle->cores; word++)
-        sum += count_bits(load(idle, word) & which);
+        sum += count_bits(load_marks(idle, word) & which);
     return sum;
 }
 
-/* The marks of all words. */
-static uint64_t any(const tni_idle *idle)
+/* The bitwise or of all words. */
+static uint64_t all_marks(const tni_idle *idle)
 {
-    uint64_t marks = load(idle, 0);
+    uint64_t marks = load_marks(idle, 0);
 
     for (unsigned word = 1; tni_unlikely(word * TNI_IDLE_CORES < idle->cores); word++)
-        marks |= load(idle, word);
+        marks |= load_marks(idle, word);
     return marks;
 }
 
@@ -57,68 +57,69 @@ void tni_idle_init(tni_idle *idle, unsigned cores)
 
 void tni_idle_park(tni_idle *idle, unsigned core)
 {
-    /* Publishes the mark; ordered before the second look by the caller's fence. Partner: tni_idle_choose. Release: who takes
-     * the mark sees this worker's state. */
+    /* Publishes the mark; the caller's fence orders it before the second check. Release: the thread that clears the mark
+     * observes this worker's state. Partner: tni_idle_choose. */
     (void)tni_a64_fetch_or(&idle->marks[core / TNI_IDLE_CORES], parked_mark(core), TNI_RELEASE);
 }
 
 bool tni_idle_unpark(tni_idle *idle, unsigned core)
 {
-    /* Exactly one of the sleeper and its wakers clears the mark. Acquire: what the waker did before it took the mark. */
+    /* Exactly one of the sleeper and its wakers clears the mark. Acquire: observes what the waker did before it cleared the
+     * mark; partner: choose_in. */
     return tni_a64_fetch_and(&idle->marks[core / TNI_IDLE_CORES], ~parked_mark(core), TNI_ACQ_REL) & parked_mark(core);
 }
 
 bool tni_idle_is_parked(const tni_idle *idle, unsigned core)
 {
-    return load(idle, core / TNI_IDLE_CORES) & parked_mark(core);
+    return load_marks(idle, core / TNI_IDLE_CORES) & parked_mark(core);
 }
 
 bool tni_idle_is_searching(const tni_idle *idle, unsigned core)
 {
-    return load(idle, core / TNI_IDLE_CORES) & searching_mark(core);
+    return load_marks(idle, core / TNI_IDLE_CORES) & searching_mark(core);
 }
 
 bool tni_idle_all_parked(const tni_idle *idle)
 {
-    return count(idle, PARKED) == idle->cores;
+    return count_marks(idle, PARKED) == idle->cores;
 }
 
 bool tni_idle_search_begin(tni_idle *idle, unsigned core)
 {
-    /* Hints; a searcher too many or too few costs time, never a task. */
-    unsigned busy = idle->cores - count(idle, PARKED);
+    /* Hints: a searcher more or less costs time, but never strands a task. */
+    unsigned busy = idle->cores - count_marks(idle, PARKED);
 
-    if (2 * count(idle, SEARCHING) >= busy)
+    if (2 * count_marks(idle, SEARCHING) >= busy)
         return false;
-    /* Seq_cst: a submitter that sees the mark and wakes nobody must come before the mark's end, whose fence orders our last
-     * look. */
+    /* Seq_cst: a submit that observes the mark and wakes no worker comes before the mark's end. The fence after that end orders
+     * this worker's final check; partner: tni_idle_choose. */
     (void)tni_a64_fetch_or(&idle->marks[core / TNI_IDLE_CORES], searching_mark(core), TNI_SEQ_CST);
     return true;
 }
 
 tni_search tni_idle_search_end(tni_idle *idle, unsigned core)
 {
-    /* Seq_cst: as above; the caller's full fence follows, then its look at the queues. */
+    /* Seq_cst: as above; the caller's full fence follows, then its check of the queues. */
     uint64_t old = tni_a64_fetch_and(&idle->marks[core / TNI_IDLE_CORES], ~searching_mark(core), TNI_SEQ_CST);
 
     if (!(old & searching_mark(core)))
         return TNI_SEARCH_STRUCK;
     if (idle->cores <= TNI_IDLE_CORES)
         return old & SEARCHING & ~searching_mark(core) ? TNI_SEARCH_ENDED : TNI_SEARCH_LAST;
-    /* Of two that end in different words at the same time, one sees that the other has ended. */
+    /* Of two searches that end in different words at the same time, one observes that the other has ended. */
     tni_fence_full();
-    return any(idle) & SEARCHING ? TNI_SEARCH_ENDED : TNI_SEARCH_LAST;
+    return all_marks(idle) & SEARCHING ? TNI_SEARCH_ENDED : TNI_SEARCH_LAST;
 }
 
-/* The parked core of a word that is to search; -1: none. */
+/* Chooses a parked core of a word to search; -1: none. */
 static int choose_in(tni_idle *idle, unsigned word)
 {
-    uint64_t marks = load(idle, word);
+    uint64_t marks = load_marks(idle, word);
 
     while ((marks & PARKED) && !(marks & SEARCHING)) {
         unsigned core = word * TNI_IDLE_CORES + (unsigned)__builtin_ctzll(marks);
-        /* Seq_cst: counts the core as searching before its worker is woken; partner: tni_idle_search_end. Acquire: what the
-         * sleeper left; partner: tni_idle_park. */
+        /* Seq_cst: the core is marked searching before its worker is woken; partner: tni_idle_search_end. Acquire: observes the
+         * state of the sleeper; partner: tni_idle_park. */
         if (tni_a64_cas(&idle->marks[word], &marks, (marks & ~parked_mark(core)) | searching_mark(core), TNI_SEQ_CST))
             return (int)core;
     }
@@ -127,10 +128,10 @@ static int choose_in(tni_idle *idle, unsigned word)
 
 int tni_idle_choose(tni_idle *idle)
 {
-    uint64_t marks = any(idle);
+    uint64_t marks = all_marks(idle);
     int core = -1;
 
-    /* Behind the submitter's full fence: a searcher that still counts here has its last look before it. */
+    /* Behind the submit's full fence: a searcher whose mark is observed here makes its final check after that fence. */
     if ((marks & SEARCHING) || !(marks & PARKED))
         return -1;
     for (unsigned word = 0; core < 0 && word * TNI_IDLE_CORES < idle->cores; word++)

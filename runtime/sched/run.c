@@ -55,7 +55,7 @@ static void release_stack(tni_core *core, tn_task *task)
 
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
-        tni_counts *counts = core != NULL ? &core->counts : &runtime->foreign;
+        tni_counts *counts = core != NULL ? &core->counts : &runtime->external;
         /* Relaxed: only the worker writes the counts of its core. Without a core there are several writers, and a lost maximum
          * is acceptable. */
         if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
@@ -110,7 +110,7 @@ static void finish(tni_core *core, tn_task *task)
     if (core != NULL)
         tni_count(&core->counts.finished, 1);
     else
-        tni_count_shared(&runtime->foreign.finished, 1);
+        tni_count_shared(&runtime->external.finished, 1);
     complete(task);
     tni_runtime_task_ended(runtime);
 }

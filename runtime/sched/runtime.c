@@ -31,10 +31,10 @@ uint64_t tni_runtime_live(const tn_runtime *runtime)
 
     /* Acquire: a thread that sees an end counted sees the creations that came before it; partner: tni_count. All ends are
      * read before any creation, so the difference is never too small. It is 0 only if it was 0 at the moment between. */
-    finished = tni_a64_load(&runtime->foreign.finished, TNI_ACQUIRE);
+    finished = tni_a64_load(&runtime->external.finished, TNI_ACQUIRE);
     for (unsigned i = 0; i < runtime->core_count; i++)
         finished += tni_a64_load(&runtime->cores[i]->counts.finished, TNI_ACQUIRE); /* acquire: as above */
-    spawned = tni_a64_load(&runtime->foreign.spawned, TNI_ACQUIRE);                 /* acquire: as above */
+    spawned = tni_a64_load(&runtime->external.spawned, TNI_ACQUIRE);                /* acquire: as above */
     for (unsigned i = 0; i < runtime->core_count; i++)
         spawned += tni_a64_load(&runtime->cores[i]->counts.spawned, TNI_ACQUIRE); /* acquire: as above */
     return spawned - finished;

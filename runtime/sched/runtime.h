@@ -62,8 +62,8 @@ struct tn_runtime {
 
     tni_stack *abandoned_stacks; /* retiring: stacks of abandoned tasks */
 
-    tni_slab_cache foreign_slabs; /* headers of tasks spawned without a core; under the injector's lock */
-    tni_counts foreign;           /* counts of what happened without a core */
+    tni_slab_cache external_slabs; /* headers of tasks spawned without a core; under the injector's lock */
+    tni_counts external;           /* counts of what happened without a core */
 
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
     tni_a32 references;                /* held by those threads and by destroy: the last one retires the runtime */

@@ -20,7 +20,7 @@ int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *
 
     if (index > runtime->core_count)
         return TN_EINVAL;
-    counts = index == runtime->core_count ? &runtime->foreign : &runtime->cores[index]->counts;
+    counts = index == runtime->core_count ? &runtime->external : &runtime->cores[index]->counts;
     /* Relaxed, all of them: statistics, read without synchronization. */
     out->spawned = tni_a64_load(&counts->spawned, TNI_RELAXED);
     out->finished = tni_a64_load(&counts->finished, TNI_RELAXED);

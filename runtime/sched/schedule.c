@@ -13,8 +13,8 @@ void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, uns
     tni_schedule_wake_one(runtime);
 }
 
-/* How much of a queue may be sent away: what is newer than the last share of the injector. The share itself stays until it has
- * run, or the same tasks could go back and forth for ever. */
+/* How many tasks of a queue may be moved to the injector: those that are newer than the last share of the injector. The share
+ * stays until it has run, because otherwise the same tasks could go back and forth forever. */
 static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
 {
     uint64_t newer = tni_deque_end(queue) - core->share_end[queue - core->queues];
@@ -22,9 +22,9 @@ static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
     return newer < TNI_OVERFLOW_BATCH ? (unsigned)newer : TNI_OVERFLOW_BATCH;
 }
 
-/* The deque is full: its newest tasks and `task`, the newest of all or NULL, go to the injector. The older ones have waited
- * longer and run here; in the injector they would run after what came later. */
-static void spill(tni_core *core, tni_deque *queue, tn_task *task)
+/* Called when the deque is full: moves its newest tasks, and `task` (newer than these, or NULL), to the injector. The older
+ * tasks have waited longer. In the injector they would run after tasks that came later. */
+static void move_to_injector(tni_core *core, tni_deque *queue, tn_task *task)
 {
     void *items[TNI_OVERFLOW_BATCH + 1];
     unsigned count = newer_than_share(core, queue);
@@ -44,12 +44,12 @@ static void spill(tni_core *core, tni_deque *queue, tn_task *task)
 static void append(tni_core *core, tni_deque *queue, tn_task *task)
 {
     if (!tni_deque_push(queue, task))
-        spill(core, queue, task);
+        move_to_injector(core, queue, task);
 }
 
-static tni_deque *serving_queue(tni_core *core)
+static tni_deque *run_queue(tni_core *core)
 {
-    /* Relaxed: written by the holder, that is us. */
+    /* Relaxed: written by the holder, which is the caller. */
     return &core->queues[tni_a32_load(&core->serving, TNI_RELAXED)];
 }
 
@@ -64,26 +64,26 @@ void tni_schedule_push(tni_core *core, tn_task *task)
     tn_task *displaced;
 
     if (core->batching) {
-        append(core, serving_queue(core), task);
+        append(core, run_queue(core), task);
         core->batch++;
         return;
     }
-    /* Relaxed: only the holder fills the slot, so what it sees empty stays so. */
+    /* Relaxed: only the holder fills the slot, so an empty slot stays empty. */
     if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL) {
-        /* Release: a thief that takes it sees the task; partner: steal_next. */
+        /* Release: publishes the task to a thief; partner: steal_lifo_slot. */
         tni_aptr_store(&core->next, task, TNI_RELEASE);
         return;
     }
-    /* Release: as above; acquire: the one displaced is as it was put there. */
+    /* Release: as above. Acquire: observes the displaced task; partner: an earlier tni_schedule_push. */
     displaced = tni_aptr_exchange(&core->next, task, TNI_ACQ_REL);
     if (displaced != NULL) {
-        append(core, serving_queue(core), displaced);
+        append(core, run_queue(core), displaced);
         tni_schedule_wake_one(core->runtime);
     }
 }
 
-/* force_migration: every resume on another worker than the last. */
-static bool mail_elsewhere(tn_task *task)
+/* force_migration: mails the task to another worker than the last. False: there is none. */
+static bool migrate(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_core *core;
@@ -92,7 +92,7 @@ static bool mail_elsewhere(tn_task *task)
     if (runtime->core_count < 2)
         return false;
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
-    /* Acquire: the worker as it was made; partner: give_core (worker_replacement.c). */
+    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). */
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     if (worker == NULL)
         return false;
@@ -100,8 +100,8 @@ static bool mail_elsewhere(tn_task *task)
     return true;
 }
 
-/* What is woken, but never run by a worker. */
-static void wake_apart(tn_task *task)
+/* Wakes a task header that no worker runs: a member of a future set, or the task of a plain thread that waits. */
+static void wake_without_queue(tn_task *task)
 {
     if (task->kind == TNI_TASK_MEMBER)
         tni_future_set_push(task);
@@ -109,17 +109,17 @@ static void wake_apart(tn_task *task)
         (void)tni_parker_notify(&task->body.parker);
 }
 
-static inline bool queue_apart(tn_task *task)
+static inline bool queue_elsewhere(tn_task *task)
 {
     if (task->kind >= TNI_TASK_THREAD) {
-        wake_apart(task);
+        wake_without_queue(task);
         return true;
     }
     if (task->pinned_worker != NULL) {
         tni_worker_mail(task->pinned_worker, task);
         return true;
     }
-    return tni_unlikely(task->runtime->options.force_migration) && mail_elsewhere(task);
+    return tni_unlikely(task->runtime->options.force_migration) && migrate(task);
 }
 
 void tni_schedule_ready(tn_task *task)
@@ -127,7 +127,7 @@ void tni_schedule_ready(tn_task *task)
     tni_worker *worker = tni_tls_get()->worker;
     tni_core *core;
 
-    if (queue_apart(task))
+    if (queue_elsewhere(task))
         return;
     core = worker != NULL && worker->runtime == task->runtime ? tni_worker_enter(worker) : NULL;
     if (core == NULL) {
@@ -140,27 +140,27 @@ void tni_schedule_ready(tn_task *task)
 
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 {
-    if (queue_apart(task))
+    if (queue_elsewhere(task))
         return;
     if (core == NULL)
         tni_schedule_inject(task->runtime, task, task, 1);
     else
-        append(core, to_the_end ? yielded_queue(core) : serving_queue(core), task);
+        append(core, to_the_end ? yielded_queue(core) : run_queue(core), task);
 }
 
 /* --- Dequeueing ------------------------------------------------------------------------------------------------------------- */
 
-static tn_task *take_next_slot(tni_core *core)
+static tn_task *take_lifo_slot(tni_core *core)
 {
-    /* Relaxed look: only we fill the slot; a thief may empty it. */
+    /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
     if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL)
         return NULL;
-    /* Acquire: the task as it was put there (maybe by the thread that held this core before us). */
+    /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
     return tni_aptr_exchange(&core->next, NULL, TNI_ACQUIRE);
 }
 
-/* What runs next and after that is fetched while this one runs. Among thousands of connections that wait, each finds its header
- * and its stack gone from the caches: 0.6 µs of a request. The header comes a turn earlier than the stack that it points to. */
+/* Prefetches the stack of the next task and the header of the one after that. Among thousands of connections each finds both
+ * evicted from the caches. The header is prefetched one run earlier, because it points to the stack. */
 static void prefetch_following(const tni_deque *queue)
 {
     tn_task *next = tni_deque_peek(queue, 0);
@@ -184,7 +184,7 @@ static tn_task *take_own(tni_deque *queue)
             return task;
         case TNI_TAKE_EMPTY:
             return NULL;
-        case TNI_TAKE_RETRY: /* a thief got that one: the next */
+        case TNI_TAKE_RETRY: /* a thief has taken that one */
             break;
         }
     }
@@ -197,7 +197,7 @@ static unsigned injected_share(const tn_runtime *runtime, unsigned max)
     return share < max ? share : max;
 }
 
-static unsigned room(const tni_core *core)
+static unsigned free_slots(const tni_core *core)
 {
     return TNI_DEQUE_CAPACITY - tni_schedule_backlog(core);
 }
@@ -211,16 +211,16 @@ void tni_schedule_append_injected(tni_core *core, unsigned max)
 
     if (tni_injector_length(&runtime->injector) == 0)
         return;
-    /* Room for as many again: else the queue would be full, and each task that is appended sent away by itself. */
-    if (room(core) < 2 * share)
-        spill(core, serving_queue(core), NULL);
-    if (room(core) < 2 * share)
-        return; /* there will be, when some of the queue have run */
+    /* Twice the share: otherwise the share fills the queue, and each later append moves tasks to the injector. */
+    if (free_slots(core) < 2 * share)
+        move_to_injector(core, run_queue(core), NULL);
+    if (free_slots(core) < 2 * share)
+        return; /* enough slots become free when tasks of the queue run */
     count = tni_injector_take(&runtime->injector, tasks, share);
     tni_count(&core->counts.injector_takes, count);
     for (unsigned i = 0; i < count; i++)
-        append(core, serving_queue(core), tasks[i]);
-    core->share_end[serving_queue(core) - core->queues] = tni_deque_end(serving_queue(core));
+        append(core, run_queue(core), tasks[i]);
+    core->share_end[run_queue(core) - core->queues] = tni_deque_end(run_queue(core));
 }
 
 tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
@@ -230,21 +230,21 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
     unsigned share = injected_share(runtime, max);
     unsigned count;
 
-    if (share > room(core) + 1)
-        share = room(core) + 1;
+    if (share > free_slots(core) + 1)
+        share = free_slots(core) + 1;
     count = tni_injector_take(&runtime->injector, tasks, share);
     if (count == 0)
         return NULL;
     tni_count(&core->counts.injector_takes, count);
     for (unsigned i = 1; i < count; i++)
-        append(core, serving_queue(core), tasks[i]);
+        append(core, run_queue(core), tasks[i]);
     return tasks[0];
 }
 
-/* The served queue is empty: the tasks that yielded are served now, and the other queue collects. */
+/* Called when the run queue is empty: the queue of the tasks that yielded becomes the run queue, and the other one collects. */
 static void swap_queues(tni_core *core)
 {
-    /* Relaxed, both: our own word; thieves look at both queues. */
+    /* Relaxed, both: own word; thieves take from both queues. */
     tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
 }
 
@@ -252,33 +252,33 @@ tn_task *tni_schedule_next(tni_core *core)
 {
     tn_task *task;
 
-    /* Where nobody waits, there is no turn to wait for. */
+    /* If the run queue is empty, ignore the LIFO limit. */
     if (core->lifo_streak < TNI_LIFO_STREAK_MAX || tni_schedule_backlog(core) == 0) {
-        task = take_next_slot(core);
+        task = take_lifo_slot(core);
         if (task != NULL) {
             core->lifo_streak++;
             return task;
         }
     } else {
-        /* Three in a row: this one waits its turn. */
-        task = take_next_slot(core);
+        /* The limit is reached: this task is appended to the queue. */
+        task = take_lifo_slot(core);
         if (task != NULL)
-            append(core, serving_queue(core), task);
+            append(core, run_queue(core), task);
     }
     core->lifo_streak = 0;
-    task = take_own(serving_queue(core));
+    task = take_own(run_queue(core));
     if (task != NULL)
         return task;
     task = tni_schedule_take_injected(core, TNI_INJECTED_MAX);
     if (task != NULL)
         return task;
     swap_queues(core);
-    return take_own(serving_queue(core));
+    return take_own(run_queue(core));
 }
 
 void tni_schedule_requeue_yielded(tni_core *core)
 {
-    /* The tasks that yielded need not come next: while the LIFO slot has a task each time, the empty queue is not reached. */
+    /* Even if the run queue is empty: tni_schedule_next swaps only when the LIFO slot is empty too. */
     if (tni_schedule_backlog(core) == 0) {
         swap_queues(core);
         return;
@@ -287,21 +287,21 @@ void tni_schedule_requeue_yielded(tni_core *core)
         tn_task *task = take_own(yielded_queue(core));
         if (task == NULL)
             return;
-        append(core, serving_queue(core), task);
+        append(core, run_queue(core), task);
     }
 }
 
 /* --- Stealing --------------------------------------------------------------------------------------------------------------- */
 
-static tn_task *steal_next(tni_core *victim)
+static tn_task *steal_lifo_slot(tni_core *victim)
 {
     void *task = tni_aptr_load(&victim->next, TNI_RELAXED); /* the CAS checks it */
 
-    /* Acquire: the task as it was put there; partner: tni_schedule_push. */
+    /* Acquire: observes the task; partner: tni_schedule_push. */
     return task != NULL && tni_aptr_cas(&victim->next, &task, NULL, TNI_ACQ_REL) ? task : NULL;
 }
 
-/* Up to half of a queue, each task by its own CAS; one is answered, the others go into the thief's queue. */
+/* Takes up to half of a queue, each task by its own CAS. Returns the first; the others go to the thief's run queue. */
 static tn_task *steal_half(tni_core *core, tni_deque *queue)
 {
     unsigned wanted = (tni_deque_length(queue) + 1) / 2;
@@ -318,23 +318,23 @@ static tn_task *steal_half(tni_core *core, tni_deque *queue)
         if (got++ == 0)
             first = task;
         else
-            append(core, serving_queue(core), task);
+            append(core, run_queue(core), task);
     }
     if (got > 0)
         tni_count(&core->counts.steals, got);
     return first;
 }
 
-static tn_task *steal_from(tni_core *core, tni_core *victim, bool next_too)
+static tn_task *steal_from(tni_core *core, tni_core *victim, bool lifo_slot_too)
 {
     tn_task *task;
 
     tni_count(&core->counts.steal_attempts, 1);
-    task = steal_half(core, serving_queue(victim));
+    task = steal_half(core, run_queue(victim));
     if (task == NULL)
         task = steal_half(core, yielded_queue(victim));
-    if (task == NULL && next_too)
-        task = steal_next(victim);
+    if (task == NULL && lifo_slot_too)
+        task = steal_lifo_slot(victim);
     return task;
 }
 
@@ -344,7 +344,7 @@ tn_task *tni_schedule_steal(tni_core *core)
     unsigned count = runtime->core_count;
 
     if (count == 1)
-        return NULL; /* nobody to steal from; what came to the injector meanwhile is seen by the look before sleeping */
+        return NULL; /* no other core; the check before the sleep finds what has come to the injector */
     for (unsigned sweep = 0; sweep < TNI_STEAL_SWEEPS; sweep++) {
         unsigned start = tni_random_next(&core->random) % count;
         for (unsigned i = 0; i < count; i++) {
@@ -358,7 +358,7 @@ tn_task *tni_schedule_steal(tni_core *core)
     return tni_schedule_take_injected(core, TNI_INJECTED_MAX);
 }
 
-/* A chain of tasks through queue_next, oldest first. */
+/* A list of tasks linked by queue_next, oldest first. */
 typedef struct {
     tn_task *first;
     tn_task *last;
@@ -374,7 +374,7 @@ static void link_last(chain *c, tn_task *task)
     c->last = task;
 }
 
-/* As many as there are now: its worker may come to it at any moment, and queue more. */
+/* Takes as many tasks as there are at the start: the queue's worker may return at any moment and queue more. */
 static void take_all(tni_deque *queue, chain *c)
 {
     unsigned count = tni_deque_length(queue);
@@ -396,8 +396,8 @@ void tni_schedule_evacuate(tni_core *core)
     chain moved = {.count = 0};
     tn_task *next;
 
-    take_all(serving_queue(core), &moved);
-    next = steal_next(core);
+    take_all(run_queue(core), &moved);
+    next = steal_lifo_slot(core);
     if (next != NULL)
         link_last(&moved, next);
     take_all(yielded_queue(core), &moved);
@@ -422,8 +422,7 @@ void tni_schedule_wake_one(tn_runtime *runtime)
     tni_core *mine;
     int chosen;
 
-    /* Orders the push before the look at searchers and sleepers; partners: the fences in park (worker.c) and
-     * stop_search (worker.c). */
+    /* Orders the push before the check of the marks; partners: the fences in park (worker.c) and stop_search (worker.c). */
     tni_fence_full();
     chosen = tni_idle_choose(&runtime->idle);
     if (chosen < 0)
@@ -433,9 +432,10 @@ void tni_schedule_wake_one(tn_runtime *runtime)
         tni_count(&mine->counts.wakes, 1);
         tni_core_leave();
     } else {
-        tni_count_shared(&runtime->foreign.wakes, 1);
+        tni_count_shared(&runtime->external.wakes, 1);
     }
-    /* Acquire: the worker as it was made. It holds the core until it wakes: only workers inside a task lose theirs. */
+    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). It holds the core until it wakes,
+     * because only workers inside a task lose their core. */
     tni_worker_unpark(tni_aptr_load(&runtime->cores[chosen]->worker, TNI_ACQUIRE));
 }
 
@@ -452,7 +452,7 @@ void tni_schedule_batch_end(tni_core *core)
     core->batching = false;
     if (core->batch == 0)
         return;
-    /* One task runs here next; for the others one more worker may be needed. */
+    /* One task runs here next. The others may need one more worker. */
     backlog = tni_schedule_backlog(core);
     if (backlog > 1 && (backlog - 1) * core->run_ns > TNI_BACKLOG_NS)
         tni_schedule_wake_one(core->runtime);

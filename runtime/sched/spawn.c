@@ -84,13 +84,13 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
 
     if (!tni_injector_begin(&runtime->injector, inside))
         return TN_ESHUTDOWN;
-    task = tni_slab_alloc(&runtime->foreign_slabs);
+    task = tni_slab_alloc(&runtime->external_slabs);
     if (task != NULL) {
         build(runtime, task, plan, out != NULL);
         if (out != NULL)
             *out = task;
     }
-    tni_injector_commit(&runtime->injector, task, &runtime->foreign.spawned);
+    tni_injector_commit(&runtime->injector, task, &runtime->external.spawned);
     if (task == NULL)
         return TN_ENOMEM;
     tni_schedule_wake_one(runtime);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker's loop. README.md ("Queues", "Idle") has the order of things and the argument that no wake-up is lost. */
+/* The loop of a worker thread: find a task, run it, or park. README.md ("Queues", "Idle") has the order, and the argument that
+ * no wake is lost. */
 #include "sched/worker.h"
 
 #include "base/tls.h"
@@ -25,7 +26,7 @@ void tni_worker_mail(tni_worker *worker, tn_task *task)
 
 static bool has_mail(const tni_worker *worker)
 {
-    /* Relaxed: a look before sleeping needs no fence, because who mails also unparks, and that is never lost. */
+    /* Relaxed: the check before a sleep needs no fence, because tni_worker_mail also unparks, and that wake is never lost. */
     return worker->pinned != NULL || tni_aptr_load(&worker->mailbox, TNI_RELAXED) != NULL;
 }
 
@@ -34,9 +35,9 @@ static tn_task *take_mail(tni_worker *worker)
     tn_task *task = worker->pinned;
 
     if (task == NULL) {
-        /* Acquire: the tasks as they were mailed; taken whole, so there is no ABA. */
+        /* Acquire: observes the tasks as they were mailed; partner: tni_worker_mail. Taken whole, so there is no ABA. */
         tn_task *newest = has_mail(worker) ? tni_aptr_exchange(&worker->mailbox, NULL, TNI_ACQUIRE) : NULL;
-        while (newest != NULL) { /* turned round: oldest first */
+        while (newest != NULL) { /* reverses the list: oldest first */
             tn_task *next = newest->queue_next;
             newest->queue_next = task;
             task = newest;
@@ -56,8 +57,8 @@ void tni_worker_unpark(tni_worker *worker)
 
     if (!tni_parker_notify(&worker->parker))
         return;
-    /* Acquire: it slept in the loop of this core; if it has a newer one meanwhile it is awake, and the wake costs nothing but
-     * time. */
+    /* Acquire: observes the core in whose loop the worker slept; partner: give_core (worker_replacement.c). If it has another
+     * core meanwhile, it is awake, and the wake has no effect. */
     core = tni_aptr_load(&worker->core, TNI_ACQUIRE);
     if (core != NULL)
         tni_os_loop_wake(&core->driver.loop);
@@ -65,7 +66,7 @@ void tni_worker_unpark(tni_worker *worker)
 
 void tni_worker_wake_if_parked(tni_core *core)
 {
-    /* Acquire: the worker as it was made. */
+    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
 
     if (worker != NULL && tni_idle_is_parked(&core->runtime->idle, core->index))
@@ -74,10 +75,10 @@ void tni_worker_wake_if_parked(tni_core *core)
 
 /* --- Polling ---------------------------------------------------------------------------------------------------------------- */
 
-/* The clock has been read: what have the runs since the last time taken? */
+/* Called when the clock has been read: updates the average duration of a run. */
 static void note_run_time(tni_core *core, uint64_t now_ns)
 {
-    /* Relaxed, all: our own words; the monitor takes clock_read_ns as a hint. */
+    /* Relaxed, all: own words; the monitor reads clock_read_ns as a hint. */
     uint64_t runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
     uint64_t before_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
 
@@ -87,8 +88,8 @@ static void note_run_time(tni_core *core, uint64_t now_ns)
     tni_a64_store(&core->clock_read_ns, now_ns, TNI_RELAXED); /* relaxed: as above */
 }
 
-/* Others own the loop for a few microseconds at most, unless they are preempted. */
-static bool own_soon(tni_driver *driver)
+/* Other threads own the loop for at most a few microseconds, unless they are preempted. */
+static bool try_own_driver(tni_driver *driver)
 {
     for (unsigned i = 0; i < TNI_LOOP_TAKEN_SPINS; i++) {
         if (tni_driver_try_own(driver))
@@ -98,7 +99,7 @@ static bool own_soon(tni_driver *driver)
     return false;
 }
 
-/* Holder, inside a batch, when the loop has just been looked at: the timers, which need no owner of it. */
+/* Holder, inside a batch, after a poll or a sleep: fires the timers, which does not need the owner word. */
 static void fire_timers(tni_core *core)
 {
     core->polled_ns = tni_clock_ns();
@@ -106,7 +107,7 @@ static void fire_timers(tni_core *core)
     tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
 }
 
-/* Holder: runs the loop, unless somebody else does just now, and fires the timers; what becomes runnable is queued here. */
+/* Holder: runs the loop, unless another thread owns it, and fires the timers. What becomes runnable is queued here. */
 static void poll_driver(tni_core *core)
 {
     tni_schedule_batch_begin(core);
@@ -120,10 +121,10 @@ static void poll_driver(tni_core *core)
     tni_schedule_batch_end(core);
 }
 
-/* Holder, inside a batch, after a sleep in the loop: reports what that has fetched, and fires the timers. */
+/* Holder, inside a batch, after a sleep in the loop: reports what it has fetched, and fires the timers. */
 static void report_sleep(tni_core *core)
 {
-    if (tni_driver_has_fetched(&core->driver) && own_soon(&core->driver)) {
+    if (tni_driver_has_fetched(&core->driver) && try_own_driver(&core->driver)) {
         if (!tni_driver_report(&core->driver))
             tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);
@@ -132,7 +133,7 @@ static void report_sleep(tni_core *core)
     fire_timers(core);
 }
 
-/* Tasks wait for a stack: what this core keeps for itself is for them. */
+/* If fibers wait for a stack, gives them the stacks in this core's cache. */
 static void share_stacks(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
@@ -144,7 +145,8 @@ static void share_stacks(tni_core *core)
     tni_runtime_stacks_came_back(runtime, count);
 }
 
-/* How many runs make half a period, going by the last time; growing slowly, shrinking at once. */
+/* The number of runs in half a period, estimated from the last `runs`. It grows at most by a factor of 2, and shrinks at once.
+ * */
 static uint32_t next_period(uint32_t runs, uint64_t took_ns)
 {
     uint64_t next = runs * (uint64_t)(TNI_POLL_PERIOD_NS / 2) / (took_ns + 1);
@@ -154,7 +156,7 @@ static uint32_t next_period(uint32_t runs, uint64_t took_ns)
     return next < TNI_TICKS_MIN ? TNI_TICKS_MIN : next > TNI_TICKS_MAX ? TNI_TICKS_MAX : (uint32_t)next;
 }
 
-/* What the loop reports waits behind what waits here already: there is no hurry to ask before that has been served. */
+/* What the loop reports waits behind the tasks in the queue, so a poll before these have run gains nothing. */
 static uint64_t poll_period_ns(const tni_core *core)
 {
     uint64_t backlog_ns = tni_schedule_backlog(core) * core->run_ns;
@@ -162,7 +164,7 @@ static uint64_t poll_period_ns(const tni_core *core)
     return backlog_ns < TNI_POLL_PERIOD_NS ? TNI_POLL_PERIOD_NS : backlog_ns > TNI_POLL_MAX_NS ? TNI_POLL_MAX_NS : backlog_ns;
 }
 
-/* How many tasks of the injector are due, going by the runs since the last share. */
+/* The size of the next share of the injector, from the number of runs since the last share. */
 static unsigned injected_due(const tni_core *core, uint64_t now_ns)
 {
     uint64_t due = (now_ns - core->shares_taken_ns) / ((core->run_ns + 1) * TNI_INJECTED_RUNS);
@@ -174,30 +176,31 @@ static unsigned injected_due(const tni_core *core, uint64_t now_ns)
 
 /* Takes a share of the injector and of the tasks that yielded each period, so that neither a backlog nor the LIFO slot keeps
  * them out. */
-static void take_turns(tni_core *core, uint64_t now_ns)
+static void take_shares(tni_core *core, uint64_t now_ns)
 {
     unsigned injected = injected_due(core, now_ns);
 
     core->shares_taken_ns = now_ns;
     if (tni_unlikely(core->runtime->options.flavor == TN_CURRENT_THREAD))
-        (void)tni_runtime_maintain(core->runtime, now_ns); /* there is no monitor, and we may never sleep */
+        (void)tni_runtime_maintain(core->runtime, now_ns); /* there is no monitor, and this worker may never sleep */
     tni_schedule_append_injected(core, injected);
     tni_schedule_requeue_yielded(core);
 }
 
-/* Every so many runs: reads the clock, and does what is due. */
-static void look_around(tni_core *core)
+/* Every `ticks_period` runs: reads the clock, and does what is due. */
+static void check_periodically(tni_core *core)
 {
     uint64_t now_ns = tni_clock_ns();
-    uint64_t since_look_ns = now_ns - tni_a64_load(&core->clock_read_ns, TNI_RELAXED); /* relaxed: our own word */
+    uint64_t since_read_ns = now_ns - tni_a64_load(&core->clock_read_ns, TNI_RELAXED); /* relaxed: own word */
 
     note_run_time(core, now_ns);
-    core->ticks_period = next_period(core->ticks_period, since_look_ns);
-    tni_a32_store(&core->ticks_left, core->ticks_period, TNI_RELAXED); /* ours; the monitor's zero may get lost */
+    core->ticks_period = next_period(core->ticks_period, since_read_ns);
+    tni_a32_store(&core->ticks_left, core->ticks_period,
+                  TNI_RELAXED); /* own word; a 0 that the monitor has written may be lost */
     if (now_ns - core->polled_ns >= poll_period_ns(core))
         poll_driver(core);
     if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
-        take_turns(core, now_ns);
+        take_shares(core, now_ns);
     share_stacks(core);
 }
 
@@ -210,14 +213,15 @@ static void stop_search(tni_worker *worker, const tni_core *core, bool found)
     worker->searching = false;
     if (tni_idle_search_end(&runtime->idle, core->index) != TNI_SEARCH_LAST || !found)
         return;
-    /* Submitters that saw us searching woke nobody: if there is more than what we took, somebody has to come. The fence orders
-     * our decrement before the look; a submitter that still saw us has pushed before its own fence. */
+    /* Submits that observed the mark woke no worker. So if there is more work, wake one now. The fence orders the end of the
+     * mark before the check. A submit that still observed the mark has pushed before its own fence; partner:
+     * tni_schedule_wake_one. */
     tni_fence_full();
     if (tni_schedule_any_work(runtime))
         tni_schedule_wake_one(runtime);
 }
 
-/* Has the worker nothing to do here any more? */
+/* Whether the worker must leave its loop. */
 static bool is_done(const tni_worker *worker)
 {
     if (tni_runtime_is_stopping(worker->runtime))
@@ -241,18 +245,18 @@ static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
            (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
 }
 
-/* Would a sleep in the loop miss something? */
-static bool is_to_be_polled(const tni_core *core)
+/* Whether something must be polled before a sleep in the loop. */
+static bool needs_poll(const tni_core *core)
 {
-    return tni_driver_has_fetched(&core->driver) || tni_driver_is_unsettled(&core->driver);
+    return tni_driver_has_fetched(&core->driver) || tni_driver_has_incomplete(&core->driver);
 }
 
-/* The last that a worker does before it sleeps. In a current-thread runtime, which has no monitor, what is attached is
- * maintained: it may log by a function of the user's, which may make tasks runnable, in this core's queue. Returns whether the
- * attachment asks for another call soon. */
+/* The last step of a worker before it sleeps. In a current-thread runtime, which has no monitor, it maintains what is attached.
+ * That may log by a function of the user, which may make tasks runnable, in this core's queue. Returns whether the attachment
+ * must be maintained again soon. */
 static bool maintain_before_sleep(const tni_worker *worker, const tni_core *core)
 {
-    /* Relaxed: our own word; the clock at the last poll is near enough. */
+    /* Relaxed: own word; the time of the last poll is accurate enough. */
     return !worker->owns_thread && tni_runtime_maintain(worker->runtime, tni_a64_load(&core->clock_read_ns, TNI_RELAXED));
 }
 
@@ -263,16 +267,16 @@ static uint64_t time_left_ns(uint64_t until_ns, uint64_t now_ns)
     return until_ns > now_ns ? until_ns - now_ns : 0;
 }
 
-/* The loop is to be polled before anyone sleeps in it, and has not been: perhaps because somebody else owns it. */
+/* The loop must be polled before a sleep in it. If another thread owns it, waits a short time. */
 static void wait_for_loop(tni_worker *worker, tni_core *core)
 {
-    if (own_soon(&core->driver))
+    if (try_own_driver(&core->driver))
         tni_driver_disown(&core->driver);
     else
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
 }
 
-/* Within the batch of park. Returns whether it has slept. What the sleep fetches is reported afterwards. */
+/* Within the batch of park. Returns whether it has slept. report_sleep then reports what the sleep has fetched. */
 static bool sleep_in_loop(tni_worker *worker, tni_core *core)
 {
     uint64_t until_ns;
@@ -280,7 +284,7 @@ static bool sleep_in_loop(tni_worker *worker, tni_core *core)
     bool again_soon;
 
     again_soon = maintain_before_sleep(worker, core);
-    /* From here to the sleep this worker makes no task runnable. Any other thread that does wakes a worker. */
+    /* From here to the sleep this worker makes no task runnable. Any other thread that does so wakes a worker. */
     if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP))
         return false;
     tni_count(&core->counts.parks, 1);
@@ -292,7 +296,7 @@ static bool sleep_in_loop(tni_worker *worker, tni_core *core)
         until_ns = now_ns + TNI_MONITOR_PERIOD_NS;
     note_run_time(core, now_ns);
     tni_driver_sleep(&core->driver, time_left_ns(until_ns, now_ns));
-    tni_timers_awake(&core->timers); /* also after a timeout of 0: the wheel has to move on, or the next one is 0 too */
+    tni_timers_awake(&core->timers); /* also after a timeout of 0: otherwise the next timeout may be 0 too */
     tni_parker_finish(&worker->parker);
     return true;
 }
@@ -302,23 +306,23 @@ static void park(tni_worker *worker, tni_core *core)
     tn_runtime *runtime = worker->runtime;
     bool slept = false;
 
-    /* From here on this worker queues what it makes runnable behind its queue, not in the LIFO slot: one of the checks below
-     * finds it. */
+    /* From here on what this worker makes runnable is appended to its queue, not put in the LIFO slot, so one of the checks
+     * below finds it. */
     tni_schedule_batch_begin(core);
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, core, false);
-    /* Orders our mark and our end of searching before the last look, against the fence of who submits (tni_schedule_wake_one,
-     * post). */
+    /* Orders the parked mark and the end of the search before the final check. Pairs with the fences of submits and posts;
+     * partners: tni_schedule_wake_one, post (driver.c). */
     tni_fence_full();
     if (must_not_sleep(worker, core))
-        tni_spin_hint(); /* there is work that is for others to take, and they have been told */
-    else if (is_to_be_polled(core))
+        tni_spin_hint(); /* the next find_task takes the work */
+    else if (needs_poll(core))
         wait_for_loop(worker, core);
     else
         slept = sleep_in_loop(worker, core);
     if (!tni_idle_unpark(&runtime->idle, core->index))
-        worker->searching = true; /* a waker took the mark and counted us */
+        worker->searching = true; /* cleared by a waker, which has marked this core searching, or by the monitor */
     tni_monitor_notice(runtime);
     if (slept)
         report_sleep(core);
@@ -327,8 +331,8 @@ static void park(tni_worker *worker, tni_core *core)
 
 /* --- The loop --------------------------------------------------------------------------------------------------------------- */
 
-/* Inline, because a return after a switch is mispredicted. Runs a task that this worker took from a queue. `core`: the
- * worker's, entered once, or NULL. Answers the core that it still holds afterwards, entered once, or NULL. */
+/* Runs a task that this worker took from a queue. `core`: the worker's core, entered once, or NULL. Returns the core that the
+ * worker still holds afterwards, entered once, or NULL. Inline, because a return after a switch is mispredicted. */
 __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
 {
     tni_tls *local = tni_tls_get();
@@ -338,18 +342,19 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     task->deadline_ns = TNI_FOREVER;
     if (task->pinned) {
         task->pinned_worker = worker;
-        worker->is_home = true;
+        worker->has_pinned_tasks = true;
     }
     if (core != NULL) {
         tni_count(&core->counts.polls, 1);
         task->last_core = (uint16_t)core->index;
     } else {
-        tni_count_shared(&worker->runtime->foreign.polls, 1);
+        tni_count_shared(&worker->runtime->external.polls, 1);
     }
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Release: who sees it sees thread_id and clock; else a hint, see stuck.c, stuck_report.c and stack_sampler.c. */
+    /* Release: publishes thread_id and clock with it; otherwise a hint. Partners: is_inside (stuck.c), record_run
+     * (stuck_report.c). */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);
@@ -368,9 +373,9 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     return core;
 }
 
-static inline bool is_time_to_look(tni_core *core)
+static inline bool is_check_due(tni_core *core)
 {
-    /* Relaxed, both: our own count, but for the monitor's wish. */
+    /* Relaxed, both: own count; the monitor may set it to 0. */
     uint32_t left = tni_a32_load(&core->ticks_left, TNI_RELAXED);
 
     if (left == 0)
@@ -379,49 +384,51 @@ static inline bool is_time_to_look(tni_core *core)
     return false;
 }
 
-/* Nothing is queued here: our own sockets before other cores' tasks, for what our loop reports has its memory in our caches. Not
- * if the loop has just been polled: then it is slept in when a search has found nothing. */
+/* Called when nothing is queued here. Polls the own loop before other cores' queues, because the memory of what it reports is
+ * in this core's caches. If the loop has just been polled, it is not polled again: the worker sleeps in it if a search finds
+ * nothing. */
 static tn_task *next_from_loop(tni_core *core)
 {
     /* Relaxed: a hint. */
     bool may_report = tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0;
 
-    if (!is_to_be_polled(core) && (!may_report || tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS))
+    if (!needs_poll(core) && (!may_report || tni_clock_ns() - core->polled_ns < TNI_POLL_FRESH_NS))
         return NULL;
     poll_driver(core);
     return tni_schedule_next(core);
 }
 
-static bool is_left_alone(const tni_core *core, uint64_t now_ns)
+static bool is_unattended(const tni_core *core, uint64_t now_ns)
 {
-    /* Relaxed: a hint. Parked, its worker sleeps in the loop. */
+    /* Relaxed: a hint. A parked worker sleeps in the loop. */
     return tni_a64_load(&core->clock_read_ns, TNI_RELAXED) + TNI_UNATTENDED_NS < now_ns &&
            !tni_idle_is_parked(&core->runtime->idle, core->index);
 }
 
-/* Nothing is queued anywhere: loops and timers that their own workers have left alone. What becomes runnable is queued here. */
-static tn_task *next_from_left_alone(tni_core *core)
+/* Called when nothing is queued on any core: polls loops and timers that their own workers do not poll. What becomes runnable
+ * is queued here. */
+static tn_task *next_from_unattended(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
     uint64_t now_ns = runtime->core_count > 1 ? tni_clock_ns() : 0;
-    bool served = false;
+    bool polled_any = false;
 
     tni_schedule_batch_begin(core);
     for (unsigned i = 0; i < runtime->core_count; i++)
-        if (i != core->index && is_left_alone(runtime->cores[i], now_ns)) {
+        if (i != core->index && is_unattended(runtime->cores[i], now_ns)) {
             (void)tni_core_poll(runtime->cores[i], now_ns);
-            served = true;
+            polled_any = true;
         }
     tni_schedule_batch_end(core);
-    return served ? tni_schedule_next(core) : NULL;
+    return polled_any ? tni_schedule_next(core) : NULL;
 }
 
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
 
-    if (is_time_to_look(core))
-        look_around(core);
+    if (is_check_due(core))
+        check_periodically(core);
     worker->pinned_turn = !worker->pinned_turn;
     if (worker->pinned_turn && has_mail(worker))
         task = take_mail(worker);
@@ -437,14 +444,14 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
         if (worker->searching)
             task = tni_schedule_steal(core);
         if (worker->searching && task == NULL)
-            task = next_from_left_alone(core);
+            task = next_from_unattended(core);
     }
     if (task != NULL)
         stop_searching(worker, core, true);
     return task;
 }
 
-/* Runs tasks until the worker has to stop or has lost its core. `core` is entered once. */
+/* Runs tasks until the worker must stop or has lost its core. `core` is entered once. */
 static void run_core(tni_worker *worker, tni_core *core)
 {
     while (!is_done(worker)) {
@@ -461,8 +468,8 @@ static void run_core(tni_worker *worker, tni_core *core)
     tni_worker_leave(worker);
 }
 
-/* Without a core: runs what only this thread may run, and sleeps until it is given a core. */
-static void be_spare(tni_worker *worker)
+/* Without a core: runs a task that only this thread may run, or sleeps until the worker is given a core. */
+static void wait_for_core(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
     tn_task *task = take_mail(worker);
@@ -470,9 +477,9 @@ static void be_spare(tni_worker *worker)
     /* Relaxed: own word, a hint for the monitor. */
     tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
     if (task != NULL) {
-        tni_monitor_notice(runtime); /* all cores may be parked, and this task may have to be reported */
+        tni_monitor_notice(runtime); /* all cores may be parked, and the monitor may have to report this task */
         if (run_task(worker, NULL, task) != NULL)
-            tni_worker_leave(worker); /* it was given a core meanwhile: the caller looks */
+            tni_worker_leave(worker); /* it was given a core meanwhile; the caller enters it */
         return;
     }
     tni_worker_offer(worker);
@@ -481,7 +488,7 @@ static void be_spare(tni_worker *worker)
     tni_worker_withdraw(worker);
 }
 
-/* On a stack of their own: a fiber's may be at its end. */
+/* Whether signal handlers run on this thread. They need their own stack, because the stack of a fiber may be used up. */
 static bool runs_handlers(const tn_runtime *runtime)
 {
     return runtime->options.report_overflow || runtime->sampler != NULL;
@@ -493,7 +500,7 @@ static void worker_begin(tni_worker *worker)
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
-    /* Without an alternative stack (no memory) an overflow still ends the process, but without its message. */
+    /* Without an alternative stack (no memory) an overflow ends the process too, but without a message. */
     if (runs_handlers(worker->runtime))
         (void)tni_stack_overflow_thread_init(&worker->overflow);
 }
@@ -521,13 +528,13 @@ void *tni_worker_main(void *arg)
         if (core != NULL)
             run_core(worker, core);
         else
-            be_spare(worker);
+            wait_for_core(worker);
     }
     tni_stack_sampler_close(worker);
     worker_end(worker);
     if (runtime->options.on_thread_stop != NULL)
         runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
-    /* Release: destroy may join this thread at once. */
+    /* Release: publishes what this thread did; destroy may join it at once. */
     tni_a32_store(&worker->ended, 1, TNI_RELEASE);
     tni_runtime_thread_ended(runtime);
     return NULL;

@@ -25,11 +25,11 @@ void tni_worker_offer(tni_worker *worker)
     tn_runtime *runtime = worker->runtime;
 
     tni_os_mutex_lock(&runtime->lock);
-    if (worker->coming)
+    if (worker->is_starting)
         runtime->replacements_starting--;
-    worker->coming = false;
+    worker->is_starting = false;
     if (!tni_worker_was_given(worker)) {
-        worker->next_spare = runtime->replacements;
+        worker->next_replacement = runtime->replacements;
         runtime->replacements = worker;
         runtime->replacement_count++;
     }
@@ -50,9 +50,9 @@ void tni_worker_withdraw(tni_worker *worker)
     tni_worker **link;
 
     tni_os_mutex_lock(&runtime->lock);
-    for (link = &runtime->replacements; *link != NULL; link = &(*link)->next_spare)
+    for (link = &runtime->replacements; *link != NULL; link = &(*link)->next_replacement)
         if (*link == worker) {
-            *link = worker->next_spare;
+            *link = worker->next_replacement;
             runtime->replacement_count--;
             break;
         }
@@ -75,7 +75,7 @@ bool tni_worker_is_replacement(const tni_worker *worker)
     const tni_worker *replacement = worker->runtime->replacements;
 
     while (replacement != NULL && replacement != worker)
-        replacement = replacement->next_spare;
+        replacement = replacement->next_replacement;
     return replacement != NULL;
 }
 
@@ -104,7 +104,7 @@ bool tni_worker_replace(tni_worker *victim)
     if (replacement != NULL && !tni_runtime_is_stopping(runtime))
         core = tni_worker_claim(victim);
     if (core != NULL) {
-        runtime->replacements = replacement->next_spare;
+        runtime->replacements = replacement->next_replacement;
         runtime->replacement_count--;
         tni_count(&core->counts.cores_handed_over, 1); /* no other thread holds it now */
         give_core(replacement, core);
@@ -169,7 +169,7 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     tni_aptr_init(&worker->native, NULL);
     tni_aptr_init(&worker->current, NULL);
     tni_a32_init(&worker->rounds, 0);
-    worker->coming = core == NULL;
+    worker->is_starting = core == NULL;
     tni_aptr_init(&worker->mailbox, NULL);
     tni_parker_init(&worker->parker);
     if (core != NULL)

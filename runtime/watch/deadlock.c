@@ -9,7 +9,7 @@
 /* A number that changes whenever a task has run, or a worker has parked. */
 static uint64_t activity(const tn_runtime *runtime)
 {
-    uint64_t sum = tni_a64_load(&runtime->foreign.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
+    uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
 
     for (unsigned i = 0; i < runtime->core_count; i++) {
         const tni_counts *counts = &runtime->cores[i]->counts;

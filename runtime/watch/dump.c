@@ -156,7 +156,7 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
-    tni_slab_walk(&runtime->foreign_slabs, visit, &d);
+    tni_slab_walk(&runtime->external_slabs, visit, &d);
 }
 
 static void log_line(void *ctx, const char *line)

@@ -18,7 +18,7 @@
 #include "watch/stuck.h"
 
 /* Which workers sleep in a loop that has something for them? */
-static void look_into_loops(const tn_runtime *runtime, bool *ready)
+static void poll_loops(const tn_runtime *runtime, bool *ready)
 {
     const tni_os_loop *loops[TNI_WORKERS_MAX];
     bool any = false;
@@ -36,32 +36,32 @@ static void look_into_loops(const tn_runtime *runtime, bool *ready)
 
 /* Looks at all cores. True: a worker is awake, or ought to be. *due_ns: when to look again at the latest; TNI_FOREVER: when the
  * period is over. */
-static bool observe(tn_runtime *runtime, uint64_t *due_ns)
+static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
 {
     bool ready[TNI_WORKERS_MAX];
     uint64_t now_ns = tni_clock_ns();
     unsigned wanted = 0;
-    unsigned hurried = 0;
+    unsigned recently_taken = 0;
     unsigned asleep = 0;
 
     *due_ns = TNI_FOREVER;
-    look_into_loops(runtime, ready);
+    poll_loops(runtime, ready);
     for (unsigned i = 0; i < runtime->core_count; i++) {
         wanted += tni_stuck_observe(runtime->cores[i], now_ns, ready[i], due_ns);
-        hurried += runtime->cores[i]->watch.check_interval_ns != 0;
+        recently_taken += runtime->cores[i]->watch.check_interval_ns != 0;
         asleep += runtime->cores[i]->watch.asleep;
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
         tni_stuck_no_replacement(runtime, now_ns);
-    else if (hurried > wanted)
+    else if (recently_taken > wanted)
         (void)tni_worker_provide_replacements(runtime,
-                                              hurried); /* ahead: the next ones to be taken do not wait for a thread's start */
+                                              recently_taken); /* ahead, so that no take-over waits for a thread to start */
     return asleep < runtime->core_count;
 }
 
 /* When to look again after a look at `now_ns`. Before *allowed_ns there would be more than one in TNI_MONITOR_MEAN_NS on the
  * average, but for some that have been saved. */
-static uint64_t next_look(uint64_t now_ns, uint64_t due_ns, uint64_t *allowed_ns)
+static uint64_t next_check_ns(uint64_t now_ns, uint64_t due_ns, uint64_t *allowed_ns)
 {
     uint64_t next_ns = now_ns + TNI_MONITOR_PERIOD_NS;
 
@@ -87,8 +87,8 @@ static uint64_t next_timer_ns(const tn_runtime *runtime)
     return next_ns;
 }
 
-/* All workers sleep. Waits until a worker says that it is awake, or ought to be: its loop has something, or its timer is due. If
- * the monitor cannot wait so, it goes on looking at the cores. */
+/* All workers sleep. Waits until a worker says that it is awake, or ought to be: its loop has something, or its timer is due.
+ * If the monitor cannot wait so, it goes on looking at the cores. */
 static void wait_for_any(tn_runtime *runtime)
 {
     const tni_os_loop *loops[TNI_WORKERS_MAX];
@@ -138,19 +138,19 @@ static void *monitor_main(void *arg)
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t due_ns;
         uint64_t now_ns;
-        bool tends;
+        bool maintain_again;
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
-        tends = tni_runtime_maintain(runtime, now_ns);
+        maintain_again = tni_runtime_maintain(runtime, now_ns);
         if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
-        if (observe(runtime, &due_ns)) {
+        if (check_cores(runtime, &due_ns)) {
             quiet_since_ns = now_ns;
-        } else if (!tends && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
+        } else if (!maintain_again && now_ns - quiet_since_ns > TNI_MONITOR_REST_NS) {
             rest(runtime);
             quiet_since_ns = tni_clock_ns();
         }
-        next_ns = next_look(tni_clock_ns(), due_ns, &allowed_ns);
+        next_ns = next_check_ns(tni_clock_ns(), due_ns, &allowed_ns);
     }
     tni_stuck_report_end(runtime);
     return NULL;

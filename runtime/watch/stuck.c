@@ -25,9 +25,9 @@
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
-/* Nobody has come to this core for a while: what waits there is for others, who are woken by the caller. Its worker may have been
- * woken and not run yet, or have lost its processor anywhere. */
-static void relieve(tni_core *core)
+/* Nobody has come to this core for a while: what waits there is for others, who are woken by the caller. Its worker may have
+ * been woken and not run yet, or have lost its processor anywhere. */
+static void take_work_away(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
 
@@ -42,7 +42,7 @@ static void relieve(tni_core *core)
 }
 
 /* Does the core's work. True: there was some, for this core or for anyone. */
-static bool help(tni_core *core, uint64_t now_ns, bool late)
+static bool poll_for(tni_core *core, uint64_t now_ns, bool late)
 {
     tn_runtime *runtime = core->runtime;
     /* Relaxed, twice: a count, which only whoever owns the driver changes. */
@@ -51,7 +51,7 @@ static bool help(tni_core *core, uint64_t now_ns, bool late)
     bool waits;
 
     if (late)
-        relieve(core);
+        take_work_away(core);
     /* If it is only that runs became longer than they were, the worker is to read the clock after this one. Relaxed: a wish; a
      * count of the worker's that overwrites it is set right by the next look. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
@@ -67,23 +67,24 @@ static bool help(tni_core *core, uint64_t now_ns, bool late)
 
 /* --- Looking ---------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t limit_ns(const tni_core *core)
+static uint64_t stuck_after_ns(const tni_core *core)
 {
-    uint64_t wished_ns = core->runtime->options.stuck_after_ns;
+    uint64_t option_ns = core->runtime->options.stuck_after_ns;
 
-    return wished_ns != 0 ? wished_ns : TNI_STUCK_DEFAULT_NS;
+    return option_ns != 0 ? option_ns : TNI_STUCK_DEFAULT_NS;
 }
 
-static uint64_t calm_ns(const tni_core *core)
+static uint64_t take_over_limit_ns(const tni_core *core)
 {
-    return limit_ns(core) != TNI_FOREVER ? limit_ns(core) : TNI_STUCK_DEFAULT_NS; /* declared ones are taken all the same */
+    return stuck_after_ns(core) != TNI_FOREVER ? stuck_after_ns(core)
+                                               : TNI_STUCK_DEFAULT_NS; /* declared ones are taken all the same */
 }
 
 /* Does its worker sleep, and rightly? `ready`: its loop would not let it sleep. */
 static bool is_asleep(const tni_core *core, uint64_t now_ns, bool ready)
 {
     /* Relaxed: a hint; see tni_timers_sleep. */
-    return tni_idle_is_parked(&core->runtime->idle, core->index) && !ready && !tni_driver_is_unsettled(&core->driver) &&
+    return tni_idle_is_parked(&core->runtime->idle, core->index) && !ready && !tni_driver_has_incomplete(&core->driver) &&
            tni_a64_load(&core->timers.next_ns, TNI_RELAXED) > now_ns;
 }
 
@@ -132,10 +133,10 @@ static bool is_inside(const tni_core *core, const tni_worker *worker)
 }
 
 /* The run has gone on for a while: notes when the core would be taken, and what its thread has computed until now. */
-static void foresee(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+static void schedule_check(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *watch = &core->watch;
-    uint64_t take_ns = watch->since_ns + limit_ns(core);
+    uint64_t take_ns = watch->since_ns + stuck_after_ns(core);
 
     if (now_ns - watch->since_ns < TNI_STUCK_NOTICE_NS)
         return;
@@ -164,20 +165,20 @@ static bool is_kept(const tni_worker *worker, const tni_core_record *watch, uint
 }
 
 /* The core was taken lately, and now its thread sleeps again? What computes, or has no processor, is given all of its time. */
-static bool is_hurried(const tni_worker *worker, const tni_core_record *watch, uint64_t now_ns)
+static bool blocks_again(const tni_worker *worker, const tni_core_record *watch, uint64_t now_ns)
 {
     return watch->check_interval_ns != 0 && now_ns - watch->since_ns >= watch->check_interval_ns / 2 &&
            tni_os_thread_sleeps(worker->thread_id);
 }
 
 /* Gives the core to a replacement thread. Each time in a row it is looked at twice as soon as the time before. */
-static bool take(tni_core *core, tni_worker *worker, uint64_t now_ns)
+static bool take_core(tni_core *core, tni_worker *worker, uint64_t now_ns)
 {
     tni_core_record *watch = &core->watch;
     bool taken = tni_worker_replace(worker);
 
     if (taken) {
-        watch->check_interval_ns = (watch->check_interval_ns != 0 ? watch->check_interval_ns : calm_ns(core)) / 2;
+        watch->check_interval_ns = (watch->check_interval_ns != 0 ? watch->check_interval_ns : take_over_limit_ns(core)) / 2;
         if (watch->check_interval_ns < TNI_STUCK_CHECK_MIN_NS)
             watch->check_interval_ns = TNI_STUCK_CHECK_MIN_NS;
     }
@@ -186,7 +187,7 @@ static bool take(tni_core *core, tni_worker *worker, uint64_t now_ns)
 }
 
 /* After a look. Each in vain doubles the time to the next, until there is no hurry any more. */
-static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
+static void back_off(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *watch = &core->watch;
 
@@ -196,7 +197,7 @@ static void calm_down(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
         watch->check_interval_ns *= 2;
         watch->again_ns = now_ns + watch->check_interval_ns;
     }
-    if (watch->check_interval_ns >= calm_ns(core))
+    if (watch->check_interval_ns >= take_over_limit_ns(core))
         watch->check_interval_ns = 0;
     else if (watch->again_ns < *due_ns)
         *due_ns = watch->again_ns;
@@ -217,30 +218,30 @@ static void expect_worker(const tni_core *core, const tni_worker *worker, uint64
 }
 
 /* Looks whether the core is to be taken, and takes it. True: a spare is wanted. */
-static bool consider(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
+static bool check_takeover(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *watch = &core->watch;
-    bool is_over = now_ns - watch->since_ns >= limit_ns(core);
+    bool is_over = now_ns - watch->since_ns >= stuck_after_ns(core);
     bool late = is_over || now_ns - watch->polled_ns >= TNI_STUCK_LATE_NS;
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
-    bool hurried;
+    bool again;
     bool kept;
 
     if (declared || late || watch->check_interval_ns != 0)
-        watch->needed = help(core, now_ns, late) || watch->needed;
+        watch->needed = poll_for(core, now_ns, late) || watch->needed;
     expect_worker(core, worker, now_ns, due_ns);
     if (!is_inside(core, worker))
         return false;
     if (declared)
-        return watch->needed && !take(core, worker, now_ns);
-    if (limit_ns(core) == TNI_FOREVER)
+        return watch->needed && !take_core(core, worker, now_ns);
+    if (stuck_after_ns(core) == TNI_FOREVER)
         return false;
-    hurried = watch->needed && is_hurried(worker, watch, now_ns);
-    kept = hurried || (watch->needed && is_kept(worker, watch, now_ns));
-    if ((hurried || (kept && is_over)) && take(core, worker, now_ns))
+    again = watch->needed && blocks_again(worker, watch, now_ns);
+    kept = again || (watch->needed && is_kept(worker, watch, now_ns));
+    if ((again || (kept && is_over)) && take_core(core, worker, now_ns))
         return false;
-    foresee(core, worker, now_ns, due_ns);
+    schedule_check(core, worker, now_ns, due_ns);
     return kept;
 }
 
@@ -251,10 +252,10 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *du
     tni_core_record *watch = &core->watch;
     bool wanted;
 
-    if (now_ns > watch->again_ns && now_ns - watch->again_ns >= calm_ns(core))
+    if (now_ns > watch->again_ns && now_ns - watch->again_ns >= take_over_limit_ns(core))
         watch->check_interval_ns = 0; /* all were parked meanwhile, and it was not looked at */
     note_progress(core, now_ns, ready);
-    wanted = worker != NULL && consider(core, worker, now_ns, due_ns);
-    calm_down(core, now_ns, due_ns);
+    wanted = worker != NULL && check_takeover(core, worker, now_ns, due_ns);
+    back_off(core, now_ns, due_ns);
     return wanted;
 }

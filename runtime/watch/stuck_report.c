@@ -121,14 +121,14 @@ static void record_run(tni_worker *worker, uint64_t now_ns)
         now.core = core;
         now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: a hint */
     }
-    if (is_same_run(&worker->stay, &now))
-        now.since_ns = worker->stay.since_ns;
-    worker->stay = now;
+    if (is_same_run(&worker->seen_run, &now))
+        now.since_ns = worker->seen_run.since_ns;
+    worker->seen_run = now;
 }
 
 static bool is_reportable(const tni_worker *worker)
 {
-    return worker->stay.task != NULL && !tni_task_is_reported(worker->stay.task);
+    return worker->seen_run.task != NULL && !tni_task_is_reported(worker->stay.task);
 }
 
 /* Lock held. Whether the worker is between two tasks: it has no core, does not sleep as a replacement thread, and its task has
@@ -136,12 +136,12 @@ static bool is_reportable(const tni_worker *worker)
  * thread. */
 static bool is_between(const tni_worker *worker)
 {
-    return worker->stay.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);
+    return worker->seen_run.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);
 }
 
 static bool is_due(const tni_worker *worker, uint64_t now_ns)
 {
-    return is_reportable(worker) && now_ns - worker->stay.since_ns >= worker->runtime->options.report_stuck_ns;
+    return is_reportable(worker) && now_ns - worker->seen_run.since_ns >= worker->runtime->options.report_stuck_ns;
 }
 
 /* A task to report. */
@@ -154,13 +154,13 @@ typedef struct {
  * the reference is to the right task. */
 static void choose_task(candidate *c, tni_worker *worker, uint64_t now_ns)
 {
-    tn_task *task = worker->stay.task;
+    tn_task *task = worker->seen_run.task;
 
     if (!tni_task_ref_if_alive(task))
         return;
     record_run(worker, now_ns);
     c->task = task;
-    c->kept_ns = worker->stay.task == task ? now_ns - worker->stay.since_ns : 0;
+    c->kept_ns = worker->seen_run.task == task ? now_ns - worker->stay.since_ns : 0;
 }
 
 /* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
@@ -170,7 +170,7 @@ static bool record_all_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
 
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         record_run(worker, now_ns);
-        again = again || (worker->stay.core == NULL && is_reportable(worker)) || is_between(worker);
+        again = again || (worker->seen_run.core == NULL && is_reportable(worker)) || is_between(worker);
         if (c->task == NULL && is_due(worker, now_ns))
             choose_task(c, worker, now_ns);
     }

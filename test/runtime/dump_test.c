@@ -420,11 +420,11 @@ Test(deadlock, a_task_on_its_way_in_is_waited_for)
     tt_block_thread(100 * TN_MS); /* the monitor rests by then, as a rule */
     tn_runtime_hold(runtime);
     cr_assert(tni_injector_begin(&runtime->injector, false));
-    (void)tni_a64_fetch_add(&runtime->foreign.spawned, 1, TNI_RELAXED);
+    (void)tni_a64_fetch_add(&runtime->external.spawned, 1, TNI_RELAXED);
     tn_runtime_unhold(runtime); /* has it look again */
     tt_block_thread(200 * TN_MS);
     cr_assert_eq(atomic_load(&v.times), 0);
-    (void)tni_a64_fetch_sub(&runtime->foreign.spawned, 1, TNI_RELAXED);
+    (void)tni_a64_fetch_sub(&runtime->external.spawned, 1, TNI_RELAXED);
     tni_os_mutex_unlock(&runtime->injector.lock);
     tt_runtime_destroy(runtime);
 }

@@ -112,7 +112,7 @@ static void sleep_in_loop(void *state)
         tni_fence_full();
         if (tni_a32_load(&d->stop, TNI_ACQUIRE) != 0)
             break;
-        if (tni_driver_has_fetched(&d->core.driver) || tni_driver_is_unsettled(&d->core.driver)) {
+        if (tni_driver_has_fetched(&d->core.driver) || tni_driver_has_incomplete(&d->core.driver)) {
             tni_parker_wait(&d->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
         } else if (tni_parker_prepare(&d->parker, TNI_PARK_LOOP)) {
             tni_driver_sleep(&d->core.driver, TNI_FOREVER);

@@ -124,7 +124,7 @@ static void finish(void *state)
 {
     play *p = state;
 
-    model_check(tni_a64_load(&p->runtime.foreign.finished, TNI_RELAXED) == 1);
+    model_check(tni_a64_load(&p->runtime.external.finished, TNI_RELAXED) == 1);
     tni_stack_pool_fini(&p->runtime.stacks);
 }
 

@@ -191,7 +191,7 @@ static void finish(void *state)
 {
     camp *c = state;
 
-    model_check(tni_a64_load(&c->runtime.foreign.finished, TNI_RELAXED) == c->spawned);
+    model_check(tni_a64_load(&c->runtime.external.finished, TNI_RELAXED) == c->spawned);
 }
 
 #define CASE(what, preemptions, before, ...) \

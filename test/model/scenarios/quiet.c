@@ -29,7 +29,7 @@ static void setup(house *h, unsigned workers, unsigned tasks)
     options.stack_size_bytes = 16 * 1024;
     model_check(tn_runtime_create(&h->runtime, &options) == 0);
     h->runtime->options.flavor = TN_MULTI_THREAD; /* destroy waits for others */
-    tni_count_shared(&h->runtime->foreign.spawned, tasks);
+    tni_count_shared(&h->runtime->external.spawned, tasks);
     (void)tni_a32_fetch_add(&h->runtime->threads, workers, TNI_RELAXED);
     (void)tni_a32_fetch_add(&h->runtime->references, workers, TNI_RELAXED);
     model_name_of(h->child);
@@ -38,8 +38,8 @@ static void setup(house *h, unsigned workers, unsigned tasks)
     model_name(&h->runtime->pins, 4, "pins");
     model_name(&h->runtime->closing, 4, "closing");
     model_name(&h->runtime->quiet, 4, "quiet");
-    model_name(&h->runtime->foreign.spawned, 8, "foreign.spawned");
-    model_name(&h->runtime->foreign.finished, 8, "foreign.finished");
+    model_name(&h->runtime->external.spawned, 8, "external.spawned");
+    model_name(&h->runtime->external.finished, 8, "external.finished");
     model_name(&h->runtime->cores[0]->counts.spawned, 8, "core.spawned");
     model_name(&h->runtime->cores[0]->counts.finished, 8, "core.finished");
 }
@@ -91,7 +91,7 @@ static void end_on_core(house *h)
 static void end_off_core(house *h)
 {
     h->ends[1]++;
-    tni_count_shared(&h->runtime->foreign.finished, 1);
+    tni_count_shared(&h->runtime->external.finished, 1);
     tni_runtime_task_ended(h->runtime);
 }
 

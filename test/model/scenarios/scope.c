@@ -189,7 +189,7 @@ static void end(stage *s)
     tn_cancel_source_fini(&s->source);
     if (s->task == NULL)
         return;
-    model_check(tni_a64_load(&s->runtime.foreign.finished, TNI_RELAXED) == 1);
+    model_check(tni_a64_load(&s->runtime.external.finished, TNI_RELAXED) == 1);
     tni_stack_pool_fini(&s->runtime.stacks);
 }
 

@@ -67,8 +67,8 @@ static void setup(house *h, uint32_t wanted, bool pinned, bool waker)
     model_name(&h->runtime->closing, 4, "closing");
     model_name(&h->runtime->cancelling, 4, "cancelling");
     model_name(&h->runtime->quiet, 4, "quiet");
-    model_name(&h->runtime->foreign.spawned, 8, "foreign.spawned");
-    model_name(&h->runtime->foreign.finished, 8, "foreign.finished");
+    model_name(&h->runtime->external.spawned, 8, "external.spawned");
+    model_name(&h->runtime->external.finished, 8, "external.finished");
     model_name(&h->runtime->cores[0]->counts.finished, 8, "core.finished");
 }
 

@@ -246,7 +246,7 @@ static void finish(void *state)
 
     model_check(p->dropped == 1);
     model_check(tni_a32_load(&p->busy, TNI_RELAXED) <= 1);
-    model_check(tni_a64_load(&p->runtime.foreign.finished, TNI_RELAXED) == 1);
+    model_check(tni_a64_load(&p->runtime.external.finished, TNI_RELAXED) == 1);
 }
 
 static void thread_alone(void *state)

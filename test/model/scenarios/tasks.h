@@ -29,7 +29,7 @@ static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsign
     tni_task_publish(task, references);
     model_name(&task->state, 8, "task.state");
     model_name(&task->join, 8, "task.join");
-    model_name(&runtime->foreign.finished, 8, "finished");
+    model_name(&runtime->external.finished, 8, "finished");
     return task;
 }
 
