@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+/* Registrations: opening and closing them in a loop, and reporting readiness to the waiters. README.md ("Driver") has the
+ * argument. */
 #include "io/driver.h"
 
 #include "base/count.h"
 #include "io/driver_upcalls.h"
 #include "os/os_socket.h"
 
-/* What a registration asks its loop's owner for. */
+/* Requests of a registration to the owner of its loop. */
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
-/* Neither it nor a stream asks for lines of its own: what malloc loses by aligning two small objects is more than they are. */
+/* Neither it nor a stream is aligned to cache lines: aligning two small objects would cost more memory than the objects have.
+ * */
 struct tni_registration {
     tni_os_poll poll;             /* owner of the driver */
-    tni_driver *driver;           /* constant: whose loop it is in */
-    int fd;                       /* constant; the registration's own from its close on */
-    bool opened;                  /* owner of the driver: the loop watches the fd */
+    tni_driver *driver;           /* constant; the driver of its loop */
+    int fd;                       /* constant; owned by the registration once it is closed */
+    bool opened;                  /* owner of the driver: the fd is registered in the loop */
     bool closing;                 /* owner of the driver: the fd has been closed */
-    tni_a32 requests;             /* what is to be done; not 0: it is in the inbox */
-    tni_a32 error;                /* why the loop does not watch the fd, a positive errno value; 0: it does, or will */
+    tni_a32 requests;             /* REQUEST_*; not 0: it is in the inbox */
+    tni_a32 error;                /* positive errno value of registering the fd; 0: none */
     tni_registration *inbox_next; /* while in the inbox */
     tni_a64 readiness;            /* the readiness word */
     tni_wait waits[2];            /* by tni_side */
@@ -36,15 +39,15 @@ int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 
 bool tni_driver_try_own(tni_driver *driver)
 {
-    uint32_t nobody = 0;
+    uint32_t unowned = 0;
 
-    /* Observes all that the owner before did to loop and registrations; partner: tni_driver_disown. */
-    return tni_a32_cas(&driver->owned, &nobody, 1, TNI_ACQUIRE);
+    /* Acquire: observes what the previous owner did to the loop and its registrations; partner: tni_driver_disown. */
+    return tni_a32_cas(&driver->owned, &unowned, 1, TNI_ACQUIRE);
 }
 
 void tni_driver_disown(tni_driver *driver)
 {
-    /* Publishes what we did; partner: tni_driver_try_own. */
+    /* Release: publishes what this owner did; partner: tni_driver_try_own. */
     tni_a32_store(&driver->owned, 0, TNI_RELEASE);
 }
 
@@ -56,12 +59,11 @@ static void report(tni_registration *registration, uint64_t bits)
     uint64_t old = tni_a64_load(&registration->readiness, TNI_RELAXED);
     uint64_t fresh;
 
-    /* Publishes the report; partner: the loads in tni_registration_poll and
-     * tni_registration_readiness. A clear that raced fails on the tick. */
+    /* Publishes the report; partner: tni_registration_readiness. A concurrent clear fails because of the tick. */
     while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
-    /* Who waits has armed, and then seen that his side is not ready: so whoever makes it ready wakes him, and no later report
-     * need. */
+    /* A waiter arms before it checks readiness. So the report that makes its side ready wakes it, and later reports need not.
+     * */
     fresh = bits & ~old;
     if (tni_readiness_has(fresh, TNI_READ))
         (void)tni_wait_wake(&registration->waits[TNI_READ]);
@@ -81,7 +83,7 @@ static void on_ready(tni_os_poll *poll, uint32_t events)
 
 static void free_registration(tni_registration *registration)
 {
-    /* A waker that was left behind would never be woken by anyone. */
+    /* Releases wakers that are left: no report will use them any more. */
     (void)tni_wait_disarm(&registration->waits[TNI_READ]);
     (void)tni_wait_disarm(&registration->waits[TNI_WRITE]);
     /* Relaxed: a hint. */
@@ -94,20 +96,20 @@ static void on_closed(tni_os_poll *poll)
     tni_registration *registration = tni_container_of(poll, tni_registration, poll);
 
     if (!registration->closing)
-        tni_os_close(registration->fd); /* its stream was left behind when the runtime went */
+        tni_os_close(registration->fd); /* the stream was still open when the runtime was freed */
     free_registration(registration);
 }
 
 static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
 
-/* Owner: the next run of the loop has something to complete. */
+/* Owner: records that the next run of the loop has something to complete. */
 static void mark_incomplete(tni_driver *driver)
 {
     /* Relaxed: for a worker that is about to sleep it is ordered by the full fence in wake_for_incomplete. */
     tni_a32_store(&driver->incomplete, 1, TNI_RELAXED);
 }
 
-/* Owner. Waits on an fd that cannot be registered end with the error. */
+/* Owner: registers the fd in the loop. If that fails, the waits end with the error. */
 static void open_registration(tni_registration *registration)
 {
     tni_driver *driver = registration->driver;
@@ -123,7 +125,7 @@ static void open_registration(tni_registration *registration)
     }
 }
 
-/* Owner. The loop lets go of the fd at once (the caller then closes it), of the registration later. */
+/* Owner: unregisters from the loop, at once for the fd (which the caller then closes), later for the registration. */
 static void unregister(tni_registration *registration)
 {
     if (!registration->opened) {
@@ -135,11 +137,11 @@ static void unregister(tni_registration *registration)
     mark_incomplete(registration->driver);
 }
 
-/* Owner. */
+/* Owner: does what the requests of a registration in the inbox ask for. */
 static void process_requests(tni_registration *registration)
 {
-    /* Acquire: observes what the poster wrote. Release: from the exchange on it may be posted again, and a poster that finds 0
-     * must not write the link before drain_inbox has read it; partner: post. */
+    /* Acquire: observes what the poster wrote. Release: after the exchange the registration may be posted again. A poster that
+     * finds 0 must not write the link before drain_inbox has read it; partner: post. */
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
     int fd = registration->fd;
 
@@ -155,10 +157,11 @@ static void drain_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
-    /* Relaxed: a worker that is about to sleep looks behind a full fence (tni_driver_has_incomplete); anyone else comes again. */
+    /* Relaxed: a worker that is about to sleep checks behind a full fence (tni_driver_has_incomplete); any other caller polls
+     * again. */
     if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
         return;
-    /* Observes the posts; partner: post. Taken whole, so there is no ABA. */
+    /* Acquire: observes the posts; partner: post. Taken whole, so there is no ABA. */
     next = tni_aptr_exchange(&driver->inbox, NULL, TNI_ACQUIRE);
     while (next != NULL) {
         tni_registration *registration = next;
@@ -172,26 +175,27 @@ static void post(tni_registration *registration, uint32_t request)
     tni_driver *driver = registration->driver;
     void *head;
 
-    /* Release: the owner that serves it sees what we wrote. Acquire: if another request is already in the inbox, that one's owner
-     * serves this too; partner: process_requests. */
+    /* Release: publishes what this thread wrote to the owner that processes the request. Acquire: orders the write of the link
+     * after the owner's read. If the inbox has the registration already, its owner processes this request too; partner:
+     * process_requests. */
     if (tni_a32_fetch_or(&registration->requests, request, TNI_ACQ_REL) != 0)
         return;
     /* Relaxed: the CAS checks it. */
     head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
     do {
         registration->inbox_next = head;
-        /* Publishes the link; partner: drain_inbox. */
+        /* Release: publishes the link; partner: drain_inbox. */
     } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
-    /* Orders the push before the look whether the worker sleeps, against the worker's fence between saying that it will and its
-     * last look into the inbox. */
+    /* Orders the push before the check whether the worker is parked. Pairs with the worker's fence (park, worker.c) between its
+     * mark and its final check of the inbox. */
     tni_fence_full();
     tni_core_wake_driver(driver);
 }
 
-/* Was the owner, and has left something for the next run of the loop: its worker must not sleep through that. */
+/* Called after disown, if the next run of the loop has something to complete: the core's worker must not sleep before it. */
 static void wake_for_incomplete(tni_driver *driver)
 {
-    /* Orders the mark before the look whether the worker sleeps, as in post. */
+    /* Orders the mark before the check whether the worker is parked, as in post. */
     tni_fence_full();
     tni_core_wake_driver(driver);
 }
@@ -205,7 +209,7 @@ static void request(tni_registration *registration, uint32_t what)
         post(registration, what);
         return;
     }
-    drain_inbox(driver); /* an open that was posted comes before our close */
+    drain_inbox(driver); /* an open that was posted comes before this close */
     if (what == REQUEST_OPEN)
         open_registration(registration);
     else
@@ -213,7 +217,7 @@ static void request(tni_registration *registration, uint32_t what)
     tni_driver_disown(driver);
     wake_for_incomplete(driver);
     if (what == REQUEST_CLOSE)
-        tni_os_close(fd); /* it may take long: not as the owner */
+        tni_os_close(fd); /* may take long, so not as the owner */
 }
 
 void tni_driver_fini(tni_driver *driver)
@@ -242,11 +246,11 @@ bool tni_driver_report(tni_driver *driver)
 
 bool tni_driver_has_incomplete(const tni_driver *driver)
 {
-    /* Relaxed, both: behind the fence of a worker that has said that it will sleep; partners: post, wake_for_incomplete. */
+    /* Relaxed, both: behind the fence of a worker that has marked its core parked; partners: post, wake_for_incomplete. */
     return tni_a32_load(&driver->incomplete, TNI_RELAXED) != 0 || tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
 }
 
-/* --- For the streams -------------------------------------------------------------------------------------------------------- */
+/* --- For streams --------------------------------------------------------------------------------------------------------- */
 
 int tni_registration_make(tn_runtime *runtime, int fd, tni_registration **out)
 {
@@ -285,7 +289,7 @@ void tni_registration_close(tni_registration *registration)
 
 uint64_t tni_registration_readiness(const tni_registration *registration)
 {
-    /* Observes the report; partner: report. */
+    /* Acquire: observes the report; partner: report. */
     return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
 }
 
@@ -297,7 +301,7 @@ int tni_registration_poll(tni_registration *registration, tni_side side, tn_wake
             return TN_PENDING;
         (void)tni_wait_disarm(&registration->waits[side]);
     }
-    /* Relaxed: ordered by the look at the readiness, if it was the error that made it. */
+    /* Relaxed: ordered by the load of the readiness, if the error caused it. */
     return -(int)tni_a32_load(&registration->error, TNI_RELAXED);
 }
 
@@ -319,8 +323,8 @@ uint64_t tni_registration_clear(tni_registration *registration, tni_side side, u
 
     if (seen & sticky)
         return seen;
-    /* Acq_rel: a report that this clear comes after is one that our read came after too. It fails if anything was reported since
-     * `seen`; only a clear of the other side is no reason to give up. */
+    /* Acq_rel: a report that is before this clear is also before the caller's read. The CAS fails if there was a report since
+     * `seen`, and the bit is kept. After a clear of the other side it is tried again. */
     while (!tni_a64_cas(&registration->readiness, &old, old & ~bit, TNI_ACQ_REL))
         if (old / TNI_READY_TICK != seen / TNI_READY_TICK)
             return old;

@@ -49,7 +49,7 @@ struct tni_core {
     tni_a64 clock_read_ns; /* the clock when it was last read */
     tni_a32 serving;       /* index of the run queue; the other queue collects the tasks that yielded */
 
-    tni_core_record watch; /* the monitor's */
+    tni_core_record record; /* the monitor's */
 
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor looks at the cores every TNI_MONITOR_PERIOD_NS while any worker is awake or ought to be, and at the moment at which
- * a core is to be taken; stuck.c has what it does about those whose worker does not come to them.
+/* The monitor: a thread that checks the cores every TNI_MONITOR_PERIOD_NS while any worker is awake or should be, and at the
+ * time at which a core will be taken. stuck.c has what it does about a core whose worker does not poll it.
  *
- * When all workers have slept for TNI_MONITOR_REST_NS it says that it rests, looks once more behind a full fence, and sleeps
- * until one of their loops has something, or a timer of theirs is due. A worker that leaves its park takes its parked mark back,
- * makes a full fence, and wakes the monitor if it rests: one of the two sees the other, so no worker that is awake is unobserved.
- * An idle runtime therefore wakes nothing. What is attached to the runtime may keep the monitor from its rest in the same way: it
- * writes what its `tend` looks at, makes a full fence, and wakes the monitor if it rests.
+ * When all workers have slept for TNI_MONITOR_REST_NS it sets `resting`, makes a full fence, checks once more, and sleeps until
+ * one of their loops has something, or one of their timers is due. A worker that leaves its park clears its parked mark, makes
+ * a full fence, and wakes the monitor if it rests. One of the two observes the other, so the monitor never rests while a worker
+ * is awake. In an idle runtime no thread wakes up.
+ *
+ * An attachment of the runtime may keep the monitor from its rest in the same way: it writes what its `maintain` checks, makes
+ * a full fence, and wakes the monitor if it rests.
  */
 #include "watch/monitor.h"
 
@@ -17,7 +19,7 @@
 #include "watch/deadlock.h"
 #include "watch/stuck.h"
 
-/* Which workers sleep in a loop that has something for them? */
+/* Sets `ready` for each core whose worker is parked and whose loop has something for it. */
 static void poll_loops(const tn_runtime *runtime, bool *ready)
 {
     const tni_os_loop *loops[TNI_WORKERS_MAX];
@@ -34,8 +36,8 @@ static void poll_loops(const tn_runtime *runtime, bool *ready)
         memset(ready, 0, runtime->core_count * sizeof *ready);
 }
 
-/* Looks at all cores. True: a worker is awake, or ought to be. *due_ns: when to look again at the latest; TNI_FOREVER: when the
- * period is over. */
+/* Checks all cores. True: a worker is awake, or should be. *due_ns: time of the next check, if it must come before the period
+ * is over; TNI_FOREVER otherwise. */
 static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
 {
     bool ready[TNI_WORKERS_MAX];
@@ -48,8 +50,8 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     poll_loops(runtime, ready);
     for (unsigned i = 0; i < runtime->core_count; i++) {
         wanted += tni_stuck_observe(runtime->cores[i], now_ns, ready[i], due_ns);
-        recently_taken += runtime->cores[i]->watch.check_interval_ns != 0;
-        asleep += runtime->cores[i]->watch.asleep;
+        recently_taken += runtime->cores[i]->record.check_interval_ns != 0;
+        asleep += runtime->cores[i]->record.asleep;
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
         tni_stuck_no_replacement(runtime, now_ns);
@@ -59,8 +61,8 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     return asleep < runtime->core_count;
 }
 
-/* When to look again after a look at `now_ns`. Before *allowed_ns there would be more than one in TNI_MONITOR_MEAN_NS on the
- * average, but for some that have been saved. */
+/* Returns the time of the next check after one at `now_ns`. A token bucket limits early checks: a token per
+ * TNI_MONITOR_MEAN_NS, saved for up to TNI_MONITOR_SAVED_NS. *allowed_ns is the time of the next token. */
 static uint64_t next_check_ns(uint64_t now_ns, uint64_t due_ns, uint64_t *allowed_ns)
 {
     uint64_t next_ns = now_ns + TNI_MONITOR_PERIOD_NS;
@@ -73,13 +75,13 @@ static uint64_t next_check_ns(uint64_t now_ns, uint64_t due_ns, uint64_t *allowe
     return due_ns < next_ns ? due_ns : next_ns;
 }
 
-/* When the first of the workers is to wake for a timer. */
+/* Returns the time at which the first worker must wake for a timer. */
 static uint64_t next_timer_ns(const tn_runtime *runtime)
 {
     uint64_t next_ns = TNI_FOREVER;
 
     for (unsigned i = 0; i < runtime->core_count; i++) {
-        /* Relaxed: as they were when their workers went to sleep; who arms an earlier one wakes its worker by its loop. */
+        /* Relaxed: as when the workers went to sleep; a thread that arms an earlier timer wakes the worker by its loop. */
         uint64_t core_ns = tni_a64_load(&runtime->cores[i]->timers.next_ns, TNI_RELAXED);
         if (core_ns < next_ns)
             next_ns = core_ns;
@@ -87,8 +89,8 @@ static uint64_t next_timer_ns(const tn_runtime *runtime)
     return next_ns;
 }
 
-/* All workers sleep. Waits until a worker says that it is awake, or ought to be: its loop has something, or its timer is due.
- * If the monitor cannot wait so, it goes on looking at the cores. */
+/* Called when all workers sleep. Waits until a worker has woken the monitor, or should wake: its loop has something, or its
+ * timer is due. If this wait is not possible, it returns, and the monitor keeps checking the cores. */
 static void wait_for_any(tn_runtime *runtime)
 {
     const tni_os_loop *loops[TNI_WORKERS_MAX];
@@ -97,7 +99,7 @@ static void wait_for_any(tn_runtime *runtime)
     uint64_t until_ns = next_timer_ns(runtime);
 
     if (until_ns != TNI_FOREVER)
-        until_ns += TNI_MONITOR_PERIOD_NS; /* its worker wakes us before, if it gets a processor */
+        until_ns += TNI_MONITOR_PERIOD_NS; /* its worker wakes the monitor before that, if it gets a processor */
     if (until_ns <= now_ns)
         return;
     for (unsigned i = 0; i < runtime->core_count; i++)
@@ -106,21 +108,22 @@ static void wait_for_any(tn_runtime *runtime)
                             until_ns == TNI_FOREVER ? TNI_FOREVER : until_ns - now_ns, ready);
 }
 
-/* Sleeps until a worker starts to work again, or ought to. Looks for a deadlock, and for tasks to be reported, when it has said
- * that it rests: so whoever takes away what keeps a report off either is seen by the look, or has it made again. */
+/* Sleeps until a worker starts to work again, or should. Checks for a deadlock, and for tasks to report, after it has set
+ * `resting`. So if a thread removes the last obstacle to a report, either the check observes that, or the thread wakes the
+ * monitor, which checks again. */
 static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
 
-    /* Says that it rests; ordered before the look by the fence. Partner: tni_monitor_notice. */
+    /* Publishes that the monitor rests; ordered before the check by the fence. Partner: tni_monitor_notice. */
     tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
     tni_fence_full();
     tni_deadlock_check(runtime);
-    /* Acquire: partner: tni_monitor_stop. */
+    /* Acquire: observes the stop; partner: tni_monitor_stop. */
     if (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
         !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0)
-        wait_for_any(runtime); /* ended by the post that follows each exchange of `resting` */
-    /* Relaxed: nobody waits for it. */
+        wait_for_any(runtime); /* the post that follows each exchange of `resting` ends it */
+    /* Relaxed: no thread waits for it. */
     tni_a32_store(&monitor->resting, 0, TNI_RELAXED);
     tni_os_event_drain(monitor->bell);
 }
@@ -134,7 +137,7 @@ static void *monitor_main(void *arg)
     uint64_t allowed_ns = 0;
 
     tni_thread_name("tn-monitor");
-    /* Acquire: partner: tni_monitor_stop. */
+    /* Acquire: observes the stop; partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t due_ns;
         uint64_t now_ns;
@@ -160,9 +163,9 @@ void tni_monitor_notice(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
 
-    /* Orders the end of our parked mark before the look, against the fence in rest(). */
+    /* Orders the caller's write (a worker: the end of its parked mark) before the check. Pairs with the fence in rest. */
     tni_fence_full();
-    /* Relaxed: behind the fence; the exchange decides who wakes. */
+    /* Relaxed: behind the fence; the exchange decides which thread wakes the monitor. */
     if (tni_unlikely(tni_a32_load(&monitor->resting, TNI_RELAXED) != 0) &&
         tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0)
         tni_os_event_post(monitor->bell);
@@ -195,10 +198,10 @@ void tni_monitor_stop(tn_runtime *runtime)
 
     if (!monitor->started)
         return;
-    /* Release: partner: monitor_main. The exchange of resting ends a rest that began before it saw stop. */
+    /* Release: publishes the stop; partner: monitor_main. The exchange of resting ends a rest that began before that. */
     tni_a32_store(&monitor->stop, 1, TNI_RELEASE);
     tni_futex_wake(&monitor->stop, 1);
-    /* Stop before the look; against the fence in rest(). */
+    /* Orders the stop before the check. Pairs with the fence in rest. */
     tni_fence_full();
     if (tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0) /* relaxed: behind the fence */
         tni_os_event_post(monitor->bell);

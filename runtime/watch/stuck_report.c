@@ -128,7 +128,7 @@ static void record_run(tni_worker *worker, uint64_t now_ns)
 
 static bool is_reportable(const tni_worker *worker)
 {
-    return worker->seen_run.task != NULL && !tni_task_is_reported(worker->stay.task);
+    return worker->seen_run.task != NULL && !tni_task_is_reported(worker->seen_run.task);
 }
 
 /* Lock held. Whether the worker is between two tasks: it has no core, does not sleep as a replacement thread, and its task has
@@ -136,7 +136,8 @@ static bool is_reportable(const tni_worker *worker)
  * thread. */
 static bool is_between(const tni_worker *worker)
 {
-    return worker->seen_run.core == NULL && worker->stay.task == NULL && !may_block(worker) && !tni_worker_is_replacement(worker);
+    return worker->seen_run.core == NULL && worker->seen_run.task == NULL && !may_block(worker) &&
+           !tni_worker_is_replacement(worker);
 }
 
 static bool is_due(const tni_worker *worker, uint64_t now_ns)
@@ -160,7 +161,7 @@ static void choose_task(candidate *c, tni_worker *worker, uint64_t now_ns)
         return;
     record_run(worker, now_ns);
     c->task = task;
-    c->kept_ns = worker->seen_run.task == task ? now_ns - worker->stay.since_ns : 0;
+    c->kept_ns = worker->seen_run.task == task ? now_ns - worker->seen_run.since_ns : 0;
 }
 
 /* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */

@@ -66,9 +66,9 @@ static void look_late(const tn_runtime *runtime)
     tni_core *core = runtime->cores[0];
     uint64_t due_ns = TNI_FOREVER;
 
-    core->watch.polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
-    core->watch.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
-    core->watch.parks = tni_a64_load(&core->counts.parks, TNI_RELAXED);
+    core->record.polls = tni_a64_load(&core->counts.driver_polls, TNI_RELAXED);
+    core->record.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED);
+    core->record.parks = tni_a64_load(&core->counts.parks, TNI_RELAXED);
     (void)tni_stuck_observe(core, tni_clock_ns() + LATE_NS, true, &due_ns);
 }
 
