@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who sleeps, who searches, who is woken: two workers as in worker.c, tasks from outside, no task stranded. */
+/* Parking, searching and waking: two workers as in worker.c, and tasks from outside. No task is stranded. */
 #include "sched/idle.h"
 
 #include "base/parker.h"
@@ -8,7 +8,7 @@
 #define TASKS 2
 
 typedef struct {
-    uint32_t wanted; /* tasks that come; constant */
+    uint32_t wanted; /* number of tasks that are submitted; constant */
     tni_idle idle;
     tni_parker parkers[2];
     tni_a32 queue[TASKS]; /* 1: a task waits */
@@ -93,7 +93,7 @@ static bool is_done(workshop *w)
     return tni_a32_load(&w->done, TNI_ACQUIRE) == w->wanted;
 }
 
-/* As park in worker.c. Answers whether it searches now. */
+/* As park in worker.c. Returns whether it searches now. */
 static bool park(workshop *w, unsigned core, bool searching)
 {
     tni_idle_park(&w->idle, core);
@@ -111,7 +111,7 @@ static void work(workshop *w, unsigned core)
 
     while (!is_done(w)) {
         bool found = take(w);
-        if (!found && !searching) { /* the queue stands for the injector, the second look for the thief's */
+        if (!found && !searching) { /* the first take is that of the injector, the second that of a thief */
             searching = tni_idle_search_begin(&w->idle, core);
             found = searching && take(w);
         }
@@ -139,7 +139,7 @@ static void second_worker(void *state)
     work(state, 1);
 }
 
-/* As relieve and help in stuck.c: the monitor takes the first worker for one that gets no processor. */
+/* As take_work_away and poll_for in stuck.c: the monitor finds that the first worker is late. */
 static void strike(void *state)
 {
     workshop *w = state;
@@ -188,7 +188,7 @@ const model_scenario model_scenarios[] = {
      .setup = setup_two,
      .threads = {first_worker, submit_first, submit_second},
      .finish = finish},
-    {.name = "idle.two_tasks", /* at 2 it was given up after three million executions */
+    {.name = "idle.two_tasks", /* at bound 2 the search did not finish in three million executions */
      .state_bytes = sizeof(workshop),
      .setup = setup_two,
      .threads = {first_worker, second_worker, submit_both},

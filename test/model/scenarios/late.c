@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker that gets no processor. What it was chosen for is done by another; its loop is served while it wakes; the number of a
- * file comes back as another socket's between its sleep and its report. The workers are the shipped ones, and so are the
- * monitor's looks (stuck.c), which come at any moment, whether the worker is late or not. */
+/* A worker that gets no processor. Another worker runs the task for which it was chosen. Another thread polls its loop while it
+ * wakes. The number of a file is reused for another socket between its sleep and its report. The workers are the shipped ones,
+ * and so are the checks of the monitor (stuck.c), which happen at any moment, whether the worker is late or not. */
 #include <tn/future.h>
 
 #include "base/tls.h"
@@ -60,7 +60,7 @@ static void spawn(scene *s)
     model_name(&s->task->state, 8, "task.state");
 }
 
-/* As observe in monitor.c, with a core that has not moved since the look before, when its worker ought to have. */
+/* As check_cores in monitor.c, with a core that has not moved since the last check although its worker should have. */
 static void look_late(const tn_runtime *runtime)
 {
     tni_core *core = runtime->cores[0];
@@ -84,7 +84,7 @@ static void setup(void *state)
     scene *s = state;
 
     s->runtime = small_runtime_create();
-    s->runtime->options.stuck_after_ns = TNI_FOREVER; /* it is not taken */
+    s->runtime->options.stuck_after_ns = TNI_FOREVER; /* the core is not taken */
     s->fd = model_fd_open();
     tni_wait_init(&s->bell);
     tni_a32_init(&s->rung, 0);
@@ -115,7 +115,7 @@ static void setup_event(void *state)
     spawn(s);
 }
 
-/* It has been reported once, as writable, so from now on a sleep fetches what happens. */
+/* The registration has had one report, so from now on a sleep fetches its events. */
 static void setup_reported(void *state)
 {
     scene *s = state;
@@ -156,7 +156,7 @@ static void be_quiet(scene *s)
     tni_worker_unpark(s->runtime->workers);
 }
 
-/* The number of the file comes back as soon as it is closed. Nothing has happened to the new one. */
+/* The number of the file is reused as soon as it is closed. The new socket has had no event. */
 static void close_and_reuse(void *state)
 {
     scene *s = state;
@@ -186,7 +186,7 @@ static void finish(void *state)
     small_runtime_destroy(s->runtime);
 }
 
-/* --- Two workers, of which one does not come -------------------------------------------------------------------------------- */
+/* --- Two workers, of which one gets no processor ---------------------------------------------------------------------------- */
 
 typedef struct pair_scene pair_scene;
 
@@ -199,8 +199,8 @@ typedef struct {
 struct pair_scene {
     tn_runtime *runtime;
     part away;              /* keeps the first worker */
-    part one;               /* comes from outside */
-    tni_os_mutex preparing; /* held by setup: the workers begin behind it */
+    part one;               /* is spawned from outside */
+    tni_os_mutex preparing; /* held by setup; the workers begin when it is free */
     tni_a32 inside;         /* 1: the first worker is inside its task */
     tni_a32 done;           /* 1: `one` has run */
 };
@@ -242,7 +242,7 @@ static void on_thread_start(void *ctx)
     tni_os_mutex_unlock(&((pair_scene *)ctx)->preparing);
 }
 
-/* The first worker is marked as if it slept, so it is chosen first, and does not come: it is inside a task. */
+/* The first worker is marked parked, so it is chosen first. It does not wake, because it is inside a task. */
 static void setup_pair(void *state)
 {
     pair_scene *s = state;
@@ -272,7 +272,7 @@ static void setup_pair(void *state)
     tni_os_mutex_unlock(&s->preparing);
 }
 
-/* A spawn from outside; and the monitor, as late as can be. */
+/* A spawn from outside, then the check of the monitor, as late as possible. */
 static void spawn_and_look(void *state)
 {
     pair_scene *s = state;

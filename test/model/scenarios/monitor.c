@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The monitor's rest: it sleeps until something happens once all workers are asleep, and a worker that leaves its park wakes it.
- * So a worker that is inside a long task is always looked after: what its loop has to report is reported by the monitor. */
+/* The monitor's rest: once all workers are asleep, it sleeps until something happens. A worker that leaves its park wakes it.
+ * So while a worker is inside a long task, the monitor reports what its loop has to report. */
 #include "watch/monitor.h"
 
 #include "base/tls.h"
@@ -15,7 +15,7 @@ typedef struct {
     tn_future base;
     tni_registration *registration;
     int fd;
-    tni_a32 never; /* what nobody wakes */
+    tni_a32 never; /* no thread wakes it */
 } watch;
 
 static int poll_readable(tn_future *self, tn_waker *waker)
@@ -30,7 +30,7 @@ static void drop_readable(tn_future *self)
 
 static const tn_future_ops ops = {poll_readable, drop_readable};
 
-/* A worker does not sleep before. */
+/* Completes the open of the registration, as a worker does before it sleeps. */
 static void settle(tni_core *core)
 {
     model_check(tni_driver_try_own(&core->driver));
@@ -61,7 +61,7 @@ static void sleep_long(watch *w)
     tni_futex_wait(&w->never, 0, tni_clock_ns() + LONG_NS);
 }
 
-/* As the end of park in worker.c; then a long task, during which an event comes. */
+/* As the end of park in worker.c, then a long task, during which an event occurs. */
 static void be_busy(watch *w)
 {
     (void)tni_idle_unpark(&w->runtime->idle, 0);
@@ -79,7 +79,7 @@ static void sleep_and_work(void *state)
     tni_monitor_stop(w->runtime);
 }
 
-/* The same task, of which no loop knows: the monitor has to be awake to see it. */
+/* A long task without an event in a loop: the monitor must be awake to find it. */
 static void sleep_and_compute(void *state)
 {
     watch *w = state;
@@ -89,11 +89,11 @@ static void sleep_and_compute(void *state)
     tni_a32_store(&core->ticks_left, 1, TNI_RELAXED);
     (void)tni_idle_unpark(&w->runtime->idle, 0);
     tni_monitor_notice(w->runtime);
-    model_until_changed(&core->ticks_left, 1); /* it has helped */
+    model_until_changed(&core->ticks_left, 1); /* the monitor has polled for the core */
     tni_monitor_stop(w->runtime);
 }
 
-/* To be stopped while it rests, or is about to. */
+/* Stops the monitor while it rests or is about to rest. */
 static void sleep_and_stop(void *state)
 {
     watch *w = state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The shipped worker goes to sleep, in its loop or, if another thread has that, on its parker, while a task is woken from
- * outside, a socket becomes ready, a registration is posted, or the worker itself makes a task runnable by what it does last
- * before it sleeps: it never sleeps on. Nor does it stay awake when nothing is to be done. */
+/* The shipped worker goes to sleep, in its loop or, if another thread owns that, on its parker. Meanwhile a task is woken from
+ * outside, a socket becomes ready, a registration is posted, or the worker itself makes a task runnable in its last step before
+ * the sleep. It must not keep sleeping then. Nor must it stay awake when there is no work. */
 #include <errno.h>
 
 #include <tn/future.h>
@@ -101,7 +101,8 @@ static void setup_open_fails(void *state)
     spawn(s);
 }
 
-/* As above. Another thread had the loop when the registration was posted, and the worker did not sleep: it finds it. */
+/* As above. Another thread owned the loop when the registration was posted, and the worker did not sleep. The worker finds it.
+ * */
 static void setup_open_posted(void *state)
 {
     scene *s = state;
@@ -148,7 +149,7 @@ static void setup_tend(void *state)
 
 /* --- Timers of one slot ----------------------------------------------------------------------------------------------------- */
 
-/* More than tni_wheel_next_ns looks at. */
+/* More timers than tni_wheel_next_ns reads. */
 #define SLEEPERS 9
 /* One slot of the wheel's second level. */
 #define SLOT_NS (TNI_WHEEL_TICK_NS * TNI_WHEEL_SLOTS)
@@ -190,7 +191,7 @@ static void setup_one_slot(void *state)
     model_check(tn_spawn_future(d->runtime, NULL, NULL, &d->pass_time) == 0);
 }
 
-/* If the worker never sleeps, the time is never over. */
+/* If the worker never sleeps, the time never passes. */
 static void sleep_until_all_go_off(void *state)
 {
     dormitory *d = state;
@@ -212,7 +213,7 @@ static void finish_one_slot(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-/* The worker: until the task has ended, or, without a task, until it is told that all is quiet. */
+/* The worker: runs until the task has ended or, without a task, until the runtime is quiet. */
 static void work(void *state)
 {
     scene *s = state;
@@ -238,7 +239,7 @@ static void arrive(void *state)
     model_fire(((scene *)state)->fd, TNI_OS_READABLE);
 }
 
-/* As help in monitor.c: the loop is polled by somebody else. */
+/* As poll_for in stuck.c: another thread polls the loop. */
 static void monitor(void *state)
 {
     tni_driver *driver = &((scene *)state)->runtime->cores[0]->driver;
@@ -255,7 +256,7 @@ static void be_quiet(scene *s)
     tni_worker_unpark(s->runtime->workers);
 }
 
-/* A thread from outside waits on a socket, which has something from the beginning, in the worker's loop. */
+/* An external thread waits on a socket in the worker's loop. The socket is readable from the beginning. */
 static void open_wait_close(void *state)
 {
     scene *s = state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A core is taken from a thread that is inside of a task for long: by the shipped workers, spares, looks of the monitor and
- * declared blocking. The workers may be stopped at any moment. What is stuck waits for a task that waits for the core; without
- * a core it spawns, wakes and ends as ever, and its thread is the next spare. takeover.c has the claim. */
+/* A core is taken from a thread that is inside one task for long: the shipped workers, replacement threads, checks of the
+ * monitor and declared blocking. The workers may be stopped at any moment. The stuck task waits for a task that waits for the
+ * core. Without a core it spawns, wakes and ends as usual, and its thread is the next replacement thread. takeover.c has the
+ * claim. */
 #include <tn/task.h>
 
 #include "base/tls.h"
@@ -10,7 +11,7 @@
 #include "stop_workers.h"
 #include "watch/stuck.h"
 
-#define LOOK_NS (3 * TN_MS) /* between two looks of the monitor */
+#define LOOK_NS (3 * TN_MS) /* between two checks of the monitor */
 
 typedef struct stuck_scene stuck_scene;
 
@@ -20,22 +21,22 @@ typedef struct {
     int (*body)(stuck_scene *scene);
     uint32_t polls;
     uint32_t dropped;
-    tn_waker *waker; /* its own, after setup */
+    tn_waker *waker; /* the task's own; set by setup */
 } work;
 
 struct stuck_scene {
     tn_runtime *runtime;
     tni_core *core;
-    tni_worker *worker; /* that holds the core at first */
-    uint64_t now_ns;    /* the monitor's */
+    tni_worker *worker; /* holds the core at first */
+    uint64_t now_ns;    /* the monitor's time */
     work stuck;
     work other;
     work third;
-    tni_a32 inside;  /* 1: the worker is inside of what is stuck */
-    tni_a32 freed;   /* 1: what was stuck goes on */
-    tni_a32 gone_on; /* 1: it has */
-    tni_a32 back;    /* 1: the core has come back */
-    tni_a32 tasks;   /* that have not ended */
+    tni_a32 inside;  /* 1: the worker is inside the stuck task */
+    tni_a32 freed;   /* 1: the stuck task may continue */
+    tni_a32 gone_on; /* 1: it has continued */
+    tni_a32 back;    /* 1: the worker has the core again */
+    tni_a32 tasks;   /* number of tasks that have not ended */
 };
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -77,7 +78,7 @@ static int done(stuck_scene *s)
     return 0;
 }
 
-/* Ends when the other one has gone on: until then this thread does not go to sleep, which sleep.c has. */
+/* Ends when the stuck task has continued. Until then this thread does not go to sleep; sleep.c has that. */
 static int help(stuck_scene *s)
 {
     set(&s->freed);
@@ -85,7 +86,7 @@ static int help(stuck_scene *s)
     return done(s);
 }
 
-/* The core is gone, if there was a spare by then, and with it the task that will help. */
+/* The core has been taken if there was a replacement thread, and with it the task that will set `freed`. */
 static int block_until_helped(stuck_scene *s)
 {
     tn_block_begin(TN_BLOCK_EAGER);
@@ -118,7 +119,7 @@ static int block_and_spawn_lazily(stuck_scene *s)
     return block_and_spawn(s, TN_BLOCK_LAZY);
 }
 
-/* Says nothing: the monitor finds that out. */
+/* Does not declare that it blocks: the monitor detects it. */
 static int block_silently(stuck_scene *s)
 {
     set(&s->inside);
@@ -137,7 +138,7 @@ static int block_declared(stuck_scene *s)
     return rc;
 }
 
-/* Wakes what rests, with a core or without one. */
+/* Wakes a task that rests, with a core or without one. */
 static int block_and_wake(stuck_scene *s)
 {
     tn_block_begin(TN_BLOCK_EAGER);
@@ -151,7 +152,7 @@ static int rest_once(stuck_scene *s)
     return s->other.polls == 1 ? TN_PENDING : done(s);
 }
 
-/* Lets the first one go on, whose thread is the next spare: it may get the core back. */
+/* Lets the first task continue. Its thread is the next replacement thread, so it may get the core again. */
 static int help_and_block(stuck_scene *s)
 {
     set(&s->freed);
@@ -181,7 +182,7 @@ static int block_for_nothing(stuck_scene *s)
     return 0;
 }
 
-/* Pinned: it goes on where it was, whether that thread has a core or is a spare. */
+/* Pinned: it continues on the same thread, whether that has a core or is a replacement thread. */
 static int block_and_rest(stuck_scene *s)
 {
     model_check(tni_tls_get()->worker == s->worker);
@@ -207,11 +208,11 @@ static int wake_stuck(stuck_scene *s)
 
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */
 
-static void start_spare(stuck_scene *s)
+static void start_replacement(stuck_scene *s)
 {
-    tni_worker *spare;
+    tni_worker *replacement;
 
-    model_check(tni_worker_start(s->runtime, NULL, &spare) == 0);
+    model_check(tni_worker_start(s->runtime, NULL, &replacement) == 0);
 }
 
 static void spawn(stuck_scene *s, work *w, bool pinned)
@@ -225,7 +226,7 @@ static void spawn(stuck_scene *s, work *w, bool pinned)
     tn_task_release(task);
 }
 
-/* A multi-thread runtime of one worker, whose monitor is a thread of the scenario. What is stuck is its first task. */
+/* A multi-thread runtime of one worker, whose monitor is a thread of the scenario. Its first task is the stuck one. */
 static void setup_runtime(stuck_scene *s, unsigned tasks, int (*stuck)(stuck_scene *scene), int (*other)(stuck_scene *scene))
 {
     s->runtime = small_runtime_create();
@@ -258,12 +259,13 @@ static void setup(stuck_scene *s, unsigned tasks, int (*stuck)(stuck_scene *scen
     model_name(&s->worker->parker, 4, "worker.parker");
 }
 
-/* Both are in the injector, and the worker takes them together; `spare`: there is one, or about to be. */
-static void two_tasks(stuck_scene *s, int (*stuck)(stuck_scene *scene), int (*other)(stuck_scene *scene), bool spare)
+/* Both tasks are in the injector, and the worker takes them together. `replacement`: a replacement thread exists or is being
+ * started. */
+static void two_tasks(stuck_scene *s, int (*stuck)(stuck_scene *scene), int (*other)(stuck_scene *scene), bool replacement)
 {
     setup(s, other == help_and_block ? 3 : 2, stuck, other);
-    if (spare)
-        start_spare(s);
+    if (replacement)
+        start_replacement(s);
     spawn(s, &s->stuck, stuck == block_and_rest);
     spawn(s, &s->other, false);
 }
@@ -292,7 +294,7 @@ static void pinned(void *state)
 static void spawns_with(stuck_scene *s, int (*stuck)(stuck_scene *scene))
 {
     setup(s, 2, stuck, done);
-    start_spare(s);
+    start_replacement(s);
     spawn(s, &s->stuck, false);
 }
 
@@ -310,7 +312,7 @@ static void wakes(void *state)
     stuck_scene *s = state;
 
     setup(s, 2, block_and_wake, rest_once);
-    start_spare(s);
+    start_replacement(s);
     spawn(s, &s->other, false);
     spawn(s, &s->stuck, false);
 }
@@ -323,8 +325,8 @@ static void blocks(void *state)
     spawn(s, &s->stuck, false);
 }
 
-/* A spare alone, and a task that is to be mailed to it. */
-static void spare_alone(void *state)
+/* A replacement thread alone, and a task for its mailbox. */
+static void replacement_alone(void *state)
 {
     stuck_scene *s = state;
 
@@ -349,7 +351,7 @@ static void take(void *state)
     (void)tni_worker_replace(((stuck_scene *)state)->worker);
 }
 
-/* As observe in monitor.c; a little later each time. */
+/* As check_cores in monitor.c, each time a little later. */
 static bool look(stuck_scene *s)
 {
     uint64_t due_ns = TNI_FOREVER;
@@ -358,21 +360,21 @@ static bool look(stuck_scene *s)
     return tni_stuck_observe(s->core, s->now_ns, false, &due_ns);
 }
 
-static void wait_for_spare(stuck_scene *s)
+static void wait_for_replacement(stuck_scene *s)
 {
-    unsigned spares = 0;
+    unsigned replacements = 0;
 
     for (;;) {
         tni_os_mutex_lock(&s->runtime->lock);
-        spares = s->runtime->replacement_count;
+        replacements = s->runtime->replacement_count;
         tni_os_mutex_unlock(&s->runtime->lock);
-        if (spares > 0)
+        if (replacements > 0)
             return;
         tni_spin_hint();
     }
 }
 
-/* What the waker of a pinned task does. */
+/* As a wake of a pinned task. */
 static void mail(void *state)
 {
     stuck_scene *s = state;
@@ -382,7 +384,7 @@ static void mail(void *state)
     tni_worker_mail(s->worker, task);
 }
 
-/* The time is up at once: the task is left behind, or has ended. */
+/* The time is up at once: the task is abandoned, or has ended. */
 static void destroy(void *state)
 {
     model_check(tn_runtime_destroy(((stuck_scene *)state)->runtime, TN_SHUTDOWN_WAIT, 0) <= 1);
@@ -393,7 +395,8 @@ static void provide(void *state)
     (void)tni_worker_provide_replacements(((stuck_scene *)state)->runtime, 1);
 }
 
-/* The first look sees the run, whose thread sleeps, and sees to it that there is a spare; the second takes the core. */
+/* The first check finds the run, whose thread sleeps, and ensures that there is a replacement thread. The second takes the
+ * core. */
 static void monitor(void *state)
 {
     stuck_scene *s = state;
@@ -401,7 +404,7 @@ static void monitor(void *state)
     wait_for(&s->inside);
     model_check(look(s));
     model_check(tni_worker_provide_replacements(s->runtime, 1));
-    wait_for_spare(s);
+    wait_for_replacement(s);
     model_check(!look(s));
 }
 
@@ -412,11 +415,12 @@ static void monitor_of_declared(void *state)
     wait_for(&s->inside);
     model_check(look(s));
     model_check(tni_worker_provide_replacements(s->runtime, 1));
-    wait_for_spare(s);
+    wait_for_replacement(s);
     model_check(!look(s));
 }
 
-/* --- Ends ---*/
+/* --- Ends ------------------------------------------------------------------------------------------------------------------- */
+
 /* A wake, which uses its waker up, leads to a second poll. */
 static void finish_task(const work *w)
 {
@@ -457,7 +461,7 @@ const model_scenario model_scenarios[] = {
     CASE("provide", no_block, .threads = {provide}, .bound = 1),
     CASE("silent", silent, .threads = {monitor}, .bound = 1, .asleep = true),
     CASE("declared", declared, .threads = {monitor_of_declared}, .no_preemptions = true),
-    CASE("mail", spare_alone, .threads = {mail}),
+    CASE("mail", replacement_alone, .threads = {mail}),
     {.name = "stuck.destroy",
      .state_bytes = sizeof(stuck_scene),
      .setup = blocks,
