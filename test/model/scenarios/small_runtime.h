@@ -29,7 +29,7 @@ static inline tn_runtime *small_runtime_create(void)
     model_name(&core->worker, 8, "core.worker");
     model_name(&core->driver.owned, 4, "driver.owned");
     model_name(&core->driver.inbox, 8, "driver.inbox");
-    model_name(&core->driver.unsettled, 4, "driver.unsettled");
+    model_name(&core->driver.incomplete, 4, "driver.incomplete");
     model_name(&core->timers.lock, sizeof(tni_os_mutex), "timers.lock");
     model_name(&core->timers.next_ns, 8, "timers.next_ns");
     return runtime;

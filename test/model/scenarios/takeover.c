@@ -103,7 +103,7 @@ static bool hold(takeover *t, unsigned *rounds)
     return false;
 }
 
-/* As be_spare, once it has offered itself. */
+/* As wait_for_core in worker.c, after tni_worker_offer. */
 static void wait_for_core(takeover *t, tni_worker *worker)
 {
     while (!tni_runtime_is_stopping(t->runtime) && !tni_worker_was_given(worker))
