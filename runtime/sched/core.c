@@ -25,7 +25,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->batch = 0;
     tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);
     tni_aptr_init(&core->worker, NULL);
-    tni_aptr_init(&core->next, NULL);
+    tni_aptr_init(&core->lifo_slot, NULL);
     tni_a32_init(&core->serving, 0);
     tni_deque_init(&core->queues[0]);
     tni_deque_init(&core->queues[1]);

@@ -53,7 +53,7 @@ struct tni_core {
 
     /* Shared. */
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */
-    tni_aptr next;                     /* the LIFO slot: the task woken last; runs first */
+    tni_aptr lifo_slot;                /* the LIFO slot: the task woken last; runs first */
     tni_deque queues[2];
     tni_timers timers;
     tni_driver driver;

@@ -69,13 +69,13 @@ void tni_schedule_push(tni_core *core, tn_task *task)
         return;
     }
     /* Relaxed: only the holder fills the slot, so an empty slot stays empty. */
-    if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL) {
+    if (tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL) {
         /* Release: publishes the task to a thief; partner: steal_lifo_slot. */
-        tni_aptr_store(&core->next, task, TNI_RELEASE);
+        tni_aptr_store(&core->lifo_slot, task, TNI_RELEASE);
         return;
     }
     /* Release: as above. Acquire: observes the displaced task; partner: an earlier tni_schedule_push. */
-    displaced = tni_aptr_exchange(&core->next, task, TNI_ACQ_REL);
+    displaced = tni_aptr_exchange(&core->lifo_slot, task, TNI_ACQ_REL);
     if (displaced != NULL) {
         append(core, run_queue(core), displaced);
         tni_schedule_wake_one(core->runtime);
@@ -153,10 +153,10 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 static tn_task *take_lifo_slot(tni_core *core)
 {
     /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
-    if (tni_aptr_load(&core->next, TNI_RELAXED) == NULL)
+    if (tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL)
         return NULL;
     /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
-    return tni_aptr_exchange(&core->next, NULL, TNI_ACQUIRE);
+    return tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
 }
 
 /* Prefetches the stack of the next task and the header of the one after that. Among thousands of connections each finds both
@@ -295,10 +295,10 @@ void tni_schedule_requeue_yielded(tni_core *core)
 
 static tn_task *steal_lifo_slot(tni_core *victim)
 {
-    void *task = tni_aptr_load(&victim->next, TNI_RELAXED); /* the CAS checks it */
+    void *task = tni_aptr_load(&victim->lifo_slot, TNI_RELAXED); /* the CAS checks it */
 
     /* Acquire: observes the task; partner: tni_schedule_push. */
-    return task != NULL && tni_aptr_cas(&victim->next, &task, NULL, TNI_ACQ_REL) ? task : NULL;
+    return task != NULL && tni_aptr_cas(&victim->lifo_slot, &task, NULL, TNI_ACQ_REL) ? task : NULL;
 }
 
 /* Takes up to half of a queue, each task by its own CAS. Returns the first; the others go to the thief's run queue. */

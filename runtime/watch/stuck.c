@@ -14,8 +14,8 @@
  *      that sleeps then loses it.
  *
  * The thread that lost its core continues its task without one, on the external-thread path. When the task suspends, the thread
- * becomes a replacement thread. No thread waits for another here. The stuck worker may return at any moment. It then refuses the
- * claim or has lost its core, and both are correct.
+ * becomes a replacement thread. No thread waits for another here. The stuck worker may return at any moment. It then refuses
+ * the claim or has lost its core, and both are correct.
  *
  * A thread that is inside one task for long only because other threads use the processors keeps its core: a replacement thread
  * would have to wait for a processor too. `needed` matters as well: a task that computes while no other work waits keeps its
@@ -28,7 +28,7 @@
 
 /* Called when the core has not been polled for a while: makes its tasks available to other workers, which the caller wakes. Its
  * worker may have been woken and not run yet, or have lost its processor anywhere. */
-static void take_work_away(tni_core *core)
+static void move_work_away(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
 
@@ -52,14 +52,13 @@ static bool poll_for(tni_core *core, uint64_t now_ns, bool late)
     bool waits;
 
     if (late)
-        take_work_away(core);
+        move_work_away(core);
     /* If only the runs have become longer, the worker must read the clock after this one. Relaxed: a hint; if the worker
      * overwrites it, the next check writes it again. */
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as in a submit; before the check below */
-    /* Relaxed: behind the fence. The LIFO slot too, because its task wakes no other worker; a searcher's last sweep takes it.
-     * */
-    waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->next, TNI_RELAXED) != NULL;
+    /* Relaxed: behind the fence. Checks the LIFO slot too: no wake announces its task, and a searcher's last sweep takes it. */
+    waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL;
     if (waits)
         tni_schedule_wake_one(runtime);
     /* A fiber that waits for a stack may wait for one in this core's cache. */
@@ -103,19 +102,19 @@ static void note_progress(tni_core *core, uint64_t now_ns, bool ready)
     uint64_t began_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
 
     record->asleep = is_asleep(core, now_ns, ready);
-    record->moves = polls != record->polls || runs != record->runs || parks != record->parks;
+    record->moved = polls != record->polls || runs != record->runs || parks != record->parks;
     /* A new run began after the last check, and after the worker last read the clock, which it does every few runs. */
     if (began_ns < record->clock_read_ns)
         began_ns = record->clock_read_ns;
     if (parked || began_ns > now_ns)
         began_ns = now_ns;
-    if (slept && !record->moves)
+    if (slept && !record->moved)
         record->polled_ns = now_ns; /* what it must wake for may have come at any time since */
     else if (polls != record->polls || parks != record->parks || record->asleep)
         record->polled_ns = began_ns;
     if (runs != record->runs || parks != record->parks || parked) {
-        record->since_ns = began_ns;
-        record->clocked_ns = 0;
+        record->run_began_ns = began_ns;
+        record->cpu_read_ns = 0;
         record->needed = false;
     }
     record->polls = polls;
@@ -138,12 +137,12 @@ static bool is_inside(const tni_core *core, const tni_worker *worker)
 static void schedule_check(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *record = &core->record;
-    uint64_t take_ns = record->since_ns + stuck_after_ns(core);
+    uint64_t take_ns = record->run_began_ns + stuck_after_ns(core);
 
-    if (now_ns - record->since_ns < TNI_STUCK_NOTICE_NS)
+    if (now_ns - record->run_began_ns < TNI_STUCK_NOTICE_NS)
         return;
-    if (record->clocked_ns == 0) {
-        record->clocked_ns = now_ns;
+    if (record->cpu_read_ns == 0) {
+        record->cpu_read_ns = now_ns;
         record->cpu_ns = tni_thread_clock_ns(&worker->clock);
     }
     if (take_ns <= now_ns)
@@ -156,7 +155,7 @@ static void schedule_check(tni_core *core, const tni_worker *worker, uint64_t no
  * get none either. Decided by the processor time since an earlier check, or by the kernel. */
 static bool is_kept(const tni_worker *worker, const tni_core_record *record, uint64_t now_ns)
 {
-    uint64_t passed_ns = record->clocked_ns != 0 ? now_ns - record->clocked_ns : 0;
+    uint64_t passed_ns = record->cpu_read_ns != 0 ? now_ns - record->cpu_read_ns : 0;
 
     if (passed_ns > 0) {
         uint64_t cpu_ns = tni_thread_clock_ns(&worker->clock) - record->cpu_ns;
@@ -170,7 +169,7 @@ static bool is_kept(const tni_worker *worker, const tni_core_record *record, uin
  * time. */
 static bool blocks_again(const tni_worker *worker, const tni_core_record *record, uint64_t now_ns)
 {
-    return record->check_interval_ns != 0 && now_ns - record->since_ns >= record->check_interval_ns / 2 &&
+    return record->check_interval_ns != 0 && now_ns - record->run_began_ns >= record->check_interval_ns / 2 &&
            tni_os_thread_sleeps(worker->thread_id);
 }
 
@@ -185,7 +184,7 @@ static bool take_core(tni_core *core, tni_worker *worker, uint64_t now_ns)
         if (record->check_interval_ns < TNI_STUCK_CHECK_MIN_NS)
             record->check_interval_ns = TNI_STUCK_CHECK_MIN_NS;
     }
-    record->again_ns = now_ns + record->check_interval_ns;
+    record->next_check_ns = now_ns + record->check_interval_ns;
     return taken;
 }
 
@@ -196,14 +195,14 @@ static void back_off(tni_core *core, uint64_t now_ns, uint64_t *due_ns)
 
     if (record->check_interval_ns == 0)
         return;
-    if (now_ns >= record->again_ns) {
+    if (now_ns >= record->next_check_ns) {
         record->check_interval_ns *= 2;
-        record->again_ns = now_ns + record->check_interval_ns;
+        record->next_check_ns = now_ns + record->check_interval_ns;
     }
     if (record->check_interval_ns >= take_over_limit_ns(core))
         record->check_interval_ns = 0;
-    else if (record->again_ns < *due_ns)
-        *due_ns = record->again_ns;
+    else if (record->next_check_ns < *due_ns)
+        *due_ns = record->next_check_ns;
 }
 
 /* Schedules the check at which a worker outside of a task is late. It polls its core soon if it gets a processor. */
@@ -212,7 +211,7 @@ static void expect_worker(const tni_core *core, const tni_worker *worker, uint64
     const tni_core_record *record = &core->record;
     uint64_t late_ns = record->polled_ns + TNI_STUCK_LATE_NS;
 
-    if (record->asleep || record->moves || tni_worker_is_outside(worker))
+    if (record->asleep || record->moved || tni_worker_is_outside(worker))
         return;
     if (late_ns <= now_ns)
         late_ns = now_ns + TNI_STUCK_AGAIN_NS;
@@ -224,7 +223,7 @@ static void expect_worker(const tni_core *core, const tni_worker *worker, uint64
 static bool check_takeover(tni_core *core, tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *record = &core->record;
-    bool is_over = now_ns - record->since_ns >= stuck_after_ns(core);
+    bool is_over = now_ns - record->run_began_ns >= stuck_after_ns(core);
     bool late = is_over || now_ns - record->polled_ns >= TNI_STUCK_LATE_NS;
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
@@ -255,7 +254,7 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *du
     tni_core_record *record = &core->record;
     bool wanted;
 
-    if (now_ns > record->again_ns && now_ns - record->again_ns >= take_over_limit_ns(core))
+    if (now_ns > record->next_check_ns && now_ns - record->next_check_ns >= take_over_limit_ns(core))
         record->check_interval_ns = 0; /* all were parked meanwhile, and the core was not checked */
     note_progress(core, now_ns, ready);
     wanted = worker != NULL && check_takeover(core, worker, now_ns, due_ns);

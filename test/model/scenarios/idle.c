@@ -139,7 +139,7 @@ static void second_worker(void *state)
     work(state, 1);
 }
 
-/* As take_work_away and poll_for in stuck.c: the monitor finds that the first worker is late. */
+/* As move_work_away and poll_for in stuck.c: the monitor finds that the first worker is late. */
 static void strike(void *state)
 {
     workshop *w = state;

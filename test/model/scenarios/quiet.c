@@ -77,7 +77,7 @@ static void parent_alone(void *state)
     h->parent->kind = TNI_TASK_FUTURE;
     h->parent->runtime = h->runtime;
     model_name(&h->runtime->cancelling, 4, "cancelling");
-    model_name(&h->runtime->cores[0]->next, 8, "next");
+    model_name(&h->runtime->cores[0]->lifo_slot, 8, "next");
 }
 
 /* As end in run.c. */

@@ -17,7 +17,7 @@ typedef struct {
 
 static void name_core(tni_core *core, const char *next, const char *first, const char *second)
 {
-    model_name(&core->next, 8, next);
+    model_name(&core->lifo_slot, 8, next);
     model_name(&core->queues[0], sizeof(tni_deque), first);
     model_name(&core->queues[1], sizeof(tni_deque), second);
 }
@@ -33,7 +33,7 @@ static void setup(void *state)
         s->runtime.cores[i] = &s->cores[i];
         s->cores[i].runtime = &s->runtime;
         s->cores[i].index = i;
-        tni_aptr_init(&s->cores[i].next, NULL);
+        tni_aptr_init(&s->cores[i].lifo_slot, NULL);
         tni_deque_init(&s->cores[i].queues[0]);
         tni_deque_init(&s->cores[i].queues[1]);
     }
