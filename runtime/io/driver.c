@@ -10,8 +10,8 @@
 /* Requests of a registration to the owner of its loop. */
 enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 
-/* Neither it nor a stream is aligned to cache lines: aligning two small objects would cost more memory than the objects have.
- * */
+/* Neither it nor a stream is aligned to cache lines: aligning two small objects would cost more memory than the objects
+ * have. */
 struct tni_registration {
     tni_os_poll poll;             /* owner of the driver */
     tni_driver *driver;           /* constant; the driver of its loop */
@@ -62,8 +62,8 @@ static void report(tni_registration *registration, uint64_t bits)
     /* Publishes the report; partner: tni_registration_readiness. A concurrent clear fails because of the tick. */
     while (!tni_a64_cas(&registration->readiness, &old, (old | bits) + TNI_READY_TICK, TNI_ACQ_REL))
         ;
-    /* A waiter arms before it checks readiness. So the report that makes its side ready wakes it, and later reports need not.
-     * */
+    /* A waiter arms before it checks readiness. So the report that makes its side ready wakes it, and later reports need
+     * not. */
     fresh = bits & ~old;
     if (tni_readiness_has(fresh, TNI_READ))
         (void)tni_wait_wake(&registration->waits[TNI_READ]);

@@ -85,8 +85,8 @@ void tni_registration_discard(tni_registration *registration);
  * then frees itself. No thread may use the registration any more. */
 void tni_registration_close(tni_registration *registration);
 
-/* Returns 0 if that side is ready, closed or broken; TN_PENDING, with the waker registered; or the error of registering the fd.
- * */
+/* Returns 0 if that side is ready, closed or broken; TN_PENDING, with the waker registered; or the error of registering
+ * the fd. */
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker);
 
 /* Removes the waker: the waiter does not wait any more. */

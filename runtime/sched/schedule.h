@@ -40,8 +40,8 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max);
 /* Holder, searching: takes tasks from other cores. Returns one, or NULL, and queues the others. */
 tn_task *tni_schedule_steal(tni_core *core);
 
-/* Any thread: moves the tasks that are queued on a core to the injector, because its worker does not run them. Wakes no worker.
- * */
+/* Any thread: moves the tasks that are queued on a core to the injector, because its worker does not run them. Wakes no
+ * worker. */
 void tni_schedule_evacuate(tni_core *core);
 
 /* Whether any queue but the LIFO slots has a task. Call it after a full fence. */

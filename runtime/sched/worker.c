@@ -145,8 +145,8 @@ static void share_stacks(tni_core *core)
     tni_runtime_stacks_came_back(runtime, count);
 }
 
-/* The number of runs in half a period, estimated from the last `runs`. It grows at most by a factor of 2, and shrinks at once.
- * */
+/* The number of runs in half a period, estimated from the last `runs`. It grows at most by a factor of 2, and shrinks at
+ * once. */
 static uint32_t next_period(uint32_t runs, uint64_t took_ns)
 {
     uint64_t next = runs * (uint64_t)(TNI_POLL_PERIOD_NS / 2) / (took_ns + 1);

@@ -7,8 +7,8 @@
 #include "sched/monitor_state.h"
 
 /* Called by the monitor: checks a core. `ready`: its worker is parked, and its loop has something for it. True: a replacement
- * thread is wanted for the core, now or at the next check. Lowers *due_ns to the time at which the core must be checked again.
- * */
+ * thread is wanted for the core, now or at the next check. Lowers *due_ns to the time at which the core must be checked
+ * again. */
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *due_ns);
 
 /* Called by the monitor, in stuck_report.c: checks all workers, and logs the tasks that keep their threads. True: it must be

@@ -15,8 +15,7 @@
 extern "C" {
 #endif
 
-/* --- Select: the first that is ready; the others continue -------------------------------------------------------------------
- * */
+/* --- Select: the first that is ready; the others continue ---------------------------------------------------------------- */
 
 /* A future that is ready when one of several is. Its result is the index of that one. */
 typedef struct tn_select_future {
@@ -55,8 +54,7 @@ TN_API int tn_select_biased(tn_future *const *futures, unsigned count, int *resu
 TN_API void tn_select_init(tn_select_future *future, tn_future *const *futures, unsigned count);
 TN_API void tn_select_init_biased(tn_select_future *future, tn_future *const *futures, unsigned count);
 
-/* --- Race: the first that is ready; the others are dropped ------------------------------------------------------------------
- * */
+/* --- Race: the first that is ready; the others are dropped --------------------------------------------------------------- */
 
 /* Waits until one of the futures is ready, and returns its index. `result` receives the result of that future. Polling starts
  * at a random one. All futures are dropped in the end, in every case.
@@ -77,8 +75,7 @@ TN_API int tn_race(tn_future *const *futures, unsigned count, int *result);
  * Cancellation: no. */
 TN_API void tn_race_init(tn_select_future *future, tn_future *const *futures, unsigned count);
 
-/* --- Join: all of them ------------------------------------------------------------------------------------------------------
- * */
+/* --- Join: all of them --------------------------------------------------------------------------------------------------- */
 
 /* A future that is ready when all of several are. Its result is the one that tn_join_all or tn_try_join_all returns. */
 typedef struct tn_join_all_future {
@@ -119,8 +116,7 @@ TN_API int tn_try_join_all(tn_future *const *futures, int *results, unsigned cou
 TN_API void tn_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count);
 TN_API void tn_try_join_all_init(tn_join_all_future *future, tn_future *const *futures, int *results, unsigned count);
 
-/* --- Timeout: one, until a time ---------------------------------------------------------------------------------------------
- * */
+/* --- Timeout: one, until a time ------------------------------------------------------------------------------------------ */
 
 /* A future with a deadline. Its result is that of `inner`, or TN_ETIMEDOUT. */
 typedef struct tn_timeout_future {
@@ -170,8 +166,7 @@ TN_API void tn_timeout_init(tn_timeout_future *future, tn_future *inner, uint64_
  * Cancellation: no. */
 TN_API void tn_timeout_for_init(tn_timeout_future *future, tn_future *inner, uint64_t timeout_ns);
 
-/* --- Interval: periodic ticks -----------------------------------------------------------------------------------------------
- * */
+/* --- Interval: periodic ticks -------------------------------------------------------------------------------------------- */
 
 /* What happens to ticks whose time has passed before they were waited for. */
 typedef enum tn_missed {

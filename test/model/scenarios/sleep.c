@@ -101,8 +101,8 @@ static void setup_open_fails(void *state)
     spawn(s);
 }
 
-/* As above. Another thread owned the loop when the registration was posted, and the worker did not sleep. The worker finds it.
- * */
+/* As above. Another thread owned the loop when the registration was posted, and the worker did not sleep. The worker
+ * finds it. */
 static void setup_open_posted(void *state)
 {
     scene *s = state;
