@@ -12,7 +12,7 @@ MUTANT = "[deque-relaxed] runtime/x.c deque.two race\n- a = 1;\n- b = 1;\n+ a = 
 
 def partner(text, more=""):
     """A source with a comment that names a partner of an access."""
-    return {"runtime/deque_x.c": f"{more}static int f(void)\n{{\n    /* Acquire: what g did; {text} */\n    return 0;\n}}\n"}
+    return {"runtime/deque_x.c": f"{more}static int f(void)\n{{\n    /* Acquire: what g wrote; {text} */\n    return 0;\n}}\n"}
 
 
 BAD = [
@@ -81,7 +81,7 @@ BAD += [
     ("figure", BENCH | {"CHANGELOG.md": "It takes 28 bytes.\n"}),
     ("partner", partner("partner: h.")),
     ("partner", partner("partner: the CAS below.")),
-    ("partner", partner("partner: whoever holds the core\n     * now.")),
+    ("partner", partner("partner: any thread that holds the core\n     * now.")),
     ("partner", partner("partners: f, g.")),
     ("partner", partner("partners: f and g.")),
     ("partner", partner("partner: tni_g.")),
