@@ -155,7 +155,8 @@ static uint32_t next_generation(tni_os_loop *loop)
 }
 
 /* The first report is level-triggered, and switches the handle to edge-triggered. If that fails (no memory), the handle stays
- * level-triggered and the next report tries again: slower, but correct. */
+ * level-triggered and the next report tries again: slower, but correct. After an error libuv has stopped the handle, but not
+ * removed the fd from its epoll. There it would end each sleep at once, and uv_run without another handle does not look at it. */
 static void on_first_report(uv_poll_t *handle, int status, int events)
 {
     tni_os_loop *loop = tni_container_of(handle->loop, tni_os_loop, loop);
@@ -164,7 +165,9 @@ static void on_first_report(uv_poll_t *handle, int status, int events)
     uint32_t generation = next_generation(loop);
 
     event.data.u64 = data_of(fd, generation);
-    if (status == 0 && epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
+    if (status != 0)
+        (void)epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_DEL, fd, &event); /* a close tries it again, and ignores errors */
+    else if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
         handle->poll_cb = report;
         tni_container_of(handle, tni_os_poll, handle)->generation = generation;
     }

@@ -232,6 +232,34 @@ Test(os_loop, a_poll_that_has_not_been_reported_yet_is_found_by_the_run)
     tni_os_loop_close(&loop);
 }
 
+/* After an error libuv watches the fd no more. With no other poll in the loop a run does not look at its epoll. */
+Test(os_loop, an_error_at_the_first_report_does_not_end_every_sleep)
+{
+    tni_os_loop loop;
+    end e;
+    int fds[2];
+    uint64_t begin_ns;
+
+    open_loop(&loop);
+    cr_assert_eq(pipe(fds), 0);
+    memset(&e, 0, sizeof e);
+    e.fd = fds[1]; /* the writing end: EPOLLERR as soon as there is no reader */
+    e.other = -1;
+    cr_assert_eq(close(fds[0]), 0);
+    cr_assert_eq(tni_os_poll_open(&loop, &e.poll, e.fd, &ops), 0);
+    tni_os_loop_run(&loop);
+    cr_assert_eq(e.readable, 1); /* TNI_OS_BROKEN */
+    begin_ns = tn_now();
+    for (int i = 0; i < 5; i++) {
+        tni_os_loop_sleep(&loop, 10 * TN_MS, &fetched);
+        if (!tni_os_loop_report(&loop, &fetched))
+            tni_os_loop_run(&loop);
+    }
+    cr_assert_geq(tn_now() - begin_ns, 40 * TN_MS);
+    let_go(&loop, &e);
+    tni_os_loop_close(&loop);
+}
+
 static bool look(const tni_os_loop *const *loops, uint64_t timeout_ns, bool *ready)
 {
     cr_assert_eq(tni_os_loops_poll(loops, 3, -1, timeout_ns, ready), 0);
