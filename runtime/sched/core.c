@@ -19,8 +19,8 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->run_ns = TNI_BACKLOG_NS;
     core->random = tni_random_seed();
     core->lifo_streak = 0;
-    core->share_end[0] = 0;
-    core->share_end[1] = 0;
+    tni_a64_init(&core->share_end[0], 0);
+    tni_a64_init(&core->share_end[1], 0);
     core->batching = false;
     core->batch = 0;
     tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);

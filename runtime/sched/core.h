@@ -37,7 +37,6 @@ struct tni_core {
     uint64_t run_ns;          /* duration of recent runs, moving average */
     uint64_t random;          /* state of the random number generator */
     unsigned lifo_streak;     /* runs in a row that came from the LIFO slot */
-    uint64_t share_end[2];    /* per run queue: the index after the last share from the injector */
     bool batching;            /* the loop or the timers make tasks runnable: one wake decision at the end */
     unsigned batch;           /* tasks made runnable in this batch */
     tni_slab_cache slabs;
@@ -48,6 +47,7 @@ struct tni_core {
     tni_a32 ticks_left;    /* runs until the clock is read again; the monitor may set it to 0 */
     tni_a64 clock_read_ns; /* the clock when it was last read */
     tni_a32 serving;       /* index of the run queue; the other queue collects the tasks that yielded */
+    tni_a64 share_end[2];  /* per run queue: the index after the last share from the injector */
 
     tni_core_record record; /* the monitor's */
 

@@ -44,6 +44,18 @@ void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, un
     tni_os_mutex_unlock(&injector->lock);
 }
 
+void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
+{
+    tni_os_mutex_lock(&injector->lock);
+    last->queue_next = injector->first;
+    injector->first = first;
+    if (injector->last == NULL)
+        injector->last = last;
+    /* Relaxed: as in append. */
+    tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
+    tni_os_mutex_unlock(&injector->lock);
+}
+
 bool tni_injector_begin(tni_injector *injector, bool inside)
 {
     tni_os_mutex_lock(&injector->lock);

@@ -26,6 +26,9 @@ void tni_injector_close(tni_injector *injector);
 /* Appends tasks that exist already: `count` of them, linked through queue_next from `first` to `last`. Never refused. */
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count);
 
+/* The same in front of all others: tasks that were taken from there, and have not run. */
+void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, unsigned count);
+
 /* Begins a spawn by a thread without a core. `inside`: the thread is inside one of the runtime's tasks. False: the injector is
  * closed, and the thread is outside. True: the lock is held. The caller then creates the task, with a header from the slabs
  * that the lock also guards, and calls tni_injector_commit at once. So no task is created from outside after the close. */

@@ -17,9 +17,10 @@ void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, uns
  * stays until it has run, because otherwise the same tasks could go back and forth forever. */
 static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
 {
-    uint64_t newer = tni_deque_end(queue) - core->share_end[queue - core->queues];
+    /* Relaxed: the word of the core's holder; for the monitor, which evacuates, a hint. */
+    uint64_t newer = tni_deque_end(queue) - tni_a64_load(&core->share_end[queue - core->queues], TNI_RELAXED);
 
-    return newer < TNI_OVERFLOW_BATCH ? (unsigned)newer : TNI_OVERFLOW_BATCH;
+    return newer < TNI_DEQUE_CAPACITY ? (unsigned)newer : TNI_DEQUE_CAPACITY;
 }
 
 /* Called when the deque is full: moves its newest tasks, and `task` (newer than these, or NULL), to the injector. The older
@@ -27,7 +28,8 @@ static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
 static void move_to_injector(tni_core *core, tni_deque *queue, tn_task *task)
 {
     void *items[TNI_OVERFLOW_BATCH + 1];
-    unsigned count = newer_than_share(core, queue);
+    unsigned newer = newer_than_share(core, queue);
+    unsigned count = newer < TNI_OVERFLOW_BATCH ? newer : TNI_OVERFLOW_BATCH;
 
     if (!tni_deque_take_newest(queue, items, count))
         count = 0;
@@ -202,6 +204,13 @@ static unsigned free_slots(const tni_core *core)
     return TNI_DEQUE_CAPACITY - tni_schedule_backlog(core);
 }
 
+/* Records that what is in the run queue now is no newer than the last share of the injector. */
+static void note_share(tni_core *core)
+{
+    /* Relaxed: as in newer_than_share. */
+    tni_a64_store(&core->share_end[run_queue(core) - core->queues], tni_deque_end(run_queue(core)), TNI_RELAXED);
+}
+
 void tni_schedule_append_injected(tni_core *core, unsigned max)
 {
     tn_runtime *runtime = core->runtime;
@@ -220,7 +229,7 @@ void tni_schedule_append_injected(tni_core *core, unsigned max)
     tni_count(&core->counts.injector_takes, count);
     for (unsigned i = 0; i < count; i++)
         append(core, run_queue(core), tasks[i]);
-    core->share_end[run_queue(core) - core->queues] = tni_deque_end(run_queue(core));
+    note_share(core);
 }
 
 tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
@@ -238,6 +247,7 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
     tni_count(&core->counts.injector_takes, count);
     for (unsigned i = 1; i < count; i++)
         append(core, run_queue(core), tasks[i]);
+    note_share(core);
     return tasks[0];
 }
 
@@ -374,10 +384,8 @@ static void link_last(chain *c, tn_task *task)
     c->last = task;
 }
 
-/* Takes as many tasks as there are at the start: the queue's worker may return at any moment and queue more. */
-static void take_all(tni_deque *queue, chain *c)
+static void take_oldest(tni_deque *queue, unsigned count, chain *c)
 {
-    unsigned count = tni_deque_length(queue);
     void *task;
 
     while (count > 0) {
@@ -393,14 +401,22 @@ static void take_all(tni_deque *queue, chain *c)
 
 void tni_schedule_evacuate(tni_core *core)
 {
+    chain shared = {.count = 0};
     chain moved = {.count = 0};
     tn_task *next;
 
-    take_all(run_queue(core), &moved);
+    /* Only the tasks that are there now: the queue's worker may return at any moment and queue more. */
+    unsigned waiting = tni_deque_length(run_queue(core));
+    unsigned newer = newer_than_share(core, run_queue(core));
+    /* Tasks that a share has brought return to the front of the injector. Otherwise they could be moved to its end each time. */
+    take_oldest(run_queue(core), waiting > newer ? waiting - newer : 0, &shared);
+    take_oldest(run_queue(core), waiting < newer ? waiting : newer, &moved);
     next = steal_lifo_slot(core);
     if (next != NULL)
         link_last(&moved, next);
-    take_all(yielded_queue(core), &moved);
+    take_oldest(yielded_queue(core), tni_deque_length(yielded_queue(core)), &moved);
+    if (shared.count > 0)
+        tni_injector_return(&core->runtime->injector, shared.first, shared.last, shared.count);
     if (moved.count > 0)
         tni_injector_push(&core->runtime->injector, moved.first, moved.last, moved.count);
 }

@@ -34,12 +34,13 @@ static void move_work_away(tni_core *core)
 
     if (runtime->core_count > 1)
         tni_schedule_evacuate(core);
-    /* Submits rely on searchers, from now on not on this one. The fence and the check that end a search are in poll_for. */
-    (void)tni_idle_search_end(&runtime->idle, core->index);
-    /* Nor must a submit choose it while it sleeps. The wake makes it set its mark again. Acquire: observes the worker
+    /* A submit must not choose this worker while it sleeps. The wake makes it set its mark again. Acquire: observes the worker
      * initialized; partner: give_core (worker_replacement.c). It holds the core until it wakes. */
     if (tni_idle_unpark(&runtime->idle, core->index))
         tni_worker_unpark(tni_aptr_load(&core->worker, TNI_ACQUIRE));
+    /* Submits rely on searchers, from now on not on this one. It follows the parked mark: otherwise a submit in between could
+     * choose the worker and count it again. The fence and the check that end a search are in poll_for. */
+    (void)tni_idle_search_end(&runtime->idle, core->index);
 }
 
 /* Polls for the core. True: there was work, for this core or for any. */

@@ -218,9 +218,8 @@ static void injected_beside_full(void *state)
 }
 
 /* The core runs one after the other, each of which yields, while more than a queue holds go round. */
-static void all_take_turns(void *state)
+static void go_round(shop *s, void (*period)(tni_core *core))
 {
-    shop *s = state;
     tni_core *core = &s->cores[0];
     unsigned runs[TASKS] = {0};
 
@@ -233,11 +232,27 @@ static void all_take_turns(void *state)
         model_check(task != NULL);
         runs[task - s->tasks]++;
         tni_schedule_requeue(core, task, true);
-        tni_schedule_append_injected(core, 1);
-        tni_schedule_requeue_yielded(core);
+        period(core);
     }
     for (unsigned i = 0; i < TASKS; i++)
         model_check(runs[i] > 0);
+}
+
+static void end_of_period(tni_core *core)
+{
+    tni_schedule_append_injected(core, 1);
+    tni_schedule_requeue_yielded(core);
+}
+
+static void all_take_turns(void *state)
+{
+    go_round(state, end_of_period);
+}
+
+/* The worker gets no processor for a while after each run. */
+static void all_take_turns_late(void *state)
+{
+    go_round(state, tni_schedule_evacuate);
 }
 
 /* As the monitor does with a core whose worker does not come to it; it comes back at any moment. */
@@ -277,6 +292,7 @@ const model_scenario model_scenarios[] = {
     CASE("yielded_beside_slot", setup, yielded_beside_slot),
     CASE("injected_beside_full", setup_full, injected_beside_full),
     CASE("all_take_turns", setup_full, all_take_turns),
+    CASE("all_take_turns_late", setup_full, all_take_turns_late),
     CASE("evacuate", setup, push_two, evacuate),
     CASE("evacuate_yielded", setup, serve_yielded, evacuate),
     CASE("spill", setup_full, overflow, steal),
