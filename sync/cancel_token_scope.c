@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancel scopes that are canceled by a token: the token's hook cancels the scope.
+/* Cancel scopes that are cancelled by a token: the token's hook cancels the scope.
  *
  * The scope's end function removes the hook, and waits for a call of it, whether the scope is left or its fiber abandoned. So
  * the canceller never accesses a scope that is gone. */

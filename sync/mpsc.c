@@ -23,7 +23,7 @@
  * writing `head` and reading `has_waiters`. So again one sees the other, and while no sender waits the receiver does not take
  * the lock, for which the senders contend. Clearing either word is safe: it is done under the lock, with an empty queue.
  *
- * A waiting sender is granted a slot (`reserved`); it sends when it is polled. So a canceled send has not sent, and its slot
+ * A waiting sender is granted a slot (`reserved`); it sends when it is polled. So a cancelled send has not sent, and its slot
  * goes to the next sender. */
 #include "mpsc.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_resolve: looks up the addresses of a host name. A lookup may hang for long, and its caller may be canceled meanwhile. So
+/* tn_resolve: looks up the addresses of a host name. A lookup may hang for long, and its caller may be cancelled meanwhile. So
  * the request is in counted memory; the caller or the job frees it, whichever ends last. */
 #include "names/names.h"
 

@@ -43,7 +43,7 @@ typedef struct {
 } tni_inplace;
 
 /* May the calling fiber read from the page cache in place? False in a job and on a plain thread, which may block; false if the
- * fiber is canceled or its deadline has passed: the way through the pool then reports it. */
+ * fiber is cancelled or its deadline has passed: the way through the pool then reports it. */
 bool tni_inplace_may_read(void);
 
 /* May the calling fiber open a file in place? On true tni_inplace_end must follow; the fiber may suspend there. */

@@ -432,7 +432,7 @@ static void slot_drop(tn_future *self)
     if (waiter->linked)
         remove_waiter(&pool->waiting[waiter->kind], waiter);
     waiter->linked = false;
-    if (waiter->granted) /* the wait was canceled after the grant: pass the slot on */
+    if (waiter->granted) /* the wait was cancelled after the grant: pass the slot on */
         tni_pool_revoke(pool, waiter);
     tni_os_mutex_unlock(&pool->lock);
     if (waker != NULL)

@@ -76,7 +76,7 @@ struct tni_pool_thread {
     tn_scope *wait_scope;       /* L: the scope around that wait */
     uint64_t wait_until_ns;     /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
     bool is_worker;             /* S: a worker that runs the function itself (inplace.c); in no list, not counted */
-    bool deadlocked;            /* L: `wait_scope` was canceled because all user jobs waited for each other */
+    bool deadlocked;            /* L: `wait_scope` was cancelled because all user jobs waited for each other */
 };
 
 /* A submitter that waits for a free slot in the queue. */
@@ -183,7 +183,7 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
 tni_pool_thread *tni_pool_thread_current(void);
 
 /* The calling job, of class TNI_POOL_JOBS, waits for another job of its pool inside the scope `wait`, until tni_pool_join_end.
- * If its wait is chosen to end a deadlock, `wait` is canceled, now or later, and tni_pool_join_end returns true. */
+ * If its wait is chosen to end a deadlock, `wait` is cancelled, now or later, and tni_pool_join_end returns true. */
 void tni_pool_join_begin(tni_pool_thread *self, const tni_done *other, tn_scope *wait);
 bool tni_pool_join_end(tni_pool_thread *self);
 

@@ -17,7 +17,7 @@ static bool all_in_jobs(const tni_pool *pool)
 }
 
 /* Whether the wait of the thread's job has ended, even if the thread has not noticed it yet: the other job is done, or a scope
- * around the wait is canceled. That may be `wait_scope` or a scope that the job has entered. All of them stay entered until
+ * around the wait is cancelled. That may be `wait_scope` or a scope that the job has entered. All of them stay entered until
  * tni_pool_join_end, which takes the lock. */
 static bool will_resume(const tni_pool_thread *thread)
 {

@@ -154,7 +154,7 @@ int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out)
     rc = read_in_place(&call);
     if (rc == TN_EAGAIN)
         rc = tni_fs_run(call_read, &call);
-    end_read(&call); /* open only if it was opened in place and the call in the pool was canceled */
+    end_read(&call); /* open only if it was opened in place and the call in the pool was cancelled */
     if (rc != 0)
         tn_contents_fini(out);
     return rc;
