@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A fiber waits for the pool of another runtime, and its own runtime gives up on it: nothing of it stays in that pool. */
+/* A fiber waits for another runtime's pool, and its own runtime gives up on it. Nothing of the fiber stays in that pool. */
 /* ctest: timeout=120 */
 #include <dlfcn.h>
 #include <netdb.h>
@@ -16,9 +16,9 @@ static void *never(void)
     return NULL;
 }
 
-/* --- A place in the queue --------------------------------------------------------------------------------------------------- */
+/* --- A slot in the queue ---------------------------------------------------------------------------------------------------- */
 
-/* A pool of one thread, which is kept, and of one place, which is taken. */
+/* A pool with one thread, which is busy, and a queue of one slot, which is taken. */
 typedef struct {
     tn_runtime *runtime;
     blocker first;
@@ -56,7 +56,7 @@ static bool has_run(void *arg)
     return atomic_load(&((full_pool *)arg)->ran) > 0;
 }
 
-/* One job has been spawned beside the first two. */
+/* The test has spawned one job besides the first two. */
 static void full_pool_close(full_pool *p)
 {
     tt_gate_open(&p->second.end);
@@ -75,7 +75,7 @@ Test(abandoned, that_waits_for_a_place)
     tt_abandon_end(&left);
     tt_gate_open(&p.first.end);
     tt_gate_wait(&p.second.begun, 1);
-    cr_assert_eq(try_spawn(&p), 0); /* the place is free, and not kept for the fiber */
+    cr_assert_eq(try_spawn(&p), 0); /* the slot is free, not reserved for the fiber */
     full_pool_close(&p);
 }
 
@@ -88,7 +88,7 @@ Test(abandoned, that_has_a_place)
     tt_abandon_begin(&left, wait_for_place, &p);
     tt_gate_open(&p.first.end);
     tt_gate_wait(&p.second.begun, 1);
-    cr_assert_eq(try_spawn(&p), TN_EAGAIN); /* it is the fiber's */
+    cr_assert_eq(try_spawn(&p), TN_EAGAIN); /* the slot is reserved for the fiber */
     tt_abandon_end(&left);
     cr_assert_eq(try_spawn(&p), 0);
     full_pool_close(&p);
@@ -107,7 +107,7 @@ static bool one_waits(void *arg)
     return counters(((full_pool *)arg)->runtime).queued == 1;
 }
 
-/* The place goes to the one that waits behind the fiber. */
+/* The slot goes to the thread that waits behind the fiber. */
 Test(abandoned, that_has_a_place_before_others)
 {
     tt_abandoned left;
@@ -133,7 +133,7 @@ static void *join_job(void *arg)
     return never();
 }
 
-/* Another one may join it. */
+/* Another thread can join the job. */
 Test(abandoned, that_joins_a_job)
 {
     tn_runtime *runtime = runtime_with(0, 0);
@@ -155,7 +155,7 @@ Test(abandoned, that_joins_a_job)
 static tt_gate asked = TT_GATE_INIT;
 static tt_gate answered = TT_GATE_INIT;
 
-/* Stands before the C library's. */
+/* Overrides the C library's function. */
 int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
                 struct addrinfo **restrict out)
 {
@@ -180,7 +180,7 @@ static void *resolve(void *arg)
 
 static void *resolve_in_thread(void *arg)
 {
-    question q = {.runtime = ((const question *)arg)->runtime}; /* its names are the fiber's */
+    question q = {.runtime = ((const question *)arg)->runtime}; /* the names of the original are in use by the fiber */
 
     tt_check(tn_resolve(q.runtime, "hangs.test", "80", &q.names) == TN_EAI_AGAIN);
     return NULL;
@@ -191,7 +191,7 @@ static bool one_is_queued(void *arg)
     return counters(((question *)arg)->runtime).queued == 1;
 }
 
-/* The answer comes to nobody: while it is on its way, while the question is queued, while there is no place for it. */
+/* The fiber is abandoned while its query runs, while the query is queued, and while it waits for a slot in the queue. */
 Test(abandoned, that_asks_for_a_name)
 {
     tn_options options = tt_options();
@@ -208,7 +208,7 @@ Test(abandoned, that_asks_for_a_name)
     tt_abandon_begin(&left, resolve, &q);
     cr_assert(one_is_queued(&q));
     tt_abandon_end(&left);
-    cr_assert_eq(counters(q.runtime).queued, 0); /* taken back */
+    cr_assert_eq(counters(q.runtime).queued, 0); /* the query was removed from the queue */
     others[0] = tt_thread_start(resolve_in_thread, &q);
     cr_assert(tt_wait_until(one_is_queued, &q, 20 * TN_S));
     tt_abandon_begin(&left, resolve, &q);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults of the system's calls on files. These definitions stand before the C library's; include this in one source a program. */
+/* Fault injection for file system calls. The definitions override the C library's: include this in one source per program. */
 #ifndef FS_FAULTS_H
 #define FS_FAULTS_H
 
@@ -17,11 +17,11 @@
 typedef enum { FAULT_NONE, FAULT_OPEN, FAULT_READ, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME, FAULT_CACHED, FAULT_SEEK } fault_call;
 
 static struct {
-    _Atomic int call;     /* which; fault_call */
-    atomic_long nth;      /* the first of them that fails, from 1 */
-    atomic_long count;    /* how many do */
-    _Atomic int error;    /* errno; 0: no error, but */
-    _Atomic size_t bytes; /* reads and writes move so many at most; 0: no limit */
+    _Atomic int call;     /* a fault_call: the call that fails */
+    atomic_long nth;      /* number of the first call that fails, from 1 */
+    atomic_long count;    /* number of calls that fail */
+    _Atomic int error;    /* errno; 0: the call succeeds, but is cut to `bytes` */
+    _Atomic size_t bytes; /* most bytes that one read or write moves */
 } fault;
 
 static inline void fault_set(fault_call call, long nth, long count, int error, size_t bytes)
@@ -33,7 +33,7 @@ static inline void fault_set(fault_call call, long nth, long count, int error, s
     atomic_store(&fault.call, call);
 }
 
-/* Or NULL; called before each transfer and each seek, on the thread that makes it. */
+/* May be NULL. Called before each transfer and each seek, on the thread that makes it. */
 typedef void (*fault_hook)(fault_call call, int fd);
 
 static _Atomic(fault_hook) fault_before;
@@ -46,7 +46,7 @@ static void fault_tell(fault_call call, int fd)
         hook(call, fd);
 }
 
-/* Is this call to be disturbed? */
+/* Returns whether this call gets a fault. */
 static bool fault_now(fault_call call)
 {
     if (atomic_load(&fault.call) != (int)call)
@@ -56,7 +56,7 @@ static bool fault_now(fault_call call)
     return atomic_fetch_sub(&fault.count, 1) > 0;
 }
 
-/* The sanitizer's own, under ThreadSanitizer; else the C library's. */
+/* The function that a definition here overrides: ThreadSanitizer's interceptor if there is one, else the C library's. */
 #define FAULT_ORIGINAL(result, name, ...) \
     extern result __interceptor_##name(__VA_ARGS__) __attribute__((weak)); \
     static result (*original_##name(void))(__VA_ARGS__) \
@@ -77,7 +77,7 @@ FAULT_ORIGINAL(int, fsync, int)
 FAULT_ORIGINAL(int, rename, const char *, const char *)
 FAULT_ORIGINAL(int, open, const char *, int, ...)
 
-/* -1, or the first of the buffers, cut; *cut says whether. */
+/* Returns -1 with errno set, or 0. If *cut is true on return, the call uses `first`, a shortened first buffer. */
 static int fault_transfer(fault_call call, const struct iovec *iov, struct iovec *first, bool *cut)
 {
     *cut = false;
@@ -136,7 +136,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset)
     return cut ? original_pwritev()(fd, &first, 1, offset) : original_pwritev()(fd, iov, count, offset);
 }
 
-/* Reads that do not wait: of what is in memory. They say nothing of faults: the call that may wait does. */
+/* Reads that do not wait, from the page cache. With FAULT_READ they fail, so that the call that may wait gets the fault. */
 ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
     struct iovec first;

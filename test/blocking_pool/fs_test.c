@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and folders: what works, and what the system refuses. */
+/* Files and folders: what succeeds, and which errors of the kernel are reported. */
 /* ctest: timeout=120 */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static void remove_folder(void)
 
 TestSuite(fs, .init = make_folder, .fini = remove_folder);
 
-/* `name` in the test's folder; a few at once, as long as one task at a time asks. */
+/* Path of `name` in the test's folder. Up to 4 paths are valid at once per thread, if one task at a time calls this. */
 static const char *path(const char *name)
 {
     static _Thread_local char paths[4][256];
@@ -173,7 +173,7 @@ Test(fs, moves_more_than_one_part)
     everywhere(move_much);
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
+/* --- Cancellation ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_file *file;
@@ -187,7 +187,7 @@ static void *read_a_pipe(void *arg)
     char buf[8];
 
     tt_gate_open(&self->begun);
-    self->got = tn_file_read(self->file, buf, sizeof buf); /* started: ends with the byte only */
+    self->got = tn_file_read(self->file, buf, sizeof buf); /* the read has started: it ends only when the byte comes */
     tt_check(tn_checkpoint() == TN_ECANCELED);
     tt_check(tn_file_read(self->file, buf, sizeof buf) == TN_ECANCELED);
     return NULL;
@@ -211,7 +211,7 @@ static bool is_in_a_call(void *runtime)
     return counters.running_files == 1;
 }
 
-/* More buffers than one part has: the first part takes all that is there. */
+/* More buffers than one part takes: the first part reads all that the pipe has. */
 static void *read_what_a_pipe_has(void *arg)
 {
     enum { BUFFERS = 20, SIZE = 64, THERE = 16 * SIZE };
@@ -226,7 +226,7 @@ static void *read_what_a_pipe_has(void *arg)
     tt_check(tn_file_adopt(&file, ends[0]) == 0);
     for (unsigned i = 0; i < BUFFERS; i++)
         iov[i] = (struct iovec){buffers[i], SIZE};
-    tt_check(tn_file_readv(file, iov, BUFFERS) == THERE); /* and does not wait for more */
+    tt_check(tn_file_readv(file, iov, BUFFERS) == THERE); /* and it does not wait for more */
     tn_file_close(file);
     tt_check(close(ends[1]) == 0);
     return arg;
@@ -237,7 +237,7 @@ Test(fs, a_read_from_a_pipe_waits_for_no_more_than_it_has)
     tt_run(read_what_a_pipe_has, NULL);
 }
 
-/* As many as one part has, and more. */
+/* As many buffers as one part takes, and more. */
 static void *move_behind_empty_buffers(void *arg)
 {
     enum { BUFFERS = 20, SIZE = 3 };
@@ -284,7 +284,7 @@ Test(fs, a_cancelled_read_leaves_the_file_usable)
     cr_assert(tt_wait_until(is_in_a_call, runtime, 30 * TN_S));
     tn_cancel(task);
     tt_block_thread(TN_MS);
-    cr_assert_not(tn_task_is_finished(task)); /* its buffer is lent */
+    cr_assert_not(tn_task_is_finished(task)); /* the read still uses the task's buffer */
     cr_assert_eq(write(ends[1], "a", 1), 1);
     tt_join(task);
     cr_assert_eq(self.got, 1);
@@ -327,14 +327,14 @@ static void *short_writes(void *arg)
 
     (void)arg;
     fault_set(FAULT_WRITE, 1, 1000, 0, 2);
-    tt_check(tn_file_write(file, "0123456789", 10) == 10); /* two at a time */
+    tt_check(tn_file_write(file, "0123456789", 10) == 10); /* two bytes per call */
     tt_check(tn_file_pwrite(file, "abc", 3, 4) == 3);
     tt_check(tn_fs_write_file(path("b"), "0123456789", 10, 0600) == 0);
     fault_set(FAULT_NONE, 0, 0, 0, 0);
     tt_check(tn_file_pread(file, buf, sizeof buf, 0) == 10 && memcmp(buf, "0123abc789", 10) == 0);
     tt_check(holds("b", "0123456789"));
     fault_set(FAULT_READ, 1, 1000, 0, 3);
-    tt_check(tn_file_pread(file, buf, 10, 0) == 3); /* taken for the end, or all that a pipe has */
+    tt_check(tn_file_pread(file, buf, 10, 0) == 3); /* a short read ends the call */
     tt_check(holds("b", "0123456789"));
     fault_set(FAULT_NONE, 0, 0, 0, 0);
     tn_file_close(file);
@@ -355,7 +355,7 @@ static void *full_disk(void *arg)
     tt_check(much != NULL);
     fault_set(FAULT_WRITE, 1, 1, ENOSPC, 0);
     tt_check(tn_file_write(file, "abc", 3) == -ENOSPC);
-    fault_set(FAULT_WRITE, 3, 1, ENOSPC, 0); /* after two parts */
+    fault_set(FAULT_WRITE, 3, 1, ENOSPC, 0); /* after two parts have been written */
     tt_check(tn_file_pwrite(file, much, 3 << 20, 0) == 2 << 20);
     fault_set(FAULT_SYNC, 1, 1, EIO, 0);
     tt_check(tn_file_sync(file) == -EIO);
@@ -390,7 +390,7 @@ static unsigned entries(void)
     return count;
 }
 
-/* Whatever fails, the old contents stay and nothing lies about. */
+/* Whichever call fails, the old contents stay, and no temporary file is left. */
 static void *write_whole(void *arg)
 {
     static const fault_call calls[] = {FAULT_OPEN, FAULT_WRITE, FAULT_SYNC, FAULT_RENAME};
@@ -414,7 +414,7 @@ static void *write_whole(void *arg)
     tt_check(tn_fs_read_file(path("a"), 4, &contents) == -EFBIG && contents.data == NULL);
     tt_check(tn_fs_read_file(path("a"), 5, &contents) == 0 && contents.size == 5);
     tn_contents_fini(&contents);
-    tt_check(tn_fs_read_file("/proc/self/status", 1 << 20, &contents) == 0 && contents.size > 100); /* has no size */
+    tt_check(tn_fs_read_file("/proc/self/status", 1 << 20, &contents) == 0 && contents.size > 100); /* stat reports size 0 */
     tn_contents_fini(&contents);
     return NULL;
 }
@@ -476,11 +476,11 @@ static void *read_a_folder(void *arg)
     while ((rc = tn_dir_next(dir, &entry)) == 1) {
         unsigned number;
         if (sscanf(entry.name, "file-%u", &number) != 1)
-            continue; /* one that came meanwhile */
+            continue; /* a new one, created during the loop */
         tt_check(number < FILES && !seen[number]);
         tt_check(entry.type == TN_ENTRY_FILE || entry.type == TN_ENTRY_UNKNOWN);
         seen[number] = true;
-        if (count++ % 10 == 0) { /* the folder changes under our hands */
+        if (count++ % 10 == 0) { /* the folder changes during the loop */
             char name[32];
             snprintf(name, sizeof name, "new-%u", count);
             tt_check(close(open(path(name), O_CREAT | O_WRONLY, 0600)) == 0);
@@ -489,7 +489,7 @@ static void *read_a_folder(void *arg)
         }
     }
     tt_check(rc == 0 && tn_dir_next(dir, &entry) == 0);
-    tt_check(count == FILES); /* removed ones had been seen before */
+    tt_check(count == FILES); /* each removed file had been returned before */
     tn_dir_close(dir);
     tn_dir_close(NULL);
     return NULL;
@@ -542,7 +542,7 @@ Test(fs, buffers)
 static void *one_of_many(void *arg)
 {
     unsigned self = (unsigned)(uintptr_t)arg;
-    char name[128]; /* of its own: others use path() while this one waits */
+    char name[128]; /* not from path(): other tasks call it while this one waits */
     char text[32];
 
     snprintf(name, sizeof name, "%s/many-%u", folder, self % 7);
@@ -551,7 +551,7 @@ static void *one_of_many(void *arg)
         tn_contents contents;
         tt_check(tn_fs_write_file(name, text, 16, 0600) == 0);
         tt_check(tn_fs_read_file(name, 100, &contents) == 0);
-        tt_check(contents.size == 16 && memcmp(contents.data, contents.data + 8, 8) == 0); /* somebody's, and whole */
+        tt_check(contents.size == 16 && memcmp(contents.data, contents.data + 8, 8) == 0); /* one writer's contents, complete */
         tn_contents_fini(&contents);
     }
     return NULL;

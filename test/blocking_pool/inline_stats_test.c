@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions that have been brief, and are called by the worker of the fiber that waits for them. */
+/* Functions that have been short-running are called by the worker of the fiber that waits for them. */
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -47,7 +47,7 @@ Test(brief, so_many_calls_on_end_are_wanted)
     cr_assert(tni_inline_stats_eligible(&brief, one));
 }
 
-/* As many as there are places, and one: two of them share one. */
+/* One function more than the table has entries, so that two of them share one. */
 Test(brief, functions_do_not_answer_for_each_other)
 {
     tni_inline_stats brief;
@@ -85,7 +85,7 @@ static tni_pool *own_pool(void)
     return pool;
 }
 
-/* With force_migration there are no such calls. */
+/* force_migration turns these calls off. */
 static tn_options calling_options(void)
 {
     tn_options options = tt_options();
@@ -94,7 +94,7 @@ static tn_options calling_options(void)
     return options;
 }
 
-/* As if it had been so, in the calling fiber's runtime. */
+/* Makes `fn` inline-eligible in the calling fiber's runtime. */
 static void have_been_brief(tn_job_fn fn)
 {
     note(&own_pool()->inline_stats, fn, TNI_INLINE_STATS_WANTED_AGAIN, 0);
@@ -138,7 +138,7 @@ static void *call_one_here(void *arg)
 {
     (void)arg;
     tt_check(!is_called_here() && calls() == 0);
-    while (!is_called_here()) /* the thread may note the first call late */
+    while (!is_called_here()) /* the pool's thread may record the first call late */
         have_been_brief(is_thread);
     tt_check(calls() == 1);
     return NULL;
@@ -162,7 +162,7 @@ Test(brief, what_has_been_brief_is_found_out)
     run(learn_by_running);
 }
 
-/* --- Where no core would be taken away ---------------------------------------------------------------------------------------*/
+/* --- Where no core could be taken away -------------------------------------------------------------------------------------- */
 
 static void *never_here(void *arg)
 {
@@ -278,7 +278,7 @@ static void *count_under_lock(void *arg)
     return NULL;
 }
 
-/* All that a job may: it is a thread of the pool for whoever asks. */
+/* The function may do all that a job may. Library calls treat it as a thread of the pool. */
 static void *do_many_things(void *arg)
 {
     things *self = arg;
@@ -310,7 +310,7 @@ static void *many_things(void *arg)
     return NULL;
 }
 
-/* With one worker too: the task that it waits for gets the core. */
+/* It works with one worker too: the task that the function waits for gets the core. */
 Test(brief, may_do_what_a_job_may)
 {
     tn_options options = calling_options();
@@ -346,7 +346,7 @@ static void *too_long(void *arg)
     return NULL;
 }
 
-/* Its core is taken, by a task for which it waits. */
+/* The function blocks. Its core is taken and runs the task that it waits for. */
 Test(brief, blocks_nobody_if_it_is_not)
 {
     tn_options options = calling_options();
@@ -355,7 +355,7 @@ Test(brief, blocks_nobody_if_it_is_not)
     run_with(&options, too_long);
 }
 
-/* --- Who looks from outside -------------------------------------------------------------------------------------------------*/
+/* --- Dumps and reports ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tt_gate begun;
@@ -394,7 +394,7 @@ static void ignore_line(void *ctx, const char *line)
     (void)line;
 }
 
-/* Neither reported nor asked for its stack by a signal: it may block. */
+/* The function is not reported as stuck, and no signal interrupts it to sample its stack: it may block. */
 Test(brief, is_left_alone_by_dumps_and_reports)
 {
     watched self = {TT_GATE_INIT, TT_GATE_INIT, false};
@@ -466,7 +466,7 @@ Test(brief, many_fibers_call_while_cores_come_and_go)
     run(many_fibers);
 }
 
-/* --- The end ---------------------------------------------------------------------------------------------------------------- */
+/* --- Shutdown --------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tt_gate begun;
@@ -494,7 +494,7 @@ static bool is_freed(void *allocator)
     return atomic_load(&((tt_allocator *)allocator)->blocks) == 0;
 }
 
-/* What the thread may still touch stays until it comes back. */
+/* The memory that the thread may still use is freed only when the thread returns. */
 Test(brief, a_runtime_that_gives_up_leaves_it_what_it_needs)
 {
     hanging self = {TT_GATE_INIT, TT_GATE_INIT};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that a fiber reads on its own worker, and when it does not. */
+/* File reads that a fiber makes on its own worker, and the cases in which it does not. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@
 enum { LARGE_BYTES = (4 << 20) + 321, READS = 100 };
 
 static char folder[64];
-static char *large; /* what the file of that name holds */
+static char *large; /* contents of the file of that name */
 
 static const char *path(const char *name)
 {
@@ -62,7 +62,7 @@ static void remove_files(void)
 
 TestSuite(inplace, .init = make_files, .fini = remove_files);
 
-/* Does the system read what it has in memory without waiting, on this file system? */
+/* Returns whether the kernel supports RWF_NOWAIT reads on this file system. */
 static bool is_possible(void)
 {
     char buf[10];
@@ -99,7 +99,7 @@ static void *read_small_ones(void *arg)
 {
     uint64_t before;
 
-    tt_check(holds("small", "0123456789", 10)); /* a pool's thread learns what kind the file system is of */
+    tt_check(holds("small", "0123456789", 10)); /* a pool thread finds out the type of the file system */
     before = counters().finished;
     for (unsigned i = 0; i < READS; i++)
         tt_check(holds("small", "0123456789", 10) && holds("empty", "", 0));
@@ -114,7 +114,7 @@ Test(inplace, small_files_need_no_thread)
     if (!is_possible())
         cr_skip_test("this file system, or kernel, has no reads that do not wait");
     tt_run(read_small_ones, &jobs);
-    cr_assert_lt(jobs, 2 * READS); /* some may have left the memory meanwhile */
+    cr_assert_lt(jobs, 2 * READS); /* some may have left the page cache meanwhile */
 }
 
 static void *read_all_kinds(void *arg)
@@ -132,10 +132,10 @@ static void *read_all_kinds(void *arg)
 
 Test(inplace, what_cannot_be_read_in_place_is_read_all_the_same)
 {
-    for (long nth = 1; nth <= 3; nth++) { /* the contents, the end, and then none */
+    for (long nth = 1; nth <= 3; nth++) { /* nth: the first cached read that fails */
         fault_set(FAULT_CACHED, nth, 1000, EAGAIN, 0);
         tt_run(read_all_kinds, NULL);
-        fault_set(FAULT_CACHED, nth, 1000, EIO, 0); /* which the pool does not see */
+        fault_set(FAULT_CACHED, nth, 1000, EIO, 0); /* the pool's own read does not get this error */
         tt_run(read_all_kinds, NULL);
         fault_set(FAULT_CACHED, nth, 1000, 0, 3); /* three bytes at a time */
         tt_run(read_all_kinds, NULL);
@@ -175,7 +175,7 @@ static void *read_large(void *arg)
     struct iovec late[40];
     tn_file *file;
 
-    for (unsigned i = 0; i < 40; i++) /* more empty ones than go at once */
+    for (unsigned i = 0; i < 40; i++) /* more empty ones than one call takes */
         late[i] = (struct iovec){buf, i == 39 ? 10 : 0};
     tt_check(buf != NULL && tn_file_open(&file, path("large"), O_RDONLY, 0) == 0);
     tt_check(tn_file_pread(file, buf, LARGE_BYTES, 0) == LARGE_BYTES && memcmp(buf, large, LARGE_BYTES) == 0);
@@ -252,11 +252,11 @@ Test(inplace, others_have_their_turns)
     tt_runtime_destroy(runtime);
 }
 
-/* --- What waits all the same ------------------------------------------------------------------------------------------------ */
+/* --- Reads that wait -------------------------------------------------------------------------------------------------------- */
 
 static void *read_fifo(void *arg)
 {
-    tt_check(holds("small", "0123456789", 10)); /* the file system is known */
+    tt_check(holds("small", "0123456789", 10)); /* the type of the file system is now known */
     tt_gate_open(arg);
     tt_check(holds("fifo", "through", 7));
     return NULL;
@@ -266,14 +266,14 @@ static void *write_fifo(void *arg)
 {
     tn_file *file;
 
-    tt_check(tn_sleep(20 * TN_MS) == 0); /* not before the other one waits, mostly */
+    tt_check(tn_sleep(20 * TN_MS) == 0); /* usually, the reader waits by then */
     tt_check(tn_file_open(&file, path("fifo"), O_WRONLY, 0) == 0);
     tt_check(tn_file_write(file, "through", 7) == 7);
     tn_file_close(file);
     return arg;
 }
 
-/* The reader waits in its open, maybe on the only worker; the writer gets its core. */
+/* The reader waits in open(), perhaps on the only worker. The writer gets its core. */
 Test(inplace, a_fifo_stops_nobody)
 {
     tn_options options = tt_options();
@@ -291,7 +291,7 @@ Test(inplace, a_fifo_stops_nobody)
     tt_runtime_destroy(runtime);
 }
 
-/* Only the worker that the reader would keep may run the writer. */
+/* The writer is pinned to the worker that the reader would block. */
 Test(inplace, a_fifo_stops_no_pinned_task)
 {
     tn_options options = tt_options();
@@ -320,16 +320,16 @@ static void *ask_the_hints(void *arg)
 
     for (unsigned i = 0; i < cores; i++)
         tt_check(tni_inplace_begin(&calls[i]));
-    tt_check(!tni_inplace_begin(&more)); /* as many as there are cores, if they all hang */
+    tt_check(!tni_inplace_begin(&more)); /* the limit is one call per core */
     for (unsigned i = 0; i < cores; i++)
         tni_inplace_end(&calls[i]);
     tt_check(tni_inplace_begin(&more));
     tni_inplace_end(&more);
     pool = tni_pool_of(tn_runtime_current(), &error);
     tt_check(pipe(ends) == 0);
-    tni_inplace_learn(pool, ends[0], UINT64_MAX); /* no list has that */
+    tni_inplace_learn(pool, ends[0], UINT64_MAX); /* a file system that is in no list */
     tt_check(!tni_inplace_knows(pool, UINT64_MAX));
-    tt_check(!tni_inplace_begin(&more)); /* for a second */
+    tt_check(!tni_inplace_begin(&more)); /* refused for a second */
     tt_check(holds("small", "0123456789", 10));
     close(ends[0]);
     close(ends[1]);
@@ -361,7 +361,7 @@ Test(inplace, not_where_a_core_stays_with_its_thread)
     tn_options options = tt_options();
     tn_runtime *runtime;
 
-    cr_assert_not(tni_inplace_may_read()); /* a plain thread */
+    cr_assert_not(tni_inplace_may_read()); /* on a plain thread */
     options.stuck_after_ns = UINT64_MAX;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     tt_join(tt_spawn_on(runtime, open_nothing_in_place, NULL));

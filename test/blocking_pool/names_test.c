@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking names up: what is refused before anybody is asked, what the system answers, and a resolver that hangs. No network. */
+/* Name resolution: arguments refused without a query, results of the C library, and a resolver that hangs. Uses no network. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
@@ -16,7 +16,7 @@
 #include "support/allocator.h"
 #include "support/runtime.h"
 
-/* --- The resolver: stands before the C library's ---------------------------------------------------------------------------- */
+/* --- The resolver: overrides the C library's -------------------------------------------------------------------------------- */
 
 static tt_gate asked = TT_GATE_INIT;
 static tt_gate answered = TT_GATE_INIT;
@@ -26,8 +26,8 @@ typedef int (*resolve_fn)(const char *, const char *, const struct addrinfo *, s
 extern int __interceptor_getaddrinfo(const char *, const char *, const struct addrinfo *, struct addrinfo **)
     __attribute__((weak));
 
-/* "hangs.test" waits for the gate; "many.test" has addresses of both kinds; "again.test" and "none.test" fail. Others go to the
- * system. */
+/* "hangs.test" waits for the gate. "many.test" has addresses of both families. "again.test" and "none.test" fail. Other names
+ * go to the C library's resolver. */
 int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
                 struct addrinfo **restrict out)
 {
@@ -48,7 +48,7 @@ int getaddrinfo(const char *restrict host, const char *restrict service, const s
     if (strcmp(host, "many.test") == 0) {
         struct addrinfo *first;
         struct addrinfo *second;
-        tt_check(original("127.0.0.9", service, hints, &first) == 0); /* nobody is there */
+        tt_check(original("127.0.0.9", service, hints, &first) == 0); /* no server listens there */
         tt_check(original("127.0.0.1", service, hints, &second) == 0);
         first->ai_next = second;
         *out = first;
@@ -86,7 +86,7 @@ static void run(tn_entry_fn entry, void *arg)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Refused ---------------------------------------------------------------------------------------------------------------- */
+/* --- Refused arguments ------------------------------------------------------------------------------------------------------ */
 
 static void *ask_nonsense(void *arg)
 {
@@ -125,7 +125,7 @@ Test(names, nonsense_is_refused_before_anybody_is_asked)
     cr_assert_geq(atomic_load(&messages), 25);
 }
 
-/* --- Answered --------------------------------------------------------------------------------------------------------------- */
+/* --- Results ---------------------------------------------------------------------------------------------------------------- */
 
 static bool has(const tn_names *names, const char *text)
 {
@@ -186,7 +186,7 @@ Test(names, asked_in_a_job_and_on_a_plain_thread)
 
 static void *ask_and_leave(void *arg)
 {
-    char host[] = "hangs.test"; /* gone when the resolver comes back */
+    char host[] = "hangs.test"; /* is invalid when the resolver returns */
     tn_names names;
 
     (void)arg;
@@ -224,11 +224,11 @@ Test(names, a_resolver_that_hangs_is_left_and_stops_nobody_else)
     for (unsigned i = 0; i < 6; i++) /* two hang, four wait for a thread */
         tasks[i] = tt_spawn_on(runtime, ask_and_leave, NULL);
     tt_gate_wait(&asked, 2);
-    tt_join(tt_spawn_on(runtime, use_the_pool, &allocator)); /* jobs and files have threads of their own */
+    tt_join(tt_spawn_on(runtime, use_the_pool, &allocator)); /* jobs and files have their own threads */
     for (unsigned i = 0; i < 6; i++)
         tn_cancel(tasks[i]);
     for (unsigned i = 0; i < 6; i++)
-        tt_join(tasks[i]); /* though it still hangs */
+        tt_join(tasks[i]); /* the resolver still hangs */
     cr_assert_eq(asked.opened, 2);
     tt_gate_open(&answered);
     tt_runtime_destroy(runtime);
@@ -260,7 +260,7 @@ Test(names, a_resolver_that_hangs_is_left_at_the_deadline)
     for (unsigned i = 0; i < 3; i++) /* one hangs, two wait for the thread */
         tasks[i] = tt_spawn_on(runtime, ask_within_a_deadline, NULL);
     for (unsigned i = 0; i < 3; i++)
-        tt_join(tasks[i]); /* though it still hangs */
+        tt_join(tasks[i]); /* the resolver still hangs */
     cr_assert_leq(atomic_load(&calls), 1);
     tt_gate_open(&answered);
     tt_runtime_destroy(runtime);
@@ -311,7 +311,7 @@ static void *connect_by_name(void *arg)
     (void)arg;
     tt_check(tn_tcp_listen(&listener, "127.0.0.1:0", NULL) == 0);
     tt_check(tn_listener_address(listener, address, sizeof address) == 0);
-    snprintf(name, sizeof name, "many.test%s", strrchr(address, ':')); /* its first address refuses */
+    snprintf(name, sizeof name, "many.test%s", strrchr(address, ':')); /* its first address refuses connections */
     tt_check(tn_tcp_connect(NULL, &client, name) == 0);
     tt_check(tn_accept(listener, &server) == 0);
     tn_stream_close(server);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls in several parts on behalf of a fiber that stops waiting: between two parts, while one runs, at any moment. */
+/* Calls in several parts, made for a fiber that stops waiting: between two parts, while a part runs, and at random moments. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -16,8 +16,8 @@ typedef struct {
     uint32_t alive; /* ALIVE while the call has not returned */
     atomic_uint parts;
     unsigned wanted;
-    tt_gate ran; /* the first part, */
-    tt_gate go;  /* which ends only after this */
+    tt_gate ran; /* opened by the first part, */
+    tt_gate go;  /* which returns only after this */
 } call;
 
 static call *call_of(tni_work *job)
@@ -78,8 +78,9 @@ static bool is_finished(void *task)
     return tn_task_is_finished(task);
 }
 
-/* The pool's lock keeps the thread where a part has ended and is not put back yet. Behind the queue's next job, which ends only
- * after this, the rest would wait for ever. */
+/* The test holds the pool's lock, so that the thread stops after a part has ended, before it queues the rest of the call. The
+ * next job in the queue ends only after this test has checked the call. If the rest were queued behind that job, the fiber's
+ * wait would never end. */
 Test(lend, a_call_cut_short_between_two_parts_waits_for_nobody)
 {
     tn_runtime *runtime = runtime_with_file_threads(1);
@@ -107,10 +108,10 @@ Test(lend, a_call_cut_short_between_two_parts_waits_for_nobody)
     tt_runtime_destroy(runtime);
 }
 
-/* --- At any moment ---------------------------------------------------------------------------------------------------------- */
+/* --- At random moments ------------------------------------------------------------------------------------------------------ */
 
 static atomic_ulong whole;
-static atomic_ulong cut; /* between two parts */
+static atomic_ulong cut; /* calls that ended between two parts */
 static uint64_t give_up_ns;
 
 static void lend_once(uint64_t deadline_ns)
@@ -120,7 +121,7 @@ static void lend_once(uint64_t deadline_ns)
     int rc = tni_pool_call_run(&self.lent, &parts, TNI_POOL_FILES);
     unsigned done = atomic_load(&self.parts);
 
-    self.alive = 0; /* a part that is run now, or later, finds that */
+    self.alive = 0; /* a part that runs after the return would see this */
     tt_check(rc == 0 || rc == TN_ETIMEDOUT);
     tt_check(rc == 0 ? done > 0 && done <= PARTS : done < PARTS);
     atomic_fetch_add(&whole, done == PARTS);
@@ -132,7 +133,7 @@ static void *lend_again_and_again(void *arg)
     uint64_t random = (uintptr_t)arg + 1;
     unsigned long rounds = tt_scaled(400);
 
-    /* While no thread can be had the calls are made by the workers, and none is cut. */
+    /* If no thread can be started, the workers make the calls, and no call is cut. */
     for (unsigned long i = 0; i < rounds || (atomic_load(&cut) == 0 && tn_now() < give_up_ns); i++)
         lend_once(i % 8 == 0 ? TN_NEVER : tn_now() + tni_random_next(&random) % (200 * TN_US));
     return NULL;

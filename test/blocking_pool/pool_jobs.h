@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the pool share: jobs that count, jobs that wait at a gate, a runtime with a small pool. */
+/* Helpers for the tests of the pool: jobs that count, jobs that wait at a gate, a runtime with a small pool. */
 #ifndef TT_POOL_JOBS_H
 #define TT_POOL_JOBS_H
 
@@ -23,7 +23,7 @@ static inline tn_blocking_counters counters(tn_runtime *runtime)
     return out;
 }
 
-/* `threads`, `queue`: 0: the defaults. */
+/* `threads`, `queue`: 0 means the default. */
 static inline tn_runtime *runtime_with(unsigned threads, size_t queue)
 {
     tn_options options = tt_options();
@@ -35,7 +35,7 @@ static inline tn_runtime *runtime_with(unsigned threads, size_t queue)
     return runtime;
 }
 
-/* A job that says that it has begun, and ends when it is told to. */
+/* A job that opens one gate when it begins and ends when another gate opens. */
 typedef struct {
     tt_gate begun;
     tt_gate end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs that wait for jobs of their own pool: whom nobody could ever serve is told, whenever that comes to be known. */
+/* Jobs that wait for jobs of their own pool: a join that can never end fails with TN_EDEADLK, whenever this becomes known. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static tn_runtime *quiet_runtime(unsigned threads, tn_log_fn log)
     return runtime;
 }
 
-/* Joins, or gives the handle back. */
+/* Joins the job, or releases the handle if the join fails. */
 static int join_or_release(tn_job *job)
 {
     int rc = tn_job_join(job, NULL);
@@ -66,7 +66,7 @@ static void *wait_for_another(void *arg)
     rc = tn_job_join(job, NULL);
     if (rc == TN_EDEADLK) {
         atomic_fetch_add(&self->refused, 1);
-        tt_check(tn_job_cancel(job)); /* both threads are in jobs: it cannot have begun */
+        tt_check(tn_job_cancel(job)); /* both threads are in jobs, so it cannot have begun */
         tn_job_release(job);
     } else {
         tt_check(rc == 0);
@@ -90,7 +90,7 @@ Test(pool_join, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
     dependence self = {.begun = TT_GATE_INIT, .spawned = TT_GATE_INIT};
 
     run_two_that_wait(runtime, &self);
-    cr_assert_eq(atomic_load(&self.refused), 1); /* the other one then gets its thread */
+    cr_assert_eq(atomic_load(&self.refused), 1); /* the other job then gets its thread */
     cr_assert_eq(atomic_load(&reports), 1);
     cr_assert_eq(atomic_load(&self.ran), 1);
     tt_runtime_destroy(runtime);
@@ -99,7 +99,7 @@ Test(pool_join, jobs_that_wait_for_jobs_of_a_full_pool_are_told)
 typedef struct {
     tn_runtime *runtime;
     atomic_long leaves[2];
-    atomic_long wrong; /* refused, though one of the two awaited had ended */
+    atomic_long wrong; /* joins refused although one of the two leaves had ended */
 } pair;
 
 static void *join_a_leaf(pair *self, unsigned which);
@@ -120,7 +120,7 @@ static void *join_a_leaf(pair *self, unsigned which)
     int rc;
 
     tt_check(tn_spawn_blocking(&job, count_up, &self->leaves[which]) == 0);
-    if (which == 0) /* behind our leaf: it is joined while that ends */
+    if (which == 0) /* queued behind our leaf, which the next call joins */
         tt_check(tn_spawn_blocking(NULL, second_parent, self) == 0);
     rc = tn_job_join(job, NULL);
     tt_check(rc == 0 || rc == TN_EDEADLK);
@@ -139,7 +139,7 @@ static bool is_empty(void *runtime)
     return now.queued == 0 && now.running_jobs == 0;
 }
 
-/* The first parent's leaf is over before the second parent begins: at least one of the two goes on. */
+/* The first parent's leaf ends before the second parent begins, so at least one of the two joins succeeds. */
 Test(pool_join, a_join_is_not_refused_while_another_goes_on)
 {
     tn_runtime *runtime = quiet_runtime(2, count_messages);
@@ -166,11 +166,11 @@ Test(pool_join, jobs_that_wait_for_jobs_are_served_if_there_is_room)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Threads that cannot be had: known when the jobs wait already ----------------------------------------------------------- */
+/* --- A thread cannot be started: found out when the jobs wait already ------------------------------------------------------- */
 
 typedef struct {
     tn_runtime *runtime;
-    tt_gate exchanged; /* both handles are there */
+    tt_gate exchanged; /* open when both handles are stored */
     tn_job *jobs[2];
     int rc[2];
     unsigned waiting;
@@ -205,7 +205,7 @@ static bool both_wait(void *arg)
     return joining == 2;
 }
 
-/* More threads could come as far as anybody knows, until a third job wants one. */
+/* The pool expects that it can start more threads, until a third job needs one. */
 Test(pool_join, a_failed_start_ends_a_wait_that_has_begun)
 {
     tn_runtime *runtime = quiet_runtime(0, count_messages);
@@ -220,7 +220,7 @@ Test(pool_join, a_failed_start_ends_a_wait_that_has_begun)
     cr_assert_eq(atomic_load(&reports), 0);
     atomic_store(&threads_left, 1);
     cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &third, count_up, &count), 0);
-    cr_assert_eq(tn_job_join(third, NULL), 0); /* by the thread of who was told */
+    cr_assert_eq(tn_job_join(third, NULL), 0); /* run by the thread whose join was refused */
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&count), 1);
     cr_assert_neq(self.rc[0] == TN_EDEADLK, self.rc[1] == TN_EDEADLK);
@@ -236,20 +236,20 @@ static void *spawn_and_join(void *arg)
     return NULL;
 }
 
-/* Who has submitted the first job may be the one who finds that there is no thread for the second, at any moment. */
+/* The failed start for the second job may be found by the thread that has submitted the first job, at any moment. */
 Test(pool_join, one_thread_is_told_whenever_the_start_fails)
 {
     tn_runtime *runtime = quiet_runtime(2, count_messages);
     atomic_long count = 0;
     unsigned long rounds = tt_scaled(2000);
 
-    atomic_store(&threads_left, 2); /* one thread, no second */
+    atomic_store(&threads_left, 2); /* one thread can be started, no second */
     for (unsigned long round = 0; round < rounds; round++) {
         tn_job *job;
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &job, spawn_and_join, &count), 0);
         cr_assert_eq(tn_job_join(job, NULL), 0);
     }
-    cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* whose join was refused has left its job behind */
+    cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* a refused join has left its job in the queue */
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&count), (long)rounds);
 }
@@ -262,7 +262,7 @@ typedef struct {
     int rc[2];
 } chain;
 
-static chain chain_of_log; /* the log's */
+static chain chain_of_log; /* used by the log function */
 static uint64_t failed_starts_then;
 
 static bool has_failed_twice_more(void *arg)
@@ -271,7 +271,7 @@ static bool has_failed_twice_more(void *arg)
     return counters(chain_of_log.runtime).failed_starts >= failed_starts_then + 2;
 }
 
-/* The one who is told is held up, while the monitor tries for a thread again and again. */
+/* Delays the joiner that is refused, while the monitor tries several times to start a thread. */
 static void hold_up(void *ctx, tn_log_level level, const char *message)
 {
     count_messages(ctx, level, message);
@@ -307,22 +307,22 @@ Test(pool_join, one_that_is_told_is_enough)
     tn_job *second;
 
     self->runtime = quiet_runtime(0, hold_up);
-    atomic_store(&threads_left, 3); /* two threads, no third */
+    atomic_store(&threads_left, 3); /* two threads can be started, no third */
     cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &self->first, join_what_has_no_thread, self), 0);
     cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &second, join_first, self), 0);
     cr_assert_eq(tn_job_join(second, NULL), 0);
-    cr_assert(tt_wait_until(is_empty, self->runtime, 30 * TN_S)); /* else what is queued is dropped */
+    cr_assert(tt_wait_until(is_empty, self->runtime, 30 * TN_S)); /* else destroy drops the queued job */
     tt_runtime_destroy(self->runtime);
     cr_assert_eq(atomic_load(&self->ran), 1);
     cr_assert_neq(self->rc[0] == TN_EDEADLK, self->rc[1] == TN_EDEADLK);
     cr_assert_eq(atomic_load(&reports), 1);
 }
 
-/* --- A join that has its answer is no deadlock ------------------------------------------------------------------------------ */
+/* --- A join whose result is known is no deadlock ---------------------------------------------------------------------------- */
 
 typedef struct {
     tn_runtime *runtime;
-    tn_job *shared; /* joined by two, and queued until one of them has gone on */
+    tn_job *shared; /* joined by two jobs; queued until one of these joins returns */
     tt_gate exchanged;
     int rc[2];
 } rivals;
@@ -407,10 +407,10 @@ Test(pool_join, who_is_second_behind_a_future_is_told_so)
 
 typedef struct {
     tn_runtime *runtime;
-    tn_job *hopeless; /* waits, with a deadline, for what is queued behind both threads */
+    tn_job *hopeless; /* joins, with a deadline, the job that is queued behind both threads */
     tn_job *queued;
     tt_gate exchanged;
-    unsigned joining; /* so many do when the one with the deadline begins to */
+    unsigned joining; /* number of joins that wait when the one with the deadline begins */
     int rc[2];
 } hopes;
 
@@ -456,7 +456,7 @@ static void *join_the_hopeless(void *arg)
     return NULL;
 }
 
-/* Whoever begins to wait last. */
+/* The join with the deadline is refused, whichever of the two begins last. */
 Test(pool_join, who_has_a_deadline_is_told)
 {
     for (unsigned joining = 0; joining < 2; joining++) {
@@ -472,7 +472,7 @@ Test(pool_join, who_has_a_deadline_is_told)
         cr_assert_eq(tn_job_join(other, NULL), 0);
         cr_assert_eq(self.rc[0], TN_EDEADLK);
         cr_assert_eq(self.rc[1], 0);
-        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* else what is queued is dropped */
+        cr_assert(tt_wait_until(is_empty, runtime, 30 * TN_S)); /* else destroy drops the queued job */
         tt_runtime_destroy(runtime);
         cr_assert_eq(atomic_load(&ran), 1);
         cr_assert_eq(atomic_load(&reports), (int)joining + 1);
@@ -509,7 +509,8 @@ static void *cancel_and_join(void *arg)
     return NULL;
 }
 
-/* It goes on, though it may not know yet when the other one begins to wait for it. */
+/* The cancelled join returns, so the other one is not refused. The cancellation may arrive after the other one begins to
+ * wait. */
 Test(pool_join, who_is_cancelled_is_waited_for)
 {
     tn_runtime *runtime = quiet_runtime(2, count_messages);

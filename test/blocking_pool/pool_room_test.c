@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Room in the queue: what becomes of who finds none, whose it is, and who gets it. */
+/* Capacity of the queue: what a submitter does when the queue is full, per class of job, and which waiter gets a free slot. */
 /* ctest: timeout=60 */
 #include <stdatomic.h>
 
@@ -79,7 +79,7 @@ static void *fill_in_a_job(void *arg)
     do
         rc = tn_spawn_blocking(NULL, count_up, &self->ran);
     while (rc == 0);
-    tt_check(rc == TN_EAGAIN); /* all threads might wait for room so, and nobody make any */
+    tt_check(rc == TN_EAGAIN); /* all threads could wait for a slot that only a thread can free */
     return NULL;
 }
 
@@ -141,7 +141,7 @@ Test(pool_room, cancelled_jobs_make_room)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Of each class ---------------------------------------------------------------------------------------------------------- */
+/* --- Per class of job ------------------------------------------------------------------------------------------------------- */
 
 static void *ask_for_a_file(void *arg)
 {
@@ -152,7 +152,7 @@ static void *ask_for_a_file(void *arg)
     return NULL;
 }
 
-/* The job that runs waits for a task, whose call on files must not wait for the jobs. */
+/* The running job waits for a task. The file call of that task must not wait for the queued jobs. */
 Test(pool_room, users_jobs_keep_no_room_from_files)
 {
     scene self = SCENE_INIT;
@@ -168,7 +168,7 @@ Test(pool_room, users_jobs_keep_no_room_from_files)
     tt_runtime_destroy(self.runtime);
 }
 
-/* --- Of cancelled jobs ------------------------------------------------------------------------------------------------------ */
+/* --- Slots of cancelled jobs ------------------------------------------------------------------------------------------------ */
 
 static void *wait_for_room(void *arg)
 {
@@ -194,14 +194,14 @@ Test(pool_room, a_cancelled_job_makes_room_for_who_waits)
     for (unsigned i = 0; i < QUEUE; i++)
         tasks[i] = tt_spawn_on(self.runtime, wait_for_room, &self);
     tt_gate_wait(&self.waits, QUEUE);
-    tt_block_thread(5 * TN_MS); /* they are suspended by now, most likely */
+    tt_block_thread(5 * TN_MS); /* they are probably suspended by now */
     for (unsigned i = 0; i < QUEUE; i++) {
         cr_assert(tn_job_cancel(jobs[i]));
         cr_assert_not(tn_job_cancel(jobs[i]));
         tn_job_release(jobs[i]);
     }
     for (unsigned i = 0; i < QUEUE; i++)
-        tt_join(tasks[i]); /* though the one thread is inside of its job */
+        tt_join(tasks[i]); /* although the only thread is inside its job */
     cr_assert_eq(atomic_load(&self.ran), 0);
     tt_gate_open(&self.blocker.end);
     tt_runtime_destroy(self.runtime);
@@ -224,7 +224,7 @@ static void *cancel_pile(void *arg)
     return NULL;
 }
 
-/* Each job is run or cancelled, once; threads come by jobs that are just being taken back. */
+/* Each job is run or cancelled exactly once. The threads reach jobs while these are being removed from the queue. */
 Test(pool_room, cancels_race_with_threads)
 {
     for (unsigned long round = 0; round < tt_scaled(200); round++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocking pool when threads or memory cannot be had. */
+/* The blocking pool when no thread can be started or an allocation fails. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static void *sleep_a_little(void *arg)
     return arg;
 }
 
-/* --- Threads that cannot be had --------------------------------------------------------------------------------------------- */
+/* --- No thread can be started ----------------------------------------------------------------------------------------------- */
 
 static char last_message[400];
 
@@ -104,7 +104,7 @@ Test(pool_shortage, threads_are_tried_again_after_a_shortage)
     blocker second = BLOCKER_INIT;
     tn_job *jobs[20];
 
-    atomic_store(&threads_left, 2); /* one thread, no second */
+    atomic_store(&threads_left, 2); /* one thread can be started, no second */
     for (unsigned i = 0; i < 20; i++)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], i == 0 ? block : sleep_a_little, &first), 0);
     tt_gate_wait(&first.begun, 1);
@@ -122,7 +122,7 @@ Test(pool_shortage, threads_are_tried_again_after_a_shortage)
     tt_runtime_destroy(runtime);
 }
 
-/* The one thread there is stays in its job: who submits later has to try. */
+/* The only thread stays in its job, so later submitters must try to start one. */
 Test(pool_shortage, submitters_try_again_after_a_shortage)
 {
     tn_runtime *runtime = quiet_runtime(0);
@@ -134,7 +134,7 @@ Test(pool_shortage, submitters_try_again_after_a_shortage)
     cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
     tt_gate_wait(&b.begun, 1);
     atomic_store(&threads_left, 1);
-    do { /* the first thread may not have given the watch up yet */
+    do { /* the first thread may still hold the wake token */
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &early, count_up, &count), 0);
         tn_job_release(early);
     } while (counters(runtime).failed_starts == 0);
@@ -144,7 +144,7 @@ Test(pool_shortage, submitters_try_again_after_a_shortage)
         tt_block_thread(TN_MS);
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &late, count_up, &count), 0);
         tn_job_release(late);
-    } while (atomic_load(&count) == 0); /* or ctest ends it */
+    } while (atomic_load(&count) == 0); /* else ctest's timeout ends it */
     tt_gate_open(&b.end);
     tt_runtime_destroy(runtime);
 }
@@ -155,7 +155,7 @@ static void *open_the_end(void *arg)
     return arg;
 }
 
-/* The one thread there is waits in its job for what a second one does, for which no thread could be had when it came. */
+/* The only thread waits in its job for a second job. No thread could be started when that one was submitted. */
 static void *submit_a_lone_job(void *arg)
 {
     blocker *b = arg;
@@ -165,7 +165,7 @@ static void *submit_a_lone_job(void *arg)
     tt_check(tn_spawn_blocking(&first, block, b) == 0);
     tt_gate_wait(&b->begun, 1);
     failed = counters(tn_runtime_current()).failed_starts;
-    do { /* the first thread may not have given the watch up yet: then it tries */
+    do { /* if the first thread still holds the wake token, it tries */
         atomic_store(&threads_left, 1);
         tt_check(tn_spawn_blocking(NULL, open_the_end, b) == 0);
         tt_block_thread(TN_MS);
@@ -233,7 +233,7 @@ static void *submit_beside_others(void *arg)
     return NULL;
 }
 
-/* The runtime's only thread never sleeps for long, or not at all. */
+/* The runtime's only thread sleeps for short times only, or not at all. */
 Test(pool_shortage, a_busy_thread_tends_to_the_pool_too)
 {
     tn_entry_fn entries[] = {submit_beside_a_tick, submit_beside_others};
@@ -293,7 +293,7 @@ static void spawn_second(void *arg)
     cr_assert_eq(tn_spawn_blocking_on(self->runtime, NULL, &self->jobs[1], count_up, &self->ran), 0);
 }
 
-/* There is no memory for the pool, but another thread has made it meanwhile. */
+/* The allocation for the pool fails, but another thread has created the pool meanwhile. */
 Test(pool_shortage, the_pool_of_another_thread_will_do)
 {
     tn_options options = tt_options();
@@ -314,14 +314,14 @@ Test(pool_shortage, the_pool_of_another_thread_will_do)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
-/* --- The end in a shortage -------------------------------------------------------------------------------------------------- */
+/* --- Shutdown in a shortage ------------------------------------------------------------------------------------------------- */
 
 static void open_gate(void *arg)
 {
     tt_gate_open(&((blocker *)arg)->end);
 }
 
-/* The only thread waits in its job until what is queued behind it is dropped, and then runs what must be run. */
+/* The only thread waits in its job until destroy drops the job that is queued behind it. Then it runs the mandatory job. */
 Test(pool_shortage, a_pool_ends_in_a_shortage)
 {
     tn_blocking_options droppable = tn_blocking_options_default();
@@ -341,7 +341,7 @@ Test(pool_shortage, a_pool_ends_in_a_shortage)
         cr_assert_eq(tn_spawn_blocking_on(runtime, &droppable, &queued, count_up, &b), 0);
         cr_assert_eq(tn_spawn_blocking_on(runtime, &mandatory, NULL, count_up, &count), 0);
         if (round % 2 == 0)
-            tt_block_thread(15 * TN_MS); /* starts have been tried again meanwhile */
+            tt_block_thread(15 * TN_MS); /* a start has been tried again meanwhile */
         cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 30 * TN_S), 0);
         atomic_store(&threads_left, 0);
         cr_assert_eq(tn_job_join(started, NULL), 0);

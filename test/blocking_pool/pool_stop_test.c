@@ -179,9 +179,9 @@ Test(pool_stop, jobs_that_do_not_end_are_given_up_and_counted)
     tt_gate_wait(&self.begun, 2);
     spawn(&self, NULL, false);
     spawn(&self, NULL, true);
-    cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_WAIT, 10 * TN_MS), 3); /* the two, and a mandatory one */
+    cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_WAIT, 10 * TN_MS), 3); /* two running, one mandatory */
     cr_assert_eq(atomic_load(&self.dropped), 2);
-    cr_assert_gt(atomic_load(&allocator.blocks), 0); /* they may touch it still */
+    cr_assert_gt(atomic_load(&allocator.blocks), 0); /* the running jobs may still use it */
     tt_gate_open(&self.end);
     cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
     tt_expect_threads(threads);
@@ -203,7 +203,7 @@ static void *open_when_four_left(void *arg)
 {
     scene *self = arg;
 
-    tt_gate_wait(&self->left, 4); /* they come back though both threads are busy */
+    tt_gate_wait(&self->left, 4); /* they return although both threads are busy */
     tt_gate_open(&self->end);
     return NULL;
 }
@@ -234,7 +234,7 @@ Test(pool_stop, fibers_in_lent_calls_are_given_up)
         tn_task_release(tt_spawn_on(self.runtime, lend, &self));
     tt_gate_wait(&self.begun, 2);
     cr_assert_geq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_WAIT, 5 * TN_MS), 2);
-    tt_gate_open(&self.end); /* their jobs lie on stacks that have to be there still */
+    tt_gate_open(&self.end); /* their jobs are on stacks that must still be mapped */
     cr_assert(tt_wait_until(is_freed, &allocator, 30 * TN_S));
 }
 
@@ -249,12 +249,12 @@ static void *submit_for_ever(void *arg)
         rc = tn_spawn_blocking_on(self->runtime, &options, NULL, run, self);
         if (rc == 0)
             tt_gate_open(&self->begun);
-    } while (rc == 0 || rc == TN_EAGAIN); /* a job does not wait for room */
+    } while (rc == 0 || rc == TN_EAGAIN); /* a job does not wait for a slot */
     tt_check(rc == TN_ESHUTDOWN);
     return NULL;
 }
 
-/* A call that names the runtime must have returned when destroy does: a fiber's has, for destroy waits for it. */
+/* A call that names the runtime must return before destroy does. A fiber's call does, because destroy waits for the fiber. */
 static void *submit_in_a_task(void *arg)
 {
     scene *self = arg;
@@ -275,7 +275,7 @@ Test(pool_stop, tasks_submit_meanwhile)
     }
 }
 
-/* Jobs may submit until the pool is closed, and their submissions are refused or dropped then. */
+/* Jobs may submit until the pool is closed. Later submissions are refused or dropped. */
 Test(pool_stop, jobs_submit_meanwhile)
 {
     for (unsigned long round = 0; round < tt_scaled(40); round++) {
@@ -334,11 +334,11 @@ static void *take_the_only_core(void *arg)
 static void *wait_in_vain(void *arg)
 {
     tt_gate_open(&((scene *)arg)->begun);
-    (void)tn_run_blocking(run, arg, NULL); /* lends its frame, and owns nothing that would be left */
+    (void)tn_run_blocking(run, arg, NULL); /* the job is in this frame, so nothing could leak */
     return NULL;
 }
 
-/* A task has been handed a place, and never runs again: the worker is held, and destroy gives up. */
+/* A task gets a slot but never runs again: another task keeps the worker, and destroy gives up. */
 Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
 {
     unsigned threads = tt_threads();
@@ -361,9 +361,9 @@ Test(pool_stop, a_place_of_a_task_that_is_given_up_is_free)
     tn_task_release(tt_spawn_on(self.runtime, wait_in_vain, &self));
     tt_gate_wait(&self.begun, 2);
     tn_task_release(tt_spawn_on(self.runtime, take_the_only_core, &self));
-    tt_gate_wait(&self.left, 1); /* so the other has suspended */
+    tt_gate_wait(&self.left, 1); /* so the other task has suspended */
     tt_gate_open(&self.end);
-    do { /* both jobs are over, the place that was theirs is the waiter's */
+    do { /* both jobs have ended, and the waiter has the slot */
         tt_block_thread(TN_MS);
         cr_assert_eq(tn_runtime_blocking(self.runtime, &counters), 0);
     } while (counters.finished < 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocking pool from outside: jobs, their handles, caps, threads that come and go. */
+/* The blocking pool through its public interface: jobs, their handles, limits, threads that start and end. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -174,7 +174,7 @@ static void *cancel_a_join(void *arg)
     tt_check(tn_sleep(TN_MS) == 0);
     tn_cancel(joiner);
     tt_join(joiner);
-    tt_check(!tn_job_is_finished(job)); /* the handle stays ours */
+    tt_check(!tn_job_is_finished(job)); /* the caller keeps the handle */
     tt_gate_open(&b->end);
     tt_check(tn_job_join(job, NULL) == 0);
     return NULL;
@@ -224,7 +224,7 @@ Test(pool, a_job_spawns_jobs)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
+/* --- Cancellation ----------------------------------------------------------------------------------------------------------- */
 
 Test(pool, a_job_is_cancelled_before_it_starts_and_not_after)
 {
@@ -273,7 +273,7 @@ Test(pool, a_lent_call_that_has_not_started_is_left_at_once)
     task = tt_spawn_on(runtime, run_cancelled, &ran);
     tt_block_thread(5 * TN_MS);
     tn_cancel(task);
-    tt_join(task); /* though the only thread is still busy */
+    tt_join(task); /* although the only thread is still busy */
     tt_gate_open(&b.end);
     cr_assert_eq(tn_job_join(job, NULL), 0);
     cr_assert_eq(atomic_load(&ran), 0);
@@ -333,7 +333,7 @@ Test(pool, idle_threads_end_and_come_again)
     tt_runtime_destroy(runtime);
 }
 
-/* Jobs that come just when the last thread wants to leave. */
+/* Submits jobs at about the time when the last idle thread ends. */
 static void *now_and_then(void *arg)
 {
     flood *self = arg;
@@ -390,11 +390,11 @@ Test(pool, many_that_block_run_at_once)
     atomic_long count = 0;
     blocker b = BLOCKER_INIT;
 
-    for (unsigned i = 0; i < 200; i++) /* short ones first: they do not foretell what comes */
+    for (unsigned i = 0; i < 200; i++) /* short jobs first: they predict nothing about the next ones */
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &count), 0);
     for (unsigned i = 0; i < JOBS; i++)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
-    tt_gate_wait(&b.begun, JOBS); /* or it aborts after a minute */
+    tt_gate_wait(&b.begun, JOBS); /* tt_gate_wait aborts after a minute */
     tt_gate_open(&b.end);
     tt_runtime_destroy(runtime);
 }
@@ -418,7 +418,7 @@ Test(pool, counters_add_up)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], sleep_a_little, NULL), 0);
     for (unsigned i = 0; i < 6; i++)
         cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
-    do /* the last end is counted a moment after it is told */
+    do /* the last job is counted shortly after its join returns */
         c = counters(runtime);
     while (c.finished < 6);
     for (unsigned i = 0; i < TN_BLOCKING_TIMES; i++) {
@@ -431,7 +431,7 @@ Test(pool, counters_add_up)
     cr_assert_eq(ran, 6);
     cr_assert_eq(waited, 6);
     cr_assert_eq(long_runs, 6);
-    /* Not always two: a job that comes while both are inside of one is given a third thread, which the cap then lets wait. */
+    /* There may be three: for a job that comes while both threads run one, a third is started. It waits, because of the cap. */
     cr_assert_eq(c.threads, c.threads_started);
     cr_assert_gt(c.threads, 0);
     cr_assert_eq(c.queued, 0);

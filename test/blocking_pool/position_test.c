@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A file's own position, used by several at once: a worker neither waits for a call at it, nor lets one wait for long. */
+/* A file's own position, used by several tasks at once: a worker does not wait for a call that uses it, and keeps no call
+ * waiting for long. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,11 +15,11 @@
 enum { BYTES = 4096 };
 
 static struct {
-    fault_call call; /* this one waits at the gate */
+    fault_call call; /* the call that waits at the gate */
     tt_gate inside;
     tt_gate go;
     atomic_int seen[FAULT_SEEK + 1];
-    pthread_t thread_of[FAULT_SEEK + 1]; /* the last one */
+    pthread_t thread_of[FAULT_SEEK + 1]; /* the last thread that made the call */
     int fd;
 } watched;
 
@@ -41,7 +42,7 @@ static void stop_watching(void)
 
 TestSuite(position, .fini = stop_watching);
 
-/* In memory: no file system that asks anybody. */
+/* In /dev/shm: a file system in memory, which waits for no device and no server. */
 static tn_file *open_fresh(void)
 {
     char path[] = "/dev/shm/tn-position-test-XXXXXX";
@@ -56,7 +57,7 @@ static tn_file *open_fresh(void)
     return file;
 }
 
-/* From here on `call` on the file waits at the gate. */
+/* From now on `call` waits at the gate if it is made on this file. */
 static void watch_file(tn_file *file, fault_call call)
 {
     memset(watched.seen, 0, sizeof watched.seen);
@@ -84,7 +85,7 @@ static void *write_a_little(void *file)
     return NULL;
 }
 
-/* --- Beside a transfer that takes its time ---------------------------------------------------------------------------------- */
+/* --- During a slow transfer ------------------------------------------------------------------------------------------------- */
 
 static bool seeks_here(tn_file *file, int64_t offset, int whence)
 {
@@ -136,10 +137,10 @@ static void *seek_alone(void *arg)
     for (int i = 0; i < 1000; i++)
         tt_check(seeks_here(file, i, SEEK_SET) && seeks_here(file, 1, SEEK_CUR));
     tt_check(tn_file_seek(file, -1, SEEK_SET) == TN_EINVAL);
-    tt_check(!seeks_here(file, 0, SEEK_END)); /* it may have to ask */
+    tt_check(!seeks_here(file, 0, SEEK_END)); /* the file system may have to wait for the size */
     tt_check(tn_file_adopt(&adopted, dup(tn_file_fd(file))) == 0);
     watched.fd = tn_file_fd(adopted);
-    tt_check(!seeks_here(adopted, 0, SEEK_SET)); /* others may use the position */
+    tt_check(!seeks_here(adopted, 0, SEEK_SET)); /* other processes may use the position */
     tt_check(tn_file_seek(file, 0, SEEK_CUR) == 0);
     tn_file_close(adopted);
     tn_file_close(file);
@@ -162,7 +163,7 @@ static void *read_beside(void *arg)
     let_it_get_inside();
     tt_check(tn_file_read(file, buf, 2) == 2);
     tt_check(atomic_load(&watched.seen[FAULT_CACHED]) == 0 && atomic_load(&watched.seen[FAULT_READ]) == 1);
-    tt_check(tn_file_pread(file, buf, 2, 0) == 2); /* elsewhere in the file nobody is in the way */
+    tt_check(tn_file_pread(file, buf, 2, 0) == 2); /* a read at an offset does not conflict */
     tt_gate_open(&watched.go);
     tt_join(writer);
     tn_file_close(file);
@@ -187,7 +188,7 @@ static void *check_position(void *arg)
 
     tt_check(tn_file_seek(file, 5, SEEK_SET) == 5);
     task = tt_spawn(seek_cancelled, file);
-    tn_cancel(task); /* on the only worker it has not begun */
+    tn_cancel(task); /* with one worker the task has not begun */
     tt_join(task);
     tt_check(tn_file_seek(file, 0, SEEK_CUR) == 5);
     tn_file_close(file);
@@ -199,7 +200,7 @@ Test(position, a_cancelled_seek_moves_nothing)
     run_on_one_worker(check_position);
 }
 
-/* --- A read in place that takes its time ------------------------------------------------------------------------------------ */
+/* --- A slow read in place --------------------------------------------------------------------------------------------------- */
 
 static void *read_a_little(void *file)
 {
@@ -226,7 +227,7 @@ static bool is_in_a_call(void *runtime)
     return counters(runtime).running_files == 1;
 }
 
-/* The worker is held up inside of its call; the transfer's thread has come meanwhile, and waits. */
+/* The worker is delayed inside its read. Meanwhile the transfer's thread arrives, and waits. */
 Test(position, a_transfer_waits_for_a_read_in_place)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -278,7 +279,7 @@ static void *read_on_a_thread(void *file)
     return read_and_look(file);
 }
 
-/* Fibers and a plain thread share the position: each byte is read once. */
+/* Fibers and a plain thread share the position. Each byte is read exactly once. */
 Test(position, is_shared)
 {
     enum { CROWD = 6 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes around calls that go to the blocking pool: what has not begun is left at the deadline, what has begun is waited for. A
- * job under way is no deadlock. */
+/* Scopes around calls that go to the blocking pool. A call that has not begun ends at the deadline; for one that has begun the
+ * caller waits. A running job is no deadlock. */
 /* ctest: timeout=120 */
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -35,7 +35,7 @@ static void start(setting *s, unsigned threads)
     cr_assert_eq(tn_runtime_create(&s->runtime, &options), 0);
 }
 
-/* The only thread is kept. */
+/* Starts a job that keeps the only thread. */
 static void keep_the_thread(setting *s)
 {
     start(s, 1);
@@ -79,7 +79,7 @@ static void *run_past_the_deadline(void *arg)
 {
     void *result = NULL;
 
-    TN_SCOPE(scope, tn_now() + 50 * TN_MS); /* begun long before; else this proves nothing, but does not fail */
+    TN_SCOPE(scope, tn_now() + 50 * TN_MS); /* usually begun long before; else this checks nothing */
     int rc = tn_run_blocking(block, arg, &result);
     tt_check((rc == 0 && result == arg) || rc == TN_ETIMEDOUT);
     tt_check(tn_checkpoint() == TN_ETIMEDOUT);
@@ -101,7 +101,7 @@ Test(pool_scopes, what_has_begun_is_waited_for)
     tt_runtime_destroy(s.runtime);
 }
 
-/* --- A plain thread whose frame is lent ------------------------------------------------------------------------------------- */
+/* --- A plain thread whose frame the pool uses ------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_listener *listener;
@@ -134,7 +134,8 @@ static void *close_all(void *arg)
     return NULL;
 }
 
-/* The deadline comes at any moment of the transfer, and nobody reads. When the call returns its frame is its own again. */
+/* The deadline comes at any moment of the transfer, and the peer does not read. After the call the pool no longer uses its
+ * frame. */
 Test(pool_scopes, a_plain_thread_leaves_a_transfer)
 {
     setting s;
@@ -182,9 +183,9 @@ Test(pool_scopes, a_job_under_way_is_no_deadlock)
     tt_manual_init(&never);
     cr_assert_eq(tn_spawn_blocking_on(s.runtime, NULL, &s.job, block, &s), 0);
     task = tt_spawn_on(s.runtime, await_it, &never);
-    tt_block_thread(200 * TN_MS); /* the monitor looks after 50 */
+    tt_block_thread(200 * TN_MS); /* the monitor checks after 50 ms */
     cr_assert_eq(atomic_load(&reports), 0);
-    tt_gate_open(&s.end); /* nothing runs then, but the job is over */
+    tt_gate_open(&s.end); /* then no task runs, but the job has ended */
     tt_gate_wait(&reported, 1);
     cr_assert_eq(tn_job_join(s.job, NULL), 0);
     tn_cancel(task);
