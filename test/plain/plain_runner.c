@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs Criterion tests without Criterion's runner, for the sanitizers.
  *
- * Criterion 2.4.1 aborts at most starts under ThreadSanitizer ("Could not initialize inheritable arena"), and takes a test for
- * passed once its body has returned: what a sanitizer finds at exit, a leak or a race, does not fail it. Here each test is
- * a process of its own, started anew, and its exit status is the result.
+ * Criterion 2.4.1 aborts at most starts under ThreadSanitizer ("Could not initialize inheritable arena"). It also counts a test
+ * as passed once its body has returned, so a leak or a race that a sanitizer reports at exit does not fail the test. Here each
+ * test runs in a process of its own, started by exec, and the exit status of that process is the result.
  *
- * It defines what the macros Test, TestSuite, cr_assert*, cr_expect*, cr_fail, cr_skip and cr_log* call. Anything else of
- * Criterion (parameterized tests, redirections, the assertions of criterion/new/assert.h) does not link.
+ * This file defines the functions that the macros Test, TestSuite, cr_assert*, cr_expect*, cr_fail, cr_skip and cr_log* call.
+ * Programs that use other parts of Criterion (parameterized tests, redirections, the assertions of criterion/new/assert.h) do
+ * not link.
  *
  *   PROGRAM [-jN] [--filter=SUITE/NAME]      all tests, or those that match the pattern; -jN is accepted and does nothing
- *   PROGRAM --run=SUITE/NAME                 one test in this process
- */
+ *   PROGRAM --run=SUITE/NAME                 one test in this process */
 #include <criterion/criterion.h>
 #include <criterion/logging.h>
 #include <errno.h>
@@ -25,10 +25,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* they are checked where they are written: Criterion's declarations */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* Criterion's declarations check the formats */
 
 enum {
-    SLOWNESS = 5, /* of a sanitized program: a test's own timeout is multiplied by it */
+    SLOWNESS = 5, /* a sanitized program is slow: multiplies each test's own timeout */
     EXIT_FAILED_TEST = 101,
     EXIT_SKIPPED_TEST = 102,
 };
@@ -93,7 +93,7 @@ void cr_asprintf_free(char *text)
     free(text);
 }
 
-/* The arguments are texts of the expression, one or two, and none for a plain cr_fail. */
+/* The arguments are texts of the expression: one or two, none for a plain cr_fail. */
 char *cr_translate_assert_msg(int index, ...)
 {
     va_list args;
@@ -119,7 +119,7 @@ void criterion_continue_test(void)
     atomic_store(&failed, true);
 }
 
-/* Perhaps on a fiber of another thread: there is nowhere to go back to. */
+/* Ends the process. The caller may be a fiber on another thread, so there is no frame to jump back to. */
 void criterion_abort_test(void)
 {
     _exit(EXIT_FAILED_TEST);
@@ -178,7 +178,7 @@ static double timeout_of(const struct criterion_test *test)
     return timeout * SLOWNESS;
 }
 
-/* Waits for the child; kills it when its time is up. SIGCHLD is blocked. */
+/* Waits for the child, and kills it when its time is up. SIGCHLD is blocked. */
 static int wait_for(pid_t child, double timeout_s)
 {
     struct timespec step = {.tv_nsec = 100000000};

@@ -27,6 +27,7 @@ CLEAN = (
     "test/docs",
     "test/examples",
     "test/model/README.md",
+    "test/plain",
     "test/support",
     "tools",
 )
