@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What depends on the processor, without libuv and without a test framework, so that it runs under an emulator. */
+/* Tests of the code that depends on the processor, without libuv and without a test framework: they run under an emulator. */
 #include <execinfo.h>
 #include <fenv.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ static void check(bool holds, const char *what, int line)
 
 #define CHECK(cond) check((cond), #cond, __LINE__)
 
-/* Two contexts, the thread's and a fiber's, that switch to each other. */
+/* Two contexts that switch to each other: the thread's and a fiber's. */
 typedef struct pair {
     tni_context thread;
     tni_context fiber;
@@ -64,7 +64,7 @@ static void pair_fini(pair *p)
 
 #define TURNS 10000u
 
-/* Keeps more values over the switch than there are registers, whole and floating. */
+/* Keeps more integers and floating-point values across the switch than there are registers. */
 static void exchange_entry(void *arg)
 {
     pair *p = arg;
@@ -148,13 +148,13 @@ static void test_unwinding_ends_at_the_root(void)
     pair_fini(&p);
 }
 
-/* --- Frames of a context that is suspended ---------------------------------------------------------------------------------- */
+/* --- Frames of a suspended context ------------------------------------------------------------------------------------------ */
 
 #define DEPTH 3
 
 static const void *returns_to[DEPTH];
 
-/* Notes where it returns to, and goes deeper; the switch is at the end. */
+/* Records its return address, and calls itself; the deepest call switches. */
 __attribute__((noinline)) static void go_deeper(pair *p, int depth)
 {
     returns_to[depth] = __builtin_return_address(0);
@@ -162,7 +162,7 @@ __attribute__((noinline)) static void go_deeper(pair *p, int depth)
         go_deeper(p, depth + 1);
     else
         tni_context_switch(&p->fiber, &p->thread);
-    p->turns++; /* no tail call */
+    p->turns++; /* prevents a tail call */
 }
 
 static void frames_entry(void *arg)
@@ -183,7 +183,7 @@ static void test_frames_of_a_suspended_context(void)
     CHECK(tni_context_frames(&p.thread, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16) == 0);
     tni_context_switch(&p.thread, &p.fiber);
     count = tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16);
-    CHECK(count >= DEPTH + 2); /* where it goes on, the calls, the first frame */
+    CHECK(count >= DEPTH + 2); /* the point of suspension, the calls, the first frame */
     for (unsigned i = 0; i < DEPTH && count >= DEPTH + 2; i++)
         CHECK(frames[i + 1] == returns_to[DEPTH - 1 - i]);
     CHECK(tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 2) == 2);
@@ -191,7 +191,7 @@ static void test_frames_of_a_suspended_context(void)
     pair_fini(&p);
 }
 
-/* --- A fiber that goes on on another thread --------------------------------------------------------------------------------- */
+/* --- A fiber that continues on another thread ------------------------------------------------------------------------------- */
 
 static void *other_thread(void *arg)
 {
@@ -231,8 +231,7 @@ static void test_migration(void)
     pair_fini(&p);
 }
 
-/* --- Atomics and the OS layer for threads
- * ---------------------------------------------------------------------------------------- */
+/* --- Atomics and the OS layer for threads -------------------------------------------------------------------------------- */
 
 #define ADDS 20000u
 
@@ -266,11 +265,11 @@ static void test_atomics(void)
         tni_a64_fetch_add(&counter, 1, TNI_RELAXED); /* as in adder() */
         pushed += tni_deque_push(&queue, &item);
     }
-    tni_fence_light(asymmetric); /* only that it can be called */
+    tni_fence_light(asymmetric); /* only checks that it can be called */
     tni_fence_heavy(asymmetric); /* as above */
     tni_thread_join(&thread);
     for (tni_take take; (take = tni_deque_take_own(&queue, &item)) != TNI_TAKE_EMPTY;)
-        tni_a32_fetch_add(&taken, take == TNI_TAKE_GOT, TNI_RELAXED); /* nobody else is left */
+        tni_a32_fetch_add(&taken, take == TNI_TAKE_GOT, TNI_RELAXED); /* no other thread is left */
     CHECK(tni_a64_load(&counter, TNI_RELAXED) == 2 * ADDS);           /* the thread was joined */
     CHECK(tni_a32_load(&taken, TNI_RELAXED) == pushed);               /* as above */
     uint64_t before_ns = tni_clock_ns();

@@ -28,6 +28,7 @@ CLEAN = (
     "test/examples",
     "test/model/README.md",
     "test/plain",
+    "test/port",
     "test/support",
     "tools",
 )
