@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A random mix of everything tasks can do, from tasks and plain threads, over several runtimes; tasks in = tasks out.
+/* A random mix of all task operations, made by tasks and plain threads, in several runtimes. As many tasks must end as were
+ * spawned.
  *   TN_TEST_SEED=N   repeats the choices of a run (not its timing); each run prints its seed */
 /* ctest: timeout=300 serial */
 #include <stdatomic.h>
@@ -13,9 +14,9 @@
 
 typedef struct {
     tn_runtime *runtime;
-    tn_runtime *other;   /* a second one that tasks are spawned in now and then */
+    tn_runtime *other;   /* a second runtime, in which a tenth of the tasks are spawned */
     unsigned depth;      /* generations of fibers below those that the threads spawn */
-    bool takes_cores;    /* a thread takes cores from workers that are inside a task */
+    bool takes_cores;    /* whether a thread takes cores from workers that are inside a task */
     atomic_ulong budget; /* tasks that may still be spawned */
     atomic_ulong begun;
     atomic_ulong ended;
@@ -80,7 +81,7 @@ static void *watch(void *arg)
 
 /* --- Futures -------------------------------------------------------------------------------------------------------------- */
 
-/* Ready after some polls: woken at once, or by its timer. Lives on the heap and frees itself. */
+/* Ready after some polls. Wakes itself at once, or by its timer. Allocated on the heap; frees itself. */
 typedef struct {
     tn_future base;
     mix *m;
@@ -132,7 +133,7 @@ static step_future *new_step(mix *m, uint64_t *random)
 
 static void *run_job(void *arg);
 
-/* One from the budget. */
+/* Takes one task from the budget. */
 static bool may_spawn(mix *m)
 {
     unsigned long left = atomic_load(&m->budget);
@@ -168,7 +169,7 @@ static tn_task *spawn_future(mix *m, uint64_t *random, tn_runtime *where)
     return task;
 }
 
-/* Joins, or gives up and lets go. */
+/* Joins the task, or releases the handle. */
 static void settle_with(tn_task *task, uint64_t *random)
 {
     int rc;
@@ -185,7 +186,7 @@ static void settle_with(tn_task *task, uint64_t *random)
     }
     rc = tn_join(task, NULL);
     tt_check(rc == 0 || rc == TN_ECANCELED);
-    if (rc == TN_ECANCELED) /* we were cancelled */
+    if (rc == TN_ECANCELED) /* the calling task was cancelled */
         tn_task_release(task);
 }
 
@@ -299,7 +300,7 @@ static void *take_cores(void *arg)
     return NULL;
 }
 
-/* Tasks of either may still spawn in the other one, so both have to be without before one is closed. */
+/* Tasks of either runtime may spawn in the other one, so both must be without tasks before one is destroyed. */
 static void wait_for_quiet(mix *m)
 {
     while (tn_runtime_tasks(m->runtime) + tn_runtime_tasks(m->other) > 0 || tn_runtime_tasks(m->runtime) > 0)
@@ -379,7 +380,7 @@ Test(mixed_stress, without_migration)
     run_mix(&options, of(50000, 4, false), TN_SHUTDOWN_WAIT);
 }
 
-/* Fibers that wait for no other fiber: else all stacks might be held by tasks that wait for tasks that wait for a stack. */
+/* The fibers do not wait for other fibers. Otherwise all stacks could belong to tasks that wait for tasks without a stack. */
 Test(mixed_stress, few_stacks)
 {
     tn_options options = tt_options();

@@ -29,6 +29,7 @@ CLEAN = (
     "test/model/README.md",
     "test/plain",
     "test/port",
+    "test/stress",
     "test/support",
     "tools",
 )
