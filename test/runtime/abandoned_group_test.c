@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Groups whose owner destroy gives up on: their tasks are cancelled, their results dropped. For tasks of another runtime the
- * owner's frame stays until the last of them has ended. */
+/* Task groups whose owner destroy gives up on: their tasks are cancelled and their results are dropped. If the tasks run in
+ * another runtime, the owner's frame stays until the last of them has ended. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -30,7 +30,7 @@ static void *end_at_once(void *arg)
     return &dropped;
 }
 
-/* Does not listen. */
+/* Ignores cancellation. */
 static void *sleep_shielded(void *arg)
 {
     TN_SHIELD(shield, TN_NEVER);
@@ -87,10 +87,10 @@ typedef struct {
     tt_gate go_on;
     atomic_uint ended;
     unsigned count;  /* tasks of the group */
-    unsigned yields; /* of the first of them; the others make more */
+    unsigned yields; /* task number k, from 0, yields k times as often */
 } guests;
 
-/* In the owner's frame. */
+/* Is in the owner's frame. */
 typedef struct {
     tn_group *group;
     guests *g;
@@ -148,7 +148,7 @@ Test(abandoned_group, with_tasks_elsewhere)
     tt_abandon_begin(&left, own_group_elsewhere, &g);
     tt_gate_wait(&g.begun, g.count);
     tt_abandon_end_with(&left, 0);
-    cr_assert_gt(atomic_load(&left.allocator.blocks), 0); /* they still use it */
+    cr_assert_gt(atomic_load(&left.allocator.blocks), 0); /* the tasks still use the owner's frame */
     tt_gate_open(&g.go_on);
     cr_assert(tt_wait_until(all_is_freed, &left.allocator, 20 * TN_S));
     cr_assert_eq(atomic_load(&g.ended), g.count);
@@ -156,13 +156,13 @@ Test(abandoned_group, with_tasks_elsewhere)
     cr_assert_eq(atomic_load(&dropped), 2 * g.count);
 }
 
-/* --- Ends against giving up ------------------------------------------------------------------------------------------------- */
+/* --- Tasks that end while destroy gives up ---------------------------------------------------------------------------------- */
 
 static void *yield_and_read(void *arg)
 {
     const frame *f = arg;
 
-    tt_gate_wait(&f->g->go_on, 1); /* until the owner waits for the group */
+    tt_gate_wait(&f->g->go_on, 1); /* opened when the owner waits for the group */
     for (unsigned i = atomic_fetch_add(&f->g->ended, 1) * f->g->yields; i > 0 && tn_yield() == 0; i--)
         ;
     tt_check(f->value == 42);

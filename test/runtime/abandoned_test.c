@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done for a fiber that destroy gave up on: its future is dropped, its scopes and groups are unlinked, in this order and
- * before anything of it is freed; and what is left alone. */
+/* What destroy does for a fiber that it gave up on: its future is dropped, then its scopes and groups are unlinked, before any
+ * of its memory is freed. Also: what destroy must leave alone. */
 /* ctest: timeout=120 */
 #include "support/abandoned.h"
 
@@ -56,7 +56,7 @@ static bool has_yielded(const tn_task *fiber)
     return fiber->body.fiber.context.sp != NULL && fiber->run_result == TNI_RUN_YIELDED;
 }
 
-/* One that yields waits for nothing, whatever it waited for before. */
+/* A fiber that has yielded waits for no future, so the future of its earlier wait is not dropped again. */
 Test(abandoned, future_of_before_is_not)
 {
     tt_abandoned left;
@@ -74,7 +74,7 @@ typedef struct {
     tt_manual pending;
 } two_futures;
 
-/* The budget is used up when the second wait begins. */
+/* The budget is used up when the second wait begins, so the fiber yields before the first poll. */
 static void *await_after_many(void *arg)
 {
     two_futures *two = arg;
@@ -128,7 +128,7 @@ Test(abandoned, one_that_never_ran)
 
 /* --- Combinators ------------------------------------------------------------------------------------------------------------ */
 
-/* A branch on the stack of a fiber, which says into `elsewhere` what has become of it. */
+/* A future on a fiber's stack that forwards its polls and its drop to `elsewhere`. */
 typedef struct {
     tn_future base;
     tt_manual *elsewhere;
@@ -177,7 +177,7 @@ static void *select_with_timeout(void *arg)
     return never();
 }
 
-/* The branches on the stack go with it, others are the caller's. */
+/* The branches on the fiber's stack are dropped with it. The others belong to the caller and stay. */
 static void check_select(tn_entry_fn entry)
 {
     tt_manual manual[BRANCHES];
@@ -190,7 +190,7 @@ static void check_select(tn_entry_fn entry)
     cr_assert_eq(atomic_load(&manual[ON_STACK].drops), 1);
     cr_assert_eq(atomic_load(&manual[SECOND_ON_STACK].drops), 1);
     cr_assert_eq(atomic_load(&manual[ELSEWHERE].drops), 0);
-    tt_manual_ready(&manual[ELSEWHERE], 0); /* its waker is good for that still */
+    tt_manual_ready(&manual[ELSEWHERE], 0); /* its waker is still valid */
     tn_future_drop(&manual[ELSEWHERE].base);
     cr_assert_eq(tn_join(left.fiber, NULL), TN_ESHUTDOWN);
     cr_assert_eq(atomic_load(&left.allocator.blocks), 0);
@@ -269,7 +269,7 @@ static void *wait_for_set(void *arg)
     return never();
 }
 
-/* A set of another runtime: what lies elsewhere stays in it, for whoever uses it next. */
+/* The set belongs to another runtime. A member that is not on the fiber's stack stays in the set. */
 Test(abandoned, futures_of_a_ready_set)
 {
     for (int woken = 0; woken < 2; woken++) {
@@ -297,7 +297,7 @@ Test(abandoned, futures_of_a_ready_set)
     }
 }
 
-/* --- Of the runtime itself -------------------------------------------------------------------------------------------------- */
+/* --- Waits of the runtime itself -------------------------------------------------------------------------------------------- */
 
 static void *wait_at_gate(void *arg)
 {
@@ -311,7 +311,7 @@ static void *join(void *arg)
     return never();
 }
 
-/* Another one may join it. */
+/* Another thread can join the task. */
 Test(abandoned, in_a_join)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -402,7 +402,7 @@ Test(abandoned, in_a_scope_without_a_wait)
     tn_cancel_source_fini(&source);
 }
 
-/* As where tn_yield is a part of its caller (link-time optimisation): the scope is in the frame that leaves. */
+/* As if tn_yield were inlined in its caller by link-time optimization: the scope is in the frame that switches. */
 static void *yield_from_scope(void *arg)
 {
     tn_scope scope;
@@ -431,7 +431,7 @@ __attribute__((noinline)) static void enter_and_forget(void)
     tn_scope_enter(&scope, TN_NEVER);
 }
 
-/* Between the scope and the frames that stay is more than the switch writes. */
+/* Puts more bytes between the scope and the frames that stay than the switch overwrites. */
 __attribute__((noinline)) static void forget_far_below(void)
 {
     volatile char between[1024];
@@ -465,18 +465,18 @@ Test(abandoned, in_a_scope_whose_frame_is_gone)
     cr_assert(tt_child_aborted(&child, "the frame of a scope has returned without leaving it"), "%s", child.said);
 }
 
-/* --- In which order --------------------------------------------------------------------------------------------------------- */
+/* --- Order ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    tt_manual *manual; /* of all fibers */
-    unsigned value;    /* on the stack */
+    tt_manual *manual; /* the futures of all fibers */
+    unsigned value;    /* on the fiber's stack */
 } exit_frame;
 
 enum { FIBERS = 3 };
 
 static atomic_uint exits;
 
-/* Every future has been dropped, and the stack is there. */
+/* Exit hook: checks that every future has been dropped and that the stack is still mapped. */
 static void look_around(void *arg)
 {
     const exit_frame *frame = arg;
@@ -530,7 +530,7 @@ typedef struct {
     tt_gate go_on;
 } stuck;
 
-/* Comes back after it has been given up, and waits once more. */
+/* Continues after destroy has given up, and then waits once more. */
 static void *get_stuck(void *arg)
 {
     stuck *s = arg;
@@ -541,7 +541,7 @@ static void *get_stuck(void *arg)
     return never();
 }
 
-/* Nothing is let go of until the last thread has come back. A join tells. */
+/* The futures are dropped only when the last thread has returned. A join returns after that. */
 Test(abandoned, while_a_thread_is_inside_a_task)
 {
     stuck s = {.begun = TT_GATE_INIT, .go_on = TT_GATE_INIT};

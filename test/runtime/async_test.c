@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals: posted from a handler, from threads, before and after the wait; none is lost. */
+/* tn_async: sent from a signal handler and from threads, before and during the wait. No send is lost. */
 /* ctest: timeout=120 */
 #include <errno.h>
 #include <signal.h>
@@ -21,7 +21,7 @@ static void handler(int number)
     tn_async_send(target);
 }
 
-/* In this thread: those of the runtime have such signals blocked, and raise answers after the handler. */
+/* Raises the signal in this thread: the runtime's threads block it, and raise returns only after the handler. */
 static void post_by_handler(int times)
 {
     while (times-- > 0) {
@@ -33,10 +33,10 @@ static void post_by_handler(int times)
 
 static void *wait_twice(void *arg)
 {
-    tt_check(tn_async_wait(target) == 0); /* posted before; two count as one */
+    tt_check(tn_async_wait(target) == 0); /* sent before the wait; two sends count as one */
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_async_wait(target) == TN_ETIMEDOUT); /* used up */
+        tt_check(tn_async_wait(target) == TN_ETIMEDOUT); /* the send was used up */
     }
     return arg;
 }
@@ -64,7 +64,7 @@ Test(signal, a_handler_posts)
     }
     task = tt_spawn_on(runtime, wait_for_handler, &waits);
     tt_gate_wait(&waits, 1);
-    tt_block_thread(5 * TN_MS); /* it waits by now, as a rule; both orders are right */
+    tt_block_thread(5 * TN_MS); /* it usually waits by now; the test holds in both orders */
     post_by_handler(1);
     (void)tt_join(task);
     tn_async_close(target);
@@ -73,7 +73,7 @@ Test(signal, a_handler_posts)
     cr_assert_eq(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
-/* Round trips: each post is answered before the next one, so that a lost one would hang. */
+/* Round trips: each send is confirmed before the next one, so a lost one hangs the test. */
 typedef struct {
     tn_async *ping;
     tn_async *pong;
@@ -103,7 +103,7 @@ Test(signal, no_post_is_lost)
     task = tt_spawn_on(runtime, answer_pings, &c);
     for (unsigned long i = 0; i < c.rounds; i++) {
         tn_async_send(c.ping);
-        cr_assert_eq(tn_async_wait(c.pong), 0); /* in a plain thread */
+        cr_assert_eq(tn_async_wait(c.pong), 0); /* on a plain thread */
     }
     (void)tt_join(task);
     tn_async_close(c.ping);
@@ -135,7 +135,7 @@ static void *one_waiter(void *arg)
     tn_cancel(task);
     tt_check((intptr_t)tt_join(task) == TN_ECANCELED);
     tn_sleep_init(&time, tn_now() + TN_MS);
-    tt_check(tn_select(futures, 2, NULL) == 1); /* the wait goes on */
+    tt_check(tn_select(futures, 2, NULL) == 1); /* the wait continues */
     tn_async_send(signal);
     tn_sleep_init(&time, tn_now() + HOUR_S * TN_S);
     tt_check(tn_race(futures, 2, NULL) == 0);
@@ -164,7 +164,7 @@ static void *open_and_close(void *arg)
         tn_async_close(signal);
     }
     for (int i = 0; i < 1000 && tt_files() > before; i++)
-        tt_check(tn_sleep(TN_MS) == 0); /* the loops let go a little later */
+        tt_check(tn_sleep(TN_MS) == 0); /* the loops close their files a little later */
     tt_check(tt_files() <= before);
     return arg;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cancellation: level-triggered, at every checkpoint, against every race; drops exactly once. */
+/* Cancellation: level-triggered, at every cancellation point, in races with events. Futures are dropped exactly once. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void *cancel_before_the_first_run(void *arg)
     for (int i = 0; i < 200; i++) {
         int runs = 0;
         tn_task *task = tt_spawn(must_be_cancelled, &runs);
-        tn_cancel(task); /* with one worker it cannot have started */
+        tn_cancel(task); /* with one worker the task cannot have started */
         tt_check(tt_join(task) == &runs && runs == 1);
     }
     return arg;
@@ -72,7 +72,7 @@ static void *join_for_good(void *arg)
     tn_cancel(sleeper);
     while (!tn_task_is_finished(sleeper))
         tt_check(tn_yield() == TN_ECANCELED);
-    tt_check(tn_join(sleeper, NULL) == TN_ECANCELED); /* cancellation wins, and the handle is still ours */
+    tt_check(tn_join(sleeper, NULL) == TN_ECANCELED); /* the joiner's cancellation wins, and it keeps the handle */
     tn_task_release(sleeper);
     return arg;
 }
@@ -84,7 +84,7 @@ static void *cancel_at_once_or_later(void *arg)
     for (unsigned long i = 0; i < tt_scaled(500); i++) {
         atomic_uint started = 0;
         tn_task *task = tt_spawn(entry, &started);
-        /* In every second round it waits by now, or is about to; in the others it may not have run yet. */
+        /* In even rounds the task waits by now, or is about to. In odd rounds it may not have started. */
         while (i % 2 == 0 && atomic_load(&started) == 0)
             tt_check(tn_yield() == 0);
         tn_cancel(task);
@@ -154,10 +154,10 @@ Test(cancel, from_a_plain_thread)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Against completion --------------------------------------------------------------------------------------------------- */
+/* --- Cancellation in a race with completion ------------------------------------------------------------------------------- */
 
 typedef struct {
-    _Atomic(tn_task *) offered; /* the canceller takes the handle from here */
+    _Atomic(tn_task *) offered; /* the cancelling thread takes the handle from here */
     atomic_bool over;
 } duel;
 
@@ -227,7 +227,7 @@ Test(cancel, races_with_completion)
 
 /* --- Stackless tasks ------------------------------------------------------------------------------------------------------ */
 
-/* Ready at its `ready_at`-th poll; waits for `waker` to be woken by others, or wakes itself. */
+/* Ready at its `ready_at`-th poll. Wakes itself, or stores its waker for another thread. */
 typedef struct {
     tn_future base;
     atomic_uint *drops;
@@ -295,7 +295,7 @@ Test(cancel, a_stackless_task_that_ends_is_dropped_once)
     for (unsigned i = 0; i < tt_scaled(5000); i++) {
         tn_task *task = spawn_counting(runtime, &drops, 1 + i % 5, true);
         cr_assert_eq((intptr_t)tt_join(task), 42);
-        cr_assert_eq(atomic_load(&drops), i + 1); /* before the join returned */
+        cr_assert_eq(atomic_load(&drops), i + 1); /* dropped before the join returned */
     }
     tt_runtime_destroy(runtime);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Select, race, join, timeout, intervals: which answer, what is dropped, what goes on. */
+/* Select, race, join, timeout, intervals: what each returns, which futures are dropped, which continue. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -104,7 +104,7 @@ static void *select_fairly(void *arg)
         chosen[index]++;
     }
     for (int i = 0; i < BRANCHES; i++)
-        tt_check(chosen[i] > 800 && chosen[i] < 1200); /* 1000, with 7 standard deviations of room */
+        tt_check(chosen[i] > 800 && chosen[i] < 1200); /* 1000 expected; 200 are 7 standard deviations */
     for (int i = 0; i < 100; i++)
         tt_check(tn_select_biased(f.futures, BRANCHES, NULL) == 0);
     for (int i = 0; i < BRANCHES; i++)
@@ -134,7 +134,7 @@ Test(select, of_nothing_is_an_error)
     tt_run(select_nothing, NULL);
 }
 
-/* A sleep outside the loop and events inside it. */
+/* The sleep is created outside the loop, the interval's ticks inside. */
 static void *consume_until(void *arg)
 {
     uint64_t end_ns = tn_now() + 20 * TN_MS;
@@ -163,7 +163,7 @@ Test(select, a_sleep_outside_the_loop_goes_on_where_it_was)
     tt_run(consume_until, NULL);
 }
 
-/* Both orders of a wake against the cancellation of the selecting task: with one worker it finds both. */
+/* A wake and the cancellation of the selecting task, in both orders. With one worker the task finds both when it runs. */
 static void *select_into(void *arg)
 {
     fan *f = arg;
@@ -224,7 +224,7 @@ static void *race_drops(void *arg)
     tt_check(drops(&f) == BRANCHES);
     (void)tt_join(task);
     for (int i = 0; i < BRANCHES; i++)
-        tt_check(atomic_load(&f.branch[i].waker) == NULL); /* late events find nobody */
+        tt_check(atomic_load(&f.branch[i].waker) == NULL); /* a late event finds no waker */
     return arg;
 }
 
@@ -257,7 +257,7 @@ static void *join_into(void *arg)
 
     tt_check(tn_join_all(f->futures, results, BRANCHES) == 0);
     for (int i = 0; i < BRANCHES; i++)
-        tt_check(results[i] == i - 1); /* one of them an error */
+        tt_check(results[i] == i - 1); /* one result is an error */
     return NULL;
 }
 
@@ -299,7 +299,7 @@ static void *try_join(void *arg)
         tt_manual_set(&f.branch[1], TN_EPIPE);
         tt_check(tn_try_join_all(f.futures, results, BRANCHES) == TN_EPIPE);
         tt_check(results[0] == 4 && results[1] == TN_EPIPE && results[2] == 0 && results[3] == TN_ECANCELED);
-        tt_check(drops(&f) == 3 && atomic_load(&f.branch[3].polls) == 0); /* the first error ends it at once */
+        tt_check(drops(&f) == 3 && atomic_load(&f.branch[3].polls) == 0); /* the first error ends the join at once */
         (void)tn_future_poll(&f.branch[3].base, (tn_waker *)(void *)tn_self());
     }
     (void)tt_join(task);
@@ -330,7 +330,7 @@ Test(join_all, a_deadline_drops_the_rest)
     tt_run(join_cancelled, NULL);
 }
 
-/* --- Timeout, and all of them in a stackless task --------------------------------------------------------------------------- */
+/* --- Timeouts, and nested combinators in a stackless task ------------------------------------------------------------------- */
 
 static void *timeouts(void *arg)
 {
@@ -342,7 +342,7 @@ static void *timeouts(void *arg)
     tt_check(atomic_load(&manual.drops) == 1);
     tt_manual_init(&manual);
     tt_manual_set(&manual, 3);
-    tt_check(tn_timeout(&manual.base, 0) == 3); /* ready counts, however late */
+    tt_check(tn_timeout(&manual.base, 0) == 3); /* a ready future wins over a deadline in the past */
     tt_check(atomic_load(&manual.drops) == 1);
     tt_manual_init(&manual);
     tt_manual_set(&manual, 3);
@@ -368,10 +368,10 @@ static void *relative_timeouts(void *arg)
     tt_check(tn_timeout_for(&manual.base, 0) == TN_ETIMEDOUT && atomic_load(&manual.polls) == 1);
     tt_manual_init(&manual);
     tt_manual_set(&manual, 3);
-    tt_check(tn_timeout_for(&manual.base, 0) == 3); /* ready counts, however short the time */
+    tt_check(tn_timeout_for(&manual.base, 0) == 3); /* a ready future wins over a timeout of 0 */
     tt_manual_init(&manual);
     tn_timeout_for_init(&timeout, &manual.base, 3 * TN_MS);
-    tt_check(tn_sleep(5 * TN_MS) == 0); /* not polled yet: its time has not begun */
+    tt_check(tn_sleep(5 * TN_MS) == 0); /* not polled yet, so the timeout has not begun */
     begin_ns = tn_now();
     tt_check(tn_await(&timeout.base) == TN_ETIMEDOUT && tn_now() - begin_ns >= 3 * TN_MS);
     return arg;
@@ -407,7 +407,7 @@ Test(timeout, the_longest_relative_one_does_not_wrap)
     tt_run(endless_timeout, NULL);
 }
 
-/* A timeout around a race of a join and a manual one: polled as a stackless task. */
+/* A timeout around a race between a join and a manual future, polled as a stackless task. */
 typedef struct {
     fan f;
     tn_sleep_future sleep;
@@ -440,7 +440,7 @@ static void *nested(void *arg)
 
     nest_init(&n, 5 * TN_MS, HOUR_S * TN_S);
     tt_check(tn_spawn_future(NULL, NULL, &task, &n.timeout.base) == 0);
-    tt_check((intptr_t)tt_join(task) == 1 && n.race.result == 0); /* the join, which is of a sleep */
+    tt_check((intptr_t)tt_join(task) == 1 && n.race.result == 0); /* the join won; it ends after its sleep */
     tt_check(atomic_load(&n.f.branch[0].drops) == 1 && atomic_load(&n.f.branch[1].drops) == 1);
     nest_init(&n, HOUR_S * TN_S, 5 * TN_MS);
     tt_check(tn_spawn_future(NULL, NULL, &task, &n.timeout.base) == 0);
@@ -466,7 +466,7 @@ Test(timeout, combinators_nest_in_stackless_tasks)
 static void expect_ticks(tn_missed missed, const unsigned *periods, unsigned count)
 {
     const uint64_t period_ns = 100 * TN_S;
-    uint64_t first_ns = tn_now() - 250 * TN_S; /* three are due: now, now - 100 s less, and the one in between */
+    uint64_t first_ns = tn_now() - 250 * TN_S; /* three ticks are due: 250, 150 and 50 s ago */
     tn_interval interval;
 
     tn_interval_init(&interval, first_ns, period_ns, missed);
@@ -483,7 +483,7 @@ static void expect_ticks(tn_missed missed, const unsigned *periods, unsigned cou
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
         uint64_t next_ns = interval.next_ns;
-        tt_check(tn_interval_tick(&interval, NULL) == TN_ETIMEDOUT && interval.next_ns == next_ns); /* not lost */
+        tt_check(tn_interval_tick(&interval, NULL) == TN_ETIMEDOUT && interval.next_ns == next_ns); /* the tick is not lost */
     }
 }
 
@@ -514,7 +514,7 @@ static void *steady_ticks(void *arg)
         tt_check(tn_interval_tick(&interval, &due_ns) == 0);
         tt_check(due_ns == first_ns + i * 2 * TN_MS && tn_now() >= due_ns);
     }
-    tn_interval_init(&interval, UINT64_MAX - 1, UINT64_MAX, TN_MISSED_SKIP); /* never, without a wrap */
+    tn_interval_init(&interval, UINT64_MAX - 1, UINT64_MAX, TN_MISSED_SKIP); /* never expires, and does not wrap around */
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
         tt_check(tn_interval_tick(&interval, NULL) == TN_ETIMEDOUT);

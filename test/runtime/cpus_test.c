@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of runtime/cpus: each builds the files of some machine in a folder of its own and asks for the quota. */
+/* Tests of os/cpus: each test writes the files of an imaginary machine into a folder and reads the CPU quota from them. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -42,7 +42,7 @@ static void tear_down(void)
     nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Writes a file of the fake machine, with the folders on the way to it. */
+/* Writes a file of the imaginary machine, and creates its parent folders. */
 static void put(const char *name, const char *text)
 {
     char path[2 * PATH_MAX];
@@ -159,7 +159,7 @@ Test(cpus, tightest_of_all_ancestors)
     expect_quota(3);
     put("/sys/fs/cgroup/cpu.max", "50000 100000\n");
     expect_quota(1);
-    /* Above the mount point there are no groups. */
+    /* Control groups above the mount point are not read. */
     put("/sys/fs/cpu.max", "1 100000\n");
     put("/sys/fs/cgroup/cpu.max", "200000 100000\n");
     expect_quota(2);
@@ -215,7 +215,7 @@ Test(cpus, escapes_in_paths)
     machine("0::/my job\n", "30 24 0:26 /my\\040job /mnt/a\\040b\\134c\\011d rw - cgroup2 cgroup2 rw\n");
     put("/mnt/a b\\c\td/cpu.max", "300000 100000\n");
     expect_quota(3);
-    /* Not an escape: kept as it is. */
+    /* These are no valid escapes: they are kept unchanged. */
     machine("0::/\n", "30 24 0:26 / /mnt/\\04x\\049\\9 rw - cgroup2 cgroup2 rw\n");
     put("/mnt/\\04x\\049\\9/cpu.max", "400000 100000\n");
     expect_quota(4);
@@ -232,7 +232,7 @@ Test(cpus, mounted_group_is_cut_off_the_path)
 
 Test(cpus, group_outside_the_mount_falls_back_to_the_mount_point)
 {
-    /* The name is no path prefix, though its text is. */
+    /* The mount's root is a prefix of the group's name as text, but not as a path. */
     machine("0::/docker/abcdef\n", "30 24 0:26 /docker/abc /cg rw - cgroup2 cgroup2 rw\n");
     put("/cg/cpu.max", "200000 100000\n");
     put("/cg/def/cpu.max", "100000 100000\n");
@@ -248,7 +248,7 @@ Test(cpus, path_above_the_namespace_never_leaves_the_mount)
     machine("0::/../sibling\n", "30 24 0:26 /.. /cg rw - cgroup2 cgroup2 rw\n");
     put("/cg/sibling/cpu.max", "200000 100000\n");
     expect_quota(2);
-    /* Two dots in a name are no climb. */
+    /* Two dots inside a name do not mean the parent folder. */
     machine("0::/a..b/..c\n", "30 24 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
     put("/cg/a..b/..c/cpu.max", "100000 100000\n");
     expect_quota(1);
@@ -312,14 +312,14 @@ Test(cpus, overlong_paths_are_passed_over)
     static char mounts[4 * PATH_MAX];
     static char name[PATH_MAX];
     memset(name, 'n', sizeof name - 2);
-    /* Too long a group: none. Just short enough, but too long with the mount point: neither. */
+    /* A group whose path is too long is ignored. So is one that only becomes too long with the mount point. */
     snprintf(cgroup, sizeof cgroup, "0::/%s%s\n", name, name);
     machine(cgroup, V2_MOUNT);
     expect_quota(0);
     snprintf(cgroup, sizeof cgroup, "0::/%s\n", name);
     machine(cgroup, V2_MOUNT);
     expect_quota(0);
-    /* A long line of another mount does no harm. */
+    /* A long line of another mount is skipped. */
     snprintf(mounts, sizeof mounts, "29 1 0:9 / /%s rw - overlay overlay rw,lowerdir=%s\n" V2_MOUNT, name, name);
     machine("0::/\n", mounts);
     put("/sys/fs/cgroup/cpu.max", "200000 100000\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating a runtime: options, hooks, names, allocators; and everything that can be refused meanwhile. */
+/* Creating a runtime: options, hooks, names, allocators, and every resource that the kernel or the allocator may refuse. */
 /* ctest: timeout=120 serial */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,13 +14,13 @@
 #include "support/runtime.h"
 #include "support/thread_faults.h"
 
-/* --- What the system refuses: this stands before the C library's, and that of threads too --------------------------------- */
+/* --- Fault injection: mmap overrides the C library's, thread_faults.h the start of threads -------------------------------- */
 
-static atomic_long maps_left; /* mmap of memory without a file fails when it is 1; 0: never */
+static atomic_long maps_left; /* at 1, mmap of a stack fails; 0: never */
 
 typedef void *(*mmap_fn)(void *, size_t, int, int, int, off_t);
 
-/* Under ThreadSanitizer the sanitizer's own stands here under this name. */
+/* ThreadSanitizer's interceptor, NULL without it. */
 extern void *__interceptor_mmap(void *, size_t, int, int, int, off_t) __attribute__((weak));
 
 void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
@@ -100,7 +100,7 @@ static void *echo(void *arg)
     return arg;
 }
 
-/* Without a size nothing of the struct is known, its log neither. */
+/* Without a size no member of the struct can be read, not even the log function. */
 Test(create, refuses_options_without_a_size)
 {
     messages m = {0};
@@ -127,7 +127,7 @@ Test(create, takes_defaults)
     cr_assert_eq(tn_block_on(runtime, echo, &options, &result), 0);
     cr_assert_eq(result, &options);
     tt_runtime_destroy(runtime);
-    options.size = offsetof(tn_options, report_deadlock); /* an older caller */
+    options.size = offsetof(tn_options, report_deadlock); /* a caller built against an older version */
     options.workers = 3;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     cr_assert_eq(tn_runtime_workers(runtime), 3);
@@ -208,7 +208,7 @@ Test(create, threads_have_names)
     options.workers = 1;
     options.name = given;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    memset(given, 'x', sizeof given - 1); /* it was copied */
+    memset(given, 'x', sizeof given - 1); /* the name was copied */
     cr_assert_eq(tn_block_on(runtime, name_of_thread, name, NULL), 0);
     tt_runtime_destroy(runtime);
     cr_assert_str_eq(name, "kitchen-0");
@@ -265,7 +265,7 @@ static tn_options quiet_options(tt_allocator *allocator)
     return options;
 }
 
-/* What libuv opens once a process, and keeps. */
+/* Opens the files that libuv opens once per process and keeps. */
 static void open_what_stays(void)
 {
     tt_run(echo, NULL);
@@ -284,7 +284,7 @@ Test(create, answers_when_there_is_no_memory, .init = open_what_stays)
         tt_allocator_fail(&allocator, nth, 1);
         rc = tn_runtime_create(&runtime, &options);
         if (rc == 0) {
-            cr_assert_gt(nth, 3); /* at least runtime, core, worker */
+            cr_assert_gt(nth, 3); /* at least one each for runtime, core and worker */
             tt_runtime_destroy(runtime);
             cr_assert_eq(atomic_load(&allocator.blocks), 0);
             break;
@@ -294,11 +294,11 @@ Test(create, answers_when_there_is_no_memory, .init = open_what_stays)
         cr_assert_eq(atomic_load(&allocator.blocks), 0, "the %ldth leaves something behind", nth);
         cr_assert_eq(tt_files(), files, "the %ldth leaves files behind", nth);
     }
-    if (!TT_TSAN) /* it may have started a thread of its own */
+    if (!TT_TSAN) /* ThreadSanitizer may have started its own thread */
         tt_expect_threads(threads);
 }
 
-/* Spawns until the allocator has had enough, then joins, then spawns again. */
+/* Spawns until the allocator refuses, then joins, then spawns again. */
 static void *spawn_until_refused(void *arg)
 {
     enum { MOST = 5000 };
@@ -316,7 +316,7 @@ static void *spawn_until_refused(void *arg)
     for (int i = 0; i < count; i++)
         tt_check(tt_join(tasks[i]) == allocator);
     tt_allocator_fail(allocator, 0, 0);
-    tt_join(tt_spawn(echo, NULL)); /* and it goes on */
+    tt_join(tt_spawn(echo, NULL)); /* spawning works again */
     return NULL;
 }
 
@@ -330,7 +330,7 @@ Test(create, spawn_answers_when_there_is_no_memory)
 
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     tt_allocator_fail(&allocator, 1, 1000000);
-    for (int i = 0; i < 5000 && rc == 0; i++) { /* from outside */
+    for (int i = 0; i < 5000 && rc == 0; i++) { /* from a thread outside the runtime */
         rc = tn_spawn_on(runtime, NULL, &task, echo, NULL);
         if (rc == 0)
             tt_join(task);
@@ -406,7 +406,7 @@ static int join_without_stack(tn_runtime *runtime, tn_task **task)
 {
     tn_spawn_options options = tn_spawn_options_default();
 
-    options.stack_size_bytes = (size_t)1024 * 1024; /* none of these is in a cache */
+    options.stack_size_bytes = (size_t)1024 * 1024; /* no cache has a stack of this size */
     options.name = "hungry";
     cr_assert_eq(tn_spawn_on(runtime, &options, task, echo, runtime), 0);
     return tn_join(*task, NULL);
@@ -444,7 +444,7 @@ static void *hold_a_stack(void *arg)
     return NULL;
 }
 
-/* Where some stack is out the task waits for it, larger or not. */
+/* If another task has a stack, the task waits for that one, whatever its size. */
 Test(create, a_task_waits_for_the_stack_of_another)
 {
     tt_allocator allocator;
@@ -455,21 +455,21 @@ Test(create, a_task_waits_for_the_stack_of_another)
     tn_task *holder = NULL;
     tn_task *task = NULL;
 
-    large.stack_size_bytes = (size_t)32 * 1024 * 1024; /* one at a mapping */
+    large.stack_size_bytes = (size_t)32 * 1024 * 1024; /* one stack per mapping */
     options.stack_size_bytes = (size_t)32 * 1024 * 1024;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     holder = tt_spawn_on(runtime, hold_a_stack, &held);
     while (!atomic_load(&held))
         tn_yield();
     atomic_store(&maps_left, 1);
-    for (int i = 0; i < 8; i++) { /* the first may still find a fresh one beside the holder's */
+    for (int i = 0; i < 8; i++) { /* the first task may find an unused stack beside the holder's */
         cr_assert_eq(tn_spawn_on(runtime, &large, &task, echo, holder), 0);
         tn_task_release(task);
     }
     tt_block_thread(20 * TN_MS);
     tn_cancel(holder);
     tt_join(holder);
-    tt_runtime_destroy(runtime); /* all have run */
+    tt_runtime_destroy(runtime); /* checks that all tasks have run */
     atomic_store(&maps_left, 0);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The current-thread flavor: whoever blocks on it runs everything. */
+/* The current-thread flavor: the thread that blocks on the runtime runs all its tasks. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <unistd.h>
@@ -75,7 +75,7 @@ static void *leave_some_behind(void *arg)
     return NULL;
 }
 
-/* Tasks that are left between two calls go on in the next, or in destroy. */
+/* Tasks that are left when one call returns continue in the next call, or in destroy. */
 Test(current_thread, tasks_may_be_left_between_calls)
 {
     tn_runtime *runtime = create_current();
@@ -175,7 +175,7 @@ Test(current_thread, others_may_spawn_and_join)
     tt_runtime_destroy(s.runtime);
 }
 
-/* Driven by a task of another runtime it would block that one's worker; driven by a plain thread it works beside one. */
+/* A plain thread drives the current-thread runtime, beside a multi-thread one. A task of the latter would block its worker. */
 static void *spawn_over_there(void *arg)
 {
     shared *s = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ready queue of a core: first in, first out; each item taken exactly once, whoever takes. */
+/* The run queue of a core: first in, first out. Each item is taken exactly once, by the owner or by a thief. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -67,7 +67,7 @@ Test(deque, first_in_first_out)
     expect_empty(&d);
 }
 
-/* Every fill level, at every position of the ring. */
+/* Tests every fill level at every position of the ring. */
 Test(deque, wraps_around)
 {
     static tni_deque d;
@@ -92,7 +92,7 @@ Test(deque, wraps_around)
     expect_empty(&d);
 }
 
-/* All lengths and counts: the newest go, oldest of them first, and only if one older stays. */
+/* All lengths and counts: the newest items are taken, in their order, and only if at least one older item stays. */
 Test(deque, the_newest_can_be_taken_back)
 {
     static tni_deque d;
@@ -129,7 +129,7 @@ typedef struct {
     tni_deque d;
     atomic_bool over;
     unsigned long count;
-    atomic_uchar *taken; /* of each item */
+    atomic_uchar *taken; /* how often each item was taken */
     atomic_ulong stolen;
 } contest;
 
@@ -151,7 +151,7 @@ static void *steal(void *arg)
         void *got = NULL;
         switch (tni_deque_take(&c->d, &got)) {
         case TNI_TAKE_GOT:
-            tt_check((uintptr_t)got > last); /* the oldest first: each thief's numbers rise */
+            tt_check((uintptr_t)got > last); /* oldest first: a thief's numbers increase */
             last = (uintptr_t)got;
             take_one(c, got);
             atomic_fetch_add_explicit(&c->stolen, 1, memory_order_relaxed);
@@ -174,7 +174,7 @@ static void take_own(contest *c)
         take_one(c, got);
 }
 
-/* As the scheduler does when the deque is full, and now and then when it is not. */
+/* Takes the newest items, as the scheduler does when the deque is full. The tests also do this when it is not. */
 static void spill(contest *c, unsigned count)
 {
     void *items[CAPACITY / 2];
@@ -228,7 +228,7 @@ Test(deque, also_when_the_owner_takes_back)
     run_contest(5, 64, CAPACITY / 2);
 }
 
-/* At most a few items: owner and thieves fight for the last one all the time. */
+/* The deque has at most a few items, so owner and thieves compete for the last one all the time. */
 Test(deque, the_last_item)
 {
     static contest c;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dumps: what they say, while everything goes on, and while nothing does. Deadlocks: found, and nothing else taken for one. */
+/* Dumps: their text, while tasks run and while all are stuck. Deadlocks: found, with no false reports. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 
 enum { HOUR_S = 3600 };
 
-/* --- A text that lines are added to ----------------------------------------------------------------------------------------- */
+/* --- A text to which lines are added ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     char text[16384];
@@ -58,7 +58,7 @@ static tn_task *spawn_named(tn_runtime *runtime, const char *name, tn_entry_fn e
     return task;
 }
 
-/* --- What it says ----------------------------------------------------------------------------------------------------------- */
+/* --- The text of a dump ----------------------------------------------------------------------------------------------------- */
 
 static void *sleep_deep(void *arg)
 {
@@ -119,7 +119,7 @@ Test(dump, says_what_each_task_waits_for)
     cr_assert(tt_wait_until(says_all, &e, 30 * TN_S), "%s", e.page.text);
     cr_assert_eq(count_of(e.page.text, "spawned at"), 4);
     cr_assert_eq(count_of(e.page.text, "entry "), 3);
-    cr_assert(count_of(e.page.text, "    #1 ") >= 3, "%s", e.page.text); /* at least two frames a fiber */
+    cr_assert(count_of(e.page.text, "    #1 ") >= 3, "%s", e.page.text); /* at least two frames per fiber */
     cr_assert(strstr(e.page.text, "4 tasks") != NULL);
     for (int i = 0; i < 4; i++)
         tn_cancel(tasks[i]);
@@ -128,7 +128,7 @@ Test(dump, says_what_each_task_waits_for)
     tt_runtime_destroy(runtime);
 }
 
-/* Every worker is blocked by a task. */
+/* The test blocks every worker with a task. */
 static void *block_worker(void *arg)
 {
     tt_gate *gates = arg;
@@ -160,7 +160,7 @@ Test(dump, works_while_all_workers_are_stuck)
     tt_runtime_destroy(runtime);
 }
 
-/* A reader of the dump may wait for the very task that is spoken of: it has been given back by then. */
+/* The function that gets the lines may wait for the very task of its line: the dump has released the task by then. */
 typedef struct {
     tt_manual event;
     tn_task *task;
@@ -192,14 +192,14 @@ Test(dump, its_reader_may_wait_for_a_task)
     tt_manual_init(&r.event);
     r.task = spawn_named(runtime, "named", await_it, &r.event);
     cr_assert(tt_wait_until(tt_manual_was_polled, &r.event, 30 * TN_S));
-    tt_block_thread(20 * TN_MS); /* it rests, as a rule */
+    tt_block_thread(20 * TN_MS); /* usually the task is suspended by then */
     tn_dump(runtime, wake_who_is_named, &r);
     cr_assert(r.woken && r.ended);
     tn_task_release(r.task);
     tt_runtime_destroy(runtime);
 }
 
-/* Tasks that are borrowed again and again lose no wake and no end. */
+/* The dump borrows tasks again and again. No wake and no end of a task may be lost. */
 typedef struct {
     tn_runtime *runtime;
     atomic_bool stop;
@@ -298,7 +298,7 @@ Test(deadlock, tasks_that_wait_for_each_other_are_named)
     tt_runtime_destroy(runtime);
 }
 
-/* What is none: a timer, a socket, a signal, a hold, nobody at all. Then what was in the way goes, and it is found. */
+/* Cases without a deadlock: a timer, a socket, an async handle, a hold, no task. When the reason goes away, it is found. */
 typedef struct {
     verdict verdict;
     tn_runtime *runtime;
@@ -314,10 +314,11 @@ static void expect_none_then_one(suspect *s, void (*prepare)(suspect *), void (*
     tt_manual_init(&s->never);
     prepare(s);
     task = spawn_named(s->runtime, "waits", await_it, &s->never);
-    tt_block_thread(200 * TN_MS); /* the monitor looks after 50; if it had not by now, this would prove nothing, but not fail */
+    /* The monitor checks after 50 ms. If it is later than 200 ms, this checks nothing, but does not fail. */
+    tt_block_thread(200 * TN_MS);
     cr_assert_eq(atomic_load(&s->verdict.times), 0);
     clear(s);
-    tt_manual_wake(&s->never); /* something runs: it looks again */
+    tt_manual_wake(&s->never); /* a task runs, so the monitor checks again */
     tt_gate_wait(&s->verdict.reported, 1);
     tn_cancel(task);
     tn_task_release(task);
@@ -370,7 +371,7 @@ Test(deadlock, who_expects_something_is_not_reported)
     expect_none_then_one(&s, start_sleeper, end_sleeper);
 }
 
-/* Has lost its core, and all cores are parked. */
+/* The task has lost its core, and all cores are parked. */
 static void *block_without_a_core(void *arg)
 {
     tn_block_begin(TN_BLOCK_EAGER);
@@ -390,10 +391,10 @@ Test(deadlock, a_task_that_runs_without_a_core_is_waited_for)
 
     tt_manual_init(&never);
     waits = spawn_named(runtime, "waits", await_it, &never);
-    tt_block_thread(200 * TN_MS); /* as above */
+    tt_block_thread(200 * TN_MS); /* the monitor checks after 50 ms */
     cr_assert_eq(atomic_load(&v.times), 0);
     tt_gate_open(&gate);
-    tt_gate_wait(&v.reported, 1); /* no worker with a core has run anything meanwhile */
+    tt_gate_wait(&v.reported, 1); /* meanwhile no worker with a core has run a task */
     (void)tt_join(blocked);
     tn_cancel(waits);
     tn_task_release(waits);
@@ -411,17 +412,17 @@ Test(deadlock, an_empty_runtime_is_not_reported)
     tt_runtime_destroy(runtime);
 }
 
-/* A spawn from outside that has counted its task and is about to queue it. Internals: it stays there. */
+/* A spawn from outside has counted its task and is about to queue it. The test uses internals to stop the spawn there. */
 Test(deadlock, a_task_on_its_way_in_is_waited_for)
 {
     static verdict v = {.reported = TT_GATE_INIT};
     tn_runtime *runtime = create_watched(&v);
 
-    tt_block_thread(100 * TN_MS); /* the monitor rests by then, as a rule */
+    tt_block_thread(100 * TN_MS); /* usually the monitor sleeps by then */
     tn_runtime_hold(runtime);
     cr_assert(tni_injector_begin(&runtime->injector, false));
     (void)tni_a64_fetch_add(&runtime->external.spawned, 1, TNI_RELAXED);
-    tn_runtime_unhold(runtime); /* has it look again */
+    tn_runtime_unhold(runtime); /* makes the monitor check again */
     tt_block_thread(200 * TN_MS);
     cr_assert_eq(atomic_load(&v.times), 0);
     (void)tni_a64_fetch_sub(&runtime->external.spawned, 1, TNI_RELAXED);
@@ -429,7 +430,7 @@ Test(deadlock, a_task_on_its_way_in_is_waited_for)
     tt_runtime_destroy(runtime);
 }
 
-/* tn_run says it in the log. */
+/* tn_run writes the report to the log. */
 static page logged;
 static tt_gate logged_dump = TT_GATE_INIT;
 
@@ -445,7 +446,7 @@ static void note_log(void *ctx, tn_log_level level, const char *message)
 
 static tt_manual lonely[2];
 
-/* One that has not said that it will come, twice. */
+/* A plain thread that wakes the task twice, without a hold on the runtime. */
 static void *rescue(void *arg)
 {
     tt_gate_wait(&logged_dump, 1);
@@ -476,7 +477,7 @@ Test(deadlock, tn_run_writes_it_to_the_log_once)
     cr_assert_eq(count_of(logged.text, "deadlock: "), 1);
 }
 
-/* Joins the task that stands there, as soon as one does. The handle there is its own. */
+/* Waits until the slot has a task, and joins it. The slot's handle belongs to the joiner. */
 static void *join_other(void *arg)
 {
     _Atomic(tn_task *) *slot = arg;

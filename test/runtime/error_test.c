@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each error code has a text: those of the public headers, and all that the kernel may return. */
+/* Each error code has a text: the codes of the public headers and those that the kernel may return. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static const struct {
     const char *name;
 } constants[] = {
 #define ERROR(name) {name, #name},
-#include "error_constants.inc" /* taken from the headers by test/CMakeLists.txt */
+#include "error_constants.inc" /* generated from the headers by test/CMakeLists.txt */
 #undef ERROR
 };
 

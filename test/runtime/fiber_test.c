@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts and the switch. What a fiber finds is noted and judged on the test's own stack: a failing assertion leaves by a jump
- * that knows nothing of fibers. */
+/* Contexts and the switch. Fibers record what they find, and the test's own stack checks it: a failing assertion leaves the
+ * test by a jump, which must not happen on a fiber. */
 #include <criterion/criterion.h>
 
 #include <execinfo.h>
@@ -35,12 +35,12 @@ static void tear_down(void)
 
 TestSuite(fiber, .init = set_up, .fini = tear_down);
 
-/* One fiber with its stack. */
+/* A fiber and its stack. */
 typedef struct {
     tni_context ctx;
     tni_stack *stack;
-    tni_context *back; /* where to go when it has nothing to do */
-    uint64_t number;   /* whatever the test wants to tell it or to hear */
+    tni_context *back; /* where to switch when the fiber pauses or ends */
+    uint64_t number;   /* passes a number between the test and the fiber */
     bool done;
 } fiber;
 
@@ -73,7 +73,7 @@ static void fiber_resume(fiber *f)
     tni_context_switch(&test_ctx, &f->ctx);
 }
 
-/* --- Going there and back ------------------------------------------------------------------------------------------------ */
+/* --- Switching there and back -------------------------------------------------------------------------------------------- */
 
 static void count_three(void *arg)
 {
@@ -117,7 +117,7 @@ static void print_a_number(void *arg)
     fiber *f = arg;
     char text[64];
     _Alignas(64) volatile char aligned[64] = {0};
-    /* The number formatting saves vector registers by aligned stores. */
+    /* The formatting of numbers saves vector registers with aligned stores, so it needs an aligned stack. */
     (void)snprintf(text, sizeof text, "%.3f", (double)f->number / 8);
     f->number = strcmp(text, "1.375") == 0 && (uintptr_t)aligned % 64 == 0;
     fiber_end(f);
@@ -176,7 +176,7 @@ Test(fiber, many_contexts_take_turns, .timeout = 60)
 #define DEPTH 500
 static fiber nested[DEPTH];
 
-/* Goes into the next one, which comes back twice: paused, and for good. */
+/* Switches to the next fiber, which switches back twice: when it pauses and when it ends. */
 static void go_deeper(void *arg)
 {
     fiber *f = arg;
@@ -209,8 +209,8 @@ Test(fiber, contexts_nest)
 
 /* --- Registers ----------------------------------------------------------------------------------------------------------- */
 
-/* Fills every register that a callee has to keep from `in`, does what tni_fiber_switch does, and stores what they hold when it is
- * back to `out`. */
+/* Loads every callee-saved register from `in`, does what tni_fiber_switch does, and stores the registers to `out` when the
+ * other side has switched back. */
 void *switch_with_registers(void **save_sp, void *to_sp, void *message, const uint64_t *in, uint64_t *out);
 
 #if defined(__x86_64__)
@@ -258,7 +258,7 @@ __asm__(".text\n"
 
 #define ROUNDS 20
 
-/* One pass of either side; true when every register came back as it went. */
+/* Switches from one side to the other. Returns whether every register had its value again afterwards. */
 static bool keeps_registers(tni_context *from, tni_context *to, uint64_t seed)
 {
     uint64_t in[KEPT], out[KEPT] = {0};
@@ -294,8 +294,8 @@ Test(fiber, registers_are_kept)
     fiber_drop(&f);
 }
 
-/* By what calculations give, in either unit where there are two, and not by the control words alone. A seventh has, in every
- * format, a next digit that rounds down. */
+/* Checks the rounding by calculations, in both floating-point units where there are two, not by the control words alone. In
+ * every format, the exact value of 1/7 is nearer to the value below it. */
 static int rounds_up(void)
 {
     volatile double seven = 7.0;
@@ -377,7 +377,7 @@ Test(fiber, floating_point_values_are_kept)
 
 typedef struct {
     fiber fiber;
-    int frames_by_pointer; /* -1: the chain left the stack */
+    int frames_by_pointer; /* -1: the chain of frames left the stack */
     int frames_by_cfi;
     void *trace[64];
 } unwound;
@@ -426,7 +426,7 @@ Test(fiber, unwinding_ends_at_the_root)
 
 /* --- Migration ----------------------------------------------------------------------------------------------------------- */
 
-/* A volatile read by way of a function that is not inlined: the address is looked up at each call. */
+/* A volatile read in a function that is not inlined, so that each call computes the thread-local variable's address again. */
 static __thread int thread_number;
 static __attribute__((noinline)) int where_am_i(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fibers and their stacks as a runtime hands them out: many at once, few for many, guards, sizes, overflow. */
+/* Fibers and their stacks in a runtime: many at once, few stacks for many tasks, guards, sizes, overflow. */
 /* ctest: timeout=120 serial */
 #include <signal.h>
 #include <stdatomic.h>
@@ -37,7 +37,7 @@ typedef struct {
     atomic_bool over;
 } crowd;
 
-/* Alive until the test says so; a checkpoint now and then shows when. */
+/* Lives until the test cancels it, which it finds at a cancellation point. */
 static void *live(void *arg)
 {
     crowd *c = arg;
@@ -89,7 +89,7 @@ Test(fibers, a_hundred_thousand_alive_at_once)
     options.guard_fallback = !has_light_guards();
     options.log = count_warnings;
     run_crowd(&options);
-    cr_assert_leq(atomic_load(&warnings), 1); /* the fallback says so once */
+    cr_assert_leq(atomic_load(&warnings), 1); /* the fallback is reported once */
 }
 
 /* --- Few stacks for many tasks -------------------------------------------------------------------------------------------- */
@@ -139,15 +139,15 @@ Test(fibers, one_stack_for_a_hundred_tasks)
     few_stacks(1, 100);
 }
 
-/* From 16 on a core keeps one to itself. */
+/* With 16 stacks or more, a core keeps one for itself. */
 Test(fibers, stacks_in_other_caches_are_found)
 {
     for (size_t stacks = 16; stacks <= 128; stacks *= 2)
         few_stacks(stacks, tt_scaled(4000));
 }
 
-/* Rounds with pauses in which all workers sleep, with stacks in their caches; then as many tasks as there are stacks want to be
- * alive at once, and none ends before all are. */
+/* Rounds with pauses, in which all workers sleep with stacks in their caches. In each round as many tasks as there are stacks
+ * must be alive at once: none ends before all have started. */
 typedef struct {
     atomic_ulong alive;
     unsigned long wanted;
@@ -215,7 +215,7 @@ Test(fibers, a_task_that_waits_for_a_stack_can_be_cancelled)
     waiter = tt_spawn_on(runtime, cancelled_while_waiting, &ran);
     tn_cancel(waiter);
     tt_block_thread(5 * TN_MS);
-    cr_assert_eq(atomic_load(&ran), 0); /* its entry needs the stack */
+    cr_assert_eq(atomic_load(&ran), 0); /* its entry function has no stack yet */
     tn_cancel(holder);
     tt_join(holder);
     tt_join(waiter);
@@ -225,7 +225,7 @@ Test(fibers, a_task_that_waits_for_a_stack_can_be_cancelled)
 
 /* --- Sizes ---------------------------------------------------------------------------------------------------------------- */
 
-/* Writes to each page on the way down. */
+/* Writes to each page of the stack downwards. */
 __attribute__((noinline)) static size_t go_down(size_t bytes)
 {
     char page[4096];
@@ -235,7 +235,8 @@ __attribute__((noinline)) static size_t go_down(size_t bytes)
     page[sizeof page - 1] = 1;
     if (bytes > sizeof page)
         below = go_down(bytes - sizeof page);
-    __asm__ volatile("" : : "r"(page) : "memory"); /* each call has a page of its own, still in use here: no loop can do it */
+    /* Keeps the page in use after the call below, so that each call has its own page and the recursion cannot become a loop. */
+    __asm__ volatile("" : : "r"(page) : "memory");
     return below + (size_t)page[sizeof page - 1];
 }
 
@@ -261,7 +262,7 @@ static void use_sized(size_t stack_bytes, size_t used_bytes)
 
 #define KIB ((size_t)1024)
 
-/* The guard is a part of it. Frames are larger under the sanitizers. */
+/* The size includes the guard. Frames are larger under the sanitizers. */
 static size_t most_of(size_t bytes)
 {
     size_t usable = bytes - 18 * KIB;
@@ -392,7 +393,7 @@ static void overflow_in_a_runtime(void *arg)
     if (tn_runtime_create(&runtime, &options) != 0 || tn_spawn_on(runtime, &spawn_options, &task, overflow, NULL) != 0)
         return;
     if (wanted->flavor == TN_CURRENT_THREAD)
-        (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 10 * TN_S); /* runs what is left */
+        (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 10 * TN_S); /* runs the tasks that are left */
     else
         (void)tn_join(task, NULL);
 }
@@ -404,7 +405,7 @@ static void expect_report(overflow_case wanted)
     cr_assert(tt_child_aborted(&child, "stack overflow in task \"greedy\": its stack is 128 KiB;"), "not reported");
 }
 
-Test(fibers, an_overflow_names_the_task, .disabled = TT_SANITIZED) /* they have handlers of their own */
+Test(fibers, an_overflow_names_the_task, .disabled = TT_SANITIZED) /* the sanitizers have their own handlers */
 {
     expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_DEFAULT, true});
     expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_MPROTECT, true});
@@ -441,7 +442,7 @@ static void fault_elsewhere(void *arg)
     overflow_case *wanted = arg;
     tn_options options = tt_options();
     tn_runtime *runtime;
-    volatile uintptr_t nowhere = 16; /* volatile: the compiler must not know that nothing is there */
+    volatile uintptr_t nowhere = 16; /* volatile: the compiler must not know the value of the address */
 
     options.report_overflow = wanted->reports;
     if (tn_runtime_create(&runtime, &options) == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Future sets: who is polled, what is lost (nothing), what is freed (all, once). */
+/* Future sets: only woken members are polled, no wake is lost, every member is dropped exactly once. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void *only_the_woken(void *arg)
     tt_manual manual[MEMBERS];
     tn_ready ready;
 
-    tt_check(tn_future_set_next(set, &ready) == 0); /* empty */
+    tt_check(tn_future_set_next(set, &ready) == 0); /* the set is empty */
     for (uintptr_t i = 0; i < MEMBERS; i++) {
         tt_manual_init(&manual[i]);
         tt_check(tn_future_set_add(set, &manual[i].base, (void *)i, NULL) == 0);
@@ -57,7 +57,7 @@ Test(ready_set, polls_only_who_was_woken)
     tt_run(only_the_woken, NULL);
 }
 
-/* However many are due before it: what is ready is in time. */
+/* The ready member is found before the timeout, although many others are polled before it. */
 static void *ready_behind_many(void *arg)
 {
     enum { MANY = 1000, PAST_NS = 1 };
@@ -81,7 +81,7 @@ Test(ready_set, finds_what_is_ready_behind_many)
     tt_run(ready_behind_many, NULL);
 }
 
-/* Wakes itself at each poll, until others have run. */
+/* Wakes itself at each poll, until another task has run. */
 typedef struct {
     tn_future base;
     const atomic_bool *others_ran;
@@ -142,7 +142,7 @@ Test(ready_set, members_that_wake_themselves_let_others_run)
     tt_runtime_destroy(runtime);
 }
 
-/* In the order of their waking; one that wakes while it is polled comes again. */
+/* Members are polled in the order in which they were woken. One that is woken during its poll is polled again. */
 static void *in_order(void *arg)
 {
     static const int order[MEMBERS] = {3, 1, 7, 0, 6, 2, 5, 4};
@@ -156,7 +156,7 @@ static void *in_order(void *arg)
     }
     {
         TN_SCOPE(scope, tn_now() + TN_MS);
-        tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* all polled */
+        tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* all have been polled */
     }
     for (int i = 0; i < MEMBERS; i++)
         tt_manual_ready(&manual[order[i]], order[i]);
@@ -172,7 +172,7 @@ Test(ready_set, answers_in_the_order_of_waking)
     tt_run(in_order, NULL);
 }
 
-/* Each member has a timer of its own. */
+/* Each member has its own timer. */
 static void *sleepers(void *arg)
 {
     enum { SLEEPERS = 100 };
@@ -192,7 +192,7 @@ static void *sleepers(void *arg)
         seen++;
     }
     tt_check(tn_future_set_count(set) == 10);
-    tn_future_set_destroy(set); /* their timers go with them */
+    tn_future_set_destroy(set); /* the timers are removed with it */
     return arg;
 }
 
@@ -218,7 +218,7 @@ Test(ready_set, in_a_plain_thread)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Removing against waking, all orders ------------------------------------------------------------------------------------ */
+/* --- Removals and wakes in all orders --------------------------------------------------------------------------------------- */
 
 static void *remove_orders(void *arg)
 {
@@ -232,16 +232,16 @@ static void *remove_orders(void *arg)
         tt_check(tn_future_set_add(set, &manual.base, NULL, &member) == 0);
         if (order > 0) {
             TN_SCOPE(scope, tn_now() + TN_MS);
-            tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* it rests */
+            tt_check(tn_future_set_next(set, &ready) == TN_ETIMEDOUT); /* the member is suspended */
         }
         if (order == 2)
             tt_manual_ready(&manual, 1); /* woken, then removed */
         if (order == 3) {
             tn_waker *late = tn_waker_retain(atomic_load(&manual.waker));
             tn_future_set_remove(set, member);
-            tn_waker_wake(late); /* a wake that outlives the member */
+            tn_waker_wake(late); /* a wake after the member was removed */
         } else {
-            tn_future_set_remove(set, member); /* never polled; resting; woken */
+            tn_future_set_remove(set, member); /* never polled; suspended; woken */
         }
         tt_check(atomic_load(&manual.drops) == 1 && tn_future_set_count(set) == 0);
         tt_check(tn_future_set_next(set, &ready) == 0);
@@ -255,7 +255,7 @@ static void *remove_orders(void *arg)
     {
         tn_waker *late = tn_waker_retain(atomic_load(&manual.waker));
         tn_future_set_destroy(set);
-        tn_waker_wake_by_ref(late); /* a wake that outlives the set */
+        tn_waker_wake_by_ref(late); /* a wake after the set was destroyed */
         tn_waker_release(late);
     }
     return arg;
@@ -308,7 +308,7 @@ Test(ready_set, no_memory_is_an_error)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
-/* Others wake members at random while the set answers, adds and removes; each future ends once. */
+/* Threads wake members at random while the set returns, adds and removes members. Each future is dropped exactly once. */
 typedef struct {
     tt_manual *manual;
     unsigned long count;

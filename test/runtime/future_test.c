@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Futures and wakers: no wake-up is lost, wakers outlive tasks, combinators, misuse. */
+/* Futures and wakers: no wake is lost, wakers may outlive tasks, combinators, misuse. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
 #include "support/runtime.h"
 
-/* --- A future for tests: ready once `flag` is set; keeps a waker where others find it ------------------------------------- */
+/* --- A future for tests: ready once `flag` is set; stores its waker for other threads ------------------------------------- */
 
 typedef struct {
     tn_future base;
-    _Atomic(tn_waker *) waker; /* taken by whoever wakes */
+    _Atomic(tn_waker *) waker; /* taken by the thread that wakes */
     atomic_bool flag;
     atomic_uint polls;
     atomic_uint drops;
@@ -29,7 +29,7 @@ static int event_poll(tn_future *self, tn_waker *waker)
 
     atomic_fetch_add(&future->polls, 1);
     put_waker(future, tn_waker_retain(waker));
-    return atomic_load(&future->flag) ? 17 : TN_PENDING; /* looked at behind the waker: a wake is not missed */
+    return atomic_load(&future->flag) ? 17 : TN_PENDING; /* loaded after the waker was stored: no wake is missed */
 }
 
 static void event_drop(tn_future *self)
@@ -112,7 +112,7 @@ Test(future, wakers_outlive_their_task)
     tn_waker_wake_by_ref(wakers[0]);
     cr_assert_eq((intptr_t)tt_join(task), 17);
     for (int i = 0; i < 100; i++)
-        tn_waker_wake_by_ref(wakers[0]); /* the task has ended: nothing happens */
+        tn_waker_wake_by_ref(wakers[0]); /* the task has ended: no effect */
     tn_waker_wake(wakers[0]);
     tn_waker_release(wakers[1]);
     cr_assert_eq(tn_runtime_tasks(runtime), 0);
@@ -144,7 +144,7 @@ Test(future, spurious_wakes_lead_to_polls)
     tt_runtime_destroy(runtime);
 }
 
-/* A wake during the poll, after its last look: it has to lead to one more poll. */
+/* Woken during the poll, after the poll's last check. The wake must lead to one more poll. */
 typedef struct {
     tn_future base;
     tt_gate polling;
@@ -190,7 +190,7 @@ Test(future, a_wake_during_the_poll_is_kept)
 
 enum { WAKERS = 4 };
 
-/* Ready once it has seen as many tickets as there will be. Each waker adds a ticket and then wakes. */
+/* Ready when it has seen all tickets. Each waking thread adds a ticket and then wakes. */
 typedef struct {
     tn_future base;
     _Atomic(tn_waker *) waker;
@@ -206,7 +206,7 @@ static int ticket_poll(tn_future *self, tn_waker *waker)
     future->polls++;
     if (atomic_load_explicit(&future->waker, memory_order_relaxed) == NULL)
         atomic_store(&future->waker, tn_waker_retain(waker));
-    /* Relaxed: the wake alone has to make the tickets visible. */
+    /* Relaxed: the wake alone must publish the tickets. */
     return atomic_load_explicit(&future->tickets, memory_order_relaxed) == future->wanted ? 1 : TN_PENDING;
 }
 
@@ -310,7 +310,7 @@ Test(future, a_plain_thread_is_woken_by_a_task)
 
 /* --- Combinators ---------------------------------------------------------------------------------------------------------- */
 
-/* Ready when one of the two is: 1, the sleep; 2, the join. */
+/* Ready when one of two futures is. The result is 1 for the sleep, 2 for the join. */
 typedef struct {
     tn_future base;
     tn_sleep_future sleep;
@@ -369,7 +369,7 @@ static void *sleep_or_join(void *arg)
         tt_check(tn_now() - begin_ns >= 2 * TN_MS);
         event_set(&future);
         tt_check(await_either(task, 3600 * TN_S, &result) == 2 && result == &future.base);
-        tt_check(tt_join(task) == &future.base); /* the future borrowed the handle */
+        tt_check(tt_join(task) == &future.base); /* the future had borrowed the handle */
     }
     return NULL;
 }
@@ -379,7 +379,7 @@ Test(future, sleep_or_join_whichever_is_first)
     tt_run(sleep_or_join, NULL);
 }
 
-/* A plain thread whose wait ends by time at the moment the task ends. */
+/* On a plain thread, the timeout of the wait expires at the moment when the task ends. */
 Test(future, sleep_or_join_in_a_plain_thread)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -437,12 +437,12 @@ static void *two_join_futures(void *arg)
     event_init(&future);
     task = tt_spawn(await_slow_event, &future.base);
     tn_join_init(&first, task);
-    /* Polled by hand, with the waker of this task. */
+    /* Polled directly, with the waker of this task. */
     tt_check(first.base.ops->poll(&first.base, (tn_waker *)(void *)tn_self()) == TN_PENDING);
     tt_check(tn_join(task, NULL) == TN_EBUSY);
     first.base.ops->drop(&first.base);
     event_set(&future);
-    tt_check(tt_join(task) == &future.base); /* nobody waits any more */
+    tt_check(tt_join(task) == &future.base); /* no other join waits any more */
     return NULL;
 }
 

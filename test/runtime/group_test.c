@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Groups: nobody leaves before the tasks have ended; who is cancelled when; which results are whose. */
+/* Task groups: the owner leaves after all tasks have ended. Also cancellation, the first error, ownership of results. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static void *take_all(void *arg)
         count++;
     }
     tt_check(count == TASKS && seen == TASKS * (TASKS + 1) / 2 && tn_group_running(&group) == 0);
-    tt_check(tn_group_spawn(&group, NULL, number, NULL) == 0); /* again, and nobody asks */
+    tt_check(tn_group_spawn(&group, NULL, number, NULL) == 0); /* its result is not taken */
     return arg;
 }
 
@@ -62,7 +62,7 @@ Test(group, each_result_comes_once)
     tt_run(take_all, NULL);
 }
 
-/* In the order of their ends. */
+/* Results come in the order in which the tasks end. */
 static void *wait_for(void *arg)
 {
     return (void *)(intptr_t)tn_await(&((tt_manual *)arg)->base);
@@ -159,7 +159,7 @@ static void *cancelled_owner(void *arg)
         tt_check(tn_group_wait(&group) == TN_ECANCELED);
         tt_check(atomic_load(cleaned) == 0 && tn_group_running(&group) == 3);
     }
-    tt_check(atomic_load(cleaned) == 3); /* waited for, cancelled or not */
+    tt_check(atomic_load(cleaned) == 3); /* leaving has waited, although the owner is cancelled */
     return NULL;
 }
 
@@ -216,10 +216,10 @@ static void *first_error(void *arg)
         if (!cancels) {
             tn_group_result result;
             tt_check(tn_group_next(&group, &result) == 1 && result.error == TN_EPIPE);
-            tt_check(tn_group_running(&group) == TASKS); /* they go on */
+            tt_check(tn_group_running(&group) == TASKS); /* they continue */
             tn_group_cancel(&group);
         }
-        tt_check(tn_group_wait(&group) == TN_EPIPE); /* the first, not those it made */
+        tt_check(tn_group_wait(&group) == TN_EPIPE); /* the first error, not those that it caused */
         tt_check(atomic_load(&ended) == TASKS);
         tt_check(tn_group_spawn(&group, NULL, sleep_long, &ended) == 0); /* cancelled from the start */
         tt_check(tn_group_wait(&group) == TN_EPIPE);
@@ -356,7 +356,7 @@ Test(group, results_that_nobody_takes_are_dropped)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
-/* A plain thread waits for tasks that destroy throws away. */
+/* A plain thread waits for tasks that destroy discards. */
 static void *wait_abandoned(void *arg)
 {
     tn_group *group = arg;
@@ -418,7 +418,7 @@ Test(group, one_that_is_not_left_ends_the_process)
     cr_assert(tt_child_aborted(&child, "\"careless\""), "%s", child.said);
 }
 
-/* Ends against leaving, cancelling and taking. */
+/* Tasks end while the owner leaves, cancels and takes results. */
 static void *churn(void *arg)
 {
     for (unsigned long i = tt_scaled(500); i > 0; i--) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who sleeps, who searches, whom a submit wakes. */
+/* The idle protocol: which workers are parked, which search for work, and which one a submit wakes. */
 #include <stdatomic.h>
 
 #include "base/thread.h"
@@ -11,7 +11,7 @@ Test(idle, marks_are_taken_once)
     for (unsigned cores = 1; cores <= TNI_WORKERS_MAX; cores = cores * 3 + 1) {
         static tni_idle idle;
         tni_idle_init(&idle, cores);
-        cr_assert_eq(tni_idle_choose(&idle), -1); /* nobody sleeps */
+        cr_assert_eq(tni_idle_choose(&idle), -1); /* no worker is parked */
         for (unsigned i = 0; i < cores; i++) {
             cr_assert(!tni_idle_is_parked(&idle, i));
             cr_assert(!tni_idle_all_parked(&idle));
@@ -39,13 +39,13 @@ Test(idle, one_is_woken_and_counts_as_searching)
         cr_assert_geq(chosen, 0);
         cr_assert_lt(chosen, 200);
         cr_assert(!tni_idle_is_parked(&idle, (unsigned)chosen));
-        cr_assert_eq(tni_idle_choose(&idle), -1);             /* one searches already */
-        cr_assert(!tni_idle_unpark(&idle, (unsigned)chosen)); /* it sees that it was chosen */
+        cr_assert_eq(tni_idle_choose(&idle), -1);             /* one is searching already */
+        cr_assert(!tni_idle_unpark(&idle, (unsigned)chosen)); /* the worker sees that it was chosen */
         cr_assert(tni_idle_is_searching(&idle, (unsigned)chosen));
         cr_assert_eq(tni_idle_search_end(&idle, (unsigned)chosen), TNI_SEARCH_LAST);
-        cr_assert_eq(tni_idle_search_end(&idle, (unsigned)chosen), TNI_SEARCH_STRUCK); /* it does not count twice */
+        cr_assert_eq(tni_idle_search_end(&idle, (unsigned)chosen), TNI_SEARCH_STRUCK); /* the second end does not count */
     }
-    cr_assert_eq(tni_idle_choose(&idle), -1); /* nobody is left */
+    cr_assert_eq(tni_idle_choose(&idle), -1); /* no worker is left */
 }
 
 Test(idle, one_that_was_struck_keeps_nobody_from_being_woken)
@@ -58,7 +58,7 @@ Test(idle, one_that_was_struck_keeps_nobody_from_being_woken)
     tni_idle_park(&idle, 39);
     first = tni_idle_choose(&idle);
     cr_assert_eq(tni_idle_choose(&idle), -1);
-    cr_assert_eq(tni_idle_search_end(&idle, (unsigned)first), TNI_SEARCH_LAST); /* by another thread */
+    cr_assert_eq(tni_idle_search_end(&idle, (unsigned)first), TNI_SEARCH_LAST); /* as another thread does it */
     cr_assert_eq(tni_idle_choose(&idle), first == 3 ? 39 : 3);
     cr_assert_eq(tni_idle_search_end(&idle, (unsigned)first), TNI_SEARCH_STRUCK); /* its own end takes no other's mark */
     cr_assert_eq(tni_idle_choose(&idle), -1);
@@ -72,7 +72,7 @@ Test(idle, a_few_search_at_a_time)
         tni_idle_init(&idle, cores);
         while (tni_idle_search_begin(&idle, searching))
             searching++;
-        cr_assert_eq(searching, (cores + 1) / 2); /* half of the busy ones */
+        cr_assert_eq(searching, (cores + 1) / 2); /* half of the busy workers */
         for (unsigned i = searching; i > 0; i--)
             cr_assert_eq(tni_idle_search_end(&idle, i - 1), i == 1 ? TNI_SEARCH_LAST : TNI_SEARCH_ENDED);
     }
@@ -84,7 +84,7 @@ enum { WORKERS = 4, SUBMITTERS = 2, STRIKERS = 1, THREADS = WORKERS + SUBMITTERS
 
 typedef struct {
     tni_idle idle;
-    tni_a32 work;            /* what the queues are in life */
+    tni_a32 work;            /* stands for the queues: number of items */
     tni_a32 asleep[WORKERS]; /* futex */
     atomic_ulong done;
     unsigned long wanted;
@@ -126,7 +126,7 @@ static void end_search(office *o, unsigned me, bool *searching, bool found)
         wake(o, tni_idle_choose(&o->idle));
 }
 
-/* As worker.c does it: sleeps without a limit, so that a wake-up that is lost hangs. */
+/* Works as worker.c does. It sleeps longer than submit() waits, so that a lost wake fails the test. */
 static void *work(void *arg)
 {
     office *o = arg;
@@ -165,14 +165,15 @@ static void *submit(void *arg)
         (void)tni_a32_fetch_add(&o->work, 1, TNI_RELEASE);
         tni_fence_full();
         wake(o, tni_idle_choose(&o->idle));
-        if (i % 4 == 0) /* nothing is left: the workers go to sleep meanwhile, and nobody else would wake them */
+        /* Waits until no item is left: the workers go to sleep meanwhile, and no other thread would wake them. */
+        if (i % 4 == 0)
             for (uint64_t limit_ns = tni_clock_ns() + 10 * TN_S; tni_a32_load(&o->work, TNI_RELAXED) > 0;)
                 tt_check(tni_clock_ns() < limit_ns);
     }
     return NULL;
 }
 
-/* As the monitor does it with a worker that seems to get no processor. */
+/* Does what the monitor does with a worker that seems to get no processor. */
 static void *strike(void *arg)
 {
     office *o = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The injector: first in, first out; closed for spawns only; each task taken exactly once. */
+/* The injector: first in, first out. When it is closed, it refuses spawns only. Each task is taken exactly once. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -77,12 +77,12 @@ Test(inject, closed_for_spawns_only)
     free(tasks);
 }
 
-/* --- Three who push, three who take --------------------------------------------------------------------------------------- */
+/* --- Three threads push, three take --------------------------------------------------------------------------------------- */
 
 typedef struct {
     tni_injector injector;
     tn_task *tasks;
-    unsigned count; /* a pusher */
+    unsigned count; /* per pushing thread */
     atomic_uint next_pusher;
     atomic_ulong left;
     atomic_uchar *taken;
@@ -113,7 +113,7 @@ static void *take_all(void *arg)
         for (unsigned i = 0; i < k; i++) {
             uint64_t id = got[i]->id;
             tt_check(atomic_fetch_add(&c->taken[id], 1) == 0);
-            tt_check(last[id / c->count] <= id); /* of one pusher: in its order */
+            tt_check(last[id / c->count] <= id); /* in the order of its pusher */
             last[id / c->count] = id;
         }
         atomic_fetch_sub(&c->left, k);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers that get no processor because a real-time thread has it: what waits for them is done by others. */
+/* Workers that get no processor because a real-time thread uses it: other workers do their work. */
 /* ctest: timeout=120 serial */
 #include <sched.h>
 #include <stdio.h>
@@ -8,10 +8,10 @@
 #include "support/runtime.h"
 
 #define HOG_NS (600 * TN_MS)
-/* What waits shorter has not waited for the hog. */
+/* A wait of less than this was not a wait for the hog. */
 #define SOON_MS 250
 
-static int processors[2]; /* two that we may use */
+static int processors[2]; /* two processors that this process may use */
 static atomic_uint next_pinned;
 
 static bool pin(pid_t thread, int processor)
@@ -25,7 +25,8 @@ static bool pin(pid_t thread, int processor)
 
 static void pin_and_note(void *ctx)
 {
-    tt_check(pin(0, processors[(atomic_fetch_add(&next_pinned, 1) + 1) % 2])); /* the first one is chosen first */
+    /* The worker that is chosen first gets the hog's processor. */
+    tt_check(pin(0, processors[(atomic_fetch_add(&next_pinned, 1) + 1) % 2]));
     note_thread(ctx);
 }
 
@@ -42,7 +43,7 @@ static void *hog(void *arg)
     return NULL;
 }
 
-/* This thread, and the monitor, which it starts, have the first processor; the hog takes the second. */
+/* This thread, and the monitor, which it starts, run on the first processor. The hog runs on the second. */
 static tn_runtime *create_pinned(void)
 {
     cpu_set_t usable;
@@ -60,7 +61,8 @@ static tn_runtime *create_pinned(void)
     return create(pin_and_note, false);
 }
 
-/* `is_served` while the hog runs, a few times: it may take the processor from a worker that holds a lock. */
+/* Checks several times that `is_served` returns true while the hog runs. Some failures are allowed: the hog may take the
+ * processor from a worker that holds a lock. */
 static void beside_a_hog(tn_runtime *runtime, bool (*is_served)(void *arg), void *arg)
 {
     unsigned good = 0;
@@ -78,7 +80,7 @@ static void beside_a_hog(tn_runtime *runtime, bool (*is_served)(void *arg), void
             served = is_served(arg);
         cr_assert_eq(pthread_join(thread, &refused), 0);
         good += served;
-        tt_block_thread(100 * TN_MS); /* the kernel's limit for real-time threads, and the monitor's rest */
+        tt_block_thread(100 * TN_MS); /* for the kernel's limit on real-time threads, and until the monitor sleeps */
     }
     cr_assert_geq(good, 3, "%u of %u times", good, tries);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers whose threads stand still, and what is to go on all the same. */
+/* Helpers to freeze the threads of workers, and to check the work that must continue meanwhile. */
 #ifndef TT_LATE_STAND_H
 #define TT_LATE_STAND_H
 
@@ -18,7 +18,7 @@
 #include "sched/runtime.h"
 #include "support/runtime.h"
 
-/* What takes that long is not done. */
+/* Work that takes longer counts as not done. */
 #define LIMIT_NS (5 * TN_S)
 #define LIMIT_MS 5000
 
@@ -60,7 +60,7 @@ static inline bool is_frozen(void *arg)
     return atomic_load(&frozen) == *(unsigned *)arg;
 }
 
-/* All workers have parked once. */
+/* Requires that all workers have parked once. */
 static inline uint64_t marks_of(const tn_runtime *runtime, unsigned core)
 {
     /* Observes what the worker did before it parked, its thread_id too; partner: tni_idle_park. */
@@ -73,7 +73,7 @@ static inline int thread_of(const tn_runtime *runtime, unsigned core)
     return ((const tni_worker *)tni_aptr_load(&runtime->cores[core]->worker, TNI_ACQUIRE))->thread_id;
 }
 
-/* The core's worker, wherever it is. It is asked anew each time: the core may have another one meanwhile. */
+/* Freezes the core's worker, wherever it is. The worker is loaded at each call, because the core's worker may change. */
 static inline void freeze(const tn_runtime *runtime, unsigned core)
 {
     unsigned one = 1;
@@ -106,7 +106,7 @@ typedef struct {
     unsigned core;
 } sleeper;
 
-/* For the kernel, and for us. */
+/* Returns whether the worker sleeps, both for the kernel and for the runtime. */
 static inline bool is_asleep(void *arg)
 {
     const sleeper *s = arg;
@@ -115,7 +115,7 @@ static inline bool is_asleep(void *arg)
            tni_os_thread_sleeps(thread_of(s->runtime, s->core));
 }
 
-/* The core's worker, in its sleep. */
+/* Freezes the core's worker while it sleeps. */
 static inline void freeze_asleep(const tn_runtime *runtime, unsigned core)
 {
     sleeper s = {runtime, core};
@@ -124,7 +124,8 @@ static inline void freeze_asleep(const tn_runtime *runtime, unsigned core)
     freeze(runtime, core);
 }
 
-/* `hook` ends by note_thread. What is mailed to a worker waits for it, so nothing is made to migrate if it is to go on. */
+/* `hook` calls note_thread at its end. Forced migration sends each task to one worker, and the task waits for that worker even
+ * if it is frozen. Without `may_migrate` it is off. */
 static inline tn_runtime *create(tn_thread_hook_fn hook, bool may_migrate)
 {
     const struct sigaction action = {.sa_handler = be_frozen, .sa_flags = SA_RESTART};
@@ -161,7 +162,7 @@ static inline bool has_count(void *arg)
     return atomic_load(a->count) >= a->wanted;
 }
 
-/* One after the other. */
+/* Spawns the next task only when the last one has run. */
 static inline bool spawns_run(tn_runtime *runtime, unsigned count, uint64_t limit_ns)
 {
     atomic_uint done = 0;
@@ -187,11 +188,12 @@ typedef struct {
     tn_runtime *runtime;
     tn_stream *streams[CONNECTIONS_MAX];
     tn_task *tasks[CONNECTIONS_MAX];
-    int ends[CONNECTIONS_MAX]; /* ours */
+    int ends[CONNECTIONS_MAX]; /* the test's ends of the socket pairs */
     unsigned count;
 } lines;
 
-/* It waits on the core that it first waits on: it is busy before, so that others come and take what is behind it. */
+/* The connection belongs to the core on which the task first waits. The task is busy before, so that others steal what is
+ * behind it. */
 static inline void *echo(void *arg)
 {
     char byte;

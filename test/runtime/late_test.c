@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Workers that get no processor: others are woken in their place, and do what lies in their queues, loops and timers.
+/* Workers that get no processor: other workers are woken in their place, and process their queues, loops and timers.
  *
- * A worker is frozen by a signal whose handler does not return until it is told to. For the kernel, and for us, it is where it
- * was interrupted: asleep in its loop, or in the middle of the scheduler. late_hog_test does it as in life. */
+ * A signal freezes a worker: its handler does not return until the test allows it. For the kernel and for the runtime, the
+ * worker is where it was interrupted: asleep in its loop, or in the scheduler. In late_hog_test a real-time thread takes the
+ * processor. */
 /* ctest: timeout=240 serial */
 #include <stdlib.h>
 
@@ -12,7 +13,7 @@
 
 /* --- Spawns from outside ---------------------------------------------------------------------------------------------------- */
 
-/* The one that is chosen first is among those that are frozen. */
+/* Each worker is frozen once, so one of them is the worker that is chosen first. */
 static void spawns_beside_one_that_is_frozen(uint64_t rest_ns)
 {
     tn_runtime *runtime = create(note_thread, false);
@@ -42,7 +43,7 @@ Test(late, nor_when_the_monitor_rests)
 typedef struct {
     atomic_bool over;
     atomic_bool runs;
-    unsigned core; /* where */
+    unsigned core; /* index of the core that runs the task */
     tn_task *task;
 } busy;
 
@@ -138,7 +139,7 @@ static void *tick(void *arg)
 {
     atomic_uint *ticks = arg;
 
-    tt_burn(2 * TN_MS); /* as echo */
+    tt_burn(2 * TN_MS); /* as in echo */
     while (!atomic_load(&all_clocks.over)) {
         tt_check(tn_sleep(NAP_NS) == 0);
         atomic_fetch_add(ticks, 1);
@@ -146,7 +147,7 @@ static void *tick(void *arg)
     return NULL;
 }
 
-/* Each goes off twice more. */
+/* Returns whether each timer fires twice more. */
 static bool clocks_tick(clocks *c)
 {
     unsigned before[CONNECTIONS_MAX];
@@ -222,7 +223,7 @@ static void *yield_on(void *arg)
     return NULL;
 }
 
-/* All have had three runs more, but for the one that the frozen worker has in hand. */
+/* All tasks have run three more times, except for the one that the frozen worker is running. */
 static bool all_but_one_go_on(void *arg)
 {
     crowd *c = arg;
@@ -233,8 +234,8 @@ static bool all_but_one_go_on(void *arg)
     return waiting <= 1;
 }
 
-/* No worker is ever out of work, so nobody comes to steal. A worker may be frozen while it holds a lock that others need: that
- * happens now and then, and not most of the time. */
+/* No worker is ever out of work, so none comes to steal. A frozen worker may hold a lock that others need. This happens
+ * sometimes, but not most of the time. */
 Test(late, what_is_in_its_queues_goes_to_others)
 {
     tn_runtime *runtime = create(note_thread, false);
@@ -258,11 +259,11 @@ Test(late, what_is_in_its_queues_goes_to_others)
     cr_assert_gt(good, FREEZES / 2, "%u of %u times", good, FREEZES);
 }
 
-/* --- It comes back at that moment ------------------------------------------------------------------------------------------- */
+/* --- The worker continues meanwhile ----------------------------------------------------------------------------------------- */
 
 enum { PAIRS = 40 };
 
-/* Two fibers that wake each other: by the LIFO slot, and by the queue where that is full. */
+/* Two fibers that wake each other: through the LIFO slot, or through the run queue if the slot is full. */
 typedef struct {
     tn_semaphore turns[2];
     unsigned long rounds;
@@ -294,7 +295,7 @@ typedef struct {
     unsigned long moves;
 } mover;
 
-/* As the monitor does it, with all cores and all the time. */
+/* Does what the monitor does for a late worker, for all cores and all the time. */
 static void *evacuate_on(void *arg)
 {
     mover *m = arg;
@@ -337,7 +338,7 @@ Test(late, nothing_is_lost_or_run_twice_when_it_comes_back_meanwhile)
     tt_runtime_destroy(m.runtime);
 }
 
-/* Workers are frozen anywhere and come back after a few milliseconds, while connections, timers and spawns go on. */
+/* Workers are frozen at any point and continue after a few milliseconds. Meanwhile connections, timers and spawns go on. */
 Test(late, all_goes_on_while_workers_come_and_go)
 {
     tn_runtime *runtime = create(note_thread, true);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for libuv: timeouts hold, wakes are kept, and what a sleep has fetched is reported once, to whom it is for. */
+/* The OS layer for libuv: timeouts, wakes that are kept, events that a sleep has fetched: reported once, to the right poll. */
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +23,7 @@ Test(os_loop, a_timeout_ends_the_sleep)
     for (int i = 0; i < 20; i++) {
         uint64_t begin_ns = tn_now();
         tni_os_loop_sleep(&loop, 3 * TN_MS, &fetched);
-        cr_assert_geq(tn_now() - begin_ns, 2 * TN_MS); /* it may return early, but not as a rule */
+        cr_assert_geq(tn_now() - begin_ns, 2 * TN_MS); /* it may return a little early */
     }
     tni_os_loop_sleep(&loop, 0, &fetched);
     tni_os_loop_sleep(&loop, 1, &fetched);
@@ -38,7 +38,7 @@ Test(os_loop, a_wake_before_the_sleep_is_kept, .timeout = 20)
     open_loop(&loop);
     for (int i = 0; i < 100; i++) {
         tni_os_loop_wake(&loop);
-        tni_os_loop_run(&loop); /* whoever runs it does not use the wake up */
+        tni_os_loop_run(&loop); /* a run does not consume the wake */
         tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
         cr_assert_eq(fetched.count, 0);
     }
@@ -65,7 +65,7 @@ static void *wake_each_sleep(void *arg)
     return NULL;
 }
 
-/* Each wake has to end a sleep: the next one comes only after that. */
+/* Each wake must end a sleep: the next one is made only after that sleep has ended. */
 Test(os_loop, wakes_from_another_thread, .timeout = 60)
 {
     woken w = {.wanted = tt_scaled(20000)};
@@ -104,7 +104,7 @@ static void on_closed(tni_os_poll *poll)
 
 static const tni_os_poll_ops ops = {on_ready, on_closed};
 
-/* Edge-triggered from here on. */
+/* The poll is edge-triggered on return. */
 static void watch_new(tni_os_loop *loop, end *e)
 {
     int fds[2];
@@ -115,7 +115,7 @@ static void watch_new(tni_os_loop *loop, end *e)
     e->other = fds[1];
     cr_assert_eq(tni_os_poll_open(loop, &e->poll, e->fd, &ops), 0);
     tni_os_loop_run(loop);
-    tni_os_loop_run(loop); /* the kernel reports once more that it is writable */
+    tni_os_loop_run(loop); /* the kernel reports once more that the socket is writable */
 }
 
 static void send_byte(const end *e)
@@ -143,7 +143,7 @@ Test(os_loop, what_a_sleep_has_fetched_is_reported_once)
         send_byte(&e);
         tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
         cr_assert_eq(fetched.count, 1);
-        tni_os_loop_run(&loop); /* by another thread: it finds nothing any more */
+        tni_os_loop_run(&loop); /* as another thread would: it finds no event */
         cr_assert_eq(e.readable, i - 1);
         cr_assert(tni_os_loop_report(&loop, &fetched));
         cr_assert_eq(e.readable, i);
@@ -151,7 +151,7 @@ Test(os_loop, what_a_sleep_has_fetched_is_reported_once)
         cr_assert_eq(e.readable, i);
     }
     send_byte(&e);
-    tni_os_loop_run(&loop); /* before the sleep: that finds nothing */
+    tni_os_loop_run(&loop); /* before the sleep, which then finds no event */
     cr_assert_eq(e.readable, 4);
     tni_os_loop_sleep(&loop, TN_MS, &fetched);
     cr_assert_eq(fetched.count, 0);
@@ -159,7 +159,7 @@ Test(os_loop, what_a_sleep_has_fetched_is_reported_once)
     tni_os_loop_close(&loop);
 }
 
-/* Between a sleep and its report another thread closes the poll, and the number comes back as another socket's. */
+/* Between a sleep and its report another thread closes the poll, and a new socket gets the same file descriptor. */
 Test(os_loop, nothing_is_reported_to_a_later_poll_of_the_same_number)
 {
     tni_os_loop loop;
@@ -176,7 +176,7 @@ Test(os_loop, nothing_is_reported_to_a_later_poll_of_the_same_number)
     let_go(&loop, &e);
     watch_new(&loop, &f);
     cr_assert_eq(f.fd, number);
-    cr_assert(!tni_os_loop_report(&loop, &fetched)); /* it cannot know that nothing was missed */
+    cr_assert(!tni_os_loop_report(&loop, &fetched)); /* it cannot know whether an event was missed */
     cr_assert_eq(e.readable + f.readable, 0);
     send_byte(&f);
     tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
@@ -208,7 +208,7 @@ Test(os_loop, more_than_a_sleep_fetches_is_found_by_the_run)
     tni_os_loop_close(&loop);
 }
 
-/* Before its first report a poll is level-triggered, and libuv's: the run after the sleep reports it. */
+/* Until its first report a poll is level-triggered and handled by libuv, so the run after the sleep reports its event. */
 Test(os_loop, a_poll_that_has_not_been_reported_yet_is_found_by_the_run)
 {
     tni_os_loop loop;
@@ -216,7 +216,7 @@ Test(os_loop, a_poll_that_has_not_been_reported_yet_is_found_by_the_run)
     int fds[2];
 
     open_loop(&loop);
-    cr_assert_eq(pipe(fds), 0); /* the reading end is not ready when it is opened */
+    cr_assert_eq(pipe(fds), 0); /* the reading end is not ready yet */
     memset(&e, 0, sizeof e);
     e.fd = fds[0];
     e.other = fds[1];
@@ -278,13 +278,13 @@ Test(os_loop, a_look_says_which_loops_have_something)
     watch_new(&loops[2], &e);
     cr_assert(!look(looked_at, 0, ready));
     cr_assert(!look(looked_at, TN_MS, ready));
-    tni_os_loop_wake(&loops[1]); /* not looked at */
+    tni_os_loop_wake(&loops[1]); /* this loop is not polled */
     cr_assert(!look(looked_at, 0, ready));
     send_byte(&e);
     cr_assert(look(looked_at, UINT64_MAX, ready));
     cr_assert(!ready[0] && !ready[1] && ready[2]);
     tni_os_loop_wake(&loops[0]);
-    cr_assert(look(looked_at, UINT64_MAX, ready)); /* it has taken nothing away */
+    cr_assert(look(looked_at, UINT64_MAX, ready)); /* the poll before has consumed nothing */
     cr_assert(ready[0] && !ready[1] && ready[2]);
     let_go(&loops[2], &e);
     for (unsigned i = 0; i < 3; i++)

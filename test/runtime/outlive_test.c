@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Handles and wakers outlive the runtime they came from; waits for its tasks may be under way when it goes. */
+/* Handles and wakers outlive their runtime. Joins of its tasks may be under way while it is destroyed. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>
 #include <string.h>
@@ -45,7 +45,7 @@ Test(outlive, handles_of_finished_tasks)
     for (int i = 0; i < 100; i++)
         tasks[i] = tt_spawn_on(runtime, echo, &allocator);
     tt_runtime_destroy(runtime);
-    cr_assert_gt(atomic_load(&allocator.blocks), 0); /* for the handles */
+    cr_assert_gt(atomic_load(&allocator.blocks), 0); /* the handles use them */
     for (int i = 0; i < 100; i++) {
         void *result = NULL;
         cr_assert(tn_task_is_finished(tasks[i]));
@@ -94,7 +94,7 @@ static void *release_share(void *arg)
     return NULL;
 }
 
-/* The last references go on several threads at the moment the runtime does. */
+/* Several threads release the last references while the runtime is destroyed. */
 Test(outlive, handles_go_while_the_runtime_goes)
 {
     for (unsigned long round = 0; round < tt_scaled(300); round++) {
@@ -154,7 +154,7 @@ Test(outlive, joins_are_under_way_while_the_runtime_goes)
     }
 }
 
-/* A task of one runtime waits for tasks of another that goes meanwhile. */
+/* A task of one runtime waits for tasks of another runtime that is destroyed meanwhile. */
 static void *join_share_in_a_task(void *arg)
 {
     return join_share(arg);

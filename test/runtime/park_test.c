@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a thread sleeps: no notification is lost, none is used twice. */
+/* Parking a thread: no notification is lost, none is consumed twice. */
 #include <stdatomic.h>
 
 #include "base/parker.h"
@@ -11,9 +11,9 @@ Test(park, a_notification_before_the_sleep_ends_it)
 
     tni_parker_init(&parker);
     cr_assert(!tni_parker_notify(&parker));
-    cr_assert(!tni_parker_notify(&parker)); /* two are one */
+    cr_assert(!tni_parker_notify(&parker)); /* two notifications count as one */
     tni_parker_wait(&parker, TNI_FOREVER);
-    cr_assert(tni_parker_prepare(&parker, TNI_PARK_LOOP)); /* it was used up */
+    cr_assert(tni_parker_prepare(&parker, TNI_PARK_LOOP)); /* the notification was consumed */
     tni_parker_finish(&parker);
 }
 
@@ -25,7 +25,7 @@ Test(park, a_deadline_ends_the_sleep)
     tni_parker_init(&parker);
     while (tn_now() < until_ns)
         tni_parker_wait(&parker, until_ns);
-    tni_parker_wait(&parker, 1); /* long ago */
+    tni_parker_wait(&parker, 1); /* a deadline in the past */
 }
 
 Test(park, who_sleeps_in_its_loop_is_woken_there)
@@ -34,7 +34,7 @@ Test(park, who_sleeps_in_its_loop_is_woken_there)
 
     tni_parker_init(&parker);
     cr_assert(tni_parker_prepare(&parker, TNI_PARK_LOOP));
-    cr_assert(tni_parker_notify(&parker)); /* the caller has to wake the loop */
+    cr_assert(tni_parker_notify(&parker)); /* the caller must wake the loop */
     cr_assert(!tni_parker_notify(&parker));
     tni_parker_finish(&parker);
     cr_assert(tni_parker_prepare(&parker, TNI_PARK_LOOP));
@@ -80,7 +80,7 @@ Test(park, two_threads_wake_each_other)
     cr_assert_eq(atomic_load(&g.turn), 2 * g.rounds);
 }
 
-/* Three notify one: each notification comes after its ticket, so the sleeper sees every ticket without polling. */
+/* Three threads notify one. Each adds a ticket before it notifies, so the sleeper sees every ticket without polling. */
 typedef struct {
     tni_parker parker;
     atomic_ulong tickets;

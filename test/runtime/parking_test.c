@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a worker does last before it sleeps may make tasks runnable: they are run. And a worker without work does sleep. */
+/* A worker's last actions before it sleeps may make tasks runnable. These tasks must run. A worker without work must sleep. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -11,7 +11,7 @@
 
 enum { ROUNDS = 50 };
 
-/* Runs `entry` in runtimes of each shape: the environment's workers, one worker, and none but the caller. */
+/* Runs `entry` in three runtimes: with the environment's number of workers, with one worker, and current-thread. */
 static void run_in_each(tn_entry_fn entry)
 {
     for (int shape = 0; shape < 3; shape++) {
@@ -23,7 +23,7 @@ static void run_in_each(tn_entry_fn entry)
             options.workers = 0;
             options.flavor = TN_CURRENT_THREAD;
         }
-        options.stuck_after_ns = UINT64_MAX; /* nobody takes the core, whose loop is meant */
+        options.stuck_after_ns = UINT64_MAX; /* no replacement thread may take the core whose loop is tested */
         cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
         cr_assert_eq(tn_block_on(runtime, entry, runtime, NULL), 0);
         tt_runtime_destroy(runtime);
@@ -32,7 +32,7 @@ static void run_in_each(tn_entry_fn entry)
 
 /* --- Registrations -------------------------------------------------------------------------------------------------------- */
 
-/* A file that no loop can watch. */
+/* Registers a file that no loop can poll. */
 static tni_registration *make_unwatchable(tn_runtime *runtime)
 {
     tni_registration *registration = NULL;
@@ -43,7 +43,7 @@ static tni_registration *make_unwatchable(tn_runtime *runtime)
     return registration;
 }
 
-/* Requests for the one registration that there is: as if another thread had its loop, they go to the inbox. */
+/* Makes a request for the only registration while this thread owns its loop, as another could: it goes to the inbox. */
 static void post(tn_runtime *runtime, tni_registration *registration, void (*request)(tni_registration *registration))
 {
     unsigned i = 0;
@@ -51,7 +51,7 @@ static void post(tn_runtime *runtime, tni_registration *registration, void (*req
 
     while (tni_a32_load(&runtime->cores[i]->driver.registrations, TNI_RELAXED) == 0)
         tt_check(++i < runtime->core_count);
-    owned = tni_driver_try_own(&runtime->cores[i]->driver); /* else its worker sleeps in it */
+    owned = tni_driver_try_own(&runtime->cores[i]->driver); /* if this fails, the core's worker sleeps in the loop */
     request(registration);
     if (owned)
         tni_driver_disown(&runtime->cores[i]->driver);
@@ -104,7 +104,7 @@ static void drop_result(void *result)
     atomic_store(&l->over, true);
 }
 
-/* Leaves its waker behind in the registration, which is then the last to know the task. */
+/* Leaves its waker in the registration, which then has the last reference to the task. */
 static void *leave_waker_behind(void *arg)
 {
     leftover *l = arg;
@@ -196,7 +196,7 @@ Test(parking, what_is_attached_may_wake_a_task)
 
 /* --- Sleep ---------------------------------------------------------------------------------------------------------------- */
 
-/* More timers than tni_wheel_next_ns looks at, in one slot of the second level. */
+/* More timers in one slot of the second level than tni_wheel_next_ns checks. */
 enum { SLEEPERS = 12 };
 #define SLOT_NS (TNI_WHEEL_TICK_NS * TNI_WHEEL_SLOTS)
 
@@ -217,7 +217,7 @@ static uint64_t parks(const tn_runtime *runtime)
     return counters.parks;
 }
 
-/* The slot's start passes while the worker is busy; then it has nothing to do for most of the slot. */
+/* The slot starts while the worker is busy. Then the worker has nothing to do for most of the slot. */
 static void *sleep_in_one_slot(void *arg)
 {
     uint64_t start_ns = (tn_now() / SLOT_NS + 1) * SLOT_NS;
@@ -232,7 +232,8 @@ static void *sleep_in_one_slot(void *arg)
     before = parks(arg);
     for (int i = 0; i < SLEEPERS; i++)
         tt_join(tasks[i]);
-    tt_check(parks(arg) - before < 100); /* some: its slot is emptied, libuv's whole milliseconds, others wake it */
+    /* A few are right: the slot is emptied, libuv counts in whole milliseconds, other threads wake the worker. */
+    tt_check(parks(arg) - before < 100);
     return NULL;
 }
 

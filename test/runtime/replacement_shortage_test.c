@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that keep their threads, and no replacement thread can be had. */
+/* Tasks keep their threads, and no replacement thread can be started. */
 /* ctest: timeout=120 */
 #include <string.h>
 
@@ -39,7 +39,7 @@ static void *keep_thread(void *arg)
 
     tn_block_begin(s->how);
     atomic_fetch_add(&s->inside, 1);
-    while (!atomic_load(&s->over)) /* or ctest ends it */
+    while (!atomic_load(&s->over)) /* else ctest's timeout ends it */
         tt_block_thread(TN_MS);
     tn_block_end();
     return NULL;
@@ -54,7 +54,7 @@ static void *run_and_end_it(void *arg)
     return NULL;
 }
 
-/* All workers are kept by tasks that wait for the one behind them. Threads can be had again after a while: it runs. */
+/* Tasks keep all workers and wait for the task that is queued behind them. It runs when threads can be started again. */
 static void run_in_a_shortage(tn_blocking how)
 {
     tn_options options = tt_options();
@@ -65,7 +65,7 @@ static void run_in_a_shortage(tn_blocking how)
 
     atomic_store(&complaints, 0);
     options.log = count_complaints;
-    options.force_migration = false; /* it would be mailed to a worker that is kept */
+    options.force_migration = false; /* it would send the last task to a worker that is kept */
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     atomic_store(&threads_left, 1);
     for (unsigned i = 0; i < tn_runtime_workers(runtime); i++) {

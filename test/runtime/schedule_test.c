@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scheduling: nobody starves, nothing is lost or run twice, pinned tasks stay, forced ones move. */
+/* Scheduling: no task starves, none is lost or run twice, pinned tasks stay on their thread, forced migration moves tasks. */
 /* ctest: timeout=120 */
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -9,7 +9,7 @@
 #include "base/config.h"
 #include "support/runtime.h"
 
-/* What runs where, and in what order, is what these tests are about: no replacement thread comes between. */
+/* These tests check where tasks run, and in what order. A hand-over to a replacement thread would change that. */
 static tn_options without_spares(void)
 {
     tn_options options = tt_options();
@@ -37,7 +37,7 @@ static tn_runtime *create_stealing(void)
     tn_options options = without_spares();
     tn_runtime *runtime = NULL;
 
-    options.force_migration = false; /* it moves tasks round by mail instead of stealing */
+    options.force_migration = false; /* it moves tasks between workers, so that none steals */
     tt_check(tn_runtime_create(&runtime, &options) == 0);
     return runtime;
 }
@@ -50,14 +50,14 @@ static void *add_one(void *arg)
 
 /* --- Starvation ----------------------------------------------------------------------------------------------------------- */
 
-/* Tasks that keep a core busy for ever, and what has to get through all the same. */
+/* Tasks that keep a core busy without end, and the tasks that must still run. */
 typedef struct {
     tn_runtime *runtime;
     atomic_bool over;
     atomic_ulong slept;
     atomic_ulong spawned;
     atomic_ulong turns;
-    _Atomic(tn_waker *) wakers[2]; /* of the two that wake each other */
+    _Atomic(tn_waker *) wakers[2]; /* of the two futures that wake each other */
 } busy;
 
 static void *yield_on(void *arg)
@@ -71,7 +71,7 @@ static void *yield_on(void *arg)
     return NULL;
 }
 
-/* One of two: wakes the other at each poll, through the LIFO slot. */
+/* One of a pair: each poll wakes the other future, through the LIFO slot. */
 typedef struct {
     tn_future base;
     busy *shared;
@@ -115,7 +115,7 @@ static void *sleep_now_and_then(void *arg)
     return NULL;
 }
 
-/* From a plain thread: each spawn has to come to run although every core is busy. */
+/* Called on a plain thread: each spawned task must run although every core is busy. */
 static void others_get_through(busy *b)
 {
     uint64_t limit_ns = tn_now() + 30 * TN_S;
@@ -161,7 +161,7 @@ Test(schedule, tasks_that_wake_each_other_starve_nobody)
     }
 }
 
-/* A task that spawns and joins without end: each child goes through the LIFO slot. */
+/* A task that spawns and joins without end. Each child goes through the LIFO slot. */
 static void *spawn_on(void *arg)
 {
     busy *b = arg;
@@ -185,7 +185,7 @@ Test(schedule, spawning_tasks_starve_nobody)
     }
 }
 
-/* A child in the LIFO slot of a worker that does not come back until the child has run. */
+/* The child is in the LIFO slot of a worker whose task returns only when the child has run. */
 static void *wait_for_child_without_leaving(void *arg)
 {
     atomic_ulong count = 0;
@@ -233,7 +233,7 @@ static void *take_turns(void *arg)
         tn_yield();
     while (f->turns[mine->index] < f->limit) {
         unsigned long turn = ++f->turns[mine->index];
-        for (int i = 0; i < YIELDERS; i++) /* one worker: no other is a whole round behind or ahead */
+        for (int i = 0; i < YIELDERS; i++) /* one worker: the turns differ by 2 at most */
             tt_check(f->turns[i] + 2 >= turn && f->turns[i] <= turn + 2);
         tn_yield();
     }
@@ -339,7 +339,7 @@ Test(schedule, forced_migration_moves_at_every_resume)
     tn_task *tasks[20];
 
     options.force_migration = true;
-    options.stuck_after_ns = UINT64_MAX; /* else a slow thread may lose one core and be given the next one */
+    options.stuck_after_ns = UINT64_MAX; /* else a slow worker may lose its core and get the next one */
     options.workers = options.workers < 2 ? 2 : options.workers;
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     for (int i = 0; i < 20; i++)
@@ -351,7 +351,7 @@ Test(schedule, forced_migration_moves_at_every_resume)
 
 /* --- Queues that overflow ------------------------------------------------------------------------------------------------- */
 
-static unsigned char *runs; /* of each task; each task writes its own */
+static unsigned char *runs; /* one per task, written only by this task */
 
 static void *run_once(void *arg)
 {
@@ -415,7 +415,7 @@ Test(schedule, an_overflowing_queue_loses_nothing)
 enum { SPILLED = TNI_DEQUE_CAPACITY + 200, KEPT = TNI_DEQUE_CAPACITY - TNI_OVERFLOW_BATCH };
 
 static struct {
-    unsigned order[SPILLED]; /* the tasks, as they ran */
+    unsigned order[SPILLED]; /* numbers of the tasks, in the order in which they ran */
     unsigned ran;
 } spilled;
 
@@ -433,8 +433,8 @@ static void *spawn_more_than_fit(void *arg)
     return NULL;
 }
 
-/* The older ones stay, and no two of them change places. The newest one of all may go before them, and some of those that were
- * sent round come in between. */
+/* The older tasks stay in the queue, in their order. The newest task of all may run before them, and some of the tasks that
+ * were moved to the injector may run in between. */
 Test(schedule, an_overflowing_queue_sends_the_newest_away)
 {
     tn_options options = tt_options();
@@ -506,7 +506,7 @@ Test(schedule, the_others_help_who_produces)
     tt_runtime_destroy(runtime);
 }
 
-/* Each round all workers have to sleep and wake again: a lost wake-up hangs. */
+/* In each round all workers must sleep and wake again: a lost wake hangs the test. */
 static void *fan_out(void *arg)
 {
     atomic_ulong count = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A scope that is left in the wrong order, or whose frame is gone, ends the process with the name of the task. */
+/* A scope that is left in the wrong order, or whose frame is gone, aborts the process with a message that names the task. */
 #include <string.h>
 
 #include <tn/blocking.h>
@@ -31,7 +31,7 @@ static void *leave_in_wrong_order(void *arg)
 
 static void *return_inside(void *arg)
 {
-    static tn_scope scope; /* not on the stack: only the end of the task tells */
+    static tn_scope scope; /* not on the stack: only the end of the task finds it */
 
     tn_scope_enter(&scope, TN_NEVER);
     return arg;
@@ -39,7 +39,7 @@ static void *return_inside(void *arg)
 
 __attribute__((noinline)) static void enter_and_forget(void)
 {
-    char room[4096]; /* deeper than what is called afterwards */
+    char room[4096]; /* puts the scope deeper than the frames of later calls */
     tn_scope scope;
 
     room[0] = 1;
@@ -75,7 +75,7 @@ __attribute__((noinline)) static void write_over(void)
 static void *look_behind_a_frame(void *arg)
 {
     enter_and_forget();
-    write_over(); /* its words, taken for those of a scope, would answer anything */
+    write_over(); /* the memory of the scope must not be read as a scope */
     (void)tn_checkpoint();
     tn_scope_leave(arg); /* not reached */
     return NULL;

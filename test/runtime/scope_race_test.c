@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes: what ends a wait from outside, a deadline or a cancellation, against its event: both orders of every race. */
+/* Cancel scopes: a deadline or a cancellation ends a wait, in races with the event of this wait. Each race has both orders. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -15,7 +15,7 @@ static uint64_t in(uint64_t ns)
     return tn_now() + ns;
 }
 
-/* --- A wake against a deadline: both orders --------------------------------------------------------------------------------- */
+/* --- A wake and a deadline in both orders ----------------------------------------------------------------------------------- */
 
 typedef struct {
     tt_manual event;
@@ -31,7 +31,7 @@ static void race_init(race *r)
     tn_cancel_source_init(&r->source);
 }
 
-/* The event comes, and then so much time passes before the task runs again that its deadline is over too. */
+/* The event comes first. Before the task runs again, its deadline expires as well. */
 static void *wait_in_scope(void *arg)
 {
     race *r = arg;
@@ -49,7 +49,8 @@ static void *event_first(void *arg)
     while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.result, 5);
-    tt_block_thread(60 * TN_MS); /* one worker: nobody runs it, nor its timer's wake, before we leave */
+    /* One worker: neither the task nor its timer runs before this task suspends. */
+    tt_block_thread(60 * TN_MS);
     tt_manual_wake(&r->event);
     (void)tt_join(task);
     tt_check(atomic_load(&r->result) == 5 && atomic_load(&r->event.drops) == 1);
@@ -63,7 +64,7 @@ static void *deadline_first(void *arg)
 
     (void)tt_join(task);
     tt_check(atomic_load(&r->result) == TN_ETIMEDOUT && atomic_load(&r->event.drops) == 1);
-    tt_check(atomic_load(&r->event.waker) == NULL); /* a late event finds nobody */
+    tt_check(atomic_load(&r->event.waker) == NULL); /* a late event finds no waker */
     return NULL;
 }
 
@@ -94,7 +95,7 @@ Test(scope_race, a_deadline_that_comes_alone_drops_the_wait)
     run_on_one_worker(deadline_first, &r);
 }
 
-/* --- Cancelling from outside ------------------------------------------------------------------------------------------------ */
+/* --- Cancellation from outside ---------------------------------------------------------------------------------------------- */
 
 static void *wait_with_source(void *arg)
 {
@@ -105,7 +106,7 @@ static void *wait_with_source(void *arg)
     tt_gate_open(&r->entered);
     atomic_store(&r->result, tn_await(&r->event.base));
     tn_scope_leave(&scope);
-    tt_check(tn_checkpoint() == 0 && tn_sleep(1) == 0); /* the scope, not the task */
+    tt_check(tn_checkpoint() == 0 && tn_sleep(1) == 0); /* only the scope is cancelled */
     return NULL;
 }
 
@@ -140,7 +141,8 @@ static void *cancel_and_event(void *arg)
     while (!tt_manual_was_polled(&r->event))
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.result, 5);
-    tt_manual_wake(&r->event); /* queued, but nobody runs it before we leave: then it finds both */
+    /* Queues the task, which runs only when this one suspends. Then it finds both. */
+    tt_manual_wake(&r->event);
     tn_cancel_source_cancel(&r->source);
     (void)tt_join(task);
     tt_check(atomic_load(&r->result) == TN_ECANCELED && atomic_load(&r->event.drops) == 1);
@@ -157,7 +159,7 @@ static void *event_then_cancel(void *arg)
         tt_check(tn_yield() == 0);
     atomic_store(&r->event.result, 5);
     tt_manual_wake(&r->event);
-    (void)tt_join(task); /* it has left */
+    (void)tt_join(task); /* the task has left the scope */
     tn_cancel_source_cancel(&r->source);
     tt_check(atomic_load(&r->result) == 5 && atomic_load(&r->event.drops) == 1);
     tn_cancel_source_fini(&r->source);
@@ -254,7 +256,7 @@ Test(scope_race, a_child_that_is_joined_inside_may_cancel_it)
     tt_run(child_cancels, NULL);
 }
 
-/* Enters and leaves as fast as it can, while another one cancels: the one that leaves is never touched again. */
+/* A task enters and leaves a scope while another one cancels its source. The scope is never accessed after the leave. */
 typedef struct {
     tn_cancel_source source;
     atomic_bool entered;

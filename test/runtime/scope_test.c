@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes: deadlines that are inherited, shields, plain threads, ends. */
+/* Cancel scopes: inherited deadlines, shields, scopes of plain threads, scopes at the end of a task. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -27,7 +27,7 @@ static void *deadlines_are_inherited(void *arg)
 
     tt_check(tn_scope_deadline() == TN_NEVER);
     tn_scope_enter(&outer, outer_ns);
-    tn_scope_enter(&inner, in(HOUR_S * TN_S)); /* never extended */
+    tn_scope_enter(&inner, in(HOUR_S * TN_S)); /* a deadline is never extended */
     tt_check(tn_scope_deadline() == outer_ns);
     tt_check(tn_sleep(HOUR_S * TN_S) == TN_ETIMEDOUT);
     tt_check(tn_now() >= outer_ns);
@@ -50,11 +50,11 @@ static void *the_inner_one_ends_alone(void *arg)
     tn_scope outer;
 
     tn_scope_enter(&outer, in(HOUR_S * TN_S));
-    tt_check(tn_sleep(TN_MS) == 0); /* the node is armed, and stays so in vain */
+    tt_check(tn_sleep(TN_MS) == 0); /* the scope's timer is armed, and stays armed */
     inner_ns = in(5 * TN_MS);
     {
         TN_SCOPE(inner, inner_ns);
-        tt_check(tn_sleep(HOUR_S * TN_S) == TN_ETIMEDOUT); /* moved: the inner one is earlier */
+        tt_check(tn_sleep(HOUR_S * TN_S) == TN_ETIMEDOUT); /* re-armed: the inner deadline is earlier */
         tt_check(tn_now() >= inner_ns);
     }
     tt_check(tn_checkpoint() == 0 && tn_yield() == 0);
@@ -75,7 +75,7 @@ static void *fires_early(void *arg)
     tn_scope_enter(&scope, in(10 * TN_MS));
     tt_check(tn_sleep(TN_MS) == 0);
     tt_check(tn_yield() == 0 || tn_checkpoint() == TN_ETIMEDOUT);
-    tn_scope_leave(&scope); /* its time is still in the wheel */
+    tn_scope_leave(&scope); /* its timer is still in the wheel */
     later_ns = in(40 * TN_MS);
     tn_scope_enter(&scope, later_ns);
     tt_check(tn_sleep(HOUR_S * TN_S) == TN_ETIMEDOUT);
@@ -115,7 +115,7 @@ Test(scope, what_does_not_suspend_arms_nothing)
     tt_run(arms_nothing, NULL);
 }
 
-/* The timer goes off each time when the event has woken the task already. Internals: this is made to happen, by one worker. */
+/* Each time, the timer fires after the event has woken the task. The test forces this with internals and one worker. */
 typedef struct {
     tt_manual event;
     tn_task *waiter;
@@ -150,7 +150,7 @@ static void *event_then_timer(void *arg)
     tt_burn(3 * TN_MS);
     while (!atomic_load(&c->over)) {
         tni_timers *timers = tni_aptr_load(&c->waiter->armed_in, TNI_ACQUIRE);
-        tt_manual_ready(&c->event, 1); /* it is queued */
+        tt_manual_ready(&c->event, 1); /* the task is queued */
         if (timers != NULL)
             (void)tni_timers_fire(timers, tn_now());
         tt_check(c->rounds <= 2);
@@ -183,7 +183,7 @@ static void *budget(void *arg)
     tt_burn(2 * TN_MS);
     tt_manual_init(&ready);
     atomic_store(&ready.result, 0);
-    tt_check(tn_await(&ready.base) == 0); /* ready: the clock is not looked at */
+    tt_check(tn_await(&ready.base) == 0); /* ready: the clock is not read */
     while (tn_await(&ready.base) == 0)
         tt_check(++rounds <= TNI_BUDGET);
     tt_check(tn_await(&ready.base) == TN_ETIMEDOUT);
@@ -197,7 +197,7 @@ Test(scope, operations_that_are_always_ready_are_told_by_the_budget)
     tt_run(budget, NULL);
 }
 
-/* In the past, relative, and none at all. */
+/* A deadline in the past, a relative one, and none. */
 static void *forms(void *arg)
 {
     tn_scope scope;
@@ -242,7 +242,7 @@ static void *clean_up(void *arg)
     uint64_t end_ns;
 
     tt_check(tn_sleep(HOUR_S * TN_S) == TN_ECANCELED);
-    tt_check(tn_join(child, &result) == TN_ECANCELED); /* the handle stays ours */
+    tt_check(tn_join(child, &result) == TN_ECANCELED); /* the caller keeps the handle */
     tn_shield_enter(&shield, in(HOUR_S * TN_S));
     tt_check(tn_checkpoint() == 0 && tn_sleep(1) == 0 && tn_yield() == 0);
     tt_check(tn_join(child, &result) == 0 && result == arg);
@@ -251,7 +251,7 @@ static void *clean_up(void *arg)
     end_ns = in(3 * TN_MS);
     tn_shield_enter(&shield, end_ns);
     {
-        TN_SCOPE(inner, in(HOUR_S * TN_S)); /* no longer than the shield */
+        TN_SCOPE(inner, in(HOUR_S * TN_S)); /* cannot extend the shield's deadline */
         tt_check(tn_sleep(HOUR_S * TN_S) == TN_ETIMEDOUT && tn_now() >= end_ns);
     }
     tn_scope_leave(&shield);
@@ -279,7 +279,7 @@ static void *sleep_in_shield(void *arg)
     TN_SHIELD(shield, TN_NEVER);
 
     tt_gate_open(arg);
-    tt_check(tn_sleep(20 * TN_MS) == 0); /* woken by the cancellation, and goes on sleeping */
+    tt_check(tn_sleep(20 * TN_MS) == 0); /* the cancellation wakes it, and it continues to sleep */
     return NULL;
 }
 

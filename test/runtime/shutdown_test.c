@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Ending a runtime: waiting, cancelling, giving up; what is left behind is freed in the end. */
+/* Destroying a runtime: waiting, cancelling, giving up. What is left when destroy gives up is freed in the end. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>
 
 #include "support/allocator.h"
 #include "support/runtime.h"
 
-static unsigned threads_before; /* the test's own; Criterion may have one */
-static bool counted;            /* before this process's first runtime: later, one that ended might still be listed */
+static unsigned threads_before; /* threads of the test; Criterion may have one */
+static bool counted;            /* before the first runtime: a thread that has ended may still be listed later */
 
 static void *do_nothing(void *arg)
 {
@@ -20,7 +20,7 @@ static tn_runtime *create_counted(tt_allocator *allocator)
     tn_runtime *runtime = NULL;
 
     if (!counted) {
-        tt_thread_join(tt_thread_start(do_nothing, NULL)); /* a sanitizer's own thread comes with the first */
+        tt_thread_join(tt_thread_start(do_nothing, NULL)); /* a sanitizer's own thread starts with the first one */
         threads_before = tt_threads();
         counted = true;
     }
@@ -86,7 +86,7 @@ Test(shutdown, children_are_born_cancelled)
     cr_assert_eq(tn_spawn_on(runtime, NULL, NULL, spawn_generations, &s), 0);
     cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, 30 * TN_S), 0);
     cr_assert_eq(atomic_load(&s.ended), atomic_load(&s.alive));
-    /* The first one may have slept to the end before; its children were born later or were found by the walk. */
+    /* The first task may have slept to its end. Its children were created after the cancellation, or the walk found them. */
     cr_assert_geq(atomic_load(&s.cancelled) + 1, 500);
 }
 
@@ -113,7 +113,7 @@ Test(shutdown, cancel_ends_all_sleepers)
     }
 }
 
-/* --- Spawning from outside meanwhile -------------------------------------------------------------------------------------- */
+/* --- Spawning from outside during the shutdown ---------------------------------------------------------------------------- */
 
 static void *hold_open(void *arg)
 {
@@ -164,7 +164,7 @@ Test(shutdown, spawns_from_outside_are_refused)
         pthread_t spawners[3];
         pthread_t destroyer;
         s.runtime = create_counted(&allocator);
-        cr_assert_eq(tn_spawn_on(s.runtime, NULL, NULL, hold_open, &s), 0); /* so that the runtime is there meanwhile */
+        cr_assert_eq(tn_spawn_on(s.runtime, NULL, NULL, hold_open, &s), 0); /* keeps the runtime alive meanwhile */
         for (int i = 0; i < 3; i++)
             spawners[i] = tt_thread_start(spawn_until_refused, &s);
         tt_block_thread((uint64_t)round % 4 * TN_MS);
@@ -173,7 +173,7 @@ Test(shutdown, spawns_from_outside_are_refused)
             tt_thread_join(spawners[i]);
         tt_gate_open(&s.gate);
         tt_thread_join(destroyer);
-        cr_assert_eq(atomic_load(&s.ended), atomic_load(&s.alive)); /* every spawn that was accepted ran */
+        cr_assert_eq(atomic_load(&s.ended), atomic_load(&s.alive)); /* every accepted spawn has run */
         cr_assert_eq(atomic_load(&allocator.blocks), 0);
     }
 }
@@ -184,7 +184,7 @@ static void *never_woken(void *arg)
 {
     atomic_fetch_add(&((shared *)arg)->alive, 1);
     while (tn_sleep(3600 * TN_S) != 0)
-        if (tn_sleep(TN_MS) == TN_ECANCELED) /* it does not listen */
+        if (tn_sleep(TN_MS) == TN_ECANCELED) /* ignores the cancellation */
             (void)tn_yield();
     return NULL;
 }
@@ -212,7 +212,7 @@ Test(shutdown, gives_up_on_suspended_tasks)
     }
 }
 
-/* Tasks that never end and never rest are queued or running when destroy gives up. */
+/* Tasks that never end and never suspend for long are queued or running when destroy gives up. */
 Test(shutdown, gives_up_on_tasks_that_do_not_listen)
 {
     for (int round = 0; round < 10; round++) {
@@ -245,7 +245,7 @@ static void *stuck_in_a_call(void *arg)
     return NULL;
 }
 
-/* Goes on using the runtime after it has been given up. */
+/* Continues to use the runtime after destroy has given up. */
 static void *stuck_then_busy(void *arg)
 {
     shared *s = arg;
@@ -257,7 +257,7 @@ static void *stuck_then_busy(void *arg)
         tt_check(tn_spawn(NULL, count_end, &more) == 0);
     tt_check(tn_self() != NULL && tn_runtime_current() != NULL);
     (void)tn_checkpoint();
-    (void)tn_yield(); /* never comes back */
+    (void)tn_yield(); /* never returns */
     return NULL;
 }
 
@@ -267,14 +267,14 @@ static void *stuck_then_asleep(void *arg)
 
     atomic_fetch_add(&s->alive, 1);
     tt_gate_wait(&s->gate, 1);
-    (void)tn_sleep(TN_MS); /* never comes back */
+    (void)tn_sleep(TN_MS); /* never returns */
     return NULL;
 }
 
 static void give_up_on(tn_entry_fn entry, unsigned count)
 {
     for (int round = 0; round < 3; round++) {
-        static shared s; /* the tasks outlive this frame */
+        static shared s; /* the tasks live longer than this frame */
         static tt_allocator allocator;
         tn_runtime *runtime;
         s = (shared)SHARED_INIT;
@@ -284,7 +284,7 @@ static void give_up_on(tn_entry_fn entry, unsigned count)
         for (uint64_t limit_ns = tn_now() + 20 * TN_S; atomic_load(&s.alive) < count;)
             cr_assert_lt(tn_now(), limit_ns);
         cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, 10 * TN_MS), count);
-        cr_assert_gt(atomic_load(&allocator.blocks), 0); /* they may still touch it */
+        cr_assert_gt(atomic_load(&allocator.blocks), 0); /* the tasks may still use it */
         tt_gate_open(&s.gate);
         cr_assert(tt_wait_until(all_is_freed, &allocator, 20 * TN_S));
     }
@@ -317,7 +317,7 @@ Test(shutdown, gives_up_on_a_task_that_then_sleeps)
     give_up_on(stuck_then_asleep, worker_count());
 }
 
-/* It comes back within the time. */
+/* Ends before the time limit of destroy. */
 static void *slow_to_end(void *arg)
 {
     (void)arg;
@@ -334,7 +334,7 @@ Test(shutdown, waits_for_slow_tasks)
     cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, UINT64_MAX), 0);
 }
 
-/* --- Again and again ------------------------------------------------------------------------------------------------------ */
+/* --- Many runtimes -------------------------------------------------------------------------------------------------------- */
 
 static void *spawn_some(void *arg)
 {
@@ -366,7 +366,7 @@ Test(shutdown, a_thousand_runtimes_leave_nothing)
     tt_expect_threads(threads_before);
     cr_assert_eq(tt_files(), files);
     cr_log_info("%zu KiB, %zu KiB after %lu more", bytes / 1024, tt_resident_bytes() / 1024, rounds - rounds / 10);
-    if (!TT_SANITIZED) /* they keep what was freed for a while */
+    if (!TT_SANITIZED) /* sanitizers keep freed memory for a while */
         cr_assert_lt(tt_resident_bytes(), bytes + 4 * 1024 * 1024);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The slabs of task headers: unique ids, headers come back from anywhere, walks see each header once. */
+/* The slabs of task headers: ids are unique, any thread may free a header, a walk visits each header once. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ Test(slab, headers_and_ids_are_distinct)
     expect_distinct(tasks, 3 * MANY);
     for (unsigned c = 0; c < 3; c++)
         tni_slab_walk(&caches[c], count_visit, &visited);
-    cr_assert_geq(visited, 3 * MANY); /* the free ones of each block too */
+    cr_assert_geq(visited, 3 * MANY); /* including the free headers of each block */
     for (unsigned c = 0; c < 3; c++)
         tni_slab_cache_fini(&caches[c]);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
@@ -84,7 +84,7 @@ Test(slab, headers_come_back_with_new_ids)
             last_id = tasks[i]->id;
         }
         for (int i = 0; i < 100; i++)
-            tni_slab_free(i % 3 ? &cache : NULL, tasks[i]); /* by the owner, or by somebody else */
+            tni_slab_free(i % 3 ? &cache : NULL, tasks[i]); /* by the owner, or by another thread */
         if (round == 10)
             calls = atomic_load(&allocator.calls);
     }
@@ -110,13 +110,13 @@ Test(slab, no_memory_is_an_answer)
     tni_slab_cache_fini(&cache);
 }
 
-/* --- One owner, others that free and walk --------------------------------------------------------------------------------- */
+/* --- One owner; other threads free and walk ------------------------------------------------------------------------------- */
 
 enum { BOX = 64 };
 
 typedef struct {
     tni_slab_cache cache;
-    _Atomic(tn_task *) boxes[BOX]; /* from the owner to whoever frees */
+    _Atomic(tn_task *) boxes[BOX]; /* passed by the owner to a thread that frees */
     atomic_bool over;
     atomic_ulong walks;
 } contest;
@@ -130,7 +130,7 @@ static void *free_all(void *arg)
             tn_task *task = atomic_exchange(&c->boxes[i], NULL);
             if (task == NULL)
                 continue;
-            tt_check(task->result == task); /* as the owner wrote it */
+            tt_check(task->result == task); /* the owner's write is visible */
             task->result = NULL;
             (void)tni_task_complete(task, 0);
             tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
@@ -139,7 +139,7 @@ static void *free_all(void *arg)
     return NULL;
 }
 
-/* What a walk may do: look at the state word. */
+/* A walk may do no more than load the state word. */
 static void look(void *arg, tn_task *task)
 {
     uint64_t state = tni_a64_load(&task->state, TNI_ACQUIRE);
@@ -177,7 +177,7 @@ Test(slab, others_free_and_walk_meanwhile)
         cr_assert_null(task->queue_next);
         tni_task_publish(task, 1);
         task->result = task;
-        while (task != NULL) { /* an empty box, or a round more */
+        while (task != NULL) { /* tries the boxes in turn until one is empty */
             tn_task *nobody = NULL;
             if (atomic_compare_exchange_strong(&c.boxes[i++ % BOX], &nobody, task))
                 task = NULL;
@@ -190,7 +190,7 @@ Test(slab, others_free_and_walk_meanwhile)
     for (int i = 0; i < 4; i++)
         tt_thread_join(threads[i]);
     cr_assert_gt(atomic_load(&c.walks), 0);
-    cr_assert_leq(atomic_load(&allocator.blocks), 8); /* 64 or so are alive at a time */
+    cr_assert_leq(atomic_load(&allocator.blocks), 8); /* about 64 headers are in use at a time */
     tni_slab_cache_fini(&c.cache);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping: never early, cancellable, a million at once, also while all workers are inside long tasks. */
+/* Sleeping: never ends early, can be cancelled, works for a million tasks at once and while all workers are in long tasks. */
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -132,11 +132,11 @@ static void *wake_in_order(void *arg)
         tt_join(tasks[i]);
     for (int i = 1; i < ORDERED; i++)
         inversions += o.order[i] < o.order[i - 1];
-    tt_check(inversions <= ORDERED / 4); /* some may be served for a late worker by the monitor */
+    tt_check(inversions <= ORDERED / 4); /* the monitor may fire some for a late worker */
     return NULL;
 }
 
-/* On one worker, so that the order of waking is the order of running. */
+/* On one worker, tasks run in the order in which they are woken. */
 Test(sleep, the_shorter_ends_first)
 {
     tn_options options = tn_options_default();
@@ -148,7 +148,7 @@ Test(sleep, the_shorter_ends_first)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Many ----------------------------------------------------------------------------------------------------------------- */
+/* --- Many tasks ----------------------------------------------------------------------------------------------------------- */
 
 static void *sleep_and_count(void *arg)
 {
@@ -157,7 +157,7 @@ static void *sleep_and_count(void *arg)
     return NULL;
 }
 
-/* Counts how many may be alive at once: each has two mappings where guards are made by protection. */
+/* The kernel's limit on mappings bounds the number of fibers: a stack whose guard is made by mprotect has two mappings. */
 Test(sleep, twenty_thousand_fibers)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -185,7 +185,7 @@ Test(sleep, a_million_stackless_tasks)
 
     cr_assert_not_null(sleepers);
     for (unsigned long i = 0; i < count; i++)
-        tn_sleep_init(&sleepers[i], 0); /* its memory is touched before we measure */
+        tn_sleep_init(&sleepers[i], 0); /* touches the memory before the measurement */
     before = tt_resident_bytes();
     until_ns = tn_now() + TN_S;
     for (unsigned long i = 0; i < count; i++) {
@@ -228,7 +228,7 @@ Test(sleep, for_good_until_cancelled)
     tt_runtime_destroy(runtime);
 }
 
-/* An earlier deadline beside a timer that is armed for later, and the other way round. */
+/* A sleep with an earlier deadline than an armed timer, and one without such a timer, in turn. */
 static void *sleep_shorter_and_longer(void *arg)
 {
     static const uint64_t ns[] = {40 * TN_MS, 2 * TN_MS, 15 * TN_MS, TN_MS, 30 * TN_MS, 5 * TN_MS};
@@ -248,7 +248,7 @@ Test(sleep, shorter_and_longer_in_turn)
     tt_run(sleep_shorter_and_longer, NULL);
 }
 
-/* --- While the workers are busy ------------------------------------------------------------------------------------------- */
+/* --- Sleeping while the workers are busy ---------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_runtime *runtime;
@@ -264,7 +264,7 @@ static tn_runtime *create_stealing(void)
     tn_options options = tt_options();
     tn_runtime *runtime = NULL;
 
-    options.force_migration = false; /* it mails to workers that are inside a task */
+    options.force_migration = false; /* it sends tasks to workers that are inside a task */
     tt_check(tn_runtime_create(&runtime, &options) == 0);
     return runtime;
 }
@@ -279,7 +279,7 @@ static void *sleep_a_little(void *arg)
     return NULL;
 }
 
-/* Keeps its worker until told otherwise. */
+/* Keeps its worker until `over` is set. */
 static void *hog_worker(void *arg)
 {
     hog *h = arg;
@@ -301,7 +301,7 @@ static bool has_woken(void *arg)
     return atomic_load(&((hog *)arg)->woke);
 }
 
-/* By the monitor, or the task itself has run. */
+/* Returns whether the monitor has fired the timer, or the task itself has run. */
 static bool has_fired(void *arg)
 {
     hog *h = arg;
@@ -319,7 +319,7 @@ static void hog_workers(hog *h, unsigned count)
         cr_assert_lt(tn_now(), limit_ns);
 }
 
-/* The sleeper's timer may be in the wheel of any core; the cores but one are inside tasks that only end when it has woken. */
+/* The sleeper's timer may be in the wheel of any core. All cores but one are inside tasks that end only when it has woken. */
 Test(sleep, ends_while_the_other_workers_are_busy)
 {
     for (unsigned long i = 0; i < 10; i++) {

@@ -13,7 +13,7 @@
 #include "fiber/stack_overflow.h"
 #include "support/child.h"
 
-static tni_stack *running; /* what the only fiber of these tests runs on */
+static tni_stack *running; /* the stack of the only fiber in these tests */
 
 static bool find_running(const void *fault_address, tni_stack_overflow_info *out)
 {
@@ -50,7 +50,7 @@ static void overflow_a_fiber(void *arg)
         _exit(1);
     if (tni_stack_overflow_thread_init(&thread) != 0 || tni_stack_pool_init(&pool, &config) != 0)
         _exit(2);
-    tni_stack_overflow_uninstall(); /* the other one is still there */
+    tni_stack_overflow_uninstall(); /* the second installation is still there */
     if (tni_stack_get(&pool, NULL, 0, &running) != 0)
         _exit(3);
     if (!reported)

@@ -27,8 +27,7 @@
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
-/* The wished kind is skipped where the kernel does not have it. */
-/* Handed out, or in some cache. */
+/* Stacks that are in use or in a core's cache. */
 static size_t live_stacks(tni_stack_pool *pool)
 {
     tni_os_mutex_lock(&pool->lock);
@@ -37,6 +36,7 @@ static size_t live_stacks(tni_stack_pool *pool)
     return live;
 }
 
+/* Returns false if the configuration asks for light guards and the kernel does not have them. */
 static bool open_pool(tni_stack_pool *pool, tni_stack_config config)
 {
     int rc = tni_stack_pool_init(pool, &config);
@@ -142,7 +142,7 @@ static void check_guard(tni_guard_kind kind)
         cr_assert(!tni_stack_owns_guard(stack, base));
         cr_assert(!tni_stack_owns_guard(stack, NULL));
         cr_assert(!tni_stack_owns_guard(stack, base - (1 << 20)));
-        /* It has to outlast the memory above it. */
+        /* The guard must stay in place when the memory above it is written and the stack is returned. */
         memset(base, 1, tni_stack_size(stack));
         tni_stack_put(&pool, NULL, stack);
         cr_assert(child_killed_by(child_run(write_to, base - 1), SIGSEGV));
@@ -171,7 +171,7 @@ Test(stack, automatic_guards_fault)
     tni_stack_pool_fini(&pool);
 }
 
-/* A kernel before 6.13, as far as guards go. */
+/* Makes the kernel refuse light guards, as a kernel before 6.13 does. */
 static bool forget_light_guards(void)
 {
     struct sock_filter code[] = {
@@ -212,7 +212,7 @@ Test(stack, without_light_guards_pages_are_protected)
     cr_assert(child_killed_by(e, SIGSEGV), "status 0x%x", (unsigned)e.status);
 }
 
-/* --- Out of mappings ----------------------------------------------------------------------------------------------------- */
+/* --- No more mappings ---------------------------------------------------------------------------------------------------- */
 
 #define GUARDED 10
 
@@ -245,7 +245,7 @@ Test(stack, out_of_mappings_is_an_error)
     cr_assert_eq(live_stacks(&pool), GUARDED);
     tni_stack_put(&pool, NULL, stacks[0]);
     stacks[0] = must_get(&pool, NULL, 0);
-    /* A larger one that lies idle is better than none. */
+    /* If no stack can be mapped, an idle stack of a larger size is used. */
     tni_stack_put(&pool, NULL, stacks[0]);
     stack = must_get(&pool, NULL, 16384);
     cr_assert_eq(stack, stacks[0]);
@@ -299,7 +299,7 @@ Test(stack, an_overrun_of_an_unguarded_stack_is_found)
 
 /* --- Recycling ----------------------------------------------------------------------------------------------------------- */
 
-/* Pages in memory from base up to `end`. */
+/* Counts the resident pages from the base up to `end`. */
 static size_t resident(tni_stack *stack, char *end)
 {
     static unsigned char pages[4096];
@@ -325,7 +325,7 @@ Test(stack, what_lies_below_the_watermark_is_given_back)
     tni_stack_cache_flush(&pool, &cache);
     cr_assert_eq(resident(stack, watermark), 0);
     cr_assert_geq(resident(stack, top), 15 * 4096 / PAGE, "stays above the watermark");
-    /* The same once more, now that the stack was trimmed before. */
+    /* The same again with a stack that was trimmed before. */
     cr_assert_eq(must_get(&pool, NULL, 0), stack);
     memset(tni_stack_base(stack), 0x55, tni_stack_size(stack));
     tni_stack_put(&pool, NULL, stack);
@@ -339,7 +339,7 @@ static void expect_trimmed(size_t size)
     open_pool(&pool, (tni_stack_config){0});
     tni_stack *stack = must_get(&pool, NULL, size);
     char *base = tni_stack_base(stack);
-    base[0] = 1; /* one page, and nothing near the top */
+    base[0] = 1; /* touches one page, and none near the top */
     tni_stack_put(&pool, NULL, stack);
     cr_assert_eq(resident(stack, base + size / 2), 0);
     tni_stack_pool_fini(&pool);
@@ -372,7 +372,7 @@ Test(stack, the_cache_is_last_in_first_out_and_bounded)
     for (int i = 3 * TNI_STACK_CACHE_MAX - 1; i >= 0; i--)
         if (stacks[i]->live)
             tni_stack_put(&pool, &cache, stacks[i]);
-    /* Other sizes pass it by. */
+    /* Stacks of other sizes do not go through the cache. */
     uint32_t count = cache.count;
     tni_stack *small = must_get(&pool, &cache, 16384);
     tni_stack_put(&pool, &cache, small);
@@ -458,7 +458,7 @@ Test(stack, fini_unmaps_everything)
         cr_assert(mincore(bases[i], PAGE, &page) == -1 && errno == ENOMEM);
 }
 
-/* --- Measuring ----------------------------------------------------------------------------------------------------------- */
+/* --- Measuring the use --------------------------------------------------------------------------------------------------- */
 
 Test(stack, use_is_measured)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that never stop, and one that has to run all the same: each kind of the former beside each kind of the latter. */
+/* Tasks that never stop, and a task that must still run. Each kind of the former is combined with each kind of the latter. */
 /* ctest: timeout=240 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -7,17 +7,17 @@
 #include "base/config.h"
 #include "support/runtime.h"
 
-/* Rounds that the one has to make. */
+/* Rounds that the task must complete. */
 enum { ROUNDS = 30 };
-/* So many find no place in a core's queue: most wait in the injector. */
+/* More tasks than a core's queue holds: most of them wait in the injector. */
 enum { CROWD = 3000 };
-/* Spawns from outside that may be under way. */
+/* Most spawns from outside that have not run yet. */
 enum { FLOOD = 64 };
 enum { SPINNERS = CROWD + 256 };
 
 typedef struct scene scene;
 
-/* Under a sanitizer too more than a queue holds. */
+/* Under a sanitizer, too, there are more tasks than a queue holds. */
 static unsigned long crowd_size(void)
 {
     unsigned long scaled = tt_scaled(CROWD);
@@ -27,16 +27,16 @@ static unsigned long crowd_size(void)
     return scaled > TNI_DEQUE_CAPACITY + TNI_OVERFLOW_BATCH ? scaled : TNI_DEQUE_CAPACITY + TNI_OVERFLOW_BATCH;
 }
 
-/* A stackless task that is never at rest for long. */
+/* A stackless task that is never suspended for long. */
 typedef struct {
     tn_future base;
     scene *scene;
     atomic_ulong *rounds;
-    _Atomic(tn_waker *) waker;  /* of a pair: its own */
-    _Atomic(tn_waker *) *other; /* of a pair */
+    _Atomic(tn_waker *) waker;  /* of a pair: its own waker */
+    _Atomic(tn_waker *) *other; /* of a pair: the other's waker */
 } spinner;
 
-/* What a fiber does, and where it counts. */
+/* Argument of a fiber: its scene, and where it counts its rounds. */
 typedef struct {
     scene *scene;
     atomic_ulong *rounds;
@@ -44,13 +44,13 @@ typedef struct {
 
 struct scene {
     tn_runtime *runtime;
-    bool drives; /* current-thread: `driver` runs it */
+    bool drives; /* current-thread flavor: `driver` runs the runtime */
     pthread_t driver;
     bool floods;
     pthread_t flooder;
     atomic_bool over;
-    atomic_uint spawned; /* from outside, and has not run yet */
-    atomic_ulong rounds; /* of the one that has to run */
+    atomic_uint spawned; /* spawned from outside, and have not run yet */
+    atomic_ulong rounds; /* of the task that must run */
     atomic_ulong uncounted;
     counted one;
     counted all;
@@ -58,7 +58,7 @@ struct scene {
     unsigned spinner_count;
 };
 
-/* --- Tasks that go on until the scene is over ----------------------------------------------------------------------------- */
+/* --- Tasks that run until the scene is over ------------------------------------------------------------------------------- */
 
 static int wake_self(tn_future *self, tn_waker *waker)
 {
@@ -71,8 +71,8 @@ static int wake_self(tn_future *self, tn_waker *waker)
     return TN_PENDING;
 }
 
-/* Wakes the other one, and itself only until that one has been polled. Asks whether the scene is over before it looks for the
- * other one: who goes to rest has left its waker before the end, and who ends after it finds that waker. */
+/* Wakes the other future, and itself only until the other one has been polled. Loads `over` before it loads the other's waker:
+ * a future that suspends has stored its waker before `over` was set, so a future that ends after that finds this waker. */
 static int wake_other(tn_future *self, tn_waker *waker)
 {
     spinner *s = (spinner *)(void *)self;
@@ -150,7 +150,7 @@ static void *yield_on(void *arg)
     return NULL;
 }
 
-/* All that it awaits is ready: it yields only because its budget is used up. A round is more than a budget. */
+/* All that it awaits is ready, so it yields only when its budget is used up. A round is longer than a budget. */
 static void *use_budgets_up(void *arg)
 {
     counted *me = arg;
@@ -238,7 +238,7 @@ static void end(scene *s)
     free(s);
 }
 
-/* --- The one that has to run ---------------------------------------------------------------------------------------------- */
+/* --- The task that must run ----------------------------------------------------------------------------------------------- */
 
 static void one_yields(scene *s)
 {
@@ -303,7 +303,7 @@ static bool all_have_run(void *arg)
     return atomic_load(&((scene *)arg)->spawned) == 0;
 }
 
-/* One after the other is spawned from outside. */
+/* Spawns one task after the other from outside. */
 static void expect_spawns(scene *s)
 {
     for (unsigned i = 0; i < ROUNDS / 3; i++) {
@@ -460,15 +460,15 @@ typedef struct {
 struct crowd {
     member members[CROWD];
     unsigned long count;
-    unsigned long enough; /* turns of each member that are counted at least */
-    uint64_t run_ns;      /* of a turn */
-    atomic_ulong came;    /* members that have run at all */
-    atomic_ulong served;  /* members that have had enough turns */
+    unsigned long enough; /* each member has at least so many counted turns */
+    uint64_t run_ns;      /* length of a turn */
+    atomic_ulong came;    /* members that have run at least once */
+    atomic_ulong served;  /* members that have had `enough` turns */
     atomic_bool counting;
     atomic_bool over;
 };
 
-/* The last member that has had enough turns ends the counting: it does not go on until the test's thread looks. */
+/* The last member to have enough turns stops the counting, so that it stops at once and not when the test's thread checks. */
 static void count_turn(member *m, unsigned long turns)
 {
     atomic_store_explicit(&m->turns, turns, memory_order_relaxed);
@@ -505,7 +505,7 @@ static bool all_were_served(void *arg)
     return atomic_load(&((crowd *)arg)->served) == ((crowd *)arg)->count;
 }
 
-/* Returns the most turns that a member has had when each has had `enough`. On one worker. */
+/* Returns the most turns that any member has had when each has had `enough`, on one worker. */
 static unsigned long most_turns(uint64_t run_ns, unsigned long enough)
 {
     crowd *c = calloc(1, sizeof *c);
@@ -537,15 +537,15 @@ static unsigned long most_turns(uint64_t run_ns, unsigned long enough)
     return most;
 }
 
-/* A task that waits in the injector comes to run nearly as often as one in the queue. With a fixed share of 9 a period the most
- * turns are 2500 and more. */
+/* A task in the injector runs nearly as often as one in the run queue. With a fixed share of 9 tasks per period, some task gets
+ * 2500 turns and more. */
 Test(starvation, more_than_a_queue_holds_take_turns)
 {
     cr_assert_lt(most_turns(0, 100), 1500);
 }
 
-/* A few runs a period: what a share has brought is not sent back to the injector before it has run. If it is, the most turns are
- * 32 and more. */
+/* Only a few tasks run per period. The tasks of a share must run before they are moved back to the injector. Otherwise some
+ * task gets 32 turns or more. */
 Test(starvation, more_than_a_queue_holds_take_long_turns)
 {
     cr_assert_lt(most_turns(50 * TN_US, 12), 24);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who keeps a thread is reported, with its stack: at most so often, and whatever the thread does meanwhile. */
+/* Reports of tasks that keep their thread: with a stack sample, at a limited rate, and whatever the thread does meanwhile. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static void compute_some(void)
     tt_burn(100 * TN_US);
 }
 
-/* With the stack that ends where the task was called. */
+/* Returns whether the reported stack shows the place where the task keeps its thread. */
 static bool shows_site(stand *s)
 {
     char site[300];
@@ -57,7 +57,7 @@ Test(stuck_report, of_a_sleeper)
     is_said_with_its_stack(sleep_some);
 }
 
-/* ThreadSanitizer keeps signals back until the thread calls into the system. */
+/* ThreadSanitizer delays signals until the thread makes a system call. */
 Test(stuck_report, of_a_computer, .disabled = TT_TSAN)
 {
     is_said_with_its_stack(compute_some);
@@ -76,7 +76,7 @@ static bool is_inside(void *arg)
     return atomic_load(&((stand *)arg)->inside) > 0;
 }
 
-/* All cores are parked by then: the monitor stays awake for this one. */
+/* All cores are parked by then. The monitor stays awake for this task. */
 Test(stuck_report, of_one_that_has_lost_its_core)
 {
     stand *s = new_stand(sleep_some);
@@ -123,7 +123,7 @@ static void *block_then_keep(void *arg)
     return NULL;
 }
 
-/* The monitor sleeps for good while the task says that it blocks; when it does not say so any more, it counts. */
+/* While the task declares that it blocks, the monitor sleeps without a limit. After that, the time counts again. */
 Test(stuck_report, of_one_that_blocked_as_announced)
 {
     stand *s = new_stand(sleep_some);
@@ -166,7 +166,7 @@ static void keep_no_more(tn_future *self)
 
 static const tn_future_ops keeping_ops = {.poll = keep_in_poll, .drop = keep_no_more};
 
-/* It has no stack of its own to be shown, and that is what is said. */
+/* The task has no stack of its own, and the report says so. */
 Test(stuck_report, of_a_stackless_task)
 {
     stand *s = new_stand(sleep_some);
@@ -300,7 +300,7 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-/* Two threads ask again and again, while tasks begin, suspend, go on elsewhere, lose their cores, and end. */
+/* Two threads make dumps all the time, while tasks begin, suspend, migrate, lose their cores, and end. */
 Test(stuck_report, whatever_the_tasks_do)
 {
     stand *s = new_stand(sleep_some);
@@ -330,7 +330,7 @@ Test(stuck_report, whatever_the_tasks_do)
     cr_assert_eq(atomic_load(&s->inside), 5 * 40);
 }
 
-/* A signal is on its way while its thread ends, or the runtime goes. */
+/* A signal is pending while its thread ends, or while the runtime is destroyed. */
 Test(stuck_report, whenever_the_runtime_goes)
 {
     stand *s = new_stand(sleep_some);

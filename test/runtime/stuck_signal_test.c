@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reports of who keeps a thread leave alone what others do with the signal by which its stack is taken. */
+/* Reports of stuck tasks do not disturb other uses of the signal by which the stack is sampled. */
 /* ctest: timeout=120 */
 #include <signal.h>
 #include <stdatomic.h>
@@ -33,7 +33,7 @@ Test(stuck_signal, a_call_that_is_restarted_goes_on)
     cr_assert_eq(write(ends[1], "", 1), 1);
     tt_join(task);
     tt_runtime_destroy(runtime);
-    cr_assert(TT_TSAN || count_of(&s->page, "    #1") > 0, "%s", s->page.text); /* the sanitizer keeps it back */
+    cr_assert(TT_TSAN || count_of(&s->page, "    #1") > 0, "%s", s->page.text); /* ThreadSanitizer delays the signal */
     close(ends[0]);
     close(ends[1]);
 }
@@ -62,7 +62,7 @@ static bool is_ours(int number)
     return (now.sa_flags & SA_SIGINFO) != 0;
 }
 
-/* Two runtimes: the handler stays until the second one goes, and then the one before stands there again. */
+/* Two runtimes: the handler stays until the second one is destroyed. Then the previous handler is restored. */
 static void others_use_it(int wanted, int number)
 {
     stand *s = new_stand(sleep_some);
@@ -102,13 +102,13 @@ Test(stuck_signal, an_unwanted_signal_of_ours_is_no_harm)
     tn_runtime *runtime = create(&options);
     int number = SIGURG;
 
-    tt_join(tt_spawn_on(runtime, signal_myself, &number)); /* nobody else wants it: ignored, as ever */
+    tt_join(tt_spawn_on(runtime, signal_myself, &number)); /* there is no other handler: ignored */
     cr_assert(is_ours(SIGURG));
     tt_runtime_destroy(runtime);
     cr_assert(!is_ours(SIGURG));
 }
 
-/* What remains of a handler that was for one time only. */
+/* The disposition that a handler with SA_RESETHAND leaves. */
 Test(stuck_signal, a_default_with_the_flags_of_a_handler)
 {
     stand *s = new_stand(sleep_some);
@@ -124,7 +124,7 @@ Test(stuck_signal, a_default_with_the_flags_of_a_handler)
     tt_runtime_destroy(runtime);
 }
 
-/* Who was set in front of ours when that was to go takes itself away later: the next runtime sets it again. */
+/* Another handler replaced ours, so destroy left it. Later that one goes away. The next runtime installs ours again. */
 Test(stuck_signal, a_handler_that_was_replaced_is_set_again)
 {
     stand *s = new_stand(sleep_some);

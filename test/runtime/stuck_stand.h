@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that keep their threads, and what is reported of them. */
+/* Helpers for tests of tasks that keep their threads: such tasks, and the reports about them. */
 #ifndef TT_STUCK_STAND_H
 #define TT_STUCK_STAND_H
 
@@ -13,7 +13,7 @@
 
 #define LIMIT_NS (60 * TN_S)
 
-/* --- A text that lines are added to ----------------------------------------------------------------------------------------- */
+/* --- A text to which lines are added ---------------------------------------------------------------------------------------- */
 
 typedef struct {
     char text[65536];
@@ -59,10 +59,10 @@ typedef struct {
     atomic_bool over;
     atomic_uint inside;
     void (*keep)(void);
-    _Atomic(const void *) site; /* where it was called that keeps the thread */
+    _Atomic(const void *) site; /* return address of keep_here: where the task keeps its thread */
     uint64_t limit_ns;
     page page;
-    unsigned wanted; /* times that it is to be said */
+    unsigned wanted; /* number of reports to wait for */
 } stand;
 
 static inline void sleep_some(void)
@@ -70,7 +70,7 @@ static inline void sleep_some(void)
     tt_block_thread(20 * TN_MS);
 }
 
-/* The call behind it keeps a frame here. */
+/* Has a frame of its own while it calls `keep`, so that the stack sample shows its caller. */
 __attribute__((noinline)) static void keep_here(stand *s)
 {
     atomic_store(&s->site, __builtin_return_address(0));
@@ -109,7 +109,7 @@ static inline stand *new_stand(void (*keep)(void))
     return &s;
 }
 
-/* Forced migration mails each task to one worker, and there it would wait for the task that keeps it. */
+/* Forced migration sends each task to one worker, where it would wait for the task that keeps that worker. */
 static inline tn_options options_for(stand *s)
 {
     tn_options options = tt_options();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that block their threads or compute without end: the others go on, on replacement threads. */
+/* Tasks that block their threads or compute without end: other tasks continue, on replacement threads. */
 /* ctest: timeout=120 */
 #include <signal.h>
 #include <stdatomic.h>
@@ -33,7 +33,7 @@ static tn_runtime *create(const tn_options *options)
     return runtime;
 }
 
-/* Forced migration mails each task to one worker, and there it would wait for the task that keeps it. */
+/* Forced migration sends each task to one worker, where it would wait for the task that keeps that worker. */
 static tn_options options_here(void)
 {
     tn_options options = tt_options();
@@ -42,14 +42,14 @@ static tn_options options_here(void)
     return options;
 }
 
-/* --- Every worker is kept until others have got on ------------------------------------------------------------------------ */
+/* --- Every worker is kept until other tasks have run ---------------------------------------------------------------------- */
 
 typedef struct {
     atomic_uint inside; /* tasks that keep their thread */
-    atomic_bool over;   /* they may stop */
+    atomic_bool over;   /* the tasks stop when it is set */
     atomic_ulong ticks;
     void (*keep)(void);
-    tn_entry_fn keep_entry; /* how it is declared */
+    tn_entry_fn keep_entry; /* entry function that declares the blocking */
     uint64_t limit_ns;
 } stand;
 
@@ -93,7 +93,7 @@ static bool enough_ticks(void *arg)
     return atomic_load(&s->ticks) >= 20;
 }
 
-/* Without a takeover the ticks would never come: all workers are kept until they have. */
+/* Without a hand-over there would be no ticks: the workers are kept until there are enough. */
 static void others_go_on(void (*keep)(void), unsigned workers, unsigned keepers)
 {
     tn_options options = options_here();
@@ -163,7 +163,7 @@ typedef struct {
     tn_listener *listener;
 } server;
 
-/* A plain thread: 20 round trips while every worker is kept. */
+/* Makes 20 round trips while every worker is kept. */
 static void *talk(void *arg)
 {
     server *v = arg;
@@ -215,7 +215,7 @@ Test(stuck, sockets_are_served)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Stacks that a stuck core keeps for itself ----------------------------------------------------------------------------- */
+/* --- Stacks in the cache of a stuck core ----------------------------------------------------------------------------------- */
 
 enum { CACHED = 40, STACKS = 640 };
 
@@ -231,7 +231,8 @@ static void *open_late(void *arg)
     return NULL;
 }
 
-/* Fills this core's cache of stacks, has others take all the rest, and waits for one that comes too late, keeping the thread. */
+/* Fills this core's stack cache and lets other tasks take all other stacks. Then it keeps its thread until a task has run for
+ * which there was no stack. */
 static void *keep_stacks(void *arg)
 {
     uint64_t limit_ns = tn_now() + LIMIT_NS;
@@ -396,7 +397,7 @@ static void *stay_on_thread(void *arg)
 
     for (int i = 0; i < 10; i++) {
         unsigned long ticks = atomic_load(&s->ticks);
-        while (atomic_load(&s->ticks) < ticks + 3) { /* until others have run, on whatever thread */
+        while (atomic_load(&s->ticks) < ticks + 3) { /* until other tasks have run, on any thread */
             tt_check(tn_now() < s->limit_ns);
             tt_block_thread(TN_MS);
         }
@@ -428,7 +429,7 @@ Test(stuck, a_pinned_task_keeps_its_thread)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Declared -------------------------------------------------------------------------------------------------------------- */
+/* --- Declared blocking ----------------------------------------------------------------------------------------------------- */
 
 static void *keep_declared(void *arg)
 {
@@ -440,7 +441,7 @@ static void *keep_eagerly(void *arg)
     return tn_block_in_place(TN_BLOCK_EAGER, keep_thread, arg);
 }
 
-/* What is not declared is never taken. */
+/* The monitor takes no core here: the hand-over is made only because the tasks declare that they block. */
 static void declared(tn_entry_fn keeper)
 {
     tn_options options = options_here();
@@ -472,7 +473,7 @@ Test(stuck, declared_eagerly)
     declared(keep_eagerly);
 }
 
-/* A task that has yielded lies apart until the loop has been looked at: it goes with the core, too. */
+/* Tasks that have yielded are kept apart until the loop has been polled. They, too, are handed over with the core. */
 static void *yield_often(void *arg)
 {
     stand *s = arg;
@@ -526,7 +527,7 @@ static void *nest(void *arg)
 
 Test(stuck, declared_again_and_again)
 {
-    tn_block_begin(TN_BLOCK_EAGER); /* outside a worker: nothing */
+    tn_block_begin(TN_BLOCK_EAGER); /* outside a worker: no effect */
     tn_block_end();
     tt_run(nest, NULL);
 }

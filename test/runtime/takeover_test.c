@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking cores from workers that are inside a task, at every possible moment: nothing is lost, nothing runs twice.
- * A plain thread stands in for whoever finds a worker stuck. */
+/* Taking cores from workers that are inside a task, at every possible moment: no task is lost, none runs twice.
+ * A plain thread does the work of the monitor, which finds stuck workers. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "watch/monitor.h"
 #include "watch/stuck.h"
 
-/* The monitor leaves it to the stand-in. */
+/* The monitor takes no core: the test does. */
 static tn_options options_here(void)
 {
     tn_options options = tt_options();
@@ -32,7 +32,7 @@ static tn_runtime *create_here(void)
 
 typedef struct {
     tn_runtime *runtime;
-    unsigned pause_us; /* at most, between two attempts */
+    unsigned pause_us; /* longest pause between two attempts */
     atomic_bool over;
     unsigned long attempts;
     atomic_ulong taken;
@@ -104,7 +104,7 @@ static tn_task *begin_child(load *l, tn_entry_fn entry)
     return tt_spawn(entry, l);
 }
 
-/* A stackless task that waits to be woken by its parent. */
+/* A stackless task that its parent wakes. */
 typedef struct {
     tn_future base;
     load *shared;
@@ -150,7 +150,7 @@ static void wake_a_stackless_child(load *l)
     tt_check((intptr_t)tt_join(task) == 5);
 }
 
-/* The core may be gone after this; everything that follows has to do without it. */
+/* The core may have been taken after this. Everything that follows must work without it. */
 static void block_a_while(unsigned long round)
 {
     if (round % 4 == 0)
@@ -189,7 +189,7 @@ static void *many_parents(void *arg)
     return NULL;
 }
 
-/* Repeated until a core was taken: on a loaded machine the taker may not run during one round. */
+/* Repeats until a core was taken: on a loaded machine the taker may not run during one round. */
 static void run_against_taker(tn_runtime *runtime, unsigned pause_us, unsigned long rounds)
 {
     load l = {.rounds = rounds};
@@ -208,7 +208,7 @@ static void run_against_taker(tn_runtime *runtime, unsigned pause_us, unsigned l
     cr_assert_eq(atomic_load(&l.ended), atomic_load(&l.begun));
     cr_log_info("%lu of %lu attempts took a core; %u threads", atomic_load(&t.taken), t.attempts, t.threads_max);
     cr_assert_gt(atomic_load(&t.taken), 0, "of %lu attempts none took a core", t.attempts);
-    /* Who lost a core is the next spare. A taker that never pauses also starts some that it would not have needed. */
+    /* A worker that lost its core is the next replacement thread. A taker that never pauses also starts some in excess. */
     cr_assert_leq(t.threads_max, 2 * tn_runtime_workers(runtime) + 12 + (pause_us > 0 ? 4 : 150));
     tt_runtime_destroy(runtime);
 }
@@ -233,7 +233,7 @@ Test(takeover, of_few_stacks)
     tn_options options = options_here();
     tn_runtime *runtime;
 
-    options.stacks_max = 40; /* 12 parents and the first hold one while they wait for children */
+    options.stacks_max = 40; /* 12 parents and the first task keep theirs while they wait for children */
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     run_against_taker(runtime, 50, tt_scaled(100));
 }
@@ -264,7 +264,7 @@ static void *use_runtime_without_core(void *arg)
     limit_ns = tn_now() + 20 * TN_S;
     while (!atomic_load(&b->taken))
         tt_check(tn_now() < limit_ns);
-    /* It has no core, and has not noticed: spawn, cancel, look, then join. */
+    /* The task has lost its core, and has not noticed: spawn, query, then join. */
     for (int i = 0; i < 100; i++)
         tasks[i] = tt_spawn(add_to_count, &b->count);
     tt_check(tn_self() != NULL && tn_runtime_current() != NULL && tn_checkpoint() == 0);
@@ -297,7 +297,7 @@ Test(takeover, a_task_without_core_goes_on)
     }
 }
 
-/* What was in the queues of the core that was taken runs on at once. */
+/* The tasks in the queues of the taken core continue at once. */
 typedef struct {
     blocked shared;
     atomic_ulong count;
@@ -321,7 +321,7 @@ Test(takeover, what_was_queued_runs_on)
 {
     tn_options options = options_here();
 
-    options.workers = 1; /* nobody could steal them */
+    options.workers = 1; /* no other worker can steal them */
     for (int i = 0; i < 20; i++) {
         queued q = {.count = 0};
         tn_runtime *runtime;
@@ -336,7 +336,7 @@ Test(takeover, what_was_queued_runs_on)
     }
 }
 
-/* Pinned tasks stay on their thread also when that has no core. */
+/* Pinned tasks stay on their thread even if it has no core. */
 static void *pinned_without_core(void *arg)
 {
     blocked *b = arg;
@@ -372,9 +372,9 @@ Test(takeover, pinned_tasks_stay_on_their_thread)
     }
 }
 
-/* --- When ----------------------------------------------------------------------------------------------------------------- */
+/* --- When a core is taken ------------------------------------------------------------------------------------------------- */
 
-/* The test is the monitor, and has a clock of its own, on which hours pass: nothing here takes as long as that. */
+/* The test does the work of the monitor, with its own clock, on which hours pass. In real time no step takes that long. */
 enum { SLEEPERS = 40 };
 #define HOUR_NS (3600 * TN_S)
 
@@ -396,7 +396,7 @@ static void watched_begin(watched *w)
 
     options.workers = 1;
     options.stuck_after_ns = HOUR_NS;
-    options.force_migration = false; /* one may run that was spawned before */
+    options.force_migration = false; /* with it, a task that was spawned earlier may run */
     cr_assert_eq(tn_runtime_create(&w->runtime, &options), 0);
     tni_monitor_stop(w->runtime);
     w->core = w->runtime->cores[0];
@@ -445,7 +445,7 @@ static unsigned long watched_taken(watched *w)
     return counters.cores_handed_over;
 }
 
-/* As the monitor does, later by `later_ns`: how many cores have been taken by then. */
+/* Checks the core as the monitor does, `later_ns` later. Returns how many cores have been handed over by then. */
 static unsigned long watched_look(watched *w, uint64_t later_ns)
 {
     w->now_ns += later_ns;
@@ -489,7 +489,7 @@ static bool watched_is_inside(watched *w, unsigned count)
     return atomic_load(&w->inside) == count;
 }
 
-/* What has run for an hour is taken. */
+/* Expects that a task that has run for an hour loses its core. */
 static void take_the_first(watched *w)
 {
     cr_assert(watched_is_inside(w, 1) && tt_wait_until(holder_sleeps, w, 20 * TN_S));
@@ -519,7 +519,7 @@ Test(takeover, again_and_again_sooner)
     watched_end(&w);
 }
 
-/* Each look in vain doubles the time. */
+/* Each check that finds no stuck task doubles the time until the next one. */
 Test(takeover, no_hurry_when_nobody_is_stuck)
 {
     static watched w = {.gate = TT_GATE_INIT};
@@ -550,7 +550,7 @@ static bool is_taken_at_last(void *arg)
     return watched_look(arg, 0) == 2;
 }
 
-/* It could be that it only lacks a processor. */
+/* A task that computes keeps its core for the whole time: its thread may only lack a processor. */
 Test(takeover, who_computes_has_all_its_time)
 {
     static watched w = {.gate = TT_GATE_INIT};
@@ -566,11 +566,11 @@ Test(takeover, who_computes_has_all_its_time)
     cr_assert_eq(watched_look(&w, HOUR_NS / 2), 1);
     cr_assert_eq(watched_look(&w, HOUR_NS / 4), 1);
     w.now_ns += HOUR_NS / 4;
-    cr_assert(tt_wait_until(is_taken_at_last, &w, 20 * TN_S)); /* when it has had the processor */
+    cr_assert(tt_wait_until(is_taken_at_last, &w, 20 * TN_S)); /* true when its thread has had the processor */
     watched_end(&w);
 }
 
-/* --- Until the end -------------------------------------------------------------------------------------------------------- */
+/* --- Until the runtime is destroyed --------------------------------------------------------------------------------------- */
 
 static void *block_often(void *arg)
 {
@@ -581,7 +581,7 @@ static void *block_often(void *arg)
     return arg;
 }
 
-/* Stopped a moment before the runtime goes: the spares are there, some just started. */
+/* The taker stops just before the runtime is destroyed. Replacement threads exist then, and some have just started. */
 Test(takeover, destroy_comes_soon_after)
 {
     for (unsigned long i = 0; i < tt_scaled(60); i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Task-local values, exit hooks, results that nobody joins. */
+/* Task-local values, exit hooks, results that are not joined. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static void say(void *arg)
     said[length] = *(const char *)arg;
 }
 
-/* What say() says. */
+/* Returns a pointer to `c`, which say() appends. */
 static void *letter(char c)
 {
     static char letters[128];
@@ -37,7 +37,7 @@ static void *use_locals(void *arg)
     tt_check(tn_task_local_set(&with_destroy, letter('x')) == 0 && tn_task_local_set(&without, arg) == 0);
     tt_check(tn_yield() == 0);
     tt_check(*(char *)tn_task_local_get(&with_destroy) == 'x' && tn_task_local_get(&without) == arg);
-    tt_check(tn_task_local_set(&with_destroy, letter('y')) == 0); /* the old one is not destroyed */
+    tt_check(tn_task_local_set(&with_destroy, letter('y')) == 0); /* the old value is not destroyed */
     tt_check(tn_task_at_exit(say, letter('a')) == 0 && tn_task_at_exit(say, letter('b')) == 0);
     return arg;
 }
@@ -46,7 +46,7 @@ static void *in_their_own_tasks(void *arg)
 {
     tt_check(tn_task_local_set(&without, letter('m')) == 0);
     (void)tt_join(tt_spawn(use_locals, arg));
-    tt_check(*(char *)tn_task_local_get(&without) == 'm'); /* neither seen nor inherited */
+    tt_check(*(char *)tn_task_local_get(&without) == 'm'); /* neither visible nor inherited */
     return NULL;
 }
 
@@ -59,7 +59,7 @@ Test(extras, values_and_hooks_in_reverse_order)
     cr_assert_null(tn_task_local_get(&without));
 }
 
-/* A hook that asks for another one. */
+/* A hook that registers another one. */
 static void ask_again(void *arg)
 {
     tt_check(tn_task_at_exit(say, arg) == 0);
@@ -76,7 +76,7 @@ static int poll_once(tn_future *self, tn_waker *waker)
 static void drop_it(tn_future *self)
 {
     free(self);
-    tt_check(tn_task_at_exit(say, letter('d')) == 0); /* drop is before the hooks */
+    tt_check(tn_task_at_exit(say, letter('d')) == 0); /* drop runs before the hooks */
 }
 
 static void *stackless(void *arg)
@@ -127,16 +127,16 @@ static void *results(void *arg)
     other = tn_task_retain(task);
     tt_check(tn_join(task, &result) == 0 && result == &drops && tn_task_is_finished(other));
     tn_task_release(other);
-    tt_check(atomic_load(&drops) == 0); /* joined */
+    tt_check(atomic_load(&drops) == 0); /* the join has taken the result */
     tt_check(tn_spawn_on(NULL, &options, &task, give_pointer, NULL) == 0);
-    tn_task_release(task); /* before its end: the end drops it */
+    tn_task_release(task); /* before its end: the end drops the result */
     tt_check(tn_spawn_on(NULL, &options, NULL, give_pointer, NULL) == 0);
     tt_check(tn_spawn_on(NULL, &options, &task, give_pointer, NULL) == 0);
     while (!tn_task_is_finished(task))
         tt_check(tn_yield() == 0);
     {
         unsigned before = atomic_load(&drops);
-        tn_task_release(task); /* after its end: we do */
+        tn_task_release(task); /* after its end: the release drops it */
         tt_check(atomic_load(&drops) > before);
     }
     return arg;
@@ -148,7 +148,7 @@ Test(extras, a_result_that_nobody_joins_is_dropped)
     cr_assert_eq(atomic_load(&drops), 3);
 }
 
-/* Handles that outlive the runtime: one of a task that has ended, one of a task that was thrown away. */
+/* Handles that outlive the runtime: of a task that has ended, and of a task that destroy has discarded. */
 static void *suspend_for_good(void *arg)
 {
     tt_check(tn_task_at_exit(say, letter('e')) == 0 || arg == NULL);

@@ -333,7 +333,7 @@ static void *cancel_a_joiner(void *arg)
     tt_check(j.rc == TN_ECANCELED);
     tt_check(!tn_task_is_finished(j.target));
     atomic_store(&c.go, true);
-    tt_check(tt_join(j.target) == &c); /* the handle is still ours, and nobody else waits */
+    tt_check(tt_join(j.target) == &c); /* the caller keeps the handle, and no other task waits */
     return NULL;
 }
 
@@ -357,7 +357,7 @@ static void *handles(void *arg)
     atomic_store(&c.go, true);
     tt_check(tt_join(task) == &c);
     tt_check(tn_task_is_finished(again) && tn_task_id(again) == id);
-    tt_check(tt_join(tn_task_retain(again)) == &c); /* an ended task can be joined as often as there are handles */
+    tt_check(tt_join(tn_task_retain(again)) == &c); /* an ended task can be joined once per handle */
     tt_check(tt_join(again) == &c);
     return NULL;
 }
@@ -418,7 +418,7 @@ static void *names(void *arg)
     tn_task *longer = spawn_named("123456789012345678901234567890");
     (void)arg;
 
-    memset(buffer, 'x', sizeof buffer - 1); /* it was copied */
+    memset(buffer, 'x', sizeof buffer - 1); /* the name was copied */
     tt_check(strcmp(tn_task_name(unnamed), "") == 0);
     tt_check(strcmp(tn_task_name(named), "short") == 0);
     tt_check(strcmp(tn_task_name(exact), "12345678901234567890123") == 0);
@@ -488,7 +488,7 @@ Test(task, ids_are_unique)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Yield and checkpoint ------------------------------------------------------------------------------------------------- */
+/* --- Yield and cancellation points ---------------------------------------------------------------------------------------- */
 
 static void *yield_lets_others_run(void *arg)
 {
@@ -503,7 +503,7 @@ static void *yield_lets_others_run(void *arg)
     tt_check(tn_checkpoint() == TN_ECANCELED);
     tt_check(tn_spawn(NULL, add_one, &count) == 0);
     while (atomic_load(&count) == 1)
-        tt_check(tn_yield() == TN_ECANCELED); /* it has yielded all the same */
+        tt_check(tn_yield() == TN_ECANCELED); /* it has yielded although it is cancelled */
     return NULL;
 }
 
@@ -512,7 +512,7 @@ Test(task, yield_lets_others_run)
     tn_options options = tn_options_default();
     tn_runtime *runtime;
 
-    options.workers = 1; /* nobody else would run them */
+    options.workers = 1; /* no other worker can run them */
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     cr_assert_eq(tn_block_on(runtime, yield_lets_others_run, NULL, NULL), 0);
     tt_runtime_destroy(runtime);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A wait: one claim word; exactly one of wake and disarm wins, and no condition is missed. */
+/* A wait: exactly one of wake and disarm wins the claim word, and no condition is missed. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "task/task.h"
 #include "task/wait.h"
 
-/* A waker to count references of: a header as of a plain thread. */
+/* Makes a waker whose references can be counted, with a header like that of a plain thread. */
 static void make_waker(tn_task *task)
 {
     memset(task, 0, sizeof *task);
@@ -32,12 +32,12 @@ Test(wait, arm_and_disarm)
     cr_assert(!tni_wait_disarm(&wait));
     tni_wait_arm(&wait, tni_task_waker(&task));
     cr_assert_eq(references(&task), 101);
-    tni_wait_arm(&wait, tni_task_waker(&task)); /* the same: kept once */
+    tni_wait_arm(&wait, tni_task_waker(&task)); /* the same waker: one reference */
     cr_assert_eq(references(&task), 101);
     cr_assert(tni_wait_disarm(&wait));
     cr_assert(!tni_wait_disarm(&wait));
     cr_assert_eq(references(&task), 100);
-    cr_assert(!tni_wait_wake(&wait)); /* nobody waits */
+    cr_assert(!tni_wait_wake(&wait)); /* no task waits */
 }
 
 Test(wait, wake_takes_the_claim)
@@ -72,7 +72,7 @@ Test(wait, another_waker_takes_its_place)
     cr_assert_eq(references(&second), 100);
 }
 
-/* --- An end ---------------------------------------------------------------------------------------------------------------- */
+/* --- Waiting for an end ---------------------------------------------------------------------------------------------------- */
 
 Test(wait, one_waits_for_an_end)
 {
@@ -89,10 +89,10 @@ Test(wait, one_waits_for_an_end)
     cr_assert_eq(tni_wait_arm_once(&wait, tni_task_waker(&first), tni_task_waker(&first)), TNI_WAIT_ARMED);
     cr_assert_eq(references(&first), 101);
     cr_assert_eq(references(&second), 100);
-    cr_assert_eq(tni_wait_end(&wait), tni_task_waker(&first)); /* the reference is ours now */
+    cr_assert_eq(tni_wait_end(&wait), tni_task_waker(&first)); /* the caller owns the reference now */
     tn_waker_release(tni_task_waker(&first));
     cr_assert(tni_wait_is_over(&wait));
-    tni_wait_disarm_once(&wait, tni_task_waker(&first)); /* too late, and harmless */
+    tni_wait_disarm_once(&wait, tni_task_waker(&first)); /* too late: no effect */
     cr_assert(tni_wait_is_over(&wait));
     cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&second)), TNI_WAIT_IS_OVER);
     cr_assert_eq(references(&first), 100);
@@ -118,14 +118,14 @@ Test(wait, an_end_finds_the_latest_waker)
     cr_assert_eq(tni_wait_arm_once(&wait, NULL, tni_task_waker(&first)), TNI_WAIT_IS_OVER);
 }
 
-/* --- Source against waiter ------------------------------------------------------------------------------------------------ */
+/* --- A source and a waiter ------------------------------------------------------------------------------------------------ */
 
-/* A future that waits for the next number, and a source that only counts on when the waiter has seen the last one. */
+/* A future that waits for the next number, and a source that counts on only when the waiter has seen the last number. */
 typedef struct {
     tn_future base;
     tni_wait wait;
-    atomic_ulong number; /* by the source */
-    unsigned long seen;  /* by the waiter */
+    atomic_ulong number; /* written by the source */
+    unsigned long seen;  /* written by the waiter */
     atomic_ulong confirmed;
     unsigned long rounds;
     atomic_ulong woken;
@@ -135,7 +135,7 @@ static int numbers_poll(tn_future *self, tn_waker *waker)
 {
     numbers *n = (numbers *)(void *)self;
 
-    /* Relaxed: arming alone has to make the number visible. */
+    /* Relaxed: the arming alone must make the number visible. */
     if (atomic_load_explicit(&n->number, memory_order_relaxed) > n->seen)
         return 0;
     tni_wait_arm(&n->wait, waker);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of runtime/wheel: each place and boundary by hand, then random operations against a plain list. */
+/* The timer wheel: each slot and boundary by itself, then random operations compared with a plain list. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define YEAR (365 * 24 * HOUR)                                          /* in ticks */
 #define LAST_TICK (UINT64_MAX / MS)
 
-/* Starts that lie differently to the boundaries of the levels, in nanoseconds. */
+/* Start times in nanoseconds, at different distances from the boundaries of the levels. */
 static const uint64_t starts[] = {
     0,         1, MS - 1, MS, 63 * MS, 64 * MS - 1, 12345678901, (64 * 64 - 1) * MS, UINT64_C(7777777) * MS + 5, (REACH - 1) * MS,
     MS *REACH,
@@ -39,7 +39,7 @@ static uint64_t random_wide(uint64_t *state)
     return high << 32 | tni_random_next(state);
 }
 
-/* Takes the only due timer at `now_ns`. */
+/* Expects that `timer` is the only due timer at `now_ns`, and takes it. */
 static void expect_only(tni_wheel *wheel, uint64_t now_ns, const tni_timer *timer)
 {
     tni_timer *chain = tni_wheel_expire(wheel, now_ns, 10);
@@ -111,7 +111,7 @@ Test(wheel, level_boundaries)
                 tni_timer timer = TNI_TIMER_INIT;
                 uint64_t width = UINT64_C(1) << (level * TNI_WHEEL_SLOT_BITS);
                 uint64_t from = starts[s] / MS;
-                /* The next start of a slot of this level, or just beside it. */
+                /* The start of the following slot of this level, or a tick beside it. */
                 uint64_t tick = (from / width + 1) * width + (uint64_t)(int64_t)side;
                 if (tick <= from)
                     continue;
@@ -136,12 +136,12 @@ Test(wheel, long_jumps, .timeout = 30)
         tni_wheel_init(&wheel, starts[s]);
         for (int i = COUNT; i-- > 0;)
             tni_wheel_add(&wheel, &timers[i], (from + ticks[i]) * MS);
-        /* All by one jump. */
+        /* One jump for all timers. */
         tni_timer *chain = tni_wheel_expire(&wheel, (from + 501 * YEAR) * MS, COUNT + 1);
         for (int i = 0; i < COUNT; i++, chain = chain->next)
             cr_assert_eq(chain, &timers[i]);
         cr_assert_null(chain);
-        /* Each by a jump to just before it, then onto it. */
+        /* Two jumps for each timer: to just before it, then to its tick. */
         tni_wheel_init(&wheel, starts[s]);
         for (int i = 0; i < COUNT; i++)
             tni_wheel_add(&wheel, &timers[i], (from + ticks[i]) * MS);
@@ -183,7 +183,7 @@ Test(wheel, clock_that_stands_or_goes_back)
     expect_only(&wheel, 1010 * MS, &timer);
 }
 
-/* Removes each of 1 to 4 timers of one place in turn: what is left goes off, in order. */
+/* Removes each of 1 to 4 timers of one slot in turn. The others fire, in order. */
 static void remove_each(uint64_t start, uint64_t deadline)
 {
     for (int count = 1; count <= 4; count++)
@@ -269,7 +269,7 @@ Test(wheel, changes_while_a_chain_is_held)
         tni_wheel_add(&wheel, &timers[i], (i < 5 ? 10 : 20) * MS);
     tni_timer *chain = tni_wheel_expire(&wheel, 10 * MS, 3);
     cr_assert_eq(chain, &timers[0]);
-    /* One that waits in the chain, one still due, one later. */
+    /* Removes a timer that waits in the chain, one that is still due, and one that is due later. */
     tni_wheel_remove(&wheel, &timers[1]);
     tni_wheel_remove(&wheel, &timers[3]);
     tni_wheel_remove(&wheel, &timers[5]);
@@ -291,7 +291,7 @@ Test(wheel, changes_while_a_chain_is_held)
     cr_assert_null(chain->next->next);
 }
 
-/* Waking up at next_ns and at no other time meets each deadline on its tick, with few vain wake-ups before it. */
+/* If the caller wakes at next_ns only, it finds each timer on its tick, and few wakes before it find none. */
 Test(wheel, next_is_a_tight_bound, .timeout = 120)
 {
     enum { COUNT = 40, VAIN = 7 };
@@ -323,7 +323,7 @@ Test(wheel, next_is_a_tight_bound, .timeout = 120)
     }
 }
 
-/* Every third is removed; the others go off on their ticks. */
+/* Every third timer is removed. The others fire on their ticks. */
 Test(wheel, a_million_timers, .timeout = 120)
 {
     enum { COUNT = 1000000, SPREAD = 1000, THIRD = 3 };
@@ -339,7 +339,7 @@ Test(wheel, a_million_timers, .timeout = 120)
     int left = COUNT;
     for (int i = 0; i < COUNT; i += THIRD, left--)
         tni_wheel_remove(&wheel, &timers[i]);
-    /* Deadlines round up to a tick, and `start` stands a little behind one: the latest may be due in the tick after the last. */
+    /* Deadlines are rounded up to a tick, and `start` is a little after one: the latest may be due one tick after the last. */
     for (uint64_t now = start; now <= start + (SPREAD + 1) * MS; now += MS)
         for (tni_timer *chain; (chain = tni_wheel_expire(&wheel, now, 256)) != NULL;)
             for (; chain != NULL; chain = chain->next, left--) {
@@ -353,26 +353,26 @@ Test(wheel, a_million_timers, .timeout = 120)
     free(timers);
 }
 
-/* --- Against a plain list ---------------------------------------------------------------------------------------------- */
+/* --- Comparison with a plain list -------------------------------------------------------------------------------------- */
 
 enum { MODEL_TIMERS = 120 };
 
 typedef struct model {
-    tni_wheel wheel;                /* what is tested */
-    tni_timer timers[MODEL_TIMERS]; /* what lies in it */
-    uint64_t tick[MODEL_TIMERS];    /* when each should go off */
-    uint64_t added[MODEL_TIMERS];   /* the order of adding */
+    tni_wheel wheel;                /* the wheel under test */
+    tni_timer timers[MODEL_TIMERS]; /* its timers */
+    uint64_t tick[MODEL_TIMERS];    /* the tick on which each should fire */
+    uint64_t added[MODEL_TIMERS];   /* the order in which they were added */
     bool armed[MODEL_TIMERS];       /* whether each should be in the wheel */
     uint64_t now;                   /* the time, in nanoseconds */
-    uint64_t reached;               /* the tick that late additions are due at */
-    uint64_t adds;                  /* how many were added so far */
-    uint64_t random;                /* the generator's state */
-    uint64_t seed;                  /* what it began with */
+    uint64_t reached;               /* the tick on which late additions are due */
+    uint64_t adds;                  /* number of additions so far */
+    uint64_t random;                /* the state of the generator */
+    uint64_t seed;                  /* its initial state */
 } model;
 
 #define model_assert(m, cond) cr_assert(cond, "TN_TEST_SEED=%#llx: %s", (unsigned long long)(m)->seed, #cond)
 
-/* The armed timer that should go off first; -1: none is armed. */
+/* The armed timer that should fire first; -1: none is armed. */
 static int model_first(const model *m)
 {
     int first = -1;
@@ -383,7 +383,7 @@ static int model_first(const model *m)
     return first;
 }
 
-/* A span of ticks of any order of size, often one that ends at a slot's boundary. */
+/* Returns a number of ticks of any magnitude, often one that ends at the boundary of a slot. */
 static uint64_t model_span(model *m)
 {
     unsigned bits = (unsigned)(random_wide(&m->random) % 39);
@@ -444,7 +444,7 @@ static void model_run(uint64_t seed, uint64_t start, int steps)
     model *m = &storage;
     *m = (model){.now = start, .reached = start / MS, .random = seed, .seed = seed};
     tni_wheel_init(&m->wheel, start);
-    /* How full the wheel is kept: sometimes nearly empty, sometimes with large slots. */
+    /* How full the wheel is kept: sometimes nearly empty, sometimes with many timers per slot. */
     uint64_t keen = 1 + random_wide(&m->random) % 9;
     for (int step = 0; step < steps; step++) {
         int i = (int)(random_wide(&m->random) % MODEL_TIMERS);
@@ -473,7 +473,7 @@ static void model_run(uint64_t seed, uint64_t start, int steps)
 Test(wheel, random_operations_against_a_list, .timeout = 300)
 {
     uint64_t state = seed_now();
-    /* A seed that failed is run first, as it was. */
+    /* A seed from a failed run is used first, as in that run. */
     model_run(state, starts[state % STARTS], 3000);
     for (int run = 0; run < 300; run++) {
         uint64_t seed = random_wide(&state) | 1;
