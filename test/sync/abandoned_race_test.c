@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads outside grant, cancel and close at the moment destroy gives up on fibers that wait: each grant has one taker, or comes
+/* External threads grant, cancel and close while a destroy abandons fibers that wait. Each grant has one taker, or comes
  * back. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
@@ -67,7 +67,7 @@ static void *send_always(void *arg)
     return NULL;
 }
 
-/* What it has in its hands when it is abandoned is a branch on its stack. */
+/* When it is abandoned it holds a branch on its stack. */
 static void *select_always(void *arg)
 {
     field *f = arg;
@@ -146,14 +146,14 @@ static void prepare(field *f)
     atomic_store(&f->go, false);
 }
 
-/* All is where it was, or with a fiber that took it. */
+/* Each permit and element is where it was, or with a fiber that took it. */
 static void check_and_finish(field *f)
 {
     uint64_t element;
 
     cr_assert_eq(tn_semaphore_available(&f->semaphore) + atomic_load(&f->taken), FIBERS);
     tn_semaphore_fini(&f->semaphore);
-    cr_assert_eq(tn_mutex_try_lock(&f->mutex), 0); /* handed back by the last one that had it */
+    cr_assert_eq(tn_mutex_try_lock(&f->mutex), 0); /* the last holder has given it back */
     tn_mutex_unlock(&f->mutex);
     tn_mutex_fini(&f->mutex);
     tn_notify_fini(&f->notify);
@@ -163,7 +163,7 @@ static void check_and_finish(field *f)
         atomic_fetch_add(&f->received, 1);
     cr_assert_eq(atomic_load(&f->received), atomic_load(&f->sent));
     element = 2;
-    cr_assert_eq(tn_mpsc_try_send(f->channel, &element), 0); /* no place is kept for anybody */
+    cr_assert_eq(tn_mpsc_try_send(f->channel, &element), 0); /* no slot stays reserved */
     tn_mpsc_release_sender(f->channel);
     tn_mpsc_release_receiver(f->channel);
 }

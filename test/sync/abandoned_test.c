@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A destroy that gives up on a fiber leaves nothing of it in what it waited for, which others go on using. What the fiber had
- * been granted, and not taken up, goes to the next. */
+/* A destroy that abandons a fiber removes it from what it waited for, which others continue to use. A grant that the fiber has
+ * not taken goes to the next waiter. */
 #include "support/abandoned.h"
 #include "sync_support.h"
 
-/* For a fiber that must not go on. */
+/* The result of a fiber that must not continue. */
 static void *never(void)
 {
     tt_check(false);
@@ -26,7 +26,7 @@ Test(abandoned, in_a_semaphore)
 
     tn_semaphore_init(&semaphore, 1);
     tt_abandon_begin(&left, acquire_two, &semaphore);
-    cr_assert_eq(tn_semaphore_try_acquire(&semaphore, 1), TN_EAGAIN); /* somebody waits, who goes first */
+    cr_assert_eq(tn_semaphore_try_acquire(&semaphore, 1), TN_EAGAIN); /* a waiter is ahead of this call */
     tt_abandon_end(&left);
     cr_assert_eq(tn_semaphore_try_acquire(&semaphore, 1), 0);
     tn_semaphore_release(&semaphore, 1);
@@ -41,7 +41,7 @@ Test(abandoned, with_permits)
     tn_semaphore_init(&semaphore, 0);
     tt_abandon_begin(&left, acquire_two, &semaphore);
     tn_semaphore_release(&semaphore, 2);
-    cr_assert_eq(tn_semaphore_available(&semaphore), 0); /* they are the fiber's */
+    cr_assert_eq(tn_semaphore_available(&semaphore), 0); /* the fiber has them */
     tt_abandon_end(&left);
     cr_assert_eq(tn_semaphore_available(&semaphore), 2);
     tn_semaphore_fini(&semaphore);
@@ -92,7 +92,7 @@ Test(abandoned, with_a_mutex)
     cr_assert_eq(tn_mutex_try_lock(&mutex), 0);
     tt_abandon_begin(&left, lock, &mutex);
     tn_mutex_unlock(&mutex);
-    cr_assert_eq(tn_mutex_try_lock(&mutex), TN_EAGAIN); /* it is the fiber's */
+    cr_assert_eq(tn_mutex_try_lock(&mutex), TN_EAGAIN); /* the fiber has it */
     tt_abandon_end(&left);
     cr_assert_eq(tn_mutex_try_lock(&mutex), 0);
     tn_mutex_unlock(&mutex);
@@ -134,7 +134,7 @@ Test(abandoned, with_a_rwlock)
     cr_assert_eq(tn_rwlock_try_read(&rwlock), 0);
     tt_abandon_begin(&left, lock_for_writing, &rwlock);
     tn_rwlock_read_unlock(&rwlock);
-    cr_assert_eq(tn_rwlock_try_read(&rwlock), TN_EAGAIN); /* it is the fiber's */
+    cr_assert_eq(tn_rwlock_try_read(&rwlock), TN_EAGAIN); /* the fiber has it */
     tt_abandon_end(&left);
     cr_assert_eq(tn_rwlock_try_write(&rwlock), 0);
     tt_abandon_begin(&left, lock_for_reading, &rwlock);
@@ -198,7 +198,7 @@ Test(abandoned, at_a_barrier)
     tn_barrier_wait_init(&one, &barrier);
     tt_abandon_begin(&left, wait_barrier, &barrier);
     tt_abandon_end(&left);
-    cr_assert_eq(poll_by(&one.base, &waiter), TN_PENDING); /* the fiber is not counted any more */
+    cr_assert_eq(poll_by(&one.base, &waiter), TN_PENDING); /* the fiber no longer counts */
     drop(&one.base);
     tn_barrier_fini(&barrier);
 }
@@ -349,7 +349,7 @@ Test(abandoned, as_a_sender)
         tt_abandon_begin(&left, entries[i % 2], channel);
         if (granted) {
             cr_assert_eq(tn_mpsc_try_recv(channel, &element), 0);
-            cr_assert_eq(tn_mpsc_try_send(channel, &five), TN_EAGAIN); /* the place is the fiber's */
+            cr_assert_eq(tn_mpsc_try_send(channel, &five), TN_EAGAIN); /* the fiber has the slot */
         }
         tt_abandon_end(&left);
         if (!granted)
@@ -451,7 +451,7 @@ static void remove_hook(void *arg)
     tt_check(tn_cancel_token_hook_remove(arg));
 }
 
-/* A hook of the program's own: an exit hook removes it, which is called while the stack is there. */
+/* A hook of the program's own. An exit hook removes it, and runs while the stack still exists. */
 static void *sleep_with_hook(void *arg)
 {
     tn_cancel_token_hook hook = {.call = ignore};
@@ -540,7 +540,7 @@ static void drop_future(void *future)
     drop(future);
 }
 
-/* A branch that it has polled stays in the queue while it waits elsewhere. An exit hook takes it out. */
+/* A branch that the fiber has polled stays in the queue while the fiber waits elsewhere. An exit hook removes the branch. */
 static void *poll_and_sleep(void *arg)
 {
     tn_semaphore_future branch;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Broadcast and watch: everyone sees everything, or is told what was missed. */
+/* Broadcast and watch: each receiver gets every element, or a report of how many it missed. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -123,7 +123,7 @@ static struct {
     atomic_uint ready;
 } radio;
 
-/* What is received and what is missed is all there was, in order. */
+/* What is received and what is missed add up to all that was sent, in order. */
 static void *listen_to_all(void *arg)
 {
     tn_broadcast_receiver receiver;

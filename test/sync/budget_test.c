@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Whatever is ready at once counts against the task's 128: who finds everything ready, again and again, lets others run. */
+/* Operations that are ready at once count against the task's budget of 128. A task that finds everything ready, again and
+ * again, lets others run. */
 #include "support/runtime.h"
 #include "sync_support.h"
 
 enum { BUDGET = 128 };
 
-/* All that is needed for an operation that is always ready. */
+/* What the operations need to be always ready. */
 static struct {
     tn_mutex mutex;
     tn_rwlock lock;
     tn_semaphore semaphore;
     tn_notify notify;
     tn_barrier barrier;
-    tn_wait_group group; /* of nothing */
+    tn_wait_group group; /* counts nothing */
     tn_oneshot *oneshot;
     tn_mpsc *mpsc;
     tn_broadcast *broadcast;
@@ -298,7 +299,7 @@ static void undo_select(void)
     drop(only_branch);
 }
 
-/* Of what never comes: it is late at once. */
+/* A timeout of a future that is never ready: the deadline is over at once. */
 static tn_future *begin_timeout(void)
 {
     tn_notify_wait_init(&never, &all.notify);
@@ -332,7 +333,7 @@ static const operation operations[] = {
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 
-/* --- Others get their turn -------------------------------------------------------------------------------------------------- */
+/* --- Other tasks run -------------------------------------------------------------------------------------------------------- */
 
 static const operation *tried;
 static bool others_ran;
@@ -344,7 +345,7 @@ static void *run_meanwhile(void *arg)
     return NULL;
 }
 
-/* One worker: the other task runs when this one lets it. */
+/* One worker: the other task runs when this one yields. */
 static void *call_all(void *arg)
 {
     (void)arg;
@@ -369,14 +370,14 @@ Test(budget, calls_that_are_ready_let_others_run)
     run_on_one_worker(call_all, NULL);
 }
 
-/* Of a stackless task: polled again, it goes on with the next operation, whose future it has not finished. */
+/* In a stackless task. Polled again, it continues with the operation whose future it has not finished. */
 typedef struct {
     tn_future base;
-    tn_future *pending; /* has answered TN_PENDING because of the budget */
+    tn_future *pending; /* has returned TN_PENDING because of the budget */
     int times;
 } greedy;
 
-/* One operation. False: enough for this run. */
+/* One operation. Returns false when the budget of this run is used up. */
 static bool poll_once(greedy *self, tn_waker *waker)
 {
     int rc;
@@ -401,13 +402,13 @@ static int greedy_poll(tn_future *base, tn_waker *waker)
 
     if (self->pending != NULL) {
         tt_check(self->times < BUDGET);
-        tt_check(poll_once(self, waker)); /* what it was refused is still there */
+        tt_check(poll_once(self, waker)); /* what the budget refused is still ready */
         if (++tried == operations + OPERATIONS)
             return 0;
     }
     for (self->times = 0; poll_once(self, waker); self->times++)
         tt_check(self->times <= BUDGET);
-    return TN_PENDING; /* it has been woken already */
+    return TN_PENDING; /* the task has already been woken */
 }
 
 static void greedy_drop(tn_future *self)
@@ -435,7 +436,7 @@ Test(budget, polls_that_are_ready_let_others_run)
     run_on_one_worker(poll_all, NULL);
 }
 
-/* --- What feeds itself ------------------------------------------------------------------------------------------------------ */
+/* --- A task that makes itself ready ----------------------------------------------------------------------------------------- */
 
 static struct {
     tn_mpsc *channel;
@@ -450,7 +451,7 @@ static void *stop_it(void *arg)
     return NULL;
 }
 
-/* In the middle of its run the endless task makes another one runnable, which has to get its turn. */
+/* In the middle of its run the endless task makes another task runnable. That one must run. */
 static void count_turn(void)
 {
     if (endless.turns++ == 10)

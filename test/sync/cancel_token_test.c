@@ -24,7 +24,7 @@ Test(token, reaches_all_below_and_nobody_else)
     tn_cancel_token *deep = make(below);
     tn_cancel_token *late;
 
-    tn_cancel_token_release(below); /* kept by its child */
+    tn_cancel_token_release(below); /* its child keeps it */
     tn_cancel_token_cancel(left);
     cr_assert(tn_cancel_token_is_cancelled(left) && tn_cancel_token_is_cancelled(deep));
     cr_assert(!tn_cancel_token_is_cancelled(root) && !tn_cancel_token_is_cancelled(right));
@@ -77,7 +77,7 @@ Test(token, waiters)
     cr_assert(stand_in_woken(&tasks[0]) && !stand_in_woken(&tasks[1]) && stand_in_woken(&tasks[2]));
     cr_assert_eq(poll_by(&futures[0].base, &tasks[0]), 0);
     drop(&futures[0].base);
-    drop(&futures[2].base); /* told, and has not looked */
+    drop(&futures[2].base); /* woken, and not polled since */
     cr_assert_eq(tn_cancel_token_wait(child), 0);
     tn_cancel_token_release(root);
     tn_cancel_token_release(child);
@@ -105,7 +105,7 @@ Test(token, hooks)
         hooks[i] = (counting_hook){.hook = {.call = count_call}};
         cr_assert_eq(tn_cancel_token_hook_add(token, &hooks[i].hook), 0);
     }
-    cr_assert(tn_cancel_token_hook_remove(&hooks[3].hook)); /* the first, one inside, and none */
+    cr_assert(tn_cancel_token_hook_remove(&hooks[3].hook)); /* the first, one in the middle, and one that is no longer there */
     cr_assert(tn_cancel_token_hook_remove(&hooks[1].hook));
     cr_assert(!tn_cancel_token_hook_remove(&hooks[1].hook));
     tn_cancel_token_cancel(token);
@@ -135,14 +135,14 @@ Test(token, memory)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
-/* --- Everyone at once ------------------------------------------------------------------------------------------------------- */
+/* --- All at once ------------------------------------------------------------------------------------------------------------ */
 
 static struct {
     tn_cancel_token *root;
     atomic_ulong told;
 } forest;
 
-/* Makes children of its own, cancels some, waits for one, until the root is cancelled. */
+/* Makes children, cancels some and waits for one, until the root is cancelled. */
 static void *live_under_it(void *arg)
 {
     uintptr_t kind = (uintptr_t)arg;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Futures of the primitives in future sets and combinators, where polls of another kind of waker and the budget meet them. */
+/* Futures of the primitives in future sets and combinators, which poll them with wakers of another kind and share the
+ * budget. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
 #include "sched/run.h"
 #include "sync_support.h"
 
-/* --- In a future set ---------------------------------------------------------------------------------------------------------
- * */
+/* --- In a future set ------------------------------------------------------------------------------------------------------ */
 
 enum { KINDS = 5 };
 
@@ -166,7 +166,7 @@ static void ready_drop(tn_future *self)
 
 static const tn_future_ops ready_ops = {ready_poll, ready_drop, "nothing"};
 
-/* A future that counts against the budget beside one that does not: it is none the worse for that. */
+/* A future that counts against the budget is not at a disadvantage beside one that does not. */
 static void *first_of_two(void *arg)
 {
     tn_future other = {&ready_ops};
@@ -189,7 +189,7 @@ Test(combine, a_biased_select_takes_the_first_whatever_the_budget)
     tt_run(first_of_two, NULL);
 }
 
-/* Any await counts: on one worker others run, and a deadline is told. */
+/* Any await counts: on one worker others run, and a deadline is reported. */
 static void *await_for_ever(void *arg)
 {
     atomic_bool ran = false;
@@ -280,7 +280,7 @@ Test(combine, a_combinator_overdraws_the_budget_once_a_run)
     tt_run(join_without_end, NULL);
 }
 
-/* What is ready counts, whatever the deadline, wherever in its budget the task is. */
+/* A ready future is returned, whatever the deadline and whatever is left of the task's budget. */
 static void *ready_in_time(void *arg)
 {
     tn_semaphore_future permit;

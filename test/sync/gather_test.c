@@ -35,7 +35,8 @@ Test(barrier, lets_all_go_when_the_last_has_come)
     tn_barrier_fini(&barrier);
 }
 
-/* Dropped before the last has come: it does not count. After: it has gone through, and the next round is whole. */
+/* Dropped before the last one arrives, a waiter does not count. Dropped afterwards, it has passed, and the next round needs
+ * all. */
 Test(barrier, dropped)
 {
     tn_barrier barrier = TN_BARRIER_INIT(2);
@@ -121,7 +122,7 @@ Test(once, made_by_the_first_and_seen_by_all)
     cr_assert_eq(tn_once_try_begin(&once), TN_EAGAIN);
     tn_once_abandon(&once);
     cr_assert(stand_in_woken(&tasks[1]) && !stand_in_woken(&tasks[2]));
-    drop(&futures[1].base); /* it was to make it, and has not looked: the next one is */
+    drop(&futures[1].base); /* it was chosen, and not polled since: the next waiter is chosen */
     cr_assert_eq(poll_by(&futures[2].base, &tasks[2]), TN_ONCE_MINE);
     tn_once_begin_init(&futures[0], &once);
     cr_assert_eq(poll_by(&futures[0].base, &tasks[0]), TN_PENDING);
@@ -134,7 +135,8 @@ Test(once, made_by_the_first_and_seen_by_all)
     tn_once_fini(&once);
 }
 
-/* Who leaves before the first one gives up is passed over; who leaves afterwards has been chosen, and passes it on (above). */
+/* A waiter that leaves before the first one abandons is passed over. One that leaves afterwards has been chosen, and passes the
+ * choice on (tested above). */
 Test(once, dropped_while_it_waits)
 {
     tn_once once = TN_ONCE_INIT;
@@ -240,7 +242,7 @@ Test(wait_group, ends_with_the_last)
     cr_assert(!stand_in_woken(&tasks[0]));
     tn_wait_group_done(&group);
     cr_assert_eq(poll_by(&futures[0].base, &tasks[0]), 0);
-    drop(&futures[2].base); /* told, and has not looked */
+    drop(&futures[2].base); /* woken, and not polled since */
     cr_assert_eq(tn_wait_group_try_wait(&group), 0);
     tn_wait_group_fini(&group);
     for (int i = 0; i < 3; i++)
@@ -269,7 +271,7 @@ static void *wait_and_free(void *arg)
             tt_check(tn_yield() == 0);
         tt_check(tn_wait_group_wait(group) == 0);
         tn_wait_group_fini(group);
-        memset(group, 0xff, sizeof *group); /* a late access of the last one would meet a taken lock, or spoil the next group */
+        memset(group, 0xff, sizeof *group); /* a late access by the last task finds a taken lock, or damages the next group */
         free(group);
     }
     return NULL;
@@ -305,8 +307,8 @@ static void *end_each_round(void *arg)
     return NULL;
 }
 
-/* The last of a crowd is dropped while the others are being told, and takes the rest of the settling with it. The group is gone
- * as soon as all have been answered: nobody touches it then. */
+/* The last of many waiters is dropped while the others are being completed, and completes the rest itself. The group ends as
+ * soon as all have completed: no thread accesses it afterwards. */
 Test(wait_group, may_go_when_the_last_of_a_crowd_has_left)
 {
     enum { MANY = 33 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Giving back what is not held, and more than fits, ends the process: also where the count is looked at under a lock. */
+/* Releasing what is not held, or more than fits, ends the process, also where the count is checked under a lock. */
 #include <string.h>
 
 #include "support/runtime.h"
@@ -25,7 +25,7 @@ static void release_too_many(void *arg)
     tn_semaphore_release(&semaphore, TN_SEMAPHORE_MAX - 1);
 }
 
-/* Somebody waits for more than there will be, so the permits stay in the semaphore. */
+/* A waiter wants more than there will be, so the permits stay in the semaphore. */
 static tn_semaphore waited = TN_SEMAPHORE_INIT(2);
 
 static void wait_for_all(void)
@@ -51,7 +51,7 @@ static void *release_what_fitted(void *arg)
     return arg;
 }
 
-/* What another thread releases under the lock counts, though the releaser has begun before. */
+/* What another thread releases under the lock counts, although this release began earlier. */
 static void release_beside_another(void *arg)
 {
     struct {
@@ -64,7 +64,7 @@ static void release_beside_another(void *arg)
     wait_for_all();
     tni_short_lock_acquire(&inside->queue.lock);
     thread = tt_thread_start(release_what_fitted, NULL);
-    tt_block_thread(20 * TN_MS); /* it waits for the lock by then; else it comes later, and this proves less */
+    tt_block_thread(20 * TN_MS); /* by then it waits for the lock; if it comes later, this proves less */
     (void)tni_a64_fetch_add(&inside->word, 2 << 2, TNI_RELAXED);
     tni_short_lock_release(&inside->queue.lock);
     tt_thread_join(thread);
@@ -77,7 +77,7 @@ Test(misuse, a_semaphore_that_overflows)
     expect_abort(release_beside_another, TOO_MANY_PERMITS);
 }
 
-/* As many as fit. */
+/* Exactly as many as fit are accepted. */
 Test(misuse, a_semaphore_that_is_full)
 {
     tn_semaphore semaphore = TN_SEMAPHORE_INIT(2);
@@ -87,7 +87,7 @@ Test(misuse, a_semaphore_that_is_full)
     cr_assert_eq(tn_semaphore_try_acquire(&semaphore, TN_SEMAPHORE_MAX), 0);
     tn_semaphore_fini(&semaphore);
     wait_for_all();
-    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX - 2); /* the waiter's: it is granted all */
+    tn_semaphore_release(&waited, TN_SEMAPHORE_MAX - 2); /* the waiter is granted all */
     cr_assert_eq(tn_semaphore_available(&waited), 0);
     tn_semaphore_release(&waited, TN_SEMAPHORE_MAX);
 }

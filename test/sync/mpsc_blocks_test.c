@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocks of an unbounded channel, with an allocator that gets in between. */
+/* The blocks of an unbounded channel, with an allocator that sends and receives in between. */
 #include "mpsc.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
@@ -29,7 +29,7 @@ static void receive_one(void)
     between.received++;
 }
 
-/* The caller has let go of the channel's lock: another sender is faster, and the receiver empties the block before. */
+/* The caller has released the channel's lock. Another sender is faster, and the receiver empties the block first. */
 static void *make_while_others_send(void *ctx, size_t size, size_t align)
 {
     (void)ctx;
@@ -56,7 +56,7 @@ static void free_without_lock(void *ctx, void *ptr, size_t size)
     free(ptr);
 }
 
-/* The block that came too late is kept for later; if one is kept already, that one goes, and not under the lock. */
+/* The block that came too late is kept for later. If one is kept already, the new one is freed, and not under the lock. */
 Test(mpsc_blocks, a_block_too_many)
 {
     static const tn_allocator allocator = {make_while_others_send, free_without_lock, NULL};
@@ -71,7 +71,7 @@ Test(mpsc_blocks, a_block_too_many)
         for (size_t i = 0; i < between.channel->block_elements; i++)
             send_one();
         between.armed = true;
-        last = between.sent + 1; /* behind the one that gets in between */
+        last = between.sent + 1; /* after the element that was sent in between */
         cr_assert_eq(tn_mpsc_try_send(between.channel, &last), 0);
         cr_assert(!between.armed);
         between.sent++;
@@ -90,7 +90,7 @@ static void send_before_failure(void *arg)
     send_one();
 }
 
-/* There is no memory for a block, but another sender has made one meanwhile. */
+/* There is no memory for a block, but another sender has allocated one meanwhile. */
 Test(mpsc_blocks, the_block_of_another_sender_will_do)
 {
     tn_channel_options options = tn_channel_options_default();
@@ -107,7 +107,7 @@ Test(mpsc_blocks, the_block_of_another_sender_will_do)
             send_one();
         if (by_place == 1)
             cr_assert_eq(tn_mpsc_try_reserve(between.channel), 0);
-        last = between.sent + 1; /* behind the one that gets in between */
+        last = between.sent + 1; /* after the element that was sent in between */
         tt_allocator_fail(&allocator, 1, 1);
         cr_assert_eq((by_place == 1 ? tn_mpsc_send_reserved : tn_mpsc_try_send)(between.channel, &last), 0);
         between.sent++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels under load: senders of every kind, cancelled at any moment; what was sent is received, once and in order. */
+/* Channels under load: senders of every kind, cancelled at any moment. What was sent is received, once and in order. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -8,7 +8,7 @@
 
 enum { SENDERS = 6 };
 
-/* An element: who sent it, and its number there. */
+/* An element: its sender, and its number with that sender. */
 static uint64_t element_of(uintptr_t sender, uint64_t number)
 {
     return (uint64_t)sender << 48 | number;
@@ -139,7 +139,7 @@ Test(mpsc_stress, all_arrives_in_order)
     tt_runtime_destroy(runtime);
 }
 
-/* Made by a task, so that its fences are asymmetric. */
+/* A task creates the channel, so that its fences are asymmetric. */
 static void *begin_in_task(void *arg)
 {
     begin(*(const size_t *)arg, tt_scaled(2000));
@@ -193,7 +193,8 @@ static void *receive_some(void *arg)
     return NULL;
 }
 
-/* The receiver is cancelled, again and again: the next one goes on where it was. In the end it closes. */
+/* The receiver is cancelled again and again; the next one continues where it was. At the end the last one closes the
+ * channel. */
 Test(mpsc_stress, receivers_are_cancelled_and_the_channel_closed)
 {
     tn_runtime *runtime = tt_runtime_create();

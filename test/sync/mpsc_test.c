@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Channels with many senders: order, room, reserved places, closing from either side, cancellation. */
+/* Channels with many senders: order, capacity, reserved slots, closing from either side, cancellation. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -26,7 +26,7 @@ static int try_send(tn_mpsc *channel, uint64_t element)
     return tn_mpsc_try_send(channel, &element);
 }
 
-/* The next element is `wanted`. */
+/* Takes the next element, which is `wanted`. */
 static void expect(tn_mpsc *channel, uint64_t wanted)
 {
     uint64_t element = UINT64_MAX;
@@ -42,7 +42,7 @@ static void expect_nothing(tn_mpsc *channel, int verdict)
     cr_assert_eq(tn_mpsc_try_recv(channel, &element), verdict);
 }
 
-/* --- One thing after the other ------------------------------------------------------------------------------------------ */
+/* --- One step at a time ------------------------------------------------------------------------------------------------- */
 
 Test(mpsc, first_in_first_out_with_wraps)
 {
@@ -63,7 +63,7 @@ Test(mpsc, first_in_first_out_with_wraps)
     }
 }
 
-/* Places that are reserved are no elements, and nothing that comes after makes the number wrap around. */
+/* Reserved slots are not elements, and nothing that follows makes the length wrap around. */
 Test(mpsc, the_length_counts_elements)
 {
     tn_mpsc *channel = make(2);
@@ -195,7 +195,7 @@ Test(mpsc, receives_many)
     let_go(channel);
 }
 
-/* --- Who comes first, decided by hand ----------------------------------------------------------------------------------- */
+/* --- Order of waiters, polled by hand ----------------------------------------------------------------------------------- */
 
 enum { QUEUE = 4 };
 
@@ -206,7 +206,7 @@ typedef struct {
     uint64_t elements[QUEUE];
 } queue;
 
-/* A full channel (100, 101, …) and senders of 0, 1, …; those with an odd number reserve. */
+/* A full channel (100, 101, …) and waiting senders of 0, 1, …; those with an odd number reserve. */
 static void queue_init(queue *q, size_t capacity)
 {
     q->channel = make(capacity);
@@ -230,7 +230,7 @@ static void queue_fini(queue *q)
         cr_assert(stand_in_is_free(&q->tasks[i]));
 }
 
-/* `i` and nobody else has been given room: it sends. */
+/* `i` and no other sender has been granted a slot: it sends. */
 static void expect_sends(queue *q, int i)
 {
     for (int other = 0; other < QUEUE; other++)
@@ -310,7 +310,7 @@ Test(mpsc, closed_while_senders_wait)
     queue_fini(&q);
 }
 
-/* --- Reserved places ---------------------------------------------------------------------------------------------------- */
+/* --- Reserved slots ----------------------------------------------------------------------------------------------------- */
 
 Test(mpsc, reserved_places_take_room)
 {
@@ -330,7 +330,7 @@ Test(mpsc, reserved_places_take_room)
     let_go(channel);
 }
 
-/* Closed and empty, but something may still come: neither "closed" nor a waiting receiver that is forgotten. */
+/* Closed and empty, but an element may still come: a receive does not report "closed", and a waiting receiver is woken. */
 Test(mpsc, a_closed_channel_with_a_reserved_place)
 {
     for (int send = 0; send < 2; send++) {
@@ -359,7 +359,7 @@ Test(mpsc, a_closed_channel_with_a_reserved_place)
     }
 }
 
-/* The same with a reservation that was granted, and dropped before it could look. */
+/* The same with a reservation that was granted, and dropped before it was polled. */
 Test(mpsc, a_granted_reservation_is_dropped_on_a_closed_channel)
 {
     tn_mpsc_recv_future recv;
@@ -441,7 +441,7 @@ Test(mpsc, two_receivers)
     let_go(channel);
 }
 
-/* It has been woken and not polled; another one gets the element, and waits for the next. */
+/* The first receiver has been woken and not polled. The second one gets the element, and waits for the next. */
 Test(mpsc, a_stale_receiver_leaves_the_other_alone)
 {
     for (int polled = 0; polled < 2; polled++) {

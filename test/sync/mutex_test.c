@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The mutex: order, hand-over, cancellation, fairness; used from fibers, stackless tasks and threads alike. */
+/* The mutex: order, hand-over, cancellation and fairness, used from fibers, stackless tasks and threads. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
 #include "support/runtime.h"
 #include "sync_support.h"
 
-/* --- Who comes first, decided by hand ------------------------------------------------------------------------------------- */
+/* --- Order of waiters, polled by hand --------------------------------------------------------------------------------------- */
 
 enum { QUEUE = 4 };
 
@@ -16,7 +16,7 @@ typedef struct {
     tn_mutex_future futures[QUEUE];
 } queue;
 
-/* Held, and all wait for it. */
+/* The mutex is held, and all wait for it. */
 static void queue_init(queue *q)
 {
     q->mutex = (tn_mutex)TN_MUTEX_INIT;
@@ -35,7 +35,7 @@ static void queue_fini(queue *q)
         cr_assert(stand_in_is_free(&q->tasks[i]));
 }
 
-/* `i` has been handed the lock: takes it, and nobody else was woken. */
+/* `i` has been handed the lock, and no other waiter was woken. It takes the lock. */
 static void expect_next(queue *q, int i)
 {
     for (int other = 0; other < QUEUE; other++)
@@ -59,7 +59,7 @@ Test(mutex, is_handed_on_in_order)
     queue_fini(&q);
 }
 
-/* Cancelled before the hand-over: it leaves the queue, wherever it is in it. */
+/* Cancelled before the hand-over: the waiter leaves the queue, wherever in the queue it is. */
 Test(mutex, dropped_while_it_waits)
 {
     for (int left = 0; left < QUEUE; left++) {
@@ -77,7 +77,7 @@ Test(mutex, dropped_while_it_waits)
     }
 }
 
-/* Cancelled after the hand-over, before it could look: the lock goes to the next. */
+/* Cancelled after the hand-over, before it was polled: the lock goes to the next waiter. */
 Test(mutex, dropped_when_it_has_been_handed_over)
 {
     queue q;
@@ -125,7 +125,7 @@ Test(mutex, polled_with_another_waker)
     queue_fini(&q);
 }
 
-/* Nobody overtakes one that has been handed the lock and has not looked yet. */
+/* No caller overtakes a waiter that has been handed the lock and not been polled since. */
 Test(mutex, cannot_be_barged)
 {
     queue q;
@@ -196,13 +196,13 @@ enum { LOCKERS = 64 };
 
 static struct {
     tn_mutex mutex;
-    atomic_ulong acquisitions; /* all so far */
-    unsigned long longest;     /* the mutex: acquisitions while one waited */
-    unsigned long in_all;      /* the mutex: the same, of all waits */
+    atomic_ulong acquisitions; /* of all tasks */
+    unsigned long longest;     /* under the mutex: the most acquisitions during one wait */
+    unsigned long in_all;      /* under the mutex: the sum over all waits */
     unsigned long each;
 } fair;
 
-/* Notes how many had acquired when it was first told to wait: from then on it is in the queue. */
+/* Notes the number of acquisitions when a poll first returned TN_PENDING: from then on it is in the queue. */
 typedef struct {
     tn_future base;
     tn_mutex_future lock;
@@ -241,7 +241,7 @@ static void *lock_often(void *arg)
         if (future.waited && now - future.before > fair.longest)
             fair.longest = now - future.before;
         fair.in_all += future.waited ? now - future.before : 0;
-        tt_check(tn_yield() == 0); /* meanwhile all the others come */
+        tt_check(tn_yield() == 0); /* meanwhile all the others queue up */
         tn_mutex_unlock(&fair.mutex);
     }
     return NULL;
@@ -258,19 +258,19 @@ Test(mutex, sixty_four_wait_about_equally_long)
     for (int i = 0; i < LOCKERS; i++)
         tt_join(tasks[i]);
     cr_assert_eq(atomic_load(&fair.acquisitions), LOCKERS * fair.each);
-    /* Who waits is overtaken by nobody: at most all others go first. */
+    /* A waiter is overtaken by no task: at most all others go first. */
     cr_assert_leq(fair.longest, LOCKERS, "%lu", fair.longest);
     cr_assert_gt(fair.longest, 0);
     cr_assert_leq(fair.longest * LOCKERS * fair.each, 8 * fair.in_all, "%lu, in all %lu", fair.longest, fair.in_all);
     tt_runtime_destroy(runtime);
 }
 
-/* --- Everyone at once ------------------------------------------------------------------------------------------------------- */
+/* --- All at once ------------------------------------------------------------------------------------------------------------ */
 
 static struct {
     tn_mutex mutex;
-    unsigned long inside;  /* the mutex */
-    unsigned long entered; /* the mutex */
+    unsigned long inside;  /* under the mutex */
+    unsigned long entered; /* under the mutex */
     unsigned long each;
 } mixed;
 
@@ -347,7 +347,7 @@ Test(mutex, fibers_stackless_tasks_and_threads)
     tt_runtime_destroy(runtime);
 }
 
-/* Cancelled at any moment: who answered 0 holds it, nobody else does, and it is never lost. */
+/* Cancelled at any moment: a task to which the lock call returned 0 holds the mutex alone, and the mutex is never lost. */
 static void *lock_until_cancelled(void *arg)
 {
     unsigned long *done = arg;

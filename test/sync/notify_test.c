@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Notify: one that is kept, all, and who gets what a cancelled waiter leaves. */
+/* Notify: a notification that is kept, notify_all, and what happens to the notification of a cancelled waiter. */
 #include <stdatomic.h>
 
 #include "support/runtime.h"
@@ -82,7 +82,7 @@ Test(notify, all_who_wait_now)
     queue_fini(&q);
 }
 
-/* Prepared before, polled after: it counts as waiting. */
+/* Prepared before the notify_all and polled after it, a future counts as waiting. */
 Test(notify, all_reaches_those_that_were_prepared)
 {
     queue q;
@@ -111,7 +111,7 @@ Test(notify, dropped_while_it_waits)
     queue_fini(&q);
 }
 
-/* One's notification is passed on, all's is not. */
+/* A notification by notify_one is passed on, one by notify_all is not. */
 Test(notify, dropped_when_it_has_been_told)
 {
     queue q;
@@ -179,8 +179,8 @@ static void *wait_tired(void *arg)
     return NULL;
 }
 
-/* The wait's checkpoint may find the budget used up, and yield. What comes then is a notify_all, which ends the wait, and one
- * that is kept: the wait does not take both. */
+/* The wait's cancellation point may find the budget used up, and yield. Then come a notify_all, which ends the wait, and a
+ * notify_one, whose notification is kept: the wait does not take both. */
 static void *tell_the_tired(void *arg)
 {
     (void)arg;
@@ -205,7 +205,7 @@ Test(notify, told_with_all_it_takes_no_kept_one)
     run_on_one_worker(tell_the_tired, NULL);
 }
 
-/* --- Everyone at once: a condition and its notification --------------------------------------------------------------------- */
+/* --- All at once: a condition and its notification -------------------------------------------------------------------------- */
 
 static struct {
     tn_notify changed;
@@ -266,7 +266,7 @@ Test(notify, no_notification_is_lost)
     tt_runtime_destroy(runtime);
 }
 
-/* --- All and one at the same moment ----------------------------------------------------------------------------------------- */
+/* --- notify_all and notify_one at the same moment --------------------------------------------------------------------------- */
 
 enum { SLEEPERS = 200 };
 
@@ -289,8 +289,8 @@ static void *sleep_twice(void *arg)
     return NULL;
 }
 
-/* Each is told with all, and then waits for one of its own, while the notify_all still tells others. None of the latter may go to
- * somebody who has been told with all. */
+/* Each is woken by notify_all, and then waits for a notification of its own, while the notify_all still wakes others. None of
+ * the latter notifications may go to a wait that the notify_all ends. */
 Test(notify, one_beside_a_long_all)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -305,7 +305,7 @@ Test(notify, one_beside_a_long_all)
         while (atomic_load(&dawn.waiting) < SLEEPERS)
             tn_yield();
         tn_notify_all(&dawn.start);
-        /* One is kept at most while nobody waits, so each is given until it has arrived. */
+        /* At most one is kept while no task waits, so each is given only when the one before has arrived. */
         for (unsigned long i = 0; i < SLEEPERS; i++) {
             tn_notify_one(&dawn.start);
             while (atomic_load(&dawn.told) <= i)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The oneshot: send against close, drop against send, what is left is discarded. */
+/* The oneshot: send against close, drop against send, and an element that is left is discarded. */
 #include <stdatomic.h>
 
 #include "support/allocator.h"
@@ -190,7 +190,7 @@ Test(oneshot, without_memory)
 
 static bool let_others_in;
 
-/* Polls futures that are ready, until one of them answers that the task has had enough. */
+/* Polls futures that are ready, until one of them returns TN_PENDING because the budget is used up. */
 static int greedy_poll(tn_future *self, tn_waker *waker)
 {
     (void)self;
@@ -232,7 +232,7 @@ Test(oneshot, a_ready_future_counts_against_the_budget)
     cr_assert(let_others_in);
 }
 
-/* The memory of a oneshot that is gone keeps its place, and is overwritten. */
+/* The memory of a oneshot that is freed stays accessible, and is overwritten. */
 static struct {
     _Alignas(64) unsigned char bytes[512];
     bool freed;
@@ -255,7 +255,7 @@ static void free_only(void *ctx, void *ptr, size_t size)
     only.freed = true;
 }
 
-/* The future has answered, the receiver's end is given up, and then the future is dropped. */
+/* The future has completed, the receiver's end is released, and then the future is dropped. */
 Test(oneshot, goes_before_the_future_is_dropped)
 {
     static const tn_allocator allocator = {take_only, free_only, NULL};
@@ -314,7 +314,7 @@ static void *receive_it(void *arg)
     return NULL;
 }
 
-/* The receiver is cancelled at any moment, and gives its end up: each element is received, discarded, or still the sender's. */
+/* The receiver is cancelled at any moment, and releases its end. Each element is received, discarded, or still the sender's. */
 Test(oneshot, exactly_one_outcome)
 {
     tn_runtime *runtime = tt_runtime_create();

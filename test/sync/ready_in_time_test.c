@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What is ready is never reported as late because its task's budget is used up: each future, under everything that decides by a
- * deadline, at each state of the budget, in a fiber, a stackless task and a plain thread. And what is never ready is late,
- * however much its polls find to do. */
+/* A ready future is never reported as late because its task's budget is used up: each future, under everything that decides by
+ * a deadline, at each state of the budget, in a fiber, a stackless task and a plain thread. A future that is never ready is
+ * late, however much its polls find to do. */
 /* ctest: timeout=120 */
 #include <limits.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static tn_future *by_three(tn_future *future)
     return &judge.timeouts[2].base;
 }
 
-/* The sleep's index is another than that of the future. */
+/* The index of the sleep differs from that of the future. */
 static tn_future *by_select(tn_future *future)
 {
     tn_sleep_init(&judge.sleep, PAST_NS);
@@ -72,7 +72,7 @@ static void check_result(const kind *k, judge_fn by, tn_future *future, int rc)
 
 /* --- The tasks -------------------------------------------------------------------------------------------------------------- */
 
-/* The budget is whole, then `units` are spent. */
+/* Starts with a whole budget, and spends `units` of it. */
 static void spend(int units)
 {
     tn_mutex mutex = TN_MUTEX_INIT;
@@ -250,7 +250,7 @@ Test(ready_in_time, the_first_call_in_a_scope)
     base_fini();
 }
 
-/* --- And yet it comes to an end --------------------------------------------------------------------------------------------- */
+/* --- A deadline ends every wait --------------------------------------------------------------------------------------------- */
 
 /* Never ready, and never without something to do. */
 static tn_future *make_endless(void)
@@ -307,7 +307,7 @@ Test(ready_in_time, what_is_always_busy_is_late)
     base_fini();
 }
 
-/* One ready operation after the other: the deadline is reported, in a plain thread too. */
+/* One ready operation after another: the deadline is reported, in a plain thread too. */
 Test(ready_in_time, a_plain_thread_that_never_waits_is_late)
 {
     tn_scope scope;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One future of each kind that is ready, and what a user may build of them. */
+/* One ready future of each kind, and futures that a user may build from them. */
 #ifndef READY_KINDS_H
 #define READY_KINDS_H
 
@@ -9,12 +9,12 @@ enum { FEW = 8, MANY = 200, PAST_NS = 1 };
 
 static tn_runtime *runtime;
 
-/* What the futures are made of. */
+/* What the futures are made from. */
 static struct {
     tn_semaphore semaphore; /* has permits for all */
     tn_notify notifies[FEW];
-    tn_mpsc *channels[MANY]; /* empty but for what a test puts there */
-    tn_barrier barrier;      /* of one */
+    tn_mpsc *channels[MANY]; /* empty except for what a test sends */
+    tn_barrier barrier;      /* of one party */
     tn_once once;
 } base;
 
@@ -44,7 +44,7 @@ static void put(int channel, int count)
         tt_check(tn_mpsc_try_send(base.channels[channel], &i) == 0);
 }
 
-/* --- Futures that are ready: `make` prepares one ---------------------------------------------------------------------------- */
+/* --- Ready futures: `make` prepares one ------------------------------------------------------------------------------------- */
 
 static struct {
     tn_semaphore_future permits[MANY];
@@ -179,7 +179,7 @@ static void leave_group(void)
     tn_group_leave(&made.group);
 }
 
-/* The last of them is notified. */
+/* The last future of the list is notified. */
 static void list_notes(void)
 {
     for (int i = 0; i < FEW; i++) {
@@ -209,7 +209,7 @@ static tn_future *make_race(void)
     return &made.select.base;
 }
 
-/* There is something for the last of them. */
+/* There is an element for the last future of the list. */
 static void list_elements(void)
 {
     for (int i = 0; i < MANY; i++) {
@@ -291,7 +291,7 @@ static tn_future *make_nest(void)
     return &outer.base;
 }
 
-/* A user's: so many operations that are ready, then it is. */
+/* A user's future: does a number of ready operations, then is ready. */
 typedef struct {
     tn_future base;
     int left;
@@ -330,7 +330,7 @@ static tn_future *make_worker(void)
 {
     static worker w;
 
-    worker_init(&w, TNI_BUDGET / 2 - 1); /* as many as are promised */
+    worker_init(&w, TNI_BUDGET / 2 - 1); /* as many as the promise allows */
     return &w.base;
 }
 
@@ -365,7 +365,7 @@ static tn_future *make_choice(void)
 typedef struct {
     const char *name;
     tn_future *(*make)(void);
-    void (*clean)(void); /* after it was dropped */
+    void (*clean)(void); /* after the future was dropped */
     int result;
 } kind;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Trees of futures that wait for others, made at random, under a deadline that is over: what is ready is never late, and what is
- * not is, whatever is left of the task's budget. In a fiber, a stackless task and a plain thread. */
+/* Random trees of futures that wait for others, under a deadline that is over. A ready tree is never late, and any other is
+ * late, whatever is left of the task's budget. In a fiber, a stackless task and a plain thread. */
 /* ctest: timeout=120 */
 #include <limits.h>
 #include <stdio.h>
@@ -13,13 +13,13 @@ enum { TREES = 20000, DEPTH = 4, WIDTH = 3, NODES = 256, PAST_NS = 1, PERMITS = 
 
 typedef struct node node;
 struct node {
-    int expected; /* what it answers, or NOT_READY */
+    int expected; /* what it returns, or NOT_READY */
     unsigned count;
     node *children[WIDTH];
-    tn_future *list[WIDTH]; /* of the children */
+    tn_future *list[WIDTH]; /* the children */
     int results[WIDTH];
     union {
-        tn_future base; /* of a user */
+        tn_future base; /* of a user's future */
         tn_semaphore_future permit;
         tn_notify_future note;
         tn_sleep_future sleep;
@@ -29,7 +29,7 @@ struct node {
         tn_future_set_future next;
     } as;
     tn_future_set *set; /* or NULL */
-    int operations;     /* that are ready, and not done yet */
+    int operations;     /* ready ones that are not done yet */
 };
 
 static tn_runtime *runtime;
@@ -64,7 +64,7 @@ static tn_future *make_note(node *n)
     return &n->as.note.base;
 }
 
-/* So many operations that are ready, then it is. */
+/* Does a number of ready operations, then is ready. */
 static int operations_poll(tn_future *self, tn_waker *waker)
 {
     node *n = tni_container_of(self, node, as.base);
@@ -99,7 +99,7 @@ static tn_future *(*const leaves[])(node *n) = {make_permit, make_sleep, make_no
 /* What a user's poll leaves of the budget it has not for the next one: there are no operations below it. */
 enum { LEAVES = sizeof leaves / sizeof leaves[0], LEAVES_BELOW_CHOICE = LEAVES - 1 };
 
-/* --- And how they are put together ------------------------------------------------------------------------------------------ */
+/* --- How the trees are put together ----------------------------------------------------------------------------------------- */
 
 static tn_future *make_timeout(node *n)
 {
@@ -200,7 +200,7 @@ static tn_future *make(unsigned depth, unsigned leaf_kinds, node **out)
     return branches[kind](n);
 }
 
-/* From the root on: a set drops what is in it, and nothing twice. */
+/* Starts at the root: a set drops its members, and nothing is dropped twice. */
 static void clean(node *n)
 {
     tn_future_set_destroy(n->set);

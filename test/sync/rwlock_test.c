@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The read-write lock: who shares, who goes first, and what a cancelled waiter leaves. */
+/* The read-write lock: sharing, order, and what a cancelled waiter leaves. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 
@@ -14,7 +14,7 @@ typedef struct {
     tn_rwlock_future futures[QUEUE];
 } queue;
 
-/* Held for writing; those wait whose letters stand in `kinds`: r or w. */
+/* The lock is held for writing. `kinds` has one letter per waiter, r or w. */
 static void queue_init(queue *q, const char *kinds)
 {
     tn_rwlock_init(&q->lock);
@@ -29,7 +29,7 @@ static void queue_init(queue *q, const char *kinds)
     }
 }
 
-/* Those from `first` to `last` have it now, and nobody else was woken. */
+/* The waiters from `first` to `last` hold the lock now, and no other was woken. */
 static void expect_held(queue *q, int first, int last)
 {
     for (int i = 0; i < QUEUE; i++) {
@@ -106,7 +106,7 @@ Test(rwlock, a_downgrade_lets_readers_in)
     queue_fini(&q);
 }
 
-/* A writer that leaves lets the readers behind it join those that hold it. */
+/* When a writer leaves, the readers behind it join those that hold the lock. */
 Test(rwlock, a_writer_dropped_while_it_waits)
 {
     queue q;
@@ -130,7 +130,7 @@ Test(rwlock, dropped_when_it_has_been_granted)
     queue_init(&q, "rwwrr");
     tn_rwlock_write_unlock(&q.lock);
     cr_assert(stand_in_woken(&q.tasks[0]));
-    drop(&q.futures[0].base); /* a reader, that had it */
+    drop(&q.futures[0].base); /* a reader, which held it */
     cr_assert(stand_in_woken(&q.tasks[1]));
     drop(&q.futures[1].base); /* a writer */
     expect_held(&q, 2, 2);
@@ -142,11 +142,11 @@ Test(rwlock, dropped_when_it_has_been_granted)
     queue_fini(&q);
 }
 
-/* --- Everyone at once ------------------------------------------------------------------------------------------------------- */
+/* --- All at once ------------------------------------------------------------------------------------------------------------ */
 
 static struct {
     tn_rwlock lock;
-    unsigned long a, b; /* equal but for a writer */
+    unsigned long a, b; /* equal, except while a writer is inside */
     atomic_int readers;
     atomic_int writers;
     unsigned long each;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes around the primitives: a deadline or cancellation of the scope ends a wait, and what is ready is not even tried. */
+/* Scopes around the primitives: a deadline or a cancellation of the scope ends a wait, and after it not even a ready operation
+ * succeeds. */
 #include <tn.h>
 
 #include "support/runtime.h"
@@ -12,8 +13,8 @@ typedef struct {
 static void wait_until_the_deadline(setting *s)
 {
     TN_SCOPE(scope, tn_now() + 2 * TN_MS);
-    tt_check(tn_mutex_lock(s->mutex) == TN_ETIMEDOUT);               /* somebody holds it */
-    tt_check(tn_semaphore_acquire(s->semaphore, 1) == TN_ETIMEDOUT); /* there is one, but the deadline is over */
+    tt_check(tn_mutex_lock(s->mutex) == TN_ETIMEDOUT);               /* it is held */
+    tt_check(tn_semaphore_acquire(s->semaphore, 1) == TN_ETIMEDOUT); /* a permit is free, but the deadline is over */
 }
 
 static void be_cancelled(setting *s)
@@ -51,7 +52,7 @@ static void use_it(void *(*run)(tn_runtime *runtime, setting *s))
     (void)run(runtime, &s);
     cr_assert_eq(tn_semaphore_available(&semaphore), 1);
     tn_mutex_unlock(&mutex);
-    cr_assert_eq(tn_mutex_try_lock(&mutex), 0); /* nobody has been left in the queue */
+    cr_assert_eq(tn_mutex_try_lock(&mutex), 0); /* no waiter is left in the queue */
     tn_mutex_unlock(&mutex);
     tn_semaphore_fini(&semaphore);
     tn_mutex_fini(&mutex);

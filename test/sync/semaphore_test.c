@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The semaphore: order, many at once, closing, forgetting, and no permit is ever lost. */
+/* The semaphore: order, acquiring many, closing, forgetting; no permit is ever lost. */
 /* ctest: timeout=180 */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "support/runtime.h"
 #include "sync_support.h"
 
-/* --- Who comes first, decided by hand ------------------------------------------------------------------------------------- */
+/* --- Order of waiters, polled by hand --------------------------------------------------------------------------------------- */
 
 enum { QUEUE = 4 };
 
@@ -17,7 +17,7 @@ typedef struct {
     tn_semaphore_future futures[QUEUE];
 } queue;
 
-/* Waiters that want so many each; nothing is there. */
+/* Each waiter wants its number of permits; none is available. */
 static void queue_init(queue *q, const uint64_t *wanted)
 {
     tn_semaphore_init(&q->semaphore, 0);
@@ -35,7 +35,7 @@ static void queue_fini(queue *q)
         cr_assert(stand_in_is_free(&q->tasks[i]));
 }
 
-/* Those from `first` to `last` have been granted what they want, and nobody else was woken. */
+/* The waiters from `first` to `last` have been granted what they want, and no other was woken. */
 static void expect_granted(queue *q, int first, int last)
 {
     for (int i = 0; i < QUEUE; i++) {
@@ -65,7 +65,7 @@ Test(semaphore, who_wants_many_is_not_overtaken)
     queue_fini(&q);
 }
 
-/* The first leaves: those behind it may be satisfied with what is there. */
+/* When the first leaves, those behind it may be satisfied with what is available. */
 Test(semaphore, dropped_while_it_waits)
 {
     queue q;
@@ -108,7 +108,7 @@ Test(semaphore, closed_with_waiters)
         cr_assert(stand_in_woken(&q.tasks[i]));
         if (i < 3)
             cr_assert_eq(poll_by(&q.futures[i].base, &q.tasks[i]), TN_EPIPE);
-        drop(&q.futures[i].base); /* the last one without having looked */
+        drop(&q.futures[i].base); /* the last one was not polled */
     }
     cr_assert_eq(tn_semaphore_try_acquire(&q.semaphore, 1), TN_EPIPE);
     cr_assert_eq(tn_semaphore_acquire(&q.semaphore, 1), TN_EPIPE);
@@ -207,7 +207,7 @@ static bool all_passed(void *arg)
     return atomic_load(&crowd.passed) == *(unsigned long *)arg;
 }
 
-/* Each is polled first from this thread, so that the order in which they queue up is known. */
+/* Each is polled first from this thread, so that their order in the queue is known. */
 static void gather(unsigned long count, crowd_future *futures)
 {
     static const tn_future_ops ops = {crowd_poll, crowd_drop};
@@ -242,7 +242,7 @@ Test(semaphore, a_million_waiters)
     free(futures);
 }
 
-/* The same by hand: the grants come in the order of the queue, whatever batches the release makes. */
+/* The same, polled by hand: the grants come in the order of the queue, whatever batches the release makes. */
 Test(semaphore, a_million_waiters_in_order)
 {
     unsigned long count = tt_scaled(1000000);
@@ -267,7 +267,7 @@ Test(semaphore, a_million_waiters_in_order)
     free(futures);
 }
 
-/* --- Everyone at once ------------------------------------------------------------------------------------------------------- */
+/* --- All at once ------------------------------------------------------------------------------------------------------------ */
 
 enum { PERMITS = 5 };
 
@@ -292,7 +292,7 @@ static void *enter_until_cancelled(void *arg)
     return NULL;
 }
 
-/* Cancelled at any moment; afterwards all permits are there. */
+/* Cancelled at any moment; afterwards all permits are available. */
 Test(semaphore, no_permit_is_lost)
 {
     enum { CROWD = 9 };

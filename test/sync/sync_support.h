@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests that decide themselves who comes first: tasks that are none, whose futures the test polls by hand. */
+/* For tests that decide the order of events: stand-ins for tasks, whose futures the test polls by hand. */
 #ifndef SYNC_SUPPORT_H
 #define SYNC_SUPPORT_H
 
@@ -10,7 +10,7 @@
 #include "support/runtime.h"
 #include "task/task.h"
 
-/* A header as of a plain thread that waits. */
+/* A task header like that of a plain thread that waits. */
 typedef struct {
     tn_task task;
 } stand_in;
@@ -23,13 +23,13 @@ static inline void stand_in_init(stand_in *one)
     tni_task_publish(&one->task, 1);
 }
 
-/* Woken since the last call? */
+/* Returns whether it has been woken since the last call. */
 static inline bool stand_in_woken(stand_in *one)
 {
     return tni_a64_fetch_and(&one->task.state, ~TNI_TASK_NOTIFIED, TNI_ACQ_REL) & TNI_TASK_NOTIFIED;
 }
 
-/* Are all references to it given back? */
+/* Returns whether all references to it have been released. */
 static inline bool stand_in_is_free(const stand_in *one)
 {
     return tni_a64_load(&one->task.state, TNI_ACQUIRE) / TNI_TASK_REF == 1;
@@ -46,7 +46,7 @@ static inline void drop(tn_future *future)
     future->ops->drop(future);
 }
 
-/* A runtime of one worker: what a task does, it does before the tasks that it has woken go on. */
+/* Runs `entry` in a runtime with one worker: what a task does, it does before the tasks that it has woken run. */
 static inline void run_on_one_worker(tn_entry_fn entry, void *arg)
 {
     tn_options options = tt_options();
@@ -58,7 +58,7 @@ static inline void run_on_one_worker(tn_entry_fn entry, void *arg)
     tt_runtime_destroy(runtime);
 }
 
-/* Lets the others run until they have nothing more to do. One worker. */
+/* Lets the others run until they have nothing more to do. Requires one worker. */
 static inline void let_others_run(void)
 {
     for (int i = 0; i < 20; i++)

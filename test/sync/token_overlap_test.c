@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens that several threads cancel at once, and hooks that cancel: what holds when tn_cancel_token_cancel returns. */
+/* Tokens that several threads cancel at once, and hooks that cancel tokens: what holds when tn_cancel_token_cancel returns. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -15,9 +15,9 @@ static tn_cancel_token *make(tn_cancel_token *parent)
     return token;
 }
 
-/* --- Beside a hook that is in its call -------------------------------------------------------------------------------------- */
+/* --- While a hook is in its call -------------------------------------------------------------------------------------------- */
 
-/* root, child, two leaves; the first leaf has two hooks, of which the one that is called first waits in its call. */
+/* A root, a child, two leaves. The first leaf has two hooks; the one that is called first waits in its call. */
 typedef struct {
     tn_cancel_token_hook waits;
     tn_cancel_token_hook counts;
@@ -49,9 +49,9 @@ static void plant(tree *t)
     t->root = make(NULL);
     t->child = make(t->root);
     t->leaves[1] = make(t->child);
-    t->leaves[0] = make(t->child); /* the child's first */
+    t->leaves[0] = make(t->child); /* the first child to be visited */
     cr_assert_eq(tn_cancel_token_hook_add(t->leaves[0], &t->counts), 0);
-    cr_assert_eq(tn_cancel_token_hook_add(t->leaves[0], &t->waits), 0); /* the token's first */
+    cr_assert_eq(tn_cancel_token_hook_add(t->leaves[0], &t->waits), 0); /* the first hook to be called */
 }
 
 static void fell(tree *t)
@@ -68,7 +68,7 @@ static void *cancel_child(void *arg)
     return NULL;
 }
 
-/* Another thread is in the first hook; all else is cancelled and told when this returns. */
+/* Another thread is in the first hook. When this returns, all else is cancelled and woken. */
 static void *cancel_root(void *arg)
 {
     tree *t = arg;
@@ -147,9 +147,9 @@ Test(token_overlap, a_hook_in_its_call_is_waited_for)
 /* --- In a hook -------------------------------------------------------------------------------------------------------------- */
 
 static struct {
-    tn_cancel_token *root;       /* above the hook's token, */
-    tn_cancel_token *side;       /* beside it, */
-    tn_cancel_token *other;      /* and of another tree */
+    tn_cancel_token *root;       /* above the hook's token */
+    tn_cancel_token *side;       /* beside it */
+    tn_cancel_token *other;      /* in another tree */
     tn_cancel_token_hook second; /* of the same token, called later */
     int calls;
 } near;
@@ -269,7 +269,7 @@ static void *cancel_part(void *arg)
     return NULL;
 }
 
-/* Children that come meanwhile. */
+/* Creates children meanwhile. */
 static void *bear_children(void *arg)
 {
     forest *f = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes that are cancelled with a token: from its tree, from the start, on a plain thread, and against leaving. */
+/* Scopes that a token cancels: through its tree, at their start, on a plain thread, and while they are left. */
 /* ctest: timeout=120 */
 #include <stdatomic.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static bool all_entered(void *arg)
     return atomic_load(&((crowd *)arg)->entered) == 3;
 }
 
-/* Two fibers and a plain thread below one token; its parent is cancelled. */
+/* Two fibers and a plain thread are below one token, whose parent is cancelled. */
 Test(token_scope, cancels_who_is_inside)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -63,7 +63,7 @@ Test(token_scope, cancels_who_is_inside)
     (void)tt_join(second);
     tt_thread_join(thread);
     cr_assert_eq(atomic_load(&c.told), 3);
-    (void)wait_inside(&c); /* from the start */
+    (void)wait_inside(&c); /* cancelled from the start */
     cr_assert_eq(atomic_load(&c.told), 4);
     tn_cancel_token_release(c.token);
     tn_cancel_token_release(root);
@@ -76,11 +76,11 @@ static void *not_cancelled(void *arg)
     tn_cancel_token_scope scope;
 
     tn_cancel_token_scope_enter(&scope, tn_now() + TN_MS, token);
-    tt_check(tn_sleep(hour_ns) == TN_ETIMEDOUT); /* a scope as any other */
+    tt_check(tn_sleep(hour_ns) == TN_ETIMEDOUT); /* a scope like any other */
     tn_cancel_token_scope_leave(&scope);
     tn_cancel_token_scope_enter(&scope, TN_NEVER, token);
     tt_check(tn_checkpoint() == 0);
-    tn_cancel_token_cancel(token); /* by who is inside */
+    tn_cancel_token_cancel(token); /* from inside the scope */
     tt_check(tn_checkpoint() == TN_ECANCELED);
     tn_cancel_token_scope_leave(&scope);
     tt_check(tn_sleep(1) == 0);

@@ -25,7 +25,7 @@ static void crowd_init(crowd *c)
     }
 }
 
-/* The first `count` have been told, and the others wait. */
+/* The first `count` have been completed, and the others wait. */
 static void expect_told(crowd *c, int count)
 {
     for (int i = 0; i < QUEUE; i++) {
@@ -43,14 +43,14 @@ Test(waiters, those_that_come_later_stay)
         crowd_init(&c);
         tni_waiters_complete_until(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
         expect_told(&c, count);
-        tni_short_lock_acquire(&c.queue.lock); /* it was let go */
+        tni_short_lock_acquire(&c.queue.lock); /* it was released */
         tni_waiters_complete_all(&c.queue, TNI_WAITER_CLOSED);
         cr_assert_null(c.queue.first);
         cr_assert_null(c.queue.last);
     }
 }
 
-/* Out of the queue in any order; what is left is told in order. */
+/* Waiters leave the queue in any order; those that remain are completed in order. */
 Test(waiters, leave_from_anywhere)
 {
     crowd c;
@@ -73,7 +73,7 @@ Test(waiters, leave_from_anywhere)
     tni_short_lock_release(&c.queue.lock);
 }
 
-/* --- A verdict is not answered before its giver has let go ------------------------------------------------------------------ */
+/* --- A verdict is not returned before the thread that gave it has released the lock ----------------------------------------- */
 
 static struct {
     tni_waiters queue;
@@ -107,7 +107,7 @@ Test(waiters, a_verdict_outlasts_the_lock)
         tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
         wake = tni_waiters_complete_first(&late.queue, TNI_WAITER_GRANTED);
         thread = tt_thread_start(look_at_it, NULL);
-        tt_block_thread(20 * TN_MS); /* time enough to go wrong; nothing depends on it if all is well */
+        tt_block_thread(20 * TN_MS); /* time for a wrong return; a correct one depends on no time */
         cr_assert(!atomic_load(&late.answered));
         tni_short_lock_release(&late.queue.lock);
         tt_thread_join(thread);
@@ -137,7 +137,7 @@ static bool is_out(void *arg)
     return out;
 }
 
-/* As if a settler of many had let go of the lock, to come back to it. */
+/* As if a thread that completes many waiters had released the lock for a moment. */
 Test(waiters, who_leaves_outlasts_a_settler_that_returns)
 {
     stand_in task;
