@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fiber waits on a stream or listener of another runtime, and its own runtime gives up on it: the operation ends. So others may
- * read and write, and a close closes. */
+/* A fiber waits on a stream or listener of another runtime, and its own runtime abandons it: the operation ends. So others may
+ * read and write, and a close completes. */
 /* ctest: timeout=120 */
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -30,7 +30,7 @@ static void ignore(void *ctx, tn_log_level level, const char *message)
     (void)ctx, (void)level, (void)message;
 }
 
-/* The runtime that goes on. */
+/* The runtime that owns the stream or listener, and stays. */
 static tn_runtime *create(void)
 {
     tn_options options = tt_options();
@@ -45,10 +45,10 @@ typedef struct {
     tn_runtime *runtime;
     tn_stream *stream;
     int peer;
-    unsigned files; /* before */
+    unsigned files; /* open before */
 } connection;
 
-/* Without those that the first runtime of the process opens for all. */
+/* Does not count the files that the first runtime of the process opens for all. */
 static unsigned files_before(void)
 {
     tt_runtime_destroy(create());
@@ -72,7 +72,7 @@ static bool has_files_of_before(void *arg)
     return tt_files() == *(const unsigned *)arg;
 }
 
-/* The runtime that gave up may be closing its own files still. */
+/* The runtime that abandoned the fiber may still be closing its own files. */
 static void check_files(unsigned before)
 {
     cr_assert(tt_wait_until(has_files_of_before, &before, 20 * TN_S));
@@ -152,7 +152,7 @@ static bool is_closed(void *arg)
     return recv(c->peer, &(char){0}, 1, MSG_DONTWAIT) == 0;
 }
 
-/* The reader keeps a stream that is being closed open, until it is abandoned. */
+/* The reader keeps a stream open that is being closed, until the reader is abandoned. */
 Test(abandoned, reader_of_a_closed_stream)
 {
     connection c = connection_open();
@@ -292,7 +292,7 @@ static tt_gate begun = TT_GATE_INIT;
 static tt_gate go_on = TT_GATE_INIT;
 static atomic_bool holds_up;
 
-/* Stands before the C library's. */
+/* Replaces the C library's function. */
 ssize_t sendfile(int to, int from, off_t *offset, size_t size)
 {
     if (atomic_load(&holds_up)) {
@@ -302,7 +302,7 @@ ssize_t sendfile(int to, int from, off_t *offset, size_t size)
     return syscall(SYS_sendfile, to, from, offset, size);
 }
 
-/* The thread that sends comes back last, and drops the waits. Until then nobody else may write. */
+/* The pool's thread returns last, and drops the waits. Until then no other task may write. */
 Test(abandoned, writer_of_a_file_in_the_pool)
 {
     sending s = sending_open();
@@ -312,7 +312,7 @@ Test(abandoned, writer_of_a_file_in_the_pool)
     atomic_store(&holds_up, true);
     fiber = tt_spawn_on(runtime, send_file, &s);
     tt_gate_wait(&begun, 1);
-    cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 0), 2); /* the fiber, and its job */
+    cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, 0), 2); /* the fiber and its job */
     cr_assert_eq(tn_try_write(s.c.stream, much, 1), TN_EBUSY);
     tt_gate_open(&go_on);
     cr_assert_eq(tn_join(fiber, NULL), TN_ESHUTDOWN);
@@ -329,7 +329,7 @@ typedef struct {
     tn_runtime *runtime;
     tn_listener *listener;
     char address[TN_ADDRESS_SIZE];
-    unsigned files; /* before */
+    unsigned files; /* open before */
 } house;
 
 static house house_open(void)
@@ -387,7 +387,7 @@ static void limit_files(rlim_t count)
     tt_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
-/* Out of files, it pauses. */
+/* Out of files, the accept pauses. */
 static void *accept_without_files(void *arg)
 {
     limit_files(3);
@@ -416,13 +416,13 @@ Test(abandoned, in_the_pause_of_an_accept)
 
 enum { CALLERS = 4 };
 
-/* A listener that accepts nobody, and whose backlog is full. */
+/* A listener whose owner accepts no connection, and whose backlog is full. */
 typedef struct {
     tn_runtime *runtime;
     char address[TN_ADDRESS_SIZE];
     int listener;
     int callers[CALLERS];
-    unsigned files; /* when it has been made */
+    unsigned files; /* open when it was created */
 } full_house;
 
 static void full_house_open(full_house *h, struct sockaddr *local, socklen_t size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of net/address: what is an address, what is none and what the log says then, and the text of each. */
+/* Tests of net/address: which texts are addresses, what the log says about the others, and the text of each address. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void keep_line(void *ctx, tn_log_level level, const char *message)
 
 static const tni_log quiet = {keep_line, NULL};
 
-/* Parses, prints, compares. */
+/* Parses, prints and compares. */
 static void round_trip(const char *text, const char *expected)
 {
     tni_address address;
@@ -38,7 +38,7 @@ static void round_trip_unix(const char *path)
     cr_assert_str_eq(buf, path);
 }
 
-/* Is refused, and the line names the text and says `hint`. */
+/* Checks that `text` is refused, and that the line in the log contains `hint`. */
 static void refused(const char *text, tni_purpose purpose, const char *hint)
 {
     tni_address address;
@@ -168,7 +168,7 @@ Test(address, unix_paths)
     cr_assert_eq(tni_address_parse_unix(&address, NULL, &quiet), TN_EINVAL);
 }
 
-/* What the kernel answers and no text is: unnamed sockets, paths without an end, names with zeroes, unknown families. */
+/* What the kernel returns and no text describes: unnamed sockets, paths without an end, names with zeroes, unknown families. */
 Test(address, printing_what_the_kernel_answers)
 {
     tni_address address;

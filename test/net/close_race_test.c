@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The race of a close with a read on another worker, while the number of the closed file comes back for another connection.
+/* The race of a close with a read on another worker, while the number of the closed file is reused for another connection.
  *
- * Every byte that is sent says which connection it belongs to; every reader checks all it gets. Were a file closed while somebody
- * is about to read from it, the number would go to one of the next connections, and its bytes to the wrong task. A round is one
- * connection; nine of ten are Unix pairs, because they are cheap, the others come from accept. */
+ * Every byte that is sent names its connection, and every reader checks all that it gets. If a file were closed while a task is
+ * about to read from it, one of the next connections would get the number, and the wrong task would get its bytes. A round is
+ * one connection. Nine of ten are Unix pairs, because they are cheap; the others come from accept. */
 /* ctest: timeout=300 serial */
 #include "base/atomic.h"
 #include "base/thread.h"
@@ -14,7 +14,7 @@
 #define LANES 4u
 #define OUTSTANDING 8u
 
-/* A reader that may outlive its round. */
+/* A reader that may still run after its round. */
 typedef struct {
     tn_stream *stream;
     tn_task *task;
@@ -22,7 +22,7 @@ typedef struct {
     unsigned long bytes;
 } reader;
 
-/* A task that opens and closes connections; what its readers do goes on beside the next rounds. */
+/* A task that opens and closes connections. Its readers run on during the next rounds. */
 typedef struct {
     unsigned number;
     unsigned long rounds;
@@ -31,7 +31,7 @@ typedef struct {
     tn_listener *listener;
     char address[TN_ADDRESS_SIZE];
     reader readers[OUTSTANDING];
-    unsigned long bytes; /* that were read and right */
+    unsigned long bytes; /* bytes that were read and were right */
 } lane;
 
 static void *read_and_check(void *arg)
@@ -69,7 +69,7 @@ static void connect_ends(lane *l, tn_stream *ends[2])
     tt_check_eq(tn_accept(l->listener, &ends[1]), 0);
 }
 
-/* As long as it takes: nothing, some cycles, or a turn of the others. */
+/* Waits for a random time: nothing, some cycles, or a turn of the other tasks. */
 static void dawdle(lane *l)
 {
     uint32_t choice = tni_random_next(&l->random);

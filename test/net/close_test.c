@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of closing and cancelling: who waits is told, who comes late too, nothing stays open and nothing is freed early. */
+/* Tests of closing and cancelling: waiters are woken, late calls fail, no file stays open and nothing is freed early. */
 /* ctest: timeout=60 */
 #include <pthread.h>
 
@@ -45,7 +45,7 @@ static void *write_all_of_much(void *arg)
     return (void *)(intptr_t)tn_write_all(arg, zeroes, sizeof zeroes);
 }
 
-/* Every kind of call that waits, with the reference that each of them needs. */
+/* Every kind of call that waits, each with the reference that it needs. */
 static void *close_wakes(void *arg)
 {
     static const tn_entry_fn readers[] = {read_one, wait_one};
@@ -109,7 +109,7 @@ static void *late_calls(void *arg)
     tt_check_eq(tn_stream_peer_address(ends[0], text, sizeof text), TN_EBADF);
     tn_ready_init(&ready, ends[0], TN_READABLE);
     tt_check_eq(tn_await(&ready.base), TN_EBADF);
-    tt_check_eq(tn_read(ends[1], text, 1), 0);  /* it is closed, though a reference is held */
+    tt_check_eq(tn_read(ends[1], text, 1), 0);  /* the stream is closed, though a reference is held */
     tn_stream_close(tn_stream_retain(ends[0])); /* closing twice is one close */
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);
@@ -143,7 +143,7 @@ Test(close, last_release_closes)
     tt_run(last_release_closes, NULL);
 }
 
-/* Not promised, but cheap to survive: the only reference is closed under who waits. */
+/* Not promised, but cheap to support: the only reference is closed while a task waits with it. */
 static void *close_the_only_reference(void *arg)
 {
     tn_stream *ends[2];
@@ -189,7 +189,7 @@ Test(close, cancelled_while_waiting)
     tt_run(cancel_waits, unix_kind);
 }
 
-/* A cancelled task: each of its checkpoints says so first. */
+/* A cancelled task: each of its cancellation points reports that first. */
 static void *cancelled_at_entry(void *arg)
 {
     tn_stream **ends = arg;
@@ -203,7 +203,7 @@ static void *cancelled_at_entry(void *arg)
     tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_ECANCELED);
     tt_check_eq(tn_wait_readable(ends[0]), TN_ECANCELED);
     tt_check_eq(tn_tcp_connect(NULL, &none, "127.0.0.1:1"), TN_ECANCELED);
-    tt_check_eq(tn_try_write(ends[0], "x", 1), 1); /* no checkpoint */
+    tt_check_eq(tn_try_write(ends[0], "x", 1), 1); /* no cancellation point */
     tt_check(none == NULL);
     ns_close_pair(ends);
     return NULL;
@@ -266,7 +266,7 @@ Test(close, wakes_ready_futures)
     tt_run(close_ready_future, unix_kind);
 }
 
-/* Polls once, so that the future waits, and gives it to the caller undropped. */
+/* Polls once, so that the future waits, and leaves the future to the caller, not dropped. */
 typedef struct {
     tn_future base;
     tn_future *inner;
@@ -286,7 +286,7 @@ static void poll_once_drop(tn_future *self)
 
 static const tn_future_ops poll_once_ops = {poll_once_poll, poll_once_drop};
 
-/* While a future waits, a close leaves the fd open: its number is not given to anybody else. */
+/* While a future waits, a close leaves the descriptor open, so its number is not reused. */
 static void *future_keeps_fd(void *arg)
 {
     tn_stream *ends[2];
@@ -295,7 +295,7 @@ static void *future_keeps_fd(void *arg)
     unsigned before;
 
     (void)arg;
-    tt_check_eq(tn_sleep(TN_MS), 0); /* what the runtime opens late is open now */
+    tt_check_eq(tn_sleep(TN_MS), 0); /* what the runtime opens late is open afterwards */
     ns_unix_pair(ends);
     before = tt_files();
     tn_ready_init(&ready, ends[0], TN_READABLE);
@@ -346,7 +346,7 @@ static void *close_listener(void *arg)
     task = tt_spawn(accept_one, listener);
     ns_settle();
     tn_listener_close(tn_listener_retain(listener));
-    tt_check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED); /* at once, also if the fd is still there */
+    tt_check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED); /* at once, even if the descriptor is still open */
     tt_check_eq(tn_tcp_listen(&again, address, NULL), 0);
     tn_listener_close(again);
     tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
@@ -362,7 +362,7 @@ Test(close, listener)
     tt_run(close_listener, NULL);
 }
 
-/* --- Nothing left ---------------------------------------------------------------------------------------------------------- */
+/* --- No file is left ------------------------------------------------------------------------------------------------------- */
 
 static void *many_rounds(void *arg)
 {
@@ -394,7 +394,7 @@ Test(close, no_file_is_left)
     cr_assert_eq(tt_files(), before);
 }
 
-/* Two threads close and release at the same time as a third reads: the memory goes once, after the last of them. */
+/* Two threads close and release while a third one reads: the memory is freed once, after the last of them. */
 static void *release_it(void *arg)
 {
     tn_stream_release(arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of connecting: success is tested everywhere else; here are the failures, the waits and giving up. */
+/* Tests of connecting: failures, waits and cancellation. Every other test of net covers success. */
 /* ctest: timeout=60 */
 #include <net/if.h>
 #include <netinet/in.h>
@@ -59,7 +59,7 @@ Test(connect, bad_addresses)
     cr_assert_eq(log.lines, 5);
 }
 
-/* --- To itself ------------------------------------------------------------------------------------------------------------- */
+/* --- A connection to itself ------------------------------------------------------------------------------------------------ */
 
 #define ONLY_PORT "40001"
 #define ONLY_PORT_NUMBER 40001
@@ -71,7 +71,7 @@ static void write_file(const char *name, const char *text)
     tt_check(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
-/* A network of its own, in which every socket gets the same port. */
+/* Creates a network namespace in which every socket gets the same port. */
 static bool enter_tiny_network(void)
 {
     struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -86,7 +86,7 @@ static bool enter_tiny_network(void)
     return true;
 }
 
-/* That the network is as the test needs it: without our check, a socket meets itself. */
+/* Checks that the network is as the test needs it: without the library's check, a socket connects to itself. */
 static void check_that_it_happens(void)
 {
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -186,7 +186,7 @@ static void *connect_tcp(void *arg)
     return (void *)(intptr_t)rc;
 }
 
-/* A listener with a full backlog lets who connects wait: that can be cancelled, and the file is gone then. */
+/* With a full backlog a connect waits. It can be cancelled, and then its file is closed. */
 static void *cancelled_tcp(void *arg)
 {
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

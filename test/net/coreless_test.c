@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A task whose thread has lost its core goes on: whatever it calls then, of any layer. */
+/* A task whose thread has lost its core can go on and call any function of any layer. */
 /* ctest: timeout=120 */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 #include "sched/core.h"
 #include "support/runtime.h"
 
-/* Comes back without a core. */
+/* Returns without a core. */
 static void lose_core(void)
 {
     for (;;) {
@@ -29,7 +29,7 @@ static void lose_core(void)
         if (tni_core_enter() == NULL)
             return;
         tni_core_leave();
-        tt_block_thread(100 * TN_US); /* the replacement thread is on its way */
+        tt_block_thread(100 * TN_US); /* meanwhile the replacement thread starts */
     }
 }
 
@@ -44,7 +44,7 @@ static void *lose_it_and_end(void *arg)
     return arg;
 }
 
-/* --- What it may call --------------------------------------------------------------------------------------------------------*/
+/* --- What the task may call ------------------------------------------------------------------------------------------------- */
 
 static void spawn_join_and_cancel(void)
 {
@@ -277,7 +277,7 @@ static void look_around(void)
     tt_check(tn_block_in_place(TN_BLOCK_EAGER, empty, &counters) == &counters);
 }
 
-/* --- All of it ---------------------------------------------------------------------------------------------------------------*/
+/* --- All calls -------------------------------------------------------------------------------------------------------------- */
 
 static void (*const calls[])(void) = {spawn_join_and_cancel, yield_and_sleep, lock_and_unlock, send_and_receive, run_out_of_time,
                                       wait_for_several,      use_the_pool,    use_files,       use_sockets,      look_around};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of streams with much data, little data, and readers slower than writers. */
+/* Tests of streams with much data, with little data, and with readers slower than writers. */
 /* ctest: timeout=120 */
 #include "net_flow.h"
 #include "support/runtime.h"
 
-static char unix_kind[] = "unix"; /* what a test is given that runs over Unix sockets; NULL: over TCP */
+static char unix_kind[] = "unix"; /* the argument of a test that runs over Unix sockets; NULL: over TCP */
 
-/* Both ways at once, the readers slower than the writers: what is under way stays in the kernel's buffers, not in ours. */
+/* Both directions at once, the readers slower than the writers: data on its way stays in the kernel's buffers, not in the
+ * library's. */
 static void big_both_ways(tn_stream *ends[2], bool slow)
 {
     nf_flow flows[4] = {
@@ -104,7 +105,7 @@ Test(flow, one_byte_packets_unix)
     tt_run(bytes_one_by_one, unix_kind);
 }
 
-/* A writer whose peer does not read waits, and so does nothing. */
+/* A writer whose peer does not read waits, and does nothing meanwhile. */
 static void *write_until_cancelled(void *arg)
 {
     static char zeroes[NF_CHUNK];
@@ -138,7 +139,7 @@ static void *writer_waits(void *arg)
     while ((n = tn_read(ends[1], buf, sizeof buf)) > 0)
         got += (size_t)n;
     tt_check_eq(n, 0);
-    tt_check_eq(got, sent); /* a cancelled write wrote nothing */
+    tt_check_eq(got, sent); /* a cancelled write has written nothing */
     tn_stream_close(ends[1]);
     return NULL;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of listeners: where they listen, what they refuse and say, and that they go on when files run out. */
+/* Tests of listeners: their addresses, what they refuse and log, and that they continue when files run out. */
 /* ctest: timeout=120 serial */
 #include <netinet/in.h>
 #include <sys/prctl.h>
@@ -87,7 +87,7 @@ static void *privileged(void *arg)
     tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:79", NULL), -EACCES);
     tt_check_eq(seteuid(0), 0);
     tt_check_eq(setegid(0), 0);
-    tt_check_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* or the search for leaks may not look at us any more */
+    tt_check_eq(prctl(PR_SET_DUMPABLE, 1), 0); /* without it the leak checker may not inspect this process */
     return NULL;
 }
 
@@ -139,7 +139,7 @@ static void *unix_paths(void *arg)
     tt_check(access(path, F_OK) != 0); /* at once */
     tt_check_eq(tn_unix_listen(&listener, path, NULL), 0);
     tt_check_eq(unlink(path), 0);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* somebody else's, under the same name */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* another program's socket, under the same name */
     snprintf(local.sun_path, sizeof local.sun_path, "%s", path);
     tt_check_eq(bind(fd, (struct sockaddr *)&local, sizeof local), 0);
     tn_listener_close(listener);
@@ -148,7 +148,7 @@ static void *unix_paths(void *arg)
     close(fd);
     tt_check_eq(tn_unix_listen(&listener, path, NULL), 0);
     tt_check_eq(unlink(path), 0);
-    tn_listener_close(listener); /* nothing there: no harm */
+    tn_listener_close(listener); /* the path is gone: no error */
     return NULL;
 }
 
@@ -211,7 +211,7 @@ static void *ipv6_only(void *arg)
     (void)arg;
     options.ipv6_only = true;
     if (tn_tcp_listen(&listener, "[::]:0", &options) != 0)
-        return NULL; /* no IPv6 here */
+        return NULL; /* no IPv6 on this machine */
     tt_check_eq(tn_listener_address(listener, address, sizeof address), 0);
     snprintf(to, sizeof to, "127.0.0.1%s", strrchr(address, ':'));
     tt_check_eq(tn_tcp_connect(NULL, &stream, to), TN_ECONNREFUSED);
@@ -247,7 +247,7 @@ Test(listener, try_accept)
     tt_run(try_accept, NULL);
 }
 
-/* A cancelled accept took nothing: who connects then gets to the next one. */
+/* A cancelled accept has taken no connection: the next connection goes to the next accept. */
 static void *accept_and_close(void *arg)
 {
     tn_stream *stream;
@@ -334,7 +334,7 @@ static void exchange_byte(tn_stream *stream)
 
 #define WAITING 5
 
-/* A socket that is there before files run out, to be connected later. */
+/* Sockets that exist before files run out, and are connected later. */
 typedef struct {
     int fds[WAITING];
     struct sockaddr_in server;
@@ -350,14 +350,15 @@ static prepared prepare(const char *address)
     return sockets;
 }
 
-/* On loopback the kernel completes it without the server. */
+/* On loopback the kernel completes the connection without the server. */
 static tn_stream *connect_prepared(const prepared *sockets, int i)
 {
     tt_check_eq(connect(sockets->fds[i], (const struct sockaddr *)&sockets->server, sizeof sockets->server), 0);
     return ns_open(sockets->fds[i]);
 }
 
-/* Connections wait in the backlog; the limit of files allows no more. The one that is served goes on, and nothing spins. */
+/* Connections wait in the backlog, because the limit of files allows no more. The served connection continues, and no thread
+ * spins. */
 static void *out_of_files(void *arg)
 {
     ns_log *log = arg;
@@ -372,7 +373,7 @@ static void *out_of_files(void *arg)
 
     tt_check_eq(tn_tcp_connect(NULL, &served, address), 0);
     exchange_byte(served);
-    before = set_file_limit(0); /* as many as there are: no new ones */
+    before = set_file_limit(0); /* the limit is the number of open files */
     for (int i = 0; i < WAITING; i++) {
         waiting[i] = connect_prepared(&sockets, i);
         exchange_byte(served);
@@ -409,7 +410,7 @@ Test(listener, out_of_files)
     cr_assert_not_null(strstr(log.text, "ulimit -n"), "%s", log.text);
 }
 
-/* The pause ends at once when the listener is closed, or the task cancelled. */
+/* The pause ends at once when the listener is closed or the task is cancelled. */
 static void *pause_ends(void *arg)
 {
     for (int close = 0; close < 2; close++) {
@@ -425,7 +426,7 @@ static void *pause_ends(void *arg)
         before = set_file_limit(0);
         for (int i = 0; i < WAITING; i++)
             streams[i] = connect_prepared(&sockets, i);
-        (void)tn_sleep(1300 * TN_MS); /* by now the pauses are a second long */
+        (void)tn_sleep(1300 * TN_MS); /* by now each pause lasts a second */
         began = tn_now();
         if (close)
             tn_listener_close(tn_listener_retain(listener));
@@ -449,7 +450,7 @@ Test(listener, pause_ends)
     ns_run_logged(&log, pause_ends, NULL);
 }
 
-/* tn_try_accept answers the shortage instead. */
+/* tn_try_accept reports the shortage instead of pausing. */
 static void *try_accept_out_of_files(void *arg)
 {
     char address[TN_ADDRESS_SIZE];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A known stream of bytes through a connection, added up at both ends. */
+/* Sends a known sequence of bytes through a connection, with a checksum at both ends. */
 #ifndef NET_FLOW_H
 #define NET_FLOW_H
 
@@ -16,8 +16,8 @@ static inline unsigned char nf_pattern(size_t position)
 typedef struct {
     tn_stream *stream;
     size_t chunk;      /* of a read or write */
-    bool slow;         /* sleeps now and then */
-    uint64_t checksum; /* of what went through */
+    bool slow;         /* sleeps from time to time */
+    uint64_t checksum; /* of all bytes */
     size_t bytes;
 } nf_flow;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of net share. Checks in tasks end the process: a task may be on any thread, and Criterion's way out is not for
- * all of them. */
+/* Helpers for the tests of net. A failed check in a task ends the process: a task may run on any thread, and Criterion can
+ * leave a test only from its own thread. */
 #ifndef NET_SUPPORT_H
 #define NET_SUPPORT_H
 
@@ -15,13 +15,13 @@
 
 #include "support/runtime.h"
 
-/* tt_scaled, and a twentieth of that under a sanitizer. */
+/* tt_scaled; under a sanitizer a twentieth of that. */
 static inline unsigned long ns_scaled(unsigned long count)
 {
     return tt_scaled(TT_SANITIZED ? (count + 19) / 20 : count);
 }
 
-/* Long enough for another task to get where it waits. */
+/* Sleeps long enough for another task to reach its wait. */
 static inline void ns_settle(void)
 {
     tt_check_eq(tn_sleep(20 * TN_MS), 0);
@@ -54,7 +54,7 @@ static inline tn_listener *ns_listen(char address[TN_ADDRESS_SIZE])
     return listener;
 }
 
-/* Two ends of a TCP connection: that which connected first. */
+/* Two ends of a TCP connection; the first is the one that connected. */
 static inline void ns_tcp_pair(tn_stream *ends[2])
 {
     char address[TN_ADDRESS_SIZE];
@@ -81,7 +81,7 @@ static inline void ns_read_all(tn_stream *stream, void *buf, size_t size)
     }
 }
 
-/* Sends back what comes, to the end, and closes. */
+/* Sends back all bytes until the end, then closes. */
 static inline void *ns_echo(void *arg)
 {
     tn_stream *stream = arg;
@@ -95,7 +95,7 @@ static inline void *ns_echo(void *arg)
     return NULL;
 }
 
-/* Waits up to 2 s until as many files are open: a loop may hold a closed one for a moment. */
+/* Waits up to 2 s until `count` files are open: a loop may keep a closed file for a moment. Returns the number. */
 static inline unsigned ns_files_become(unsigned count)
 {
     for (int i = 0; i < 200 && tt_files() != count; i++)
@@ -108,7 +108,8 @@ static inline void *ns_nothing(void *arg)
     return arg;
 }
 
-/* What is open outside of every runtime. libuv opens a pair of its own for the process at the first loop, and keeps it. */
+/* The number of files that are open while no runtime exists. At the first loop libuv opens a pair for the process, and keeps
+ * it. */
 static inline unsigned ns_files_of_no_runtime(void)
 {
     tt_run(ns_nothing, NULL);
@@ -131,7 +132,7 @@ static inline void ns_log_write(void *ctx, tn_log_level level, const char *messa
     __atomic_fetch_add(&log->lines, 1, __ATOMIC_RELAXED);
 }
 
-/* As tt_run, with the runtime's lines going to `log`. */
+/* Like tt_run, but `log` gets the runtime's lines. */
 static inline void ns_run_logged(ns_log *log, tn_entry_fn entry, void *arg)
 {
     tn_options options = tt_options();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Option structs of every length: a caller may have been built with the headers of an older or a newer version. Each struct ends
- * at the end of a page, and the next page cannot be read. */
+/* Option structs of every length: a caller may have been built with the headers of an older or a newer version. Each struct
+ * ends at the end of a page, and the next page cannot be read. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #include "support/runtime.h"
 
-static char *page; /* readable; the next one is not */
+static char *page; /* readable; the next page is not */
 static size_t page_bytes;
 
 static void map_pages(void)
@@ -29,8 +29,8 @@ static void unmap_pages(void)
 
 TestSuite(options, .init = map_pages, .fini = unmap_pages);
 
-/* Where a struct of `size` bytes stands: as close to the end of the page as its alignment allows. One that says it is longer
- * than the page begins with it. */
+/* Returns the address for a struct of `size` bytes: as close to the end of the page as its alignment allows. A struct whose
+ * `size` exceeds the page starts at the page's beginning. */
 static char *place(size_t size)
 {
     size_t bytes = size == 0 ? sizeof size : (size + sizeof size - 1) / sizeof size * sizeof size;
@@ -38,8 +38,8 @@ static char *place(size_t size)
     return size < page_bytes ? page + page_bytes - bytes : page;
 }
 
-/* `bytes` bytes of defaults as a struct of `size` bytes: what is missing is cut, what is more is zero, and the bytes behind it
- * are not. */
+/* Makes a struct of `size` bytes from `bytes` bytes of defaults. Missing bytes are cut off, additional ones are zero, and the
+ * bytes after the struct are not zero. */
 static void *resized(const void *defaults, size_t bytes, size_t size)
 {
     char *at = place(size);
@@ -231,10 +231,10 @@ typedef struct {
     size_t bytes; /* of the struct */
     size_t first; /* of its first version, up to the end of the last member */
     size_t step;  /* between the accepted lengths that are tried */
-    size_t log;   /* from this length on the log is known */
+    size_t log;   /* from this length on the struct includes the log */
 } reader;
 
-/* --- What all of them do ------------------------------------------------------------------------------------------------- */
+/* --- Behavior that all calls share --------------------------------------------------------------------------------------- */
 
 static void accept(const reader *r, const void *options)
 {
@@ -246,7 +246,7 @@ static void accept(const reader *r, const void *options)
     tt_check_eq(atomic_load(&lines), 0);
 }
 
-/* `expected`: lines in the log; they name the call, except that tn_run names tn_runtime_create. */
+/* `expected` is the number of lines in the log. They name the call, except that tn_run names tn_runtime_create. */
 static void refuse(const reader *r, const void *options, const char *text, int expected)
 {
     tt_check_eq(r->call(options), TN_EINVAL);
@@ -444,7 +444,7 @@ static void *missing_options(void *arg)
     return arg;
 }
 
-/* What stands behind `size` is none of the struct's. */
+/* The bytes after `size` do not belong to the struct. */
 Test(options, behind_the_size_are_not_read)
 {
     tn_options options = logged_options();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Sockets that are ready are never reported as late because the task's budget is used up, and polls of one that is always ready
- * let others run. */
+/* A ready socket is never reported as late because the task's budget is used up, and polls of a socket that is always ready let
+ * others run. */
 #include <tn/combine.h>
 #include <tn/mutex.h>
 #include <tn/scope.h>
@@ -10,7 +10,7 @@
 
 enum { PAST_NS = 1, BYTES = 3 * TNI_BUDGET };
 
-/* The budget is whole, then `units` are spent. */
+/* Starts with a whole budget, and spends `units` of it. */
 static void spend(int units)
 {
     tn_mutex mutex = TN_MUTEX_INIT;
@@ -30,7 +30,7 @@ static void *accept_each(void *arg)
     tn_stream *conn;
 
     tt_check_eq(tn_tcp_connect(NULL, &clients[0], address), 0);
-    for (int units = 0; units <= TNI_BUDGET; units++) { /* one more than is accepted waits at any time */
+    for (int units = 0; units <= TNI_BUDGET; units++) { /* at any time one connection more waits than is accepted */
         tn_scope scope;
         tt_check_eq(tn_tcp_connect(NULL, &clients[1], address), 0);
         spend(units);
@@ -64,7 +64,7 @@ static void *read_and_write(void *arg)
         tn_scope scope;
         tn_ready_init(&ready, ends[1], TN_READABLE);
         spend(units);
-        tt_check_eq(tn_timeout(&ready.base, units == 0 ? TN_NEVER : PAST_NS), 0); /* the first finds out that it is ready */
+        tt_check_eq(tn_timeout(&ready.base, units == 0 ? TN_NEVER : PAST_NS), 0); /* the first one discovers that it is ready */
         spend(units);
         tn_scope_enter(&scope, PAST_NS);
         tt_check_eq(tn_read(ends[1], bytes, 1), 1);
@@ -83,13 +83,13 @@ Test(ready_in_time, read_and_write)
     tt_run(read_and_write, NULL);
 }
 
-/* Takes byte after byte, all of which are there. */
+/* Takes byte after byte; all of them have arrived. */
 typedef struct {
     tn_future base;
     tn_stream *stream;
     tn_ready_future ready;
     int left;
-    int in_a_row; /* without letting others run */
+    int in_a_row; /* bytes taken without letting others run */
 } taker;
 
 static int take(tn_future *self, tn_waker *waker)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of ready futures in stackless tasks. close_test.c has their end by a close. */
+/* Tests of ready futures in stackless tasks. close_test.c tests how a close ends them. */
 /* ctest: timeout=120 */
 #include "net_flow.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
 #include "sync/sync_support.h"
 
-/* A stackless echo: reads, then writes all of it, until the end. */
+/* A stackless echo: reads, writes all that it has read, and repeats that until the end. */
 typedef struct {
     tn_future base;
     tn_stream *stream;
     tn_ready_future ready;
     bool waiting;
-    size_t start, end; /* what is still to be written */
+    size_t start, end; /* not written yet */
     unsigned *dropped;
     char buf[512];
 } echo_future;
@@ -120,7 +120,7 @@ static void *stackless_cancelled(void *arg)
     tn_stream_retain(ends[1]);
     task = spawn_echo(ends[1], &dropped);
     ns_settle();
-    tt_check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* it is the reader, though it holds no stack */
+    tt_check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* the future is the reader, though it has no stack */
     tt_check_eq(tn_try_read(ends[1], &byte, 1), TN_EBUSY);
     tn_cancel(task);
     tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
@@ -137,7 +137,7 @@ Test(ready, cancelled)
     tt_run(stackless_cancelled, NULL);
 }
 
-/* --- A shortage of memory --------------------------------------------------------------------------------------------------- */
+/* --- Out of memory ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tn_ready_future futures[2];
@@ -152,7 +152,7 @@ static void wait_to_read_too(void *arg)
     both->rc[1] = poll_by(&both->futures[1].base, &both->tasks[1]);
 }
 
-/* There is no memory to watch the stream for its writer, but its reader has got some meanwhile. */
+/* There is no memory to register the stream for its writer, but meanwhile its reader has registered it. */
 Test(ready, what_the_other_side_has_opened_will_do)
 {
     tn_options options = tt_options();
@@ -176,7 +176,7 @@ Test(ready, what_the_other_side_has_opened_will_do)
     }
     tt_allocator_fail(&allocator, 1, 1);
     both.rc[0] = poll_by(&both.futures[0].base, &both.tasks[0]);
-    tt_check(both.rc[0] == TN_PENDING || both.rc[0] == 0); /* it is writable, once that has been seen */
+    tt_check(both.rc[0] == TN_PENDING || both.rc[0] == 0); /* it is writable, but the poll may not know that yet */
     tt_check_eq(both.rc[1], TN_PENDING);
     for (unsigned i = 0; i < 2; i++)
         drop(&both.futures[i].base);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From files to streams. */
+/* Tests of tn_sendfile: from files to streams. */
 #include <fcntl.h>
 
 #include <tn/blocking.h>
@@ -44,7 +44,7 @@ typedef struct {
     tn_file *file;
     size_t from;
     size_t size;
-    uint64_t pause_ns; /* of the reader, now and then: the socket fills up */
+    uint64_t pause_ns; /* of the reader, from time to time: the socket's buffer fills up */
 } transfer;
 
 static void make_pair(transfer *self)
@@ -165,7 +165,7 @@ static void *stop_it(void *arg)
         make_pair(&self);
         tn_stream_retain(self.ends[0]);
         sender = tt_spawn(send_until_stopped, &self);
-        tt_check_eq(tn_sleep(5 * TN_MS), 0); /* nobody reads: it waits for the socket */
+        tt_check_eq(tn_sleep(5 * TN_MS), 0); /* the peer does not read, so the sender waits for the socket */
         if (close_it) {
             tn_stream_close(self.ends[0]);
         } else {
@@ -218,7 +218,7 @@ static void *send_in_a_job(void *arg)
     return NULL;
 }
 
-/* Both threads are in such jobs, and the queue is full of more of them. */
+/* Both threads run such jobs, and the queue is full of more of them. */
 Test(sendfile, in_jobs_of_a_full_pool)
 {
     enum { THREADS = 2, QUEUE = 4 };
@@ -247,7 +247,7 @@ static void *send_on_another(void *other)
     return NULL;
 }
 
-/* The frame is lent to the pool of the fiber's own runtime. */
+/* The job, which is in the fiber's frame, runs on the pool of the fiber's own runtime. */
 Test(sendfile, a_stream_of_another_runtime)
 {
     tn_runtime *mine = tt_runtime_create();

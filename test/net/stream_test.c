@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tests of streams: what goes in comes out, how reads and writes wait, ends and errors. */
+/* Tests of streams: all data arrives, reads and writes wait, ends and errors. */
 /* ctest: timeout=120 */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -11,7 +11,7 @@
 #include "stream/stream.h"
 #include "support/runtime.h"
 
-/* What a test is given that runs over Unix sockets; NULL: over TCP. */
+/* The argument of a test that runs over Unix sockets; NULL: over TCP. */
 static char unix_kind[] = "unix";
 
 /* --- Echo over each kind --------------------------------------------------------------------------------------------------- */
@@ -150,7 +150,7 @@ static void *peer_closes(void *arg)
     tt_check_eq((intptr_t)tt_join(task), 0);
     tt_check_eq(tn_wait_readable(ends[0]), 0);
     tt_check_eq(tn_try_read(ends[0], &byte, 1), 0);
-    for (int i = 0; i < 100 && tn_write(ends[0], &byte, 1) == 1; i++) /* TCP learns of it by the answer */
+    for (int i = 0; i < 100 && tn_write(ends[0], &byte, 1) == 1; i++) /* TCP learns of the close from the reply */
         ns_settle();
     tt_check_eq(tn_write(ends[0], &byte, 1), TN_EPIPE);
     tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_EPIPE);
@@ -177,7 +177,7 @@ static void *half_close(void *arg)
     tt_check_eq(tn_stream_shutdown_write(ends[0]), 0);
     tt_check_eq((intptr_t)tt_join(task), 0);
     tt_check_eq(tn_write(ends[0], "x", 1), TN_EPIPE);
-    task = tt_spawn(read_once, ends[0]); /* the other direction lives on, and waits */
+    task = tt_spawn(read_once, ends[0]); /* the other direction stays open, and waits */
     ns_settle();
     tt_check(!tn_task_is_finished(task));
     tt_check_eq(tn_write_all(ends[1], "answer", 6), 0);
@@ -195,7 +195,7 @@ Test(stream, half_close)
     tt_run(half_close, NULL);
 }
 
-/* The reset comes while one waits to read, and another to write. */
+/* The reset arrives while one task waits to read, and another to write. */
 static void *reset(void *arg)
 {
     static char zeroes[65536];
@@ -257,7 +257,7 @@ Test(stream, reset_while_writing)
     tt_run(reset_of_writer, NULL);
 }
 
-/* The main thread does not block SIGPIPE: the write itself has to keep it away. */
+/* The main thread does not block SIGPIPE: the write itself must prevent the signal. */
 Test(stream, no_sigpipe)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -329,10 +329,11 @@ static void expect_to_wait(tn_stream *ends[2])
     tt_check(!tn_task_is_finished(task));
     tt_check_eq(tn_write_all(ends[1], "1234", 4), 0);
     tt_check_eq((intptr_t)tt_join(task), 0);
-    tt_check_eq(tn_wait_readable(ends[0]), 0); /* again: it takes nothing */
+    tt_check_eq(tn_wait_readable(ends[0]), 0); /* a second time: the wait takes nothing */
 }
 
-/* Waits whenever a read would: after a short read, after one that took exactly what was there, after one that found nothing. */
+/* The call waits whenever a read would: after a short read, after a read that took exactly what was there, and after a read
+ * that found nothing. */
 static void *wait_readable_cases(void *arg)
 {
     tn_stream *ends[2];
@@ -362,8 +363,8 @@ Test(stream, wait_readable)
     tt_run(wait_readable_cases, unix_kind);
 }
 
-/* Where a short read does not mean that nothing is left: a Unix stream with a passed file in the middle, TCP with urgent data.
- * The stream is registered and everything reported before the first read. */
+/* Cases in which a short read does not mean that nothing is left: a Unix stream with a passed file in the middle, TCP with
+ * urgent data. The stream is registered and everything is reported before the first read. */
 static void read_in_two(tn_stream *ends[2], const char *first, const char *second)
 {
     char buf[16];
