@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Destroy gives up on fibers that wait, while threads outside grant what they wait for, or cancel it. The runtime is a
- * current-thread one. What the fibers have in their frames lies in watched memory, which goes when destroy has returned, as the
- * frames do. */
+/* Destroy abandons fibers that wait, while external threads grant what they wait for, or cancel it. The runtime is a
+ * current-thread one. Watched memory stands for the fibers' frames. It is freed when destroy has returned, as the frames
+ * are. */
 #include <tn/cancel_token.h>
 #include <tn/group.h>
 #include <tn/mutex.h>
@@ -40,8 +40,8 @@ typedef struct {
     tn_cancel_source source;
     tn_cancel_token *token;
     tn_entry_fn child;      /* the task of a group */
-    const tni_stack *stack; /* the owner's of a group */
-    uint32_t used;          /* plain: by a task of the group */
+    const tni_stack *stack; /* of the group's owner */
+    uint32_t used;          /* plain: written by a task of the group */
 } house;
 
 static house *current; /* set by setup */
@@ -63,7 +63,7 @@ static void *nothing(void *arg)
     return arg;
 }
 
-/* Another fiber, which runs until it waits. */
+/* Starts another fiber and runs it until it waits. */
 static void begin(house *h, tn_entry_fn entry)
 {
     frame *f = model_alloc(sizeof *f, _Alignof(frame));
@@ -80,7 +80,7 @@ static void begin(house *h, tn_entry_fn entry)
     model_name(&h->semaphore, 8, "semaphore.word");
 }
 
-/* --- Fibers, which never go on ---------------------------------------------------------------------------------------------- */
+/* --- Fibers, which never continue ------------------------------------------------------------------------------------------- */
 
 static void *never(void)
 {
@@ -93,7 +93,7 @@ static void *acquire(void *arg)
     frame *f = arg;
 
     tn_semaphore_acquire_init(&f->permit, &current->semaphore, 1);
-    tni_waiter_in_frame(tni_waiter_of(&f->permit.waiter)); /* as tn_semaphore_acquire has it */
+    tni_waiter_in_frame(tni_waiter_of(&f->permit.waiter)); /* as tn_semaphore_acquire does */
     (void)tn_await(&f->permit.base);
     return never();
 }
@@ -150,7 +150,7 @@ static void *wait_in_token_scope(void *arg)
     return never();
 }
 
-/* In the other runtime. The frame of the group's owner is there. */
+/* A task of the group, in the other runtime. It uses the frame of the group's owner. */
 static void *use_frame(void *arg)
 {
     house *h = arg;
@@ -160,7 +160,7 @@ static void *use_frame(void *arg)
     return NULL;
 }
 
-/* And spawns another one. */
+/* Also spawns another task. */
 static void *spawn_another(void *arg)
 {
     house *h = arg;
@@ -177,7 +177,7 @@ static void drop_in_frame(tn_future *self)
 
 static const tn_future_ops in_frame_ops = {bell_poll, drop_in_frame, "bell in a frame"};
 
-/* For ever, by what lies in the frame. */
+/* Waits for ever, for an event in the frame. */
 static void *wait_in_frame(void *arg)
 {
     frame *f = ((house *)arg)->frames[0];
@@ -187,7 +187,7 @@ static void *wait_in_frame(void *arg)
     return never();
 }
 
-/* Of its result, which may lie in the frame. */
+/* Drops the result of the task, which may be in the frame. */
 static void drop_result(void *result)
 {
     (void)result;
@@ -335,7 +335,7 @@ static void run_elsewhere(void *state)
     model_check(h->used >= 1);
 }
 
-/* Gives up too. */
+/* The other runtime gives up too. */
 static void destroy_elsewhere(void *state)
 {
     model_check(tn_runtime_destroy(((house *)state)->elsewhere, TN_SHUTDOWN_WAIT, 0) == 1);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Accepting while the listener is closed, and while files are short. */
+/* Accepting while the listener is closed, and while no file descriptor is left. */
 #include "listener/listener.h"
 #include "model.h"
 #include "small_runtime.h"
 
-#define FILES 13 /* of the model */
+#define FILES 13 /* the model's limit */
 
 typedef struct {
     tn_runtime *runtime;
@@ -63,7 +63,7 @@ static void connect_one(void *state)
     r->client = model_connect(r->listening);
 }
 
-/* As the monitor does. */
+/* Like the monitor. */
 static void poll_loop(void *state)
 {
     tni_driver *driver = &((reception *)state)->runtime->cores[0]->driver;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Select, race and join over futures that others make ready: nothing that a branch was granted is lost, whoever is dropped. */
+/* Select, race and join over futures that other threads make ready: no grant of a branch is lost, whichever branch is
+ * dropped. */
 #include <tn/combine.h>
 
 #include <tn/notify.h>
@@ -10,7 +11,7 @@
 typedef struct {
     tn_semaphore gates[2]; /* closed at first */
     tn_notify bells[2];
-    uint32_t held[2]; /* permits that somebody has */
+    uint32_t held[2]; /* permits that a thread holds */
 } yard;
 
 static void setup(void *state)
@@ -47,7 +48,7 @@ static void ring_second(void *state)
     tn_notify_one(&((yard *)state)->bells[1]);
 }
 
-/* Both, one after the other: the branch that was not ready goes on where it was. */
+/* Both, one after the other: the branch that was not ready continues where it was. */
 static void select_both(void *state)
 {
     yard *y = state;
@@ -105,7 +106,7 @@ static void join_gates(void *state)
     }
 }
 
-/* Cancelled: what was ready is the caller's, the rest is dropped. */
+/* Cancelled: the caller gets what was ready, and the rest is dropped. */
 static void join_cancelled(void *state)
 {
     yard *y = state;
@@ -123,7 +124,7 @@ static void join_cancelled(void *state)
     }
 }
 
-/* The second gate is closed, which drops the first branch, unless that was faster. */
+/* The second gate is closed, which drops the first branch unless it was faster. */
 static void try_join_gates(void *state)
 {
     yard *y = state;
@@ -139,7 +140,7 @@ static void try_join_gates(void *state)
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
-/* Each permit is held, or there. */
+/* Each permit is held or available. */
 static void all_there(void *state)
 {
     yard *y = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ready queue: an owner and two thieves, a full queue whose newer half is spilled, indices that start high. */
+/* The run queue: an owner and two thieves, a full queue whose newer half overflows, and indices that start high. */
 #include "sched/deque.h"
 
 #include "model.h"
@@ -8,7 +8,7 @@
 
 typedef struct {
     tni_deque deque;
-    uint32_t items[ITEMS]; /* written before the push: how often it was taken */
+    uint32_t items[ITEMS]; /* written before the push; 1: pushed, 2: taken */
     uint32_t spilled;
 } queue;
 
@@ -38,7 +38,7 @@ static void took(void *item)
     uint32_t *count = item;
 
     model_check(*count == 1);
-    *count = 2; /* a second taker races with this, or finds it */
+    *count = 2; /* a second taker races with this write, or finds the value */
 }
 
 static void push(queue *q, unsigned index)
@@ -47,7 +47,7 @@ static void push(queue *q, unsigned index)
     model_check(tni_deque_push(&q->deque, &q->items[index]));
 }
 
-/* Until it is empty: what a thief takes at the same time is the thief's. */
+/* Until the queue is empty: an item that a thief takes at the same time belongs to the thief. */
 static void drain(queue *q)
 {
     void *item;
@@ -94,7 +94,7 @@ static void finish(void *state)
     model_check(tni_deque_length(&q->deque) == 0);
 }
 
-/* Full: the newer half goes elsewhere, then the last one fits. */
+/* The queue is full: its newer half moves elsewhere, then the last item fits. */
 static void spill(queue *q)
 {
     void *items[TNI_DEQUE_CAPACITY / 2];
@@ -124,7 +124,7 @@ static void spilling_owner(void *state)
     drain(q);
 }
 
-/* One slot is used again and again: a thief must not take a new item by an old index. */
+/* One slot is used again and again: a thief must not take a new item with an old index. */
 static void reusing_owner(void *state)
 {
     queue *q = state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver of a core: a registration opened, waited on and closed while somebody else has the loop; a worker asleep in it. */
+/* The driver of a core: a registration is opened, waited on and closed while another thread owns the loop, and a worker sleeps
+ * in the loop. */
 #include "io/driver.h"
 
 #include "base/parker.h"
@@ -21,14 +22,14 @@ typedef struct {
 static tn_runtime runtime;
 static drive *present;
 
-/* --- What the driver wants of the rest of the runtime ------------------------------------------------------------------------*/
+/* --- What the driver uses of the rest of the runtime ------------------------------------------------------------------------ */
 
 tni_driver *tni_core_choose_driver(tn_runtime *of)
 {
     return &of->cores[0]->driver;
 }
 
-/* As tni_worker_unpark. */
+/* Like tni_worker_unpark. */
 static void unpark(drive *d)
 {
     if (tni_parker_notify(&d->parker))
@@ -101,7 +102,7 @@ static void poll_twice(void *state)
     poll_once(state);
 }
 
-/* As a worker does: a poll between tasks, then park and sleep_in_loop of worker.c, over and over. */
+/* Like a worker: a poll between tasks, then park and sleep_in_loop of worker.c, again and again. */
 static void sleep_in_loop(void *state)
 {
     drive *d = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A dump looks at a task that rests while others wake and cancel it; and the look for a deadlock, before the monitor sleeps for
- * good: it misses none, and reports none that is none. */
+/* A dump reads a task that rests, while other threads wake and cancel it. The monitor checks for a deadlock before it sleeps
+ * for ever: it misses no deadlock, and reports only real ones. */
 #include "watch/dump.h"
 
 #include <tn/future.h>
@@ -22,10 +22,10 @@ typedef struct {
     tn_future future;
     tni_wait bell;
     tni_a32 rung;
-    uint32_t wanted; /* how often it has to ring; constant */
-    uint32_t polls;  /* plain: only the task's */
+    uint32_t wanted; /* number of rings that the task waits for; constant */
+    uint32_t polls;  /* plain: written only by the task */
     tni_a32 reports;
-    tni_a32 never; /* what nobody wakes */
+    tni_a32 never; /* no thread wakes it */
     tn_waker *waker;
 } house;
 
@@ -72,7 +72,7 @@ static void setup(void *state)
     model_check(h->polls == 1);
 }
 
-/* It is queued once more, and will rest again. */
+/* The task is queued once more, and will rest again. */
 static void setup_queued(void *state)
 {
     setup(state);
@@ -131,7 +131,7 @@ static void report(void *ctx, tn_runtime *runtime)
     tni_futex_wake(&current->reports, 1);
 }
 
-/* The worker sleeps for good, and somebody outside holds the runtime. */
+/* The worker sleeps for ever, and an external thread holds the runtime. */
 static void setup_asleep(void *state)
 {
     house *h = state;
@@ -157,7 +157,7 @@ static void setup_held(void *state)
     model_check(tni_monitor_start(((house *)state)->runtime) == 0);
 }
 
-/* From here on it is a deadlock, and that is reported, however far the monitor is. */
+/* From here on there is a deadlock, and it is reported, whatever the monitor has already done. */
 static void unhold(void *state)
 {
     house *h = state;
@@ -174,7 +174,7 @@ static void look(void *state)
     tni_deadlock_check(((house *)state)->runtime);
 }
 
-/* What it wakes before it lets go is no deadlock. */
+/* A task that it wakes before it releases the hold is not in a deadlock. */
 static void wake_and_unhold(void *state)
 {
     house *h = state;
@@ -185,7 +185,7 @@ static void wake_and_unhold(void *state)
     tn_runtime_unhold(h->runtime);
 }
 
-/* Goes on holding the runtime. */
+/* Keeps its hold of the runtime. */
 static void wake(void *state)
 {
     house *h = state;
@@ -195,7 +195,7 @@ static void wake(void *state)
     h->waker = NULL;
 }
 
-/* As a worker that is woken, runs what is there, and parks again: park, run_task and sleep_in_loop of worker.c. */
+/* Like a worker that is woken, runs what is there, and parks again: park, run_task and sleep_in_loop of worker.c. */
 static void run_once_and_sleep(void *state)
 {
     house *h = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fiber that rests, is woken by other threads and goes on there, by the library's own switch: its registers are saved before
- * anyone may run it, and its stack comes back after it has been left. */
+/* A fiber rests, is woken by other threads and continues on them, by the library's own switch. Its registers are saved before
+ * any thread may run it, and its stack returns to the pool only after the fiber has left it. */
 #include "model.h"
 #include "tasks.h"
 
@@ -12,9 +12,9 @@ typedef struct {
     tni_worker workers[THREADS];
     tn_task *task;
     tn_future future;
-    uint32_t wanted; /* how often the fiber is to be told; constant */
+    uint32_t wanted; /* number of notifications that the fiber waits for; constant */
     tni_a32 told;
-    uint32_t polls; /* plain: only the fiber's, wherever it is */
+    uint32_t polls; /* plain: written only by the fiber, on any thread */
 } play;
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -23,7 +23,7 @@ static int poll(tn_future *self, tn_waker *waker)
 
     (void)waker;
     p->polls++;
-    /* Relaxed: the wake is what orders it. */
+    /* Relaxed: the wake orders it. */
     return tni_a32_load(&p->told, TNI_RELAXED) < p->wanted ? TN_PENDING : 0;
 }
 
@@ -34,7 +34,7 @@ static void drop(tn_future *self)
 
 static const tn_future_ops ops = {poll, drop};
 
-/* Keeps a count of its own on its stack, where races are not looked for: what was lost shows. */
+/* Counts on its own stack, where the checker looks for no races: a lost value shows. */
 static void *entry(void *arg)
 {
     play *p = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Barrier, once and wait group: who has to wait for whom. */
+/* Barrier, once and wait group: which thread must wait for which. */
 #include <tn/barrier.h>
 #include <tn/once.h>
 #include <tn/wait_group.h>
@@ -8,14 +8,14 @@
 
 typedef struct {
     tn_barrier barrier;
-    uint32_t come[2]; /* plain: written before the barrier, read behind it */
+    uint32_t come[2]; /* plain: written before the barrier, read after it */
     tni_a32 leaders;
     tn_once once;
-    uint32_t made; /* plain: what the maker made */
+    uint32_t made; /* plain: written by the thread that completes */
     tni_a32 makers;
-    tn_wait_group_future wait; /* of who waits since before */
+    tn_wait_group_future wait; /* of a waiter that setup has queued */
     sleeper *self;
-    tn_wait_group *group; /* freed by who waited for it */
+    tn_wait_group *group; /* freed by the thread that waited for it */
     uint32_t done[2];     /* plain */
 } place;
 
@@ -35,7 +35,7 @@ static void three_parties(void *state)
     tn_barrier_init(&((place *)state)->barrier, 3);
 }
 
-/* The leader is not counted twice. */
+/* Counts leaders: a round has one. */
 static void passed(place *p, int rc)
 {
     model_check(rc == 0 || rc == TN_BARRIER_LEADER);
@@ -81,7 +81,7 @@ static void one_leader(void *state)
     tn_barrier_fini(&p->barrier);
 }
 
-/* Nobody has been counted who left: the next two to come wait, and the one after leads. */
+/* A waiter that left does not count: the next two waiters wait, and the third one leads. */
 static void nobody_there(void *state)
 {
     place *p = state;
@@ -150,7 +150,7 @@ static void is_it_made(void *state)
         model_check(p->made == 1);
 }
 
-/* Chosen at once it has to make it; else it leaves, and another one is chosen. */
+/* If it is chosen at once it must complete; otherwise it leaves, and another thread is chosen. */
 static void make_cancelled(void *state)
 {
     place *p = state;
@@ -169,7 +169,7 @@ static void made(void *state)
     tn_once_fini(&p->once);
 }
 
-/* Made, or to be made by the next that comes. */
+/* Completed, or the next caller is chosen. */
 static void made_or_not(void *state)
 {
     place *p = state;
@@ -233,7 +233,7 @@ static void wait_for_both(void *state)
     model_free(p->group);
 }
 
-/* As wait_and_free, but it looks first. */
+/* Like wait_and_free, but it checks first. */
 static void try_and_free(void *state)
 {
     place *p = state;
@@ -244,7 +244,7 @@ static void try_and_free(void *state)
     model_free(p->group);
 }
 
-/* Polls by hand, leaves when it is not over, and frees when it is. */
+/* Polls by hand, leaves if the group is not done, and frees it when it is. */
 static void wait_cancelled(void *state)
 {
     place *p = state;
@@ -257,7 +257,8 @@ static void wait_cancelled(void *state)
     model_free(p->group);
 }
 
-/* Somebody waits since before, so the last thing is done under the queue's lock. It leaves, looks, and frees if all is done. */
+/* A waiter is queued, so the last thing is done under the queue's lock. The waiter leaves, checks, and frees the group if all
+ * is done. */
 static void one_thing_waited_for(void *state)
 {
     place *p = state;

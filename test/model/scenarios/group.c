@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A group whose tasks end while its owner spawns, waits, cancels and leaves: once it is left nobody touches it. The tasks are
- * stackless and run to their end as soon as a thread takes them up; what hangs on them is the group's. */
+/* A group whose tasks end while its owner spawns, waits, cancels and leaves. No thread accesses a group that has been left. The
+ * tasks are stackless and run to their end as soon as a thread takes them; their hooks belong to the group. */
 #include <tn/group.h>
 
 #include "model.h"
@@ -12,11 +12,11 @@ typedef struct {
     tn_runtime runtime;
     tn_group *group; /* freed once it has been left */
     tn_task *tasks[2];
-    tni_a32 queued[2]; /* tasks[i] has been spawned */
+    tni_a32 queued[2]; /* 1: tasks[i] has been spawned */
     unsigned spawned;
     tn_future bodies[2];
     int answer;       /* of a task that is not cancelled */
-    uint32_t data[2]; /* plain: what each task did */
+    uint32_t data[2]; /* plain: written by the tasks */
 } camp;
 
 static camp *current; /* set by setup */
@@ -35,9 +35,9 @@ static void body_drop(tn_future *self)
 
 static const tn_future_ops body_ops = {body_poll, body_drop, "body"};
 
-/* --- What the group wants of the rest of the runtime ------------------------------------------------------------------------ */
+/* --- What the group uses of the rest of the runtime ------------------------------------------------------------------------- */
 
-/* As build of spawn.c, for a task that polls once. */
+/* Like build in spawn.c, for a task that is polled once. */
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
                    tni_task_hook *extra, const void *site)
 {
@@ -53,7 +53,7 @@ int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task
     task->hooks = extra;
     *out = task;
     current->tasks[i] = task;
-    tni_a32_store(&current->queued[i], 1, TNI_RELEASE); /* as a queue */
+    tni_a32_store(&current->queued[i], 1, TNI_RELEASE); /* release, as in a queue */
     return 0;
 }
 
@@ -68,7 +68,7 @@ tn_runtime *tn_runtime_current(void)
     return &current->runtime;
 }
 
-/* A task is ACTIVE from its birth to its end: nobody queues it. */
+/* A task is ACTIVE from its creation to its end, so no thread queues it. */
 static void desk_run(tn_task *task)
 {
     (void)task;
@@ -119,7 +119,7 @@ static void leave(camp *c)
     model_free(c->group);
 }
 
-/* At once: cancelled or not, the task is over when the group has been left. */
+/* At once: cancelled or not, the task has ended when the group has been left. */
 static void spawn_and_leave(void *state)
 {
     camp *c = state;
@@ -154,7 +154,7 @@ static void spawn_two_and_wait(void *state)
     leave(c);
 }
 
-/* The first error cancels the other, or finds it ended. */
+/* The first error cancels the other task, or finds it ended. */
 static void spawn_two_that_fail(void *state)
 {
     camp *c = state;

@@ -68,7 +68,7 @@ static void submit(workshop *w, unsigned task)
     wake_one(w);
 }
 
-/* As stop_search in worker.c. */
+/* Like stop_search in worker.c. */
 static void stop_search(workshop *w, unsigned core, bool found)
 {
     if (tni_idle_search_end(&w->idle, core) != TNI_SEARCH_LAST || !found)
@@ -93,7 +93,7 @@ static bool is_done(workshop *w)
     return tni_a32_load(&w->done, TNI_ACQUIRE) == w->wanted;
 }
 
-/* As park in worker.c. Returns whether it searches now. */
+/* Like park in worker.c. Returns whether it searches now. */
 static bool park(workshop *w, unsigned core, bool searching)
 {
     tni_idle_park(&w->idle, core);
@@ -111,7 +111,7 @@ static void work(workshop *w, unsigned core)
 
     while (!is_done(w)) {
         bool found = take(w);
-        if (!found && !searching) { /* the first take is that of the injector, the second that of a thief */
+        if (!found && !searching) { /* the first attempt takes from the injector, the second one steals */
             searching = tni_idle_search_begin(&w->idle, core);
             found = searching && take(w);
         }
@@ -139,7 +139,7 @@ static void second_worker(void *state)
     work(state, 1);
 }
 
-/* As move_work_away and poll_for in stuck.c: the monitor finds that the first worker is late. */
+/* Like move_work_away and poll_for in stuck.c: the monitor finds that the first worker is late. */
 static void strike(void *state)
 {
     workshop *w = state;

@@ -60,7 +60,7 @@ static void spawn(scene *s)
     model_name(&s->task->state, 8, "task.state");
 }
 
-/* As check_cores in monitor.c, with a core that has not moved since the last check although its worker should have. */
+/* Like check_cores in monitor.c, with a core that has not moved since the last check although its worker should have. */
 static void look_late(const tn_runtime *runtime)
 {
     tni_core *core = runtime->cores[0];

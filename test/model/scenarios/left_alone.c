@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A worker is inside a task while its loop has something to report, and there is no monitor: another worker, which has nothing to
- * do, serves the loop that has been left alone. Both are the shipped workers, with a core each. */
+/* A worker is inside a task while its loop has an event to report, and there is no monitor. Another worker, which has nothing
+ * to do, polls the unattended loop. Both are the shipped workers, with one core each. */
 #include <limits.h>
 
 #include <tn/future.h>
@@ -23,16 +23,16 @@ typedef struct {
 
 struct left_scene {
     tn_runtime *runtime;
-    tni_worker *away;               /* whose loop is left alone */
-    tni_worker *at_leisure;         /* who serves it */
+    tni_worker *away;               /* the worker whose loop is unattended */
+    tni_worker *at_leisure;         /* the worker that polls it */
     tni_registration *registration; /* in that loop */
     int fd;
-    work task;              /* that `away` is inside of */
+    work task;              /* keeps `away` inside */
     work reader;            /* waits for the registration */
     work other;             /* after it `at_leisure` has nothing more to do */
-    tni_os_mutex preparing; /* held by setup: the workers begin behind it */
-    tni_a32 inside;         /* 1: `away` is inside of its task */
-    tni_a32 tasks;          /* of the other two, that have not ended */
+    tni_os_mutex preparing; /* held by setup; the workers begin when it is free */
+    tni_a32 inside;         /* 1: `away` is inside its task */
+    tni_a32 tasks;          /* number of the other two tasks that have not ended */
 };
 
 /* --- No monitor ------------------------------------------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static int read_once(left_scene *s, tn_waker *waker)
     return done(s, waker);
 }
 
-/* Goes on only when the others have ended: it cannot be this worker that wakes the reader. */
+/* Continues only when the others have ended, so this worker cannot be the one that wakes the reader. */
 static int stay_away(left_scene *s, tn_waker *waker)
 {
     uint32_t left;
@@ -122,7 +122,7 @@ static int stay_away(left_scene *s, tn_waker *waker)
     return 0;
 }
 
-/* Comes back at any moment, finds nothing to do, and wants to sleep in its loop. */
+/* Returns at any moment. Then its worker finds nothing to do, and wants to sleep in its loop. */
 static int come_back(left_scene *s, tn_waker *waker)
 {
     (void)waker;
@@ -138,7 +138,7 @@ static int arrive_and_end(left_scene *s, tn_waker *waker)
     return done(s, waker);
 }
 
-/* If there is a spare by now, it begins with the core and its loop. */
+/* If a replacement thread exists by now, it begins with the core and its loop. */
 static int take_and_end(left_scene *s, tn_waker *waker)
 {
     wait_inside(s);
@@ -148,7 +148,7 @@ static int take_and_end(left_scene *s, tn_waker *waker)
 
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */
 
-/* A task that is queued nowhere yet. */
+/* A task that is in no queue yet. */
 static tn_task *make(left_scene *s, work *w, int (*body)(left_scene *scene, tn_waker *waker))
 {
     tn_task *task;
@@ -184,7 +184,7 @@ static void create_runtime(left_scene *s)
     model_name(&s->away->mailbox, 8, "mailbox");
 }
 
-/* The reader waits before its worker goes away; whoever wakes it runs it. */
+/* The reader waits before its worker becomes busy. The worker that wakes it runs it. */
 static void setup(left_scene *s, int (*body)(left_scene *scene, tn_waker *waker),
                   int (*other)(left_scene *scene, tn_waker *waker))
 {
@@ -235,7 +235,7 @@ static void finish(void *state)
     model_check(s->task.polls == 1 && s->task.dropped == 1);
     model_check(s->reader.dropped == 1 && s->other.dropped == 1);
     for (unsigned i = 0; i < 2; i++) {
-        model_check(tni_driver_try_own(&s->runtime->cores[i]->driver)); /* nobody has kept it */
+        model_check(tni_driver_try_own(&s->runtime->cores[i]->driver)); /* no thread has kept it */
         tni_driver_disown(&s->runtime->cores[i]->driver);
     }
     tni_registration_close(s->registration);

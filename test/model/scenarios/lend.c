@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A call that is lent to the pool by a waiter whose wait is cut short at any moment: before it starts, while it runs, and between
- * two parts. It is over, or taken back, when the waiter goes on; it never waits behind a job that ends only after that. */
+/* A call that runs on the pool for a waiter, whose wait is cut short at any moment: before the call starts, while it runs, and
+ * between two parts. When the waiter continues, the call is over or has been taken back. The call never waits behind a job that
+ * ends only after that. */
 #include "pool/pool_call.h"
 
 #include "pool/inplace.h"
@@ -10,20 +11,20 @@ enum { OWNER = 1 }; /* threads[0] */
 
 typedef struct lend_scene lend_scene;
 
-/* As in the frame of the waiter: gone when that goes on. */
+/* As in the frame of the waiter: it is gone when the waiter continues. */
 typedef struct {
     tni_pool_call base;
     lend_scene *scene;
-    uint32_t parts; /* that have been run */
+    uint32_t parts; /* number of parts that have been run */
 } loan;
 
 struct lend_scene {
     pool_house house;
     tni_work blocker;
-    tni_a32 gate;    /* 1: the lent call has returned */
-    uint32_t wanted; /* parts */
-    uint32_t done;   /* what was done when the call returned, */
-    int answer;      /* and what it answered */
+    tni_a32 gate;    /* 1: the call has returned to the waiter */
+    uint32_t wanted; /* number of parts */
+    uint32_t done;   /* the parts that were done when the call returned */
+    int answer;      /* the result of the call */
 };
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -38,7 +39,7 @@ static bool run_part(tni_work *job)
 
 static const tni_work_ops parts = TNI_POOL_CALL_OPS(run_part);
 
-/* Ends when the waiter has gone on, and not before. */
+/* Ends when the waiter has continued, and not before. */
 static bool run_blocker(tni_work *job)
 {
     lend_scene *s = tni_container_of(job, lend_scene, blocker);
@@ -56,7 +57,7 @@ static void ignore(tni_work *job, int error)
 
 static const tni_work_ops blocks = {run_blocker, ignore};
 
-/* The first part lets the blocker come before the second one, which would wait for ever behind it. */
+/* The first part queues the blocker before the second part, which would wait for ever behind it. */
 static bool run_part_before_blocker(tni_work *job)
 {
     lend_scene *s = tni_container_of(tni_container_of(job, tni_pool_call, base), loan, base)->scene;
@@ -72,7 +73,7 @@ static bool run_part_before_blocker(tni_work *job)
 
 static const tni_work_ops parts_before_blocker = TNI_POOL_CALL_OPS(run_part_before_blocker);
 
-/* --- In place of the library's: nothing is done in place -------------------------------------------------------------------- */
+/* --- In place of the library's: nothing runs in place ----------------------------------------------------------------------- */
 
 bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
 {
@@ -116,7 +117,7 @@ static void two_parts(void *state)
     setup(state, 2);
 }
 
-/* The owner's reference to the runtime, which is destroyed meanwhile. */
+/* Takes the owner's reference to the runtime, which is destroyed meanwhile. */
 static void two_parts_and_owner(void *state)
 {
     setup(state, 2);

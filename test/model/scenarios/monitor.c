@@ -61,7 +61,7 @@ static void sleep_long(watch *w)
     tni_futex_wait(&w->never, 0, tni_clock_ns() + LONG_NS);
 }
 
-/* As the end of park in worker.c, then a long task, during which an event occurs. */
+/* Like the end of park in worker.c, then a long task, during which an event occurs. */
 static void be_busy(watch *w)
 {
     (void)tni_idle_unpark(&w->runtime->idle, 0);

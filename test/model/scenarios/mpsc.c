@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The channel of many senders: room, elements, closing from either side, and cancelled waits. */
+/* The channel with many senders: capacity, elements, closing from either side, and cancelled waits. */
 #include <tn/mpsc.h>
 
 #include "base/tls.h"
@@ -10,14 +10,14 @@
 
 typedef struct {
     tn_mpsc *channel;
-    tn_task maker; /* whoever makes the channel runs in a runtime whose fences are asymmetric */
+    tn_task maker; /* the task that creates the channel, in a runtime whose fences are asymmetric */
     tn_runtime runtime;
     uint32_t told[SENT_MAX + 1];     /* plain: written before element i is sent */
-    uint32_t received[SENT_MAX + 1]; /* by one receiver at a time */
+    uint32_t received[SENT_MAX + 1]; /* written by one receiver at a time */
     bool sent[SENT_MAX + 1];
-    uint64_t last; /* what was received last */
+    uint64_t last; /* the element that was received last */
     tni_a32 discarded;
-    tn_mpsc_send_future waits[2]; /* queued before */
+    tn_mpsc_send_future waits[2]; /* queued by setup */
     sleeper *sleepers[2];
     uint64_t second;
 } market;
@@ -55,7 +55,7 @@ static void tell(market *m, uint64_t element)
     m->told[element] = 1;
 }
 
-/* One place, and element 1 is in it. */
+/* One slot, which contains element 1. */
 static void fill(market *m, bool asymmetric)
 {
     uint64_t element = 1;
@@ -95,7 +95,7 @@ static void unbounded_two_senders(void *state)
     tn_mpsc_retain_sender(((market *)state)->channel);
 }
 
-/* Two wait for room: the first for a place, the second to send element 2. */
+/* Two senders wait: the first to reserve a slot, the second to send element 2. */
 static void two_queued(void *state)
 {
     market *m = state;
@@ -114,7 +114,7 @@ static void two_queued(void *state)
 
 static void took(market *m, uint64_t element);
 
-/* Full, contended since somebody waited for room, but with nobody in line: three places, and elements 2 to 4 are in them. */
+/* Full, and contended because a sender has waited, but no sender is queued: three slots, which contain elements 2 to 4. */
 static void contended(void *state)
 {
     market *m = state;
@@ -140,7 +140,7 @@ static void contended(void *state)
     model_check(tni_a32_load(&m->channel->has_waiters, TNI_RELAXED) == 0);
 }
 
-/* The only place is reserved. */
+/* The only slot is reserved. */
 static void reserved(void *state)
 {
     create(state, 1, true);
@@ -195,7 +195,7 @@ static void let_go(void *state)
     tn_mpsc_release_sender(((market *)state)->channel);
 }
 
-/* A place or nothing: who is cancelled has none, and sends nothing. */
+/* Reserves a slot or none: a cancelled sender has no slot, and sends nothing. */
 static void reserve_cancelled(void *state)
 {
     market *m = state;
@@ -222,7 +222,7 @@ static void send_cancelled(void *state)
     tn_mpsc_release_sender(m->channel);
 }
 
-/* The place that it was granted, if it was, goes to the next. */
+/* If it was granted a slot, the slot goes to the next sender. */
 static void drop_first(void *state)
 {
     market *m = state;
@@ -267,7 +267,7 @@ static void took(market *m, uint64_t element)
     m->last = element;
 }
 
-/* Until the end, which comes when all that was sent has been received. */
+/* Until the end, which comes when all elements have been received. */
 static void recv_all(void *state)
 {
     market *m = state;
@@ -319,7 +319,7 @@ static void recv_by_two(void *state)
     took(m, element);
 }
 
-/* What was sent before the close is received, then the end comes. */
+/* What was sent before the close is received, then comes the end. */
 static void close_and_recv(void *state)
 {
     tn_mpsc_close(((market *)state)->channel);
@@ -333,7 +333,7 @@ static void receiver_goes(void *state)
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
-/* What was sent was received or discarded, what was not sent was not received. */
+/* A sent element was received or discarded. An element that was not sent was not received. */
 static void accounted(void *state)
 {
     market *m = state;
@@ -352,7 +352,7 @@ static void received_all(void *state)
     model_check(tni_a32_load(&((market *)state)->discarded, TNI_RELAXED) == 0);
 }
 
-/* In order, and nothing of it was refused. */
+/* In order, and no element was refused. */
 static void received_one_and_two(void *state)
 {
     market *m = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The mutex: hand-over against lock, try_lock and cancellation, and the freeing of it by whoever got it. */
+/* The mutex: hand-over against lock, try_lock and cancellation, and a thread that acquires the mutex and frees it. */
 #include <tn/mutex.h>
 
 #include "sleeper.h"
@@ -7,8 +7,8 @@
 
 typedef struct {
     tn_mutex mutex;
-    tn_mutex *own;   /* elsewhere, to be freed */
-    uint32_t inside; /* plain: who holds the mutex counts */
+    tn_mutex *own;   /* allocated, because a scenario frees it */
+    uint32_t inside; /* plain: counted by the holder of the mutex */
 } room;
 
 static void name(const tn_mutex *mutex)
@@ -41,7 +41,7 @@ static void locked_elsewhere(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-/* Holds the mutex. */
+/* The caller holds the mutex. */
 static void leave(room *r)
 {
     r->inside++;
@@ -79,7 +79,7 @@ static void try_lock(void *state)
         leave(r);
 }
 
-/* Gets it at once, or does not hold it. */
+/* Gets the mutex at once, or does not hold it. */
 static void lock_cancelled(void *state)
 {
     room *r = state;
@@ -95,7 +95,7 @@ static void unlock_elsewhere(void *state)
     tn_mutex_unlock(((room *)state)->own);
 }
 
-/* Nobody else will use it: who got it may free it. */
+/* No other thread will use it: the thread that has acquired it may free it. */
 static void lock_and_free(void *state)
 {
     room *r = state;
@@ -106,7 +106,7 @@ static void lock_and_free(void *state)
     model_free(r->own);
 }
 
-/* As above, but polled, by chance, as soon as there is a verdict: its giver still has the queue's lock. */
+/* As above, but polled as soon as there is a verdict: the thread that gave it still has the queue's lock. */
 static void lock_early_and_free(void *state)
 {
     room *r = state;
@@ -122,7 +122,7 @@ static void lock_early_and_free(void *state)
     model_free(r->own);
 }
 
-/* Nobody holds it, and nobody waits. */
+/* Unlocked, and without waiters. */
 static void finish(void *state)
 {
     room *r = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Broadcast and watch: sending and ending against receiving, lagging, leaving and cancelled waits. */
+/* Broadcast and watch: sending and closing against receiving, lagging, leaving and cancelled waits. */
 #include <tn/broadcast.h>
 #include <tn/watch.h>
 
@@ -10,7 +10,7 @@ typedef struct {
     tn_broadcast_receiver receiver;
     tn_watch *watch;
     tn_watch_receiver watcher;
-    uint64_t next; /* the element that the receiver has to get or to be told that it missed */
+    uint64_t next; /* the element that the receiver must get next, or see reported as missed */
     uint64_t missed;
 } paper;
 
@@ -150,7 +150,7 @@ static bool up_to_one(void *value, void *arg)
     return true;
 }
 
-/* The second time nothing is modified, and nobody is told. */
+/* The second call modifies nothing, and no receiver is notified. */
 static void modify_twice(void *state)
 {
     paper *p = state;
@@ -169,7 +169,7 @@ static void seen(paper *p)
     p->next = value;
 }
 
-/* Each change is of something newer; the last value is seen before the end. */
+/* The values never go back; the last value is seen before the end. */
 static void follow(void *state)
 {
     paper *p = state;

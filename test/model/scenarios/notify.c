@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Notify: one and all against waits, try_wait and cancellation. No notification is lost, none is taken twice. */
+/* Notify: notify_one and notify_all against waits, try_wait and cancellation. No notification is lost, and none is taken
+ * twice. */
 #include <tn/notify.h>
 
 #include "sleeper.h"
@@ -7,9 +8,9 @@
 typedef struct {
     tn_notify notify;
     uint32_t data;             /* plain: written before the notification */
-    tn_notify_future waits[2]; /* prepared before */
+    tn_notify_future waits[2]; /* prepared by setup */
     sleeper *sleepers[2];
-    uint32_t told[2]; /* which of them have been answered */
+    uint32_t told[2]; /* which of them have completed */
     uint32_t taken;
 } square;
 
@@ -92,7 +93,7 @@ static void wait_blank(void *state)
     model_check(tn_notify_wait(&((square *)state)->notify) == 0);
 }
 
-/* Answered at once, it has taken the notification, and makes another. */
+/* If it completes at once, it has taken the notification, and gives another one. */
 static void wait_cancelled(void *state)
 {
     square *s = state;
@@ -113,7 +114,7 @@ static void try_wait(void *state)
     }
 }
 
-/* Prepared before, so notify_all means it even if it has not polled yet. */
+/* Prepared by setup, so notify_all ends it even if it has not been polled yet. */
 static void wait_prepared(void *state)
 {
     square *s = state;
@@ -122,7 +123,7 @@ static void wait_prepared(void *state)
     model_check(s->data == 1);
 }
 
-/* Leaves. What notify_one gave it goes on to the other; what notify_all gave it does not. */
+/* Leaves. A notification by notify_one goes on to the other waiter; one by notify_all does not. */
 static void drop_first(void *state)
 {
     square *s = state;
@@ -178,8 +179,8 @@ static void is_taken(void *state)
     tn_notify_fini(&s->notify);
 }
 
-/* Both were told by notify_all; the one notification goes to nobody of them if it came second. If it came first it went to the
- * first of them. */
+/* notify_all has ended both waits. If notify_one came second, neither of them takes its notification. If it came first, the
+ * first waiter got it. */
 static void both_told(void *state)
 {
     square *s = state;

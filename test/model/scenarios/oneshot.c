@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The oneshot: sending, abandoning, closing, receiving and letting go, in every order. The element goes to exactly one. */
+/* The oneshot: sending, abandoning, closing, receiving and releasing, in every order. The element is delivered to exactly one
+ * side. */
 #include <tn/oneshot.h>
 
 #include "sleeper.h"
@@ -9,7 +10,7 @@
 typedef struct {
     tn_oneshot *oneshot;
     uint32_t told; /* plain: written by the sender before it sends */
-    int sent;      /* what send answered */
+    int sent;      /* the result of the send */
     tni_a32 received;
     tni_a32 discarded;
 } post;
@@ -93,7 +94,7 @@ static void recv_by_two(void *state)
     tn_oneshot_release(p->oneshot);
 }
 
-/* What a cancelled receive left there is still there. */
+/* An element that a cancelled receive left is still there. */
 static void recv_cancelled(void *state)
 {
     post *p = state;
@@ -127,7 +128,7 @@ static void let_go(void *state)
     tn_oneshot_release(((post *)state)->oneshot);
 }
 
-/* Either the send was first, and the element is there, or the close was, and nothing comes. */
+/* Either the send came first, and the element is there, or the close did, and no element comes. */
 static void close_and_look(void *state)
 {
     post *p = state;
@@ -142,7 +143,7 @@ static void close_and_look(void *state)
     tn_oneshot_release(p->oneshot);
 }
 
-/* Another task closes while one receives. */
+/* Another task closes while this one receives. */
 static void close_it(void *state)
 {
     tn_oneshot_close(((post *)state)->oneshot);
@@ -161,7 +162,7 @@ static void recv_or_closed(void *state)
 
 /* --- Ends ------------------------------------------------------------------------------------------------------------------- */
 
-/* What was sent was received or discarded, once; what was refused was neither. */
+/* A sent element was received or discarded, once. A refused one was neither. */
 static void accounted(void *state)
 {
     post *p = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parker: a notification is never lost, whatever the sleeper sleeps in. */
+/* The parker: no notification is lost, whatever the sleeper sleeps in. */
 #include "base/parker.h"
 
 #include "model.h"
@@ -36,7 +36,7 @@ static void notify(void *state)
         tni_os_loop_wake(&s->loop);
 }
 
-/* The notification is what orders the data. */
+/* The notification orders the data. */
 static void take(sleepers *s, uint32_t wanted)
 {
     for (unsigned i = 0; wanted >> i != 0; i++)
@@ -59,7 +59,7 @@ static void sleep_once(void *state)
         tni_parker_wait(&s->parker, TNI_FOREVER);
 }
 
-/* A spurious return of the futex apart, who comes back has been notified and sees what came before. */
+/* Apart from spurious returns of the futex, a sleeper that returns has been notified, and sees what came before. */
 static void sleep_in_loop(void *state)
 {
     sleepers *s = state;

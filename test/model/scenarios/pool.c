@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The blocking pool: jobs that are submitted while its threads come, take, look, stand by, sleep and leave. Each job is run
- * exactly once, or taken back. Threads leave when nothing else can go on any more, so the end of all threads is the end of an
- * execution; a job that is left lying keeps the last one for ever. pool_end.c has the end of a pool, pool_wait.c waits. */
+/* The blocking pool: jobs are submitted while its threads start, take jobs, check the queues, stand by, sleep and exit. Each
+ * job runs exactly once, or is taken back. Threads exit when nothing else can continue, so an execution ends when all threads
+ * have ended. A job that is left in a queue keeps the last thread for ever. pool_end.c has the end of a pool, pool_wait.c has
+ * waits. */
 #include "pool_alone.h"
 
 #define JOBS 3
@@ -21,7 +22,7 @@ typedef struct {
 
 struct pool_scene {
     pool_house house;
-    tni_pool *pool; /* NULL: the first submitter makes it */
+    tni_pool *pool; /* NULL: the first submitter creates it */
     errand errands[JOBS];
     tni_a32 gate;   /* 1: open */
     tni_a32 inside; /* 1: a job has begun to wait at the gate */
@@ -55,7 +56,7 @@ static void wait_for(tni_a32 *word)
         tni_futex_wait(word, 0, TNI_FOREVER);
 }
 
-/* Blocks until another job, or a thread outside, opens the gate. */
+/* Blocks until another job, or an external thread, opens the gate. */
 static bool run_at_gate(tni_work *job)
 {
     wait_for(&tni_container_of(job, errand, base)->scene->gate);
@@ -80,7 +81,7 @@ static bool run_and_open(tni_work *job)
 
 static const tni_work_ops opens = {run_and_open, over};
 
-/* In two parts. */
+/* Runs in two parts. */
 static bool run_part(tni_work *job)
 {
     (void)run(job);
@@ -142,7 +143,7 @@ static void two_threads(void *state)
     setup_threads(state, 2);
 }
 
-/* Jobs have been short so far: who is called stands by first. */
+/* All jobs so far have been short, so a thread that is woken stands by first. */
 static void short_jobs(void *state)
 {
     pool_scene *s = state;
@@ -151,7 +152,7 @@ static void short_jobs(void *state)
     s->pool->run_ns = 0;
 }
 
-/* The system gives so many threads. */
+/* The kernel starts only as many threads as these setups allow. */
 static void no_thread(void *state)
 {
     one_thread(state);
@@ -215,7 +216,7 @@ static void second_makes(void *state)
     model_check(submit_to(s, house_pool(&s->house), 1, &plain, TNI_POOL_JOBS) == 0);
 }
 
-/* A batch, and the end of the first job is up to the last one. */
+/* A batch. The last job lets the first one end. */
 static void three(void *state)
 {
     submit(state, 0, &at_gate);
@@ -229,7 +230,7 @@ static void gate_and_opens(void *state)
     second_opens(state);
 }
 
-/* All threads for jobs are inside of one; a call on files is none of their business. */
+/* All threads for jobs are inside a job. A call on files does not depend on them. */
 static void gate_and_file_opens(void *state)
 {
     pool_scene *s = state;
@@ -238,7 +239,7 @@ static void gate_and_file_opens(void *state)
     model_check(submit_to(s, s->pool, 1, &opens, TNI_POOL_FILES) == 0);
 }
 
-/* The thread is about to sleep by then, or asleep, or about to leave. */
+/* By then the thread is about to sleep, asleep, or about to exit. */
 static void twice(void *state)
 {
     pool_scene *s = state;
@@ -248,7 +249,7 @@ static void twice(void *state)
     second(s);
 }
 
-/* No thread is to be had any more when the first one leaves: then the submitter is told. */
+/* No further thread can be started when the first one exits: then the submit fails. */
 static void twice_if_any(void *state)
 {
     pool_scene *s = state;
@@ -274,8 +275,8 @@ static void refused_too(void *state)
     model_check(submit_to(s, s->pool, 1, &plain, TNI_POOL_JOBS) == TN_EAGAIN);
 }
 
-/* No thread is to be had for the second job: the one there is runs it when it comes out of the first. Afterwards submitters have
- * to wake it again. */
+/* No thread can be started for the second job: the only thread runs it after the first one. Afterwards a submitter must wake
+ * that thread again. */
 static void shortage(void *state)
 {
     pool_scene *s = state;
@@ -285,10 +286,11 @@ static void shortage(void *state)
     submit(s, 1, &plain);
     set(&s->gate);
     rc = submit_to(s, s->pool, 2, &plain, TNI_POOL_JOBS);
-    model_check(rc == 0 || rc == TN_EAGAIN); /* it may have left by then */
+    model_check(rc == 0 || rc == TN_EAGAIN); /* it may have exited by then */
 }
 
-/* It never comes out by itself. After a while threads can be had again: who submits the third job finds that out. */
+/* The thread never leaves its job by itself. After a while threads can be started again: the submitter of the third job finds
+ * that out. */
 static void shortage_ends(void *state)
 {
     pool_scene *s = state;
@@ -301,7 +303,7 @@ static void shortage_ends(void *state)
     submit(s, 2, &opens);
 }
 
-/* Nobody submits a third job: the monitor finds out. */
+/* No third job is submitted: the monitor finds it out. */
 static void shortage_tended(void *state)
 {
     pool_scene *s = state;
@@ -340,7 +342,7 @@ static void check_queues(const tni_pool *pool)
         model_check(pool->queues[kind].length == 0 && pool->queues[kind].running == 0);
 }
 
-/* Each of the errands that was begun: refused and untouched, taken back and never over, or run and over once. */
+/* Each job that was begun was refused and not touched, taken back and never completed, or run and completed once. */
 static void finish(void *state)
 {
     pool_scene *s = state;

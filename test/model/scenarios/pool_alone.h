@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands for the rest of the runtime where only its blocking pool matters: threads wait by wakers of their own, and who gives
- * the last reference back frees the pool, as retiring does. Defines functions of the library, so it is for one source of a
- * program. */
+/* Replaces the rest of the runtime where only its blocking pool matters. Threads wait with wakers of their own, and the thread
+ * that releases the last reference frees the pool, as retiring does. Defines functions of the library, so it is for one source
+ * of a program. */
 #ifndef TN_MODEL_POOL_ALONE_H
 #define TN_MODEL_POOL_ALONE_H
 
@@ -14,11 +14,11 @@
 /* The one runtime of the execution; threads wait here. */
 typedef struct {
     tn_runtime *runtime;
-    tn_waker wakers[MODEL_SCENARIO_THREADS + 2];   /* a thread */
-    tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: that thread is not to wait any more */
-    bool shielded[MODEL_SCENARIO_THREADS + 2];     /* that thread's own: it waits all the same */
-    unsigned abandoned; /* what this thread waits for it is never told, as a task that destroy left behind */
-    tni_a32 over;       /* 1: destroy has come back */
+    tn_waker wakers[MODEL_SCENARIO_THREADS + 2];   /* one per thread */
+    tni_a32 cancelled[MODEL_SCENARIO_THREADS + 2]; /* 1: waits of that thread are cancelled */
+    bool shielded[MODEL_SCENARIO_THREADS + 2];     /* written by that thread: it waits although it is cancelled */
+    unsigned abandoned; /* the wait of this thread never ends, like that of a task which destroy has abandoned */
+    tni_a32 over;       /* 1: destroy has returned */
 } pool_house;
 
 static pool_house *house_of_all; /* set in setup */
@@ -45,7 +45,7 @@ static void house_open(pool_house *house, const tn_options *options)
     model_name(&house->wakers, sizeof house->wakers, "wakers");
 }
 
-/* The pool, made now instead of at the first call. */
+/* Creates the pool now instead of at the first call. */
 static inline tni_pool *house_pool(pool_house *house)
 {
     int error;
@@ -83,7 +83,7 @@ static inline void house_is_over(pool_house *house)
     tni_futex_wake(&house->over, 1);
 }
 
-/* --- What the pool takes of the runtime ------------------------------------------------------------------------------------- */
+/* --- What the pool uses of the runtime -------------------------------------------------------------------------------------- */
 
 static int wait_until_over(pool_house *house)
 {
@@ -100,7 +100,7 @@ int tn_checkpoint(void)
     return cancelled && !house_of_all->shielded[self] ? TN_ECANCELED : 0;
 }
 
-/* As await_in_fiber: a cancellation goes before what has come with it. */
+/* Like await_in_fiber: a cancellation takes precedence over a result that came with it. */
 int tn_await(tn_future *future)
 {
     tn_waker *waker = &house_of_all->wakers[model_self()];
@@ -123,7 +123,7 @@ int tn_await(tn_future *future)
     return rc;
 }
 
-/* Scopes of jobs that wait, and shields: one a thread. */
+/* Scopes of jobs that wait, and shields: one per thread. */
 void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
 {
     model_check(deadline_ns == TN_NEVER);
@@ -141,7 +141,7 @@ uint64_t tn_scope_deadline(void)
     return TN_NEVER;
 }
 
-/* That of a join. */
+/* The scope of a join. */
 int tni_scope_check(const tni_scope *scope, bool cancelled)
 {
     uint64_t thread = ((const tn_scope *)(const void *)scope)->opaque[0] - 1;
@@ -151,7 +151,7 @@ int tni_scope_check(const tni_scope *scope, bool cancelled)
 
 void tn_scope_cancel(tn_scope *scope)
 {
-    model_check(scope->opaque[0] != 0); /* it is not left yet */
+    model_check(scope->opaque[0] != 0); /* it has not been left yet */
     house_cancel(house_of_all, (unsigned)scope->opaque[0] - 1);
 }
 
@@ -167,14 +167,14 @@ tn_runtime *tn_runtime_current(void)
     return NULL;
 }
 
-/* No job of these enters a scope. */
+/* No job of these scenarios enters a scope. */
 _Noreturn void tni_scope_left_open(const tn_task *task)
 {
     (void)task;
     tni_log_fatal(__FILE__, __LINE__, __func__, "a scope is left open");
 }
 
-/* The monitor is awake: scenarios that have one call tni_pool_maintain. */
+/* The monitor is awake: scenarios that have a monitor call tni_pool_maintain. */
 void tni_runtime_request_maintenance(tn_runtime *runtime)
 {
     (void)runtime;
@@ -189,7 +189,7 @@ void tn_runtime_hold(tn_runtime *runtime)
 void tn_runtime_unhold(tn_runtime *runtime)
 {
     if (tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE) == 1)
-        tni_fence_full(); /* as tni_monitor_notice */
+        tni_fence_full(); /* like tni_monitor_notice */
 }
 
 void tni_runtime_retain(tn_runtime *runtime)
@@ -210,7 +210,7 @@ void tni_runtime_release(tn_runtime *runtime)
     model_free(runtime);
 }
 
-/* As tn_runtime_destroy once no task is left: the end of the pool alone. Answers how many jobs were left. */
+/* Like tn_runtime_destroy when no task is left: ends only the pool. Returns the number of jobs that were left. */
 static size_t house_close(pool_house *house, uint64_t deadline_ns)
 {
     void *attachment = NULL;
@@ -222,7 +222,7 @@ static size_t house_close(pool_house *house, uint64_t deadline_ns)
     return left;
 }
 
-/* In finish. Each waker that was retained has been given back. */
+/* For finish functions. Each waker that was retained has been released. */
 static inline void house_check_wakers(const pool_house *house)
 {
     for (unsigned i = 0; i < MODEL_SCENARIO_THREADS + 2; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a blocking pool, while jobs are submitted, queued, run, taken back and waited for. What was taken on is run or
- * dropped, once; mandatory jobs are run; whoever waits is told; the runtime goes when the last one who may still touch it has let
- * go of it. A submitter is a thread that destroy has given up on, inside of one of the runtime's tasks: it holds a reference. */
+/* The end of a blocking pool, while jobs are submitted, queued, run, taken back and waited for. An accepted job is run or
+ * dropped, once; mandatory jobs are run. Each waiter is woken. The runtime is freed when the last thread that may still access
+ * it has released it. A submitter is a thread inside a task of the runtime that destroy has abandoned: it holds a reference. */
 #include "pool_alone.h"
 
 #define JOBS 3
@@ -22,7 +22,7 @@ struct end_scene {
     pool_house house;
     errand errands[JOBS];
     tni_a32 gate;  /* 1: open */
-    uint32_t left; /* jobs left behind */
+    uint32_t left; /* number of jobs left behind */
 };
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -96,14 +96,14 @@ static void setup_queue(end_scene *s, size_t queue_max)
     model_name_of(s->gate);
 }
 
-/* The submitter's reference. */
+/* With the submitter's reference. */
 static void setup(void *state)
 {
     setup_queue(state, 0);
     tni_runtime_retain(((end_scene *)state)->house.runtime);
 }
 
-/* A job has been submitted, whose thread may not have come yet. */
+/* A job has been submitted. Its thread may not have started yet. */
 static void one_job(void *state)
 {
     setup_queue(state, 0);
@@ -129,7 +129,7 @@ static void submitting_job(void *state)
     submit(state, 0, run_and_submit);
 }
 
-/* The second one may be dropped where it lies, the third one may not. */
+/* The second job may be dropped from its queue, the third one may not. */
 static void three_jobs(void *state)
 {
     end_scene *s = state;
@@ -166,7 +166,7 @@ static void submit_second(void *state)
     tni_runtime_release(s->house.runtime);
 }
 
-/* The handle alone is left: it may outlive the runtime. */
+/* Only the handle is left, which may outlive the runtime. */
 static void cancel_first(void *state)
 {
     end_scene *s = state;
@@ -191,7 +191,7 @@ static void close_pool(void *state)
     model_check(house_close(&((end_scene *)state)->house, TNI_FOREVER) == 0);
 }
 
-/* The time is up at once. What is stuck goes on afterwards. */
+/* The deadline is over at once. Stuck jobs continue afterwards. */
 static void give_up(void *state)
 {
     end_scene *s = state;
@@ -201,7 +201,7 @@ static void give_up(void *state)
     house_is_over(&s->house);
 }
 
-/* A task that waits for room, and never runs again. */
+/* A task that waits for a free slot, and never runs again. */
 static void submit_second_abandoned(void *state)
 {
     house_abandons(&((end_scene *)state)->house);

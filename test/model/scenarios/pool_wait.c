@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits in the blocking pool: for room in a queue that is full, taken back at any moment, and of jobs for other jobs of a pool
- * whose threads are all in use. No place is lost, and no wait is for ever. */
+/* Waits in the blocking pool: for a free slot in a full queue, taken back at any moment, and of jobs for other jobs of a pool
+ * whose threads are all in use. No slot is lost, and no wait is for ever. */
 #include "pool/job.h"
 #include "pool_alone.h"
 
@@ -13,16 +13,16 @@ typedef struct {
     uint32_t run;
     bool refused;
     tn_job *handle;
-    unsigned other;  /* joins: the errand whose handle is this one's to join */
-    int joined;      /* what that answered */
-    unsigned thread; /* that joins */
+    unsigned other;  /* index of the job that this one joins, by its handle */
+    int joined;      /* the result of that join */
+    unsigned thread; /* the thread that joins */
 } errand;
 
 struct wait_scene {
     pool_house house;
     tni_pool *pool;
     errand errands[JOBS];
-    tni_a32 step; /* how far it is */
+    tni_a32 step; /* the step that has been reached */
 };
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -53,10 +53,10 @@ static void *run_at_step_one(void *arg)
     return run(arg);
 }
 
-/* Whoever waits for room may have been given it, and not know yet. */
+/* The second submitter may have been granted a slot, and not know it yet. */
 static void *run_and_cancel_second(void *arg)
 {
-    house_cancel(&((errand *)arg)->scene->house, 2); /* threads[0]: the pool's thread has been started before */
+    house_cancel(&((errand *)arg)->scene->house, 2); /* the number of threads[0]: the pool's thread was started first */
     return run(arg);
 }
 
@@ -103,7 +103,8 @@ static void two_threads(void *state)
     setup(state, 2, 0);
 }
 
-/* There may be two, but the system gives one: known by the time of the join, or only when the job waits already. */
+/* Two threads are allowed, but the kernel starts one. The pool knows that by the time of the join, or only when the job already
+ * waits. */
 static void one_of_two_threads(void *state)
 {
     setup(state, 2, 0);
@@ -152,7 +153,7 @@ static void submit_third(void *state)
     submit_detached(state, 2, run);
 }
 
-/* Does not wait for room. */
+/* Does not wait for a free slot. */
 static int submit_third_now(wait_scene *s)
 {
     tn_blocking_options options = tn_blocking_options_default();
@@ -180,7 +181,7 @@ static void submit_second_if_not_cancelled(void *state)
         tn_job_release(s->errands[1].handle);
 }
 
-/* The place of a job that is taken back. */
+/* Takes a job back, which frees its slot. */
 static void cancel_first(void *state)
 {
     wait_scene *s = state;
@@ -189,7 +190,7 @@ static void cancel_first(void *state)
     tn_job_release(s->errands[0].handle);
 }
 
-/* The thread is inside of the first job, the queue is full: the third is one too many. */
+/* The thread is inside the first job and the queue is full, so the third job is refused. */
 static void submit_second_refuse_third(void *state)
 {
     wait_scene *s = state;
@@ -201,7 +202,7 @@ static void submit_second_refuse_third(void *state)
 
 /* --- Jobs that wait for jobs ------------------------------------------------------------------------------------------------ */
 
-/* Joins the other errand; if that would be for ever, it is told, and gives the handle back. */
+/* Joins the other job. A join that would wait for ever fails, and then the handle is released. */
 static void *run_and_join(void *arg)
 {
     errand *e = arg;
@@ -256,7 +257,7 @@ static void submit_joined_and_joiner(void *state)
     submit_detached(s, 0, run_and_join);
 }
 
-/* Two jobs join each other: one of them must not. */
+/* Two jobs join each other: one of them must not wait. */
 static void submit_two_that_join(void *state)
 {
     wait_scene *s = state;
@@ -267,7 +268,8 @@ static void submit_two_that_join(void *state)
     go_to_step(s, 1);
 }
 
-/* Both jobs join the third, which gets a thread only when one of the two has gone on: one is told that it is not alone. */
+/* Both jobs join the third, which gets a thread only when one of the two has continued: one join fails, because it is not the
+ * only one. */
 static void submit_two_that_join_the_third(void *state)
 {
     wait_scene *s = state;
@@ -280,7 +282,7 @@ static void submit_two_that_join_the_third(void *state)
     go_to_step(s, 1);
 }
 
-/* The first job joins the third. There are two threads, and one of them may be inside of a job of another class for a while. */
+/* The first job joins the third. There are two threads, and one of them may be inside a job of another class for a while. */
 static void submit_joiner_and_one_elsewhere(void *state)
 {
     wait_scene *s = state;
@@ -292,7 +294,8 @@ static void submit_joiner_and_one_elsewhere(void *state)
     go_to_step(s, 1);
 }
 
-/* All threads are in jobs that wait for jobs; but what the first waits for has been cancelled, so it goes on. */
+/* All threads are in jobs that wait for jobs. But the job that the first one waits for has been cancelled, so the first one
+ * continues. */
 static void submit_chain_and_cancel_end(void *state)
 {
     wait_scene *s = state;
@@ -328,7 +331,7 @@ static void *cancel_and_join(void *arg)
     return run_and_join(arg);
 }
 
-/* The second job cancels the join of the first one, for what has no thread, and joins the first one. */
+/* The second job cancels the join of the first one, which waits for a job without a thread, and then joins the first one. */
 static void submit_one_that_is_cancelled(void *state)
 {
     wait_scene *s = state;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A file's own position: a worker's call at it, made in place, and calls on threads that may block never overlap. Those that may
- * block may overlap each other: the kernel lets them wait. */
+/* A file's own position: a call that a worker makes in place never overlaps calls on threads that may block. The latter may
+ * overlap each other: the kernel makes them wait. */
 #include "pool/position.h"
 
 #include "model.h"
 
 typedef struct {
     tni_position position;
-    uint32_t uses[2]; /* plain: a worker's call writes both, a call that may block its own */
+    uint32_t uses[2]; /* plain: a worker's call writes both, a call that may block writes its own */
     uint32_t in_place;
 } file;
 
@@ -19,7 +19,7 @@ static void setup(void *state)
     model_name_of(f->position);
 }
 
-/* Twice, so that it comes before, between and after the others. */
+/* Two calls, so that they come before, between and after the others. */
 static void worker(void *state)
 {
     file *f = state;

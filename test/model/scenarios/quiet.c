@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a runtime with two workers, of which only their ends are there: births and ends of tasks that are counted on
- * different cores, the thread that finds the last one, and the one that is the last to leave. shutdown.c has whole tasks. */
+/* The end of a runtime with two workers, of which only the ends exist: tasks that are created and end are counted on different
+ * cores, one thread finds the last end, and one is the last to leave. shutdown.c has whole tasks. */
 #include <tn/runtime.h>
 
 #include "base/tls.h"
@@ -11,15 +11,15 @@
 
 typedef struct {
     tn_runtime *runtime;
-    tni_a32 child;    /* 1: a task has been spawned, 2: somebody took it */
-    uint32_t ends[2]; /* tasks that each worker has ended */
-    uint32_t left[2]; /* what a hook writes on a thread that ends */
-    tn_task *parent;  /* of the future: what a spawn looks at */
+    tni_a32 child;    /* 1: a task has been spawned; 2: a worker has taken it */
+    uint32_t ends[2]; /* number of tasks that each worker has ended */
+    uint32_t left[2]; /* written by the hook of a thread that ends */
+    tn_task *parent;  /* of the future; a spawn reads it */
     tn_future future;
     uint32_t dropped;
 } house;
 
-/* `workers` that are inside a task each, or have none yet. */
+/* `workers` is the number of workers that are inside a task, or have none yet. */
 static void setup(house *h, unsigned workers, unsigned tasks)
 {
     tn_options options = tn_options_default();
@@ -28,7 +28,7 @@ static void setup(house *h, unsigned workers, unsigned tasks)
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
     model_check(tn_runtime_create(&h->runtime, &options) == 0);
-    h->runtime->options.flavor = TN_MULTI_THREAD; /* destroy waits for others */
+    h->runtime->options.flavor = TN_MULTI_THREAD; /* destroy waits for other threads */
     tni_count_shared(&h->runtime->external.spawned, tasks);
     (void)tni_a32_fetch_add(&h->runtime->threads, workers, TNI_RELAXED);
     (void)tni_a32_fetch_add(&h->runtime->references, workers, TNI_RELAXED);
@@ -80,7 +80,7 @@ static void parent_alone(void *state)
     model_name(&h->runtime->cores[0]->lifo_slot, 8, "next");
 }
 
-/* As end in run.c. */
+/* Like finish in run.c, for a task on a core. */
 static void end_on_core(house *h)
 {
     h->ends[0]++;
@@ -134,7 +134,7 @@ static void parent(void *state)
     tni_runtime_thread_ended(h->runtime);
 }
 
-/* A task spawns one that waits for ever, and ends; then its worker has that one to run. */
+/* A task spawns another, which waits for ever, and ends. Then its worker has the other one to run. */
 static void parent_of_waiter(void *state)
 {
     house *h = state;
@@ -172,7 +172,7 @@ static void thief(void *state)
     tni_runtime_thread_ended(h->runtime);
 }
 
-/* Destroy has seen all ends, whoever was last. */
+/* Destroy has seen all ends, whichever was last. */
 static void destroy(void *state)
 {
     house *h = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The readiness word and its tick: a stream is read and written by threads that wait, while a loop reports. Nothing that was
- * reported is lost: who waits for a byte that has come is told. */
+/* The readiness word and its tick: threads that wait read and write a stream, while a loop reports. No report is lost: a thread
+ * that waits for a byte that has arrived is woken. */
 #include "model.h"
 #include "small_runtime.h"
 #include "stream/stream.h"
@@ -9,9 +9,9 @@ typedef struct {
     tn_runtime *runtime;
     tn_stream *stream;
     int client;
-    tni_a32 left; /* threads that need the loop */
-    char sent;    /* by the writer */
-    char got[2];  /* by the reader */
+    tni_a32 left; /* number of threads that need the loop */
+    char sent;    /* the writer's buffer */
+    char got[2];  /* the reader's buffer */
 } talk;
 
 static void setup_for(talk *t, uint32_t users, bool registered)
@@ -30,7 +30,8 @@ static void setup_for(talk *t, uint32_t users, bool registered)
         tni_registration_watch(registration);
         tni_aptr_store(&t->stream->endpoint.registration, registration, TNI_RELAXED);
     }
-    /* The loop's thread has it for good, and is always about to sleep: so every registration is posted, and wakes it. */
+    /* The loop's thread owns it for good, and is always about to sleep. So every registration is posted, and wakes that
+     * thread. */
     model_check(tni_driver_try_own(&t->runtime->cores[0]->driver));
     tni_idle_park(&t->runtime->idle, 0);
 }
@@ -45,7 +46,7 @@ static void setup_registered(void *state)
     setup_for(state, 1, true);
 }
 
-/* There is no room to write. */
+/* The socket's buffer is full. */
 static void setup_full(void *state)
 {
     talk *t = state;
@@ -93,13 +94,13 @@ static void read_bytes(talk *t, size_t wanted, size_t at_once)
     done(t);
 }
 
-/* Short counts say that nothing is left. */
+/* A short count says that nothing is left. */
 static void read_much(void *state)
 {
     read_bytes(state, 2, 4);
 }
 
-/* Full ones do not. */
+/* A full count does not. */
 static void read_singly(void *state)
 {
     read_bytes(state, 2, 1);
@@ -110,7 +111,7 @@ static void read_one(void *state)
     read_bytes(state, 1, 4);
 }
 
-/* Whoever was told that there is something finds it. */
+/* A thread whose wait reported a byte finds it. */
 static void wait_and_read(void *state)
 {
     talk *t = state;
@@ -160,7 +161,7 @@ static void send_and_end(void *state)
     model_client_end(t->client);
 }
 
-/* Both at some moment before the first report. */
+/* Both happen at some moment before the first report. */
 static void receive_and_send_and_loop(void *state)
 {
     talk *t = state;

@@ -72,7 +72,7 @@ static void setup(void *state)
     tni_task_unref(self);
 }
 
-/* The first has been woken in vain, and is polled again. */
+/* The first member has been woken spuriously, and is polled again. */
 static void setup_woken(void *state)
 {
     setup(state);
@@ -117,10 +117,10 @@ static void next_both(void *state)
 
     next(h, NULL);
     next(h, NULL);
-    model_check(tn_future_set_next(h->set, &ready) == 0); /* it is empty */
+    model_check(tn_future_set_next(h->set, &ready) == 0); /* the set is empty */
 }
 
-/* The first goes, woken or not; the second comes. */
+/* The first member is removed, woken or not. The second one is returned. */
 static void remove_first(void *state)
 {
     house *h = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The read-write lock: unlocks and downgrade against those that wait and those that leave. */
+/* The read-write lock: unlocks and downgrade against waiters, and against waiters that leave. */
 #include <tn/rwlock.h>
 
 #include "sleeper.h"
@@ -7,7 +7,7 @@
 typedef struct {
     tn_rwlock lock;
     uint32_t data;   /* plain: written by writers, read by readers */
-    uint32_t writes; /* plain, as data */
+    uint32_t writes; /* plain, like data */
 } book;
 
 static void begin(book *b)
@@ -43,7 +43,7 @@ static void read_held_twice(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-/* Holds it. Both words are written together, and no reader sees one alone. */
+/* The caller holds the lock. Both words are written together, and no reader sees only one of them. */
 static void leave_write(book *b)
 {
     b->data++;
@@ -90,7 +90,7 @@ static void try_read(void *state)
         leave_read(b);
 }
 
-/* It is as a reader that it leaves, with what it wrote seen. */
+/* It leaves as a reader, and sees what it has written. */
 static void downgrade(void *state)
 {
     book *b = state;
@@ -122,7 +122,7 @@ static void read_cancelled(void *state)
         leave_read(b);
 }
 
-/* Somebody reads all the time. */
+/* A reader holds the lock all the time. */
 static void finish_reading(void *state)
 {
     tn_rwlock_read_unlock(&((book *)state)->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The queues of a core against a thief: the LIFO slot, the two queues that change roles, and the way of a full one to the
- * injector. Every task is taken once, as it was queued. And, without a thief, none of them waits for ever. */
+/* The queues of a core against a thief: the LIFO slot, the two queues that change roles, and the overflow of a full queue to
+ * the injector. Every task is taken once, as it was queued. And without a thief no task waits for ever. */
 #include "sched/schedule.h"
 
 #include "model.h"
@@ -11,7 +11,7 @@
 typedef struct {
     tn_runtime runtime;
     tni_core cores[2];
-    tn_task tasks[TASKS]; /* result: the times it was taken, plus one; written before it is queued */
+    tn_task tasks[TASKS]; /* result: the number of times it was taken, plus one; written before it is queued */
     unsigned queued;
 } shop;
 
@@ -57,8 +57,8 @@ static tn_task *new_task(shop *s)
 static void took(tn_task *task)
 {
     model_check(task->result == (void *)1);
-    task->result = (void *)2; /* a second taker races with this, or finds it */
-    task->queue_next = NULL;  /* as the next who queues it might */
+    task->result = (void *)2; /* a second taker races with this write, or finds the value */
+    task->queue_next = NULL;  /* as the next thread that queues it might do */
 }
 
 static void drain(tni_core *core)
@@ -94,7 +94,7 @@ static void push_only(void *state)
     tni_schedule_push(&s->cores[0], new_task(s));
 }
 
-/* One that yields, then others: those before it, again and again. */
+/* A task yields, then another one is queued, which goes first. */
 static void yield(void *state)
 {
     shop *s = state;
@@ -113,7 +113,7 @@ static void serve_yielded(void *state)
     drain(&s->cores[0]);
 }
 
-/* The same, behind one that waits. */
+/* The same, behind a task that waits in the queue. */
 static void serve_yielded_behind(void *state)
 {
     shop *s = state;
@@ -150,7 +150,7 @@ static void append_injected(void *state)
     tni_schedule_append_injected(&s->cores[0], 1);
 }
 
-/* As a searching worker, once. */
+/* Steals once, like a searching worker. */
 static void steal(void *state)
 {
     shop *s = state;
@@ -169,11 +169,11 @@ static void take_injected(void *state)
         took(task);
 }
 
-/* --- Who waits for ever: one worker whose tasks never stop ------------------------------------------------------------------ */
+/* --- No task waits for ever: one worker whose tasks never stop -------------------------------------------------------------- */
 
 enum { PATIENCE = 40 };
 
-/* The runs of the core, each followed by what a worker does once a period, until it runs `awaited`. */
+/* Runs the tasks of the core until it runs `awaited`. After each run comes what a worker does once per period. */
 static void run_until(shop *s, const tn_task *awaited, void (*queue)(tni_core *core, tn_task *task))
 {
     tni_core *core = &s->cores[0];
@@ -196,7 +196,7 @@ static void queue_again(tni_core *core, tn_task *task)
     tni_schedule_requeue(core, task, false);
 }
 
-/* One that yielded, while a task is in the LIFO slot each time. */
+/* A task that yielded, while there is a task in the LIFO slot each time. */
 static void yielded_beside_slot(void *state)
 {
     shop *s = state;
@@ -207,7 +207,7 @@ static void yielded_beside_slot(void *state)
     run_until(s, yielded, tni_schedule_push);
 }
 
-/* One in the injector, while the queue is full each time. */
+/* A task in the injector, while the queue is full each time. */
 static void injected_beside_full(void *state)
 {
     shop *s = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scopes: cancellation, deadline and event race for one wait, and a scope that is left is touched no more. The owner is a plain
- * thread, or a fiber that one thread runs whenever it is queued. */
+/* Scopes: cancellation, deadline and event race for one wait, and no thread accesses a scope that has been left. The owner is a
+ * plain thread, or a fiber that one thread runs whenever it is queued. */
 #include "scope/scope.h"
 
 #include "model.h"
@@ -13,14 +13,14 @@ typedef struct {
     tn_runtime runtime;
     tni_worker worker;
     tn_task *task;
-    tni_a32 queued; /* how often */
-    bool over;      /* plain: the fiber's */
+    tni_a32 queued; /* number of times the fiber was queued */
+    bool over;      /* plain: written by the fiber */
     tn_future future;
     tni_wait bell;
     tni_a32 rung;
     tn_cancel_source source;
     tn_scope *scope; /* freed once it has been left */
-    uint32_t data;   /* plain: what the canceller wrote before */
+    uint32_t data;   /* plain: written by the canceller before it cancels */
     uint64_t until_ns;
     int rc;
 } stage;
@@ -50,7 +50,7 @@ static void wait_inside(stage *s)
     s->rc = tn_await(&s->future);
     if (s->rc == TN_ECANCELED)
         model_check(s->data == 1);
-    /* Either lasts as long as the scope, but a cancellation may come on top of a deadline. */
+    /* Both last as long as the scope, but a cancellation may follow a deadline. */
     if (s->rc == TN_ECANCELED)
         model_check(tn_checkpoint() == TN_ECANCELED);
     else if (s->rc == TN_ETIMEDOUT)
@@ -69,7 +69,7 @@ static void *entry(void *arg)
 
 static stage *current; /* set by setup */
 
-/* Queued, for run_fiber. */
+/* The task is queued, for run_fiber. */
 static void desk_run(tn_task *task)
 {
     (void)task;
@@ -103,7 +103,7 @@ static void thread_with_deadline(void *state)
     ((stage *)state)->until_ns = tni_clock_ns() + SOON_NS;
 }
 
-/* `references`: beside the scheduler's. */
+/* `references` is their number besides the scheduler's. */
 static void fiber(stage *s, unsigned references)
 {
     thread_alone(s);
@@ -159,7 +159,7 @@ static void ring(void *state)
     (void)tni_wait_wake(&s->bell);
 }
 
-/* As tni_timers_fire, whenever it comes. */
+/* Like tni_timers_fire, at any moment. */
 static void fire(void *state)
 {
     stage *s = state;
@@ -169,7 +169,7 @@ static void fire(void *state)
     tni_task_unref(s->task);
 }
 
-/* Enters and leaves, and waits for nothing. */
+/* Enters and leaves without a wait. */
 static void pass_through(void *state)
 {
     stage *s = state;

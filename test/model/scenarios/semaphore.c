@@ -6,8 +6,8 @@
 
 typedef struct {
     tn_semaphore semaphore;
-    uint32_t data;             /* plain: of who has all permits; written before they are released */
-    tn_semaphore_future first; /* of who waits since before */
+    uint32_t data;             /* plain: of the thread that has all permits; written before they are released */
+    tn_semaphore_future first; /* of a waiter that setup has queued */
     sleeper *first_sleeper;
     uint64_t forgotten;
 
@@ -55,7 +55,7 @@ static void two_wanted(void *state)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
-/* The only permit is ours. */
+/* The caller has the only permit. */
 static void release(void *state)
 {
     hall *h = state;
@@ -64,7 +64,7 @@ static void release(void *state)
     tn_semaphore_release(&h->semaphore, 1);
 }
 
-/* One for who waits since before, one is left. */
+/* One permit for the queued waiter, and one is left. */
 static void release_two(void *state)
 {
     hall *h = state;
@@ -118,7 +118,7 @@ static void acquire_cancelled(void *state)
         release(h);
 }
 
-/* The one that wants two goes: what is there may be enough for those behind it. */
+/* The waiter that wants two leaves: the available permits may be enough for those behind it. */
 static void drop_first(void *state)
 {
     hall *h = state;
@@ -141,7 +141,7 @@ static void close_it(void *state)
     tn_semaphore_close(&((hall *)state)->semaphore);
 }
 
-/* A permit or the end, exactly one. */
+/* A permit or the end, exactly one of them. */
 static void acquire_or_closed(void *state)
 {
     hall *h = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The short lock with its spins and naps, which the other scenarios of sync/ leave out: it excludes, and who outlasts a holder
- * may free it. */
+/* The short lock with its spins and naps, which the other scenarios of sync/ leave out: it excludes, and a thread that has
+ * waited for the holder's release may free it. */
 #include "short_lock.h"
 
 #include "model.h"
@@ -41,7 +41,7 @@ static void release(void *state)
     tni_short_lock_release(b->lock);
 }
 
-/* Waits until the holder has let go: nobody comes after it. */
+/* Waits until the holder has released the lock. No thread acquires it afterwards. */
 static void outlast_and_free(void *state)
 {
     box *b = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The short lock waits without its spins, behind which the search leaves nothing out; short_lock.c has them. Defines functions
+/* The short lock waits without its spins, so that the search leaves nothing out; short_lock.c has the spins. Defines functions
  * of the library, so it is for one source of a program. */
 #ifndef TN_MODEL_SHORT_LOCK_WAIT_H
 #define TN_MODEL_SHORT_LOCK_WAIT_H

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a runtime, in each form, against threads outside that spawn, wake, join and give back late. The runtime is a
- * current-thread one, so that destroy itself runs the tasks that are left, by the worker's own loop. quiet.c has several
- * workers. */
+/* The end of a runtime, in each form, against external threads that spawn, wake, join and release late. The runtime is a
+ * current-thread one, so destroy itself runs the tasks that are left, in the worker's own loop. quiet.c has several workers. */
 #include <tn/runtime.h>
 
 #include "model.h"
@@ -11,7 +10,7 @@
 
 typedef struct {
     tn_future base;
-    uint32_t wanted; /* how often it is to be told */
+    uint32_t wanted; /* number of notifications that it waits for */
     tni_a32 told;
     uint32_t polls;
     uint32_t dropped;
@@ -22,7 +21,7 @@ typedef struct {
     tn_task *task; /* of jobs[0] */
     tn_waker *waker;
     work jobs[2];
-    bool refused; /* jobs[1] */
+    bool refused; /* jobs[1] was refused */
 } house;
 
 static int poll(tn_future *self, tn_waker *waker)
@@ -43,7 +42,7 @@ static void drop(tn_future *self)
 
 static const tn_future_ops ops = {poll, drop};
 
-/* A runtime with one task in its injector; its handle, and its waker if wanted. */
+/* A runtime with one task in its injector, the handle of the task, and its waker if wanted. */
 static void setup(house *h, uint32_t wanted, bool pinned, bool waker)
 {
     tn_options options = tn_options_default();
@@ -107,7 +106,7 @@ static void one_wake_at_rest(void *state)
     rest(state);
 }
 
-/* Another task is in the injector, and nobody holds it. */
+/* Another task is in the injector, and has no handle. */
 static void one_wake_one_queued(void *state)
 {
     house *h = state;
@@ -161,8 +160,8 @@ static void wake_and_release(void *state)
     release(state);
 }
 
-/* The task waits for the wake, and destroy for the task: so the spawn is over before destroy returns. It is for the caller to
- * order that: release. */
+/* The task waits for the wake, and destroy for the task, so the spawn is over before destroy returns. The caller must order
+ * that, hence release. */
 static void spawn_and_wake(void *state)
 {
     house *h = state;
@@ -174,7 +173,7 @@ static void spawn_and_wake(void *state)
     release(state);
 }
 
-/* What is born during the walk is seen by it, or born cancelled: this one would wait for ever. */
+/* A task that is created during the walk is seen by it, or is created cancelled. This one would wait for ever otherwise. */
 static void spawn_for_ever(void *state)
 {
     ((house *)state)->jobs[1].wanted = 1;
@@ -197,7 +196,7 @@ static void finish(void *state)
     model_check(h->jobs[0].dropped == 1);
 }
 
-/* What was spawned has run; what was refused has not been touched. */
+/* A spawned task has run; a refused one has not been touched. */
 static void finish_spawned(void *state)
 {
     house *h = state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Task headers: handed out by their owner, given back by anyone, looked at by walks over the registry that take and give back
+/* Task headers: allocated by their owner, freed by any thread, and read by walks over the registry that take and release
  * references of their own. */
 #include "task/slab.h"
 #include "base/tls.h"
@@ -10,12 +10,12 @@ typedef struct {
     tn_runtime runtime;
     tni_core core;
     tni_worker owner;
-    tn_task *held[2]; /* ended, and a waker of each is left */
+    tn_task *held[2]; /* ended tasks; a waker of each is left */
     uint32_t visited;
-    unsigned kept; /* headers that the setup took out for good */
+    unsigned kept; /* number of headers that the setup took for good */
 } registry;
 
-/* The thread is the worker that holds the core. */
+/* The calling thread is the worker that holds the core. */
 static void be_owner(registry *r)
 {
     r->owner.runtime = &r->runtime;
@@ -24,7 +24,7 @@ static void be_owner(registry *r)
     tni_tls_get()->worker = &r->owner;
 }
 
-/* What build in spawn.c does that walks depend on. */
+/* The part of build in spawn.c on which walks depend. */
 static tn_task *spawn(registry *r)
 {
     tn_task *task = tni_slab_alloc(&r->core.slabs);
@@ -36,7 +36,7 @@ static tn_task *spawn(registry *r)
     return task;
 }
 
-/* Gives the scheduler's reference back, as complete in run.c. */
+/* Releases the scheduler's reference, like complete in run.c. */
 static void end(tn_task *task)
 {
     if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
@@ -60,7 +60,7 @@ static void setup(void *state)
     model_name(&r->runtime.externals, 4, "externals");
 }
 
-/* All headers that there are: the next one comes from those that others gave back, or from a new block. */
+/* Takes all headers that exist: the next one comes from those that other threads freed, or from a new block. */
 static void setup_used_up(void *state)
 {
     registry *r = state;
@@ -111,7 +111,7 @@ static void release_second(void *state)
     tn_waker_release(tni_task_waker(((registry *)state)->held[1]));
 }
 
-/* As cancel_if_alive in runtime_shutdown.c. */
+/* Like cancel_if_alive in runtime_shutdown.c. */
 static void cancel_if_alive(void *arg, tn_task *task)
 {
     registry *r = arg;
@@ -137,7 +137,7 @@ static void is_free(void *arg, tn_task *task)
     model_check((tni_a64_load(&task->state, TNI_RELAXED) & ~TNI_TASK_CANCELLED) == TNI_TASK_COMPLETE);
 }
 
-/* Each header is in one of the lists, or was taken out by the setup. */
+/* Each header is in one of the lists, or was taken by the setup. */
 static void finish(void *state)
 {
     registry *r = state;

@@ -239,7 +239,7 @@ static void arrive(void *state)
     model_fire(((scene *)state)->fd, TNI_OS_READABLE);
 }
 
-/* As poll_for in stuck.c: another thread polls the loop. */
+/* Like poll_for in stuck.c: another thread polls the loop. */
 static void monitor(void *state)
 {
     tni_driver *driver = &((scene *)state)->runtime->cores[0]->driver;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands for tasks, their runs and their scopes where only what they wait for matters. Who waits is a sleeper: to sync/ a plain
- * thread, with a waker that counts its references, and that goes with the last of them. tn_await polls and sleeps until there is
- * an answer. Defines functions of the library, so it is for one source of a program. */
+/* Replaces tasks, their runs and their scopes where only what they wait for matters. A waiter is a sleeper: for sync/ it is a
+ * plain thread, with a waker that counts its references and is freed with the last of them. tn_await polls and sleeps until
+ * there is a result. Defines functions of the library, so it is for one source of a program. */
 #ifndef TN_MODEL_SLEEPER_H
 #define TN_MODEL_SLEEPER_H
 
@@ -14,7 +14,7 @@
 #include "short_lock_wait.h"
 
 typedef struct {
-    tn_task task; /* first: it is what its waker leads to; nothing of it is used but its kind, its budget and its runtime, NULL */
+    tn_task task; /* first: its waker leads to it; only its kind, its budget and its runtime, NULL, are used */
     tni_a32 references;
     tni_a32 wakes;
 } sleeper;
@@ -29,7 +29,7 @@ static inline tn_waker *sleeper_waker(sleeper *self)
     return tni_task_waker(&self->task);
 }
 
-/* With one reference, the caller's. */
+/* Returns a sleeper with one reference, the caller's. */
 static inline sleeper *sleeper_new(void)
 {
     sleeper *self = model_alloc(sizeof *self, _Alignof(sleeper));
@@ -67,7 +67,7 @@ void tn_waker_wake(tn_waker *waker)
     tn_waker_release(waker);
 }
 
-/* Sleeps until there have been more than `seen` wakes. */
+/* Sleeps until there have been more than `seen` wakes. Returns their number. */
 static inline uint32_t sleeper_sleep(sleeper *self, uint32_t seen)
 {
     uint32_t wakes;
@@ -77,7 +77,7 @@ static inline uint32_t sleeper_sleep(sleeper *self, uint32_t seen)
     return wakes;
 }
 
-/* Polls, and sleeps, until there is an answer. */
+/* Polls and sleeps until there is a result. */
 static inline int sleeper_wait(sleeper *self, tn_future *future)
 {
     uint32_t seen = 0;
@@ -98,7 +98,7 @@ int tn_await(tn_future *future)
     return rc;
 }
 
-/* As a task that is cancelled while it waits: polls once, and drops. TN_PENDING: cancelled. */
+/* Like a task that is cancelled while it waits: polls once, and drops. Returns TN_PENDING if the wait was cancelled. */
 static inline int sleeper_cancelled(tn_future *future)
 {
     sleeper *self = sleeper_new();
@@ -109,7 +109,7 @@ static inline int sleeper_cancelled(tn_future *future)
     return rc;
 }
 
-/* Polled first by another waker than the one that it then waits with. */
+/* Polls first with another waker than the one with which it then waits. */
 static inline int sleeper_wait_by_two(tn_future *future)
 {
     sleeper *first = sleeper_new();
@@ -123,7 +123,7 @@ static inline int sleeper_wait_by_two(tn_future *future)
     return rc;
 }
 
-/* --- What sync/ wants of the rest of the runtime --------------------------------------------------------------------------- */
+/* --- What sync/ uses of the rest of the runtime ---------------------------------------------------------------------------- */
 
 int tni_budget_enter(void)
 {

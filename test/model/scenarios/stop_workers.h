@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* For scenarios whose last task stops the workers, which destroy finds ended then. */
+/* For scenarios whose last task stops the workers, so that destroy finds them ended. */
 #ifndef TN_MODEL_STOP_WORKERS_H
 #define TN_MODEL_STOP_WORKERS_H
 
 #include "sched/runtime.h"
 #include "sched/worker.h"
 
-/* As stop_threads in runtime_shutdown.c. */
+/* Like stop_threads in runtime_shutdown.c. */
 static inline void stop_workers(tn_runtime *runtime)
 {
     tni_os_mutex_lock(&runtime->lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The operation word of a stream: reads, writes, short uses, closes and releases at once, and numbers of files that come back as
- * soon as they are closed. No byte reaches the wrong connection, nobody waits for ever, everything ends once. */
+/* The operation word of a stream: reads, writes, short uses, closes and releases at once, and file numbers that are reused as
+ * soon as they are closed. No byte reaches the wrong connection, no thread waits for ever, and everything ends once. */
 #include "stream/stream.h"
 #include "model.h"
 #include "os/os_socket.h"
@@ -10,7 +10,7 @@ typedef struct {
     tn_runtime *runtime;
     tn_stream *stream; /* to client A; each thread has a reference */
     int a;
-    int b; /* comes when A's stream has been closed; -1: not yet */
+    int b; /* connects when A's stream has been closed; -1: not yet */
 } ends;
 
 static void setup_for(ends *e, unsigned threads)
@@ -45,7 +45,7 @@ static void setup_empty_two(void *state)
     setup_for(state, 2);
 }
 
-/* Nothing to read, and no room to write. */
+/* Nothing to read, and the socket's buffer is full. */
 static void setup_stuck_three(void *state)
 {
     ends *e = state;
@@ -54,7 +54,7 @@ static void setup_stuck_three(void *state)
     model_check(tn_try_write(e->stream, "x", 1) == 1);
 }
 
-/* A read is in flight that has no reference of its own: forbidden, but it does no harm. */
+/* A read is in flight that has no reference of its own: forbidden, but harmless. */
 static void setup_borrowed(void *state)
 {
     ends *e = state;
@@ -89,7 +89,7 @@ static void try_write(void *state)
     tn_stream_release(e->stream);
 }
 
-/* Nothing comes: only the close ends it. */
+/* No data arrives: only the close ends the wait. */
 static void wait_to_read(void *state)
 {
     ends *e = state;
@@ -137,7 +137,7 @@ static void close_stream(void *state)
     tn_stream_close(((ends *)state)->stream);
 }
 
-/* The next connection gets the lowest number that is free, and has a byte of its own, which only its own reader gets. */
+/* The next connection gets the lowest free number, and has a byte of its own, which only its own reader gets. */
 static void close_and_go_on(void *state)
 {
     ends *e = state;
@@ -153,7 +153,7 @@ static void close_and_go_on(void *state)
     tn_stream_close(next);
 }
 
-/* Somebody has the loop for a while. */
+/* A thread owns the loop for a while. */
 static void poll_loop(void *state)
 {
     tni_driver *driver = &((ends *)state)->runtime->cores[0]->driver;
@@ -168,7 +168,7 @@ static void finish(void *state)
 {
     ends *e = state;
 
-    small_runtime_destroy(e->runtime); /* with registrations that were posted and not served */
+    small_runtime_destroy(e->runtime); /* with registrations that were posted and not processed */
     model_check(model_client_fd(e->a) < 0);
     model_check(e->b < 0 || (model_client_fd(e->b) < 0 && model_client_receive(e->b) == 'b'));
 }

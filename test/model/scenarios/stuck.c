@@ -351,7 +351,7 @@ static void take(void *state)
     (void)tni_worker_replace(((stuck_scene *)state)->worker);
 }
 
-/* As check_cores in monitor.c, each time a little later. */
+/* Like check_cores in monitor.c, each time a little later. */
 static bool look(stuck_scene *s)
 {
     uint64_t due_ns = TNI_FOREVER;
@@ -374,7 +374,7 @@ static void wait_for_replacement(stuck_scene *s)
     }
 }
 
-/* As a wake of a pinned task. */
+/* Like a wake of a pinned task. */
 static void mail(void *state)
 {
     stuck_scene *s = state;

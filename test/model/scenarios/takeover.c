@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Core access: a worker that goes in and out of the runtime, and a taker. Nobody ever uses a core together with another, and who
- * has lost it is told. */
+/* Core access: a worker that enters and leaves the runtime, and a claimer. No two threads use a core at the same time, and a
+ * worker that has lost its core detects that. */
 #include "base/tls.h"
 #include "model.h"
 #include "sched/runtime.h"
@@ -13,7 +13,7 @@ typedef struct {
     tni_core *core;
     tni_worker *victim;
     tni_worker *spare;
-    tni_core *taken; /* the taker's */
+    tni_core *taken; /* the claimer's */
 } takeover;
 
 static void setup(void *state)
@@ -33,13 +33,13 @@ static void setup(void *state)
     model_name(&t->runtime->stopping, 4, "stopping");
 }
 
-/* A holder's fields, which two at once would race for. */
+/* Writes fields of the holder, for which two at once would race. */
 static void use(tni_core *core)
 {
     core->clock_read_runs++;
 }
 
-/* Once in, and in again from inside. False: the core is gone. */
+/* Enters once, and again from inside. Returns false if the core is gone. */
 static bool enter_and_leave(void)
 {
     tni_core *core = tni_core_enter();
@@ -59,7 +59,7 @@ static void play(tni_worker *worker)
     tni_tls_get()->worker = worker;
 }
 
-/* Who has lost the core stays without one, whatever it tries. */
+/* A worker that has lost the core stays without one, whatever it tries. */
 static void come_and_go(void *state)
 {
     takeover *t = state;
@@ -84,7 +84,7 @@ static void claim(void *state)
     t->taken = core;
 }
 
-/* A second try may succeed where the first was refused. */
+/* A second attempt may succeed where the first was refused. */
 static void claim_twice(void *state)
 {
     claim(state);
@@ -92,9 +92,9 @@ static void claim_twice(void *state)
         claim(state);
 }
 
-/* --- Cores that are given on ------------------------------------------------------------------------------------------------ */
+/* --- Cores that are handed over --------------------------------------------------------------------------------------------- */
 
-/* As worker_main: uses the core it has, so often. False: it is gone, or this is the end. */
+/* Like the loop of a worker: uses its core that many times. Returns false if the core is gone, or at the end. */
 static bool hold(takeover *t, unsigned *rounds)
 {
     while (!tni_runtime_is_stopping(t->runtime) && enter_and_leave())
@@ -103,7 +103,7 @@ static bool hold(takeover *t, unsigned *rounds)
     return false;
 }
 
-/* As wait_for_core in worker.c, after tni_worker_offer. */
+/* Like wait_for_core in worker.c, after tni_worker_offer. */
 static void wait_for_core(takeover *t, tni_worker *worker)
 {
     while (!tni_runtime_is_stopping(t->runtime) && !tni_worker_was_given(worker))
@@ -133,7 +133,7 @@ static void live_as_spare(void *state)
     (void)hold(t, &rounds);
 }
 
-/* Each of the two in turn, then the end. */
+/* Replaces each of the two in turn, then stops them. */
 static void replace_and_stop(void *state)
 {
     takeover *t = state;
@@ -160,7 +160,7 @@ static void check_holder(const takeover *t, tni_worker *worker)
     model_check((knows && !taken) == held);
 }
 
-/* The core goes back to the worker that the runtime was made with, and everything with it. */
+/* The core goes back to the worker with which the runtime was created, and everything with it. */
 static void finish(void *state)
 {
     takeover *t = state;

@@ -10,12 +10,12 @@ typedef struct {
     tn_runtime runtime; /* its counters are used */
     tn_task *task;
     tn_future future;
-    uint32_t wanted; /* how often the task is to be told before it is ready; constant */
+    uint32_t wanted; /* number of notifications after which the task is ready; constant */
     tni_a32 told;
-    uint32_t polls; /* plain: runs follow each other, whoever makes them */
+    uint32_t polls; /* plain: runs follow each other, on any thread */
     uint32_t dropped;
-    uint32_t product; /* what the task has made when it ends */
-    tni_a32 busy;     /* joiners that were refused */
+    uint32_t product; /* written by the task when it ends */
+    tni_a32 busy;     /* number of joiners that were refused */
     tni_aptr waker;   /* of a plain thread */
 } play;
 
@@ -25,7 +25,7 @@ static int poll(tn_future *self, tn_waker *waker)
 
     (void)waker;
     p->polls++;
-    /* Relaxed: the wake is what orders it. */
+    /* Relaxed: the wake orders it. */
     if (tni_a32_load(&p->told, TNI_RELAXED) < p->wanted)
         return TN_PENDING;
     p->product = ANSWER;
@@ -42,7 +42,7 @@ static void drop(tn_future *self)
 
 static const tn_future_ops ops = {poll, drop};
 
-/* `references`: beside the scheduler's. */
+/* `references` is their number besides the scheduler's. */
 static void begin(play *p, bool at_home, uint32_t wanted, unsigned references)
 {
     desk_at_home = at_home;
@@ -90,7 +90,7 @@ static void release(void *state)
     tni_task_unref(((play *)state)->task);
 }
 
-/* As tn_cancel, then tn_task_release. */
+/* Like tn_cancel, then tn_task_release. */
 static void cancel(void *state)
 {
     play *p = state;
@@ -114,7 +114,7 @@ static void join(void *state)
     check_result(p, result);
 }
 
-/* One of two that join: the second is refused, or finds the end. */
+/* One of two joiners: the second is refused, or finds that the task has ended. */
 static void join_or_not(void *state)
 {
     play *p = state;
@@ -130,7 +130,7 @@ static void join_or_not(void *state)
     tni_task_unref(p->task);
 }
 
-/* Joins as a task that is cancelled itself: polls, again by another waker if it likes, and lets go. */
+/* Joins like a task that is cancelled itself: polls once, and drops. */
 static void join_and_drop(void *state)
 {
     play *p = state;
@@ -151,12 +151,12 @@ static void join_and_drop(void *state)
     tni_task_unref(self);
 }
 
-/* A plain thread waits, as a task of its own kind; its waker is known from its first poll on. */
+/* A plain thread waits, as a task of its own kind. Its waker is known from its first poll on. */
 static int poll_in_thread(tn_future *self, tn_waker *waker)
 {
     play *p = tni_container_of(self, play, future);
 
-    /* Relaxed, both: the wake is what orders what was told; the first poll's own waker. */
+    /* Relaxed, both: the wake orders the notification, and only this thread writes the waker. */
     if (tni_aptr_load(&p->waker, TNI_RELAXED) == NULL)
         tni_aptr_store(&p->waker, tn_waker_retain(waker), TNI_RELEASE);
     return tni_a32_load(&p->told, TNI_RELAXED) < p->wanted ? TN_PENDING : ANSWER;
@@ -182,7 +182,7 @@ static void wake_thread(void *state)
     tn_waker_wake(waker);
 }
 
-/* Looks now and then, and joins once the task has ended. */
+/* Checks whether the task has ended, and reads its result then. */
 static void look(void *state)
 {
     play *p = state;
@@ -192,7 +192,7 @@ static void look(void *state)
     tni_task_unref(p->task);
 }
 
-/* A walk over the registry that cancels all: as cancel_if_alive of runtime_shutdown.c. The header is held by a handle. */
+/* A walk over the registry that cancels all tasks, like cancel_if_alive in runtime_shutdown.c. A handle keeps the header. */
 static void walk(void *state)
 {
     play *p = state;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands for the rest of the runtime where only tasks and their runs matter. There is no queue: whoever queues a task runs it on
- * the spot, so that nothing but the state word hands it over, and all may be over and freed when the call returns. Headers are
- * freed for good instead of going back to a slab. Defines functions of the library, so it is for one source of a program. */
+/* Replaces the rest of the runtime where only tasks and their runs matter. There is no queue: a thread that queues a task
+ * runs it at once. So nothing but the state word hands the task over, and all may be over and freed when the call returns.
+ * Headers are freed for good instead of going back to a slab. Defines functions of the library, so it is for one source of a
+ * program. */
 #ifndef TN_MODEL_TASKS_H
 #define TN_MODEL_TASKS_H
 
@@ -13,12 +14,12 @@
 #include "task/future_set.h"
 
 /* Constant while threads run. */
-static bool desk_at_home; /* threads count as workers of the runtime, not as guests */
+static bool desk_at_home; /* threads count as workers of the runtime, not as external threads */
 
-/* A task is queued; the scenario's. */
+/* Called for a task that is queued; the scenario defines it. */
 static void desk_run(tn_task *task);
 
-/* A task that is queued for its first run. */
+/* Returns a task that is queued for its first run. */
 static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsigned references)
 {
     tn_task *task = model_alloc(sizeof *task, _Alignof(tn_task));
@@ -33,7 +34,7 @@ static inline tn_task *desk_task(tn_runtime *runtime, tni_task_kind kind, unsign
     return task;
 }
 
-/* A fiber that is queued for its first run, which calls `entry(arg)`. */
+/* Returns a fiber that is queued for its first run, which calls `entry(arg)`. */
 static inline tn_task *desk_fiber(tn_runtime *runtime, unsigned references, tn_entry_fn entry, void *arg)
 {
     tni_stack_config config = {.stack_size_bytes = 16 * 1024, .guard = TNI_GUARD_NONE};
@@ -47,7 +48,7 @@ static inline tn_task *desk_fiber(tn_runtime *runtime, unsigned references, tn_e
     return task;
 }
 
-/* The calling thread may run fibers, as `worker`. */
+/* Allows the calling thread to run fibers, as `worker`. */
 static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
 {
     worker->runtime = runtime;
@@ -55,7 +56,7 @@ static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
     tni_tls_get()->worker = worker;
 }
 
-/* --- Runs, as run_task of worker.c makes them ------------------------------------------------------------------------------- */
+/* --- Runs, like those of run_task in worker.c ------------------------------------------------------------------------------- */
 
 static inline void desk_begin(tn_task *task)
 {
@@ -71,7 +72,7 @@ static inline void desk_run_future(tn_task *task)
     tni_run_complete(NULL, task);
 }
 
-/* On a thread that has entered. */
+/* On a thread that has called desk_enter. */
 static inline void desk_run_fiber(tn_task *task)
 {
     tni_tls *local = tni_tls_get();
@@ -83,11 +84,11 @@ static inline void desk_run_fiber(tn_task *task)
     local->task = task;
     tni_context_switch(&local->worker->context, &task->body.fiber.context);
     local->task = NULL;
-    *saved = *saved; /* the switch wrote it, where the checker does not look */
+    *saved = *saved; /* the switch wrote it, where the checker does not see it */
     tni_run_complete(NULL, task);
 }
 
-/* --- What tasks want of the rest of the runtime ---------------------------------------------------------------------------*/
+/* --- What tasks use of the rest of the runtime ------------------------------------------------------------------------------ */
 
 void tni_schedule_ready(tn_task *task)
 {

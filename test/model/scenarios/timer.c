@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers of tasks: armed, gone off, moved to another core, taken back at the end, while others fire them and wake the task; and a
- * worker that sleeps until a time while somebody arms an earlier one. */
+/* Timers of tasks: armed, fired, moved to another core, removed at the end, while other threads fire them and wake the task.
+ * And a worker sleeps until a time while another thread arms an earlier timer. */
 #include "time/timer.h"
 
 #include "model.h"
@@ -12,15 +12,15 @@
 #define LATER_NS (500 * TN_MS)
 
 typedef struct {
-    tni_core cores[2]; /* of which only the timers are there */
+    tni_core cores[2]; /* only their timers are used */
     tn_task *task;
-    tni_a32 happened; /* the event that the task waits for too */
-    tni_a32 rested;   /* it has armed for the second time */
+    tni_a32 happened; /* the event that the task also waits for */
+    tni_a32 rested;   /* 1: it has armed for the second time */
     tni_wait wait;    /* the claim of its wait for the event */
     tn_runtime *runtime;
 } timing;
 
-/* A task whose runs are a thread's: what a plain thread waits as, with a timer. */
+/* A task whose runs are those of a thread: a plain thread that waits, with a timer. */
 static tn_task *make_task(unsigned references)
 {
     tn_task *task = tni_alloc(&tni_alloc_default, sizeof *task, _Alignof(tn_task));
@@ -36,7 +36,7 @@ static tn_task *make_task(unsigned references)
     return task;
 }
 
-/* One run that suspends with a deadline, unless the event has happened, and the sleep until the next. */
+/* One run that suspends with a deadline, unless the event has happened, and the sleep until the next run. */
 static void run_and_rest(timing *t, tni_core *core, uint64_t after_ns)
 {
     tn_task *task = t->task;
@@ -60,7 +60,7 @@ static void run_and_end(tn_task *task)
     tni_task_unref(task);
 }
 
-/* --- Two wheels that others look after -------------------------------------------------------------------------------------- */
+/* --- Two wheels that other threads fire ------------------------------------------------------------------------------------- */
 
 static void setup(void *state)
 {
@@ -95,7 +95,7 @@ static void fire_both(void *state)
     fire(&((timing *)state)->cores[1]);
 }
 
-/* Has a reference. */
+/* The caller has a reference. */
 static void wake(void *state)
 {
     timing *t = state;
@@ -112,7 +112,7 @@ static void sleep_and_end(void *state)
     run_and_end(t->task);
 }
 
-/* The second run is on the other core, and wants to be woken earlier. */
+/* The second run is on the other core, and needs an earlier wake. */
 static void move(void *state)
 {
     timing *t = state;
@@ -140,7 +140,7 @@ static void setup_armed(void *state)
     tni_core_arm_timer(&t->cores[0], t->task);
 }
 
-/* The next run waits for a later moment; the node that is armed will do, if nobody takes it out. */
+/* The next run waits for a later moment. The armed node is sufficient, unless another thread removes it. */
 static void rearm(void *state)
 {
     timing *t = state;
@@ -155,10 +155,10 @@ static void rearm(void *state)
         have_rested(t);
     }
     run_and_end(t->task);
-    tni_task_unref(t->task); /* what `wake` has elsewhere */
+    tni_task_unref(t->task); /* the reference that `wake` has in other scenarios */
 }
 
-/* Once at any time, and once when it is needed. */
+/* Fires once at any time, and once when it is needed. */
 static void fire_again(void *state)
 {
     timing *t = state;
@@ -190,7 +190,7 @@ static void setup_wait(void *state)
     model_name_of(t->wait);
 }
 
-/* As tn_await looks, poll and drop. False: it is to be waited for. */
+/* Like the checks, the poll and the drop of tn_await. Returns false if the task must wait. */
 static bool wait_is_over(timing *t, uint64_t deadline_ns)
 {
     tn_task *task = t->task;
@@ -203,7 +203,7 @@ static bool wait_is_over(timing *t, uint64_t deadline_ns)
     return tni_a32_load(&t->happened, TNI_RELAXED) == 1;
 }
 
-/* Whatever ends it: the claim is taken once, and no waker is left behind or spent twice (a leak, or a use after free). */
+/* Whatever ends the wait, the claim is taken once, and no waker is left behind or used twice (a leak, or a use after free). */
 static void wait_for_one_of_three(void *state)
 {
     timing *t = state;
@@ -223,7 +223,7 @@ static void wait_for_one_of_three(void *state)
     run_and_end(task);
 }
 
-/* Has a reference. */
+/* The caller has a reference. */
 static void let_it_happen(void *state)
 {
     timing *t = state;
@@ -233,7 +233,7 @@ static void let_it_happen(void *state)
     tni_task_unref(t->task);
 }
 
-/* Has a reference. */
+/* The caller has a reference. */
 static void cancel(void *state)
 {
     tn_task *task = ((timing *)state)->task;
@@ -264,7 +264,7 @@ static void work(void *state)
     tni_worker_drive(((timing *)state)->runtime->workers, NULL, TNI_FOREVER);
 }
 
-/* Nobody else wakes this one: only the worker that sleeps for ever, if it is told. */
+/* Only the worker can wake this task, and it sleeps for ever unless it learns of the timer. */
 static void sleep_on_its_timer(void *state)
 {
     timing *t = state;
@@ -275,7 +275,7 @@ static void sleep_on_its_timer(void *state)
     tni_worker_unpark(t->runtime->workers);
 }
 
-/* As help in monitor.c. */
+/* Like poll_for in stuck.c. */
 static void monitor(void *state)
 {
     tni_core *core = ((timing *)state)->runtime->cores[0];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens: cancelling against waiting, hooks, children that are born, tokens that go, and other cancellers. */
+/* Tokens: cancelling against waits, hooks, children that are created, tokens that are released, and other cancellers. */
 #include <tn/cancel_token.h>
 
 #include "sleeper.h"
@@ -11,7 +11,7 @@ typedef struct {
     tn_cancel_token *leaves[2]; /* below the child */
     uint32_t data;              /* plain: written before the cancellation */
     tni_a32 calls;              /* of the hook */
-    uint32_t inside;            /* plain: while the hook runs */
+    uint32_t inside;            /* plain: written while the hook runs */
     tni_a32 step;               /* 1: the hook has begun; 2: it may end */
     bool added;
 } tree;
@@ -54,7 +54,7 @@ static void hooked(void *state)
     model_check(tn_cancel_token_hook_add(t->root, &t->hook) == 0);
 }
 
-/* The first leaf has the hook, and is the first to be told. */
+/* The first leaf has the hook, and is the first to be visited. */
 static void leaves_with(tree *t, void (*fn)(tn_cancel_token_hook *hook))
 {
     root_and_child(t);
@@ -156,7 +156,7 @@ static void wait_cancelled(void *state)
         model_check(t->data == 1);
 }
 
-/* Born cancelled, or cancelled with its parent. */
+/* Created cancelled, or cancelled with its parent. */
 static void bear(void *state)
 {
     tree *t = state;
@@ -167,7 +167,7 @@ static void bear(void *state)
     tn_cancel_token_release(child);
 }
 
-/* Born cancelled, or cancelled when the others have returned. */
+/* Created cancelled, or cancelled when the others have returned. */
 static void bear_for_the_end(void *state)
 {
     tree *t = state;
@@ -175,7 +175,7 @@ static void bear_for_the_end(void *state)
     model_check(tn_cancel_token_create(&t->child, t->root, NULL) == 0);
 }
 
-/* Born, and gone, while its parent is cancelled. */
+/* Created and released while its parent is cancelled. */
 static void bear_and_release(void *state)
 {
     tree *t = state;
@@ -196,7 +196,7 @@ static void release_child(void *state)
     tn_cancel_token_release(((tree *)state)->child);
 }
 
-/* Removed it never runs, or has run: either way it does not run any more. */
+/* If the hook is removed it never runs, else it has run: in both cases it does not run any more. */
 static void remove_hook(void *state)
 {
     tree *t = state;
@@ -206,7 +206,7 @@ static void remove_hook(void *state)
     t->inside++;
 }
 
-/* Added before the cancellation, and then it runs; or refused. */
+/* If the hook is added before the cancellation it runs, else it is refused. */
 static void add_hook(void *state)
 {
     tree *t = state;
@@ -218,7 +218,8 @@ static void add_hook(void *state)
     t->added = rc == 0;
 }
 
-/* Whoever else is cancelling: all below are cancelled when this returns, and the hook cannot be taken back any more. */
+/* Whichever other thread cancels too: when this returns, all tokens below are cancelled, and the hook can no longer be
+ * removed. */
 static void cancel_and_look(tree *t, tn_cancel_token *token)
 {
     tn_cancel_token_cancel(token);
@@ -237,7 +238,7 @@ static void cancel_child_and_look(void *state)
     cancel_and_look(state, ((tree *)state)->child);
 }
 
-/* The hook is in its call, by the other thread, and goes on only after this. */
+/* The other thread is in the hook's call, and continues only after this. */
 static void cancel_root_beside_hook(void *state)
 {
     tree *t = state;
@@ -248,7 +249,7 @@ static void cancel_root_beside_hook(void *state)
     go_to_step(t, 2);
 }
 
-/* A leaf that its owner lets go of meanwhile. */
+/* The owner of a leaf releases it meanwhile. */
 static void release_leaf(void *state)
 {
     tn_cancel_token_release(((tree *)state)->leaves[1]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The claim word of a wait: a source, a second one, and the waiter's own change of mind; exactly one wins, none is lost. */
+/* The claim word of a wait: a source, a second one, and a waiter that no longer wants to wait. Exactly one wins, and no wake is
+ * lost. */
 #include "task/wait.h"
 
 #include "model.h"
@@ -33,7 +34,7 @@ static void source(void *state)
     (void)tni_wait_wake(&w->wait);
 }
 
-/* A second event, which has nothing to say. */
+/* A second event, which publishes nothing. */
 static void other_source(void *state)
 {
     waiting *w = state;
@@ -57,7 +58,7 @@ static void waiter(void *state)
     model_check(w->data == 1);
 }
 
-/* Arms, and does not want any more: who wins, has the reference. */
+/* Arms, and no longer wants to wait: the winner has the reference. */
 static void fickle_waiter(void *state)
 {
     waiting *w = state;
@@ -79,7 +80,7 @@ static void end(void *state)
         tn_waker_wake(waker);
 }
 
-/* Waits for the end, or does not want any more; somebody else may be waiting. */
+/* Waits for the end, or no longer wants to; another thread may be waiting. */
 static void fickle_joiner(void *state)
 {
     waiting *w = state;

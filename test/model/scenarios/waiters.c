@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A settler of more waiters than it wakes at once lets go of the lock and comes back to it. Meanwhile the last waiter leaves,
- * with which all have been answered, and the memory goes. */
+/* A thread that completes more waiters than it wakes at once releases the lock and takes it again. Meanwhile the last waiter
+ * leaves. With it all have completed, and the memory is freed. */
 #include "waiters.h"
 
 #include <tn/rwlock.h>
@@ -31,7 +31,7 @@ static sleeper *who(house *h, int i)
     return i == LAST ? h->last : h->crowd;
 }
 
-/* The first batch is told at once, so the first one stands for all of it. */
+/* The first batch is completed at once, so its first waiter stands for all of it. */
 static void await_first(const tni_waiter *first)
 {
     while (tni_waiter_state(first) != TNI_WAITER_GRANTED)
@@ -114,7 +114,7 @@ static void drop_acquires(void *state)
     model_free(h->semaphore);
 }
 
-/* Nobody leaves: permits that come back meanwhile make way for the last one. */
+/* No waiter leaves: permits that are released meanwhile make way for the last one. */
 static void acquire_all(void *state)
 {
     house *h = state;
@@ -162,7 +162,7 @@ static void drop_reads(void *state)
     model_free(h->lock);
 }
 
-/* Nobody leaves: the readers that have been told give the lock back, and so make way for the last one. */
+/* No waiter leaves: the readers that have got the lock release it, and so make way for the last one. */
 static void read_all(void *state)
 {
     house *h = state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands for tasks where a scenario does without them: a waker that counts, and that a thread can sleep on. Defines the public
- * functions, so it is for one source of a program. */
+/* Replaces tasks where a scenario does without them: a waker that counts its wakes, and on which a thread can sleep. Defines
+ * the public functions, so it is for one source of a program. */
 #ifndef TN_MODEL_WAKER_H
 #define TN_MODEL_WAKER_H
 
@@ -8,8 +8,8 @@
 #include "task/task.h"
 
 struct tn_waker {
-    tn_task task;       /* first: it is what a waker leads to; nothing of it is used but its budget */
-    tni_a32 references; /* beside its owner's */
+    tn_task task;       /* first: a waker leads to it; only its budget is used */
+    tni_a32 references; /* besides its owner's */
     tni_a32 wakes;
 };
 
@@ -36,7 +36,7 @@ void tn_waker_wake(tn_waker *waker)
     tn_waker_release(waker);
 }
 
-/* Sleeps until there have been more than `seen` wakes; answers how many. */
+/* Sleeps until there have been more than `seen` wakes. Returns their number. */
 static inline uint32_t waker_wait(tn_waker *waker, uint32_t seen)
 {
     uint32_t wakes;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tasks that wait in sync/ without a counted waker, because the wait is in their own frame: the settler makes them runnable under
- * the queue's lock and queues them without it. Nobody holds them: they end, and their headers are freed, as soon as they may. */
+/* Tasks that wait in sync/ without a counted waker, because the wait is in their own frame. The thread that completes them
+ * makes them runnable under the queue's lock, and queues them without it. No handle keeps them: they end, and their headers are
+ * freed, as soon as possible. */
 #include <tn/mutex.h>
 
 #include "model.h"
@@ -13,14 +14,14 @@ typedef struct {
     tn_mutex_future lock;
     tn_task *task;
     bool answered;
-    uint32_t ended; /* plain: by whoever runs it last */
+    uint32_t ended; /* plain: written by the thread that runs it last */
 } waiting;
 
 typedef struct {
     tn_runtime runtime;
     tn_mutex mutex;
     waiting waits[2];
-    uint32_t inside; /* plain: the mutex */
+    uint32_t inside; /* plain: under the mutex */
 } house;
 
 static house *current; /* set by setup */
@@ -40,7 +41,7 @@ static int poll(tn_future *self, tn_waker *waker)
     return 0;
 }
 
-/* Cancelled it is dropped without another poll: what it was handed goes on. */
+/* A cancelled task is dropped without another poll: the mutex that it was handed goes to the next. */
 static void drop(tn_future *self)
 {
     waiting *w = tni_container_of(self, waiting, base);
@@ -59,7 +60,7 @@ static void desk_run(tn_task *task)
 
 /* --- Before ----------------------------------------------------------------------------------------------------------------- */
 
-/* `references`: beside the scheduler's. */
+/* `references` is their number besides the scheduler's. */
 static void add(house *h, int i, unsigned references)
 {
     waiting *w = &h->waits[i];
@@ -101,7 +102,7 @@ static void two_tasks(void *state)
     add(state, 1, 0);
 }
 
-/* Threads that are no workers of the tasks' runtime. */
+/* The threads are no workers of the tasks' runtime. */
 static void one_task_elsewhere(void *state)
 {
     one_task(state);
@@ -127,7 +128,7 @@ static void unlock(void *state)
     tn_mutex_unlock(&h->mutex);
 }
 
-/* Polled in vain, or when the verdict is there and its wake is not. */
+/* A spurious poll, or a poll when the verdict is there and its wake is not. */
 static void wake_in_vain(void *state)
 {
     tn_waker_wake(tni_task_waker(((house *)state)->waits[0].task));
