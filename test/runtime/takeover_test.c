@@ -480,6 +480,11 @@ static bool holder_sleeps(void *arg)
            tni_os_thread_sleeps(holder->thread_id);
 }
 
+static bool holder_parks(void *arg)
+{
+    return tni_idle_is_parked(&((watched *)arg)->runtime->idle, ((watched *)arg)->core->index);
+}
+
 static bool watched_is_inside(watched *w, unsigned count)
 {
     uint64_t limit_ns = tn_now() + 20 * TN_S;
@@ -536,6 +541,7 @@ Test(takeover, no_hurry_when_nobody_is_stuck)
     for (unsigned i = 0; i < w.count; i++)
         tt_join(w.tasks[i]);
     w.count = 0;
+    cr_assert(tt_wait_until(holder_parks, &w, 20 * TN_S)); /* a holder on its way there is expected soon */
     for (check_interval_ns = HOUR_NS / 2; check_interval_ns < HOUR_NS; check_interval_ns *= 2) {
         cr_assert_eq(watched_look(&w, w.due_ns - w.now_ns), 2);
         cr_assert_eq(w.due_ns - w.now_ns, check_interval_ns);
