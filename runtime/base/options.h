@@ -24,7 +24,7 @@
      tni_options_copy((out), sizeof *(out), TNI_OPTIONS_END(out, last_of_first), (given), (log), (call)))
 
 /* The number of bytes up to the end of `member` in `*options`. */
-#define TNI_OPTIONS_END(options, member) (offsetof(__typeof__(*(options)), member) + sizeof((options)->member))
+#define TNI_OPTIONS_END(options, member) (offsetof(__typeof__(*(options)), member) + sizeof(__typeof__((options)->member)))
 
 /* Logs that an option has a wrong value: `problem` names it, after "options.", and says what to do. Returns TN_EINVAL. */
 int tni_options_refuse(const tni_log *log, const char *call, const char *problem);
