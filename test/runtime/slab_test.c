@@ -171,6 +171,8 @@ Test(slab, others_free_and_walk_meanwhile)
     tni_slab_cache_init(&c.cache, &allocator.as_option, 0, 1);
     for (int i = 0; i < 4; i++)
         threads[i] = tt_thread_start(i == 0 ? walk : free_all, &c);
+    while (atomic_load(&c.walks) == 0) /* on a busy machine the thread may begin late */
+        tn_yield();
     for (unsigned long i = 0; i < wanted;) {
         tn_task *task = tni_slab_alloc(&c.cache);
         cr_assert_not_null(task);
