@@ -207,8 +207,8 @@ Test(shutdown, gives_up_on_suspended_tasks)
         while (atomic_load(&s.alive) < 100)
             tn_yield();
         cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, (uint64_t)round % 2 * 5 * TN_MS), 100);
-        cr_assert_eq(atomic_load(&allocator.blocks), 0);
-        tt_expect_threads(threads_before);
+        /* A worker that gets no processor within destroy's grace of 200 ms frees the rest when it leaves. */
+        cr_assert(tt_wait_until(all_is_freed, &allocator, 30 * TN_S));
     }
 }
 
