@@ -6,7 +6,6 @@
     check_style.py --graph                prints the folders of the layers, low to high, and which others each one includes
     check_style.py --self-test            plants an offence against each rule (style/cases*.py), fails when one goes unreported
     check_style.py --words PLACE...       the word list alone, in these folders and files; they need not be in words.CLEAN
-    check_style.py --contracts [HEADER]   contracts and sentences of public headers alone; they need not be in contracts.REWRITTEN
 
 The rules are in style/: a module for each subject, with what it allows where in tables at its top.
 """
@@ -20,12 +19,12 @@ from style import atomics, cancellation, cases, cases_folders, cases_pages, case
 from style import layout, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, contracts, readmes, mutants, figures, words,
+CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, readmes, mutants, figures, words,
           hops, picture, cancellation)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
-WHOLE_FILES = (spdx,)  # what the cases of the other rules, which are pieces of files, do not have
+WHOLE_FILES = (contracts, spdx)  # what the cases of the other rules, which are pieces of files, do not have
 APART = BY_PROGRAMS + WHOLE_FILES
-STRICT = ("contract", "sentence", "word")  # rules that do not hold everywhere yet
+STRICT = ("word",)  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", ".dot", ".svg", "CMakeLists.txt", "mutants.txt")
 
 
@@ -72,7 +71,9 @@ def self_test():
         if found != {rule}:
             wrong += 1
             print(f"an offence against {rule} in {list(texts)} was reported as {sorted(found) or 'nothing'}")
-    for texts, strict, checks in [(texts, False, CHECKS) for texts in good] + [(cases_prose.CLEAN, True, CHECKS + BY_PROGRAMS)]:
+    allowed = [(texts, False, CHECKS) for texts in good]
+    allowed.append((cases_prose.CLEAN, True, CHECKS + BY_PROGRAMS + (contracts,)))
+    for texts, strict, checks in allowed:
         found = findings(Tree(texts, strict=strict), checks)
         wrong += len(found)
         show(found)
@@ -84,12 +85,11 @@ def self_test():
 
 
 def arguments():
-    usage = "check_style.py [--graph | --self-test | --words PLACE... | --contracts [HEADER...]]"
+    usage = "check_style.py [--graph | --self-test | --words PLACE...]"
     parser = argparse.ArgumentParser(usage=usage, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--self-test", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--graph", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--words", nargs="+", metavar="PLACE", help=argparse.SUPPRESS)
-    parser.add_argument("--contracts", nargs="*", metavar="HEADER", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -103,9 +103,6 @@ def main():
     if chosen.words:
         tree.strict = True
         found = [item for item in findings(tree, (words,)) if words.is_in(item[0], chosen.words)]
-    elif chosen.contracts is not None:
-        tree.strict = True
-        found = [item for item in findings(tree, (contracts,)) if not chosen.contracts or words.is_in(item[0], chosen.contracts)]
     else:
         packages.install_missing_programs(check.PROGRAM for check in BY_PROGRAMS)
         found = findings(tree)

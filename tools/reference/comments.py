@@ -15,7 +15,6 @@ TITLE = re.compile(r"/\*\s*tournant: ")
 NAME = re.compile(r"`[^`\n]*`|\btn/\w+\.h\b|\b(?:tn|TN)_\w*(?:\.\w+)?(?:…|\*)?|[\\@<>&#%]")
 BODY = re.compile(r"\b(struct|enum|union)\s+\w*\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*(\w*)")
 OPAQUE = re.compile(r"(?m)^ *union \{[^{}]*\} opaque;|^ *uint64_t opaque\[\d+\];")
-UNDECLARED = {"TN_EACCES"}  # an example, in tn/net.h, of errors of the kernel that have no name here
 
 
 class Names:
@@ -48,7 +47,7 @@ class Names:
         if member and member in self.members.get(name, ()):
             return f'@ref {name}::{member} "{word}"'
         is_family = (family != word or word.endswith("_")) and any(other.startswith(family) for other in self.all)
-        if not is_family and word not in UNDECLARED:
+        if not is_family:
             self.unknown.append((path, word))
         return word
 

@@ -15,10 +15,7 @@ Made from the comments in the public headers by `tools/docs --tables`; do not ed
 A cancellation point returns `TN_ECANCELED` when its task or a cancel scope around the caller has been cancelled, and
 `TN_ETIMEDOUT` when the deadline of a scope has passed. No other call fails by cancellation.
 """
-# `yes; …`; and, until all headers are rewritten, `checkpoint…`, and `cancellation: see above` in any slot.
-IS_POINT = re.compile(r"(?:A )?(?:yes|checkpoint)\b[ ,;:.]*(?:that |\(of the caller\); )?", re.I)
-ABOVE = re.compile(r"[Cc]ancellation: (see above|as tn_\w+)[;,.]* ?(.*)")
-INHERITED = re.compile(r"\b(?:Otherwise )?[Aa]s (tn_\w+)")
+IS_POINT = re.compile(r"yes; ")
 
 RULES = ("cancellation-table",)
 
@@ -29,40 +26,30 @@ def check(tree, report):
 
 
 def slots(comment):
-    """{slot: text} of a contract; under "" what is said before the first."""
+    """{slot: text} of a contract."""
     text = "\n".join(line.strip() for line in plain(comment.removesuffix("*/")).split("\n"))
     pieces = SLOT.split(text)
     values = [" ".join(value.split("\n\n")[0].split()) for value in pieces[2::2]]
-    return {"": " ".join(pieces[0].split())} | dict(zip(pieces[1::2], values))
+    return dict(zip(pieces[1::2], values))
 
 
 def contracts(tree):
-    """{name: (header, slots)} of each public function; what a comment leaves to another function (`as tn_…`) is filled in."""
+    """{name: (header, slots)} of each public function."""
     found = {}
     for path, header in sorted(tree.headers.items()):
         if header.is_public_header:
             found.update((name, (path, slots(comment))) for name, _, comment in public_functions(header))
-    for name, (path, own) in found.items():
-        other = INHERITED.search(own[""])
-        given = found.get(other.group(1), ("", {}))[1] if other else {}
-        if own.get("Suspends", "").startswith("no"):
-            given = {slot: text for slot, text in given.items() if slot != "Cancellation"}
-        elif IS_POINT.match(given.get("Cancellation", "")):
-            given = given | {"Cancellation": f"yes; as `{other.group(1)}`, but for what its own comment says."}
-        found[name] = path, given | own
     return found
 
 
 def cancelled(own):
-    """What is left when the call is cut short, "" if nothing is said; None: it is no cancellation point."""
-    text = own.get("Cancellation") or re.sub(r"^(?!A checkpoint).*", "", own[""])
+    """What is left when the call is cut short; None: it is no cancellation point."""
+    text = own.get("Cancellation", "")
     match = IS_POINT.match(text)
-    if match:
-        left = text[match.end() :]
-    else:
-        match = next((found for found in map(ABOVE.search, (f"{slot}: {said}" for slot, said in own.items())) if found), None)
-        left = "; ".join(filter(None, match.groups())) if match else None
-    return None if left is None else left[:1].upper() + left[1:].rstrip(".")
+    if not match:
+        return None
+    left = text[match.end() :]
+    return left[:1].upper() + left[1:].rstrip(".")
 
 
 def rows(tree, functions):

@@ -12,50 +12,14 @@ FORMS = {
     "Suspends": (r"(no|yes|until|unless|if|when|while)\b", "`no`, `yes` or a condition (until, unless, if, when, while)"),
     "Cancellation": (r"no\.|yes; \S", "`no.` or `yes; ` and the state that is left when the call is cut short"),
 }
-# Public headers whose comments are rewritten: the names of their files. The others need `Suspends:` or `as tn_…` alone.
-REWRITTEN = (
-    "async.h",
-    "barrier.h",
-    "base.h",
-    "blocking.h",
-    "broadcast.h",
-    "cancel_token.h",
-    "channel.h",
-    "combine.h",
-    "fs.h",
-    "future.h",
-    "future_set.h",
-    "group.h",
-    "mpsc.h",
-    "mutex.h",
-    "names.h",
-    "net.h",
-    "notify.h",
-    "once.h",
-    "oneshot.h",
-    "runtime.h",
-    "rwlock.h",
-    "scope.h",
-    "semaphore.h",
-    "sync.h",
-    "task.h",
-    "tn.h",
-    "wait_group.h",
-    "waiter.h",
-    "watch.h",
-)
-
-RULES = ("slots", "contract", "sentence")
+RULES = ("contract", "sentence")
 
 
 def check(tree, report):
     for source in tree.headers.values():
         if source.is_public_header:
-            if tree.strict or source.name in REWRITTEN:
-                check_contracts(source, report)
-                check_sentences(source, report)
-            else:
-                check_slots(tree, source, report)
+            check_contracts(source, report)
+            check_sentences(source, report)
 
 
 def public_functions(source):
@@ -87,16 +51,6 @@ def comment_above(source, line):
     while first >= 1 and first in source.commented and not source.code_lines[first - 1].strip():
         first -= 1
     return "\n".join(source.lines[first : line - 1])
-
-
-def check_slots(tree, source, report):
-    inside = [name for name, _, _ in inline_functions(source)]
-    for name, line, comment in public_functions(source):
-        if name in inside:
-            continue
-        other = re.search(r"\b[Aa]s (tn_\w+)", comment)
-        if "Suspends:" not in comment and not (other and re.search(rf"\b{other.group(1)}\s*\(", tree.public_code)):
-            report(source.path, line, "slots", f"{name}: its comment does not say `Suspends:` nor `as tn_…`")
 
 
 def check_contracts(source, report):
