@@ -55,9 +55,8 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
         tni_stuck_no_replacement(runtime, now_ns);
-    else if (recently_taken > wanted)
-        (void)tni_worker_provide_replacements(runtime,
-                                              recently_taken); /* ahead, so that no take-over waits for a thread to start */
+    else if (recently_taken > wanted) /* ahead, so that no take-over waits for a thread to start */
+        (void)tni_worker_provide_replacements(runtime, recently_taken);
     return asleep < runtime->core_count;
 }
 
@@ -163,7 +162,8 @@ void tni_monitor_notice(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
 
-    /* Orders the caller's write (a worker: the end of its parked mark) before the check. Pairs with the fence in rest. */
+    /* Orders the caller's write (a worker: the end of its parked mark; tni_monitor_stop: the stop) before the check. Pairs with
+     * the fence in rest. */
     tni_fence_full();
     /* Relaxed: behind the fence; the exchange decides which thread wakes the monitor. */
     if (tni_unlikely(tni_a32_load(&monitor->resting, TNI_RELAXED) != 0) &&
@@ -198,13 +198,10 @@ void tni_monitor_stop(tn_runtime *runtime)
 
     if (!monitor->started)
         return;
-    /* Release: publishes the stop; partner: monitor_main. The exchange of resting ends a rest that began before that. */
+    /* Release: publishes the stop; partner: monitor_main. */
     tni_a32_store(&monitor->stop, 1, TNI_RELEASE);
     tni_futex_wake(&monitor->stop, 1);
-    /* Orders the stop before the check. Pairs with the fence in rest. */
-    tni_fence_full();
-    if (tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0) /* relaxed: behind the fence */
-        tni_os_event_post(monitor->bell);
+    tni_monitor_notice(runtime); /* ends a rest that began before the store */
     tni_thread_join(&monitor->thread);
     monitor->started = false;
 }

@@ -45,7 +45,7 @@ static struct {
     uint32_t ready; /* by model_fire; for a socket see model_socket_ready */
     int refused;    /* the error for a loop that starts to watch it, a negative errno value, or 0 */
 } files[FILES];
-/* Who waits in tni_os_loops_poll: one thread at a time. */
+/* The thread that waits in tni_os_loops_poll: at most one. */
 static struct {
     bool sleeping;
     unsigned sleeper;

@@ -6,20 +6,14 @@
 
 #include "base/tls.h"
 #include "model.h"
+#include "no_monitor.h"
 #include "sched/runtime.h"
 #include "small_runtime.h"
 #include "stop_workers.h"
-#include "watch/monitor.h"
+#include "until.h"
 #include "watch/stuck.h"
 
 #define LATE_NS (10 * TN_MS)
-
-typedef struct {
-    tn_future base;
-    tni_registration *registration; /* waits on its readiness; NULL: on the bell */
-    tni_wait *bell;
-    tni_a32 *rung;
-} until_future;
 
 typedef struct {
     tn_runtime *runtime;
@@ -30,29 +24,6 @@ typedef struct {
     int fd;
     tni_registration *registration;
 } scene;
-
-static int poll_until(tn_future *self, tn_waker *waker)
-{
-    until_future *future = tni_container_of(self, until_future, base);
-
-    if (future->registration != NULL)
-        return tni_registration_poll(future->registration, TNI_READ, waker);
-    tni_wait_arm(future->bell, waker);
-    if (tni_a32_load(future->rung, TNI_ACQUIRE) == 0)
-        return TN_PENDING;
-    (void)tni_wait_disarm(future->bell);
-    return 0;
-}
-
-static void drop_until(tn_future *self)
-{
-    until_future *future = tni_container_of(self, until_future, base);
-
-    if (future->registration != NULL)
-        tni_registration_unregister(future->registration, TNI_READ);
-}
-
-static const tn_future_ops ops = {poll_until, drop_until};
 
 static void spawn(scene *s)
 {
@@ -90,7 +61,7 @@ static void setup(void *state)
     tni_a32_init(&s->rung, 0);
     model_name_of(s->bell);
     model_name_of(s->rung);
-    s->future = (until_future){{&ops}, NULL, &s->bell, &s->rung};
+    s->future = (until_future){{&until_ops}, NULL, &s->bell, &s->rung};
 }
 
 static void setup_bell(void *state)
@@ -289,34 +260,6 @@ static void finish_pair(void *state)
 
     model_check(s->away.dropped == 1 && s->one.dropped == 1);
     model_check(tn_runtime_destroy(s->runtime, TN_SHUTDOWN_WAIT, TNI_FOREVER) == 0);
-}
-
-/* --- No monitor of its own -------------------------------------------------------------------------------------------------- */
-
-void tni_monitor_init(tni_monitor *monitor)
-{
-    (void)monitor;
-}
-
-int tni_monitor_start(tn_runtime *runtime)
-{
-    (void)runtime;
-    return 0;
-}
-
-void tni_monitor_stop(tn_runtime *runtime)
-{
-    (void)runtime;
-}
-
-void tni_monitor_fini(tni_monitor *monitor)
-{
-    (void)monitor;
-}
-
-void tni_monitor_notice(tn_runtime *runtime)
-{
-    (void)runtime;
 }
 
 #define CASE(what, how, ...) \

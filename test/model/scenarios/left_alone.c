@@ -6,9 +6,9 @@
 #include <tn/future.h>
 
 #include "model.h"
+#include "no_monitor.h"
 #include "sched/runtime.h"
 #include "stop_workers.h"
-#include "watch/monitor.h"
 #include "watch/stuck.h"
 
 typedef struct left_scene left_scene;
@@ -34,34 +34,6 @@ struct left_scene {
     tni_a32 inside;         /* 1: `away` is inside its task */
     tni_a32 tasks;          /* number of the other two tasks that have not ended */
 };
-
-/* --- No monitor ------------------------------------------------------------------------------------------------------------- */
-
-void tni_monitor_init(tni_monitor *monitor)
-{
-    (void)monitor;
-}
-
-int tni_monitor_start(tn_runtime *runtime)
-{
-    (void)runtime;
-    return 0;
-}
-
-void tni_monitor_stop(tn_runtime *runtime)
-{
-    (void)runtime;
-}
-
-void tni_monitor_fini(tni_monitor *monitor)
-{
-    (void)monitor;
-}
-
-void tni_monitor_notice(tn_runtime *runtime)
-{
-    (void)runtime;
-}
 
 /* --- Tasks ------------------------------------------------------------------------------------------------------------------ */
 

@@ -9,13 +9,7 @@
 #include "base/tls.h"
 #include "model.h"
 #include "small_runtime.h"
-
-typedef struct {
-    tn_future base;
-    tni_registration *registration; /* waits on its readiness; NULL: on the bell */
-    tni_wait *bell;
-    tni_a32 *rung;
-} until_future;
+#include "until.h"
 
 typedef struct {
     tn_runtime *runtime;
@@ -30,29 +24,6 @@ typedef struct {
 
 static scene *present; /* constant while threads run */
 
-static int poll_until(tn_future *self, tn_waker *waker)
-{
-    until_future *future = tni_container_of(self, until_future, base);
-
-    if (future->registration != NULL)
-        return tni_registration_poll(future->registration, TNI_READ, waker);
-    tni_wait_arm(future->bell, waker);
-    if (tni_a32_load(future->rung, TNI_ACQUIRE) == 0)
-        return TN_PENDING;
-    (void)tni_wait_disarm(future->bell);
-    return 0;
-}
-
-static void drop_until(tn_future *self)
-{
-    until_future *future = tni_container_of(self, until_future, base);
-
-    if (future->registration != NULL)
-        tni_registration_unregister(future->registration, TNI_READ);
-}
-
-static const tn_future_ops ops = {poll_until, drop_until};
-
 static void setup(void *state)
 {
     scene *s = state;
@@ -63,7 +34,7 @@ static void setup(void *state)
     tni_a32_init(&s->rung, 0);
     model_name_of(s->bell);
     model_name_of(s->rung);
-    s->future = (until_future){{&ops}, NULL, &s->bell, &s->rung};
+    s->future = (until_future){{&until_ops}, NULL, &s->bell, &s->rung};
 }
 
 static void spawn(scene *s)
@@ -260,7 +231,7 @@ static void be_quiet(scene *s)
 static void open_wait_close(void *state)
 {
     scene *s = state;
-    until_future future = {.base = {&ops}};
+    until_future future = {.base = {&until_ops}};
 
     model_fire(s->fd, TNI_OS_READABLE);
     model_check(tni_registration_make(s->runtime, s->fd, &future.registration) == 0);
