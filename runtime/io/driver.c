@@ -31,6 +31,7 @@ int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
     tni_a32_init(&driver->owned, 0);
     tni_a32_init(&driver->incomplete, 0);
     driver->fetched.count = 0;
+    driver->fetched.full = false;
     tni_aptr_init(&driver->inbox, NULL);
     tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);

@@ -165,9 +165,9 @@ static void on_first_report(uv_poll_t *handle, int status, int events)
     uint32_t generation = next_generation(loop);
 
     event.data.u64 = data_of(fd, generation);
-    if (status != 0)
+    if (status != 0) {
         (void)epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_DEL, fd, &event); /* a close tries it again, and ignores errors */
-    else if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
+    } else if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
         handle->poll_cb = report;
         tni_container_of(handle, tni_os_poll, handle)->generation = generation;
     }
@@ -236,6 +236,7 @@ void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *f
 
     tni_assert(count >= 0 || errno == EINTR, "epoll_wait failed");
     fetched->count = 0;
+    fetched->full = count == TNI_OS_FETCH_MAX; /* the wake counts too */
     for (int i = 0; i < count; i++) {
         if (fetched->events[i].data.u64 == WAKE_DATA)
             tni_os_event_drain(loop->wake_fd);
@@ -280,7 +281,7 @@ static tni_os_poll *poll_of(const tni_os_loop *loop, uint64_t data)
 
 bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched)
 {
-    bool all = fetched->count < TNI_OS_FETCH_MAX;
+    bool all = !fetched->full;
 
     for (unsigned i = 0; i < fetched->count; i++) {
         tni_os_poll *poll = poll_of(loop, fetched->events[i].data.u64);
@@ -290,5 +291,6 @@ bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched)
             all = false;
     }
     fetched->count = 0;
+    fetched->full = false;
     return all;
 }

@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     struct epoll_event events[TNI_OS_FETCH_MAX];
     unsigned count;
+    bool full; /* the kernel may have had more */
 } tni_os_fetched;
 
 /* Returns 0, or a negative errno value (TN_EMFILE, TN_ENOMEM) without leaking anything. */

@@ -208,6 +208,30 @@ Test(os_loop, more_than_a_sleep_fetches_is_found_by_the_run)
     tni_os_loop_close(&loop);
 }
 
+Test(os_loop, a_wake_among_what_a_sleep_fetches_hides_nothing)
+{
+    static end ends[TNI_OS_FETCH_MAX];
+    tni_os_loop loop;
+    unsigned readable = 0;
+
+    open_loop(&loop);
+    for (unsigned i = 0; i < TNI_OS_FETCH_MAX; i++)
+        watch_new(&loop, &ends[i]);
+    tni_os_loop_wake(&loop); /* the kernel returns it first, and one event is left */
+    for (unsigned i = 0; i < TNI_OS_FETCH_MAX; i++)
+        send_byte(&ends[i]);
+    tni_os_loop_sleep(&loop, UINT64_MAX, &fetched);
+    cr_assert_eq(fetched.count, TNI_OS_FETCH_MAX - 1);
+    cr_assert(!tni_os_loop_report(&loop, &fetched));
+    tni_os_loop_run(&loop);
+    for (unsigned i = 0; i < TNI_OS_FETCH_MAX; i++)
+        readable += ends[i].readable;
+    cr_assert_eq(readable, TNI_OS_FETCH_MAX);
+    for (unsigned i = 0; i < TNI_OS_FETCH_MAX; i++)
+        let_go(&loop, &ends[i]);
+    tni_os_loop_close(&loop);
+}
+
 /* Until its first report a poll is level-triggered and handled by libuv, so the run after the sleep reports its event. */
 Test(os_loop, a_poll_that_has_not_been_reported_yet_is_found_by_the_run)
 {
