@@ -2,7 +2,6 @@
 /* Workers that get no processor because a real-time thread uses it: other workers do their work. */
 /* ctest: timeout=120 serial */
 #include <sched.h>
-#include <stdio.h>
 
 #include "late_stand.h"
 #include "support/runtime.h"
@@ -53,10 +52,8 @@ static tn_runtime *create_pinned(void)
     for (int i = 0; i < CPU_SETSIZE && count < 2; i++)
         if (CPU_ISSET((unsigned)i, &usable))
             processors[count++] = i;
-    if (count < 2) {
-        fprintf(stderr, "skipped: there is one processor\n");
-        return NULL;
-    }
+    if (count < 2)
+        cr_skip_test("there is one processor");
     cr_assert(pin(0, processors[0]));
     return create(pin_and_note, false);
 }
@@ -85,16 +82,15 @@ static void beside_a_hog(tn_runtime *runtime, bool (*is_served)(void *arg), void
     cr_assert_geq(good, 3, "%u of %u times", good, tries);
 }
 
-static bool may_be_real_time(void)
+/* Skips the test if this process may not start a real-time thread. */
+static void need_real_time(void)
 {
     const struct sched_param priority = {.sched_priority = 1};
     const struct sched_param usual = {0};
 
-    if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0) {
-        fprintf(stderr, "skipped: this process may not start a real-time thread\n");
-        return false;
-    }
-    return sched_setscheduler(0, SCHED_OTHER, &usual) == 0;
+    if (sched_setscheduler(0, SCHED_FIFO, &priority) != 0)
+        cr_skip_test("this process may not start a real-time thread");
+    cr_assert_eq(sched_setscheduler(0, SCHED_OTHER, &usual), 0);
 }
 
 static bool spawn_soon(void *runtime)
@@ -109,21 +105,21 @@ static bool answer_soon(void *l)
 
 Test(late, spawns_do_not_wait_for_a_real_time_thread)
 {
-    tn_runtime *runtime = may_be_real_time() ? create_pinned() : NULL;
+    tn_runtime *runtime;
 
-    if (runtime == NULL)
-        return;
+    need_real_time();
+    runtime = create_pinned();
     beside_a_hog(runtime, spawn_soon, runtime);
     tt_runtime_destroy(runtime);
 }
 
 Test(late, connections_do_not_wait_for_a_real_time_thread)
 {
-    tn_runtime *runtime = may_be_real_time() ? create_pinned() : NULL;
     static lines l;
+    tn_runtime *runtime;
 
-    if (runtime == NULL)
-        return;
+    need_real_time();
+    runtime = create_pinned();
     lines_open(&l, runtime);
     beside_a_hog(runtime, answer_soon, &l);
     lines_close(&l);
