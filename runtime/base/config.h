@@ -37,6 +37,9 @@
 #define TNI_STUCK_CPU_NS 1000000
 /* Most worker threads in excess of the cores. */
 #define TNI_REPLACEMENT_THREADS_DEFAULT 64
+/* Of the time between two checks, a report counts at most this much as sleep of a task: a later check shows that the monitor got
+ * no processor. It is a little more than two periods of the monitor. */
+#define TNI_STUCK_SLEEP_MAX_NS 8000000
 /* Most stuck tasks that the log reports per minute. */
 #define TNI_STUCK_REPORTS_A_MINUTE 5
 

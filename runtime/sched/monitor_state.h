@@ -36,7 +36,9 @@ typedef struct {
     const tni_core *core; /* NULL: the worker had lost its core */
     uint64_t runs;        /* the core's number of runs */
     uint32_t rounds;      /* the worker's number of rounds */
-    uint64_t since_ns;    /* time of the first check that saw that run */
+    uint64_t seen_ns;     /* time of the last check that saw that run */
+    uint64_t cpu_ns;      /* processor time of the thread at that check */
+    uint64_t kept_ns;     /* processor time and sleep in that run since the first check that saw it */
 } tni_run_record;
 
 /* Reports of stuck tasks: what was logged recently, and the report in progress. */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Reports of stuck tasks: a task that has been inside one run for report_stuck_ns is logged, once, with its stack.
+/* Reports of stuck tasks: a task that has kept its thread for report_stuck_ns in one run is logged, once, with its stack.
+ *
+ * A task keeps its thread by computing and by sleeping. Time in which the thread gets no processor does not count: other threads
+ * use the processors, the process has used up its quota, or it is stopped. The monitor adds, from check to check, the processor
+ * time of the thread. If the thread sleeps at a check, the rest of the time since the last check is added too, but not more than
+ * TNI_STUCK_SLEEP_MAX_NS: if the check is later than that, the monitor itself got no processor.
  *
  * The monitor checks every worker, with or without a core. The task's own thread takes its stack (stack_sampler.h). The
  * monitor does not wait for that: it continues to check the cores, and reports when the stack has arrived, or without it
@@ -104,6 +109,18 @@ static bool may_block(const tni_worker *worker)
     return tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 || tni_aptr_load(&worker->native, TNI_RELAXED) != NULL;
 }
 
+/* For how much of the time between two checks in one run the task has kept the thread. */
+static uint64_t kept_between(const tni_worker *worker, const tni_run_record *before, const tni_run_record *now)
+{
+    uint64_t passed_ns = now->seen_ns - before->seen_ns;
+    uint64_t used_ns = now->cpu_ns - before->cpu_ns;
+    uint64_t rest_ns = used_ns < passed_ns ? passed_ns - used_ns : 0;
+
+    if (rest_ns < passed_ns / 8 || !tni_os_thread_sleeps(worker->thread_id))
+        return used_ns;
+    return used_ns + (rest_ns < TNI_STUCK_SLEEP_MAX_NS ? rest_ns : TNI_STUCK_SLEEP_MAX_NS);
+}
+
 static void record_run(tni_worker *worker, uint64_t now_ns)
 {
     /* Acquire: observes the task's header; partner: run_task (worker.c). The task may have ended since, but its memory remains
@@ -111,7 +128,7 @@ static void record_run(tni_worker *worker, uint64_t now_ns)
      * the previous one. */
     tn_task *task = tni_aptr_load(&worker->current, TNI_ACQUIRE);
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
-    tni_run_record now = {.task = task, .since_ns = now_ns};
+    tni_run_record now = {.task = task, .seen_ns = now_ns};
 
     if (may_block(worker))
         now.task = NULL;
@@ -121,8 +138,10 @@ static void record_run(tni_worker *worker, uint64_t now_ns)
         now.core = core;
         now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: a hint */
     }
-    if (is_same_run(&worker->seen_run, &now))
-        now.since_ns = worker->seen_run.since_ns;
+    if (now.task != NULL)
+        now.cpu_ns = tni_thread_clock_ns(&worker->clock);
+    if (now.task != NULL && is_same_run(&worker->seen_run, &now))
+        now.kept_ns = worker->seen_run.kept_ns + kept_between(worker, &worker->seen_run, &now);
     worker->seen_run = now;
 }
 
@@ -140,9 +159,9 @@ static bool is_between(const tni_worker *worker)
            !tni_worker_is_replacement(worker);
 }
 
-static bool is_due(const tni_worker *worker, uint64_t now_ns)
+static bool is_due(const tni_worker *worker)
 {
-    return is_reportable(worker) && now_ns - worker->seen_run.since_ns >= worker->runtime->options.report_stuck_ns;
+    return is_reportable(worker) && worker->seen_run.kept_ns >= worker->runtime->options.report_stuck_ns;
 }
 
 /* A task to report. */
@@ -161,7 +180,7 @@ static void choose_task(candidate *c, tni_worker *worker, uint64_t now_ns)
         return;
     record_run(worker, now_ns);
     c->task = task;
-    c->kept_ns = worker->seen_run.task == task ? now_ns - worker->seen_run.since_ns : 0;
+    c->kept_ns = worker->seen_run.task == task ? worker->seen_run.kept_ns : 0;
 }
 
 /* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
@@ -172,7 +191,7 @@ static bool record_all_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         record_run(worker, now_ns);
         again = again || (worker->seen_run.core == NULL && is_reportable(worker)) || is_between(worker);
-        if (c->task == NULL && is_due(worker, now_ns))
+        if (c->task == NULL && is_due(worker))
             choose_task(c, worker, now_ns);
     }
     return again;

@@ -71,7 +71,8 @@ typedef struct tn_options {
     uint64_t stuck_after_ns;
     unsigned replacement_threads_max; /* maximum number of replacement threads, beside the workers; 0: 64 */
     /* A task that keeps its thread for this many nanoseconds is logged with its stack, each task once, at most 5 per minute; 0:
-     * none is. Its thread gets a signal, by which sleep(3), poll(2) and similar calls end early with EINTR. */
+     * none is. What counts is the processor time of the thread and the time that it sleeps, not the time in which it gets no
+     * processor. The thread gets a signal, by which sleep(3), poll(2) and similar calls end early with EINTR. */
     uint64_t report_stuck_ns;
     unsigned blocking_threads; /* maximum number of threads that run blocking jobs; 0: 512 */
     unsigned file_threads;     /* maximum number of further threads, for files; 0: 64 */
