@@ -5,6 +5,7 @@
 #define TNI_RUN_H
 
 #include "base/tls.h"
+#include "fiber/exceptions.h"
 #include "sched/worker.h"
 
 /* Binds a stack to a fiber that has none yet. False: the fiber must not run now, and the caller no longer owns it. `core`:
@@ -22,8 +23,15 @@ void tni_run_complete(tni_core *core, tn_task *task);
  * each return on the way back after a switch is mispredicted. */
 __attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
 {
+    tni_os_exceptions exceptions;
+
     task->run_result = (uint8_t)result;
-    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+    if (tni_exceptions_possible() && tni_exceptions_take(&exceptions)) {
+        tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+        tni_exceptions_put(&exceptions);
+    } else {
+        tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+    }
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "sched/worker.h"
 
 #include "base/tls.h"
+#include "fiber/exceptions.h"
 #include "sched/native.h"
 #include "sched/run.h"
 #include "sched/runtime.h"
@@ -544,6 +545,8 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
 {
     tni_tls *local = tni_tls_get();
     tni_tls before = *local;
+    tni_os_exceptions exceptions; /* of the caller, which may be a C++ handler; the fibers begin with an empty record */
+    bool in_handler = tni_exceptions_possible() && tni_exceptions_take(&exceptions);
 
     worker_begin(worker);
     local->task = NULL;
@@ -553,4 +556,6 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
     run_core(worker, tni_worker_enter(worker));
     worker_end(worker);
     *local = before;
+    if (in_handler)
+        tni_exceptions_put(&exceptions);
 }
