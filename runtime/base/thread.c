@@ -33,13 +33,20 @@ void tni_os_mutex_fini(tni_os_mutex *m)
 
 void tni_os_mutex_lock(tni_os_mutex *m)
 {
-    int rc = pthread_mutex_lock(&m->mutex);
+    int rc;
+
+    tni_held_assert_not(m, "a thread locks a mutex that it holds");
+    rc = pthread_mutex_lock(&m->mutex);
     tni_assert(rc == 0, "pthread_mutex_lock failed");
+    tni_held_add(m);
 }
 
 void tni_os_mutex_unlock(tni_os_mutex *m)
 {
-    int rc = pthread_mutex_unlock(&m->mutex);
+    int rc;
+
+    tni_held_remove(m);
+    rc = pthread_mutex_unlock(&m->mutex);
     tni_assert(rc == 0, "a thread unlocks a mutex that it does not hold");
 }
 

@@ -7,6 +7,8 @@
 #ifndef TNI_THREAD_H
 #define TNI_THREAD_H
 
+#include "base/held.h"
+
 #ifdef TNI_MODEL
 #include "thread_model.h"
 #else
@@ -68,6 +70,9 @@ uint64_t tni_clock_ns(void);
 uint64_t tni_random_seed(void);
 
 #endif /* TNI_MODEL */
+
+/* In a function that needs the lock: the calling thread holds it. Such a function has a name that ends in `_locked`. */
+#define tni_os_mutex_assert_held(m) tni_held_assert(m, "the calling thread does not hold the lock")
 
 /* A small generator (xorshift64*; Vigna, 2016) for choices that need speed and no secrecy. */
 static inline uint32_t tni_random_next(uint64_t *state)

@@ -14,6 +14,9 @@
 
 typedef struct tni_worker tni_worker;
 
+/* The most that a thread holds at a time. */
+#define TNI_TLS_HELD_MAX 16
+
 typedef struct {
     tni_worker *worker;        /* NULL: the thread is not a worker */
     tn_task *task;             /* the task that runs on this thread */
@@ -21,6 +24,10 @@ typedef struct {
     tni_worker *native_worker; /* the worker of this thread while that runs a call as a plain thread (native.h) */
     void *pool_thread;         /* the record of a blocking pool thread; NULL: the thread is not one */
     uint64_t random;           /* state of the generator; 0: not seeded yet */
+#ifndef NDEBUG
+    unsigned held_count;
+    const void *held[TNI_TLS_HELD_MAX]; /* what the thread holds (held.h), newest last */
+#endif
 } tni_tls;
 
 tni_tls *tni_tls_get(void);

@@ -45,6 +45,7 @@ void tni_os_mutex_lock(tni_os_mutex *m)
     search_visible((model_op){.kind = OP_LOCK, .object = m});
     race_access(m, sizeof *m, RACE_ATOMIC_WRITE, MODEL_PC);
     m->owner = engine.self + 1;
+    tni_held_add(m);
     memory_observe(m);
     trace_object(MODEL_PC, "lock", m);
 }
@@ -56,6 +57,7 @@ void tni_os_mutex_unlock(tni_os_mutex *m)
     if (m->owner != engine.self + 1)
         model_fail("assertion", "T%u unlocks a mutex that it does not hold", engine.self);
     memory_publish(m);
+    tni_held_remove(m);
     m->owner = 0;
     trace_object(MODEL_PC, "unlock", m);
 }
