@@ -97,7 +97,7 @@ static void restore_handlers(void)
 static int install_handlers(void)
 {
     for (size_t i = 0; i < REPORTED; i++) {
-        int rc = tni_os_sigaction_set(&state.actions[i], reported[i], handler, 0);
+        int rc = tni_os_sigaction_set(&state.actions[i], reported[i], handler);
         if (rc != 0) {
             restore_handlers();
             return rc;

@@ -300,7 +300,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
 
     if (rc != 0)
         return rc;
-    own.report_overflow = true;
+    own.report_overflow = own.report_overflow || !own.no_overflow_report;
     own.report_deadlock = true;
     rc = tn_runtime_create(&runtime, &own);
     if (rc != 0)

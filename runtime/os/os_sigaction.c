@@ -37,9 +37,19 @@ static bool is_handled(const struct sigaction *action)
     return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn handler, int flags)
+/* The flags that the kernel applies for the previous action, whatever handler is in front of it. */
+static int flags_kept(const struct sigaction *previous)
 {
-    struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | flags};
+    int flags = previous->sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
+
+    if (!is_handled(previous) || (previous->sa_flags & SA_RESTART) != 0)
+        flags |= SA_RESTART;
+    return previous->sa_handler == SIG_IGN ? flags | SA_NOCLDWAIT : flags; /* it matters for SIGCHLD alone */
+}
+
+int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
+{
+    struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct sigaction now;
 
     if (sigaction(number, NULL, &now) != 0)
@@ -49,6 +59,8 @@ int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn
     if (!is_ours(&now, handler) && (!action->installed || !is_handled(&now))) {
         /* Written before the handler is set, because it may run before the call returns. */
         action->previous = now;
+        tni_a32_store(&action->spent, 0, TNI_RELAXED); /* relaxed: published like `previous`, by the system call */
+        ours.sa_flags |= flags_kept(&now);
         sigemptyset(&ours.sa_mask);
         if (sigaction(number, &ours, NULL) != 0)
             return -errno;
@@ -63,6 +75,8 @@ void tni_os_sigaction_clear(tni_os_sigaction *action, int number, tni_os_handler
 
     if (!action->installed || sigaction(number, NULL, &now) != 0 || !is_ours(&now, handler))
         return;
+    if (tni_a32_load(&action->spent, TNI_RELAXED) != 0) /* relaxed: a handler that runs at this moment is as good as later */
+        action->previous.sa_handler = SIG_DFL;
     if (sigaction(number, &action->previous, NULL) == 0)
         action->installed = false;
 }
@@ -72,13 +86,43 @@ static bool is_ignored_by_default(int number)
     return number == SIGURG || number == SIGCHLD || number == SIGWINCH || number == SIGCONT;
 }
 
-void tni_os_sigaction_chain(const tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
+/* Whether the previous handler must be called. The kernel replaces a handler with SA_RESETHAND by the default action before it
+ * calls it, so of several threads one alone calls it. */
+static bool take_handler(tni_os_sigaction *action)
+{
+    uint32_t unspent = 0;
+
+    if (!is_handled(&action->previous))
+        return false;
+    if ((action->previous.sa_flags & (int)SA_RESETHAND) == 0)
+        return true;
+    /* Relaxed: the handler's own data is not published by this. */
+    return tni_a32_cas(&action->spent, &unspent, 1, TNI_RELAXED);
+}
+
+/* Changes the signal mask of the thread to that under which the kernel would call the previous handler. At this moment the mask
+ * is that of the interrupted code and the signal itself. When the outer handler returns, the kernel restores the former.
+ * On Linux sigprocmask affects the calling thread only. */
+static void mask_for(const struct sigaction *previous, int number)
+{
+    sigset_t itself;
+
+    (void)sigprocmask(SIG_BLOCK, &previous->sa_mask, NULL);
+    if ((previous->sa_flags & SA_NODEFER) == 0 || sigismember(&previous->sa_mask, number) == 1)
+        return;
+    sigemptyset(&itself);
+    sigaddset(&itself, number);
+    (void)sigprocmask(SIG_UNBLOCK, &itself, NULL);
+}
+
+void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
 {
     const struct sigaction *previous = &action->previous;
 
     if (previous->sa_handler == SIG_IGN && sent)
         return;
-    if (is_handled(previous)) {
+    if (take_handler(action)) {
+        mask_for(previous, number);
         if ((previous->sa_flags & SA_SIGINFO) != 0)
             previous->sa_sigaction(number, info, ucontext);
         else
@@ -87,6 +131,6 @@ void tni_os_sigaction_chain(const tni_os_sigaction *action, int number, siginfo_
         struct sigaction standard = {.sa_handler = SIG_DFL};
         (void)sigaction(number, &standard, NULL);
         if (sent)
-            (void)raise(number);
+            (void)raise(number); /* delivered when the outer handler returns */
     }
 }

@@ -18,10 +18,10 @@ typedef struct {
 typedef void (*tni_os_thread_signal_fn)(const tni_os_interrupted *at);
 
 /* Installs a handler in front of the existing one, and passes on every signal that tni_os_thread_signal_send did not send.
- * Blocking calls are restarted after it where the kernel does that (SA_RESTART). Counted by signal number: each successful
- * install needs one uninstall, when no thread can receive the signal from the library any more. All callers in a process pass
- * the same `fn`. Returns 0, or
- * -EINVAL for a number that is not a signal or that cannot be caught. */
+ * Blocking calls are restarted after it where the kernel does that, unless the existing handler does without (SA_RESTART).
+ * Counted by signal number: each successful install needs one uninstall, when no thread can receive the signal from the library
+ * any more. All callers in a process pass the same `fn`. Returns 0, or -EINVAL for a number that is not a signal or that cannot
+ * be caught. */
 int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn);
 void tni_os_thread_signal_uninstall(int number);
 

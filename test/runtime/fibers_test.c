@@ -437,6 +437,35 @@ Test(fibers, tn_run_reports_overflows, .disabled = TT_SANITIZED)
     cr_assert(tt_child_aborted(&child, "stack overflow in task \"\""));
 }
 
+static void *expect_no_handlers(void *arg)
+{
+    struct sigaction now;
+
+    for (int i = 0; i < 2; i++)
+        tt_check(sigaction(i == 0 ? SIGSEGV : SIGBUS, NULL, &now) == 0 && now.sa_handler == SIG_DFL);
+    return arg;
+}
+
+static void run_without_handlers(void *arg)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    tn_options options = tn_options_default();
+
+    (void)arg;
+    if (sigaction(SIGSEGV, &standard, NULL) != 0 || sigaction(SIGBUS, &standard, NULL) != 0) /* a sanitizer may have its own */
+        _exit(2);
+    options.no_overflow_report = true;
+    if (tn_run(expect_no_handlers, NULL, &options) != 0)
+        _exit(1);
+}
+
+Test(fibers, tn_run_leaves_signals_alone_if_asked)
+{
+    tt_child child = tt_fork(run_without_handlers, NULL);
+
+    cr_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0, "%s", child.said);
+}
+
 static void fault_elsewhere(void *arg)
 {
     overflow_case *wanted = arg;

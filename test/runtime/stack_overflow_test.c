@@ -107,6 +107,144 @@ Test(overflow, other_faults_do_what_they_did)
     cr_assert(child_killed_by(child_run(fault_elsewhere, &how), SIGSEGV), "a signal that somebody sent");
 }
 
+/* --- Handlers that were there before ---------------------------------------------------------------------------------------- */
+
+#define TOO_OFTEN 5
+
+static tni_context here;
+static tni_context faulting;
+static volatile sig_atomic_t calls;
+
+static void fault(void)
+{
+    *(volatile char *)mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) = 1;
+}
+
+static void note_call(void)
+{
+    if (write(STDERR_FILENO, "called ", 7) != 7 || ++calls == TOO_OFTEN)
+        _exit(3);
+}
+
+static void only_return(int number)
+{
+    (void)number;
+    note_call();
+}
+
+static void raise_again(int number)
+{
+    note_call();
+    (void)raise(number);
+    _exit(1);
+}
+
+static void raise_by_default(int number)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+
+    note_call();
+    (void)sigaction(number, &standard, NULL);
+    (void)raise(number);
+}
+
+/* As by longjmp: the signal mask stays that of the handler. */
+static void jump_out(int number)
+{
+    (void)number;
+    note_call();
+    tni_context_exit_to(&faulting, &here);
+}
+
+static void exit_with_mask(int number)
+{
+    sigset_t mask;
+
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    _exit(40 + sigismember(&mask, number) + 2 * sigismember(&mask, SIGUSR1) + 4 * sigismember(&mask, SIGUSR2));
+}
+
+typedef struct {
+    void (*handler)(int);
+    int flags;
+    bool sent;    /* the signal is sent; otherwise it is a fault */
+    bool reports; /* the handler that reports overflows is in front */
+} earlier;
+
+static void fault_in_fiber(void *arg)
+{
+    const earlier *e = arg;
+
+    if (e->sent)
+        (void)raise(SIGSEGV);
+    else
+        fault();
+    _exit(5);
+}
+
+static void fault_with_earlier(void *arg)
+{
+    static tni_stack_pool pool;
+    tni_stack_config config = {0};
+    tni_stack *stack;
+    const earlier *e = arg;
+    struct sigaction action = {.sa_handler = e->handler, .sa_flags = e->flags};
+
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGUSR1);
+    (void)sigaction(SIGSEGV, &action, NULL);
+    if (e->reports && tni_stack_overflow_install(find_running) != 0)
+        _exit(2);
+    if (tni_stack_pool_init(&pool, &config) != 0 || tni_stack_get(&pool, NULL, 0, &stack) != 0)
+        _exit(6);
+    tni_context_init_thread(&here);
+    while (calls < 3) {
+        tni_context_make(&faulting, stack, fault_in_fiber, arg);
+        tni_context_switch(&here, &faulting);
+    }
+    _exit(42);
+}
+
+/* The child ends as it does without the handler that reports overflows. */
+static void ends_alike(earlier e)
+{
+    child_end without = child_run(fault_with_earlier, &e);
+    child_end with;
+
+    e.reports = true;
+    with = child_run(fault_with_earlier, &e);
+    cr_assert_eq(with.status & ~0x80, without.status & ~0x80, "status 0x%x, not 0x%x", (unsigned)with.status,
+                 (unsigned)without.status); /* 0x80: it left a core file */
+    cr_assert_eq(strcmp(with.text, without.text), 0, "'%s', not '%s'", with.text, without.text);
+}
+
+Test(overflow, the_handler_before_keeps_its_meaning)
+{
+    static void (*const handlers[])(int) = {only_return, raise_again, raise_by_default, jump_out, exit_with_mask};
+    static const unsigned flags[] = {0, SA_RESETHAND, SA_NODEFER, SA_RESETHAND | SA_NODEFER};
+
+    for (size_t h = 0; h < sizeof handlers / sizeof *handlers; h++)
+        for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
+            for (int sent = 0; sent < 2; sent++)
+                ends_alike((earlier){.handler = handlers[h], .flags = (int)flags[f], .sent = sent == 1});
+}
+
+Test(overflow, a_spent_handler_does_not_come_back)
+{
+    struct sigaction once = {.sa_handler = only_return, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction now;
+
+    cr_assert_eq(sigaction(SIGBUS, &once, NULL), 0);
+    cr_assert_eq(tni_stack_overflow_install(find_running), 0);
+    (void)raise(SIGBUS);
+    cr_assert_eq(calls, 1);
+    tni_stack_overflow_uninstall();
+    cr_assert_eq(sigaction(SIGBUS, NULL, &now), 0);
+    cr_assert_eq(now.sa_handler, SIG_DFL);
+}
+
+/* --- Threads and installing ------------------------------------------------------------------------------------------------- */
+
 static void *use_alt_stack(void *arg)
 {
     tni_stack_overflow_thread thread;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports of stuck tasks do not disturb other uses of the signal by which the stack is sampled. */
 /* ctest: timeout=120 */
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -93,6 +94,55 @@ Test(stuck_signal, the_handler_before_is_chained)
 {
     others_use_it(0, SIGURG);
     others_use_it(SIGRTMIN + 3, SIGRTMIN + 3);
+}
+
+typedef struct {
+    int ends[2];
+    _Atomic pthread_t thread; /* that reads */
+    atomic_bool begun;
+} reading;
+
+static void *expect_interrupted_read(void *arg)
+{
+    reading *r = arg;
+    char byte;
+
+    atomic_store(&r->thread, pthread_self());
+    atomic_store(&r->begun, true);
+    tt_check(read(r->ends[0], &byte, 1) == -1 && errno == EINTR);
+    return NULL;
+}
+
+static bool has_begun(void *arg)
+{
+    return atomic_load(&((reading *)arg)->begun);
+}
+
+/* A program may rely on it that its signal ends a call of its own. */
+Test(stuck_signal, a_handler_that_interrupts_calls_still_does)
+{
+    struct sigaction before = {.sa_handler = on_urgent};
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    reading r = {.begun = false};
+    tn_runtime *runtime;
+    tn_task *task;
+
+    cr_assert_eq(pipe(r.ends), 0);
+    cr_assert_eq(sigaction(SIGURG, &before, NULL), 0);
+    options.workers = 1;
+    options.report_stuck_ns = 3600 * TN_S; /* the handler is there, and sends nothing */
+    runtime = create(&options);
+    task = tt_spawn_on(runtime, expect_interrupted_read, &r);
+    cr_assert(tt_wait_until(has_begun, &r, LIMIT_NS / 2));
+    while (!tn_task_is_finished(task)) {
+        cr_assert_eq(pthread_kill(atomic_load(&r.thread), SIGURG), 0);
+        tt_block_thread(TN_MS);
+    }
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+    close(r.ends[0]);
+    close(r.ends[1]);
 }
 
 Test(stuck_signal, an_unwanted_signal_of_ours_is_no_harm)

@@ -52,7 +52,7 @@ typedef struct tn_options {
     tn_guard guard;                    /* what protects the memory below a stack */
     bool guard_fallback;               /* when mappings for guards run out: continue with canaries instead of TN_ENOMEM */
     bool no_migration;                 /* each task stays on the worker that runs it first */
-    bool report_overflow;              /* a SIGSEGV handler names the task whose stack overflowed; the old handler is chained */
+    bool report_overflow;              /* a handler of SIGSEGV and SIGBUS names the task whose stack overflowed, and aborts */
     bool measure_stacks;               /* record the deepest use of stacks: tn_counters.stack_used_max_bytes */
     bool force_migration;              /* for tests: every resume is on another worker than the last one */
     const char *name;                  /* threads are called NAME-0, NAME-1, …; NULL: "tn" */
@@ -86,6 +86,8 @@ typedef struct tn_options {
      * a thread takes longer. Such a call does not count towards blocking_threads. If blocking_threads is 1, no such call is
      * made. If such a call blocks after all, stuck_after_ns applies to it. In nanoseconds; 0: 20 us; 1: never. */
     uint64_t blocking_inline_ns;
+    bool no_overflow_report;   /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
+    unsigned char reserved[7]; /* 0 */
 } tn_options;
 
 /* Returns the default options.
@@ -105,7 +107,13 @@ static inline tn_options tn_options_default(void)
 }
 
 /* Creates a runtime, runs `entry(arg)` as its first task, waits for all tasks, and destroys the runtime. `options`: NULL for
- * the defaults; report_overflow and report_deadlock are set in any case. Returns 0 when the runtime ran.
+ * the defaults. report_deadlock is set in any case, and report_overflow unless no_overflow_report is. Returns 0 when the runtime
+ * ran.
+ *
+ * Signal handlers: tn_run handles SIGSEGV and SIGBUS while it runs, unless no_overflow_report is set. A runtime with
+ * report_overflow does too, and one with report_stuck_ns handles stuck_signal. There are no others. Each passes on what is not
+ * its own. The handler that was there before keeps its meaning (SA_RESETHAND, SA_NODEFER, sa_mask, SA_RESTART); only, it runs on
+ * the alternate signal stack of its thread. The last runtime restores it.
  *
  * Suspends: until all tasks have ended; the calling thread is blocked.
  * Callable from: a plain thread.
