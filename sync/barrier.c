@@ -29,7 +29,7 @@ void tn_barrier_init(tn_barrier *barrier, uint64_t parties)
 
 void tn_barrier_fini(tn_barrier *barrier)
 {
-    tni_assert(impl_of(barrier)->queue.first == NULL, "tn_barrier_fini: there are waiters");
+    tni_assert(tni_waiters_is_empty(&impl_of(barrier)->queue), "tn_barrier_fini: there are waiters");
 }
 
 static int arrive(barrier_state *state, tni_waiter *waiter, tn_waker *waker)

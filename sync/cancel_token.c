@@ -6,6 +6,7 @@
 #include <tn/cancel_token.h>
 
 #include "base/alloc.h"
+#include "base/list.h"
 #include "base/tls.h"
 #include "waiters.h"
 
@@ -16,13 +17,12 @@ struct tn_cancel_token {
     tn_allocator allocator;
     tni_a32 references;
     tni_a32 cancelled;
-    tn_cancel_token *root;        /* of the tree; the token itself if it has no parent */
-    tn_cancel_token *parent;      /* a reference; NULL: none */
-    tni_short_lock tree;          /* used in the root only, for the whole tree */
-    tn_cancel_token *first_child; /* under the tree's lock, as the next four */
-    tn_cancel_token *next_sibling;
-    tn_cancel_token *previous_sibling;
-    bool linked; /* among its parent's children */
+    tn_cancel_token *root;   /* of the tree; the token itself if it has no parent */
+    tn_cancel_token *parent; /* a reference; NULL: none */
+    tni_short_lock tree;     /* used in the root only, for the whole tree */
+    tni_list children;       /* under the tree's lock, as the next two */
+    tni_list_node sibling;   /* of the parent's children */
+    bool linked;             /* among its parent's children */
     tni_waiters queue;
     tn_cancel_token_hook *hooks; /* under the queue's lock */
     tni_a32 calls;               /* hook calls that have ended; written under the queue's lock, and a futex */
@@ -43,27 +43,12 @@ static void mark(tn_cancel_token *token)
 /* --- The tree --------------------------------------------------------------------------------------------------------------- */
 
 /* Tree's lock held. */
-static void link_child(tn_cancel_token *parent, tn_cancel_token *child)
-{
-    child->linked = true;
-    child->next_sibling = parent->first_child;
-    if (parent->first_child != NULL)
-        parent->first_child->previous_sibling = child;
-    parent->first_child = child;
-}
-
-/* Tree's lock held. */
 static void unlink_child(tn_cancel_token *child)
 {
     if (!child->linked)
         return;
     child->linked = false;
-    if (child->previous_sibling != NULL)
-        child->previous_sibling->next_sibling = child->next_sibling;
-    else
-        child->parent->first_child = child->next_sibling;
-    if (child->next_sibling != NULL)
-        child->next_sibling->previous_sibling = child->previous_sibling;
+    tni_list_remove(&child->parent->children, &child->sibling);
 }
 
 int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const tn_allocator *allocator)
@@ -84,10 +69,11 @@ int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const
     token->root = parent->root;
     token->parent = tn_cancel_token_retain(parent);
     tni_short_lock_acquire(&token->root->tree);
-    if (tn_cancel_token_is_cancelled(parent))
-        mark(token);
+    token->linked = !tn_cancel_token_is_cancelled(parent);
+    if (token->linked)
+        tni_list_prepend(&parent->children, &token->sibling);
     else
-        link_child(parent, token);
+        mark(token);
     tni_short_lock_release(&token->root->tree);
     return 0;
 }
@@ -121,7 +107,8 @@ void tn_cancel_token_release(tn_cancel_token *token)
         /* Publishes this holder's accesses, observes those of all others before the free; partner: tn_cancel_token_release. */
         if (tni_a32_fetch_sub(&token->references, 1, TNI_ACQ_REL) > 1)
             return;
-        tni_assert(token->queue.first == NULL && token->hooks == NULL, "a cancel token is freed while it has waiters or hooks");
+        tni_assert(tni_waiters_is_empty(&token->queue) && token->hooks == NULL,
+                   "a cancel token is freed while it has waiters or hooks");
         if (parent != NULL) {
             tni_short_lock_acquire(&token->root->tree);
             unlink_child(token);
@@ -173,8 +160,8 @@ static void notify(tn_cancel_token *token)
 /* Tree's lock held: marks the first child and returns it with a reference; NULL: there is none. */
 static tn_cancel_token *mark_first_child(tn_cancel_token *token)
 {
-    while (token->first_child != NULL) {
-        tn_cancel_token *child = token->first_child;
+    while (token->children.first != NULL) {
+        tn_cancel_token *child = tni_container_of(token->children.first, tn_cancel_token, sibling);
         if (retain_found(child)) {
             mark(child);
             return child;

@@ -38,7 +38,7 @@ static void decongest(tn_mpsc *channel)
 static void grant_or_decongest(tn_mpsc *channel)
 {
     tni_short_lock_acquire(&channel->waiting.lock);
-    if (channel->waiting.first != NULL) {
+    if (!tni_waiters_is_empty(&channel->waiting)) {
         tni_mpsc_complete_senders(channel);
         return;
     }
@@ -144,7 +144,7 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
         old = take_own_waker(future);
     if (rc == TN_EAGAIN) {
         rc = TN_PENDING;
-        if (channel->waiting.first == NULL)
+        if (tni_waiters_is_empty(&channel->waiting))
             decongest(channel);
         future->waiting = true;
         channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);

@@ -33,7 +33,7 @@ static int admit(tn_mpsc *channel, const void *element)
     for (;;) {
         if (channel->closed)
             return TN_EPIPE;
-        if (channel->waiting.first != NULL || !has_slot(channel))
+        if (!tni_waiters_is_empty(&channel->waiting) || !has_slot(channel))
             return TN_EAGAIN;
         if (element == NULL) {
             channel->reserved++;
@@ -53,7 +53,7 @@ void tni_mpsc_complete_senders(tn_mpsc *channel)
     tni_waiters *queue = &channel->waiting;
     tni_wake_batch batch = {.count = 0};
 
-    while (queue->first != NULL && !channel->closed && has_slot(channel)) {
+    while (!tni_waiters_is_empty(queue) && !channel->closed && has_slot(channel)) {
         if (tni_wake_batch_is_full(&batch)) {
             tni_waiters_wake_between(queue, &batch);
             continue;
@@ -61,7 +61,7 @@ void tni_mpsc_complete_senders(tn_mpsc *channel)
         channel->reserved++;
         tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
-    tni_a32_store(&channel->has_waiters, queue->first != NULL, TNI_RELAXED); /* relaxed: the lock publishes it */
+    tni_a32_store(&channel->has_waiters, !tni_waiters_is_empty(queue), TNI_RELAXED); /* relaxed: the lock publishes it */
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }

@@ -51,12 +51,12 @@ static bool pass_on(lock_state *state)
     tni_wake wake;
 
     tni_short_lock_acquire(&state->queue.lock);
-    if (state->queue.first == NULL) {
+    if (tni_waiters_is_empty(&state->queue)) {
         tni_short_lock_release(&state->queue.lock);
         return false;
     }
     /* Relaxed, and before the hand-over: the word still belongs to this thread, and the queue's lock publishes it. */
-    if (state->queue.first->next == NULL)
+    if (tni_waiters_has_one(&state->queue))
         tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
     wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
     tni_short_lock_release(&state->queue.lock);
@@ -113,7 +113,7 @@ static void lock_drop(tn_future *self)
 
     if (tni_waiters_leave(&state->queue, waiter)) {
         /* A holder that is about to unlock finds WAITED cleared, or an empty queue. Relaxed: publishes nothing. */
-        if (state->queue.first == NULL)
+        if (tni_waiters_is_empty(&state->queue))
             (void)tni_a32_fetch_and(&state->word, ~(uint32_t)WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {

@@ -36,7 +36,7 @@ void tn_notify_init(tn_notify *notify)
 
 void tn_notify_fini(tn_notify *notify)
 {
-    tni_assert(impl_of(notify)->queue.first == NULL, "tn_notify_fini: there are waiters");
+    tni_assert(tni_waiters_is_empty(&impl_of(notify)->queue), "tn_notify_fini: there are waiters");
 }
 
 int tn_notify_try_wait(tn_notify *notify)
@@ -59,7 +59,7 @@ static void notify_first(notify_state *state)
     tni_wake wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
 
     /* Relaxed: publishes nothing; the next waiter queues up under the lock. */
-    if (state->queue.first == NULL)
+    if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
     tni_short_lock_release(&state->queue.lock);
     tni_wake_do(wake);
@@ -78,11 +78,11 @@ void tn_notify_one(tn_notify *notify)
         if (!(word & WAITED))
             continue;
         tni_short_lock_acquire(&state->queue.lock);
-        if (state->queue.first != NULL && state->queue.first->ticket > state->all_until) {
+        if (!tni_waiters_is_empty(&state->queue) && tni_waiters_first(&state->queue)->ticket > state->all_until) {
             notify_first(state);
             return;
         }
-        if (state->queue.first != NULL) {
+        if (!tni_waiters_is_empty(&state->queue)) {
             /* A notify_all that began before has not ended. Its waiters must not consume this notification: complete them
              * first. */
             tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
@@ -122,7 +122,7 @@ static int queue_up(notify_state *state, tni_waiter *waiter, tn_waker *waker)
         rc = 0;
     if (rc == TN_PENDING)
         tni_waiters_push(&state->queue, waiter, waker);
-    else if (state->queue.first == NULL)
+    else if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first */
     tni_short_lock_release(&state->queue.lock);
     return rc;
@@ -146,7 +146,7 @@ static void wait_drop(tn_future *self)
 
     if (tni_waiters_leave(&state->queue, waiter)) {
         /* Relaxed: as in notify_first. */
-        if (state->queue.first == NULL)
+        if (tni_waiters_is_empty(&state->queue))
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
         tni_waiters_left(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {

@@ -29,7 +29,7 @@ void tn_once_init(tn_once *once)
 
 void tn_once_fini(tn_once *once)
 {
-    tni_assert(impl_of(once)->queue.first == NULL, "tn_once_fini: there are waiters");
+    tni_assert(tni_waiters_is_empty(&impl_of(once)->queue), "tn_once_fini: there are waiters");
 }
 
 bool tn_once_is_done(const tn_once *once)
@@ -105,7 +105,7 @@ void tn_once_abandon(tn_once *once)
 
     tni_short_lock_acquire(&state->queue.lock);
     check_making(state);
-    if (state->queue.first != NULL)
+    if (!tni_waiters_is_empty(&state->queue))
         wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
     else
         tni_a32_store(&state->word, EMPTY, TNI_RELAXED); /* relaxed: read under the lock */

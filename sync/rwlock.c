@@ -78,7 +78,7 @@ static void clear_waited_if_empty(rwlock_state *state)
 {
     /* Publishes what try_take has observed to a thread that takes the lock by the word; partners: tn_rwlock_try_read,
      * tn_rwlock_try_write. */
-    if (state->queue.first == NULL)
+    if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
 }
 
@@ -92,9 +92,9 @@ static void grant_waiters(rwlock_state *state)
         tni_short_lock_release(&queue->lock);
         return;
     }
-    while (queue->first != NULL && try_take(state, queue->first->wanted)) {
+    while (!tni_waiters_is_empty(queue) && try_take(state, tni_waiters_first(queue)->wanted)) {
         tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
-        if (tni_wake_batch_is_full(&batch) && queue->first != NULL)
+        if (tni_wake_batch_is_full(&batch) && !tni_waiters_is_empty(queue))
             tni_waiters_wake_between(queue, &batch);
     }
     clear_waited_if_empty(state);
@@ -162,7 +162,7 @@ static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
     /* Publishes that there is a waiter; partners: the compare-and-swaps in tn_rwlock_read_unlock and
      * tn_rwlock_write_unlock. They fail, or they came before and try_take sees the lock free. */
     (void)tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
-    if (state->queue.first == NULL && try_take(state, waiter->wanted))
+    if (tni_waiters_is_empty(&state->queue) && try_take(state, waiter->wanted))
         rc = 0;
     else
         tni_waiters_push(&state->queue, waiter, waker);

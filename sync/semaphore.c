@@ -71,14 +71,14 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE) + fresh * PERMIT;
     bool full = false;
 
-    while (queue->first != NULL && !(word & CLOSED) && word / PERMIT >= queue->first->wanted) {
+    while (!tni_waiters_is_empty(queue) && !(word & CLOSED) && word / PERMIT >= tni_waiters_first(queue)->wanted) {
         full = tni_wake_batch_is_full(batch);
         if (full)
             break;
-        word -= queue->first->wanted * PERMIT;
+        word -= tni_waiters_first(queue)->wanted * PERMIT;
         tni_wake_batch_add(batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
     }
-    if (queue->first == NULL || (word & CLOSED))
+    if (tni_waiters_is_empty(queue) || (word & CLOSED))
         word &= ~WAITED; /* closed: the waiters that are still queued are being completed */
     /* Publishes what was done under the permits that are left; partner: tn_semaphore_try_acquire. */
     tni_a64_store(&state->word, word, TNI_RELEASE);
@@ -189,7 +189,7 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
     word = tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) | WAITED;
     if (word & CLOSED) {
         rc = TN_EPIPE;
-    } else if (state->queue.first == NULL && word / PERMIT >= waiter->wanted) {
+    } else if (tni_waiters_is_empty(&state->queue) && word / PERMIT >= waiter->wanted) {
         word -= waiter->wanted * PERMIT;
         rc = 0;
     } else {
@@ -197,7 +197,7 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
     }
     /* Release: as in grant_some. */
     if (rc != TN_PENDING)
-        tni_a64_store(&state->word, state->queue.first == NULL || rc == TN_EPIPE ? word & ~WAITED : word, TNI_RELEASE);
+        tni_a64_store(&state->word, tni_waiters_is_empty(&state->queue) || rc == TN_EPIPE ? word & ~WAITED : word, TNI_RELEASE);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }

@@ -29,7 +29,7 @@ void tn_wait_group_init(tn_wait_group *group)
 
 void tn_wait_group_fini(tn_wait_group *group)
 {
-    tni_assert(impl_of(group)->queue.first == NULL, "tn_wait_group_fini: there are waiters");
+    tni_assert(tni_waiters_is_empty(&impl_of(group)->queue), "tn_wait_group_fini: there are waiters");
 }
 
 void tn_wait_group_add(tn_wait_group *group, uint32_t count)
@@ -93,7 +93,7 @@ static int queue_up(group_state *state, tni_waiter *waiter, tn_waker *waker)
         tni_waiters_push(&state->queue, waiter, waker);
     else
         rc = 0;
-    if (state->queue.first == NULL)
+    if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* passes on what the word has published */
     tni_short_lock_release(&state->queue.lock);
     return rc;
@@ -117,7 +117,7 @@ static void wait_drop(tn_future *self)
 
     if (!tni_waiters_leave(&state->queue, waiter))
         return;
-    if (state->queue.first == NULL)
+    if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* as in queue_up */
     tni_waiters_left(&state->queue, waiter);
 }

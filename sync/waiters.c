@@ -26,7 +26,7 @@ bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
         tni_short_lock_release(&queue->lock);
         return false;
     }
-    tni_waiters_unlink(queue, waiter);
+    tni_list_remove(&queue->list, &waiter->node);
     tni_waiter_reset(waiter);
     return true;
 }
@@ -56,7 +56,7 @@ void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch)
 /* Lock held. Completes the waiters up to ticket `newest`, as many as fit into the batch. True: there are more. */
 static bool complete_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
 {
-    while (queue->first != NULL && queue->first->ticket <= newest) {
+    while (!tni_waiters_is_empty(queue) && tni_waiters_first(queue)->ticket <= newest) {
         if (tni_wake_batch_is_full(batch))
             return true;
         tni_wake_batch_add(batch, tni_waiters_complete_first(queue, verdict));

@@ -26,6 +26,7 @@
 
 #include <tn/waiter.h>
 
+#include "base/list.h"
 #include "sched/budget_fiber.h"
 #include "short_lock.h"
 #include "task/task.h"
@@ -36,11 +37,10 @@ enum { TNI_WAITER_IDLE, TNI_WAITER_QUEUED, TNI_WAITER_GRANTED, TNI_WAITER_CLOSED
 
 typedef struct tni_waiter tni_waiter;
 struct tni_waiter {
-    tni_waiter *next;     /* under the lock */
-    tni_waiter *previous; /* under the lock */
-    tn_waker *waker;      /* written by the owner under the lock; while QUEUED a reference, unless `borrowed` */
-    uint64_t ticket;      /* under the lock: its number in order of arrival */
-    uint64_t wanted;      /* the owner's, constant while QUEUED: what it asks for; the primitive defines it */
+    tni_list_node node; /* under the lock: while QUEUED in the queue */
+    tn_waker *waker;    /* written by the owner under the lock; while QUEUED a reference, unless `borrowed` */
+    uint64_t ticket;    /* under the lock: its number in order of arrival */
+    uint64_t wanted;    /* the owner's, constant while QUEUED: what it asks for; the primitive defines it */
     tni_a32 state;
     bool borrowed; /* the owner's, constant while QUEUED: the waiter cannot outlive the task that waits */
 };
@@ -49,8 +49,7 @@ struct tni_waiter {
 typedef struct {
     tni_short_lock lock;
     tni_a32 returning; /* completers that have released the lock and will take it again; written under the lock */
-    tni_waiter *first;
-    tni_waiter *last;
+    tni_list list;
     uint64_t tickets; /* the last ticket given to a waiter */
 } tni_waiters;
 
@@ -97,46 +96,40 @@ static inline void tni_waiter_reset(tni_waiter *waiter)
     tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: no other thread reads it any more */
 }
 
+/* Lock held. */
+static inline bool tni_waiters_is_empty(const tni_waiters *queue)
+{
+    return queue->list.first == NULL;
+}
+
+/* Lock held, queue not empty. */
+static inline bool tni_waiters_has_one(const tni_waiters *queue)
+{
+    return queue->list.first == queue->list.last;
+}
+
+/* Lock held, queue not empty. */
+static inline const tni_waiter *tni_waiters_first(const tni_waiters *queue)
+{
+    return tni_container_of(queue->list.first, tni_waiter, node);
+}
+
 /* For the owner, lock held: links the waiter at the end of the queue. */
 static inline void tni_waiters_push(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
     waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
     waiter->ticket = ++queue->tickets;
-    waiter->next = NULL;
-    waiter->previous = queue->last;
-    if (queue->last != NULL)
-        queue->last->next = waiter;
-    else
-        queue->first = waiter;
-    queue->last = waiter;
+    tni_list_append(&queue->list, &waiter->node);
     tni_a32_store(&waiter->state, TNI_WAITER_QUEUED, TNI_RELAXED); /* relaxed: other threads read it under the lock */
-}
-
-/* Lock held. */
-static inline void tni_waiters_unlink(tni_waiters *queue, tni_waiter *waiter)
-{
-    if (waiter->previous != NULL)
-        waiter->previous->next = waiter->next;
-    else
-        queue->first = waiter->next;
-    if (waiter->next != NULL)
-        waiter->next->previous = waiter->previous;
-    else
-        queue->last = waiter->previous;
 }
 
 /* Lock held, queue not empty: completes the first waiter. */
 static inline tni_wake tni_waiters_complete_first(tni_waiters *queue, uint32_t verdict)
 {
-    tni_waiter *waiter = queue->first;
+    tni_waiter *waiter = tni_container_of(tni_list_take_first(&queue->list), tni_waiter, node);
     tn_waker *waker = waiter->waker;
     bool borrowed = waiter->borrowed;
 
-    queue->first = waiter->next;
-    if (queue->first != NULL)
-        queue->first->previous = NULL;
-    else
-        queue->last = NULL;
     /* Publishes the verdict and what was granted; the last access to the waiter; partner: tni_waiter_state. */
     tni_a32_store(&waiter->state, verdict, TNI_RELEASE);
     return tni_wake_prepare(waker, borrowed);

@@ -45,8 +45,8 @@ Test(waiters, those_that_come_later_stay)
         expect_told(&c, count);
         tni_short_lock_acquire(&c.queue.lock); /* it was released */
         tni_waiters_complete_all(&c.queue, TNI_WAITER_CLOSED);
-        cr_assert_null(c.queue.first);
-        cr_assert_null(c.queue.last);
+        cr_assert(tni_waiters_is_empty(&c.queue));
+        cr_assert_null(c.queue.list.last);
     }
 }
 
@@ -66,10 +66,10 @@ Test(waiters, leave_from_anywhere)
     }
     tni_short_lock_acquire(&c.queue.lock);
     for (int i = 1; i < QUEUE; i += 2) {
-        cr_assert_eq(c.queue.first, &c.waiters[i]);
+        cr_assert_eq(tni_waiters_first(&c.queue), &c.waiters[i]);
         tni_wake_do(tni_waiters_complete_first(&c.queue, TNI_WAITER_GRANTED));
     }
-    cr_assert_null(c.queue.first);
+    cr_assert(tni_waiters_is_empty(&c.queue));
     tni_short_lock_release(&c.queue.lock);
 }
 
@@ -132,7 +132,7 @@ static bool is_out(void *arg)
 
     (void)arg;
     tni_short_lock_acquire(&late.queue.lock);
-    out = late.queue.first == NULL;
+    out = tni_waiters_is_empty(&late.queue);
     tni_short_lock_release(&late.queue.lock);
     return out;
 }
