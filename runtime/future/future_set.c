@@ -4,6 +4,7 @@
 
 #include <tn/future_set.h>
 
+#include "base/list.h"
 #include "base/tls.h"
 #include "sched/core.h"
 #include "sched/runtime.h"
@@ -25,14 +26,13 @@ struct tn_future_set_member {
     tn_future *future; /* NULL: removed */
     void *tag;
     tn_future_set_member *next_woken; /* while it is ACTIVE: link of the hub's `woken` or the set's `due` */
-    tn_future_set_member *prev;       /* link of the set's `members` */
-    tn_future_set_member *next;
+    tni_list_node node;               /* of the set's `members` */
 };
 
 struct tn_future_set {
     set_hub *hub;
     tn_runtime *runtime;
-    tn_future_set_member *members;
+    tni_list members;
     size_t count;
     tn_future_set_member *due; /* must be polled, oldest first */
     tn_future_set_member **due_end;
@@ -145,12 +145,7 @@ static tn_future_set_member *take_due(tn_future_set *set)
 /* Unlinks a member from the list of all members and disarms its timer. The caller ends the header and drops the future. */
 static void unlink_member(tn_future_set *set, tn_future_set_member *member)
 {
-    if (member->prev != NULL)
-        member->prev->next = member->next;
-    else
-        set->members = member->next;
-    if (member->next != NULL)
-        member->next->prev = member->prev;
+    tni_list_remove(&set->members, &member->node);
     set->count--;
     tni_timer_disarm(&member->task);
     member->future = NULL;
@@ -244,12 +239,13 @@ static void end_unlinked(tn_future_set_member *member)
 static void next_abandon(tn_future *self, tn_task *task)
 {
     tn_future_set *set = tni_container_of(self, tn_future_set_future, base)->set;
-    tn_future_set_member *next;
+    tni_list_node *next;
 
     next_drop(self);
-    for (tn_future_set_member *member = set->members; member != NULL; member = next) {
+    for (tni_list_node *at = set->members.first; at != NULL; at = next) {
+        tn_future_set_member *member = tni_container_of(at, tn_future_set_member, node);
         tn_future *future = member->future;
-        next = member->next;
+        next = at->next;
         if (!tni_abandon_is_on_stack(task, future))
             continue;
         unlink_member(set, member);
@@ -322,11 +318,7 @@ int tn_future_set_add(tn_future_set *set, tn_future *future, void *tag, tn_futur
     (void)tni_a64_fetch_add(&set->hub->references, 1, TNI_RELAXED);
     member->future = future;
     member->tag = tag;
-    member->prev = NULL;
-    member->next = set->members;
-    if (set->members != NULL)
-        set->members->prev = member;
-    set->members = member;
+    tni_list_prepend(&set->members, &member->node);
     set->count++;
     append_due(set, member);
     if (out != NULL)
@@ -356,8 +348,8 @@ void tn_future_set_destroy(tn_future_set *set)
     if (set == NULL)
         return;
     hub = set->hub;
-    while (set->members != NULL)
-        tn_future_set_remove(set, set->members);
+    while (set->members.first != NULL)
+        tn_future_set_remove(set, tni_container_of(set->members.first, tn_future_set_member, node));
     take_woken(set);
     for (tn_future_set_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);

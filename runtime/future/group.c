@@ -3,6 +3,7 @@
 #include <tn/group.h>
 
 #include "base/alloc.h"
+#include "base/list.h"
 #include "base/options.h"
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
@@ -18,8 +19,7 @@ typedef struct child {
     tni_task_hook exit_hook; /* of the task; reports its end to the group */
     tni_group *group;
     tn_task *task;      /* a handle, while it runs */
-    struct child *prev; /* group's lock: link of `running` */
-    struct child *next; /* group's lock: link of `running` or `ended` */
+    tni_list_node node; /* group's lock: in `running` or `ended` */
     void (*drop_result)(void *result);
     tn_group_result ended;
 } child;
@@ -34,9 +34,8 @@ struct tni_group {
     bool cancelled;
     int first_error;
     size_t running_count;
-    child *running;
-    child *ended; /* oldest first */
-    child **ended_end;
+    tni_list running;
+    tni_list ended;        /* oldest first */
     tn_waker *waiter;      /* the owner, while it waits */
     tn_runtime *abandoned; /* the owner's runtime if the owner is abandoned (results are no longer taken), else NULL */
 };
@@ -48,34 +47,19 @@ static inline tni_group *impl_of(tn_group *public)
     return (tni_group *)(void *)public;
 }
 
+static child *child_of(tni_list_node *node)
+{
+    return tni_container_of(node, child, node);
+}
+
 /* --- The end of a task ------------------------------------------------------------------------------------------------------ */
 
 /* The lock is held. */
 static void cancel_running(tni_group *group)
 {
     group->cancelled = true;
-    for (child *c = group->running; c != NULL; c = c->next)
-        tn_cancel(c->task);
-}
-
-/* The lock is held. */
-static void unlink_running(tni_group *group, child *c)
-{
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        group->running = c->next;
-    if (c->next != NULL)
-        c->next->prev = c->prev;
-    group->running_count--;
-}
-
-/* The lock is held. */
-static void append_ended(tni_group *group, child *c)
-{
-    c->next = NULL;
-    *group->ended_end = c;
-    group->ended_end = &c->next;
+    for (tni_list_node *at = group->running.first; at != NULL; at = at->next)
+        tn_cancel(child_of(at)->task);
 }
 
 static int error_of(const tn_task *task)
@@ -119,12 +103,13 @@ static void child_ended(void *arg)
     tni_os_mutex_lock(&group->lock);
     c->ended.result = task->result;
     c->ended.error = error_of(task);
-    unlink_running(group, c);
+    tni_list_remove(&group->running, &c->node);
+    group->running_count--;
     if (tni_unlikely(group->abandoned != NULL)) {
         child_of_abandoned_ended(group, c);
         return;
     }
-    append_ended(group, c);
+    tni_list_append(&group->ended, &c->node);
     if (c->ended.error != 0 && group->first_error == 0) {
         group->first_error = c->ended.error;
         if (group->cancel_on_error)
@@ -146,7 +131,7 @@ static void group_end(tn_scope *scope, bool abandoned)
 {
     tni_group *group = tni_container_of(scope, tni_group, scope);
     tn_waker *waiter;
-    child *ended;
+    tni_list ended;
 
     if (!abandoned)
         return;
@@ -160,11 +145,8 @@ static void group_end(tn_scope *scope, bool abandoned)
     tni_os_mutex_unlock(&group->lock);
     if (waiter != NULL)
         tn_waker_release(waiter);
-    while (ended != NULL) {
-        child *c = ended;
-        ended = c->next;
-        discard_child(&group->allocator, c);
-    }
+    while (ended.first != NULL)
+        discard_child(&group->allocator, child_of(tni_list_take_first(&ended)));
 }
 
 void tn_group_enter(tn_group *public, const tn_group_options *given)
@@ -185,9 +167,8 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     group->cancelled = false;
     group->first_error = 0;
     group->running_count = 0;
-    group->running = NULL;
-    group->ended = NULL;
-    group->ended_end = &group->ended;
+    group->running = (tni_list){.first = NULL};
+    group->ended = (tni_list){.first = NULL};
     group->waiter = NULL;
     group->abandoned = NULL;
 }
@@ -200,10 +181,7 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
     tni_os_mutex_lock(&group->lock);
     rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->exit_hook, site);
     if (rc == 0) {
-        c->next = group->running;
-        if (group->running != NULL)
-            group->running->prev = c;
-        group->running = c;
+        tni_list_prepend(&group->running, &c->node);
         group->running_count++;
         if (group->cancelled) {
             if (group->abandoned != NULL)
@@ -248,18 +226,15 @@ static int next_poll(tn_future *self, tn_waker *waker)
     tn_group_future *future = tni_container_of(self, tn_group_future, base);
     tni_group *group = impl_of(future->group);
     tn_waker *old = NULL;
-    child *c;
+    child *c = NULL;
     bool none;
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     tni_os_mutex_lock(&group->lock);
-    c = group->ended;
-    none = c == NULL && group->running == NULL;
-    if (c != NULL) {
-        group->ended = c->next;
-        if (c->next == NULL)
-            group->ended_end = &group->ended;
+    none = group->ended.first == NULL && group->running.first == NULL;
+    if (group->ended.first != NULL) {
+        c = child_of(tni_list_take_first(&group->ended));
     } else if (!none) {
         old = group->waiter;
         group->waiter = tn_waker_retain(waker);

@@ -8,14 +8,14 @@ void tn_cancel_source_init(tn_cancel_source *public)
 
     tni_os_mutex_init(&source->lock);
     tni_a32_init(&source->cancelled, 0);
-    source->scopes = NULL;
+    source->scopes = (tni_list){.first = NULL};
 }
 
 void tn_cancel_source_fini(tn_cancel_source *public)
 {
     tni_cancel_source *source = tni_scope_source_of(public);
 
-    tni_assert(source->scopes == NULL, "tn_cancel_source_fini: a scope that names it is still entered");
+    tni_assert(source->scopes.first == NULL, "tn_cancel_source_fini: a scope that names it is still entered");
     tni_os_mutex_fini(&source->lock);
 }
 
@@ -26,8 +26,8 @@ void tn_cancel_source_cancel(tn_cancel_source *public)
     tni_os_mutex_lock(&source->lock);
     /* Release: publishes what the canceller wrote to tn_cancel_source_is_cancelled(), which reads it without the lock. */
     tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
-    for (tni_scope *scope = source->scopes; scope != NULL; scope = scope->source_next)
-        tni_scope_cancel(scope);
+    for (tni_list_node *at = source->scopes.first; at != NULL; at = at->next)
+        tni_scope_cancel(tni_container_of(at, tni_scope, node));
     tni_os_mutex_unlock(&source->lock);
 }
 

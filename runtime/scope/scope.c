@@ -132,12 +132,7 @@ static void unlink_from_source(tn_scope *public, bool abandoned)
 
     (void)abandoned;
     tni_os_mutex_lock(&source->lock);
-    if (scope->source_prev != NULL)
-        scope->source_prev->source_next = scope->source_next;
-    else
-        source->scopes = scope->source_next;
-    if (scope->source_next != NULL)
-        scope->source_next->source_prev = scope->source_prev;
+    tni_list_remove(&source->scopes, &scope->node);
     tni_os_mutex_unlock(&source->lock);
 }
 
@@ -211,11 +206,7 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
     scope->source = source;
     scope->end = unlink_from_source;
     tni_os_mutex_lock(&source->lock);
-    scope->source_prev = NULL;
-    scope->source_next = source->scopes;
-    if (source->scopes != NULL)
-        source->scopes->source_prev = scope;
-    source->scopes = scope;
+    tni_list_prepend(&source->scopes, &scope->node);
     /* Relaxed, both: the source's lock orders them. */
     if (tni_a32_load(&source->cancelled, TNI_RELAXED) != 0)
         (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELAXED);

@@ -10,6 +10,7 @@
 
 #include <tn/scope.h>
 
+#include "base/list.h"
 #include "base/tls.h"
 #include "task/task.h"
 
@@ -35,15 +36,14 @@ struct tni_scope {
     bool shield;               /* the scopes around it have no effect inside */
     tni_wait waiter;           /* a plain thread that waits inside; each of its waits has a task of its own */
     tni_scope_end_fn end;      /* or NULL */
-    tni_cancel_source *source; /* of tn_scope_enter_with; its lock protects the two links */
-    tni_scope *source_prev;
-    tni_scope *source_next;
+    tni_cancel_source *source; /* of tn_scope_enter_with */
+    tni_list_node node;        /* of the source's scopes; under its lock */
 };
 
 struct tni_cancel_source {
     tni_os_mutex lock;
     tni_a32 cancelled; /* 1: cancelled; set under the lock */
-    tni_scope *scopes; /* lock: the scopes entered with it and not left */
+    tni_list scopes;   /* lock: the scopes entered with it and not left */
 };
 
 _Static_assert(sizeof(tni_scope) <= sizeof(tn_scope), "tn_scope is too small");
