@@ -97,27 +97,14 @@ void tni_pool_append(tni_pool *pool, tni_work *job)
 {
     tni_work_queue *queue = &pool->queues[job->kind];
 
-    job->next = NULL;
-    job->prev = queue->last;
-    if (queue->last != NULL)
-        queue->last->next = job;
-    else
-        queue->first = job;
-    queue->last = job;
+    tni_list_append(&queue->jobs, &job->node);
     queue->length++;
     job->linked = true;
 }
 
 void tni_pool_unlink(tni_work_queue *queue, tni_work *job)
 {
-    if (job->prev != NULL)
-        job->prev->next = job->next;
-    else
-        queue->first = job->next;
-    if (job->next != NULL)
-        job->next->prev = job->prev;
-    else
-        queue->last = job->prev;
+    tni_list_remove(&queue->jobs, &job->node);
     queue->length--;
     job->linked = false;
 }
@@ -133,13 +120,13 @@ void tni_pool_collect(tni_pool *pool)
     /* Observes the jobs as they were pushed; partner: tni_pool_push. The whole list is taken, so there is no ABA problem. */
     newest = tni_aptr_exchange(&pool->inbox, NULL, TNI_ACQUIRE);
     while (newest != NULL) {
-        tni_work *next = newest->next;
-        newest->next = oldest;
+        tni_work *next = newest->inbox_next;
+        newest->inbox_next = oldest;
         oldest = newest;
         newest = next;
     }
     while (oldest != NULL) {
-        tni_work *next = oldest->next;
+        tni_work *next = oldest->inbox_next;
         tni_pool_append(pool, oldest);
         oldest = next;
     }
@@ -174,39 +161,15 @@ static bool take_slot(tni_pool *pool, tni_pool_class kind)
     return true;
 }
 
-static void append_waiter(tni_pool_slot_waiters *list, tni_pool_slot_waiter *waiter)
-{
-    waiter->next = NULL;
-    waiter->prev = list->last;
-    if (waiter->prev != NULL)
-        waiter->prev->next = waiter;
-    else
-        list->first = waiter;
-    list->last = waiter;
-}
-
-static void remove_waiter(tni_pool_slot_waiters *list, tni_pool_slot_waiter *waiter)
-{
-    if (waiter->prev != NULL)
-        waiter->prev->next = waiter->next;
-    else
-        list->first = waiter->next;
-    if (waiter->next != NULL)
-        waiter->next->prev = waiter->prev;
-    else
-        list->last = waiter->prev;
-}
-
 void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
 {
-    tni_pool_slot_waiter *waiter = pool->waiting[kind].first;
-
-    if (waiter != NULL && !tni_pool_is_closed(pool)) {
+    if (pool->waiting[kind].first != NULL && !tni_pool_is_closed(pool)) {
+        tni_list_node *node = tni_list_take_first(&pool->waiting[kind]);
+        tni_pool_slot_waiter *waiter = tni_container_of(node, tni_pool_slot_waiter, node);
         tn_waker *waker = waiter->waker;
-        remove_waiter(&pool->waiting[kind], waiter);
         waiter->linked = false;
         waiter->granted = true;
-        append_waiter(&pool->granted, waiter);
+        tni_list_append(&pool->granted, node);
         waiter->waker = NULL;
         tn_waker_wake(waker);
         return;
@@ -219,7 +182,7 @@ void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
 
 void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *waiter)
 {
-    remove_waiter(&pool->granted, waiter);
+    tni_list_remove(&pool->granted, &waiter->node);
     waiter->granted = false;
     tni_pool_free_slot(pool, waiter->kind);
 }
@@ -228,11 +191,10 @@ void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *waiter)
 
 tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool)
 {
-    tni_pool_thread *thread = pool->idle_first;
     tni_pool_deferred deferred = {.wake = NULL};
 
-    if (thread != NULL) {
-        tni_pool_idle_remove(pool, thread);
+    if (pool->idle.first != NULL) {
+        tni_pool_thread *thread = tni_container_of(tni_list_take_first(&pool->idle), tni_pool_thread, idle_node);
         thread->has_token = true;
         thread->was_idle = true;
         pool->counts.wakes++;
@@ -368,7 +330,7 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
     do {
-        job->next = newest;
+        job->inbox_next = newest;
         /* Publishes the job; partner: tni_pool_collect. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
     /* Orders the push before the load of the token; partner: the fence in give_up_token (pool_thread.c). */
@@ -408,10 +370,10 @@ static int slot_poll(tn_future *self, tn_waker *waker)
     } else if (!waiter->granted && !take_slot(pool, waiter->kind)) {
         waiter->waker = tn_waker_retain(waker);
         waiter->linked = true;
-        append_waiter(&pool->waiting[waiter->kind], waiter);
+        tni_list_append(&pool->waiting[waiter->kind], &waiter->node);
         rc = TN_PENDING;
     } else if (waiter->granted) {
-        remove_waiter(&pool->granted, waiter);
+        tni_list_remove(&pool->granted, &waiter->node);
         waiter->granted = false;
     }
     tni_os_mutex_unlock(&pool->lock);
@@ -430,7 +392,7 @@ static void slot_drop(tn_future *self)
     waker = waiter->waker;
     waiter->waker = NULL;
     if (waiter->linked)
-        remove_waiter(&pool->waiting[waiter->kind], waiter);
+        tni_list_remove(&pool->waiting[waiter->kind], &waiter->node);
     waiter->linked = false;
     if (waiter->granted) /* the wait was cancelled after the grant: pass the slot on */
         tni_pool_revoke(pool, waiter);

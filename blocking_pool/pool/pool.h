@@ -13,6 +13,7 @@
 #include <tn/scope.h>
 
 #include "base/atomic.h"
+#include "base/list.h"
 #include "base/thread.h"
 #include "pool/done.h"
 #include "pool/inline_stats.h"
@@ -39,8 +40,10 @@ enum { TNI_WORK_QUEUED, TNI_WORK_STARTED, TNI_WORK_UNWANTED, TNI_WORK_ABANDONED 
 
 /* A job as the pool sees it; embedded in the struct of the caller. */
 struct tni_work {
-    tni_work *next;          /* W while the job is in the inbox, then L */
-    tni_work *prev;          /* L */
+    union {
+        tni_work *inbox_next; /* W: while it is in the inbox */
+        tni_list_node node;   /* L: in the queue of its class */
+    };
     const tni_work_ops *ops; /* S */
     uint64_t queued_ns;      /* written by the submitter, then L */
     tni_a32 state;           /* W: TNI_WORK_* */
@@ -50,33 +53,29 @@ struct tni_work {
 };
 
 typedef struct {
-    tni_work *first;
-    tni_work *last;
+    tni_list jobs; /* oldest first */
     unsigned length;
     unsigned running; /* threads that run a job of this class */
     unsigned cap;     /* limit on `running` */
 } tni_work_queue;
 
 struct tni_pool_thread {
-    tni_pool *pool;             /* S */
-    tni_thread id;              /* L, once started */
-    tni_pool_thread *next;      /* L: list of all threads, or of exited ones */
-    tni_pool_thread *prev;      /* L */
-    tni_pool_thread *idle_next; /* L: list of idle threads */
-    tni_pool_thread *idle_prev; /* L */
-    tni_a32 woken;              /* L, and the futex of the idle thread; 1: woken, and holds the wake token */
-    bool idle;                  /* L: in the list of idle threads */
-    bool has_token;             /* L: holds the wake token */
-    bool was_idle;              /* L: holds the wake token and has not taken a job since it was idle */
-    bool timed_out;             /* L: was the standby thread, and its time has passed */
-    uint64_t idle_since_ns;     /* L */
-    uint64_t now_ns;            /* private to the thread: its last reading of the clock */
-    tni_work *job;              /* L: the job that it runs; NULL: none */
-    const tni_done *waits_for;  /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */
-    tn_scope *wait_scope;       /* L: the scope around that wait */
-    uint64_t wait_until_ns;     /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
-    bool is_worker;             /* S: a worker that runs the function itself (inplace.c); in no list, not counted */
-    bool deadlocked;            /* L: `wait_scope` was cancelled because all user jobs waited for each other */
+    tni_pool *pool;            /* S */
+    tni_thread id;             /* L, once started */
+    tni_list_node node;        /* L: in `all` or in `unused` */
+    tni_list_node idle_node;   /* L: in `idle` */
+    tni_a32 woken;             /* L, and the futex of the idle thread; 1: woken, and holds the wake token */
+    bool has_token;            /* L: holds the wake token */
+    bool was_idle;             /* L: holds the wake token and has not taken a job since it was idle */
+    bool timed_out;            /* L: was the standby thread, and its time has passed */
+    uint64_t idle_since_ns;    /* L */
+    uint64_t now_ns;           /* private to the thread: its last reading of the clock */
+    tni_work *job;             /* L: the job that it runs; NULL: none */
+    const tni_done *waits_for; /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */
+    tn_scope *wait_scope;      /* L: the scope around that wait */
+    uint64_t wait_until_ns;    /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
+    bool is_worker;            /* S: a worker that runs the function itself (inplace.c); in no list, not counted */
+    bool deadlocked;           /* L: `wait_scope` was cancelled because all user jobs waited for each other */
 };
 
 /* A submitter that waits for a free slot in the queue. */
@@ -84,18 +83,12 @@ typedef struct tni_pool_slot_waiter tni_pool_slot_waiter;
 struct tni_pool_slot_waiter {
     tn_future base;
     tni_pool *pool;
-    tni_pool_slot_waiter *next; /* L */
-    tni_pool_slot_waiter *prev; /* L */
-    tn_waker *waker;            /* L: owned while `linked` */
-    tni_pool_class kind;        /* S */
-    bool linked;                /* L: in `waiting` */
-    bool granted;               /* L: in `granted`: it owns a slot and has not yet been polled since */
+    tni_list_node node;  /* L */
+    tn_waker *waker;     /* L: owned while `linked` */
+    tni_pool_class kind; /* S */
+    bool linked;         /* L: in `waiting` */
+    bool granted;        /* L: in `granted`: it owns a slot and has not yet been polled since */
 };
-
-typedef struct {
-    tni_pool_slot_waiter *first;
-    tni_pool_slot_waiter *last;
-} tni_pool_slot_waiters;
 
 struct tni_pool {
     tni_attachment base;
@@ -120,22 +113,21 @@ struct tni_pool {
 
     tni_cache_aligned tni_os_mutex lock;
     tni_work_queue queues[TNI_POOL_CLASSES];
-    unsigned active;             /* threads that run a job */
-    unsigned joining;            /* of those, threads whose job waits for another job of the pool */
-    uint64_t takes;              /* jobs taken so far */
-    uint64_t seen_takes;         /* `takes` at the last check by the standby thread */
-    uint64_t run_ns;             /* duration of a job, moving average */
-    tni_pool_thread *idle_first; /* most recently idle thread */
-    unsigned idle_count;
+    unsigned active;          /* threads that run a job */
+    unsigned joining;         /* of those, threads whose job waits for another job of the pool */
+    uint64_t takes;           /* jobs taken so far */
+    uint64_t seen_takes;      /* `takes` at the last check by the standby thread */
+    uint64_t run_ns;          /* duration of a job, moving average */
+    tni_list idle;            /* idle threads, the most recently idle one first */
     tni_pool_thread *standby; /* idle thread that holds the wake token and checks again after STANDBY_NS; NULL: none */
     bool reported_shortage;
-    tni_pool_slot_waiters waiting[TNI_POOL_CLASSES]; /* submitters that wait for a free slot */
-    tni_pool_slot_waiters granted;                   /* submitters that own a slot and do not know it yet */
-    tni_pool_thread *all;
-    tni_pool_thread *ended;  /* last thread that exited, not joined yet; NULL: none */
-    tni_pool_thread *unused; /* structs of joined threads */
-    bool abandoned;          /* tni_pool_stop does not wait for the remaining threads */
-    bool stopped;            /* no more threads are started, even by a submitter that took the wake token before */
+    tni_list waiting[TNI_POOL_CLASSES]; /* submitters that wait for a free slot */
+    tni_list granted;                   /* submitters that own a slot and do not know it yet */
+    tni_list all;                       /* all threads */
+    tni_pool_thread *ended;             /* last thread that exited, not joined yet; NULL: none */
+    tni_list unused;                    /* structs of joined threads */
+    bool abandoned;                     /* tni_pool_stop does not wait for the remaining threads */
+    bool stopped;                       /* no more threads are started, even by a submitter that took the wake token before */
     tn_blocking_counters counts;
 };
 
@@ -147,8 +139,6 @@ tn_runtime *tni_pool_current_runtime(void);
 
 static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tni_pool_class kind)
 {
-    job->next = NULL;
-    job->prev = NULL;
     job->ops = ops;
     job->queued_ns = 0;
     tni_a32_init(&job->state, TNI_WORK_QUEUED);

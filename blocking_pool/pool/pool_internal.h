@@ -38,11 +38,20 @@ void tni_pool_append(tni_pool *pool, tni_work *job);
 bool tni_pool_abandon(tni_work *job);
 /* Lock held. Starts a thread, which holds the wake token. 0, or a negative errno value. */
 int tni_pool_start_thread(tni_pool *pool);
-/* Lock held. The list of idle threads. */
-void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread);
-void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread);
 /* Lock held. Wakes all idle threads, so that they check whether they must exit. */
 void tni_pool_wake_all_idle(tni_pool *pool);
+
+/* The thread of a node of `all` or `unused`. */
+static inline tni_pool_thread *tni_pool_member(tni_list_node *node)
+{
+    return tni_container_of(node, tni_pool_thread, node);
+}
+
+/* The queue is not empty. */
+static inline tni_work *tni_pool_oldest(const tni_work_queue *queue)
+{
+    return tni_container_of(queue->jobs.first, tni_work, node);
+}
 
 /* Takes the wake token if it is free. */
 static inline bool tni_pool_try_take_token(tni_pool *pool)

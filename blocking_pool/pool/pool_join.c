@@ -29,9 +29,11 @@ static bool is_deadlocked(const tni_pool *pool)
 {
     if (pool->joining == 0 || pool->joining != pool->queues[TNI_POOL_JOBS].running || !all_in_jobs(pool))
         return false;
-    for (const tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
+    for (tni_list_node *at = pool->all.first; at != NULL; at = at->next) {
+        const tni_pool_thread *thread = tni_pool_member(at);
         if (thread->waits_for != NULL && will_resume(thread))
             return false;
+    }
     return true;
 }
 
@@ -40,9 +42,11 @@ static bool is_deadlocked(const tni_pool *pool)
  * NULL: no thread is preferred. */
 static tni_pool_thread *choose_joiner(const tni_pool *pool, tni_pool_thread *thread)
 {
-    for (tni_pool_thread *other = pool->all; other != NULL; other = other->next)
+    for (tni_list_node *at = pool->all.first; at != NULL; at = at->next) {
+        tni_pool_thread *other = tni_pool_member(at);
         if (other->waits_for != NULL && (thread == NULL || other->wait_until_ns < thread->wait_until_ns))
             thread = other;
+    }
     return thread; /* not NULL: at least one waits, because `joining` is not 0 */
 }
 

@@ -5,28 +5,28 @@
 /* Drops the queued jobs that will never run; `all`: mandatory jobs too. Returns how many of those it has dropped. */
 static size_t drop_queued(tni_pool *pool, bool all)
 {
-    tni_work *dropped = NULL;
+    tni_list dropped = {.first = NULL};
     size_t mandatory = 0;
-    tni_work *next;
+    tni_list_node *next;
 
     tni_os_mutex_lock(&pool->lock);
     tni_pool_collect(pool);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
-        for (tni_work *job = pool->queues[kind].first; job != NULL; job = next) {
-            next = job->next;
+        for (tni_list_node *at = pool->queues[kind].jobs.first; at != NULL; at = next) {
+            tni_work *job = tni_container_of(at, tni_work, node);
+            next = at->next;
             if ((job->mandatory && !all) || !tni_pool_abandon(job))
                 continue; /* the thread that has abandoned it unlinks it; until it frees the slot the pool lives */
             mandatory += job->mandatory;
             tni_pool_unlink(&pool->queues[kind], job);
             pool->counts.dropped++;
-            job->next = dropped;
-            dropped = job;
+            tni_list_append(&dropped, at);
         }
     tni_os_mutex_unlock(&pool->lock);
-    for (; dropped != NULL; dropped = next) {
-        tni_pool_class kind = dropped->kind;
-        next = dropped->next;
-        tni_pool_work_done(pool, dropped, TN_ESHUTDOWN);
+    while (dropped.first != NULL) {
+        tni_work *job = tni_container_of(tni_list_take_first(&dropped), tni_work, node);
+        tni_pool_class kind = job->kind;
+        tni_pool_work_done(pool, job, TN_ESHUTDOWN);
         tni_os_mutex_lock(&pool->lock);
         tni_pool_free_slot(pool, kind);
         tni_os_mutex_unlock(&pool->lock);
@@ -41,16 +41,15 @@ static void close_pool(tni_pool *pool)
     tni_a32_store(&pool->closed, 1, TNI_RELEASE);
     /* Orders `closed` before any load of the slots; partner: confirm (pool.c). */
     tni_fence_full();
-    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        for (tni_pool_slot_waiter *waiter = pool->waiting[kind].first; waiter != NULL; waiter = pool->waiting[kind].first) {
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
+        while (pool->waiting[kind].first != NULL) {
+            tni_list_node *node = tni_list_take_first(&pool->waiting[kind]);
+            tni_pool_slot_waiter *waiter = tni_container_of(node, tni_pool_slot_waiter, node);
             tn_waker *waker = waiter->waker;
-            pool->waiting[kind].first = waiter->next;
             waiter->linked = false;
             waiter->waker = NULL;
             tn_waker_wake(waker); /* its poll sees the pool closed */
         }
-        pool->waiting[kind].last = NULL;
-    }
     tni_pool_wake_all_idle(pool);
     tni_os_mutex_unlock(&pool->lock);
 }
@@ -88,8 +87,7 @@ static void join_ended(tni_pool *pool)
         return;
     tni_thread_join(&ended->id);
     tni_os_mutex_lock(&pool->lock);
-    ended->next = pool->unused;
-    pool->unused = ended;
+    tni_list_prepend(&pool->unused, &ended->node);
     tni_os_mutex_unlock(&pool->lock);
 }
 
@@ -104,9 +102,9 @@ static size_t abandon_threads(tni_pool *pool)
     pool->abandoned = true;
     pool->stopped = true;
     while (pool->granted.first != NULL) /* their tasks may never run again, and their slots would keep the threads alive */
-        tni_pool_revoke(pool, pool->granted.first);
-    for (tni_pool_thread *thread = pool->all; thread != NULL; thread = thread->next)
-        tni_thread_detach(&thread->id);
+        tni_pool_revoke(pool, tni_container_of(pool->granted.first, tni_pool_slot_waiter, node));
+    for (tni_list_node *at = pool->all.first; at != NULL; at = at->next)
+        tni_thread_detach(&tni_pool_member(at)->id);
     tni_os_mutex_unlock(&pool->lock);
     join_ended(pool);
     if (left > 0)
@@ -134,11 +132,8 @@ void tni_pool_fini(tni_attachment *self)
     tni_pool *pool = tni_container_of(self, tni_pool, base);
     tn_allocator allocator = pool->runtime->allocator;
 
-    while (pool->unused != NULL) {
-        tni_pool_thread *thread = pool->unused;
-        pool->unused = thread->next;
-        tni_free(&allocator, thread, sizeof *thread);
-    }
+    while (pool->unused.first != NULL)
+        tni_free(&allocator, tni_pool_member(tni_list_take_first(&pool->unused)), sizeof(tni_pool_thread));
     tni_os_mutex_fini(&pool->lock);
     tni_free(&allocator, pool, sizeof *pool);
 }

@@ -30,9 +30,9 @@ static tni_work_queue *oldest_queue(tni_pool *pool)
 
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         tni_work_queue *queue = &pool->queues[kind];
-        if (queue->first == NULL || queue->running >= queue->cap)
+        if (queue->length == 0 || queue->running >= queue->cap)
             continue;
-        if (best == NULL || queue->first->queued_ns < best->first->queued_ns)
+        if (best == NULL || tni_pool_oldest(queue)->queued_ns < tni_pool_oldest(best)->queued_ns)
             best = queue;
     }
     return best;
@@ -57,7 +57,7 @@ static bool take_job(tni_pool_thread *self)
 
         if (queue == NULL)
             return false;
-        job = queue->first;
+        job = tni_pool_oldest(queue);
         tni_pool_unlink(queue, job);
         /* The CAS decides between this thread and tni_pool_abandon; the order publishes and observes nothing, because the lock
          * and the inbox do. A thread that has abandoned the job waits for the lock, and then frees the slot. */
@@ -138,7 +138,7 @@ static bool is_needed(const tni_pool_thread *self)
         return true;
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         const tni_work_queue *queue = &pool->queues[kind];
-        if (queue->first != NULL && queue->running < queue->cap && queue->first->queued_ns + WAIT_MAX_NS < self->now_ns)
+        if (queue->length > 0 && queue->running < queue->cap && tni_pool_oldest(queue)->queued_ns + WAIT_MAX_NS < self->now_ns)
             return true;
     }
     return false;
@@ -157,32 +157,10 @@ static bool is_wanted_as_standby(const tni_pool_thread *self)
 
 /* --- Idle threads: lock held ------------------------------------------------------------------------------------------------ */
 
-void tni_pool_idle_add(tni_pool *pool, tni_pool_thread *thread)
-{
-    thread->idle = true;
-    thread->idle_prev = NULL;
-    thread->idle_next = pool->idle_first;
-    if (pool->idle_first != NULL)
-        pool->idle_first->idle_prev = thread;
-    pool->idle_first = thread;
-}
-
-void tni_pool_idle_remove(tni_pool *pool, tni_pool_thread *thread)
-{
-    if (thread->idle_prev != NULL)
-        thread->idle_prev->idle_next = thread->idle_next;
-    else
-        pool->idle_first = thread->idle_next;
-    if (thread->idle_next != NULL)
-        thread->idle_next->idle_prev = thread->idle_prev;
-    thread->idle = false;
-}
-
 void tni_pool_wake_all_idle(tni_pool *pool)
 {
-    while (pool->idle_first != NULL) {
-        tni_pool_thread *thread = pool->idle_first;
-        tni_pool_idle_remove(pool, thread);
+    while (pool->idle.first != NULL) {
+        tni_pool_thread *thread = tni_container_of(tni_list_take_first(&pool->idle), tni_pool_thread, idle_node);
         thread->has_token = thread->was_idle = pool->standby == thread;
         if (thread->has_token)
             pool->standby = NULL;
@@ -229,7 +207,7 @@ static bool sleep_until_woken(tni_pool_thread *self)
         uint64_t end_ns = after(self->idle_since_ns, pool->idle_ns);
         if (!standby && (tni_pool_is_closed(pool) || self->now_ns >= end_ns)) {
             if (may_exit(pool)) {
-                tni_pool_idle_remove(pool, self);
+                tni_list_remove(&pool->idle, &self->idle_node);
                 return false;
             }
             self->idle_since_ns = self->now_ns;
@@ -246,7 +224,7 @@ static bool sleep_until_woken(tni_pool_thread *self)
         }
         if (pool->standby == self && self->now_ns >= check_ns) {
             pool->standby = NULL;
-            tni_pool_idle_remove(pool, self);
+            tni_list_remove(&pool->idle, &self->idle_node);
             self->has_token = self->was_idle = self->timed_out = true;
             return true;
         }
@@ -280,7 +258,7 @@ static bool find_job(tni_pool_thread *self)
 
     tni_pool_collect(pool);
     if (self->was_idle && stand_by(self)) {
-        tni_pool_idle_add(pool, self);
+        tni_list_prepend(&pool->idle, &self->idle_node);
         return false;
     }
     if (take_job(self))
@@ -290,7 +268,7 @@ static bool find_job(tni_pool_thread *self)
         if (give_up_token(self) && take_job(self))
             return true;
     self->idle_since_ns = self->now_ns;
-    tni_pool_idle_add(pool, self);
+    tni_list_prepend(&pool->idle, &self->idle_node);
     return false;
 }
 
@@ -357,15 +335,9 @@ static void exit_thread(tni_pool_thread *self)
     tni_pool *pool = self->pool;
     tni_pool_thread *before = pool->ended;
 
-    if (self->prev != NULL)
-        self->prev->next = self->next;
-    else
-        pool->all = self->next;
-    if (self->next != NULL)
-        self->next->prev = self->prev;
+    tni_list_remove(&pool->all, &self->node);
     if (pool->abandoned) { /* detached */
-        self->next = pool->unused;
-        pool->unused = self;
+        tni_list_prepend(&pool->unused, &self->node);
         before = NULL;
     } else {
         pool->ended = self;
@@ -379,8 +351,7 @@ static void exit_thread(tni_pool_thread *self)
         return;
     tni_thread_join(&before->id);
     tni_os_mutex_lock(&pool->lock);
-    before->next = pool->unused;
-    pool->unused = before;
+    tni_list_prepend(&pool->unused, &before->node);
     tni_os_mutex_unlock(&pool->lock);
 }
 
@@ -410,13 +381,13 @@ static void *thread_main(void *arg)
 int tni_pool_start_thread(tni_pool *pool)
 {
     tn_runtime *runtime = pool->runtime;
-    tni_pool_thread *thread = pool->unused;
+    tni_pool_thread *thread;
     int rc;
 
     if (pool->stopped)
         return TN_ESHUTDOWN;
-    if (thread != NULL)
-        pool->unused = thread->next;
+    if (pool->unused.first != NULL)
+        thread = tni_pool_member(tni_list_take_first(&pool->unused));
     else
         thread = tni_alloc(&runtime->allocator, sizeof *thread, _Alignof(tni_pool_thread));
     if (thread == NULL)
@@ -434,16 +405,11 @@ int tni_pool_start_thread(tni_pool *pool)
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
         tni_runtime_release(runtime); /* never the last reference: the caller runs in the runtime, or holds a handle to it */
-        thread->next = pool->unused;
-        pool->unused = thread;
+        tni_list_prepend(&pool->unused, &thread->node);
         pool->counts.failed_starts++;
         return rc;
     }
-    thread->prev = NULL;
-    thread->next = pool->all;
-    if (pool->all != NULL)
-        pool->all->prev = thread;
-    pool->all = thread;
+    tni_list_prepend(&pool->all, &thread->node);
     pool->counts.threads_started++;
     pool->reported_shortage = false;
     /* Relaxed: written under the lock; a submitter that reads the old value takes the lock. */
