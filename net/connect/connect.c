@@ -3,8 +3,8 @@
  * that fails just closes it. */
 #include <string.h>
 
+#include "endpoint/attempt.h"
 #include "names/names.h"
-#include "sched/budget_fiber.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
 #include "stream/stream.h"
@@ -13,39 +13,31 @@
 #define PAUSE_MAX_NS (50 * TN_MS)
 
 /* Returns 0: connected; TN_EAGAIN: not yet, the readiness report had another cause; or the error of the connection. */
-static int connect_result(int fd)
+static ssize_t run_is_connected(tni_endpoint *endpoint, void *arg)
 {
     tni_address peer = {.length = sizeof peer.socket};
     int error;
-    int rc = tni_os_get_option(fd, SOL_SOCKET, SO_ERROR, &error);
+    int rc = tni_os_get_option(endpoint->fd, SOL_SOCKET, SO_ERROR, &error);
 
+    (void)arg;
     if (rc != 0)
         return rc;
     if (error != 0)
         return -error;
-    rc = tni_os_peer_address(fd, &peer.socket.any, &peer.length);
+    rc = tni_os_peer_address(endpoint->fd, &peer.socket.any, &peer.length);
     return rc == TN_ENOTCONN ? TN_EAGAIN : rc;
 }
 
 static int wait_connected(tn_stream *stream)
 {
+    tni_attempt is_connected = {run_is_connected, NULL, 0};
     int rc = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
 
     if (rc != 0)
         return rc;
-    do {
-        tni_registration *registration;
-        uint64_t seen;
-
-        rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE);
-        if (rc != 0)
-            break;
-        registration = tni_endpoint_registration(&stream->endpoint);
-        seen = tni_registration_readiness(registration);
-        rc = connect_result(stream->endpoint.fd);
-        if (rc == TN_EAGAIN)
-            (void)tni_registration_clear(registration, TNI_WRITE, seen);
-    } while (rc == TN_EAGAIN);
+    rc = tni_endpoint_wait(&stream->endpoint, TNI_WRITE); /* it has just begun: no try before a report */
+    if (rc == 0)
+        rc = (int)tni_attempt_waiting(&stream->endpoint, TNI_WRITE, &is_connected);
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return rc;
 }

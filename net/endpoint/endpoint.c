@@ -14,11 +14,13 @@
 
 #define USES_MAX (UINT32_MAX / TNI_OPERATION_USE - 1)
 
-void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_endpoint_ops *ops, int fd)
+void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_endpoint_ops *ops, int fd, bool tcp)
 {
     endpoint->runtime = runtime;
     endpoint->ops = ops;
     endpoint->fd = fd;
+    endpoint->tcp = tcp;
+    endpoint->read_may_be_stale = true;
     tni_a32_init(&endpoint->operations, 0);
     tni_a32_init(&endpoint->references, 1);
     tni_aptr_init(&endpoint->registration, NULL);

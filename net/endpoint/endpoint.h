@@ -36,9 +36,9 @@ struct tni_endpoint {
     int fd;                      /* constant; the endpoint's until FINISHED */
     tni_a32 operations;          /* the operation word */
     tni_a32 references;          /* held by callers */
-    bool tcp;                    /* streams, constant: a short read or write means that nothing is left */
-    bool read_may_be_stale;      /* streams, written by the reader: the readiness word may have READ set although all is read */
-    tni_aptr registration;       /* tni_registration *, from the first wait to the finish; NULL before */
+    bool tcp;                    /* constant: the socket is TCP */
+    bool read_may_be_stale; /* written by the reader (attempt.h): the readiness word may have READ set although all is read */
+    tni_aptr registration;  /* tni_registration *, from the first wait to the finish; NULL before */
 };
 
 typedef enum {
@@ -48,7 +48,7 @@ typedef enum {
 } tni_operation;
 
 /* Takes over the fd; the caller owns the only reference. */
-void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_endpoint_ops *ops, int fd);
+void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_endpoint_ops *ops, int fd, bool tcp);
 
 void tni_endpoint_retain(tni_endpoint *endpoint);
 /* Gives up a reference; the last one closes. */

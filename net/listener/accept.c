@@ -2,8 +2,8 @@
 /* Accepting connections. An error of one connection is skipped. A shortage of files or memory is waited out, with growing
  * pauses and one line in the log: new connections stay in the backlog, and accepted ones continue.
  */
+#include "endpoint/attempt.h"
 #include "listener/listener.h"
-#include "sched/budget_fiber.h"
 #include "sched/runtime.h"
 #include "time/deadline.h"
 
@@ -97,32 +97,24 @@ static int wait_for_resources(tn_listener *listener, int error)
 
 /* --- Accepting -------------------------------------------------------------------------------------------------------------- */
 
-/* In flight. Allocates before it accepts, because a connection cannot be put back into the backlog. */
-static int accept_one(tn_listener *listener, tn_stream **out)
+/* Allocates before it accepts, because a connection cannot be put back into the backlog. `arg`: where to put the stream. */
+static ssize_t run_accept(tni_endpoint *endpoint, void *arg)
 {
-    tn_runtime *runtime = listener->endpoint.runtime;
-    tni_registration *registration = tni_endpoint_registration(&listener->endpoint);
-    uint64_t seen = 0;
+    tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
+    tn_stream **out = arg;
     int fd;
 
-    if (registration != NULL) {
-        seen = tni_registration_readiness(registration);
-        if (!tni_readiness_has(seen, TNI_READ))
-            return TN_EAGAIN;
-    }
     if (listener->next_stream == NULL)
-        listener->next_stream = tni_stream_alloc(runtime);
+        listener->next_stream = tni_stream_alloc(endpoint->runtime);
     if (listener->next_stream == NULL)
         return TN_ENOMEM;
-    fd = tni_os_accept(listener->endpoint.fd);
-    if (fd == TN_EAGAIN && registration != NULL)
-        (void)tni_registration_clear(registration, TNI_READ, seen);
+    fd = tni_os_accept(endpoint->fd);
     if (fd < 0)
         return fd;
-    if (listener->tcp)
+    if (endpoint->tcp)
         (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails if the peer has gone; the first read reports that */
     listener->pause_ns = 0;
-    tni_stream_init(listener->next_stream, runtime, fd, listener->tcp);
+    tni_stream_init(listener->next_stream, endpoint->runtime, fd, endpoint->tcp);
     *out = listener->next_stream;
     listener->next_stream = NULL;
     return 0;
@@ -131,15 +123,15 @@ static int accept_one(tn_listener *listener, tn_stream **out)
 /* In flight. */
 static int accept_waiting(tn_listener *listener, tn_stream **out)
 {
+    tni_attempt accept = {run_accept, out, 0};
+
     for (;;) {
-        int rc = accept_one(listener, out);
+        int rc = (int)tni_attempt_waiting(&listener->endpoint, TNI_READ, &accept);
         if (rc == 0)
             return 0;
         if (tni_endpoint_is_closing(&listener->endpoint))
             return TN_ECANCELED;
-        if (rc == TN_EAGAIN)
-            rc = tni_endpoint_wait(&listener->endpoint, TNI_READ);
-        else if (concerns_one_connection(rc))
+        if (concerns_one_connection(rc))
             /* Many failed connections in a row must not keep other tasks from running, nor this one from being cancelled. */
             rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
         if (is_shortage(rc))
@@ -151,10 +143,8 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
 
 int tn_accept(tn_listener *listener, tn_stream **out)
 {
-    int rc = tni_budget_enter();
+    int rc = tni_attempt_begin(&listener->endpoint, TNI_READ);
 
-    if (rc == 0)
-        rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);
     if (rc != 0)
         return rc;
     rc = accept_waiting(listener, out);
@@ -164,12 +154,13 @@ int tn_accept(tn_listener *listener, tn_stream **out)
 
 int tn_try_accept(tn_listener *listener, tn_stream **out)
 {
+    tni_attempt accept = {run_accept, out, 0};
     int rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_READ);
 
     if (rc != 0)
         return rc;
     do {
-        rc = accept_one(listener, out);
+        rc = (int)tni_attempt_once(&listener->endpoint, TNI_READ, &accept);
     } while (concerns_one_connection(rc));
     if (rc != 0 && tni_endpoint_is_closing(&listener->endpoint))
         rc = TN_ECANCELED;

@@ -108,9 +108,8 @@ static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const 
             (void)tni_os_unlink(path);
         return TN_ENOMEM;
     }
-    tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd);
+    tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd, tcp);
     tni_wait_init(&listener->pause);
-    listener->tcp = tcp;
     if (path != NULL && tni_os_path_id(path, &listener->file) == 0)
         memcpy(listener->path, path, strlen(path) + 1);
     *out = listener;

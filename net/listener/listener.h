@@ -7,7 +7,6 @@
 
 struct tn_listener {
     tni_endpoint endpoint;
-    bool tcp;                                               /* constant */
     tni_os_file_id file;                                    /* constant: the file that `path` named when it was made */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* constant: the path to remove at the close; "": none */
     tni_wait pause;                                         /* the acceptor that waits for files or memory; the close wakes it */

@@ -12,7 +12,7 @@ static tni_side side_of(const tn_ready_future *future)
 static void stop_waiting(tn_ready_future *future)
 {
     future->waiting = false;
-    tni_endpoint_end(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
+    tni_endpoint_end(future->endpoint, tni_endpoint_operation(side_of(future)));
 }
 
 static int ready_poll(tn_future *self, tn_waker *waker)
@@ -23,12 +23,12 @@ static int ready_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     if (!future->waiting) {
-        rc = tni_endpoint_begin(&future->stream->endpoint, tni_endpoint_operation(side_of(future)));
+        rc = tni_endpoint_begin(future->endpoint, tni_endpoint_operation(side_of(future)));
         if (rc != 0)
             return rc;
         future->waiting = true;
     }
-    rc = tni_endpoint_poll(&future->stream->endpoint, side_of(future), waker);
+    rc = tni_endpoint_poll(future->endpoint, side_of(future), waker);
     if (rc != TN_PENDING)
         stop_waiting(future);
     return tni_budget_poll_leave(waker, rc);
@@ -40,7 +40,7 @@ static void ready_drop(tn_future *self)
 
     if (!future->waiting)
         return;
-    tni_endpoint_unregister(&future->stream->endpoint, side_of(future));
+    tni_endpoint_unregister(future->endpoint, side_of(future));
     stop_waiting(future);
 }
 
@@ -49,7 +49,7 @@ static const tn_future_ops ready_ops = {ready_poll, ready_drop, "socket"};
 void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
 {
     future->base.ops = &ready_ops;
-    future->stream = stream;
+    future->endpoint = &stream->endpoint;
     future->direction = direction;
     future->waiting = false;
 }

@@ -5,9 +5,9 @@
  * task waits as in any write. The stream's writer is in flight all the time, so the fd is not closed.
  *
  * Every part goes to the pool: sendfile(2) has no MSG_NOSIGNAL, and the pool's threads block SIGPIPE. */
+#include "endpoint/attempt.h"
 #include "os/os_file.h"
 #include "pool/pool_call.h"
-#include "sched/budget_fiber.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
 #include "stream/stream.h"
@@ -66,53 +66,48 @@ static int run_in_pool(tn_stream *stream, part *self)
     return rc;
 }
 
-/* In flight: sends one part. Returns the bytes sent; 0: the end of the file; TN_EAGAIN: the socket is full, and the readiness
- * word says so. */
-static ssize_t send_part(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
+typedef struct {
+    tn_stream *stream;
+    int file;
+    int64_t offset;
+    size_t size;
+} range;
+
+/* Sends one part of the range. A short count may come from the file, so it says nothing about the socket. */
+static ssize_t run_part(tni_endpoint *endpoint, void *arg)
 {
-    tni_registration *registration = tni_endpoint_registration(&stream->endpoint);
-    part self = {.socket = stream->endpoint.fd, .file = tn_file_fd(file), .offset = offset};
-    uint64_t seen = 0;
+    const range *rest = arg;
+    part self = {.socket = endpoint->fd, .file = rest->file, .offset = rest->offset};
     int rc;
 
-    if (registration != NULL) {
-        seen = tni_registration_readiness(registration);
-        if (!tni_readiness_is_worth_a_try(seen, TNI_WRITE))
-            return TN_EAGAIN;
-    }
-    self.size = size < PART_BYTES ? size : PART_BYTES;
-    rc = run_in_pool(stream, &self);
+    self.size = rest->size < PART_BYTES ? rest->size : PART_BYTES;
+    rc = run_in_pool(rest->stream, &self);
     if (rc != 0)
         return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread; TN_EAGAIN would mean a full socket */
-    /* A short count may come from the file, so it says nothing about the socket. */
-    if (self.sent == TN_EAGAIN && registration != NULL)
-        (void)tni_registration_clear(registration, TNI_WRITE, seen);
     return self.sent;
 }
 
 ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
-    size_t done = 0;
-    int rc = tni_budget_enter();
+    range rest = {stream, tn_file_fd(file), offset, size < SSIZE_MAX ? size : SSIZE_MAX};
+    tni_attempt send_part = {run_part, &rest, 0};
+    ssize_t done = 0;
+    ssize_t n;
 
     if (offset < 0)
         return TN_EINVAL;
-    if (rc == 0)
-        rc = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_WRITE);
-    if (rc != 0)
-        return rc;
-    size = size < SSIZE_MAX ? size : SSIZE_MAX;
-    while (rc == 0 && done < size) {
-        ssize_t n = send_part(stream, file, offset + (int64_t)done, size - done);
-        if (n == 0)
+    n = tni_attempt_begin(&stream->endpoint, TNI_WRITE);
+    if (n != 0)
+        return n;
+    while (rest.size > 0 && (n = tni_attempt_waiting(&stream->endpoint, TNI_WRITE, &send_part)) > 0) {
+        done += n;
+        rest.offset += n;
+        rest.size -= (size_t)n;
+        if (tni_endpoint_is_closing(&stream->endpoint)) {
+            n = TN_ECANCELED;
             break;
-        if (n > 0)
-            done += (size_t)n;
-        else
-            rc = n == TN_EAGAIN ? tni_endpoint_wait(&stream->endpoint, TNI_WRITE) : (int)n;
-        if (rc == 0 && tni_endpoint_is_closing(&stream->endpoint))
-            rc = TN_ECANCELED;
+        }
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
-    return done > 0 ? (ssize_t)done : rc;
+    return done > 0 ? done : n;
 }

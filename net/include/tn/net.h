@@ -247,6 +247,8 @@ TN_API ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size);
  * Cancellation: no. */
 TN_API ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size);
 
+struct tni_endpoint; /* private */
+
 /* A direction of a stream. */
 typedef enum tn_direction { TN_READABLE, TN_WRITABLE } tn_direction;
 
@@ -256,7 +258,7 @@ typedef enum tn_direction { TN_READABLE, TN_WRITABLE } tn_direction;
  * while the future waited; TN_ENOMEM. */
 typedef struct tn_ready_future {
     tn_future base;
-    tn_stream *stream;
+    struct tni_endpoint *endpoint; /* private */
     tn_direction direction;
     bool waiting; /* private */
 } tn_ready_future;
