@@ -21,7 +21,7 @@
 #include <tn.h>
 
 #include "http.h"
-#include "server_options.h"
+#include "server.h"
 
 enum { READ_SIZE = 4096, TARGET_MAX = 1024, RANGE_MAX = 100, HEAD_MAX = 256 };
 
@@ -297,46 +297,13 @@ static void *session(void *conn)
     return NULL;
 }
 
-static void *serve(void *arg)
-{
-    const server_options *options = arg;
-    char address[TN_ADDRESS_SIZE];
-    tn_listener *listener;
-    tn_stream *conn;
-
-    snprintf(address, sizeof address, "127.0.0.1:%u", options->port);
-    int rc = tn_tcp_listen(&listener, address, NULL);
-    if (rc < 0) {
-        server_cannot_listen(options, tn_strerror(rc));
-        return NULL;
-    }
-    tn_listener_address(listener, address, sizeof address);
-    fprintf(stderr, "%s: listening on http://%s/\n", options->name, address);
-
-    while ((rc = tn_accept(listener, &conn)) == 0) {
-        if (tn_spawn(NULL, session, conn) != 0) /* NULL: it is never joined */
-            tn_stream_close(conn);              /* after a failed spawn the connection is still ours */
-    }
-    fprintf(stderr, "%s: accept: %s\n", options->name, tn_strerror(rc));
-    tn_listener_close(listener);
-    return NULL;
-}
-
 int main(int argc, char **argv)
 {
     server_options options = {
         .name = "file_server",
         .summary = "serves the files of the folder in which it is started, over HTTP",
-        .workers_option = "workers",
-        .workers_help = "run on N worker threads",
         .port = 8080,
     };
-    tn_options runtime = tn_options_default();
 
-    server_options_parse(&options, argc, argv);
-    runtime.workers = options.workers;
-    int rc = tn_run(serve, &options, &runtime);
-    if (rc < 0)
-        fprintf(stderr, "%s: cannot start: %s\n", options.name, tn_strerror(rc));
-    return 1; /* it runs until it is killed */
+    return server_main(&options, argc, argv, "http://", session);
 }
