@@ -14,6 +14,10 @@
 
 #include "base/defs.h"
 
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "there is no context switch for this processor: runtime/fiber has fiber_x86_64.S and fiber_aarch64.S"
+#endif
+
 /* In fiber_<machine>.S. Saves the callee-saved registers and the floating-point control words on the current stack, stores the
  * stack pointer to *save_sp, resumes the context at to_sp and returns `message` there. */
 __attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);

@@ -34,15 +34,18 @@ _Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record fits
 _Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
-/* The class of the smallest slot that holds size_bytes and two guards (which matters where pages are large). TNI_STACK_CLASSES
- * if there is none. */
+/* The class of the smallest slot that holds size_bytes, and twice its guard (which matters where guards or pages are large).
+ * TNI_STACK_CLASSES if there is none. */
 static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
 {
-    size_t least = size_bytes > 2 * pool->guard_size ? size_bytes : 2 * pool->guard_size;
     size_t class_index = 0;
 
-    while (class_index < TNI_STACK_CLASSES && tni_stack_class_size(class_index) < least)
+    while (class_index < TNI_STACK_CLASSES) {
+        size_t slot = tni_stack_class_size(class_index);
+        if (slot >= size_bytes && slot / 2 >= tni_stack_guard_size(pool, slot))
+            break;
         class_index++;
+    }
     return class_index;
 }
 
@@ -82,15 +85,16 @@ static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
+    size_t guard = tni_stack_guard_size(pool, tni_stack_class_size(class_index));
     size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
     class->fresh += tni_stack_class_size(class_index);
     class->fresh_index++;
     class->fresh_left--;
     tni_stack *stack = (tni_stack *)(void *)(class->fresh - shift - sizeof(tni_stack));
     *stack = (tni_stack){
-        .base = low + pool->guard_size,
+        .base = low + guard,
         .pool = pool,
-        .guard_size = (uint32_t)pool->guard_size,
+        .guard_size = (uint32_t)guard,
         .class_index = (uint8_t)class_index,
         .guard = TNI_GUARD_AUTO,
     };
@@ -106,28 +110,29 @@ static tni_stack *list_pop(tni_stack **list)
     return stack;
 }
 
-/* Returns a stack that was never guarded, with a guard reserved for it. */
+/* Returns a stack that has no guard yet. */
 static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
     tni_stack_class *class = &pool->classes[class_index];
-    bool guarded = tni_stack_guard_reserve(pool);
-    int rc = 0;
-    if (!guarded && !pool->config.unguarded_fallback)
-        return -ENOMEM;
-    tni_stack *stack = list_pop(&class->unguarded);
-    if (stack == NULL) {
-        if (class->fresh_left == 0)
-            rc = slab_map(pool, class_index);
-        if (rc < 0) {
-            if (guarded)
-                tni_stack_guard_unreserve(pool);
+
+    *out = list_pop(&class->unguarded);
+    if (*out == NULL) {
+        int rc = class->fresh_left == 0 ? slab_map(pool, class_index) : 0;
+        if (rc < 0)
             return rc;
-        }
-        stack = slab_cut(pool, class_index);
+        *out = slab_cut(pool, class_index);
     }
-    stack->guard = guarded ? TNI_GUARD_AUTO : TNI_GUARD_NONE;
-    *out = stack;
     return 0;
+}
+
+/* A larger idle stack is better than none. */
+static tni_stack *take_larger(tni_stack_pool *pool, size_t class_index)
+{
+    tni_stack *stack = NULL;
+
+    for (size_t i = class_index + 1; stack == NULL && i < TNI_STACK_CLASSES; i++)
+        stack = list_pop(&pool->classes[i].idle);
+    return stack;
 }
 
 static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
@@ -135,13 +140,10 @@ static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
     if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
         return -EAGAIN;
     *out = list_pop(&pool->classes[class_index].idle);
-    if (*out == NULL && take_new(pool, class_index, out) < 0) {
-        /* A larger idle stack is better than none. */
-        for (size_t i = class_index + 1; *out == NULL && i < TNI_STACK_CLASSES; i++)
-            *out = list_pop(&pool->classes[i].idle);
-        if (*out == NULL)
-            return pool->out > 0 ? -EAGAIN : -ENOMEM;
-    }
+    if (*out == NULL && take_new(pool, class_index, out) < 0)
+        *out = take_larger(pool, class_index);
+    if (*out == NULL)
+        return pool->out > 0 ? -EAGAIN : -ENOMEM;
     pool->out++;
     return 0;
 }
@@ -162,43 +164,52 @@ static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
 
 /* --- Getting a stack -------------------------------------------------------------------------------------------------------- */
 
-/* Called without the lock: installing a guard is a system call, and the stack already belongs to the caller. */
-static int guard_or_return(tni_stack_pool *pool, tni_stack *stack)
+/* Installs the guard, without the lock: that is a system call, and the stack already belongs to the caller. If there is no
+ * guard for it, *stack becomes a larger idle one, or none. */
+static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
 {
-    int rc = 0;
-    if (tni_stack_guard_install(pool, stack) == 0)
+    tni_stack_class *class = &pool->classes[(*stack)->class_index];
+    tni_stack *larger;
+
+    if (tni_stack_guard_install(pool, *stack) == 0)
         return 0;
     tni_os_mutex_lock(&pool->lock);
-    tni_stack_guard_exhausted(pool);
-    if (!pool->config.unguarded_fallback) {
-        tni_stack_class *class = &pool->classes[stack->class_index];
-        stack->next = class->unguarded;
-        class->unguarded = stack;
+    larger = take_larger(pool, (*stack)->class_index);
+    (*stack)->next = class->unguarded;
+    class->unguarded = *stack;
+    if (larger == NULL)
         pool->out--;
-        rc = pool->out > 0 ? -EAGAIN : -ENOMEM;
-    }
     tni_os_mutex_unlock(&pool->lock);
-    if (rc == 0)
-        stack->guard = TNI_GUARD_NONE;
-    return rc;
+    *stack = larger;
+    return larger != NULL ? 0 : -ENOMEM;
+}
+
+/* Lock held: whether to log that fibers wait because no memory is left. */
+static bool is_first_shortage(tni_stack_pool *pool, int rc)
+{
+    bool first = rc == -EAGAIN && !pool->shortage_logged && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
+
+    if (first)
+        pool->shortage_logged = true;
+    return first;
 }
 
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
-    tni_stack *stack = NULL;
+    bool short_of_memory;
+
     tni_os_mutex_lock(&pool->lock);
-    int rc = take(pool, class_index, &stack);
+    int rc = take(pool, class_index, out);
     if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
         refill(pool, cache);
+    short_of_memory = is_first_shortage(pool, rc);
     tni_os_mutex_unlock(&pool->lock);
-    if (rc == 0 && stack->guard == TNI_GUARD_AUTO)
-        rc = guard_or_return(pool, stack);
-    if (rc < 0)
-        return rc;
-    if (stack->guard == TNI_GUARD_NONE)
-        tni_stack_guard_log(pool);
-    *out = stack;
-    return 0;
+    if (short_of_memory && pool->config.log != NULL)
+        pool->config.log(pool->config.log_arg, "tournant: no memory is left for further stacks; fibers that have not begun wait "
+                                               "until others have ended");
+    if (rc == 0 && (*out)->guard == TNI_GUARD_AUTO)
+        rc = guard_or_exchange(pool, out);
+    return rc;
 }
 
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out)

@@ -76,6 +76,7 @@ static inline size_t tni_stack_slot_size(const tni_stack *stack)
 typedef struct {
     size_t stack_size_bytes;                     /* of the default class; 0: TNI_STACK_DEFAULT_BYTES */
     tni_guard_kind guard;                        /* the kind of guard wanted */
+    size_t guard_size_bytes;                     /* of each guard; 0: a part of the stack */
     bool unguarded_fallback;                     /* when no guard is left, return unguarded stacks instead of an error */
     size_t stacks_max;                           /* most stacks outside the pool's lists; 0: no limit */
     size_t map_count_max;                        /* mappings the process may have; 0: the kernel's limit */
@@ -92,7 +93,7 @@ typedef struct {
 
 typedef struct {
     tni_stack *idle;      /* put back; the last one first */
-    tni_stack *unguarded; /* cut from a slab, but installing the guard failed; the next get tries again */
+    tni_stack *unguarded; /* cut from a slab, but no guard could be installed; the next get tries again */
     char *fresh;          /* the first slot of the newest slab that was never used */
     uint32_t fresh_index; /* its number in the slab */
     uint32_t fresh_left;  /* slots from there to the slab's end */
@@ -105,7 +106,6 @@ struct tni_stack_pool {
     tni_stack_config config; /* as given to init */
     tni_guard_kind guard;    /* the kind in use, never TNI_GUARD_AUTO */
     size_t page_size;        /* bytes of a page */
-    size_t guard_size;       /* bytes per stack */
     uint32_t cache_max;      /* most stacks in a core's cache */
     uint8_t default_class;   /* the class of requests for 0 bytes */
     tni_a32 waiters;         /* tasks that wait for a stack; while there are any, stacks bypass the caches */
@@ -114,20 +114,21 @@ struct tni_stack_pool {
     tni_stack_class classes[TNI_STACK_CLASSES]; /* by size */
     tni_stack_slab *slabs;                      /* all slabs; fini unmaps them */
     size_t out;                                 /* stacks in use or in a core's cache */
-    size_t guards_left;                         /* TNI_GUARD_MPROTECT: stacks that may still get one */
-    bool unguarded_logged;                      /* the message about unguarded stacks was logged */
+    size_t mapped_guards_left;                  /* stacks that may still get a guard by mprotect */
+    bool exhausted_logged;                      /* the message that no guard is left was logged */
+    bool shortage_logged;                       /* the message that no memory is left was logged */
 };
 
 /* Initializes the pool and tests which guards the kernel supports. Returns 0; -ENOTSUP if the kind asked for is not supported;
- * -EINVAL for a default size above the largest class; or the error of mapping memory. */
+ * -EINVAL for a default size above the largest class; or the error of mapping memory or of the test. */
 int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config);
 
 /* Every stack must have been put back and every cache flushed. */
 void tni_stack_pool_fini(tni_stack_pool *pool);
 
 /* Gets a stack whose slot has at least size_bytes (0: the default). It never waits. `cache` is that of the caller's core, or
- * NULL. Returns 0; -EAGAIN if none is free but some are in use or cached, so that one will be put back; -ENOMEM if none is free
- * and none is outside the pool; -EINVAL for a size above the largest class. */
+ * NULL. Returns 0; -EAGAIN if stacks_max is reached, or no memory is left, but stacks are in use or cached, so that one will be
+ * put back; -ENOMEM if none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
 
 /* Puts a stack back. No thread runs on it any more. */

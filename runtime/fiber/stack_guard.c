@@ -7,9 +7,11 @@
 #include "base/san.h"
 #include "os/os_memory.h"
 
-/* Wider than a page, because a large frame can jump over a narrow guard if the compiler does not probe the stack. A guard costs
- * address space only. */
-#define GUARD_BYTES ((size_t)16 * 1024)
+/* The default guard is a part of the slot, within these bounds. It costs address space only. A frame can jump over a guard if
+ * its code was compiled without -fstack-clash-protection, as the C library's often is. So it is wider than a page. */
+#define GUARD_PART ((size_t)4)
+#define GUARD_BYTES_MIN ((size_t)16 * 1024)
+#define GUARD_BYTES_MAX ((size_t)64 * 1024)
 
 /* Mappings that the stacks leave to the rest of the process. */
 #define MAPPINGS_RESERVED ((size_t)5000)
@@ -26,77 +28,99 @@ static int probe_light(size_t page_size)
     if (rc < 0)
         return rc;
     rc = tni_os_advise(page, page_size, TNI_ADVICE_GUARD);
-    /* Some emulated kernels accept any advice and ignore it. */
-    if (rc == 0 && !tni_os_faults(page))
-        rc = -ENOTSUP;
+    if (rc == 0) {
+        /* Some emulated kernels accept any advice and ignore it. */
+        int faults = tni_os_faults(page);
+        rc = faults > 0 ? 0 : faults == 0 ? -ENOTSUP : faults;
+    }
     (void)tni_os_unmap(page, page_size);
     /* -EINVAL: the kernel does not know the advice, or the memory is locked. */
     return rc == -EINVAL ? -ENOTSUP : rc;
 }
 
+size_t tni_stack_guard_size(const tni_stack_pool *pool, size_t slot_bytes)
+{
+    size_t size = pool->config.guard_size_bytes;
+
+    if (size == 0) {
+        size = slot_bytes / GUARD_PART;
+        size = size < GUARD_BYTES_MIN ? GUARD_BYTES_MIN : size > GUARD_BYTES_MAX ? GUARD_BYTES_MAX : size;
+    }
+    return (size + pool->page_size - 1) & ~(pool->page_size - 1);
+}
+
 int tni_stack_guard_init(tni_stack_pool *pool)
 {
     size_t mappings = pool->config.map_count_max;
-    int rc = 0;
-    pool->guard_size = GUARD_BYTES > pool->page_size ? GUARD_BYTES : pool->page_size;
+
     pool->guard = pool->config.guard;
     if (pool->guard == TNI_GUARD_AUTO || pool->guard == TNI_GUARD_LIGHT) {
-        rc = probe_light(pool->page_size);
+        int rc = probe_light(pool->page_size);
         if (rc < 0 && pool->guard == TNI_GUARD_LIGHT)
             return rc;
         pool->guard = rc == 0 ? TNI_GUARD_LIGHT : TNI_GUARD_MPROTECT;
     }
-    if (pool->guard == TNI_GUARD_MPROTECT && mappings == 0)
+    if (mappings == 0 && pool->guard != TNI_GUARD_NONE)
         mappings = tni_os_map_count_max();
-    pool->guards_left = mappings > MAPPINGS_RESERVED ? (mappings - MAPPINGS_RESERVED) / MAPPINGS_PER_STACK : 0;
+    pool->mapped_guards_left = mappings > MAPPINGS_RESERVED ? (mappings - MAPPINGS_RESERVED) / MAPPINGS_PER_STACK : 0;
     return 0;
 }
 
-bool tni_stack_guard_reserve(tni_stack_pool *pool)
+/* Installs a guard that takes mappings, if the budget has one left. */
+static bool protect(tni_stack_pool *pool, tni_stack *stack)
 {
-    if (pool->guard != TNI_GUARD_MPROTECT)
-        return true;
-    if (pool->guards_left == 0)
-        return false;
-    pool->guards_left--;
-    return true;
-}
+    bool reserved;
 
-void tni_stack_guard_unreserve(tni_stack_pool *pool)
-{
-    if (pool->guard == TNI_GUARD_MPROTECT)
-        pool->guards_left++;
-}
-
-void tni_stack_guard_exhausted(tni_stack_pool *pool)
-{
-    pool->guards_left = 0;
-}
-
-int tni_stack_guard_install(const tni_stack_pool *pool, tni_stack *stack)
-{
-    char *low = stack->base - stack->guard_size;
-    int rc = 0;
-    if (pool->guard == TNI_GUARD_LIGHT)
-        rc = tni_os_advise(low, stack->guard_size, TNI_ADVICE_GUARD);
-    else if (pool->guard == TNI_GUARD_MPROTECT)
-        rc = tni_os_protect_none(low, stack->guard_size);
-    if (rc == 0)
-        stack->guard = (uint8_t)pool->guard;
-    return rc;
-}
-
-void tni_stack_guard_log(tni_stack_pool *pool)
-{
-    if (pool->guard == TNI_GUARD_NONE || pool->config.log == NULL)
-        return;
     tni_os_mutex_lock(&pool->lock);
-    bool first = !pool->unguarded_logged;
-    pool->unguarded_logged = true;
+    reserved = pool->mapped_guards_left > 0;
+    if (reserved)
+        pool->mapped_guards_left--;
     tni_os_mutex_unlock(&pool->lock);
-    if (first)
+    if (!reserved)
+        return false;
+    if (tni_os_protect_none(stack->base - stack->guard_size, stack->guard_size) == 0)
+        return true;
+    tni_os_mutex_lock(&pool->lock);
+    pool->mapped_guards_left++;
+    tni_os_mutex_unlock(&pool->lock);
+    return false;
+}
+
+/* Logs, once per pool, what happens to the stacks for which no guard is left. */
+static void log_exhausted(tni_stack_pool *pool)
+{
+    bool first;
+
+    tni_os_mutex_lock(&pool->lock);
+    first = !pool->exhausted_logged;
+    pool->exhausted_logged = true;
+    tni_os_mutex_unlock(&pool->lock);
+    if (!first || pool->config.log == NULL)
+        return;
+    if (pool->config.unguarded_fallback)
         pool->config.log(pool->config.log_arg, "tournant: no memory mapping is left for stack guards (vm.max_map_count); "
                                                "further stacks are only checked when their task has ended");
+    else
+        pool->config.log(pool->config.log_arg, "tournant: no memory mapping is left for stack guards (vm.max_map_count); "
+                                               "further fibers fail with TN_ENOMEM unless guard_fallback is set");
+}
+
+int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack)
+{
+    if (pool->guard == TNI_GUARD_LIGHT &&
+        tni_os_advise(stack->base - stack->guard_size, stack->guard_size, TNI_ADVICE_GUARD) == 0) {
+        stack->guard = TNI_GUARD_LIGHT;
+    } else if (pool->guard == TNI_GUARD_NONE) {
+        stack->guard = TNI_GUARD_NONE;
+    } else if (protect(pool, stack)) {
+        stack->guard = TNI_GUARD_MPROTECT;
+    } else {
+        log_exhausted(pool);
+        if (!pool->config.unguarded_fallback)
+            return -ENOMEM;
+        stack->guard = TNI_GUARD_NONE;
+    }
+    return 0;
 }
 
 /* The canary is the zeros of the page right below the stack. It is never written, so it costs no memory: reading it maps the

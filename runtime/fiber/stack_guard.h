@@ -5,21 +5,16 @@
 
 #include "fiber/stack.h"
 
-/* Sets pool->guard, pool->guard_size and pool->guards_left from pool->config and pool->page_size. Returns 0 or a negative errno
- * value. */
+/* Sets pool->guard and pool->mapped_guards_left from pool->config and pool->page_size. Returns 0 or a negative errno value. */
 int tni_stack_guard_init(tni_stack_pool *pool);
 
-/* The budget of guards. Call all three with the lock held. `reserve` takes one guard from the budget, false if none is left;
- * `unreserve` gives it back; `exhausted` empties the budget after the kernel refused a reserved guard. */
-bool tni_stack_guard_reserve(tni_stack_pool *pool);
-void tni_stack_guard_unreserve(tni_stack_pool *pool);
-void tni_stack_guard_exhausted(tni_stack_pool *pool);
+/* Bytes below the usable part of a stack in a slot of `slot_bytes`. */
+size_t tni_stack_guard_size(const tni_stack_pool *pool, size_t slot_bytes);
 
-/* Installs the guard, once in a stack's life. Returns 0 or a negative errno value. */
-int tni_stack_guard_install(const tni_stack_pool *pool, tni_stack *stack);
-
-/* Logs, once per pool, that stacks are unguarded although guards were asked for. */
-void tni_stack_guard_log(tni_stack_pool *pool);
+/* Installs the guard of a stack that the caller got first. If the kernel refuses a light guard, which it does in locked memory,
+ * the stack gets one by mprotect; if it refuses that too, or there are too many mappings, the stack stays unguarded, or the
+ * call fails if the configuration does not allow that. Called without the lock. Returns 0 or -ENOMEM. */
+int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack);
 
 /* Aborts the process if the memory below an unguarded stack was written. */
 void tni_stack_guard_check(const tni_stack_pool *pool, const tni_stack *stack);

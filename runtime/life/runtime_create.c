@@ -44,6 +44,8 @@ static int check_options(const tn_options *options)
 {
     if (options->stack_size_bytes > TNI_STACK_MAX_BYTES)
         return refuse(options, "stack_size_bytes is over 64 MiB: use 0 for 256 KiB");
+    if (options->guard_size_bytes > TNI_STACK_MAX_BYTES / 2)
+        return refuse(options, "guard_size_bytes is over 32 MiB: use 0 for a quarter of the stack, at most 64 KiB");
     if (options->guard > TN_GUARD_NONE)
         return refuse(options, "guard is none of TN_GUARD_*: use TN_GUARD_DEFAULT");
     if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
@@ -133,6 +135,7 @@ static int init_stacks(tn_runtime *runtime)
     tni_stack_config config = {
         .stack_size_bytes = options->stack_size_bytes,
         .guard = guard_kind(options->guard),
+        .guard_size_bytes = options->guard_size_bytes,
         .unguarded_fallback = options->guard_fallback,
         .stacks_max = options->stacks_max,
         .measure = options->measure_stacks,
@@ -143,7 +146,8 @@ static int init_stacks(tn_runtime *runtime)
 
     if (rc == -ENOTSUP)
         tni_log_write(&runtime->log, TN_LOG_ERROR,
-                      "this kernel has no light stack guards (Linux 6.13 has): use TN_GUARD_DEFAULT or TN_GUARD_MPROTECT");
+                      "this kernel has no light stack guards (Linux 6.13 has), or refuses them because this process locks its "
+                      "memory: use TN_GUARD_DEFAULT or TN_GUARD_MPROTECT");
     return rc;
 }
 
@@ -167,6 +171,7 @@ static void init_state(tn_runtime *runtime)
     tni_a32_init(&runtime->cancelling, 0);
     tni_a32_init(&runtime->stopping, 0);
     tni_a32_init(&runtime->any_core, 0);
+    tni_a32_init(&runtime->unrun, 0);
     tni_a32_init(&runtime->driven, 0);
     tni_a32_init(&runtime->holds, 0);
     runtime->deadlock_seen = UINT64_MAX;

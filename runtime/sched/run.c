@@ -117,14 +117,23 @@ static void finish(tni_core *core, tn_task *task)
 
 static void finish_unrun(tni_core *core, tn_task *task, int error)
 {
-    tni_log_write(&task->runtime->log, TN_LOG_ERROR,
-                  "task \"%s\" never ran: no stack is available; lower stack_size_bytes or raise the limit on memory or mappings",
-                  task->name);
+    tn_runtime *runtime = task->runtime;
+    /* Relaxed: it only decides which of them are logged. */
+    uint32_t count = 1 + tni_a32_fetch_add(&runtime->unrun, 1, TNI_RELAXED);
+
+    if ((count & (count - 1)) == 0) /* the 1st, 2nd, 4th, 8th, … */
+        tni_log_write(&runtime->log, TN_LOG_ERROR,
+                      "task \"%s\" never ran: no stack is available; lower stack_size_bytes or raise the limit on memory or "
+                      "mappings (%u tasks so far)",
+                      task->name, count);
     task->error = (int16_t)error;
     task->result = NULL;
     if (task->hooks != NULL)
         tni_task_hooks_at_exit(task);
     finish(core, task);
+    /* While this task tried, its stack counted towards stacks_max, and another fiber may wait because of that. */
+    if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
+        tni_runtime_stacks_came_back(runtime, 1);
 }
 
 void tni_run_complete(tni_core *core, tn_task *task)

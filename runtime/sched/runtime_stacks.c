@@ -18,6 +18,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     tni_stack_wait_begin(&runtime->stacks);
     rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
     if (rc == TN_EAGAIN) {
+        tni_task_set_waits_for_stack(task);
         task->queue_next = NULL;
         *runtime->stack_waiters_end = task;
         runtime->stack_waiters_end = &task->queue_next;
@@ -50,6 +51,7 @@ static tn_task *give_stack_to_waiter(tn_runtime *runtime)
         if (runtime->stack_waiters_end == &task->queue_next)
             runtime->stack_waiters_end = link;
         tni_stack_wait_end(&runtime->stacks);
+        tni_task_clear_waits_for_stack(task);
         return task;
     }
     return NULL;

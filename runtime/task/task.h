@@ -36,6 +36,8 @@
 #define TNI_TASK_ABANDONED UINT64_C(32)
 /* The log has reported that the task does not return control to its worker. Stays set. */
 #define TNI_TASK_REPORTED UINT64_C(64)
+/* ACTIVE, and in the list of fibers that wait for a stack. Set and cleared under the runtime's lock. */
+#define TNI_TASK_WAITS_FOR_STACK UINT64_C(128)
 /* One reference: of the scheduler (from spawn to end), of a handle, or of a waker. */
 #define TNI_TASK_REF UINT64_C(256)
 
@@ -254,6 +256,22 @@ static inline bool tni_task_is_reported(const tn_task *task)
 {
     /* Relaxed: as above. */
     return tni_a64_load(&task->state, TNI_RELAXED) & TNI_TASK_REPORTED;
+}
+
+static inline void tni_task_set_waits_for_stack(tn_task *task)
+{
+    /* Relaxed: for dumps alone; it guards no data. The same holds for the other two. */
+    (void)tni_a64_fetch_or(&task->state, TNI_TASK_WAITS_FOR_STACK, TNI_RELAXED);
+}
+
+static inline void tni_task_clear_waits_for_stack(tn_task *task)
+{
+    (void)tni_a64_fetch_and(&task->state, ~TNI_TASK_WAITS_FOR_STACK, TNI_RELAXED); /* as above */
+}
+
+static inline bool tni_task_waits_for_stack(const tn_task *task)
+{
+    return tni_a64_load(&task->state, TNI_RELAXED) & TNI_TASK_WAITS_FOR_STACK; /* as above */
 }
 
 static inline void tni_task_ref(tn_task *task)

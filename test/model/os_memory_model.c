@@ -73,10 +73,10 @@ int tni_os_advise(void *address, size_t size, tni_os_advice advice)
     return 0;
 }
 
-bool tni_os_faults(const void *address)
+int tni_os_faults(const void *address)
 {
     (void)address;
-    return false;
+    return 0;
 }
 
 size_t tni_os_page_size(void)

@@ -36,6 +36,22 @@ void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t 
     return original(address, size, protection, flags, fd, offset);
 }
 
+static atomic_long guards_left; /* at 1, mprotect of a guard fails; 0: never */
+
+typedef int (*mprotect_fn)(void *, size_t, int);
+
+int mprotect(void *address, size_t size, int protection)
+{
+    mprotect_fn original = NULL;
+
+    if (protection == PROT_NONE && is_used_up(&guards_left)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    *(void **)&original = dlsym(RTLD_NEXT, "mprotect");
+    return original(address, size, protection);
+}
+
 /* --- Options -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -87,6 +103,9 @@ Test(create, refuses_bad_options)
     options = tn_options_default();
     options.stack_size_bytes = (size_t)64 * 1024 * 1024 + 1;
     refuse(options, "64 MiB");
+    options = tn_options_default();
+    options.guard_size_bytes = (size_t)32 * 1024 * 1024 + 1;
+    refuse(options, "32 MiB");
     options = tn_options_default();
     options.guard = (tn_guard)9;
     refuse(options, "options.guard");
@@ -434,6 +453,56 @@ Test(create, a_task_without_a_stack_answers)
     cr_assert_eq(result, &m);
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
+static void *sleep_a_little(void *arg)
+{
+    tt_check(tn_sleep(50 * TN_MS) == 0);
+    return arg;
+}
+
+/* Spawns 60 tasks; each runs, or ends with an error, and none waits for ever. Returns how many ran. */
+static unsigned run_with_guards(const tn_options *options)
+{
+    enum { COUNT = 60 };
+    tn_runtime *runtime;
+    tn_task *tasks[COUNT];
+    unsigned ran = 0;
+
+    cr_assert_eq(tn_runtime_create(&runtime, options), 0);
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], sleep_a_little, NULL), 0);
+    for (int i = 0; i < COUNT; i++) {
+        int rc = tn_join(tasks[i], NULL);
+        cr_assert(rc == 0 || rc == TN_ENOMEM, "%s", tn_strerror(rc));
+        ran += rc == 0;
+    }
+    tt_runtime_destroy(runtime);
+    return ran;
+}
+
+Test(create, a_task_without_a_guard_answers)
+{
+    tn_options options = tt_options();
+    messages m = {0};
+    unsigned ran;
+
+    options.log = keep_message;
+    options.log_ctx = &m;
+    options.guard = TN_GUARD_MPROTECT;
+    atomic_store(&guards_left, 21);
+    ran = run_with_guards(&options);
+    cr_assert(ran >= 20 && ran < 60, "%u ran", ran);
+    cr_assert(m.errors >= 1 && m.errors <= 7, "%d lines", m.errors); /* the 1st, 2nd, 4th, … */
+    cr_assert_not_null(strstr(m.last, "never ran"));
+    options.stacks_max = 1; /* a task that tries counts towards it, and another one waits meanwhile */
+    cr_assert_eq(run_with_guards(&options), 0);
+    options.stacks_max = 0;
+    options.guard_fallback = true;
+    cr_assert_eq(run_with_guards(&options), 60);
+    atomic_store(&guards_left, 0);
+    options.guard_fallback = false;
+    cr_assert_eq(run_with_guards(&options), 60);
 }
 
 static void *hold_a_stack(void *arg)

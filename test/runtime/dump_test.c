@@ -128,6 +128,28 @@ Test(dump, says_what_each_task_waits_for)
     tt_runtime_destroy(runtime);
 }
 
+Test(dump, names_the_tasks_that_wait_for_a_stack)
+{
+    static expectation e = {.what = {"\"sleeper\" (fiber): waits for sleep, for ", "\"waiter\" (fiber): waits for a stack"}};
+    tn_options options = tt_options();
+    tn_task *tasks[2];
+
+    options.stacks_max = 1;
+    cr_assert_eq(tn_runtime_create(&e.runtime, &options), 0);
+    tasks[0] = spawn_named(e.runtime, "sleeper", sleep_deep, NULL);
+    cr_assert(tt_wait_until(says_all, &(expectation){.runtime = e.runtime, .what = {e.what[0]}}, 30 * TN_S));
+    tasks[1] = spawn_named(e.runtime, "waiter", sleep_deep, NULL);
+    cr_assert(tt_wait_until(says_all, &e, 30 * TN_S), "%s", e.page.text);
+    tn_cancel(tasks[0]);
+    e.what[0] = NULL;
+    e.what[1] = "\"waiter\" (fiber): waits for sleep, for ";
+    cr_assert(tt_wait_until(says_all, &e, 30 * TN_S), "%s", e.page.text);
+    tn_cancel(tasks[1]);
+    for (int i = 0; i < 2; i++)
+        tn_task_release(tasks[i]);
+    tt_runtime_destroy(e.runtime);
+}
+
 /* The test blocks every worker with a task. */
 static void *block_worker(void *arg)
 {

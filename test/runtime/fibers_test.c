@@ -405,6 +405,34 @@ static void expect_report(overflow_case wanted)
     cr_assert(tt_child_aborted(&child, "stack overflow in task \"greedy\": its stack is 128 KiB;"), "not reported");
 }
 
+/* Its frame is larger than the guard, and than the stack: the probes of -fstack-clash-protection reach the guard first. */
+__attribute__((noinline)) static char use_large_frame(void)
+{
+    char frame[512 * 1024];
+
+    frame[0] = 1; /* the low end alone */
+    __asm__ volatile("" : : "r"(frame) : "memory");
+    return frame[0];
+}
+
+static void *enter_large_frame(void *arg)
+{
+    (void)arg;
+    return (void *)(intptr_t)use_large_frame();
+}
+
+static void overflow_at_once(void *arg)
+{
+    (void)tn_run(enter_large_frame, arg, NULL);
+}
+
+Test(fibers, a_frame_larger_than_the_guard_is_an_overflow, .disabled = TT_SANITIZED)
+{
+    tt_child child = tt_fork(overflow_at_once, NULL);
+
+    cr_assert(tt_child_aborted(&child, "stack overflow in task \"\""));
+}
+
 Test(fibers, an_overflow_names_the_task, .disabled = TT_SANITIZED) /* the sanitizers have their own handlers */
 {
     expect_report((overflow_case){TN_MULTI_THREAD, TN_GUARD_DEFAULT, true});

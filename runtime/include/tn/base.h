@@ -38,6 +38,7 @@ enum {
     TN_ENODATA = -ENODATA,           /* the job was cancelled before it started, and has no result */
     TN_ENOMEM = -ENOMEM,             /* no memory, or no stack, is available */
     TN_ENOTCONN = -ENOTCONN,         /* the stream is not connected */
+    TN_ENOTSUP = -ENOTSUP,           /* the kernel does not have what an option asks for */
     TN_EOVERFLOW = -EOVERFLOW,       /* elements were missed: the reader was too slow */
     TN_EPIPE = -EPIPE,               /* the peer reads no more; the other side of a channel is gone or has closed it */
     TN_ESHUTDOWN = -ESHUTDOWN,       /* the runtime is being destroyed */

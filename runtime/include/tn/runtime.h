@@ -36,8 +36,8 @@ typedef enum tn_flavor {
 
 /* What protects the memory below a fiber's stack. */
 typedef enum tn_guard {
-    TN_GUARD_DEFAULT,  /* lightweight guards where the kernel has them (Linux 6.13), otherwise mprotect */
-    TN_GUARD_LIGHT,    /* lightweight guards; without them tn_runtime_create fails */
+    TN_GUARD_DEFAULT,  /* lightweight guards where the kernel has them (Linux 6.13), otherwise, and in locked memory, mprotect */
+    TN_GUARD_LIGHT,    /* lightweight guards; without them tn_runtime_create fails. Locked memory gets mprotect */
     TN_GUARD_MPROTECT, /* two mappings per stack: about 32,000 stacks at the default vm.max_map_count */
     TN_GUARD_NONE,     /* a canary, which is checked when the stack is returned */
 } tn_guard;
@@ -50,7 +50,7 @@ typedef struct tn_options {
     size_t stack_size_bytes;           /* of a fiber, see tn_spawn_options; 0: 256 KiB */
     size_t stacks_max;                 /* how many fibers may have a stack at once; the others wait for theirs; 0: no limit */
     tn_guard guard;                    /* what protects the memory below a stack */
-    bool guard_fallback;               /* when mappings for guards run out: continue with canaries instead of TN_ENOMEM */
+    bool guard_fallback;               /* for a stack that can get no guard: a canary instead of TN_ENOMEM */
     bool no_migration;                 /* each task stays on the worker that runs it first */
     bool report_overflow;              /* a handler of SIGSEGV and SIGBUS names the task whose stack overflowed, and aborts */
     bool measure_stacks;               /* record the deepest use of stacks: tn_counters.stack_used_max_bytes */
@@ -88,6 +88,10 @@ typedef struct tn_options {
     uint64_t blocking_inline_ns;
     bool no_overflow_report;   /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
     unsigned char reserved[7]; /* 0 */
+    /* Bytes of the guard below each stack, rounded up to whole pages; at most 32 MiB. They are part of the stack's size, of
+     * which they take at most half: a smaller stack becomes larger. 0: a quarter of the stack, at least 16 KiB and at most 64
+     * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */
+    size_t guard_size_bytes;
 } tn_options;
 
 /* Returns the default options.
@@ -118,7 +122,7 @@ static inline tn_options tn_options_default(void)
  * Suspends: until all tasks have ended; the calling thread is blocked.
  * Callable from: a plain thread.
  * Ownership: `arg` is borrowed.
- * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ESHUTDOWN.
+ * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ENOTSUP, TN_ESHUTDOWN.
  * Cancellation: no. */
 TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 
@@ -127,7 +131,8 @@ TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: the caller owns the runtime, and destroys it with tn_runtime_destroy. After an error nothing is left behind.
- * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_EAGAIN: a thread could not be started. TN_ENOMEM, TN_EMFILE.
+ * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_EAGAIN: a thread could not be started. TN_ENOTSUP: `guard` is
+ * TN_GUARD_LIGHT, which the kernel does not have or refuses. TN_ENOMEM, TN_EMFILE.
  * Cancellation: no. */
 TN_API int tn_runtime_create(tn_runtime **out, const tn_options *options);
 

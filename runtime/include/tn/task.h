@@ -24,7 +24,8 @@ typedef struct tn_spawn_options {
     size_t size;      /* of this struct; tn_spawn_options_default() sets it */
     const char *name; /* copied, cut to 23 bytes; NULL: none */
     /* Size of the fiber's stack, rounded up to a power of two from 32 KiB on, at most 64 MiB; 0: the size in tn_options. The
-     * guard takes 16 KiB of it (one page, where pages are larger), and the library's own data up to 2 KiB. */
+     * guard takes a quarter of it, at least 16 KiB and at most 64 KiB; tn_options.guard_size_bytes changes that. The library's
+     * own data takes up to 2 KiB. */
     size_t stack_size_bytes;
     bool pinned; /* the task stays on the worker thread that runs it first */
     /* Called with the result if the task is never joined; NULL: none. The thread that gives back the last handle or waker of
