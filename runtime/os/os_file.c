@@ -157,6 +157,16 @@ int tni_os_fstat(int fd, struct stat *out)
     return fstat(fd, out) == 0 ? 0 : -errno;
 }
 
+int tni_os_set_owner(int fd, unsigned user, unsigned group)
+{
+    return fchown(fd, user, group) == 0 ? 0 : -errno;
+}
+
+int tni_os_set_mode(int fd, unsigned mode)
+{
+    return fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
+}
+
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
 {
     ssize_t n;

@@ -47,6 +47,9 @@ int64_t tni_os_seek(int fd, int64_t offset, int whence);
 int tni_os_sync(int fd, bool everything);
 int tni_os_truncate(int fd, int64_t size);
 int tni_os_fstat(int fd, struct stat *out);
+int tni_os_set_owner(int fd, unsigned user, unsigned group);
+/* `mode`: the permissions, whatever the umask. */
+int tni_os_set_mode(int fd, unsigned mode);
 
 /* Sends from `file` at *offset, which it advances, to a non-blocking socket. May raise SIGPIPE where that is not blocked. */
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size);

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing whole files: tn_fs_read_file and tn_fs_write_file. Each call is one job of the blocking pool. */
-#include <stdio.h>
+/* Reading a whole file: tn_fs_read_file. */
 #include <string.h>
 
-#include "base/thread.h"
 #include "fs/fs.h"
 #include "pool/inplace.h"
 
-#define PATH_BYTES 4096
 #define CAPACITY_MIN 4096
-#define TRIES_MAX 100
-
-/* --- Reading ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *path;
@@ -167,92 +161,4 @@ void tn_contents_fini(tn_contents *contents)
     contents->data = NULL;
     contents->size = 0;
     contents->capacity = 0;
-}
-
-/* --- Writing ---------------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const char *path;
-    const char *data;
-    size_t size;
-    unsigned mode;
-    char temporary[PATH_BYTES];
-} write_call;
-
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        struct iovec rest = {(void *)(uintptr_t)data, size}; /* const is cast away: iovec is shared with reads */
-        ssize_t n = tni_os_writev(fd, &rest, 1);
-        if (n <= 0)
-            return n < 0 ? (int)n : -EIO;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-/* In the same directory, so that it is on the same file system; hidden, and with an unused name. */
-static int open_temporary(write_call *call)
-{
-    const char *slash = strrchr(call->path, '/');
-    int folder = slash != NULL ? (int)(slash + 1 - call->path) : 0;
-    uint64_t random = tni_random_seed();
-
-    for (unsigned i = 0; i < TRIES_MAX; i++) {
-        int length = snprintf(call->temporary, sizeof call->temporary, "%.*s.%s.%08x", folder, call->path, call->path + folder,
-                              (unsigned)tni_random_next(&random));
-        int fd;
-        if (length < 0 || (size_t)length >= sizeof call->temporary)
-            return -ENAMETOOLONG;
-        fd = tni_os_open(call->temporary, O_WRONLY | O_CREAT | O_EXCL, call->mode);
-        if (fd != -EEXIST)
-            return fd;
-    }
-    return -EEXIST;
-}
-
-/* The rename has changed the directory, which must reach the disk too. */
-static int sync_folder(write_call *call)
-{
-    char *slash = strrchr(call->temporary, '/'); /* the name is no longer needed, so it is cut here */
-    int fd;
-    int rc;
-
-    if (slash != NULL)
-        slash[slash == call->temporary] = '\0';
-    fd = tni_os_open(slash != NULL ? call->temporary : ".", O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return fd;
-    rc = tni_os_sync(fd, true);
-    tni_os_close(fd);
-    return rc == -EINVAL ? 0 : rc; /* EINVAL: a file system that cannot sync directories */
-}
-
-static int call_write(void *arg)
-{
-    write_call *call = arg;
-    int fd = open_temporary(call);
-    int rc;
-
-    if (fd < 0)
-        return fd;
-    rc = write_all(fd, call->data, call->size);
-    if (rc == 0)
-        rc = tni_os_sync(fd, true);
-    tni_os_close(fd);
-    if (rc == 0)
-        rc = tni_os_rename(call->temporary, call->path);
-    if (rc != 0) {
-        (void)tni_os_unlink(call->temporary); /* `rc` has the first error */
-        return rc;
-    }
-    return sync_folder(call);
-}
-
-int tn_fs_write_file(const char *path, const void *data, size_t size, unsigned mode)
-{
-    write_call call = {.path = path, .data = data, .size = size, .mode = mode};
-
-    return tni_fs_run(call_write, &call);
 }
