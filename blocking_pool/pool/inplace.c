@@ -80,17 +80,23 @@ bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn)
     return true;
 }
 
-/* During the call the thread looks like a pool thread, but it is not counted and is in no list. */
+void *tni_inplace_run_as_thread(tni_pool *pool, tn_job_fn fn, void *arg)
+{
+    tni_pool_thread thread = {.pool = pool, .is_worker = true};
+    tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = pool != NULL ? &thread : NULL};
+
+    tni_native_call_make(&call);
+    return call.result;
+}
+
 void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg)
 {
     tni_pool *pool = self->pool;
-    tni_pool_thread thread = {.pool = pool, .is_worker = true};
-    tni_native_call call = {.fn = fn, .arg = arg, .pool_thread = &thread};
+    void *result = tni_inplace_run_as_thread(pool, fn, arg);
 
-    tni_native_call_make(&call);
     tni_inline_stats_record(&pool->inline_stats, fn, tni_clock_ns() - self->began_ns);
     (void)tni_a64_fetch_add(&pool->inline_stats.calls, 1, TNI_RELAXED); /* relaxed: a count */
-    return call.result;
+    return result;
 }
 
 void tni_inplace_end(const tni_inplace *self)

@@ -55,6 +55,10 @@ bool tni_inplace_begin_call(tni_inplace *self, tn_job_fn fn);
 /* Between begin and end: calls `fn` on the worker's own stack. */
 void *tni_inplace_call(const tni_inplace *self, tn_job_fn fn, void *arg);
 
+/* For a fiber: calls `fn` on the worker's own stack, whatever that does to the worker. During the call the thread looks like a
+ * thread of the pool, but it is not counted and is in no list. `pool` NULL: it looks like a plain thread. */
+void *tni_inplace_run_as_thread(tni_pool *pool, tn_job_fn fn, void *arg);
+
 /* Is the device known to be one whose open does not block on a server? */
 bool tni_inplace_knows(const tni_pool *pool, uint64_t device);
 

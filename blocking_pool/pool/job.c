@@ -114,6 +114,14 @@ static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
     return rc == TN_EBUSY ? TN_EAGAIN : rc;
 }
 
+/* A fiber's stack may be too small for a job. */
+static void *run_in_caller(tni_pool *pool, tn_job_fn fn, void *arg)
+{
+    const tn_task *task = tni_tls_get()->task;
+
+    return task != NULL && task->kind == TNI_TASK_FIBER ? tni_inplace_run_as_thread(pool, fn, arg) : fn(arg);
+}
+
 /* The slot is reserved first: a fiber that waits for one owns no memory, because it may be abandoned there. */
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
@@ -131,7 +139,7 @@ int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options
     }
     if (caller_runs) {
         tni_a32_init(&job->base.state, TNI_WORK_STARTED); /* no other thread knows the job yet */
-        job->result = fn(arg);
+        job->result = run_in_caller(pool, fn, arg);
         job_complete(&job->base, 0);
     } else {
         tni_pool_push(pool, &job->base);

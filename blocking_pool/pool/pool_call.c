@@ -72,10 +72,28 @@ static int submit(tni_pool *pool, tni_pool_call *call, const tni_work_ops *ops, 
     return 0;
 }
 
-static void run_in_caller(tni_pool_call *call, const tni_work_ops *ops)
+typedef struct {
+    tni_pool_call *call;
+    const tni_work_ops *ops;
+} caller_run;
+
+static void *run_parts(void *arg)
 {
-    while (ops->run(&call->base))
+    const caller_run *self = arg;
+
+    while (self->ops->run(&self->call->base))
         ;
+    return NULL;
+}
+
+/* For a fiber without a thread of the pool: the worker runs the call, on its own stack, because a fiber's may be too small for
+ * what is meant for a thread. */
+static void run_on_worker(tn_runtime *runtime, tni_pool_call *call, const tni_work_ops *ops)
+{
+    caller_run self = {call, ops};
+    int error;
+
+    (void)tni_inplace_run_as_thread(tni_pool_of(runtime, &error), run_parts, &self);
 }
 
 static tn_task *calling_fiber(void)
@@ -99,7 +117,7 @@ int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *call, const tni_wor
     if (rc != 0)
         return rc;
     if (tni_pool_thread_current() != NULL) { /* it may block; waiting for other threads of its pool could deadlock */
-        run_in_caller(call, ops);
+        (void)run_parts(&(caller_run){call, ops});
         return 0;
     }
     pool = tni_pool_of(runtime, &rc);
@@ -114,13 +132,16 @@ int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *call, const tni_wor
 int tni_pool_call_run(tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind)
 {
     tn_task *task = calling_fiber();
-    int rc = TN_EAGAIN;
+    int rc;
 
-    if (task != NULL)
-        rc = tni_pool_call_run_on(task->runtime, call, ops, kind);
-    if (rc != TN_EAGAIN && rc != TN_ENOMEM)
+    if (task == NULL) {
+        (void)run_parts(&(caller_run){call, ops});
+        return 0;
+    }
+    rc = tni_pool_call_run_on(task->runtime, call, ops, kind);
+    if (rc != TN_EAGAIN && (rc != TN_ENOMEM || kind == TNI_POOL_JOBS)) /* a function needs the pool to find its runtime */
         return rc;
-    run_in_caller(call, ops);
+    run_on_worker(task->runtime, call, ops);
     return 0;
 }
 
@@ -136,7 +157,7 @@ typedef struct {
 static bool function_run(tni_work *job)
 {
     function_call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), function_call, base);
-    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: a plain thread, or a worker because no thread could start */
+    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: a plain thread */
     uint64_t began_ns = tni_clock_ns();
 
     self->result = self->fn(self->arg);

@@ -19,9 +19,9 @@ void tni_pool_call_done(tni_work *job, int error);
 /* clang-format on */
 
 /* Runs the job and returns when it is done; the job may be in the caller's frame. In a fiber it runs on a thread of the pool.
- * On a plain thread, in a job, and if no thread can be started, the caller runs it. 0: the job has run to its end, or to the
- * end of a part if the wait was cut short. TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: the job never ran, or only some of its
- * parts did. Suspends. */
+ * On a plain thread and in a job the caller runs it; if no thread can be started, the fiber's worker does, on its own stack. 0:
+ * the job has run to its end, or to the end of a part if the wait was cut short. TN_ECANCELED, TN_ETIMEDOUT, TN_ESHUTDOWN: the
+ * job never ran, or only some of its parts did. TN_ENOMEM, for TNI_POOL_JOBS: it never ran. Suspends. */
 int tni_pool_call_run(tni_pool_call *call, const tni_work_ops *ops, tni_pool_class kind);
 
 /* As tni_pool_call_run, but always on a pool thread: in a job on its own thread, else on one of the pool of `runtime`. Also

@@ -46,6 +46,91 @@ static void *lend_without_threads(void *arg)
     return NULL;
 }
 
+/* Needs more stack than a fiber has. */
+static void *use_much_stack(void *arg)
+{
+    volatile char frame[512 << 10];
+    tn_runtime *runtime = tn_runtime_current();
+
+    for (size_t i = sizeof frame; i > 0; i -= 1024)
+        frame[i - 1] = 1;
+    tt_check(runtime == NULL);                                     /* it is no task, */
+    tt_check(tn_spawn_blocking(NULL, count_up, arg) == TN_EAGAIN); /* but finds its runtime */
+    atomic_fetch_add((atomic_long *)arg, 1);
+    return arg;
+}
+
+static void *run_what_needs_stack(void *arg)
+{
+    tn_blocking_options options = tn_blocking_options_default();
+    void *result = NULL;
+    tn_job *job;
+
+    options.when_full = TN_FULL_CALLER_RUNS;
+    tt_check(tn_run_blocking(use_much_stack, arg, &result) == 0 && result == arg);
+    tt_check(tn_spawn_blocking_on(NULL, &options, &job, use_much_stack, arg) == 0);
+    tt_check(tn_job_join(job, &result) == 0 && result == arg);
+    return NULL;
+}
+
+Test(pool_shortage, a_function_has_the_stack_of_a_thread_without_one)
+{
+    tn_flavor flavors[] = {TN_MULTI_THREAD, TN_CURRENT_THREAD};
+
+    for (unsigned i = 0; i < 2; i++) {
+        tn_options options = tt_options();
+        atomic_long count = 0;
+        tn_runtime *runtime;
+        options.flavor = flavors[i];
+        options.log = keep_message;
+        if (flavors[i] == TN_CURRENT_THREAD) {
+            options.workers = 0;
+            options.force_migration = false;
+        }
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        atomic_store(&threads_left, 1);
+        cr_assert_eq(tn_block_on(runtime, run_what_needs_stack, &count, NULL), 0);
+        atomic_store(&threads_left, 0);
+        cr_assert_eq(atomic_load(&count), 2);
+        tt_runtime_destroy(runtime);
+    }
+}
+
+/* The queue is full: the first job occupies the only thread, the second one the only slot. */
+static void *overflow_a_queue(void *arg)
+{
+    blocker *b = arg;
+    atomic_long count = 0;
+    tn_blocking_options options = tn_blocking_options_default();
+    tn_job *jobs[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        tt_check(tn_spawn_blocking(&jobs[i], block, b) == 0);
+        if (i == 0)
+            tt_gate_wait(&b->begun, 1);
+    }
+    options.when_full = TN_FULL_CALLER_RUNS;
+    tt_check(tn_spawn_blocking_on(NULL, &options, NULL, use_much_stack, &count) == 0);
+    tt_check(atomic_load(&count) == 1);
+    tt_gate_open(&b->end);
+    for (unsigned i = 0; i < 2; i++)
+        tt_check(tn_job_join(jobs[i], NULL) == 0);
+    return NULL;
+}
+
+Test(pool_shortage, a_job_has_the_stack_of_a_thread_when_the_queue_is_full)
+{
+    tn_options options = tt_options();
+    blocker b = BLOCKER_INIT;
+    tn_runtime *runtime;
+
+    options.blocking_threads = 1;
+    options.blocking_queue_max = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_join(tt_spawn_on(runtime, overflow_a_queue, &b));
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool_shortage, no_first_thread_is_an_error_or_runs_here)
 {
     tn_runtime *runtime = quiet_runtime(0);

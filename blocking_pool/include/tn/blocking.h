@@ -15,7 +15,8 @@ typedef struct tn_job tn_job;
 /* The function of a job, which runs on a thread that may block for any time. It is not a task: it has no cancellation points
  * and cannot be cancelled once it runs. Calls that suspend block its thread.
  *
- * The thread is one of the pool; in tn_run_blocking it may be a worker (tn_options.blocking_inline_ns). So the function must
+ * The thread is one of the pool; in tn_run_blocking, and with TN_FULL_CALLER_RUNS, it may be a worker. The function always has
+ * a thread's stack, never that of a fiber. It must
  * restore what it changes of its thread: signal mask, locale, user. */
 typedef void *(*tn_job_fn)(void *arg);
 
@@ -27,7 +28,8 @@ typedef enum tn_when_full {
     TN_FULL_WAIT,        /* wait for a free slot; as TN_FULL_ERROR where no wait is possible. That is on a worker outside a
                           * fiber, and in a job of the same runtime, which might wait for ever */
     TN_FULL_ERROR,       /* return TN_EAGAIN */
-    TN_FULL_CALLER_RUNS, /* run the job in the call, which takes as long as the job; also when no thread can be started */
+    TN_FULL_CALLER_RUNS, /* run the job in the call, which takes as long as the job; also when no thread can be started. In
+                          * a task it runs on the worker, on the thread's own stack */
 } tn_when_full;
 
 /* Options of a job; begin with tn_blocking_options_default(). */
@@ -79,12 +81,12 @@ TN_API int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *
  *
  * On a plain thread and in a job, which may block, the function is called directly. In a fiber it is called on the worker, on
  * the thread's own stack, if it was short-running the last 64 times (tn_options.blocking_inline_ns). If no thread can be
- * started, it also runs in the call.
+ * started, it is called in the same way.
  *
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `arg` is borrowed for the call.
- * Errors: TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT: `fn` never ran.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT: `fn` never ran.
  * Cancellation: yes; `fn` never runs. Once it has started, the call returns when it is done, and the next cancellation point
  * reports the cancellation. */
 TN_API int tn_run_blocking(tn_job_fn fn, void *arg, void **result);

@@ -323,11 +323,11 @@ TN_API void tn_contents_fini(tn_contents *contents);
 /* Replaces the contents of a file, or makes a new file, through a temporary file in the same folder. `mode`: permissions of a
  * new file, less those of the umask.
  *
- * If `path` leads through symbolic links, the links stay, and the file at their end is replaced. It keeps its owner, its group and
- * its permissions, but not the bits that set the user or group on execution, nor its access control lists and other extended
- * attributes. Its further hard links, and descriptors that are open, keep the old contents. The permission to write to the folder is needed,
- * but not that to write to the file. A FIFO, a device and a socket are refused. All this holds for what `path` leads to when
- * the call begins.
+ * If `path` leads through symbolic links, the links stay, and the file at their end is replaced. It keeps its owner, its group
+ * and its permissions. It does not keep the bits that set the user or group on execution, access control lists, and other
+ * extended attributes. Its further hard links, and descriptors that are open, keep the old contents. The caller needs the
+ * permission to write to the folder, but not that to write to the file. A FIFO, a device and a socket are refused. All this
+ * holds for what `path` leads to when the call begins.
  *
  * After a crash at any moment `path` leads either to what it led to before, or to all of the new contents. When this returns 0,
  * the new contents are on the disk. After an error `path` is as before. Only after an error of the last step, the sync of the
@@ -336,8 +336,8 @@ TN_API void tn_contents_fini(tn_contents *contents);
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `path` and `data` are borrowed for the call.
- * Errors: file errors; TN_EINVAL: a FIFO, a device or a socket; -EISDIR: a folder; -EPERM: the caller may not give a file to the
- * owner or group of the one that is replaced; -ELOOP: more than 40 links; -ENAMETOOLONG: also if the name is too long to be
+ * Errors: file errors. TN_EINVAL: a FIFO, a device or a socket. -EISDIR: a folder. -EPERM: the caller may not give a file to the
+ * owner or group of the one that is replaced. -ELOOP: more than 40 links. -ENAMETOOLONG: also if the name is too long to be
  * extended to that of the temporary file, from about 245 bytes on.
  * Cancellation: yes; `path` is as before. */
 TN_API int tn_fs_write_file(const char *path, const void *data, size_t size, unsigned mode);
