@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/held.h"
 #include "engine.h"
 #include "os/os_thread.h"
 
