@@ -171,6 +171,16 @@ static void drain_inbox(tni_driver *driver)
     }
 }
 
+/* Called after a push, or after disown if the next run of the loop may have something to complete: the core's worker must not
+ * sleep before that. */
+static void wake_for_incomplete(tni_driver *driver)
+{
+    /* Orders the push, or the mark, before the check whether the worker is parked. Pairs with the worker's fence (park, worker.c)
+     * between its mark and its final check (tni_driver_has_incomplete). */
+    tni_fence_full();
+    tni_core_wake_driver(driver);
+}
+
 static void post(tni_registration *registration, uint32_t request)
 {
     tni_driver *driver = registration->driver;
@@ -187,18 +197,7 @@ static void post(tni_registration *registration, uint32_t request)
         registration->inbox_next = head;
         /* Release: publishes the link; partner: drain_inbox. */
     } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
-    /* Orders the push before the check whether the worker is parked. Pairs with the worker's fence (park, worker.c) between its
-     * mark and its final check of the inbox. */
-    tni_fence_full();
-    tni_core_wake_driver(driver);
-}
-
-/* Called after disown, if the next run of the loop has something to complete: the core's worker must not sleep before it. */
-static void wake_for_incomplete(tni_driver *driver)
-{
-    /* Orders the mark before the check whether the worker is parked, as in post. */
-    tni_fence_full();
-    tni_core_wake_driver(driver);
+    wake_for_incomplete(driver);
 }
 
 static void request(tni_registration *registration, uint32_t what)
