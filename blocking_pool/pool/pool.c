@@ -91,12 +91,13 @@ tn_runtime *tni_pool_current_runtime(void)
     return thread != NULL ? thread->pool->runtime : tn_runtime_current();
 }
 
-/* --- Queues: lock held ------------------------------------------------------------------------------------------------------ */
+/* --- Queues --------------------------------------------------------------------------------------------------------------- */
 
-void tni_pool_append(tni_pool *pool, tni_work *job)
+void tni_pool_append_locked(tni_pool *pool, tni_work *job)
 {
     tni_work_queue *queue = &pool->queues[job->kind];
 
+    tni_os_mutex_assert_held(&pool->lock);
     tni_list_append(&queue->jobs, &job->node);
     queue->length++;
     job->linked = true;
@@ -109,11 +110,12 @@ void tni_pool_unlink(tni_work_queue *queue, tni_work *job)
     job->linked = false;
 }
 
-void tni_pool_collect(tni_pool *pool)
+void tni_pool_collect_locked(tni_pool *pool)
 {
     tni_work *newest;
     tni_work *oldest = NULL;
 
+    tni_os_mutex_assert_held(&pool->lock);
     /* Relaxed: a caller that must not miss a job has made a full fence before. */
     if (tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL)
         return;
@@ -127,15 +129,16 @@ void tni_pool_collect(tni_pool *pool)
     }
     while (oldest != NULL) {
         tni_work *next = oldest->inbox_next;
-        tni_pool_append(pool, oldest);
+        tni_pool_append_locked(pool, oldest);
         oldest = next;
     }
 }
 
-unsigned tni_pool_startable(const tni_pool *pool)
+unsigned tni_pool_startable_locked(const tni_pool *pool)
 {
     unsigned count = 0;
 
+    tni_os_mutex_assert_held(&pool->lock);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         const tni_work_queue *queue = &pool->queues[kind];
         unsigned free_threads = queue->cap - queue->running;
@@ -161,8 +164,9 @@ static bool take_slot(tni_pool *pool, tni_pool_class kind)
     return true;
 }
 
-void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
+void tni_pool_free_slot_locked(tni_pool *pool, tni_pool_class kind)
 {
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->waiting[kind].first != NULL && !tni_pool_is_closed(pool)) {
         tni_list_node *node = tni_list_take_first(&pool->waiting[kind]);
         tni_pool_slot_waiter *waiter = tni_container_of(node, tni_pool_slot_waiter, node);
@@ -177,22 +181,24 @@ void tni_pool_free_slot(tni_pool *pool, tni_pool_class kind)
     /* Relaxed: as in take_slot. Slots are freed under the lock only, so the thread that frees the last one sees that. */
     (void)tni_a32_fetch_sub(&pool->queued[kind], 1, TNI_RELAXED);
     if (tni_pool_is_closed(pool) && tni_pool_slots_taken(pool) == 0)
-        tni_pool_wake_all_idle(pool); /* no more jobs will come: they exit */
+        tni_pool_wake_all_idle_locked(pool); /* no more jobs will come: they exit */
 }
 
-void tni_pool_revoke(tni_pool *pool, tni_pool_slot_waiter *waiter)
+void tni_pool_revoke_locked(tni_pool *pool, tni_pool_slot_waiter *waiter)
 {
+    tni_os_mutex_assert_held(&pool->lock);
     tni_list_remove(&pool->granted, &waiter->node);
     waiter->granted = false;
-    tni_pool_free_slot(pool, waiter->kind);
+    tni_pool_free_slot_locked(pool, waiter->kind);
 }
 
-/* --- The wake token: lock held ---------------------------------------------------------------------------------------------- */
+/* --- The wake token ------------------------------------------------------------------------------------------------------- */
 
-tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool)
+tni_pool_deferred tni_pool_wake_or_start_locked(tni_pool *pool)
 {
     tni_pool_deferred deferred = {.wake = NULL};
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->idle.first != NULL) {
         tni_pool_thread *thread = tni_container_of(tni_list_take_first(&pool->idle), tni_pool_thread, idle_node);
         thread->has_token = true;
@@ -204,19 +210,20 @@ tni_pool_deferred tni_pool_wake_or_start(tni_pool *pool)
         return deferred;
     }
     /* Relaxed: written under the lock. */
-    if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread(pool) == 0)
+    if (tni_a32_load(&pool->threads, TNI_RELAXED) < pool->threads_max && tni_pool_start_thread_locked(pool) == 0)
         return deferred;
     /* All threads run jobs, or have just finished one: each checks the queues before it sleeps. */
-    tni_pool_set_short(pool, tni_clock_ns() + RETRY_NS);
+    tni_pool_set_short_locked(pool, tni_clock_ns() + RETRY_NS);
     deferred.is_short = true;
     deferred.report = !pool->reported_shortage && !pool->stopped;
     pool->reported_shortage = true;
-    deferred.deadlocked = tni_pool_end_deadlock(pool, NULL); /* joins may have been waiting for another thread to start */
+    deferred.deadlocked = tni_pool_end_deadlock_locked(pool, NULL); /* joins may have been waiting for another thread to start */
     return deferred;
 }
 
 void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred)
 {
+    tni_os_mutex_assert_not_held(&pool->lock);
     if (deferred.wake != NULL)
         tni_futex_wake(&deferred.wake->woken, 1);
     if (deferred.is_short)
@@ -240,7 +247,7 @@ static int start_first(tni_pool *pool)
     tni_os_mutex_lock(&pool->lock);
     /* Relaxed: written under the lock. */
     if (tni_a32_load(&pool->threads, TNI_RELAXED) == 0) {
-        rc = tni_pool_start_thread(pool);
+        rc = tni_pool_start_thread_locked(pool);
         if (rc == 0) /* relaxed: without a thread the token was free, and the new thread waits for the lock */
             tni_a32_store(&pool->wake_token, 1, TNI_RELAXED);
     }
@@ -251,7 +258,7 @@ static int start_first(tni_pool *pool)
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)
 {
     tni_os_mutex_lock(&pool->lock);
-    tni_pool_free_slot(pool, kind);
+    tni_pool_free_slot_locked(pool, kind);
     tni_os_mutex_unlock(&pool->lock);
 }
 
@@ -260,8 +267,8 @@ static int confirm(tni_pool *pool, tni_pool_class kind)
 {
     int rc = 0;
 
-    /* Orders taking the slot before the loads of `closed` and `threads`; partners: the fences in may_exit (pool_thread.c) and
-     * close_pool (pool_stop.c). Either they see the slot, or this thread sees what they wrote. */
+    /* Orders taking the slot before the loads of `closed` and `threads`; partners: the fences in may_exit_locked
+     * (pool_thread.c) and close_pool (pool_stop.c). Either they see the slot, or this thread sees what they wrote. */
     tni_fence_full();
     if (tni_pool_is_closed(pool))
         rc = TN_ESHUTDOWN;
@@ -285,10 +292,10 @@ static void retry_start(tni_pool *pool, uint64_t now_ns)
 
     tni_os_mutex_lock(&pool->lock);
     if (tni_pool_may_retry(pool, now_ns)) {
-        tni_pool_collect(pool);
-        tni_pool_set_short(pool, tni_pool_startable(pool) > 0 ? 0 : now_ns + RETRY_NS);
-        if (!tni_pool_is_short(pool)) /* the caller holds the token now */
-            deferred = tni_pool_wake_or_start(pool);
+        tni_pool_collect_locked(pool);
+        tni_pool_set_short_locked(pool, tni_pool_startable_locked(pool) > 0 ? 0 : now_ns + RETRY_NS);
+        if (!tni_pool_is_short_locked(pool)) /* the caller holds the token now */
+            deferred = tni_pool_wake_or_start_locked(pool);
     }
     tni_os_mutex_unlock(&pool->lock);
     tni_pool_run_deferred(pool, deferred);
@@ -331,16 +338,16 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     job->queued_ns = now_ns;
     do {
         job->inbox_next = newest;
-        /* Publishes the job; partner: tni_pool_collect. */
+        /* Publishes the job; partner: tni_pool_collect_locked. */
     } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
-    /* Orders the push before the load of the token; partner: the fence in give_up_token (pool_thread.c). */
+    /* Orders the push before the load of the token; partner: the fence in give_up_token_locked (pool_thread.c). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_take_token(pool))) {
         check_shortage(pool, now_ns);
         return;
     }
     tni_os_mutex_lock(&pool->lock);
-    deferred = tni_pool_wake_or_start(pool);
+    deferred = tni_pool_wake_or_start_locked(pool);
     tni_os_mutex_unlock(&pool->lock);
     tni_pool_run_deferred(pool, deferred);
 }
@@ -395,7 +402,7 @@ static void slot_drop(tn_future *self)
         tni_list_remove(&pool->waiting[waiter->kind], &waiter->node);
     waiter->linked = false;
     if (waiter->granted) /* the wait was cancelled after the grant: pass the slot on */
-        tni_pool_revoke(pool, waiter);
+        tni_pool_revoke_locked(pool, waiter);
     tni_os_mutex_unlock(&pool->lock);
     if (waker != NULL)
         tn_waker_release(waker);
@@ -420,8 +427,8 @@ bool tni_pool_abandon(tni_work *job)
 {
     uint32_t queued = TNI_WORK_QUEUED;
 
-    /* The CAS decides between this thread and take_job (pool_thread.c). Acquire: on failure, what the job has done if it was
-     * started. Release: publishes nothing. */
+    /* The CAS decides between this thread and take_job_locked (pool_thread.c). Acquire: on failure, what the job has done if it
+     * was started. Release: publishes nothing. */
     return tni_a32_cas(&job->state, &queued, TNI_WORK_ABANDONED, TNI_ACQ_REL);
 }
 
@@ -431,12 +438,12 @@ bool tni_pool_withdraw(tni_pool *pool, tni_work *job)
         return false;
     /* The job was queued, so this thread owns its slot: until it is freed the last thread does not exit, and the pool lives. */
     tni_os_mutex_lock(&pool->lock);
-    tni_pool_collect(pool);
-    if (job->linked) /* otherwise a thread has unlinked it and failed the CAS in take_job */
+    tni_pool_collect_locked(pool);
+    if (job->linked) /* otherwise a thread has unlinked it and failed the CAS in take_job_locked */
         tni_pool_unlink(&pool->queues[job->kind], job);
     pool->counts.dropped++;
     tn_runtime_unhold(pool->runtime); /* the slot still keeps the runtime alive */
-    tni_pool_free_slot(pool, job->kind);
+    tni_pool_free_slot_locked(pool, job->kind);
     tni_os_mutex_unlock(&pool->lock);
     return true;
 }
@@ -449,8 +456,8 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
         if (tni_pool_withdraw(pool, job))
             return true;
         state = TNI_WORK_STARTED;
-        /* This CAS and the one in requeue (pool_thread.c) change the same word: the later one fails and reads what the earlier
-         * one wrote. Publishes nothing. Acquire, because the CAS has no weaker form. */
+        /* This CAS and the one in requeue_locked (pool_thread.c) change the same word: the later one fails and reads what the
+         * earlier one wrote. Publishes nothing. Acquire, because the CAS has no weaker form. */
         if (tni_a32_cas(&job->state, &state, TNI_WORK_UNWANTED, TNI_ACQUIRE))
             return false;
     } while (state == TNI_WORK_QUEUED); /* requeued just now. Otherwise the pool's end drops it */

@@ -10,7 +10,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
     tni_list_node *next;
 
     tni_os_mutex_lock(&pool->lock);
-    tni_pool_collect(pool);
+    tni_pool_collect_locked(pool);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         for (tni_list_node *at = pool->queues[kind].jobs.first; at != NULL; at = next) {
             tni_work *job = tni_container_of(at, tni_work, node);
@@ -28,7 +28,7 @@ static size_t drop_queued(tni_pool *pool, bool all)
         tni_pool_class kind = job->kind;
         tni_pool_work_done(pool, job, TN_ESHUTDOWN);
         tni_os_mutex_lock(&pool->lock);
-        tni_pool_free_slot(pool, kind);
+        tni_pool_free_slot_locked(pool, kind);
         tni_os_mutex_unlock(&pool->lock);
     }
     return mandatory;
@@ -50,14 +50,14 @@ static void close_pool(tni_pool *pool)
             waiter->waker = NULL;
             tn_waker_wake(waker); /* its poll sees the pool closed */
         }
-    tni_pool_wake_all_idle(pool);
+    tni_pool_wake_all_idle_locked(pool);
     tni_os_mutex_unlock(&pool->lock);
 }
 
 static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
 {
     for (;;) {
-        /* Observes what the threads did, as the lock below would too; partner: may_exit (pool_thread.c). */
+        /* Observes what the threads did, as the lock below would too; partner: may_exit_locked (pool_thread.c). */
         uint32_t threads = tni_a32_load(&pool->threads, TNI_ACQUIRE);
         if (threads == 0) {
             /* A thread that may not exit after all writes 0 for a moment, under the lock. Relaxed: written under the lock. */
@@ -102,7 +102,7 @@ static size_t abandon_threads(tni_pool *pool)
     pool->abandoned = true;
     pool->stopped = true;
     while (pool->granted.first != NULL) /* their tasks may never run again, and their slots would keep the threads alive */
-        tni_pool_revoke(pool, tni_container_of(pool->granted.first, tni_pool_slot_waiter, node));
+        tni_pool_revoke_locked(pool, tni_container_of(pool->granted.first, tni_pool_slot_waiter, node));
     for (tni_list_node *at = pool->all.first; at != NULL; at = at->next)
         tni_thread_detach(&tni_pool_member(at)->id);
     tni_os_mutex_unlock(&pool->lock);

@@ -21,13 +21,14 @@ tni_pool_thread *tni_pool_thread_current(void)
     return local->task == NULL ? local->pool_thread : NULL;
 }
 
-/* --- Taking a job: lock held ------------------------------------------------------------------------------------------------ */
+/* --- Taking a job --------------------------------------------------------------------------------------------------------- */
 
 /* The class below its cap whose first job is the oldest; NULL: no job can be started. */
-static tni_work_queue *oldest_queue(tni_pool *pool)
+static tni_work_queue *oldest_queue_locked(tni_pool *pool)
 {
     tni_work_queue *best = NULL;
 
+    tni_os_mutex_assert_held(&pool->lock);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
         tni_work_queue *queue = &pool->queues[kind];
         if (queue->length == 0 || queue->running >= queue->cap)
@@ -46,12 +47,13 @@ static void count_time(uint64_t *classes, uint64_t from_ns, uint64_t to_ns)
     classes[class < TN_BLOCKING_TIMES ? class : TN_BLOCKING_TIMES - 1]++;
 }
 
-static bool take_job(tni_pool_thread *self)
+static bool take_job_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
+    tni_os_mutex_assert_held(&pool->lock);
     for (;;) {
-        tni_work_queue *queue = oldest_queue(pool);
+        tni_work_queue *queue = oldest_queue_locked(pool);
         uint32_t queued = TNI_WORK_QUEUED;
         tni_work *job;
 
@@ -62,7 +64,7 @@ static bool take_job(tni_pool_thread *self)
         /* The CAS decides between this thread and tni_pool_abandon; the order publishes and observes nothing, because the lock
          * and the inbox do. A thread that has abandoned the job waits for the lock, and then frees the slot. */
         if (tni_a32_cas(&job->state, &queued, TNI_WORK_STARTED, TNI_ACQ_REL)) {
-            tni_pool_free_slot(pool, job->kind);
+            tni_pool_free_slot_locked(pool, job->kind);
             queue->running++;
             pool->active++;
             pool->takes++;
@@ -72,64 +74,68 @@ static bool take_job(tni_pool_thread *self)
     }
 }
 
-/* --- The wake token: lock held ---------------------------------------------------------------------------------------------- */
+/* --- The wake token ------------------------------------------------------------------------------------------------------- */
 
 /* Releases the token, then checks the queues once more. True: the thread holds the token again, and there is a job to start. */
-static bool give_up_token(tni_pool_thread *self)
+static bool give_up_token_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
+    tni_os_mutex_assert_held(&pool->lock);
     self->has_token = false;
     /* The fence orders it before the check of the inbox; partner: tni_pool_push. Release: publishes what this thread did with
      * the token to the next holder; partner: tni_pool_try_take_token. */
     tni_a32_store(&pool->wake_token, 0, TNI_RELEASE);
     tni_fence_full();
-    tni_pool_collect(pool);
-    self->has_token = tni_pool_startable(pool) > 0 && tni_pool_try_take_token(pool);
+    tni_pool_collect_locked(pool);
+    self->has_token = tni_pool_startable_locked(pool) > 0 && tni_pool_try_take_token(pool);
     return self->has_token;
 }
 
 /* Called when the thread has taken a job, which may block: passes the token on if more jobs can be started, else releases
  * it. */
-static tni_pool_deferred pass_token_on(tni_pool_thread *self)
+static tni_pool_deferred pass_token_on_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
     tni_pool_deferred nothing = {.wake = NULL};
-    bool more = tni_pool_startable(pool) > 0;
+    bool more = tni_pool_startable_locked(pool) > 0;
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (self->has_token) {
-        if (!more && !give_up_token(self))
+        if (!more && !give_up_token_locked(self))
             return nothing;
     } else if (more && tni_pool_may_retry(pool, self->now_ns)) {
-        tni_pool_set_short(pool, 0);
+        tni_pool_set_short_locked(pool, 0);
     } else if (!more || !tni_pool_try_take_token(pool)) {
         return nothing;
     }
     self->has_token = false;
-    return tni_pool_wake_or_start(pool);
+    return tni_pool_wake_or_start_locked(pool);
 }
 
 /* Called when the thread found no job. If the standby thread or the threads in jobs hold the token, takes it from them. Once
  * this thread has released it, submitters wake a thread again. */
-static void take_over_token(tni_pool_thread *self)
+static void take_over_token_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->standby != NULL)
         pool->standby = NULL; /* a plain idle thread from now on */
-    else if (tni_pool_is_short(pool))
-        tni_pool_set_short(pool, 0);
+    else if (tni_pool_is_short_locked(pool))
+        tni_pool_set_short_locked(pool, 0);
     else
         return;
     self->has_token = true;
 }
 
 /* Whether one more thread is needed. The caller holds the token and was idle until now. */
-static bool is_needed(const tni_pool_thread *self)
+static bool is_needed_locked(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
-    unsigned startable = tni_pool_startable(pool);
+    unsigned startable = tni_pool_startable_locked(pool);
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (startable == 0)
         return false;
     if (pool->active == 0 || (self->timed_out && pool->takes == pool->seen_takes))
@@ -146,19 +152,22 @@ static bool is_needed(const tni_pool_thread *self)
 
 /* Whether the thread should stand by: it is not needed now, but perhaps soon. While other threads run short jobs, one idle
  * thread checks the queues periodically, so that submitters need not wake any. */
-static bool is_wanted_as_standby(const tni_pool_thread *self)
+static bool is_wanted_as_standby_locked(const tni_pool_thread *self)
 {
     const tni_pool *pool = self->pool;
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->active == 0)
         return false;
-    return tni_pool_startable(pool) > 0 || (pool->run_ns < BACKLOG_NS && !(self->timed_out && pool->takes == pool->seen_takes));
+    return tni_pool_startable_locked(pool) > 0 ||
+           (pool->run_ns < BACKLOG_NS && !(self->timed_out && pool->takes == pool->seen_takes));
 }
 
-/* --- Idle threads: lock held ------------------------------------------------------------------------------------------------ */
+/* --- Idle threads --------------------------------------------------------------------------------------------------------- */
 
-void tni_pool_wake_all_idle(tni_pool *pool)
+void tni_pool_wake_all_idle_locked(tni_pool *pool)
 {
+    tni_os_mutex_assert_held(&pool->lock);
     while (pool->idle.first != NULL) {
         tni_pool_thread *thread = tni_container_of(tni_list_take_first(&pool->idle), tni_pool_thread, idle_node);
         thread->has_token = thread->was_idle = pool->standby == thread;
@@ -176,8 +185,9 @@ static uint64_t after(uint64_t from_ns, uint64_t ns)
 }
 
 /* Called when the thread has been idle for long, or the pool is closed. True: it may exit, and is no longer counted. */
-static bool may_exit(tni_pool *pool)
+static bool may_exit_locked(tni_pool *pool)
 {
+    tni_os_mutex_assert_held(&pool->lock);
     /* Relaxed, all three: written under the lock. */
     uint32_t threads = tni_a32_load(&pool->threads, TNI_RELAXED);
     bool closed = tni_pool_is_closed(pool);
@@ -197,16 +207,17 @@ static bool may_exit(tni_pool *pool)
 }
 
 /* Sleeps in the list of idle threads. True: woken, or its time as the standby thread has passed. False: it must exit. */
-static bool sleep_until_woken(tni_pool_thread *self)
+static bool sleep_until_woken_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
     uint64_t check_ns = after(self->now_ns, STANDBY_NS);
 
+    tni_os_mutex_assert_held(&pool->lock);
     for (;;) {
         bool standby = pool->standby == self;
         uint64_t end_ns = after(self->idle_since_ns, pool->idle_ns);
         if (!standby && (tni_pool_is_closed(pool) || self->now_ns >= end_ns)) {
-            if (may_exit(pool)) {
+            if (may_exit_locked(pool)) {
                 tni_list_remove(&pool->idle, &self->idle_node);
                 return false;
             }
@@ -231,20 +242,21 @@ static bool sleep_until_woken(tni_pool_thread *self)
     }
 }
 
-/* --- The loop: lock held ---------------------------------------------------------------------------------------------------- */
+/* --- The loop ------------------------------------------------------------------------------------------------------------- */
 
 /* Called when the thread holds the token and was idle until now. True: it stands by, or has released the token and there is no
  * job. */
-static bool stand_by(tni_pool_thread *self)
+static bool stand_by_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
-    bool needed = is_needed(self);
-    bool wanted = is_wanted_as_standby(self);
+    bool needed = is_needed_locked(self);
+    bool wanted = is_wanted_as_standby_locked(self);
 
+    tni_os_mutex_assert_held(&pool->lock);
     self->timed_out = false;
     self->was_idle = false;
     if (needed || !wanted)
-        return !needed && !give_up_token(self);
+        return !needed && !give_up_token_locked(self);
     pool->seen_takes = pool->takes;
     pool->standby = self;
     self->has_token = false;
@@ -252,31 +264,33 @@ static bool stand_by(tni_pool_thread *self)
 }
 
 /* Takes a job. False: there is none, and the thread is in the list of idle threads. */
-static bool find_job(tni_pool_thread *self)
+static bool find_job_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
 
-    tni_pool_collect(pool);
-    if (self->was_idle && stand_by(self)) {
+    tni_os_mutex_assert_held(&pool->lock);
+    tni_pool_collect_locked(pool);
+    if (self->was_idle && stand_by_locked(self)) {
         tni_list_prepend(&pool->idle, &self->idle_node);
         return false;
     }
-    if (take_job(self))
+    if (take_job_locked(self))
         return true;
-    take_over_token(self);
+    take_over_token_locked(self);
     while (self->has_token)
-        if (give_up_token(self) && take_job(self))
+        if (give_up_token_locked(self) && take_job_locked(self))
             return true;
     self->idle_since_ns = self->now_ns;
     tni_list_prepend(&pool->idle, &self->idle_node);
     return false;
 }
 
-/* Queues the job again, behind the other jobs, for its next part. False: the job is UNWANTED and must end. Lock held. */
-static bool requeue(tni_pool *pool, tni_work *job, uint64_t now_ns)
+/* Queues the job again, behind the other jobs, for its next part. False: the job is UNWANTED and must end. */
+static bool requeue_locked(tni_pool *pool, tni_work *job, uint64_t now_ns)
 {
     uint32_t started = TNI_WORK_STARTED;
 
+    tni_os_mutex_assert_held(&pool->lock);
     /* Decides between the next part and the end; partner: tni_pool_withdraw_or_stop. Release: publishes what this part did to
      * the next part, and to the owner that withdraws the job. The slot and the link may follow the word: the owner waits for
      * the lock before its frame is freed, and so does a thread before it exits. */
@@ -285,12 +299,12 @@ static bool requeue(tni_pool *pool, tni_work *job, uint64_t now_ns)
     job->queued_ns = now_ns;
     /* The count may exceed the bound for a moment. Relaxed: a count, under the lock. */
     (void)tni_a32_fetch_add(&pool->queued[job->kind], 1, TNI_RELAXED);
-    tni_pool_append(pool, job);
+    tni_pool_append_locked(pool, job);
     return true;
 }
 
-/* Lock held; released during the job. */
-static void run_job(tni_pool_thread *self, tni_pool_deferred deferred)
+/* The lock is released during the job. */
+static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
 {
     tni_pool *pool = self->pool;
     tni_work *job = self->job;
@@ -299,6 +313,7 @@ static void run_job(tni_pool_thread *self, tni_pool_deferred deferred)
     bool again = false;
     uint64_t began_ns;
 
+    tni_os_mutex_assert_held(&pool->lock);
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
     tni_os_mutex_unlock(&pool->lock);
     if (deferred.wake != NULL || deferred.is_short) {
@@ -314,7 +329,7 @@ static void run_job(tni_pool_thread *self, tni_pool_deferred deferred)
         tni_pool_work_done(pool, job, drops ? TN_ESHUTDOWN : 0);
     self->now_ns = tni_clock_ns();
     tni_os_mutex_lock(&pool->lock);
-    if (again && !requeue(pool, job, self->now_ns)) {
+    if (again && !requeue_locked(pool, job, self->now_ns)) {
         tni_os_mutex_unlock(&pool->lock);
         tni_pool_work_done(pool, job, 0);
         tni_os_mutex_lock(&pool->lock);
@@ -329,12 +344,13 @@ static void run_job(tni_pool_thread *self, tni_pool_deferred deferred)
     self->job = NULL;
 }
 
-/* Lock held; releases it. The thread is not counted any more (may_exit). Joins the thread that exited before. */
-static void exit_thread(tni_pool_thread *self)
+/* Releases the lock. The thread is not counted any more (may_exit_locked). Joins the thread that exited before. */
+static void exit_thread_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
     tni_pool_thread *before = pool->ended;
 
+    tni_os_mutex_assert_held(&pool->lock);
     tni_list_remove(&pool->all, &self->node);
     if (pool->abandoned) { /* detached */
         tni_list_prepend(&pool->unused, &self->node);
@@ -343,7 +359,7 @@ static void exit_thread(tni_pool_thread *self)
         pool->ended = self;
     }
     if (tni_pool_is_closed(pool)) {
-        tni_pool_wake_all_idle(pool);
+        tni_pool_wake_all_idle_locked(pool);
         tni_futex_wake(&pool->threads, 1);
     }
     tni_os_mutex_unlock(&pool->lock);
@@ -367,23 +383,24 @@ static void *thread_main(void *arg)
     self->idle_since_ns = self->now_ns;
     tni_os_mutex_lock(&pool->lock);
     for (;;) {
-        if (find_job(self))
-            run_job(self, pass_token_on(self));
-        else if (!sleep_until_woken(self))
+        if (find_job_locked(self))
+            run_job_locked(self, pass_token_on_locked(self));
+        else if (!sleep_until_woken_locked(self))
             break;
     }
-    exit_thread(self);
+    exit_thread_locked(self);
     tni_tls_get()->pool_thread = NULL;
     tni_runtime_release(runtime);
     return NULL;
 }
 
-int tni_pool_start_thread(tni_pool *pool)
+int tni_pool_start_thread_locked(tni_pool *pool)
 {
     tn_runtime *runtime = pool->runtime;
     tni_pool_thread *thread;
     int rc;
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->stopped)
         return TN_ESHUTDOWN;
     if (pool->unused.first != NULL)

@@ -73,6 +73,7 @@ uint64_t tni_random_seed(void);
 
 /* In a function that needs the lock: the calling thread holds it. Such a function has a name that ends in `_locked`. */
 #define tni_os_mutex_assert_held(m) tni_held_assert(m, "the calling thread does not hold the lock")
+#define tni_os_mutex_assert_not_held(m) tni_held_assert_not(m, "the calling thread holds the lock")
 
 /* A small generator (xorshift64*; Vigna, 2016) for choices that need speed and no secrecy. */
 static inline uint32_t tni_random_next(uint64_t *state)
