@@ -48,7 +48,7 @@ static int pause_poll(tn_future *self, tn_waker *waker)
     pause_future *future = tni_container_of(self, pause_future, base);
     tn_listener *listener = future->listener;
 
-    if (tni_clock_ns() >= future->deadline_ns)
+    if (tni_task_clock_ns() >= future->deadline_ns)
         return 0;
     /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
     tni_wait_arm(&listener->pause, waker);
@@ -91,7 +91,7 @@ static int wait_for_resources(tn_listener *listener, int error)
     } else {
         listener->pause_ns = PAUSE_MAX_NS;
     }
-    future.deadline_ns = tni_clock_ns() + listener->pause_ns;
+    future.deadline_ns = tni_task_clock_ns() + listener->pause_ns;
     return tn_await(&future.base);
 }
 

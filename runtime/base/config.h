@@ -48,6 +48,8 @@
 
 /* Operations that a run may complete at once. Then the task must let others run. The figure is Tokio's. */
 #define TNI_BUDGET 128
+/* The same with options.yield_often: a poll completes only with more than 1. */
+#define TNI_BUDGET_OFTEN 2
 /* An operation that takes longer than this counts as several, so that a run of them takes about 50 µs. */
 #define TNI_BUDGET_OPERATION_NS 400
 

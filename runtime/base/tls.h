@@ -24,6 +24,8 @@ typedef struct {
     tni_worker *native_worker; /* the worker of this thread while that runs a call as a plain thread (native.h) */
     void *pool_thread;         /* the record of a blocking pool thread; NULL: the thread is not one */
     uint64_t random;           /* state of the generator; 0: not seeded yet */
+    /* The clock of the tasks that this thread runs; NULL: the monotonic clock (time/task_clock.h). */
+    struct tni_task_clock *clock;
 #ifndef NDEBUG
     unsigned held_count;
     const void *held[TNI_TLS_HELD_MAX]; /* what the thread holds (held.h), newest last */

@@ -258,7 +258,7 @@ static int timeout_poll(tn_future *self, tn_waker *waker)
     if (future->timeout_ns != 0) {
         future->deadline_ns = tni_deadline_after(future->timeout_ns);
         future->timeout_ns = 0;
-    } else if (future->deadline_ns != TNI_FOREVER && tni_clock_ns() >= future->deadline_ns) {
+    } else if (future->deadline_ns != TNI_FOREVER && tni_task_clock_ns() >= future->deadline_ns) {
         return tni_budget_poll_leave(waker, TN_ETIMEDOUT);
     }
     tni_deadline_ask(waker, future->deadline_ns);

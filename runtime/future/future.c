@@ -119,7 +119,7 @@ static int sleep_poll(tn_future *self, tn_waker *waker)
 {
     tn_sleep_future *future = tni_container_of(self, tn_sleep_future, base);
 
-    if (tni_clock_ns() >= future->deadline_ns)
+    if (tni_task_clock_ns() >= future->deadline_ns)
         return tni_budget_poll_enter(waker) ? tni_budget_poll_leave(waker, 0) : TN_PENDING;
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
@@ -141,7 +141,7 @@ void tn_sleep_init(tn_sleep_future *future, uint64_t deadline_ns)
 int tn_sleep(uint64_t ns)
 {
     tn_sleep_future future;
-    uint64_t now_ns = tni_clock_ns();
+    uint64_t now_ns = tni_task_clock_ns();
 
     if (ns == 0)
         return tn_yield();
@@ -151,7 +151,7 @@ int tn_sleep(uint64_t ns)
 
 uint64_t tn_now(void)
 {
-    return tni_clock_ns();
+    return tni_task_clock_ns();
 }
 
 /* --- Join ------------------------------------------------------------------------------------------------------------------- */

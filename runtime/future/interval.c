@@ -34,7 +34,7 @@ static int tick_poll(tn_future *self, tn_waker *waker)
 {
     tn_interval_future *future = tni_container_of(self, tn_interval_future, base);
     tn_interval *interval = future->interval;
-    uint64_t now_ns = tni_clock_ns();
+    uint64_t now_ns = tni_task_clock_ns();
 
     if (now_ns < interval->next_ns) {
         tni_deadline_ask(waker, interval->next_ns);

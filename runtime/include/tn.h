@@ -12,6 +12,7 @@
  *     tn/future_set.h  waiting for a changing number of futures
  *     tn/async.h       waking a task from a signal handler
  *     tn/runtime.h     creating, running and destroying a runtime; options, counters, dumps
+ *     tn/time.h        paused time for tests
  *     tn/blocking.h    the pool of threads for calls that block
  *     tn/fs.h          files and folders
  *     tn/names.h       looking up host names
@@ -53,5 +54,6 @@
 #include <tn/net.h>
 #include <tn/runtime.h>
 #include <tn/sync.h>
+#include <tn/time.h>
 
 #endif

@@ -27,6 +27,7 @@ static void free_cores(tn_runtime *runtime)
 static void fini_state(tn_runtime *runtime)
 {
     tni_slab_cache_fini(&runtime->external_slabs);
+    tni_task_clock_fini(&runtime->clock);
     tni_os_mutex_fini(&runtime->lock);
     tni_injector_fini(&runtime->injector);
 }

@@ -4,6 +4,7 @@
 
 #include "base/tls.h"
 #include "sched/run.h"
+#include "sched/runtime.h"
 #include "scope/checkpoint.h"
 #include "scope/scope.h"
 
@@ -13,6 +14,8 @@ int tni_budget_over(tn_task *task, tn_future *waiting)
 
     task->awaited = waiting;
     tni_run_leave(task, waiting != NULL ? TNI_RUN_YIELDED_IN_WAIT : TNI_RUN_YIELDED);
+    if (tni_unlikely(task->runtime->options.yield_often))
+        task->budget = 1; /* the next operation yields too */
     rc = tni_scope_check_fiber(task);
     /* The clock is read after the check, so a deadline that has passed is reported by the next cancellation point. The
      * operation that had no budget left may be ready, and an operation that is ready must not fail because of a deadline. */

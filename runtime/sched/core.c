@@ -17,7 +17,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     tni_a64_init(&core->clock_read_ns, core->polled_ns);
     core->clock_read_runs = 0;
     core->run_ns = TNI_BACKLOG_NS;
-    core->random = tni_random_seed();
+    core->random = tni_runtime_random_seed(runtime);
     core->lifo_streak = 0;
     tni_a64_init(&core->share_end[0], 0);
     tni_a64_init(&core->share_end[1], 0);

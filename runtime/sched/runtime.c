@@ -24,6 +24,19 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime)
     return runtime->cores[tni_a32_fetch_add(&runtime->any_core, 1, TNI_RELAXED) % runtime->core_count];
 }
 
+uint64_t tni_runtime_random_seed(tn_runtime *runtime)
+{
+    uint64_t x = runtime->options.seed;
+
+    if (x == 0)
+        return tni_random_seed();
+    /* The finalizer of splitmix64 (Steele, Lea, Flood, 2014). Relaxed: only the count matters. */
+    x += (tni_a32_fetch_add(&runtime->seeds, 1, TNI_RELAXED) + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return (x ^ (x >> 31)) | 1;
+}
+
 uint64_t tni_runtime_live(const tn_runtime *runtime)
 {
     uint64_t finished;

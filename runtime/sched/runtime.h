@@ -10,6 +10,7 @@
 #include "sched/injector.h"
 #include "sched/worker_replacement.h"
 #include "task/task_upcalls.h"
+#include "time/task_clock.h"
 
 /* An extension of a runtime by a layer above (the blocking pool). `stop`: called when no task is left, or those left have
  * been abandoned; returns how many jobs were left at `deadline_ns`. A thread of the extension that is still running then
@@ -40,7 +41,9 @@ struct tn_runtime {
     tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
     tni_a32 any_core;                  /* the next core for a caller without a core */
     tni_a32 unrun;                     /* tasks that ended without a stack */
+    tni_a32 seeds;                     /* how many generators have been seeded from options.seed */
     tni_a32 driven;                    /* current-thread: 1 while a thread is in tn_block_on */
+    tni_task_clock clock;              /* of the thread that drives a current-thread runtime */
     uint64_t deadlock_seen;            /* the monitor's: activity count at its last deadlock report; UINT64_MAX: none yet */
 
     tni_stack_pool stacks;
@@ -86,6 +89,10 @@ void tni_runtime_become_quiet(tn_runtime *runtime);
 
 /* Picks a core round-robin, for callers without a core. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
+
+/* Returns the seed of a generator for choices of the scheduler: random, or the next one of a sequence that options.seed
+ * determines. Never 0. */
+uint64_t tni_runtime_random_seed(tn_runtime *runtime);
 
 /* Calls the attachment's maintain. True: it must be called again soon. */
 bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns);

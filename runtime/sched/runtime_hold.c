@@ -2,6 +2,7 @@
 /* tn_runtime_hold and tn_runtime_unhold: the caller declares that something outside the runtime will wake a task. Until the
  * unhold no deadlock is reported. */
 #include "sched/runtime.h"
+#include "sched/worker.h"
 
 void tn_runtime_hold(tn_runtime *runtime)
 {
@@ -17,4 +18,6 @@ void tn_runtime_unhold(tn_runtime *runtime)
     tni_assert(old > 0, "tn_runtime_unhold without a hold");
     if (old == 1)
         tni_monitor_notice(runtime); /* the monitor may have checked before, and rest now */
+    if (old == 1 && runtime->options.flavor == TN_CURRENT_THREAD)
+        tni_worker_unpark(runtime->workers); /* it may sleep without a limit because of the hold: sleep_until_ns (worker.c) */
 }

@@ -105,7 +105,8 @@ static void fire_timers(tni_core *core)
 {
     core->polled_ns = tni_clock_ns();
     tni_a64_store(&core->clock_read_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
-    tni_count(&core->counts.timers_fired, tni_timers_fire(&core->timers, core->polled_ns));
+    tni_count(&core->counts.timers_fired,
+              tni_timers_fire(&core->timers, tni_task_clock_at(&core->runtime->clock, core->polled_ns)));
 }
 
 /* Holder: runs the loop, unless another thread owns it, and fires the timers. What becomes runnable is queued here. */
@@ -277,9 +278,32 @@ static void wait_for_loop(tni_worker *worker, tni_core *core)
         tni_parker_wait(&worker->parker, tni_clock_ns() + TNI_LOOP_TAKEN_NS);
 }
 
+/* Until when the worker may sleep, by the monotonic clock, if the next timer is due at `next_ns`. While time is paused: not at
+ * all, so that one more poll of the loop precedes the jump. But without a limit if nothing can be jumped to, or if a blocking
+ * job or a caller of tn_runtime_hold will make a task runnable. */
+static uint64_t sleep_until_ns(const tn_runtime *runtime, uint64_t next_ns)
+{
+    if (tni_likely(!runtime->clock.paused))
+        return tni_task_clock_real(&runtime->clock, next_ns);
+    /* Acquire: if a job is done, jump_to_timer finds what its end has made runnable; partner: tn_runtime_unhold. It is read
+     * behind tni_parker_prepare, and the unhold notifies the parker after it: a sleep without a limit ends with the hold. */
+    return next_ns == TNI_FOREVER || tni_a32_load(&runtime->holds, TNI_ACQUIRE) != 0 ? TNI_FOREVER : 0;
+}
+
+/* Time is paused, and a sleep that ended at once has polled the loop: if nothing has happened, moves the clock to the next
+ * timer. */
+static void jump_to_timer(const tni_worker *worker, const tni_core *core, uint64_t next_ns)
+{
+    tni_task_clock *clock = &worker->runtime->clock;
+
+    if (next_ns > clock->now_ns && !tni_driver_has_fetched(&core->driver) && !must_not_sleep(worker, core))
+        clock->now_ns = next_ns;
+}
+
 /* Within the batch of park. Returns whether it has slept. report_sleep then reports what the sleep has fetched. */
 static bool sleep_in_loop(tni_worker *worker, tni_core *core)
 {
+    uint64_t next_ns;
     uint64_t until_ns;
     uint64_t now_ns;
     bool again_soon;
@@ -289,7 +313,8 @@ static bool sleep_in_loop(tni_worker *worker, tni_core *core)
     if (tni_schedule_backlog(core) > 0 || !tni_parker_prepare(&worker->parker, TNI_PARK_LOOP))
         return false;
     tni_count(&core->counts.parks, 1);
-    until_ns = tni_timers_sleep(&core->timers);
+    next_ns = tni_timers_sleep(&core->timers);
+    until_ns = sleep_until_ns(worker->runtime, next_ns);
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
     now_ns = tni_clock_ns();
@@ -299,6 +324,8 @@ static bool sleep_in_loop(tni_worker *worker, tni_core *core)
     tni_driver_sleep(&core->driver, time_left_ns(until_ns, now_ns));
     tni_timers_awake(&core->timers); /* also after a timeout of 0: otherwise the next timeout may be 0 too */
     tni_parker_finish(&worker->parker);
+    if (tni_unlikely(until_ns == 0))
+        jump_to_timer(worker, core, next_ns);
     return true;
 }
 
@@ -339,7 +366,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     tni_tls *local = tni_tls_get();
 
     tni_task_begin_run(task);
-    task->budget = TNI_BUDGET;
+    task->budget = worker->budget;
     task->deadline_ns = TNI_FOREVER;
     if (task->pinned) {
         task->pinned_worker = worker;
@@ -498,6 +525,8 @@ static bool runs_handlers(const tn_runtime *runtime)
 static void worker_begin(tni_worker *worker)
 {
     tni_tls_get()->worker = worker;
+    if (worker->runtime->options.seed != 0)
+        tni_tls_get()->random = tni_runtime_random_seed(worker->runtime);
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
@@ -551,6 +580,7 @@ void tni_worker_drive(tni_worker *worker, tn_task *until, uint64_t until_ns)
     worker_begin(worker);
     local->task = NULL;
     local->scope = NULL;
+    local->clock = &worker->runtime->clock;
     worker->until = until;
     worker->until_ns = until_ns;
     run_core(worker, tni_worker_enter(worker));

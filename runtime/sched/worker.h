@@ -21,6 +21,7 @@ struct tni_worker {
     tni_worker *next_worker; /* the list of all workers of the runtime */
     bool owns_thread;        /* false: it is the thread that calls tn_block_on */
     bool asymmetric;         /* the runtime's */
+    uint8_t budget;          /* of a task at the start of each run */
     int thread_id;           /* kernel thread id; it and `clock` are written before `current` is first set */
     tni_thread_clock clock;
 

@@ -161,6 +161,7 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
         return NULL;
     worker->runtime = runtime;
     worker->asymmetric = runtime->asymmetric;
+    worker->budget = runtime->options.yield_often ? TNI_BUDGET_OFTEN : TNI_BUDGET;
     worker->until_ns = TNI_FOREVER;
     tni_aptr_init(&worker->core, NULL);
     tni_a32_init(&worker->in_runtime, 0);

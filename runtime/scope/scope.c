@@ -239,7 +239,7 @@ int tni_scope_check_clock(tni_scope *scope, bool cancelled)
 {
     check_frame(scope); /* before writing to it */
     if (scope->deadline_ns != TN_NEVER) {
-        uint64_t now_ns = tni_clock_ns();
+        uint64_t now_ns = tni_task_clock_ns();
         for (tni_scope *s = scope; s != NULL && now_ns >= s->deadline_ns; s = s->shield ? NULL : s->parent) {
             /* Relaxed: only the owner reads the flag. A read-modify-write, because cancellers write the same word. */
             (void)tni_a32_fetch_or(&s->state, TNI_SCOPE_EXPIRED, TNI_RELAXED);

@@ -4,6 +4,7 @@
 #define TNI_DEADLINE_H
 
 #include "task/task.h"
+#include "time/task_clock.h"
 
 /* For a poll that was given `waker`: its task is woken at `deadline_ns`, never much later, and rarely earlier; see timer.h. A
  * request costs nothing until the run ends suspended. */
@@ -18,7 +19,7 @@ static inline void tni_deadline_ask(tn_waker *waker, uint64_t deadline_ns)
 /* `ns` from now; TNI_FOREVER if the sum overflows. */
 static inline uint64_t tni_deadline_after(uint64_t ns)
 {
-    uint64_t now_ns = tni_clock_ns();
+    uint64_t now_ns = tni_task_clock_ns();
 
     return ns >= TNI_FOREVER - now_ns ? TNI_FOREVER : now_ns + ns;
 }

@@ -228,9 +228,18 @@ bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns)
     return true;
 }
 
+/* The real clock: that of tn_now may be paused. */
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * TN_S + (uint64_t)now.tv_nsec;
+}
+
 void tt_block_thread(uint64_t ns)
 {
-    uint64_t until_ns = tn_now() + ns;
+    uint64_t until_ns = clock_ns() + ns;
     struct timespec until = {.tv_sec = (time_t)(until_ns / TN_S), .tv_nsec = (long)(until_ns % TN_S)};
 
     /* Until a time, not for a duration: signals that arrive all the time do not extend it. */
@@ -240,9 +249,9 @@ void tt_block_thread(uint64_t ns)
 
 void tt_burn(uint64_t ns)
 {
-    uint64_t until_ns = tn_now() + ns;
+    uint64_t until_ns = clock_ns() + ns;
 
-    while (tn_now() < until_ns)
+    while (clock_ns() < until_ns)
         ;
 }
 

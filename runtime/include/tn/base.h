@@ -70,7 +70,8 @@ enum {
  * Cancellation: no. */
 TN_API const char *tn_strerror(int error);
 
-/* Returns the time of the monotonic clock in nanoseconds. Deadlines are times of this clock.
+/* Returns the time of the monotonic clock in nanoseconds. Deadlines are times of this clock. In the tasks of a current-thread
+ * runtime whose time is paused it is the time of that runtime (tn/time.h).
  *
  * Suspends: no.
  * Callable from: anywhere.

@@ -86,8 +86,14 @@ typedef struct tn_options {
      * a thread takes longer. Such a call does not count towards blocking_threads. If blocking_threads is 1, no such call is
      * made. If such a call blocks after all, stuck_after_ns applies to it. In nanoseconds; 0: 20 us; 1: never. */
     uint64_t blocking_inline_ns;
+    /* For tests: the start of the random choices of the scheduler (from which core a worker steals, with which branch a select
+     * begins). With the same seed a current-thread runtime makes the same choices again. 0: they differ from run to run. */
+    uint64_t seed;
+    /* For tests: at most one operation that is a cancellation point completes in each run of a task; then the task yields. So
+     * other tasks run between any two operations, as they may on a loaded machine. */
+    bool yield_often;
     bool no_overflow_report;   /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
-    unsigned char reserved[7]; /* 0 */
+    unsigned char reserved[6]; /* 0 */
     /* Bytes of the guard below each stack, rounded up to whole pages; at most 32 MiB. They are part of the stack's size, of
      * which they take at most half: a smaller stack becomes larger. 0: a quarter of the stack, at least 16 KiB and at most 64
      * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */

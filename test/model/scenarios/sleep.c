@@ -4,7 +4,7 @@
  * the sleep. It must not keep sleeping then. Nor must it stay awake when there is no work. */
 #include <errno.h>
 
-#include <tn/future.h>
+#include <tn/combine.h>
 
 #include "base/tls.h"
 #include "model.h"
@@ -118,6 +118,28 @@ static void setup_tend(void *state)
     tni_aptr_store(&s->runtime->attachment, &s->attachment, TNI_RELEASE);
 }
 
+/* --- Paused time ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    scene base;
+    tn_timeout_future timeout; /* of base.future */
+    uint64_t begin_ns;
+} paused_scene;
+
+/* The task waits for the bell, or for an hour on the clock, which is paused; another thread holds the runtime. */
+static void setup_paused(void *state)
+{
+    paused_scene *p = state;
+
+    setup(&p->base);
+    tni_task_clock_pause(&p->base.runtime->clock);
+    p->begin_ns = p->base.runtime->clock.now_ns;
+    tn_timeout_init(&p->timeout, &p->base.future.base, p->begin_ns + UINT64_C(3600000000000));
+    model_check(tn_spawn_future(p->base.runtime, NULL, &p->base.task, &p->timeout.base) == 0);
+    tn_runtime_hold(p->base.runtime);
+    model_name_of(p->base.runtime->holds);
+}
+
 /* --- Timers of one slot ----------------------------------------------------------------------------------------------------- */
 
 /* More timers than tni_wheel_next_ns reads. */
@@ -200,6 +222,17 @@ static void ring(void *state)
     (void)tni_wait_wake(&s->bell);
 }
 
+static void unhold(void *state)
+{
+    tn_runtime_unhold(((scene *)state)->runtime);
+}
+
+static void ring_and_unhold(void *state)
+{
+    ring(state);
+    unhold(state);
+}
+
 static void watch(void *state)
 {
     tni_registration_watch(((scene *)state)->registration);
@@ -257,6 +290,30 @@ static void finish(void *state)
     model_check(s->registration == NULL || !model_fd_is_open(s->fd));
 }
 
+/* Nothing was brought: the hour has passed. */
+static void finish_jumped(void *state)
+{
+    paused_scene *p = state;
+
+    model_check(p->base.runtime->clock.now_ns > p->begin_ns);
+    finish(state);
+}
+
+/* The bell was rung under the hold: no time has passed. */
+static void finish_unmoved(void *state)
+{
+    paused_scene *p = state;
+
+    model_check(p->base.runtime->clock.now_ns == p->begin_ns);
+    finish(state);
+}
+
+#define PAUSED(what, end, ...) \
+    { \
+        .name = "sleep." what, .state_bytes = sizeof(paused_scene), .setup = setup_paused, .finish = end, .no_chance = true, \
+        __VA_ARGS__ \
+    }
+
 #define CASE(what, how, ...) \
     { \
         .name = "sleep." what, .state_bytes = sizeof(scene), .setup = how, .finish = finish, .no_chance = true, __VA_ARGS__ \
@@ -277,6 +334,8 @@ const model_scenario model_scenarios[] = {
      .threads = {sleep_until_all_go_off},
      .finish = finish_one_slot,
      .no_chance = true},
+    PAUSED("unhold", finish_jumped, .threads = {work, unhold}),
+    PAUSED("job_ends", finish_unmoved, .threads = {work, ring_and_unhold}),
     CASE("inbox_monitor", setup, .threads = {work, open_wait_close, monitor}, .bound = 1),
     {0},
 };

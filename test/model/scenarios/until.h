@@ -34,6 +34,8 @@ static void drop_until(tn_future *self)
 
     if (future->registration != NULL)
         tni_registration_unregister(future->registration, TNI_READ);
+    else
+        (void)tni_wait_disarm(future->bell);
 }
 
 static const tn_future_ops until_ops = {poll_until, drop_until};
