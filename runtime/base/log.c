@@ -19,6 +19,21 @@ static const char *level_name(tn_log_level level)
     return "error";
 }
 
+/* The whole line at once: fprintf on a stream without a buffer needs 8 KiB of stack, and the caller may be a fiber. */
+__attribute__((format(printf, 1, 2))) static void write_line(const char *format, ...)
+{
+    char line[600];
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (length >= (int)sizeof line)
+        line[sizeof line - 2] = '\n';
+    (void)fputs(line, stderr);
+}
+
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
 {
     char line[400];
@@ -30,11 +45,11 @@ void tni_log_write(const tni_log *log, tn_log_level level, const char *format, .
     if (log != NULL && log->fn != NULL)
         log->fn(log->ctx, level, line);
     else if (level != TN_LOG_INFO)
-        (void)fprintf(stderr, "tournant: %s: %s\n", level_name(level), line);
+        write_line("tournant: %s: %s\n", level_name(level), line);
 }
 
 void tni_log_fatal(const char *file, int line, const char *func, const char *message)
 {
-    (void)fprintf(stderr, "tournant: %s:%d: %s: %s\n", file, line, func, message);
+    write_line("tournant: %s:%d: %s: %s\n", file, line, func, message);
     abort();
 }

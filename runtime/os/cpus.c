@@ -6,7 +6,8 @@
  * and the group that is its root there. The group's directory is the mount point followed by the rest of the path. A limit of
  * any ancestor holds too, so every directory up to the mount point is read.
  *
- * Any file may be missing or malformed: what cannot be parsed is no limit. The cost is linear in the size of the files.
+ * Any file may be missing or malformed: what cannot be parsed is no limit. The cost is linear in the size of the files. Paths are
+ * on the heap, because the caller may be a fiber with a small stack.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -71,11 +72,12 @@ static void unescape(char *text)
 
 static FILE *open_at(const char *root, const char *folder, const char *name)
 {
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s%s/%s", root, folder, name);
-    if (length < 0 || (size_t)length >= sizeof path)
+    char *path = NULL;
+    if (asprintf(&path, "%s%s/%s", root, folder, name) < 0)
         return NULL;
-    return fopen(path, "re");
+    FILE *file = fopen(path, "re");
+    free(path);
+    return file;
 }
 
 /* Reads the first line of a file without its newline. False: there is none that fits. */
@@ -258,12 +260,17 @@ static unsigned tree_quota(const char *root, hierarchy *tree)
 
 unsigned tni_cpus_quota_at(const char *root)
 {
-    hierarchy v1 = {.v2 = false};
-    hierarchy v2 = {.v2 = true};
-    each_line(root, "cgroup", read_group, &v1, &v2);
-    each_line(root, "mountinfo", read_mount, &v1, &v2);
-    unsigned old = tree_quota(root, &v1);
-    unsigned unified = tree_quota(root, &v2);
+    hierarchy *trees = calloc(2, sizeof *trees);
+    if (trees == NULL)
+        return 0;
+    hierarchy *v1 = &trees[0];
+    hierarchy *v2 = &trees[1];
+    v2->v2 = true;
+    each_line(root, "cgroup", read_group, v1, v2);
+    each_line(root, "mountinfo", read_mount, v1, v2);
+    unsigned old = tree_quota(root, v1);
+    unsigned unified = tree_quota(root, v2);
+    free(trees);
     if (old == 0 || unified == 0)
         return old + unified;
     return old < unified ? old : unified;
@@ -271,9 +278,14 @@ unsigned tni_cpus_quota_at(const char *root)
 
 static unsigned affinity(void)
 {
-    cpu_set_t sets[AFFINITY_SETS];
-    memset(sets, 0, sizeof sets);
-    long count = sched_getaffinity(0, sizeof sets, sets) == 0 ? CPU_COUNT_S(sizeof sets, sets) : sysconf(_SC_NPROCESSORS_ONLN);
+    size_t bytes = AFFINITY_SETS * sizeof(cpu_set_t);
+    cpu_set_t *sets = calloc(1, bytes);
+    long count = 0;
+    if (sets != NULL && sched_getaffinity(0, bytes, sets) == 0)
+        count = CPU_COUNT_S(bytes, sets);
+    else
+        count = sysconf(_SC_NPROCESSORS_ONLN);
+    free(sets);
     return count > 0 ? (unsigned)count : 1;
 }
 

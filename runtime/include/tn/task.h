@@ -25,7 +25,7 @@ typedef struct tn_spawn_options {
     const char *name; /* copied, cut to 23 bytes; NULL: none */
     /* Size of the fiber's stack, rounded up to a power of two from 32 KiB on, at most 64 MiB; 0: the size in tn_options. The
      * guard takes a quarter of it, at least 16 KiB and at most 64 KiB; tn_options.guard_size_bytes changes that. The library's
-     * own data takes up to 2 KiB. */
+     * own data takes up to 2 KiB. No call of the library needs more than 8 KiB, except for what it calls of the program. */
     size_t stack_size_bytes;
     bool pinned; /* the task stays on the worker thread that runs it first */
     /* Called with the result if the task is never joined; NULL: none. The thread that gives back the last handle or waker of
