@@ -37,13 +37,13 @@ static int arrive(barrier_state *state, tni_waiter *waiter, tn_waker *waker)
     tni_short_lock_acquire(&state->queue.lock);
     if (state->arrived + 1 < state->parties) {
         state->arrived++;
-        tni_waiters_push(&state->queue, waiter, waker);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
         tni_short_lock_release(&state->queue.lock);
         return TN_PENDING;
     }
     state->arrived = 0;
     state->released_until = state->queue.tickets;
-    tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all_locked(&state->queue, TNI_WAITER_GRANTED);
     return TN_BARRIER_LEADER;
 }
 
@@ -67,7 +67,7 @@ static void wait_drop(tn_future *self)
         return;
     if (waiter->ticket > state->released_until)
         state->arrived--;
-    tni_waiters_left(&state->queue, waiter);
+    tni_waiters_left_locked(&state->queue, waiter);
 }
 
 void tn_barrier_wait_init(tn_barrier_future *future, tn_barrier *barrier)

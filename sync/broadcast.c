@@ -67,7 +67,7 @@ int tn_broadcast_send(tn_broadcast *channel, const void *element)
     tni_channel_copy_element(element_at(channel, channel->sent), element, channel->element_size);
     channel->sent++;
     receivers = (int)channel->receivers;
-    tni_waiters_complete_all(&channel->ends.queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all_locked(&channel->ends.queue, TNI_WAITER_GRANTED);
     return receivers;
 }
 
@@ -92,12 +92,12 @@ void tn_broadcast_unsubscribe(tn_broadcast_receiver *receiver)
     tni_ends_drop(&channel->ends, size_of(channel));
 }
 
-/* Lock held. */
-static int take_next(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
+static int take_next_locked(tn_broadcast_receiver *receiver, void *element, uint64_t *missed)
 {
     tn_broadcast *channel = receiver->channel;
     uint64_t behind = channel->sent - receiver->next;
 
+    tni_short_lock_assert_held(&channel->ends.queue.lock);
     if (behind == 0)
         return channel->ends.ended ? TN_EPIPE : TN_EAGAIN;
     if (behind > channel->capacity) {
@@ -117,7 +117,7 @@ int tn_broadcast_try_recv(tn_broadcast_receiver *receiver, void *element, uint64
     int rc;
 
     tni_short_lock_acquire(&channel->ends.queue.lock);
-    rc = take_next(receiver, element, missed);
+    rc = take_next_locked(receiver, element, missed);
     tni_short_lock_release(&channel->ends.queue.lock);
     return rc;
 }
@@ -131,7 +131,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    return tni_waiters_end_poll(queue, waiter, waker, take_next(future->receiver, future->element, future->missed));
+    return tni_waiters_end_poll_locked(queue, waiter, waker, take_next_locked(future->receiver, future->element, future->missed));
 }
 
 static void recv_drop(tn_future *self)
@@ -141,7 +141,7 @@ static void recv_drop(tn_future *self)
 
     /* A verdict only means "check again": there is nothing to give back. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->channel->ends.queue, waiter))
-        tni_waiters_left(&future->receiver->channel->ends.queue, waiter);
+        tni_waiters_left_locked(&future->receiver->channel->ends.queue, waiter);
 }
 
 void tn_broadcast_recv_init(tn_broadcast_future *future, tn_broadcast_receiver *receiver, void *element, uint64_t *missed)

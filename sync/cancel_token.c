@@ -30,21 +30,22 @@ struct tn_cancel_token {
 
 bool tn_cancel_token_is_cancelled(const tn_cancel_token *token)
 {
-    return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark */
+    return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark_locked */
 }
 
-/* Tree's lock held. May be repeated. */
-static void mark(tn_cancel_token *token)
+/* May be repeated. */
+static void mark_locked(tn_cancel_token *token)
 {
+    tni_short_lock_assert_held(&token->root->tree);
     tni_a32_store(&token->cancelled, 1,
                   TNI_RELEASE); /* publishes what the canceller wrote; partner: tn_cancel_token_is_cancelled */
 }
 
 /* --- The tree --------------------------------------------------------------------------------------------------------------- */
 
-/* Tree's lock held. */
-static void unlink_child(tn_cancel_token *child)
+static void unlink_child_locked(tn_cancel_token *child)
 {
+    tni_short_lock_assert_held(&child->root->tree);
     if (!child->linked)
         return;
     child->linked = false;
@@ -73,7 +74,7 @@ int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent, const
     if (token->linked)
         tni_list_prepend(&parent->children, &token->sibling);
     else
-        mark(token);
+        mark_locked(token);
     tni_short_lock_release(&token->root->tree);
     return 0;
 }
@@ -85,11 +86,12 @@ tn_cancel_token *tn_cancel_token_retain(tn_cancel_token *token)
     return token;
 }
 
-/* Tree's lock held: retains a token found in the tree. False: its last reference is gone, and it is about to be freed. */
-static bool retain_found(tn_cancel_token *token)
+/* Retains a token found in the tree. False: its last reference is gone, and it is about to be freed. */
+static bool retain_found_locked(tn_cancel_token *token)
 {
     uint32_t references = tni_a32_load(&token->references, TNI_RELAXED); /* relaxed: the CAS verifies it */
 
+    tni_short_lock_assert_held(&token->root->tree);
     do {
         if (references == 0)
             return false;
@@ -111,7 +113,7 @@ void tn_cancel_token_release(tn_cancel_token *token)
                    "a cancel token is freed while it has waiters or hooks");
         if (parent != NULL) {
             tni_short_lock_acquire(&token->root->tree);
-            unlink_child(token);
+            unlink_child_locked(token);
             tni_short_lock_release(&token->root->tree);
         }
         tni_free(&allocator, token, sizeof *token);
@@ -121,9 +123,9 @@ void tn_cancel_token_release(tn_cancel_token *token)
 
 /* --- Cancelling ------------------------------------------------------------------------------------------------------------- */
 
-/* Token's lock held. */
-static void unlink_hook(tn_cancel_token_hook *hook)
+static void unlink_hook_locked(tn_cancel_token_hook *hook)
 {
+    tni_short_lock_assert_held(&hook->token->queue.lock);
     if (hook->previous_ != NULL)
         hook->previous_->next_ = hook->next_;
     else
@@ -132,19 +134,20 @@ static void unlink_hook(tn_cancel_token_hook *hook)
         hook->next_->previous_ = hook->previous_;
 }
 
-/* Token's lock held; released during the call. The hook is not freed before its state says that the call is over. */
-static void call_first_hook(tn_cancel_token *token)
+/* The lock is released during the call. The hook is not freed before its state says that the call is over. */
+static void call_first_hook_locked(tn_cancel_token *token)
 {
     tn_cancel_token_hook *hook = token->hooks;
 
-    unlink_hook(hook);
+    tni_short_lock_assert_held(&token->queue.lock);
+    unlink_hook_locked(hook);
     hook->state_ = HOOK_IN_CALL;
     hook->caller_ = tni_tls_get();
     tni_short_lock_release(&token->queue.lock);
     hook->call(hook);
     tni_short_lock_acquire(&token->queue.lock);
     hook->state_ = HOOK_OFF;
-    /* Relaxed: the state is read under the lock; the increment ends a waiter's sleep. Partner: wait_call_ended. */
+    /* Relaxed: the state is read under the lock; the increment ends a waiter's sleep. Partner: wait_call_ended_locked. */
     (void)tni_a32_fetch_add(&token->calls, 1, TNI_RELAXED);
 }
 
@@ -153,20 +156,21 @@ static void notify(tn_cancel_token *token)
 {
     tni_short_lock_acquire(&token->queue.lock);
     while (token->hooks != NULL)
-        call_first_hook(token);
-    tni_waiters_complete_all(&token->queue, TNI_WAITER_GRANTED);
+        call_first_hook_locked(token);
+    tni_waiters_complete_all_locked(&token->queue, TNI_WAITER_GRANTED);
 }
 
-/* Tree's lock held: marks the first child and returns it with a reference; NULL: there is none. */
-static tn_cancel_token *mark_first_child(tn_cancel_token *token)
+/* Marks the first child and returns it with a reference; NULL: there is none. */
+static tn_cancel_token *mark_first_child_locked(tn_cancel_token *token)
 {
+    tni_short_lock_assert_held(&token->root->tree);
     while (token->children.first != NULL) {
         tn_cancel_token *child = tni_container_of(token->children.first, tn_cancel_token, sibling);
-        if (retain_found(child)) {
-            mark(child);
+        if (retain_found_locked(child)) {
+            mark_locked(child);
             return child;
         }
-        unlink_child(child); /* its last reference is gone: it has no children, hooks or waiters */
+        unlink_child_locked(child); /* its last reference is gone: it has no children, hooks or waiters */
     }
     return NULL;
 }
@@ -178,9 +182,9 @@ void tn_cancel_token_cancel(tn_cancel_token *token)
     tn_cancel_token *notified = NULL; /* the child left last; its reference is released when the lock is free */
 
     tni_short_lock_acquire(tree);
-    mark(token);
+    mark_locked(token);
     while (notified != token) {
-        tn_cancel_token *child = mark_first_child(at);
+        tn_cancel_token *child = mark_first_child_locked(at);
         if (child != NULL) {
             at = child; /* its parent stays retained until the walk returns to it */
             continue;
@@ -189,7 +193,7 @@ void tn_cancel_token_cancel(tn_cancel_token *token)
         tn_cancel_token_release(notified);
         notify(at);
         tni_short_lock_acquire(tree);
-        unlink_child(at);
+        unlink_child_locked(at);
         notified = at;
         at = at->parent;
     }
@@ -205,7 +209,7 @@ static int queue_up(tn_cancel_token *token, tni_waiter *waiter, tn_waker *waker)
 
     tni_short_lock_acquire(&token->queue.lock);
     if (!tn_cancel_token_is_cancelled(token)) {
-        tni_waiters_push(&token->queue, waiter, waker);
+        tni_waiters_push_locked(&token->queue, waiter, waker);
         rc = TN_PENDING;
     }
     tni_short_lock_release(&token->queue.lock);
@@ -228,7 +232,7 @@ static void wait_drop(tn_future *self)
 
     /* A cancellation is final: there is nothing to pass on. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->token->queue, waiter))
-        tni_waiters_left(&future->token->queue, waiter);
+        tni_waiters_left_locked(&future->token->queue, waiter);
 }
 
 void tn_cancel_token_wait_init(tn_cancel_token_future *future, tn_cancel_token *token)
@@ -274,9 +278,10 @@ int tn_cancel_token_hook_add(tn_cancel_token *token, tn_cancel_token_hook *hook)
     return rc;
 }
 
-/* Token's lock held; released while it waits. */
-static void wait_call_ended(tn_cancel_token *token, const tn_cancel_token_hook *hook)
+/* The lock is released while it waits. */
+static void wait_call_ended_locked(tn_cancel_token *token, const tn_cancel_token_hook *hook)
 {
+    tni_short_lock_assert_held(&token->queue.lock);
     for (unsigned tries = 0; hook->state_ == HOOK_IN_CALL; tries++) {
         uint32_t calls = tni_a32_load(&token->calls, TNI_RELAXED); /* relaxed: written under the lock */
         tni_assert(hook->caller_ != tni_tls_get(), "tn_cancel_token_hook_remove: called by the hook itself");
@@ -294,10 +299,10 @@ bool tn_cancel_token_hook_remove(tn_cancel_token_hook *hook)
     tni_short_lock_acquire(&token->queue.lock);
     added = hook->state_ == HOOK_ADDED;
     if (added) {
-        unlink_hook(hook);
+        unlink_hook_locked(hook);
         hook->state_ = HOOK_OFF;
     }
-    wait_call_ended(token, hook);
+    wait_call_ended_locked(token, hook);
     tni_short_lock_release(&token->queue.lock);
     return added;
 }

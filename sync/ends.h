@@ -59,7 +59,7 @@ static inline void tni_ends_drop_sender(tni_ends *ends, size_t size_bytes)
     if (tni_a32_fetch_sub(&ends->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&ends->queue.lock);
         ends->ended = true;
-        tni_waiters_complete_all(&ends->queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all_locked(&ends->queue, TNI_WAITER_GRANTED);
     }
     tni_ends_drop(ends, size_bytes);
 }

@@ -49,8 +49,9 @@ static void free_block(const tn_mpsc *channel, tni_mpsc_block *unused)
     tni_free(&channel->options.allocator, unused, block_size(channel));
 }
 
-bool tni_mpsc_grow(tn_mpsc *channel)
+bool tni_mpsc_grow_locked(tn_mpsc *channel)
 {
+    tni_short_lock_assert_held(&channel->waiting.lock);
     /* Observes that the receiver is done with the block; partner: tni_mpsc_recycle. */
     tni_mpsc_block *fresh = tni_aptr_exchange(&channel->unused_block, NULL, TNI_ACQUIRE);
     tni_mpsc_block *unused;
@@ -79,7 +80,7 @@ bool tni_mpsc_grow(tn_mpsc *channel)
 
 void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied)
 {
-    /* Publishes the end of the receiver's reads; partner: tni_mpsc_grow. Observes the same of the thread that stored the
+    /* Publishes the end of the receiver's reads; partner: tni_mpsc_grow_locked. Observes the same of the thread that stored the
      * other. */
     tni_mpsc_block *other = tni_aptr_exchange(&channel->unused_block, emptied, TNI_ACQ_REL);
 
@@ -178,14 +179,14 @@ void tn_mpsc_retain_sender(tn_mpsc *channel)
 void tn_mpsc_release_sender(tn_mpsc *channel)
 {
     tni_wake receiver;
-    /* Publishes what this sender sent; the last one observes what all have sent. Partner: check_end (mpsc_recv.c). */
+    /* Publishes what this sender sent; the last one observes what all have sent. Partner: check_end_locked (mpsc_recv.c). */
     uint32_t before = tni_a32_fetch_sub(&channel->senders, 1, TNI_ACQ_REL);
 
     tni_assert(before > 0, "tn_mpsc_release_sender: called more often than retained");
     if (before > 1)
         return;
     tni_short_lock_acquire(&channel->waiting.lock);
-    receiver = tni_mpsc_take_receiver(channel);
+    receiver = tni_mpsc_take_receiver_locked(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
     tni_mpsc_leave(channel);

@@ -62,9 +62,9 @@ static inline bool tni_mpsc_must_grow(const tn_mpsc *channel)
     return channel->back_used == channel->block_elements && channel->back->next == NULL;
 }
 
-/* Lock held; released during the allocation or the free. False: no memory, and no other sender has grown the channel meanwhile.
+/* The lock is released during the allocation or the free. False: no memory, and no other sender has grown the channel meanwhile.
  * The caller must check again what it knew under the lock. */
-bool tni_mpsc_grow(tn_mpsc *channel);
+bool tni_mpsc_grow_locked(tn_mpsc *channel);
 
 /* For the receiver: gives back an emptied block of an unbounded channel; no sender accesses it any more. */
 void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied);
@@ -72,14 +72,15 @@ void tni_mpsc_recycle(tn_mpsc *channel, tni_mpsc_block *emptied);
 /* One of the two sides releases the channel. */
 void tni_mpsc_leave(tn_mpsc *channel);
 
-/* Lock held, and released on return: grants slots to waiting senders, oldest first. */
-void tni_mpsc_complete_senders(tn_mpsc *channel);
+/* Releases the lock: grants slots to waiting senders, oldest first. */
+void tni_mpsc_complete_senders_locked(tn_mpsc *channel);
 
-/* Lock held: prepares the wake of the receiver, if it waits. */
-static inline tni_wake tni_mpsc_take_receiver(tn_mpsc *channel)
+/* Prepares the wake of the receiver, if it waits. */
+static inline tni_wake tni_mpsc_take_receiver_locked(tn_mpsc *channel)
 {
     tn_waker *waker = channel->receiver_waker;
 
+    tni_short_lock_assert_held(&channel->waiting.lock);
     if (waker == NULL)
         return 0;
     channel->receiver_waker = NULL;
@@ -90,7 +91,7 @@ static inline tni_wake tni_mpsc_take_receiver(tn_mpsc *channel)
 __attribute__((always_inline)) static inline void *tni_mpsc_peek(tn_mpsc *channel, uint64_t head)
 {
     if (head == channel->tail_seen) {
-        /* Observes the elements below it, and their blocks; partner: put (mpsc_send.c). */
+        /* Observes the elements below it, and their blocks; partner: put_locked (mpsc_send.c). */
         channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE);
         if (head == channel->tail_seen)
             return NULL;

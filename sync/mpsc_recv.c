@@ -17,16 +17,17 @@ __attribute__((always_inline)) static inline size_t take_elements(tn_mpsc *chann
         to += channel->element_size;
         taken++;
     }
-    /* Publishes the end of the reads: the slots may be written again; partner: has_slot (mpsc_send.c). */
+    /* Publishes the end of the reads: the slots may be written again; partner: has_slot_locked (mpsc_send.c). */
     if (taken > 0)
         tni_a64_store(&channel->head, head + taken, TNI_RELEASE);
     return taken;
 }
 
-/* Lock held, and no sender waits: clears `contended`, so the next sender that waits sets it again. Not before half of the slots
+/* No sender waits: clears `contended`, so the next sender that waits sets it again. Not before half of the slots
  * are free, because setting it is expensive. */
-static void decongest(tn_mpsc *channel)
+static void decongest_locked(tn_mpsc *channel)
 {
+    tni_short_lock_assert_held(&channel->waiting.lock);
     /* Relaxed, all: written under the lock, or by the receiver itself, which also is the only reader of `contended` without
      * it. */
     uint64_t used = tni_a64_load(&channel->tail, TNI_RELAXED) - tni_a64_load(&channel->head, TNI_RELAXED);
@@ -39,12 +40,12 @@ static void grant_or_decongest(tn_mpsc *channel)
 {
     tni_short_lock_acquire(&channel->waiting.lock);
     if (!tni_waiters_is_empty(&channel->waiting)) {
-        tni_mpsc_complete_senders(channel);
+        tni_mpsc_complete_senders_locked(channel);
         return;
     }
     /* Relaxed: the next waiter takes the lock after this. It may still be set if the last waiter has left. */
     tni_a32_store(&channel->has_waiters, 0, TNI_RELAXED);
-    decongest(channel);
+    decongest_locked(channel);
     tni_short_lock_release(&channel->waiting.lock);
 }
 
@@ -61,7 +62,7 @@ static bool is_decongested(tn_mpsc *channel)
 /* Called when senders wait, or did recently. Most of the time none is in the queue, and this leaves the lock to the senders. */
 static void slots_freed_contended(tn_mpsc *channel)
 {
-    /* Orders the new head before the load of has_waiters; partner: the full fence in queue_up (mpsc_send.c). */
+    /* Orders the new head before the load of has_waiters; partner: the full fence in queue_up_locked (mpsc_send.c). */
     tni_fence_full();
     if (tni_a32_load(&channel->has_waiters, TNI_RELAXED) == 0 && !is_decongested(channel)) /* relaxed: after the fence */
         return;
@@ -73,7 +74,7 @@ static inline void slots_freed(tn_mpsc *channel)
 {
     if (channel->capacity == TN_UNBOUNDED)
         return;
-    /* Orders the new head before the load of `contended`; partner: the heavy fence in queue_up (mpsc_send.c). */
+    /* Orders the new head before the load of `contended`; partner: the heavy fence in queue_up_locked (mpsc_send.c). */
     tni_fence_light(channel->asymmetric);
     if (tni_unlikely(tni_a32_load(&channel->contended, TNI_RELAXED) != 0)) /* relaxed: after the fence */
         slots_freed_contended(channel);
@@ -88,14 +89,15 @@ __attribute__((always_inline)) static inline size_t receive(tn_mpsc *channel, vo
     return taken;
 }
 
-/* Lock held. TN_EAGAIN: the channel is empty; TN_EPIPE: empty and ended; 0: there is an element, try again. */
-static int check_end(const tn_mpsc *channel)
+/* TN_EAGAIN: the channel is empty; TN_EPIPE: empty and ended; 0: there is an element, try again. */
+static int check_end_locked(const tn_mpsc *channel)
 {
+    tni_short_lock_assert_held(&channel->waiting.lock);
     /* First the senders, then the elements. Acquire: observes all that they have sent; partner: tn_mpsc_release_sender
      * (mpsc.c). */
     bool ended = tni_a32_load(&channel->senders, TNI_ACQUIRE) == 0 || channel->closed;
 
-    /* Relaxed, both: `head` is the receiver's own, `tail` is written under the lock, which is held. */
+    /* Relaxed, both: `head` is the receiver's own, `tail` is written under the lock. */
     if (tni_a64_load(&channel->tail, TNI_RELAXED) != tni_a64_load(&channel->head, TNI_RELAXED))
         return 0;
     return ended && channel->reserved == 0 ? TN_EPIPE : TN_EAGAIN;
@@ -109,18 +111,19 @@ int tn_mpsc_try_recv(tn_mpsc *channel, void *element)
         if (receive(channel, element, 1) > 0)
             return 0;
         tni_short_lock_acquire(&channel->waiting.lock);
-        rc = check_end(channel);
+        rc = check_end_locked(channel);
         tni_short_lock_release(&channel->waiting.lock);
     }
     return rc;
 }
 
-/* Lock held: removes the future's waker, if it is still stored. It may have been taken for a wake, and another receiver's may
+/* Removes the future's waker, if it is still stored. It may have been taken for a wake, and another receiver's may
  * have been stored since. */
-static tn_waker *take_own_waker(tn_mpsc_recv_future *future)
+static tn_waker *take_own_waker_locked(tn_mpsc_recv_future *future)
 {
     tn_waker *waker = future->channel->receiver == future ? future->channel->receiver_waker : NULL;
 
+    tni_short_lock_assert_held(&future->channel->waiting.lock);
     future->waiting = false;
     if (waker == NULL)
         return NULL;
@@ -137,15 +140,15 @@ static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
     int rc;
 
     tni_short_lock_acquire(&channel->waiting.lock);
-    rc = check_end(channel);
+    rc = check_end_locked(channel);
     if (rc == TN_EAGAIN && channel->receiver_waker != NULL && channel->receiver != future)
         rc = TN_EBUSY;
     else
-        old = take_own_waker(future);
+        old = take_own_waker_locked(future);
     if (rc == TN_EAGAIN) {
         rc = TN_PENDING;
         if (tni_waiters_is_empty(&channel->waiting))
-            decongest(channel);
+            decongest_locked(channel);
         future->waiting = true;
         channel->receiver_waker = future->in_frame ? waker : tn_waker_retain(waker);
         channel->receiver = future;
@@ -194,7 +197,7 @@ static void recv_drop(tn_future *self)
     if (!future->waiting)
         return;
     tni_short_lock_acquire(&future->channel->waiting.lock);
-    waker = take_own_waker(future);
+    waker = take_own_waker_locked(future);
     tni_short_lock_release(&future->channel->waiting.lock);
     if (waker != NULL)
         tn_waker_release(waker);
@@ -257,8 +260,8 @@ void tn_mpsc_close(tn_mpsc *channel)
 
     tni_short_lock_acquire(&channel->waiting.lock);
     channel->closed = true;
-    receiver = tni_mpsc_take_receiver(channel); /* another task than the receiver may close */
-    tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);
+    receiver = tni_mpsc_take_receiver_locked(channel); /* another task than the receiver may close */
+    tni_waiters_complete_all_locked(&channel->waiting, TNI_WAITER_CLOSED);
     tni_wake_do(receiver);
 }
 
@@ -268,6 +271,6 @@ void tn_mpsc_release_receiver(tn_mpsc *channel)
     tni_assert(!channel->receiver_gone, "tn_mpsc_release_receiver: called twice");
     channel->receiver_gone = true;
     channel->closed = true;
-    tni_waiters_complete_all(&channel->waiting, TNI_WAITER_CLOSED);
+    tni_waiters_complete_all_locked(&channel->waiting, TNI_WAITER_CLOSED);
     tni_mpsc_leave(channel);
 }

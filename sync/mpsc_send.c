@@ -2,11 +2,12 @@
 /* The senders' side of tn_mpsc: sending, reserving, waiting for a slot. The protocols are described in mpsc.c. */
 #include "mpsc.h"
 
-/* Lock held: is there a slot that is neither used nor reserved? */
-static bool has_slot(tn_mpsc *channel)
+/* Is there a slot that is neither used nor reserved? */
+static bool has_slot_locked(tn_mpsc *channel)
 {
-    uint64_t tail = tni_a64_load(&channel->tail, TNI_RELAXED); /* relaxed: written under the lock, which is held */
+    uint64_t tail = tni_a64_load(&channel->tail, TNI_RELAXED); /* relaxed: written under the lock */
 
+    tni_short_lock_assert_held(&channel->waiting.lock);
     if (tni_likely(tail - channel->head_seen + channel->reserved < channel->capacity))
         return true;
     /* Observes that the receiver has read those elements; partner: take_elements (mpsc_recv.c). */
@@ -14,9 +15,10 @@ static bool has_slot(tn_mpsc *channel)
     return tail - channel->head_seen + channel->reserved < channel->capacity;
 }
 
-/* Lock held, and there is a slot. */
-static void put(tn_mpsc *channel, const void *element)
+/* There is a slot. */
+static void put_locked(tn_mpsc *channel, const void *element)
 {
+    tni_short_lock_assert_held(&channel->waiting.lock);
     if (channel->back_used == channel->block_elements) {
         channel->back = channel->back->next;
         channel->back_used = 0;
@@ -26,40 +28,42 @@ static void put(tn_mpsc *channel, const void *element)
     tni_a64_store(&channel->tail, tni_a64_load(&channel->tail, TNI_RELAXED) + 1, TNI_RELEASE);
 }
 
-/* Lock held: sends `element`, or reserves a slot if it is NULL. Returns 0; TN_EAGAIN: other senders wait, or no slot is free;
+/* Sends `element`, or reserves a slot if it is NULL. Returns 0; TN_EAGAIN: other senders wait, or no slot is free;
  * TN_EPIPE: the channel is closed. */
-static int admit(tn_mpsc *channel, const void *element)
+static int admit_locked(tn_mpsc *channel, const void *element)
 {
+    tni_short_lock_assert_held(&channel->waiting.lock);
     for (;;) {
         if (channel->closed)
             return TN_EPIPE;
-        if (!tni_waiters_is_empty(&channel->waiting) || !has_slot(channel))
+        if (!tni_waiters_is_empty(&channel->waiting) || !has_slot_locked(channel))
             return TN_EAGAIN;
         if (element == NULL) {
             channel->reserved++;
             return 0;
         }
         if (tni_likely(!tni_mpsc_must_grow(channel))) {
-            put(channel, element);
+            put_locked(channel, element);
             return 0;
         }
-        if (!tni_mpsc_grow(channel))
+        if (!tni_mpsc_grow_locked(channel))
             return TN_ENOMEM;
     }
 }
 
-void tni_mpsc_complete_senders(tn_mpsc *channel)
+void tni_mpsc_complete_senders_locked(tn_mpsc *channel)
 {
     tni_waiters *queue = &channel->waiting;
     tni_wake_batch batch = {.count = 0};
 
-    while (!tni_waiters_is_empty(queue) && !channel->closed && has_slot(channel)) {
+    tni_short_lock_assert_held(&channel->waiting.lock);
+    while (!tni_waiters_is_empty(queue) && !channel->closed && has_slot_locked(channel)) {
         if (tni_wake_batch_is_full(&batch)) {
-            tni_waiters_wake_between(queue, &batch);
+            tni_waiters_wake_between_locked(queue, &batch);
             continue;
         }
         channel->reserved++;
-        tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
+        tni_wake_batch_add(&batch, tni_waiters_complete_first_locked(queue, TNI_WAITER_GRANTED));
     }
     tni_a32_store(&channel->has_waiters, !tni_waiters_is_empty(queue), TNI_RELAXED); /* relaxed: the lock publishes it */
     tni_short_lock_release(&queue->lock);
@@ -72,9 +76,9 @@ static int try_admit(tn_mpsc *channel, const void *element)
     int rc;
 
     tni_short_lock_acquire(&channel->waiting.lock);
-    rc = admit(channel, element);
+    rc = admit_locked(channel, element);
     if (rc == 0 && element != NULL)
-        receiver = tni_mpsc_take_receiver(channel);
+        receiver = tni_mpsc_take_receiver_locked(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
     return rc;
@@ -97,16 +101,16 @@ int tn_mpsc_send_reserved(tn_mpsc *channel, const void *element)
 
     tni_short_lock_acquire(&channel->waiting.lock);
     while (rc == 0 && tni_mpsc_must_grow(channel))
-        rc = tni_mpsc_grow(channel) ? 0 : TN_ENOMEM;
+        rc = tni_mpsc_grow_locked(channel) ? 0 : TN_ENOMEM;
     /* Checked after growing, which releases the lock. */
     tni_assert(channel->reserved > 0, "tn_mpsc_send_reserved: no slot is reserved");
     channel->reserved--;
     if (channel->receiver_gone)
         rc = TN_EPIPE;
     if (rc == 0)
-        put(channel, element);
+        put_locked(channel, element);
     /* Also if nothing was sent: it may have been the last reserved slot of a closed channel, which now ends. */
-    receiver = tni_mpsc_take_receiver(channel);
+    receiver = tni_mpsc_take_receiver_locked(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
     return rc;
@@ -120,16 +124,17 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     tni_assert(channel->reserved > 0, "tn_mpsc_unreserve: no slot is reserved");
     channel->reserved--;
     if (channel->closed && channel->reserved == 0)
-        receiver = tni_mpsc_take_receiver(channel); /* the channel has ended */
-    tni_mpsc_complete_senders(channel);
+        receiver = tni_mpsc_take_receiver_locked(channel); /* the channel has ended */
+    tni_mpsc_complete_senders_locked(channel);
     tni_wake_do(receiver);
 }
 
-/* Waits for a slot: queues up behind the other senders, then checks `head` once more. Lock held, and released on return. */
-static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
+/* Waits for a slot: queues up behind the other senders, then checks `head` once more. Releases the lock. */
+static void queue_up_locked(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
 {
-    tni_waiters_push(&channel->waiting, waiter, waker);
-    /* Relaxed, all: written under the lock, which is held. The fences order them before the load of the head; partner:
+    tni_short_lock_assert_held(&channel->waiting.lock);
+    tni_waiters_push_locked(&channel->waiting, waiter, waker);
+    /* Relaxed, all: written under the lock. The fences order them before the load of the head; partner:
      * slots_freed (mpsc_recv.c). */
     tni_a32_store(&channel->has_waiters, 1, TNI_RELAXED);
     if (tni_a32_load(&channel->contended, TNI_RELAXED) == 0) {
@@ -138,7 +143,7 @@ static void queue_up(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
     } else {
         tni_fence_full();
     }
-    tni_mpsc_complete_senders(channel);
+    tni_mpsc_complete_senders_locked(channel);
 }
 
 static int send_poll(tn_future *self, tn_waker *waker)
@@ -160,13 +165,13 @@ static int send_poll(tn_future *self, tn_waker *waker)
         return tni_budget_poll_leave(waker, TN_EPIPE);
     }
     tni_short_lock_acquire(&channel->waiting.lock);
-    rc = admit(channel, future->element);
+    rc = admit_locked(channel, future->element);
     if (rc == TN_EAGAIN) {
-        queue_up(channel, waiter, waker);
+        queue_up_locked(channel, waiter, waker);
         return TN_PENDING;
     }
     if (rc == 0 && future->element != NULL)
-        receiver = tni_mpsc_take_receiver(channel);
+        receiver = tni_mpsc_take_receiver_locked(channel);
     tni_short_lock_release(&channel->waiting.lock);
     tni_wake_do(receiver);
     return tni_budget_poll_leave(waker, rc);
@@ -179,7 +184,7 @@ static void send_drop(tn_future *self)
     tn_mpsc *channel = future->channel;
 
     if (tni_waiters_leave(&channel->waiting, waiter)) {
-        tni_waiters_left(&channel->waiting, waiter);
+        tni_waiters_left_locked(&channel->waiting, waiter);
     } else if (tni_waiter_state(waiter) != TNI_WAITER_IDLE) {
         bool granted = tni_waiters_verdict(&channel->waiting, waiter) == TNI_WAITER_GRANTED;
         tni_waiter_reset(waiter);

@@ -56,9 +56,9 @@ static bool pass_on(lock_state *state)
         return false;
     }
     /* Relaxed, and before the hand-over: the word still belongs to this thread, and the queue's lock publishes it. */
-    if (tni_waiters_has_one(&state->queue))
+    if (tni_waiters_has_one_locked(&state->queue))
         tni_a32_store(&state->word, LOCKED, TNI_RELAXED);
-    wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
+    wake = tni_waiters_complete_first_locked(&state->queue, TNI_WAITER_GRANTED);
     tni_short_lock_release(&state->queue.lock);
     tni_wake_do(wake);
     return true;
@@ -90,7 +90,7 @@ static int queue_up(lock_state *state, tni_waiter *waiter, tn_waker *waker)
         tni_short_lock_release(&state->queue.lock);
         return 0;
     }
-    tni_waiters_push(&state->queue, waiter, waker);
+    tni_waiters_push_locked(&state->queue, waiter, waker);
     tni_short_lock_release(&state->queue.lock);
     return TN_PENDING;
 }
@@ -115,7 +115,7 @@ static void lock_drop(tn_future *self)
         /* A holder that is about to unlock finds WAITED cleared, or an empty queue. Relaxed: publishes nothing. */
         if (tni_waiters_is_empty(&state->queue))
             (void)tni_a32_fetch_and(&state->word, ~(uint32_t)WAITED, TNI_RELAXED);
-        tni_waiters_left(&state->queue, waiter);
+        tni_waiters_left_locked(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);
         tn_mutex_unlock(future->mutex);

@@ -53,11 +53,12 @@ int tn_notify_try_wait(tn_notify *notify)
     return 0;
 }
 
-/* Lock held, and released on return; the queue is not empty. */
-static void notify_first(notify_state *state)
+/* Releases the lock. The queue is not empty. */
+static void notify_first_locked(notify_state *state)
 {
-    tni_wake wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
+    tni_wake wake = tni_waiters_complete_first_locked(&state->queue, TNI_WAITER_GRANTED);
 
+    tni_short_lock_assert_held(&state->queue.lock);
     /* Relaxed: publishes nothing; the next waiter queues up under the lock. */
     if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
@@ -78,17 +79,17 @@ void tn_notify_one(tn_notify *notify)
         if (!(word & WAITED))
             continue;
         tni_short_lock_acquire(&state->queue.lock);
-        if (!tni_waiters_is_empty(&state->queue) && tni_waiters_first(&state->queue)->ticket > state->all_until) {
-            notify_first(state);
+        if (!tni_waiters_is_empty(&state->queue) && tni_waiters_first_locked(&state->queue)->ticket > state->all_until) {
+            notify_first_locked(state);
             return;
         }
         if (!tni_waiters_is_empty(&state->queue)) {
             /* A notify_all that began before has not ended. Its waiters must not consume this notification: complete them
              * first. */
-            tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
+            tni_waiters_complete_until_locked(&state->queue, state->all_until, NOTIFIED_BY_ALL);
         } else {
             /* WAITED is set although the queue is empty: the waiter that set it came during a notify_all, and left before that
-             * had completed all its waiters. Relaxed: as in notify_first. */
+             * had completed all its waiters. Relaxed: as in notify_first_locked. */
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
             tni_short_lock_release(&state->queue.lock);
         }
@@ -103,9 +104,9 @@ void tn_notify_all(tn_notify *notify)
     tni_short_lock_acquire(&state->queue.lock);
     /* Publishes what the notifier wrote to those that wait already; partner: queue_up. */
     (void)tni_a64_fetch_add(&state->word, ROUND, TNI_ACQ_REL);
-    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first */
+    (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first_locked */
     state->all_until = state->queue.tickets;
-    tni_waiters_complete_until(&state->queue, state->all_until, NOTIFIED_BY_ALL);
+    tni_waiters_complete_until_locked(&state->queue, state->all_until, NOTIFIED_BY_ALL);
 }
 
 /* `waiter->wanted` is the number of notify_all calls at tn_notify_wait_init. */
@@ -121,9 +122,9 @@ static int queue_up(notify_state *state, tni_waiter *waiter, tn_waker *waker)
     if (word / ROUND != waiter->wanted || ((word & KEPT) && (tni_a64_fetch_and(&state->word, ~KEPT, TNI_ACQUIRE) & KEPT)))
         rc = 0;
     if (rc == TN_PENDING)
-        tni_waiters_push(&state->queue, waiter, waker);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
     else if (tni_waiters_is_empty(&state->queue))
-        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first */
+        (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED); /* relaxed: as in notify_first_locked */
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -145,10 +146,10 @@ static void wait_drop(tn_future *self)
     notify_state *state = impl_of(future->notify);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        /* Relaxed: as in notify_first. */
+        /* Relaxed: as in notify_first_locked. */
         if (tni_waiters_is_empty(&state->queue))
             (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_RELAXED);
-        tni_waiters_left(&state->queue, waiter);
+        tni_waiters_left_locked(&state->queue, waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);
         tn_notify_one(future->notify);

@@ -39,10 +39,10 @@ bool tn_once_is_done(const tn_once *once)
     return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what the maker wrote; partner: tn_once_complete */
 }
 
-/* Lock held. */
-static int try_begin(once_state *state)
+static int try_begin_locked(once_state *state)
 {
-    /* Relaxed, both: written under the lock, which is held. */
+    tni_short_lock_assert_held(&state->queue.lock);
+    /* Relaxed, both: written under the lock. */
     switch (tni_a32_load(&state->word, TNI_RELAXED)) {
     case EMPTY:
         tni_a32_store(&state->word, MAKING, TNI_RELAXED);
@@ -60,7 +60,7 @@ int tn_once_try_begin(tn_once *once)
     int rc;
 
     tni_short_lock_acquire(&state->queue.lock);
-    rc = try_begin(state);
+    rc = try_begin_locked(state);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -70,18 +70,18 @@ static int begin(once_state *state, tni_waiter *waiter, tn_waker *waker)
     int rc;
 
     tni_short_lock_acquire(&state->queue.lock);
-    rc = try_begin(state);
+    rc = try_begin_locked(state);
     if (rc == TN_EAGAIN) {
-        tni_waiters_push(&state->queue, waiter, waker);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
         rc = TN_PENDING;
     }
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
 
-/* Lock held. */
-static void check_making(const once_state *state)
+static void check_making_locked(const once_state *state)
 {
+    tni_short_lock_assert_held(&state->queue.lock);
     /* Relaxed: written under the lock. */
     tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == MAKING,
                "tn_once_complete, tn_once_abandon: not begun, or ended before");
@@ -92,10 +92,10 @@ void tn_once_complete(tn_once *once)
     once_state *state = impl_of(once);
 
     tni_short_lock_acquire(&state->queue.lock);
-    check_making(state);
+    check_making_locked(state);
     /* Publishes what was made; partner: tn_once_is_done. */
     tni_a32_store(&state->word, DONE, TNI_RELEASE);
-    tni_waiters_complete_all(&state->queue, IS_DONE);
+    tni_waiters_complete_all_locked(&state->queue, IS_DONE);
 }
 
 void tn_once_abandon(tn_once *once)
@@ -104,9 +104,9 @@ void tn_once_abandon(tn_once *once)
     tni_wake wake = 0;
 
     tni_short_lock_acquire(&state->queue.lock);
-    check_making(state);
+    check_making_locked(state);
     if (!tni_waiters_is_empty(&state->queue))
-        wake = tni_waiters_complete_first(&state->queue, TNI_WAITER_GRANTED);
+        wake = tni_waiters_complete_first_locked(&state->queue, TNI_WAITER_GRANTED);
     else
         tni_a32_store(&state->word, EMPTY, TNI_RELAXED); /* relaxed: read under the lock */
     tni_short_lock_release(&state->queue.lock);
@@ -134,7 +134,7 @@ static void begin_drop(tn_future *self)
     once_state *state = impl_of(future->once);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        tni_waiters_left(&state->queue, waiter);
+        tni_waiters_left_locked(&state->queue, waiter);
     } else if (tni_waiter_state(waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);
         tn_once_abandon(future->once);

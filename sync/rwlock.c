@@ -59,9 +59,10 @@ int tn_rwlock_try_write(tn_rwlock *lock)
     return tni_a64_cas(&impl_of(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 }
 
-/* Queue's lock held, WAITED set: takes the lock for a waiter, if the present holders allow it. */
-static bool try_take(rwlock_state *state, uint64_t wanted)
+/* WAITED is set: takes the lock for a waiter, if the present holders allow it. */
+static bool try_take_locked(rwlock_state *state, uint64_t wanted)
 {
+    tni_short_lock_assert_held(&state->queue.lock);
     /* Observes what earlier holders did, for the waiter that gets the lock; partners: tn_rwlock_read_unlock,
      * tn_rwlock_write_unlock. */
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE);
@@ -73,31 +74,33 @@ static bool try_take(rwlock_state *state, uint64_t wanted)
     return true;
 }
 
-/* Queue's lock held: if there is no waiter, lets the word alone decide again. */
-static void clear_waited_if_empty(rwlock_state *state)
+/* If there is no waiter, lets the word alone decide again. */
+static void clear_waited_if_empty_locked(rwlock_state *state)
 {
-    /* Publishes what try_take has observed to a thread that takes the lock by the word; partners: tn_rwlock_try_read,
+    tni_short_lock_assert_held(&state->queue.lock);
+    /* Publishes what try_take_locked has observed to a thread that takes the lock by the word; partners: tn_rwlock_try_read,
      * tn_rwlock_try_write. */
     if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
 }
 
-/* Queue's lock held, and released on return: grants the lock to the waiters that may have it, oldest first. */
-static void grant_waiters(rwlock_state *state)
+/* Releases the lock: grants the lock to the waiters that may have it, oldest first. */
+static void grant_waiters_locked(rwlock_state *state)
 {
     tni_waiters *queue = &state->queue;
     tni_wake_batch batch = {.count = 0};
 
-    if (tni_waiters_has_completer(queue)) {
+    tni_short_lock_assert_held(&state->queue.lock);
+    if (tni_waiters_has_completer_locked(queue)) {
         tni_short_lock_release(&queue->lock);
         return;
     }
-    while (!tni_waiters_is_empty(queue) && try_take(state, tni_waiters_first(queue)->wanted)) {
-        tni_wake_batch_add(&batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
+    while (!tni_waiters_is_empty(queue) && try_take_locked(state, tni_waiters_first_locked(queue)->wanted)) {
+        tni_wake_batch_add(&batch, tni_waiters_complete_first_locked(queue, TNI_WAITER_GRANTED));
         if (tni_wake_batch_is_full(&batch) && !tni_waiters_is_empty(queue))
-            tni_waiters_wake_between(queue, &batch);
+            tni_waiters_wake_between_locked(queue, &batch);
     }
-    clear_waited_if_empty(state);
+    clear_waited_if_empty_locked(state);
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }
@@ -117,14 +120,14 @@ void tn_rwlock_read_unlock(tn_rwlock *lock)
         check_read(word); /* no stale value fails it: the caller's own hold is in each value that it may read */
         if ((word & WAITED) && word < 2 * READER)
             break; /* the last reader, and there is a waiter */
-        /* Orders this reader's loads before the next writer's stores; partners: tn_rwlock_try_write, try_take. */
+        /* Orders this reader's loads before the next writer's stores; partners: tn_rwlock_try_write, try_take_locked. */
         if (tni_a64_cas(&state->word, &word, word - READER, TNI_RELEASE))
             return;
     }
     tni_short_lock_acquire(&state->queue.lock);
     /* Release: as in the CAS above. */
     check_read(tni_a64_fetch_sub(&state->word, READER, TNI_ACQ_REL));
-    grant_waiters(state);
+    grant_waiters_locked(state);
 }
 
 void tn_rwlock_write_unlock(tn_rwlock *lock)
@@ -139,7 +142,7 @@ void tn_rwlock_write_unlock(tn_rwlock *lock)
     /* Release: as in the CAS above. */
     word = tni_a64_fetch_and(&state->word, ~WRITER, TNI_ACQ_REL);
     tni_assert(word & WRITER, "tn_rwlock_write_unlock: the lock is not held for writing");
-    grant_waiters(state);
+    grant_waiters_locked(state);
 }
 
 void tn_rwlock_downgrade(tn_rwlock *lock)
@@ -151,7 +154,7 @@ void tn_rwlock_downgrade(tn_rwlock *lock)
     /* Publishes what the writer did to the other readers; partner: tn_rwlock_try_read. */
     word = tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
     tni_assert(word & WRITER, "tn_rwlock_downgrade: the lock is not held for writing");
-    grant_waiters(state);
+    grant_waiters_locked(state);
 }
 
 static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
@@ -160,13 +163,13 @@ static int queue_up(rwlock_state *state, tni_waiter *waiter, tn_waker *waker)
 
     tni_short_lock_acquire(&state->queue.lock);
     /* Publishes that there is a waiter; partners: the compare-and-swaps in tn_rwlock_read_unlock and
-     * tn_rwlock_write_unlock. They fail, or they came before and try_take sees the lock free. */
+     * tn_rwlock_write_unlock. They fail, or they came before and try_take_locked sees the lock free. */
     (void)tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL);
-    if (tni_waiters_is_empty(&state->queue) && try_take(state, waiter->wanted))
+    if (tni_waiters_is_empty(&state->queue) && try_take_locked(state, waiter->wanted))
         rc = 0;
     else
-        tni_waiters_push(&state->queue, waiter, waker);
-    clear_waited_if_empty(state);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
+    clear_waited_if_empty_locked(state);
     tni_short_lock_release(&state->queue.lock);
     return rc;
 }
@@ -188,8 +191,8 @@ static void lock_drop(tn_future *self)
     rwlock_state *state = impl_of(future->lock);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        tni_waiters_wait_returning(&state->queue);
-        grant_waiters(state); /* readers behind a writer that left may continue */
+        tni_waiters_wait_returning_locked(&state->queue);
+        grant_waiters_locked(state); /* readers behind a writer that left may continue */
         tni_waiter_unref(waiter);
     } else if (tni_waiter_state(waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);

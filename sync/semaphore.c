@@ -62,8 +62,8 @@ int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count)
     return 0;
 }
 
-/* Lock held, WAITED set. Grants permits to waiters, oldest first. True: the batch is full, and there is more to do. */
-static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *batch)
+/* WAITED is set. Grants permits to waiters, oldest first. True: the batch is full, and there is more to do. */
+static bool grant_some_locked(semaphore_state *state, uint64_t fresh, tni_wake_batch *batch)
 {
     tni_waiters *queue = &state->queue;
     /* No other thread changes the word now. Acquire: observes what was done under the permits, for the waiters that get them;
@@ -71,12 +71,13 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
     uint64_t word = tni_a64_load(&state->word, TNI_ACQUIRE) + fresh * PERMIT;
     bool full = false;
 
-    while (!tni_waiters_is_empty(queue) && !(word & CLOSED) && word / PERMIT >= tni_waiters_first(queue)->wanted) {
+    tni_short_lock_assert_held(&state->queue.lock);
+    while (!tni_waiters_is_empty(queue) && !(word & CLOSED) && word / PERMIT >= tni_waiters_first_locked(queue)->wanted) {
         full = tni_wake_batch_is_full(batch);
         if (full)
             break;
-        word -= tni_waiters_first(queue)->wanted * PERMIT;
-        tni_wake_batch_add(batch, tni_waiters_complete_first(queue, TNI_WAITER_GRANTED));
+        word -= tni_waiters_first_locked(queue)->wanted * PERMIT;
+        tni_wake_batch_add(batch, tni_waiters_complete_first_locked(queue, TNI_WAITER_GRANTED));
     }
     if (tni_waiters_is_empty(queue) || (word & CLOSED))
         word &= ~WAITED; /* closed: the waiters that are still queued are being completed */
@@ -85,21 +86,22 @@ static bool grant_some(semaphore_state *state, uint64_t fresh, tni_wake_batch *b
     return full;
 }
 
-/* Lock held, and released on return; the queue is not empty, or a waiter has just left. `fresh`: permits that are given
+/* Releases the lock. The queue is not empty, or a waiter has just left. `fresh`: permits that are given
  * back. */
-static void grant_waiters(semaphore_state *state, uint64_t fresh)
+static void grant_waiters_locked(semaphore_state *state, uint64_t fresh)
 {
     tni_wake_batch batch = {.count = 0};
 
-    if (tni_waiters_has_completer(&state->queue)) {
-        /* Publishes what was done under the permits; partner: grant_some. */
+    tni_short_lock_assert_held(&state->queue.lock);
+    if (tni_waiters_has_completer_locked(&state->queue)) {
+        /* Publishes what was done under the permits; partner: grant_some_locked. */
         (void)tni_a64_fetch_add(&state->word, fresh * PERMIT, TNI_RELEASE);
         tni_short_lock_release(&state->queue.lock);
         return;
     }
-    while (grant_some(state, fresh, &batch)) {
+    while (grant_some_locked(state, fresh, &batch)) {
         fresh = 0;
-        tni_waiters_wake_between(&state->queue, &batch);
+        tni_waiters_wake_between_locked(&state->queue, &batch);
         /* Relaxed: written under the lock. If the waiters have left meanwhile, the lock-free paths use the word now. */
         if (!(tni_a64_load(&state->word, TNI_RELAXED) & WAITED))
             break;
@@ -126,7 +128,7 @@ static bool release_to_waiters(semaphore_state *state, uint64_t count)
         return false;
     }
     check_capacity(word, count);
-    grant_waiters(state, count);
+    grant_waiters_locked(state, count);
     return true;
 }
 
@@ -175,7 +177,7 @@ void tn_semaphore_close(tn_semaphore *semaphore)
     /* Publishes what was done before the close to those that see it; partners: tn_semaphore_try_acquire, queue_up. */
     (void)tni_a64_fetch_or(&state->word, CLOSED, TNI_ACQ_REL);
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL);
-    tni_waiters_complete_all(&state->queue, TNI_WAITER_CLOSED);
+    tni_waiters_complete_all_locked(&state->queue, TNI_WAITER_CLOSED);
 }
 
 static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
@@ -193,9 +195,9 @@ static int queue_up(semaphore_state *state, tni_waiter *waiter, tn_waker *waker)
         word -= waiter->wanted * PERMIT;
         rc = 0;
     } else {
-        tni_waiters_push(&state->queue, waiter, waker);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
     }
-    /* Release: as in grant_some. */
+    /* Release: as in grant_some_locked. */
     if (rc != TN_PENDING)
         tni_a64_store(&state->word, tni_waiters_is_empty(&state->queue) || rc == TN_EPIPE ? word & ~WAITED : word, TNI_RELEASE);
     tni_short_lock_release(&state->queue.lock);
@@ -216,13 +218,14 @@ static int acquire_poll(tn_future *self, tn_waker *waker)
     return tni_budget_poll_leave(waker, verdict == TNI_WAITER_GRANTED ? 0 : TN_EPIPE);
 }
 
-/* Called when a waiter has unlinked itself. Lock held, and released on return. */
-static void waiter_left(semaphore_state *state)
+/* Called when a waiter has unlinked itself. Releases the lock. */
+static void waiter_left_locked(semaphore_state *state)
 {
-    tni_waiters_wait_returning(&state->queue);
+    tni_short_lock_assert_held(&state->queue.lock);
+    tni_waiters_wait_returning_locked(&state->queue);
     /* Relaxed: WAITED is written under the lock. If it is clear the semaphore is being closed, and has nothing to grant. */
     if (tni_a64_load(&state->word, TNI_RELAXED) & WAITED)
-        grant_waiters(state, 0);
+        grant_waiters_locked(state, 0);
     else
         tni_short_lock_release(&state->queue.lock);
 }
@@ -234,7 +237,7 @@ static void acquire_drop(tn_future *self)
     semaphore_state *state = impl_of(future->semaphore);
 
     if (tni_waiters_leave(&state->queue, waiter)) {
-        waiter_left(state); /* the waiters behind it may ask for less */
+        waiter_left_locked(state); /* the waiters behind it may ask for less */
         tni_waiter_unref(waiter);
     } else if (tni_waiters_verdict(&state->queue, waiter) == TNI_WAITER_GRANTED) {
         tni_waiter_reset(waiter);

@@ -10,6 +10,7 @@
 #define TNI_SHORT_LOCK_H
 
 #include "base/atomic.h"
+#include "base/held.h"
 
 typedef struct {
     tni_a32 held; /* 0 or 1 */
@@ -22,16 +23,22 @@ void tni_short_lock_wait(tni_short_lock *lock);
 
 static inline void tni_short_lock_acquire(tni_short_lock *lock)
 {
+    tni_held_assert_not(lock, "a thread takes a short lock that it holds");
     /* Observes what the last holder did; partner: tni_short_lock_release. */
     if (tni_unlikely(tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) != 0))
         tni_short_lock_wait(lock);
+    tni_held_add(lock);
 }
 
 static inline void tni_short_lock_release(tni_short_lock *lock)
 {
+    tni_held_remove(lock);
     /* Publishes what this holder did to the next one; partner: tni_short_lock_acquire. */
     tni_a32_store(&lock->held, 0, TNI_RELEASE);
 }
+
+/* In a function that needs the lock: the calling thread holds it. Such a function has a name that ends in `_locked`. */
+#define tni_short_lock_assert_held(lock) tni_held_assert(lock, "the calling thread does not hold the short lock")
 
 void tni_short_lock_wait_released_held(const tni_short_lock *lock);
 

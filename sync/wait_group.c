@@ -69,7 +69,7 @@ void tn_wait_group_done(tn_wait_group *group)
         return;
     }
     (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* passes on what the word has published */
-    tni_waiters_complete_all(&state->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all_locked(&state->queue, TNI_WAITER_GRANTED);
 }
 
 int tn_wait_group_try_wait(tn_wait_group *group)
@@ -90,7 +90,7 @@ static int queue_up(group_state *state, tni_waiter *waiter, tn_waker *waker)
     tni_short_lock_acquire(&state->queue.lock);
     /* Publishes that there is a waiter, observes that all is done; partner: tn_wait_group_done. */
     if (tni_a64_fetch_or(&state->word, WAITED, TNI_ACQ_REL) >= UNIT)
-        tni_waiters_push(&state->queue, waiter, waker);
+        tni_waiters_push_locked(&state->queue, waiter, waker);
     else
         rc = 0;
     if (tni_waiters_is_empty(&state->queue))
@@ -119,7 +119,7 @@ static void wait_drop(tn_future *self)
         return;
     if (tni_waiters_is_empty(&state->queue))
         (void)tni_a64_fetch_and(&state->word, ~WAITED, TNI_ACQ_REL); /* as in queue_up */
-    tni_waiters_left(&state->queue, waiter);
+    tni_waiters_left_locked(&state->queue, waiter);
 }
 
 void tn_wait_group_wait_init(tn_wait_group_future *future, tn_wait_group *group)

@@ -31,11 +31,12 @@ bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter)
     return true;
 }
 
-void tni_waiters_wait_returning(tni_waiters *queue)
+void tni_waiters_wait_returning_locked(tni_waiters *queue)
 {
     uint32_t returning;
 
-    /* Relaxed: written under the lock, which is held. */
+    tni_short_lock_assert_held(&queue->lock);
+    /* Relaxed: written under the lock. */
     for (unsigned tries = 0; (returning = tni_a32_load(&queue->returning, TNI_RELAXED)) > 0; tries++) {
         tni_short_lock_release(&queue->lock);
         tni_short_lock_pause(&queue->returning, returning, tries);
@@ -43,8 +44,9 @@ void tni_waiters_wait_returning(tni_waiters *queue)
     }
 }
 
-void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch)
+void tni_waiters_wake_between_locked(tni_waiters *queue, tni_wake_batch *batch)
 {
+    tni_short_lock_assert_held(&queue->lock);
     /* Relaxed: read under the lock too. */
     (void)tni_a32_fetch_add(&queue->returning, 1, TNI_RELAXED);
     tni_short_lock_release(&queue->lock);
@@ -53,23 +55,25 @@ void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch)
     (void)tni_a32_fetch_sub(&queue->returning, 1, TNI_RELAXED); /* relaxed: read under the lock */
 }
 
-/* Lock held. Completes the waiters up to ticket `newest`, as many as fit into the batch. True: there are more. */
-static bool complete_some(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
+/* Completes the waiters up to ticket `newest`, as many as fit into the batch. True: there are more. */
+static bool complete_some_locked(tni_waiters *queue, uint64_t newest, uint32_t verdict, tni_wake_batch *batch)
 {
-    while (!tni_waiters_is_empty(queue) && tni_waiters_first(queue)->ticket <= newest) {
+    tni_short_lock_assert_held(&queue->lock);
+    while (!tni_waiters_is_empty(queue) && tni_waiters_first_locked(queue)->ticket <= newest) {
         if (tni_wake_batch_is_full(batch))
             return true;
-        tni_wake_batch_add(batch, tni_waiters_complete_first(queue, verdict));
+        tni_wake_batch_add(batch, tni_waiters_complete_first_locked(queue, verdict));
     }
     return false;
 }
 
-void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t verdict)
+void tni_waiters_complete_until_locked(tni_waiters *queue, uint64_t newest, uint32_t verdict)
 {
     tni_wake_batch batch = {.count = 0};
 
-    while (complete_some(queue, newest, verdict, &batch))
-        tni_waiters_wake_between(queue, &batch);
+    tni_short_lock_assert_held(&queue->lock);
+    while (complete_some_locked(queue, newest, verdict, &batch))
+        tni_waiters_wake_between_locked(queue, &batch);
     tni_short_lock_release(&queue->lock);
     tni_wake_batch_wake(&batch);
 }

@@ -16,10 +16,10 @@
  * that sees a verdict waits until the completer has released the lock. That is the completer's last access to the primitive, so
  * the primitive may be freed when its last waiter has returned. Until then the waiting task cannot end, see tni_wake.
  *
- * The exception is a completer of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between): it takes the lock again for the
- * waiters that are left. It counts itself in `returning` before it releases the lock; if the last of those waiters leaves
+ * The exception is a completer of more than TNI_WAKE_BATCH waiters (tni_waiters_wake_between_locked): it takes the lock again for
+ * the waiters that are left. It counts itself in `returning` before it releases the lock; if the last of those waiters leaves
  * meanwhile, it waits for that return. Permits, or a lock, that are given back meanwhile are left for the returning completer
- * to grant (tni_waiters_has_completer), so that no other thread completes the last waiter.
+ * to grant (tni_waiters_has_completer_locked), so that no other thread completes the last waiter.
  */
 #ifndef TNI_WAITERS_H
 #define TNI_WAITERS_H
@@ -75,7 +75,7 @@ static inline void tni_waiter_in_frame(tni_waiter *waiter)
 
 static inline uint32_t tni_waiter_state(const tni_waiter *waiter)
 {
-    /* Observes the verdict, and what was done before it; partner: tni_waiters_complete_first. */
+    /* Observes the verdict, and what was done before it; partner: tni_waiters_complete_first_locked. */
     return tni_a32_load(&waiter->state, TNI_ACQUIRE);
 }
 
@@ -96,40 +96,44 @@ static inline void tni_waiter_reset(tni_waiter *waiter)
     tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: no other thread reads it any more */
 }
 
-/* Lock held. */
+/* Under the lock, or when no other thread uses the queue. */
 static inline bool tni_waiters_is_empty(const tni_waiters *queue)
 {
     return queue->list.first == NULL;
 }
 
-/* Lock held, queue not empty. */
-static inline bool tni_waiters_has_one(const tni_waiters *queue)
+/* The queue is not empty. */
+static inline bool tni_waiters_has_one_locked(const tni_waiters *queue)
 {
+    tni_short_lock_assert_held(&queue->lock);
     return queue->list.first == queue->list.last;
 }
 
-/* Lock held, queue not empty. */
-static inline const tni_waiter *tni_waiters_first(const tni_waiters *queue)
+/* The queue is not empty. */
+static inline const tni_waiter *tni_waiters_first_locked(const tni_waiters *queue)
 {
+    tni_short_lock_assert_held(&queue->lock);
     return tni_container_of(queue->list.first, tni_waiter, node);
 }
 
-/* For the owner, lock held: links the waiter at the end of the queue. */
-static inline void tni_waiters_push(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
+/* For the owner: links the waiter at the end of the queue. */
+static inline void tni_waiters_push_locked(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker)
 {
+    tni_short_lock_assert_held(&queue->lock);
     waiter->waker = waiter->borrowed ? waker : tn_waker_retain(waker);
     waiter->ticket = ++queue->tickets;
     tni_list_append(&queue->list, &waiter->node);
     tni_a32_store(&waiter->state, TNI_WAITER_QUEUED, TNI_RELAXED); /* relaxed: other threads read it under the lock */
 }
 
-/* Lock held, queue not empty: completes the first waiter. */
-static inline tni_wake tni_waiters_complete_first(tni_waiters *queue, uint32_t verdict)
+/* The queue is not empty: completes the first waiter. */
+static inline tni_wake tni_waiters_complete_first_locked(tni_waiters *queue, uint32_t verdict)
 {
     tni_waiter *waiter = tni_container_of(tni_list_take_first(&queue->list), tni_waiter, node);
     tn_waker *waker = waiter->waker;
     bool borrowed = waiter->borrowed;
 
+    tni_short_lock_assert_held(&queue->lock);
     /* Publishes the verdict and what was granted; the last access to the waiter; partner: tni_waiter_state. */
     tni_a32_store(&waiter->state, verdict, TNI_RELEASE);
     return tni_wake_prepare(waker, borrowed);
@@ -147,38 +151,39 @@ static inline void tni_waiter_unref(tni_waiter *waiter)
 uint32_t tni_waiters_change_waker(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker);
 
 /* For the owner: unlinks the waiter. True: it was linked, and the lock is held, so that the caller can restore the primitive's
- * state; tni_waiters_left must follow. False: there is a verdict, or the waiter was never linked. */
+ * state; tni_waiters_left_locked must follow. False: there is a verdict, or the waiter was never linked. */
 bool tni_waiters_leave(tni_waiters *queue, tni_waiter *waiter);
 
-/* Lock held; released meanwhile and held again on return: waits until no completer is about to take the lock again. Never
+/* The lock is released meanwhile and held again on return: waits until no completer is about to take the lock again. Never
  * suspends. */
-void tni_waiters_wait_returning(tni_waiters *queue);
+void tni_waiters_wait_returning_locked(tni_waiters *queue);
 
-static inline void tni_waiters_left(tni_waiters *queue, tni_waiter *waiter)
+static inline void tni_waiters_left_locked(tni_waiters *queue, tni_waiter *waiter)
 {
-    tni_waiters_wait_returning(queue);
+    tni_waiters_wait_returning_locked(queue);
     tni_short_lock_release(&queue->lock);
     tni_waiter_unref(waiter);
 }
 
-/* Lock held; released for the wakes and held again on return. Until then no owner that unlinks itself returns
- * (tni_waiters_wait_returning), so the primitive is not freed. */
-void tni_waiters_wake_between(tni_waiters *queue, tni_wake_batch *batch);
+/* The lock is released for the wakes and held again on return. Until then no owner that unlinks itself returns
+ * (tni_waiters_wait_returning_locked), so the primitive is not freed. */
+void tni_waiters_wake_between_locked(tni_waiters *queue, tni_wake_batch *batch);
 
-/* Lock held. True: a completer is about to take the lock again, and will check which waiters to complete. Other threads leave
+/* True: a completer is about to take the lock again, and will check which waiters to complete. Other threads leave
  * these waiters to the completer, because a waiter that they completed would not wait for the completer. */
-static inline bool tni_waiters_has_completer(const tni_waiters *queue)
+static inline bool tni_waiters_has_completer_locked(const tni_waiters *queue)
 {
+    tni_short_lock_assert_held(&queue->lock);
     return tni_unlikely(tni_a32_load(&queue->returning, TNI_RELAXED) > 0); /* relaxed: written under the lock */
 }
 
-/* Lock held, and released on return: completes each waiter whose ticket is at most `newest`. */
-void tni_waiters_complete_until(tni_waiters *queue, uint64_t newest, uint32_t verdict);
+/* Releases the lock: completes each waiter whose ticket is at most `newest`. */
+void tni_waiters_complete_until_locked(tni_waiters *queue, uint64_t newest, uint32_t verdict);
 
-/* As tni_waiters_complete_until, for the waiters that are in the queue now, not for those that come meanwhile. */
-static inline void tni_waiters_complete_all(tni_waiters *queue, uint32_t verdict)
+/* As tni_waiters_complete_until_locked, for the waiters that are in the queue now, not for those that come meanwhile. */
+static inline void tni_waiters_complete_all_locked(tni_waiters *queue, uint32_t verdict)
 {
-    tni_waiters_complete_until(queue, queue->tickets, verdict);
+    tni_waiters_complete_until_locked(queue, queue->tickets, verdict);
 }
 
 /* The beginning of a poll. Returns TNI_WAITER_QUEUED: the poll returns TN_PENDING, because the waiter is queued or its task's
@@ -214,12 +219,13 @@ static inline int tni_waiters_poll(tni_waiters *queue, tni_waiter *waiter, tn_wa
     }
 }
 
-/* Lock held, and released on return: the end of a poll that has checked the condition, with the result `rc`. TN_EAGAIN: the
+/* Releases the lock: the end of a poll that has checked the condition, with the result `rc`. TN_EAGAIN: the
  * waiter queues up, and the poll returns TN_PENDING. */
-static inline int tni_waiters_end_poll(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker, int rc)
+static inline int tni_waiters_end_poll_locked(tni_waiters *queue, tni_waiter *waiter, tn_waker *waker, int rc)
 {
+    tni_short_lock_assert_held(&queue->lock);
     if (rc == TN_EAGAIN) {
-        tni_waiters_push(queue, waiter, waker);
+        tni_waiters_push_locked(queue, waiter, waker);
         rc = TN_PENDING;
     }
     tni_short_lock_release(&queue->lock);

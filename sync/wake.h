@@ -9,12 +9,12 @@
  * waker with its reference. */
 typedef uintptr_t tni_wake;
 
-/* Lock held: prepares the wake of a waiter whose verdict has been written. `borrowed`: the waker is no counted reference, but
- * the task cannot end while the lock is held. In that case, within the task's runtime, the task's state is changed at once: a
- * task made ACTIVE here cannot end before it is queued, so it needs no reference. */
+/* Under the queue's lock: prepares the wake of a waiter whose verdict has been written. `borrowed`: the waker is no counted
+ * reference, but the task cannot end while the lock is held. In that case, within the task's runtime, the task's state is changed
+ * at once: a task made ACTIVE here cannot end before it is queued, so it needs no reference. */
 tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
 
-/* Lock not held: does the wake. */
+/* Without the lock: does the wake. */
 void tni_wake_do(tni_wake wake);
 
 /* Wakes prepared under a lock. When the batch is full, the caller releases the lock, wakes, and takes the lock again: so any
@@ -36,7 +36,7 @@ static inline void tni_wake_batch_add(tni_wake_batch *batch, tni_wake wake)
     batch->wakes[batch->count++] = wake;
 }
 
-/* Lock not held: does the wakes and empties the batch. */
+/* Without the lock: does the wakes and empties the batch. */
 void tni_wake_batch_wake(tni_wake_batch *batch);
 
 #endif

@@ -54,7 +54,7 @@ void tn_watch_send(tn_watch *watch, const void *value)
     tni_short_lock_acquire(&watch->ends.queue.lock);
     tni_channel_copy_element(watch->value, value, watch->size);
     watch->version++;
-    tni_waiters_complete_all(&watch->ends.queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all_locked(&watch->ends.queue, TNI_WAITER_GRANTED);
 }
 
 bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void *arg), void *arg)
@@ -65,7 +65,7 @@ bool tn_watch_send_if_modified(tn_watch *watch, bool (*modify)(void *value, void
     modified = modify(watch->value, arg);
     if (modified) {
         watch->version++;
-        tni_waiters_complete_all(&watch->ends.queue, TNI_WAITER_GRANTED);
+        tni_waiters_complete_all_locked(&watch->ends.queue, TNI_WAITER_GRANTED);
     } else {
         tni_short_lock_release(&watch->ends.queue.lock);
     }
@@ -105,11 +105,11 @@ void tn_watch_get(tn_watch_receiver *receiver, void *value)
     tn_watch_return(receiver);
 }
 
-/* Lock held. */
-static int check_changed(tn_watch_receiver *receiver)
+static int check_changed_locked(tn_watch_receiver *receiver)
 {
     const tn_watch *watch = receiver->watch;
 
+    tni_short_lock_assert_held(&watch->ends.queue.lock);
     if (receiver->seen == watch->version)
         return watch->ends.ended ? TN_EPIPE : TN_EAGAIN;
     receiver->seen = watch->version;
@@ -121,7 +121,7 @@ int tn_watch_try_changed(tn_watch_receiver *receiver)
     int rc;
 
     tni_short_lock_acquire(&receiver->watch->ends.queue.lock);
-    rc = check_changed(receiver);
+    rc = check_changed_locked(receiver);
     tni_short_lock_release(&receiver->watch->ends.queue.lock);
     return rc;
 }
@@ -135,7 +135,7 @@ static int changed_poll(tn_future *self, tn_waker *waker)
     if (tni_waiters_begin_poll(queue, waiter, waker) == TNI_WAITER_QUEUED)
         return TN_PENDING;
     tni_short_lock_acquire(&queue->lock);
-    return tni_waiters_end_poll(queue, waiter, waker, check_changed(future->receiver));
+    return tni_waiters_end_poll_locked(queue, waiter, waker, check_changed_locked(future->receiver));
 }
 
 static void changed_drop(tn_future *self)
@@ -145,7 +145,7 @@ static void changed_drop(tn_future *self)
 
     /* A verdict only means "check again": there is nothing to give back. */
     if (tni_waiter_state(waiter) != TNI_WAITER_IDLE && tni_waiters_leave(&future->receiver->watch->ends.queue, waiter))
-        tni_waiters_left(&future->receiver->watch->ends.queue, waiter);
+        tni_waiters_left_locked(&future->receiver->watch->ends.queue, waiter);
 }
 
 void tn_watch_changed_init(tn_watch_future *future, tn_watch_receiver *receiver)

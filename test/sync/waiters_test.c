@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue of waiters and the short lock below all primitives. */
+#include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 
+#include "support/child.h"
 #include "support/runtime.h"
 #include "sync_support.h"
 #include "waiters.h"
@@ -21,7 +24,7 @@ static void crowd_init(crowd *c)
     for (int i = 0; i < QUEUE; i++) {
         stand_in_init(&c->tasks[i]);
         tni_waiter_init(&c->waiters[i], 0);
-        tni_waiters_push(&c->queue, &c->waiters[i], tni_task_waker(&c->tasks[i].task));
+        tni_waiters_push_locked(&c->queue, &c->waiters[i], tni_task_waker(&c->tasks[i].task));
     }
 }
 
@@ -41,10 +44,10 @@ Test(waiters, those_that_come_later_stay)
 
     for (int count = 0; count <= QUEUE; count += 33) {
         crowd_init(&c);
-        tni_waiters_complete_until(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
+        tni_waiters_complete_until_locked(&c.queue, c.waiters[0].ticket + (uint64_t)count - 1, TNI_WAITER_GRANTED);
         expect_told(&c, count);
         tni_short_lock_acquire(&c.queue.lock); /* it was released */
-        tni_waiters_complete_all(&c.queue, TNI_WAITER_CLOSED);
+        tni_waiters_complete_all_locked(&c.queue, TNI_WAITER_CLOSED);
         cr_assert(tni_waiters_is_empty(&c.queue));
         cr_assert_null(c.queue.list.last);
     }
@@ -60,14 +63,14 @@ Test(waiters, leave_from_anywhere)
     for (int i = 0; i < QUEUE; i += 2) {
         int left = (i * 7) % QUEUE;
         cr_assert(tni_waiters_leave(&c.queue, &c.waiters[left]));
-        tni_waiters_left(&c.queue, &c.waiters[left]);
+        tni_waiters_left_locked(&c.queue, &c.waiters[left]);
         cr_assert(!tni_waiters_leave(&c.queue, &c.waiters[left]));
         cr_assert(stand_in_is_free(&c.tasks[left]));
     }
     tni_short_lock_acquire(&c.queue.lock);
     for (int i = 1; i < QUEUE; i += 2) {
-        cr_assert_eq(tni_waiters_first(&c.queue), &c.waiters[i]);
-        tni_wake_do(tni_waiters_complete_first(&c.queue, TNI_WAITER_GRANTED));
+        cr_assert_eq(tni_waiters_first_locked(&c.queue), &c.waiters[i]);
+        tni_wake_do(tni_waiters_complete_first_locked(&c.queue, TNI_WAITER_GRANTED));
     }
     cr_assert(tni_waiters_is_empty(&c.queue));
     tni_short_lock_release(&c.queue.lock);
@@ -104,8 +107,8 @@ Test(waiters, a_verdict_outlasts_the_lock)
         stand_in_init(&task);
         tni_waiter_init(&late.waiter, 0);
         tni_short_lock_acquire(&late.queue.lock);
-        tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
-        wake = tni_waiters_complete_first(&late.queue, TNI_WAITER_GRANTED);
+        tni_waiters_push_locked(&late.queue, &late.waiter, tni_task_waker(&task.task));
+        wake = tni_waiters_complete_first_locked(&late.queue, TNI_WAITER_GRANTED);
         thread = tt_thread_start(look_at_it, NULL);
         tt_block_thread(20 * TN_MS); /* time for a wrong return; a correct one depends on no time */
         cr_assert(!atomic_load(&late.answered));
@@ -121,7 +124,7 @@ static void *leave_it(void *arg)
 {
     (void)arg;
     tt_check(tni_waiters_leave(&late.queue, &late.waiter));
-    tni_waiters_left(&late.queue, &late.waiter);
+    tni_waiters_left_locked(&late.queue, &late.waiter);
     atomic_store(&late.answered, true);
     return NULL;
 }
@@ -146,7 +149,7 @@ Test(waiters, who_leaves_outlasts_a_settler_that_returns)
     stand_in_init(&task);
     tni_waiter_init(&late.waiter, 0);
     tni_short_lock_acquire(&late.queue.lock);
-    tni_waiters_push(&late.queue, &late.waiter, tni_task_waker(&task.task));
+    tni_waiters_push_locked(&late.queue, &late.waiter, tni_task_waker(&task.task));
     tni_a32_store(&late.queue.returning, 1, TNI_RELAXED);
     tni_short_lock_release(&late.queue.lock);
     thread = tt_thread_start(leave_it, NULL);
@@ -189,3 +192,61 @@ Test(waiters, the_short_lock_excludes)
         tt_thread_join(threads[i]);
     cr_assert_eq(counted.count, THREADS * tt_scaled(100000));
 }
+
+/* --- Debug builds: functions that need the lock ----------------------------------------------------------------------------- */
+
+#ifndef NDEBUG
+
+static tni_waiters bare;
+
+static void push_without_lock(void *arg)
+{
+    tni_waiter waiter = {.borrowed = true};
+
+    tni_waiters_push_locked(&bare, &waiter, arg);
+}
+
+static void push_after_release(void *arg)
+{
+    tni_short_lock_acquire(&bare.lock);
+    tni_short_lock_release(&bare.lock);
+    push_without_lock(arg);
+}
+
+static void complete_without_lock(void *arg)
+{
+    (void)arg;
+    tni_waiters_complete_all_locked(&bare, TNI_WAITER_GRANTED);
+}
+
+static void acquire_twice(void *arg)
+{
+    (void)arg;
+    tni_short_lock_acquire(&bare.lock);
+    tni_short_lock_acquire(&bare.lock);
+}
+
+static void release_unheld(void *arg)
+{
+    (void)arg;
+    tni_short_lock_release(&bare.lock);
+}
+
+static void expect_refused(void (*fn)(void *), const char *message)
+{
+    child_end end = child_run(fn, NULL);
+
+    cr_assert(child_killed_by(end, SIGABRT), "%s: %s", message, end.text);
+    cr_assert_not_null(strstr(end.text, message), "%s", end.text);
+}
+
+Test(waiters, a_missing_lock_aborts)
+{
+    expect_refused(push_without_lock, "tni_waiters_push_locked: the calling thread does not hold the short lock");
+    expect_refused(push_after_release, "does not hold the short lock");
+    expect_refused(complete_without_lock, "does not hold the short lock");
+    expect_refused(acquire_twice, "a thread takes a short lock that it holds");
+    expect_refused(release_unheld, "a thread gives back what it does not hold");
+}
+
+#endif

@@ -20,8 +20,11 @@ static void unlocked(void *state)
 
 static void locked(void *state)
 {
+    box *b = state;
+
     unlocked(state);
-    tni_short_lock_acquire(((box *)state)->lock);
+    tni_short_lock_acquire(b->lock);
+    tni_held_remove(b->lock); /* the thread in `release` holds it */
 }
 
 static void count(void *state)
@@ -37,6 +40,7 @@ static void release(void *state)
 {
     box *b = state;
 
+    tni_held_add(b->lock);
     b->count++;
     tni_short_lock_release(b->lock);
 }

@@ -56,7 +56,7 @@ static void queued(void *state)
     tni_short_lock_acquire(&h->queue->lock);
     for (int i = 0; i < CROWD; i++) {
         tni_waiter_init(&h->waiters[i], 0);
-        tni_waiters_push(h->queue, &h->waiters[i], sleeper_waker(who(h, i)));
+        tni_waiters_push_locked(h->queue, &h->waiters[i], sleeper_waker(who(h, i)));
     }
     tni_short_lock_release(&h->queue->lock);
     model_name(&h->queue->lock, 4, "queue.lock");
@@ -69,7 +69,7 @@ static void settle(void *state)
     house *h = state;
 
     tni_short_lock_acquire(&h->queue->lock);
-    tni_waiters_complete_all(h->queue, TNI_WAITER_GRANTED);
+    tni_waiters_complete_all_locked(h->queue, TNI_WAITER_GRANTED);
 }
 
 static void leave(void *state)
@@ -79,7 +79,7 @@ static void leave(void *state)
     await_first(&h->waiters[0]);
     model_check(tni_waiters_verdict(h->queue, &h->waiters[0]) == TNI_WAITER_GRANTED);
     if (tni_waiters_leave(h->queue, &h->waiters[LAST]))
-        tni_waiters_left(h->queue, &h->waiters[LAST]);
+        tni_waiters_left_locked(h->queue, &h->waiters[LAST]);
     model_free(h->queue);
 }
 
