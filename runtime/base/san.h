@@ -158,7 +158,8 @@ static inline void tni_san_unmap(void *base, size_t size)
 
 #define TNI_SAN_UNCHECKED
 
-typedef struct {
+/* Without members. That is not ISO C, and -Wpedantic would report it in each file. */
+__extension__ typedef struct {
 } tni_san_context;
 
 static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
