@@ -124,11 +124,16 @@ ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size)
     return size > 0 ? tni_attempt_now(&stream->endpoint, TNI_READ, &receive) : transfer_nothing(stream, TNI_OPERATION_READ);
 }
 
-/* Whether there is something to read: according to the readiness word, or if that may be stale, according to the socket. */
+/* Whether there is something to read: according to the readiness word, or if that may be stale, according to the socket. A byte
+ * that the word does not know of yet does not count, because a read would go by the word. */
 static ssize_t run_is_readable(tni_endpoint *endpoint, void *arg)
 {
+    tni_registration *registration = tni_endpoint_registration(endpoint);
+
     (void)arg;
-    if (tni_endpoint_registration(endpoint) != NULL && !endpoint->read_may_be_stale)
+    if (registration != NULL && !tni_readiness_has(tni_registration_readiness(registration), TNI_READ))
+        return TN_EAGAIN;
+    if (registration != NULL && !endpoint->read_may_be_stale)
         return 0;
     return tni_os_peek(endpoint->fd) == TN_EAGAIN ? TN_EAGAIN : 0;
 }
