@@ -5,6 +5,8 @@
  * task waits as in any write. The stream's writer is in flight all the time, so the fd is not closed.
  *
  * Every part goes to the pool: sendfile(2) has no MSG_NOSIGNAL, and the pool's threads block SIGPIPE. */
+#include <errno.h>
+
 #include "endpoint/attempt.h"
 #include "os/os_file.h"
 #include "pool/pool_call.h"
@@ -83,8 +85,8 @@ static ssize_t run_part(tni_endpoint *endpoint, void *arg)
     self.size = rest->size < PART_BYTES ? rest->size : PART_BYTES;
     rc = run_in_pool(rest->stream, &self);
     if (rc != 0)
-        return rc == TN_EAGAIN ? TN_ENOMEM : rc; /* no thread; TN_EAGAIN would mean a full socket */
-    return self.sent;
+        return rc == TN_EAGAIN ? TN_ENOMEM : rc;         /* no thread; TN_EAGAIN would mean a full socket */
+    return self.sent == -ESPIPE ? TN_EINVAL : self.sent; /* a pipe is no regular file */
 }
 
 ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)

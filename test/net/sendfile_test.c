@@ -119,6 +119,8 @@ static void *ends_of_things(void *arg)
 {
     transfer self = {.size = 0};
     tn_file *folder_file;
+    tn_file *pipe_file;
+    int pipe_ends[2];
 
     (void)arg;
     make_pair(&self);
@@ -129,6 +131,11 @@ static void *ends_of_things(void *arg)
     tt_check_eq(tn_file_open(&folder_file, folder, O_RDONLY, 0), 0);
     tt_check(tn_sendfile(self.ends[0], folder_file, 0, 10) < 0);
     tn_file_close(folder_file);
+    tt_check_eq(pipe(pipe_ends), 0);
+    tt_check_eq(tn_file_adopt(&pipe_file, pipe_ends[0]), 0);
+    tt_check_eq(tn_sendfile(self.ends[0], pipe_file, 0, 10), TN_EINVAL);
+    tn_file_close(pipe_file);
+    close(pipe_ends[1]);
     tn_stream_close(self.ends[1]);
     tt_check_eq(tn_sendfile(self.ends[0], self.file, 0, 100), TN_EPIPE); /* and no signal */
     tn_stream_retain(self.ends[0]);
