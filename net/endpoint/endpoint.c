@@ -20,6 +20,7 @@ void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_en
     endpoint->ops = ops;
     endpoint->fd = fd;
     endpoint->tcp = tcp;
+    endpoint->given = false;
     endpoint->read_may_be_stale = true;
     tni_a32_init(&endpoint->operations, 0);
     tni_a32_init(&endpoint->references, 1);
@@ -52,6 +53,8 @@ static void finish(tni_endpoint *endpoint)
     tni_registration *registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     uint32_t old;
 
+    if (endpoint->given)
+        tni_os_stop_lingering(endpoint->fd); /* else the close could wait for the peer, on a worker */
     if (registration != NULL)
         tni_registration_close(registration);
     else

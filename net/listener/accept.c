@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Accepting connections. An error of one connection is skipped. A shortage of files or memory is waited out, with growing
- * pauses and one line in the log: new connections stay in the backlog, and accepted ones continue.
+/* Accepting connections. An error of one connection is skipped. An error that lasts is waited out, with growing pauses and one
+ * line in the log: new connections stay in the backlog, and accepted ones continue. It lasts if files or memory are short, or
+ * if many connections in a row have failed, as when a filter of system calls denies accept(2).
  */
 #include "endpoint/attempt.h"
 #include "listener/listener.h"
@@ -9,6 +10,9 @@
 
 #define PAUSE_MIN_NS (10 * TN_MS)
 #define PAUSE_MAX_NS (1 * TN_S)
+
+/* After so many failed connections in a row the error is not of a connection. */
+#define FAILED_MAX 64
 
 /* Linux reports errors of the new connection from accept (accept(2)); they do not concern the listener. EPERM: a firewall. */
 static bool concerns_one_connection(int error)
@@ -33,6 +37,16 @@ static bool concerns_one_connection(int error)
 static bool is_shortage(int error)
 {
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/* Whether the error of an attempt to accept concerns the next attempt too. */
+static bool lasts(tn_listener *listener, int error)
+{
+    if (concerns_one_connection(error) && ++listener->failed > FAILED_MAX) {
+        listener->failed = 0;
+        return true;
+    }
+    return is_shortage(error);
 }
 
 /* --- A pause that the close of the listener also ends ----------------------------------------------------------------------- */
@@ -77,7 +91,7 @@ static void pause_abandon(tn_future *self, tn_task *task)
 
 static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error", pause_abandon};
 
-static int wait_for_resources(tn_listener *listener, int error)
+static int pause_after(tn_listener *listener, int error)
 {
     pause_future future = {.base = {&pause_ops}, .listener = listener};
 
@@ -114,6 +128,7 @@ static ssize_t run_accept(tni_endpoint *endpoint, void *arg)
     if (endpoint->tcp)
         (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails if the peer has gone; the first read reports that */
     listener->pause_ns = 0;
+    listener->failed = 0;
     tni_stream_init(listener->next_stream, endpoint->runtime, fd, endpoint->tcp);
     *out = listener->next_stream;
     listener->next_stream = NULL;
@@ -131,11 +146,11 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
             return 0;
         if (tni_endpoint_is_closing(&listener->endpoint))
             return TN_ECANCELED;
-        if (concerns_one_connection(rc))
-            /* Many failed connections in a row must not keep other tasks from running, nor this one from being cancelled. */
+        if (lasts(listener, rc))
+            rc = pause_after(listener, rc);
+        else if (concerns_one_connection(rc))
+            /* Failed connections must not keep other tasks from running, nor this one from being cancelled. */
             rc = tni_endpoint_go_on(&listener->endpoint, TNI_READ);
-        if (is_shortage(rc))
-            rc = wait_for_resources(listener, rc);
         if (rc != 0)
             return rc;
     }
@@ -161,7 +176,7 @@ int tn_try_accept(tn_listener *listener, tn_stream **out)
         return rc;
     do {
         rc = (int)tni_attempt_once(&listener->endpoint, TNI_READ, &accept);
-    } while (concerns_one_connection(rc));
+    } while (!lasts(listener, rc) && concerns_one_connection(rc));
     if (rc != 0 && tni_endpoint_is_closing(&listener->endpoint))
         rc = TN_ECANCELED;
     tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);

@@ -28,8 +28,7 @@ static void closing(tni_endpoint *endpoint)
     tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
 
     remove_path(listener);
-    /* The fd may stay open a little longer. Even so, from now on connects are refused and the port is free. */
-    (void)tni_os_shutdown(endpoint->fd, SHUT_RDWR);
+    /* The socket is not shut down, because another process may share it: it would stop accepting too. */
     (void)tni_wait_wake(&listener->pause);
 }
 

@@ -11,7 +11,8 @@ struct tn_listener {
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* constant: the path to remove at the close; "": none */
     tni_wait pause;                                         /* the acceptor that waits for files or memory; the close wakes it */
     uint64_t pause_ns;                                      /* acceptor: length of the last pause; 0: there is no shortage */
-    tn_stream *next_stream;                                 /* acceptor: memory for the next stream; may be NULL */
+    unsigned failed;        /* acceptor: connections that failed since the last pause or success */
+    tn_stream *next_stream; /* acceptor: memory for the next stream; may be NULL */
 };
 
 #endif

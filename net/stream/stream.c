@@ -63,6 +63,7 @@ int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd)
     if (stream == NULL)
         return TN_ENOMEM;
     tni_stream_init(stream, runtime, fd, is_plain_tcp(fd));
+    stream->endpoint.given = true;
     *out = stream;
     return 0;
 }

@@ -96,8 +96,10 @@ static void on_closed(tni_os_poll *poll)
 {
     tni_registration *registration = tni_container_of(poll, tni_registration, poll);
 
-    if (!registration->closing)
-        tni_os_close(registration->fd); /* the stream was still open when the runtime was freed */
+    if (!registration->closing) { /* the stream was still open when the runtime was freed */
+        tni_os_stop_lingering(registration->fd);
+        tni_os_close(registration->fd);
+    }
     free_registration(registration);
 }
 

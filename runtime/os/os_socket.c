@@ -3,14 +3,16 @@
  * handler. */
 #include "os/os_socket.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <net/if.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/san.h"
+#include "base/atomic.h"
 
 _Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface name must fit");
 
@@ -20,14 +22,34 @@ int tni_os_socket(int domain, int type, int protocol)
     return fd >= 0 ? fd : -errno;
 }
 
+/* accept(2), where accept4 is denied. A process that is started between the calls inherits the descriptor. */
+static int accept_in_steps(int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+    int rc;
+
+    if (fd < 0)
+        return -errno;
+    rc = fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? tni_os_set_nonblocking(fd) : -errno;
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return rc;
+}
+
 int tni_os_accept(int fd)
 {
     int rc;
 
     do {
         rc = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    } while (rc < 0 && errno == EINTR);
-    return rc >= 0 ? rc : -errno;
+        rc = rc >= 0 ? rc : -errno;
+        /* A filter of system calls may deny it with these. EPERM may also be a firewall's, and about one connection; then the
+         * next one is accepted. */
+        if (rc == -ENOSYS || rc == -EPERM)
+            rc = accept_in_steps(fd);
+    } while (rc == -EINTR);
+    return rc;
 }
 
 int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length)
@@ -48,34 +70,57 @@ int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
     return errno == EINTR ? -EINPROGRESS : -errno;
 }
 
-/* The two system calls of each request are made directly. The functions of the C library are pthread cancellation points, which
- * costs more than the rest of them, and a thread that was cancelled in them would leave its stream busy forever. Sanitizer
- * builds use the C library's functions, because the sanitizers intercept those to see what the kernel reads and writes. */
-#if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD)
+/* --- Reading and writing ---------------------------------------------------------------------------------------------------- */
+
+/* The two system calls of each request are made directly, unless a program or a library interposes recv or send, as LD_PRELOAD
+ * does. The functions of the C library are pthread cancellation points, which costs more than the rest of them, and a thread
+ * that was cancelled in them would leave its stream busy for ever. An interposed function sees every byte, as its author
+ * expects. The sanitizers interpose both, to see what the kernel reads and writes. */
+enum { ROUTE_UNKNOWN, ROUTE_DIRECT, ROUTE_LINKED };
+
+/* ROUTE_*. Any thread finds out; all find the same. */
+static tni_a32 route;
+
+/* Whether the dynamic linker sends calls of `function` to the C library. If that cannot be found out, it does not. */
+static bool is_of_libc(void *function)
+{
+    Dl_info here;
+    Dl_info libc;
+
+    /* No program has a reason to interpose the second one. */
+    return dladdr(function, &here) != 0 && dladdr((void *)(uintptr_t)gnu_get_libc_version, &libc) != 0 &&
+           here.dli_fbase == libc.dli_fbase;
+}
+
+__attribute__((noinline, cold)) static uint32_t find_route(void)
+{
+    bool direct = is_of_libc((void *)(uintptr_t)recv) && is_of_libc((void *)(uintptr_t)send);
+    uint32_t found = direct ? ROUTE_DIRECT : ROUTE_LINKED;
+
+    /* Relaxed: the word is all there is. */
+    tni_a32_store(&route, found, TNI_RELAXED);
+    return found;
+}
+
+static bool is_direct(void)
+{
+    /* Relaxed: see find_route. */
+    uint32_t known = tni_a32_load(&route, TNI_RELAXED);
+
+    if (tni_unlikely(known == ROUTE_UNKNOWN))
+        known = find_route();
+    return tni_likely(known == ROUTE_DIRECT);
+}
 
 static ssize_t receive(int fd, void *buf, size_t size)
 {
-    return recv(fd, buf, size, 0);
+    return is_direct() ? syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL) : recv(fd, buf, size, 0);
 }
 
 static ssize_t transmit(int fd, const void *buf, size_t size)
 {
-    return send(fd, buf, size, MSG_NOSIGNAL);
+    return is_direct() ? syscall(SYS_sendto, fd, buf, size, MSG_NOSIGNAL, NULL, 0) : send(fd, buf, size, MSG_NOSIGNAL);
 }
-
-#else
-
-static ssize_t receive(int fd, void *buf, size_t size)
-{
-    return syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL);
-}
-
-static ssize_t transmit(int fd, const void *buf, size_t size)
-{
-    return syscall(SYS_sendto, fd, buf, size, MSG_NOSIGNAL, NULL, 0);
-}
-
-#endif
 
 ssize_t tni_os_recv(int fd, void *buf, size_t size)
 {
@@ -157,6 +202,17 @@ int tni_os_set_nonblocking(int fd)
     if (flags & O_NONBLOCK)
         return 0;
     return fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+void tni_os_stop_lingering(int fd)
+{
+    struct linger linger;
+    socklen_t length = sizeof linger;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) != 0 || !linger.l_onoff || linger.l_linger == 0)
+        return;
+    linger = (struct linger){0, 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger); /* if it fails the close waits */
 }
 
 void tni_os_close(int fd)

@@ -44,6 +44,10 @@ int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length);
 
 int tni_os_set_nonblocking(int fd);
 
+/* Makes a close of the socket return at once, also if it has SO_LINGER with a time: the kernel sends what is left in the
+ * background. A linger time of 0, which resets the connection, stays. */
+void tni_os_stop_lingering(int fd);
+
 /* Closes the fd, even if the kernel reports an error. */
 void tni_os_close(int fd);
 

@@ -249,6 +249,11 @@ int tni_os_set_option(int fd, int level, int name, int value)
     return 0;
 }
 
+void tni_os_stop_lingering(int fd)
+{
+    (void)enter(fd, MODEL_PC);
+}
+
 int tni_os_set_nonblocking(int fd)
 {
     (void)enter(fd, MODEL_PC);

@@ -72,8 +72,8 @@ TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_o
 
 /* Waits for the next connection.
  *
- * When files or memory run out, it waits with growing pauses (10 ms to 1 s) and then continues. Connections that failed in the
- * queue are skipped.
+ * Connections that failed in the queue are skipped. When files or memory run out, or when 64 connections in a row have failed,
+ * it logs one line, waits with growing pauses (10 ms to 1 s), and continues.
  *
  * Suspends: until a connection is there; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
@@ -88,12 +88,14 @@ TN_API int tn_accept(tn_listener *listener, tn_stream **out);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns a reference to the stream, and must give it to tn_stream_close.
- * Errors: TN_EAGAIN: no connection is there. TN_EMFILE and the like: files or memory have run out. TN_ECANCELED: the listener
+ * Errors: TN_EAGAIN: no connection is there. TN_EMFILE and the like: files or memory have run out. The error of a connection,
+ * when 64 in a row have failed. TN_ECANCELED: the listener
  * was closed during the call. TN_EBADF: it was closed before. TN_EBUSY: another task accepts.
  * Cancellation: no. */
 TN_API int tn_try_accept(tn_listener *listener, tn_stream **out);
 
-/* Stops listening; calls that wait in tn_accept return TN_ECANCELED. NULL is allowed.
+/* Stops listening; calls that wait in tn_accept return TN_ECANCELED. The port is free soon after these have returned. If another
+ * process shares the socket, it goes on accepting. NULL is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -208,7 +210,7 @@ TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
  * Returns how many: fewer at the end of the file, and 0 there. It also returns fewer when an error or a cancellation has ended
  * it; the next call reports that.
  *
- * Suspends: yes.
+ * Suspends: until the socket has taken the bytes; also while a thread of the pool reads the file.
  * Callable from: a fiber, a plain thread.
  * Ownership: a reference to `stream` and one to `file` are borrowed for the call.
  * Errors: those of tn_write and of reading the file. TN_EINVAL: not a regular file. TN_ENOMEM: no thread can be started to read
@@ -281,7 +283,8 @@ TN_API void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_directi
  * Cancellation: no. */
 TN_API int tn_stream_shutdown_write(tn_stream *stream);
 
-/* Closes the stream; calls that wait on it return TN_ECANCELED. NULL is allowed.
+/* Closes the stream; calls that wait on it return TN_ECANCELED. It never waits for the peer: if the socket has SO_LINGER with a
+ * time, it is switched off first, and the kernel sends what is left in the background. NULL is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere.
