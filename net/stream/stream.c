@@ -34,6 +34,26 @@ void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp)
     tni_endpoint_init(&stream->endpoint, runtime, &stream_ops, fd, tcp);
 }
 
+int tni_stream_open_socket(tn_runtime *runtime, tn_stream **out, int domain)
+{
+    bool tcp = domain != AF_UNIX;
+    tn_stream *stream = tni_stream_alloc(runtime);
+    int fd;
+
+    if (stream == NULL)
+        return TN_ENOMEM;
+    fd = tni_os_socket(domain, SOCK_STREAM, 0);
+    if (fd < 0) {
+        tni_stream_free(runtime, stream);
+        return fd;
+    }
+    if (tcp)
+        (void)tni_os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* if it fails, writes are only slower */
+    tni_stream_init(stream, runtime, fd, tcp);
+    *out = stream;
+    return 0;
+}
+
 /* With other protocols (MPTCP, Unix) a read may return only a part of what is there. */
 static bool is_plain_tcp(int fd)
 {

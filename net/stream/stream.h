@@ -21,4 +21,7 @@ void tni_stream_free(tn_runtime *runtime, tn_stream *stream);
 /* Makes a stream of memory from tni_stream_alloc; takes over `fd`. Cannot fail. */
 void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
 
+/* Makes a stream of a new socket, which is not connected yet. Returns 0, TN_ENOMEM, or an error of the kernel. */
+int tni_stream_open_socket(tn_runtime *runtime, tn_stream **out, int domain);
+
 #endif

@@ -132,15 +132,18 @@ TN_API void tn_listener_release(tn_listener *listener);
  * Cancellation: no. */
 TN_API int tn_listener_address(tn_listener *listener, char *buf, size_t size);
 
-/* Connects to a numeric address, "127.0.0.1:7000" or "[::1]:7000", or to a name, "localhost:7000" or "localhost:http". The
- * addresses of a name are tried one after the other, in the order in which tn_resolve returns them.
+/* Connects to a numeric address, "127.0.0.1:7000" or "[::1]:7000", or to a name, "localhost:7000" or "localhost:http".
+ *
+ * The addresses of a name are tried in the order in which tn_resolve returns them, except that IPv6 and IPv4 alternate. Each
+ * attempt begins 250 ms after the one before it, or at once when one has failed (RFC 8305). The first that succeeds wins. If all
+ * fail, the log names the address that failed first.
  *
  * `runtime`: NULL for that of the calling task; required on a plain thread.
  *
  * Suspends: until the stream is connected; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: on success the caller owns a reference to the stream.
- * Errors: TN_EINVAL: not an address. TN_ECONNREFUSED and other errors of the kernel, for the last address that was tried.
+ * Errors: TN_EINVAL: not an address. TN_ECONNREFUSED and other errors of the kernel, for the address that failed first.
  * TN_EMFILE, TN_ENOMEM, those of tn_resolve, TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; nothing is left behind. */
 TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address);
