@@ -48,14 +48,11 @@ static bool is_connected_to_itself(int fd)
 static ssize_t run_is_connected(tni_endpoint *endpoint, void *arg)
 {
     tni_address peer = {.length = sizeof peer.socket};
-    int error;
-    int rc = tni_os_get_option(endpoint->fd, SOL_SOCKET, SO_ERROR, &error);
+    int rc = tni_os_take_error(endpoint->fd);
 
     (void)arg;
     if (rc != 0)
         return rc;
-    if (error != 0)
-        return -error;
     rc = tni_os_peer_address(endpoint->fd, &peer.socket.any, &peer.length);
     return rc == TN_ENOTCONN ? TN_EAGAIN : rc;
 }

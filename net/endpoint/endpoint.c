@@ -81,7 +81,7 @@ void tni_endpoint_end(tni_endpoint *endpoint, tni_operation operation)
 
 bool tni_endpoint_is_closing(const tni_endpoint *endpoint)
 {
-    /* Acquire: a caller that gets TN_ECANCELED observes what the closer wrote before; partner: mark_closing. */
+    /* Acquire: a caller that gets TN_EBADF observes what the closer wrote before; partner: mark_closing. */
     return tni_a32_load(&endpoint->operations, TNI_ACQUIRE) & CLOSING;
 }
 
@@ -182,7 +182,7 @@ __attribute__((noinline)) static int open_registration(tni_endpoint *endpoint)
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker)
 {
     if (tni_endpoint_is_closing(endpoint))
-        return TN_ECANCELED;
+        return TN_EBADF;
     if (tni_unlikely(tni_endpoint_registration(endpoint) == NULL)) {
         int rc = open_registration(endpoint);
         if (rc != 0)

@@ -54,7 +54,7 @@ void tni_endpoint_init(tni_endpoint *endpoint, tn_runtime *runtime, const tni_en
 void tni_endpoint_retain(tni_endpoint *endpoint);
 /* Gives up a reference; the last one closes. */
 void tni_endpoint_release(tni_endpoint *endpoint);
-/* Cancels the waits (TN_ECANCELED), and gives up a reference. */
+/* Cancels the waits (TN_EBADF), and gives up a reference. */
 void tni_endpoint_close(tni_endpoint *endpoint);
 
 /* Begins an operation. Returns 0; TN_EBADF: the endpoint is closed; TN_EBUSY: another operation is in flight on that side. */
@@ -72,7 +72,7 @@ static inline tni_registration *tni_endpoint_registration(const tni_endpoint *en
     return tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
 }
 
-/* Returns 0: the operation may succeed now; TN_PENDING: `waker` is registered; TN_ECANCELED: the endpoint is closing; or the
+/* Returns 0: the operation may succeed now; TN_PENDING: `waker` is registered; TN_EBADF: the endpoint is closing; or the
  * error for which it cannot be waited for. */
 int tni_endpoint_poll(tni_endpoint *endpoint, tni_side side, tn_waker *waker);
 /* Releases the registered waker. */

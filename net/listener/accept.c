@@ -67,7 +67,7 @@ static int pause_poll(tn_future *self, tn_waker *waker)
     /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
     tni_wait_arm(&listener->pause, waker);
     if (tni_endpoint_is_closing(&listener->endpoint))
-        return TN_ECANCELED;
+        return TN_EBADF;
     tni_deadline_ask(waker, future->deadline_ns);
     return TN_PENDING;
 }
@@ -145,7 +145,7 @@ static int accept_waiting(tn_listener *listener, tn_stream **out)
         if (rc == 0)
             return 0;
         if (tni_endpoint_is_closing(&listener->endpoint))
-            return TN_ECANCELED;
+            return TN_EBADF;
         if (lasts(listener, rc))
             rc = pause_after(listener, rc);
         else if (concerns_one_connection(rc))
@@ -178,7 +178,7 @@ int tn_try_accept(tn_listener *listener, tn_stream **out)
         rc = (int)tni_attempt_once(&listener->endpoint, TNI_READ, &accept);
     } while (!lasts(listener, rc) && concerns_one_connection(rc));
     if (rc != 0 && tni_endpoint_is_closing(&listener->endpoint))
-        rc = TN_ECANCELED;
+        rc = TN_EBADF;
     tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);
     return rc;
 }

@@ -106,7 +106,7 @@ ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t siz
         rest.offset += n;
         rest.size -= (size_t)n;
         if (tni_endpoint_is_closing(&stream->endpoint)) {
-            n = TN_ECANCELED;
+            n = TN_EBADF;
             break;
         }
     }

@@ -238,7 +238,7 @@ static int check_between_parts(tn_stream *stream)
 {
     int rc = tni_endpoint_go_on(&stream->endpoint, TNI_WRITE);
 
-    return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_ECANCELED : rc;
+    return rc == 0 && tni_endpoint_is_closing(&stream->endpoint) ? TN_EBADF : rc;
 }
 
 int tn_write_all(tn_stream *stream, const void *buf, size_t size)

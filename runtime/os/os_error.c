@@ -33,6 +33,8 @@ const char *tn_strerror(int error)
 
     if (error == 0)
         return "no error";
+    if (error == TN_ETIME)
+        return "the peer does not reply: connection timed out";
     if (text == NULL && error < 0 && error > INT_MIN)
         text = strerrordesc_np(-error);
     return text != NULL ? text : "unknown error";

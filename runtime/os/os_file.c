@@ -174,7 +174,7 @@ ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
     do {
         n = sendfile(socket, file, offset, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
 int tni_os_stat(const char *path, bool follow, struct stat *out)

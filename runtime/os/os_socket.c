@@ -16,6 +16,11 @@
 
 _Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface name must fit");
 
+int tni_os_socket_error(int number)
+{
+    return number == ETIMEDOUT ? -ETIME : -number;
+}
+
 int tni_os_socket(int domain, int type, int protocol)
 {
     int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
@@ -67,7 +72,7 @@ int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
     if (connect(fd, address, length) == 0)
         return 0;
     /* An interrupted connect continues in the kernel, and a second call would only report that. */
-    return errno == EINTR ? -EINPROGRESS : -errno;
+    return errno == EINTR ? -EINPROGRESS : tni_os_socket_error(errno);
 }
 
 /* --- Reading and writing ---------------------------------------------------------------------------------------------------- */
@@ -129,7 +134,7 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     do {
         n = receive(fd, buf, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
 ssize_t tni_os_peek(int fd)
@@ -140,7 +145,7 @@ ssize_t tni_os_peek(int fd)
     do {
         n = recv(fd, &byte, 1, MSG_PEEK);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
 ssize_t tni_os_send(int fd, const void *buf, size_t size)
@@ -150,7 +155,7 @@ ssize_t tni_os_send(int fd, const void *buf, size_t size)
     do {
         n = transmit(fd, buf, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
 ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
@@ -162,7 +167,7 @@ ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
     do {
         n = sendmsg(fd, &message, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
 int tni_os_shutdown(int fd, int how)
@@ -176,6 +181,14 @@ int tni_os_get_option(int fd, int level, int name, int *out)
 
     *out = 0;
     return getsockopt(fd, level, name, out, &length) == 0 ? 0 : -errno;
+}
+
+int tni_os_take_error(int fd)
+{
+    int error;
+    int rc = tni_os_get_option(fd, SOL_SOCKET, SO_ERROR, &error);
+
+    return rc != 0 ? rc : tni_os_socket_error(error);
 }
 
 int tni_os_set_option(int fd, int level, int name, int value)

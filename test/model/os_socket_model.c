@@ -240,6 +240,17 @@ int tni_os_get_option(int fd, int level, int name, int *out)
     return 0;
 }
 
+int tni_os_take_error(int fd)
+{
+    (void)enter(fd, MODEL_PC);
+    return 0;
+}
+
+int tni_os_socket_error(int number)
+{
+    return -number;
+}
+
 int tni_os_set_option(int fd, int level, int name, int value)
 {
     (void)enter(fd, MODEL_PC);

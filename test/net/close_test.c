@@ -69,8 +69,8 @@ static void *close_wakes(void *arg)
         tt_check_eq(tn_write_all(ends[0], &byte, 1), TN_EBUSY);
         tt_check_eq(tn_try_write(ends[0], &byte, 1), TN_EBUSY);
         tn_stream_close(ends[0]);
-        tt_check_eq((intptr_t)tt_join(reader), TN_ECANCELED);
-        tt_check_eq((intptr_t)tt_join(writer), TN_ECANCELED);
+        tt_check_eq((intptr_t)tt_join(reader), TN_EBADF);
+        tt_check_eq((intptr_t)tt_join(writer), TN_EBADF);
         tt_check_eq(tn_read(ends[0], &byte, 1), TN_EBADF);
         tn_stream_release(ends[0]);
         tn_stream_close(ends[1]);
@@ -154,7 +154,7 @@ static void *close_the_only_reference(void *arg)
     task = tt_spawn(read_one, ends[0]);
     ns_settle();
     tn_stream_close(ends[0]);
-    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    tt_check_eq((intptr_t)tt_join(task), TN_EBADF);
     tn_stream_close(ends[1]);
     return NULL;
 }
@@ -254,7 +254,7 @@ static void *close_ready_future(void *arg)
     tt_check(!tn_task_is_finished(tasks[1]));
     tn_stream_close(tn_stream_retain(ends[0]));
     for (int i = 0; i < 2; i++)
-        tt_check_eq((intptr_t)tt_join(tasks[i]), TN_ECANCELED);
+        tt_check_eq((intptr_t)tt_join(tasks[i]), TN_EBADF);
     tn_stream_release(ends[0]);
     tn_stream_close(ends[1]);
     return NULL;
@@ -359,7 +359,7 @@ static void *close_listener(void *arg)
     task = tt_spawn(accept_one, listener);
     ns_settle();
     tn_listener_close(tn_listener_retain(listener));
-    tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
+    tt_check_eq((intptr_t)tt_join(task), TN_EBADF);
     tt_check_eq(listen_again(&again, address), 0);
     tn_listener_close(again);
     tt_check_eq(tn_accept(listener, &stream), TN_EBADF);

@@ -144,6 +144,45 @@ Test(shared, a_runtime_does_not_linger_at_its_end, .disabled = TT_SANITIZED)
     close(peer);
 }
 
+/* --- The kernel gives up ---------------------------------------------------------------------------------------------------- */
+
+/* The error of the kernel is told apart from a deadline of the task, and a close from a cancellation (close_test.c). */
+static void *kernel_gives_up(void *arg)
+{
+    static char block[65536];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    unsigned limit_ms = 100;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    tn_stream *stream;
+    int rc;
+
+    (void)arg;
+    tt_check_eq(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    tt_check_eq(listen(listener, 1), 0);
+    tt_check_eq(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    tt_check_eq(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    tt_check_eq(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit_ms, sizeof limit_ms), 0);
+    stream = ns_open(fd);
+    {
+        TN_SCOPE(limit, tn_now() + 30 * TN_S);
+        do /* the peer reads nothing */
+            rc = tn_write_all(stream, block, sizeof block);
+        while (rc == 0);
+    }
+    tt_check_eq(rc, TN_ETIME);
+    tt_check(strcmp(tn_strerror(rc), tn_strerror(TN_ETIMEDOUT)) != 0);
+    tn_stream_close(stream);
+    close(listener);
+    return NULL;
+}
+
+Test(shared, the_kernel_gives_up)
+{
+    tt_run(kernel_gives_up, NULL);
+}
+
 /* --- A listening socket with another holder --------------------------------------------------------------------------------- */
 
 static int connect_to(const char *address)

@@ -15,8 +15,9 @@ extern "C" {
 /* A connected byte stream, TCP or Unix: counted. At most one task reads and one task writes at a time; a second one gets
  * TN_EBUSY.
  *
- * Any task that holds a reference may close the stream, also while other tasks wait on it. Calls that wait return TN_ECANCELED
- * then, and later calls TN_EBADF. */
+ * Any task that holds a reference may close the stream, also while other tasks wait on it. Calls that wait then, and later
+ * calls, return TN_EBADF. So TN_ECANCELED and TN_ETIMEDOUT are of the calling task alone: it was cancelled, or the deadline of
+ * its scope has passed. If the kernel has given the connection up because the peer does not reply, calls return TN_ETIME. */
 typedef struct tn_stream tn_stream;
 
 /* A listening socket: counted. One task accepts at a time; a second one gets TN_EBUSY. It is closed like a stream. */
@@ -78,8 +79,8 @@ TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_o
  * Suspends: until a connection is there; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: on success the caller owns a reference to the stream, and must give it to tn_stream_close.
- * Errors: TN_ECANCELED: the listener was closed during the call. TN_EBADF: it was closed before. TN_EBUSY: another task
- * accepts. TN_ECANCELED, TN_ETIMEDOUT: of the calling task.
+ * Errors: TN_EBADF: the listener is closed, also if that happened during the call. TN_EBUSY: another task accepts.
+ * TN_ECANCELED, TN_ETIMEDOUT. Other errors of the kernel, such as those of a filter of system calls.
  * Cancellation: yes; no connection is lost. */
 TN_API int tn_accept(tn_listener *listener, tn_stream **out);
 
@@ -89,12 +90,11 @@ TN_API int tn_accept(tn_listener *listener, tn_stream **out);
  * Callable from: anywhere.
  * Ownership: on success the caller owns a reference to the stream, and must give it to tn_stream_close.
  * Errors: TN_EAGAIN: no connection is there. TN_EMFILE and the like: files or memory have run out. The error of a connection,
- * when 64 in a row have failed. TN_ECANCELED: the listener
- * was closed during the call. TN_EBADF: it was closed before. TN_EBUSY: another task accepts.
+ * when 64 in a row have failed. TN_EBADF: the listener is closed. TN_EBUSY: another task accepts.
  * Cancellation: no. */
 TN_API int tn_try_accept(tn_listener *listener, tn_stream **out);
 
-/* Stops listening; calls that wait in tn_accept return TN_ECANCELED. The port is free soon after these have returned. If another
+/* Stops listening; calls that wait in tn_accept return TN_EBADF. The port is free soon after these have returned. If another
  * process shares the socket, it goes on accepting. NULL is allowed.
  *
  * Suspends: no.
@@ -143,7 +143,7 @@ TN_API int tn_listener_address(tn_listener *listener, char *buf, size_t size);
  * Suspends: until the stream is connected; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: on success the caller owns a reference to the stream.
- * Errors: TN_EINVAL: not an address. TN_ECONNREFUSED and other errors of the kernel, for the address that failed first.
+ * Errors: TN_EINVAL: not an address. TN_ECONNREFUSED, TN_ETIME and other errors of the kernel, for the address that failed first.
  * TN_EMFILE, TN_ENOMEM, those of tn_resolve, TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; nothing is left behind. */
 TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *address);
@@ -174,8 +174,8 @@ TN_API int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd);
  * Suspends: until a byte, the end or an error is there; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: `buf` is borrowed for the call.
- * Errors: TN_ECONNRESET and other errors of the kernel. TN_EBUSY: another task reads. TN_ECANCELED: the stream was closed
- * during the call. TN_EBADF: it was closed before. TN_ECANCELED, TN_ETIMEDOUT: of the calling task.
+ * Errors: TN_ECONNRESET, TN_ETIME and other errors of the kernel. TN_EBUSY: another task reads. TN_EBADF: the stream is closed,
+ * also if that happened during the call. TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_read(tn_stream *stream, void *buf, size_t size);
 
@@ -184,8 +184,8 @@ TN_API ssize_t tn_read(tn_stream *stream, void *buf, size_t size);
  * Suspends: until the socket takes a byte; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: `buf` is borrowed for the call.
- * Errors: TN_EPIPE, TN_ECONNRESET and other errors of the kernel. TN_EBUSY: another task writes. TN_ECANCELED: the stream was
- * closed during the call. TN_EBADF: it was closed before. TN_ECANCELED, TN_ETIMEDOUT: of the calling task.
+ * Errors: TN_EPIPE, TN_ECONNRESET, TN_ETIME and other errors of the kernel. TN_EBUSY: another task writes. TN_EBADF: the stream
+ * is closed, also if that happened during the call. TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_write(tn_stream *stream, const void *buf, size_t size);
 
@@ -259,8 +259,8 @@ typedef enum tn_direction { TN_READABLE, TN_WRITABLE } tn_direction;
 
 /* A future that is ready, with 0, when another tn_try_read (TN_READABLE) or tn_try_write (TN_WRITABLE) may succeed.
  *
- * Its errors are TN_EBUSY: another task reads or writes; TN_EBADF: the stream was closed before; TN_ECANCELED: it was closed
- * while the future waited; TN_ENOMEM. */
+ * Its errors are TN_EBUSY: another task reads or writes; TN_EBADF: the stream is closed, also if that happened while the future
+ * waited; TN_ENOMEM. */
 typedef struct tn_ready_future {
     tn_future base;
     struct tni_endpoint *endpoint; /* private */
@@ -286,7 +286,7 @@ TN_API void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_directi
  * Cancellation: no. */
 TN_API int tn_stream_shutdown_write(tn_stream *stream);
 
-/* Closes the stream; calls that wait on it return TN_ECANCELED. It never waits for the peer: if the socket has SO_LINGER with a
+/* Closes the stream; calls that wait on it return TN_EBADF. It never waits for the peer: if the socket has SO_LINGER with a
  * time, it is switched off first, and the kernel sends what is left in the background. NULL is allowed.
  *
  * Suspends: no.

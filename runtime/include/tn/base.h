@@ -27,9 +27,9 @@ extern "C" {
 enum {
     TN_EADDRINUSE = -EADDRINUSE,     /* the address or port is in use */
     TN_EAGAIN = -EAGAIN,             /* nothing is available now (try_ calls); the kernel cannot start another thread */
-    TN_EBADF = -EBADF,               /* the stream or listener is closed */
+    TN_EBADF = -EBADF,               /* the stream or listener is closed, perhaps during the call */
     TN_EBUSY = -EBUSY,               /* another task or thread is doing this already: one reader, one writer, one joiner */
-    TN_ECANCELED = -ECANCELED,       /* the caller was cancelled, or what it waited for was closed */
+    TN_ECANCELED = -ECANCELED,       /* the caller was cancelled */
     TN_ECONNREFUSED = -ECONNREFUSED, /* no socket listens at the address */
     TN_ECONNRESET = -ECONNRESET,     /* the peer reset the connection */
     TN_EDEADLK = -EDEADLK,           /* every thread that could end this wait is waiting itself */
@@ -42,7 +42,8 @@ enum {
     TN_EOVERFLOW = -EOVERFLOW,       /* elements were missed: the reader was too slow */
     TN_EPIPE = -EPIPE,               /* the peer reads no more; the other side of a channel is gone or has closed it */
     TN_ESHUTDOWN = -ESHUTDOWN,       /* the runtime is being destroyed */
-    TN_ETIMEDOUT = -ETIMEDOUT,       /* a deadline has passed */
+    TN_ETIME = -ETIME,               /* the kernel has given the connection up: the peer does not reply */
+    TN_ETIMEDOUT = -ETIMEDOUT,       /* a deadline of the caller has passed; for an error of the kernel see TN_ETIME */
 };
 
 /* Option structs. Each begins with `size`, the size in bytes that its headers gave it; the function _default() of the struct
