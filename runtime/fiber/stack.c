@@ -49,15 +49,16 @@ static size_t class_of(const tni_stack_pool *pool, size_t size_bytes)
     return class_index;
 }
 
-/* --- Cutting stacks from slabs, under the lock ------------------------------------------------------------------------------ */
+/* --- Cutting stacks from slabs ---------------------------------------------------------------------------------------------- */
 
-static int slab_map(tni_stack_pool *pool, size_t class_index)
+static int slab_map_locked(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
     size_t slot = tni_stack_class_size(class_index);
     size_t count = SLAB_BYTES_MAX / slot;
     void *base = NULL;
     int rc;
+    tni_os_mutex_assert_held(&pool->lock);
     if (count > SLAB_STACKS)
         count = SLAB_STACKS;
     if (pool->config.stacks_max != 0 && count > pool->config.stacks_max)
@@ -81,12 +82,13 @@ static int slab_map(tni_stack_pool *pool, size_t class_index)
     return 0;
 }
 
-static tni_stack *slab_cut(tni_stack_pool *pool, size_t class_index)
+static tni_stack *slab_cut_locked(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
     size_t guard = tni_stack_guard_size(pool, tni_stack_class_size(class_index));
     size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
+    tni_os_mutex_assert_held(&pool->lock);
     class->fresh += tni_stack_class_size(class_index);
     class->fresh_index++;
     class->fresh_left--;
@@ -111,48 +113,52 @@ static tni_stack *list_pop(tni_stack **list)
 }
 
 /* Returns a stack that has no guard yet. */
-static int take_new(tni_stack_pool *pool, size_t class_index, tni_stack **out)
+static int take_new_locked(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
     tni_stack_class *class = &pool->classes[class_index];
 
+    tni_os_mutex_assert_held(&pool->lock);
     *out = list_pop(&class->unguarded);
     if (*out == NULL) {
-        int rc = class->fresh_left == 0 ? slab_map(pool, class_index) : 0;
+        int rc = class->fresh_left == 0 ? slab_map_locked(pool, class_index) : 0;
         if (rc < 0)
             return rc;
-        *out = slab_cut(pool, class_index);
+        *out = slab_cut_locked(pool, class_index);
     }
     return 0;
 }
 
 /* A larger idle stack is better than none. */
-static tni_stack *take_larger(tni_stack_pool *pool, size_t class_index)
+static tni_stack *take_larger_locked(tni_stack_pool *pool, size_t class_index)
 {
     tni_stack *stack = NULL;
 
+    tni_os_mutex_assert_held(&pool->lock);
     for (size_t i = class_index + 1; stack == NULL && i < TNI_STACK_CLASSES; i++)
         stack = list_pop(&pool->classes[i].idle);
     return stack;
 }
 
-static int take(tni_stack_pool *pool, size_t class_index, tni_stack **out)
+static int take_locked(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
+    tni_os_mutex_assert_held(&pool->lock);
     if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
         return -EAGAIN;
     *out = list_pop(&pool->classes[class_index].idle);
-    if (*out == NULL && take_new(pool, class_index, out) < 0)
-        *out = take_larger(pool, class_index);
+    if (*out == NULL && take_new_locked(pool, class_index, out) < 0)
+        *out = take_larger_locked(pool, class_index);
     if (*out == NULL)
         return pool->out > 0 ? -EAGAIN : -ENOMEM;
     pool->out++;
     return 0;
 }
 
-/* Fills the cache while the lock is held anyway. */
-static void refill(tni_stack_pool *pool, tni_stack_cache *cache)
+/* Fills the cache, because the lock is taken anyway. */
+static void refill_locked(tni_stack_pool *pool, tni_stack_cache *cache)
 {
     tni_stack_class *class = &pool->classes[pool->default_class];
     size_t limit = pool->config.stacks_max;
+    tni_os_mutex_assert_held(&pool->lock);
     while (cache->count < REFILL && cache->count < pool->cache_max && class->idle != NULL && (limit == 0 || pool->out < limit)) {
         tni_stack *stack = list_pop(&class->idle);
         stack->next = cache->top;
@@ -174,7 +180,7 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     if (tni_stack_guard_install(pool, *stack) == 0)
         return 0;
     tni_os_mutex_lock(&pool->lock);
-    larger = take_larger(pool, (*stack)->class_index);
+    larger = take_larger_locked(pool, (*stack)->class_index);
     (*stack)->next = class->unguarded;
     class->unguarded = *stack;
     if (larger == NULL)
@@ -184,11 +190,12 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     return larger != NULL ? 0 : -ENOMEM;
 }
 
-/* Lock held: whether to log that fibers wait because no memory is left. */
-static bool is_first_shortage(tni_stack_pool *pool, int rc)
+/* Whether to log that fibers wait because no memory is left. */
+static bool is_first_shortage_locked(tni_stack_pool *pool, int rc)
 {
     bool first = rc == -EAGAIN && !pool->shortage_logged && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
 
+    tni_os_mutex_assert_held(&pool->lock);
     if (first)
         pool->shortage_logged = true;
     return first;
@@ -199,10 +206,10 @@ static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t cl
     bool short_of_memory;
 
     tni_os_mutex_lock(&pool->lock);
-    int rc = take(pool, class_index, out);
+    int rc = take_locked(pool, class_index, out);
     if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
-        refill(pool, cache);
-    short_of_memory = is_first_shortage(pool, rc);
+        refill_locked(pool, cache);
+    short_of_memory = is_first_shortage_locked(pool, rc);
     tni_os_mutex_unlock(&pool->lock);
     if (short_of_memory && pool->config.log != NULL)
         pool->config.log(pool->config.log_arg, "tournant: no memory is left for further stacks; fibers that have not begun wait "

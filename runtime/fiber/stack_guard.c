@@ -107,6 +107,7 @@ static void log_exhausted(tni_stack_pool *pool)
 
 int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack)
 {
+    tni_os_mutex_assert_not_held(&pool->lock); /* system calls */
     if (pool->guard == TNI_GUARD_LIGHT &&
         tni_os_advise(stack->base - stack->guard_size, stack->guard_size, TNI_ADVICE_GUARD) == 0) {
         stack->guard = TNI_GUARD_LIGHT;

@@ -13,7 +13,7 @@ size_t tni_stack_guard_size(const tni_stack_pool *pool, size_t slot_bytes);
 
 /* Installs the guard of a stack that the caller got first. If the kernel refuses a light guard, which it does in locked memory,
  * the stack gets one by mprotect; if it refuses that too, or there are too many mappings, the stack stays unguarded, or the
- * call fails if the configuration does not allow that. Called without the lock. Returns 0 or -ENOMEM. */
+ * call fails if the configuration does not allow that. Returns 0 or -ENOMEM. */
 int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack);
 
 /* Aborts the process if the memory below an unguarded stack was written. */

@@ -88,18 +88,18 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */
 
-static void restore_handlers(void)
+static void restore_handlers_locked(void)
 {
     for (size_t i = 0; i < REPORTED; i++)
-        tni_os_sigaction_clear(&state.actions[i], reported[i], handler);
+        tni_os_sigaction_clear_locked(&state.actions[i], reported[i], handler);
 }
 
-static int install_handlers(void)
+static int install_handlers_locked(void)
 {
     for (size_t i = 0; i < REPORTED; i++) {
-        int rc = tni_os_sigaction_set(&state.actions[i], reported[i], handler);
+        int rc = tni_os_sigaction_set_locked(&state.actions[i], reported[i], handler);
         if (rc != 0) {
-            restore_handlers();
+            restore_handlers_locked();
             return rc;
         }
     }
@@ -113,7 +113,7 @@ int tni_stack_overflow_install(tni_stack_overflow_find find)
     tni_assert(state.count == 0 || state.find_value == find, "two different lookups for stack overflows in one process");
     if (state.count == 0) {
         state.find_value = find;
-        rc = install_handlers();
+        rc = install_handlers_locked();
     }
     if (rc == 0) {
         state.count++;
@@ -131,7 +131,7 @@ void tni_stack_overflow_uninstall(void)
     if (--state.count == 0) {
         /* Relaxed: handler() may observe it late. The value stays readable, and no task that it could report runs any more. */
         tni_aptr_store(&state.find, NULL, TNI_RELAXED);
-        restore_handlers();
+        restore_handlers_locked();
     }
     tni_os_sigaction_unlock();
 }

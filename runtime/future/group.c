@@ -54,9 +54,9 @@ static child *child_of(tni_list_node *node)
 
 /* --- The end of a task ------------------------------------------------------------------------------------------------------ */
 
-/* The lock is held. */
-static void cancel_running(tni_group *group)
+static void cancel_running_locked(tni_group *group)
 {
+    tni_os_mutex_assert_held(&group->lock);
     group->cancelled = true;
     for (tni_list_node *at = group->running.first; at != NULL; at = at->next)
         tn_cancel(child_of(at)->task);
@@ -79,13 +79,14 @@ static void discard_child(const tn_allocator *allocator, child *c)
     tni_free(allocator, c, sizeof *c);
 }
 
-/* Called with the lock held; releases it. The owner has been abandoned. This task keeps the frames of the owner's runtime until
- * the result is dropped, because the drop function may use them. Not inlined, so that the common path needs no larger frame. */
-__attribute__((noinline)) static void child_of_abandoned_ended(tni_group *group, child *c)
+/* Releases the lock. The owner has been abandoned. This task keeps the frames of the owner's runtime until the result is
+ * dropped, because the drop function may use them. Not inlined, so that the common path needs no larger frame. */
+__attribute__((noinline)) static void child_of_abandoned_ended_locked(tni_group *group, child *c)
 {
     tn_runtime *runtime = group->abandoned;
     tn_allocator allocator = group->allocator;
 
+    tni_os_mutex_assert_held(&group->lock);
     tni_os_mutex_unlock(&group->lock);
     tni_task_unref(c->task); /* not the last: the scheduler has one */
     discard_child(&allocator, c);
@@ -106,14 +107,14 @@ static void child_ended(void *arg)
     tni_list_remove(&group->running, &c->node);
     group->running_count--;
     if (tni_unlikely(group->abandoned != NULL)) {
-        child_of_abandoned_ended(group, c);
+        child_of_abandoned_ended_locked(group, c);
         return;
     }
     tni_list_append(&group->ended, &c->node);
     if (c->ended.error != 0 && group->first_error == 0) {
         group->first_error = c->ended.error;
         if (group->cancel_on_error)
-            cancel_running(group);
+            cancel_running_locked(group);
     }
     waiter = group->waiter;
     group->waiter = NULL;
@@ -136,7 +137,7 @@ static void group_end(tn_scope *scope, bool abandoned)
     if (!abandoned)
         return;
     tni_os_mutex_lock(&group->lock);
-    cancel_running(group);
+    cancel_running_locked(group);
     group->abandoned = ((const tni_scope *)(const void *)scope)->owner->runtime;
     tni_runtime_keep_frames(group->abandoned, (uint32_t)group->running_count);
     ended = group->ended;
@@ -303,7 +304,7 @@ void tn_group_cancel(tn_group *public)
     tni_group *group = impl_of(public);
 
     tni_os_mutex_lock(&group->lock);
-    cancel_running(group);
+    cancel_running_locked(group);
     tni_os_mutex_unlock(&group->lock);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/atomic.h"
+#include "base/held.h"
 
 static tni_a32 lock; /* 1 while it is held */
 
@@ -12,15 +13,19 @@ static tni_a32 lock; /* 1 while it is held */
 void tni_os_sigaction_lock(void)
 {
     uint32_t expected = 0;
+
+    tni_held_assert_not(&lock, "a thread takes the lock of the handlers, which it holds");
     /* Acquire: observes what the previous holder wrote under the lock; partner: tni_os_sigaction_unlock. */
     while (!tni_a32_cas(&lock, &expected, 1, TNI_ACQUIRE)) {
         expected = 0;
         tni_spin_hint();
     }
+    tni_held_add(&lock);
 }
 
 void tni_os_sigaction_unlock(void)
 {
+    tni_held_remove(&lock);
     /* Release: publishes what was written under the lock to the next tni_os_sigaction_lock. Weaker: that could miss a count. */
     tni_a32_store(&lock, 0, TNI_RELEASE);
 }
@@ -47,11 +52,12 @@ static int flags_kept(const struct sigaction *previous)
     return previous->sa_handler == SIG_IGN ? flags | SA_NOCLDWAIT : flags; /* it matters for SIGCHLD alone */
 }
 
-int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
+int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     struct sigaction now;
 
+    tni_held_assert(&lock, "the calling thread does not hold the lock of the handlers");
     if (sigaction(number, NULL, &now) != 0)
         return -errno;
     /* A handler that was set later may chain to this one. If the current action has no handler, this one was removed: set it
@@ -69,10 +75,11 @@ int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn
     return 0;
 }
 
-void tni_os_sigaction_clear(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
+void tni_os_sigaction_clear_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
 {
     struct sigaction now;
 
+    tni_held_assert(&lock, "the calling thread does not hold the lock of the handlers");
     if (!action->installed || sigaction(number, NULL, &now) != 0 || !is_ours(&now, handler))
         return;
     if (tni_a32_load(&action->spent, TNI_RELAXED) != 0) /* relaxed: a handler that runs at this moment is as good as later */

@@ -27,14 +27,13 @@ typedef void (*tni_os_handler_fn)(int number, siginfo_t *info, void *ucontext);
 void tni_os_sigaction_lock(void);
 void tni_os_sigaction_unlock(void);
 
-/* The lock is held. Installs the handler unless it is installed. It runs on the alternate stack. Calls that it interrupts are
- * restarted where the kernel does that, unless a handler was there before and does without. Returns 0 or a negative errno
- * value. */
-int tni_os_sigaction_set(tni_os_sigaction *action, int number, tni_os_handler_fn handler);
+/* Installs the handler unless it is installed. It runs on the alternate stack. Calls that it interrupts are restarted where the
+ * kernel does that, unless a handler was there before and does without. Returns 0 or a negative errno value. */
+int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler);
 
-/* The lock is held. Restores the previous action if the handler is still the current one. Otherwise a handler that was set
- * later keeps calling it, and it keeps passing signals on. */
-void tni_os_sigaction_clear(tni_os_sigaction *action, int number, tni_os_handler_fn handler);
+/* Restores the previous action if the handler is still the current one. Otherwise a handler that was set later keeps calling
+ * it, and it keeps passing signals on. */
+void tni_os_sigaction_clear_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler);
 
 /* Called in the handler as its last action: passes the signal on to the previous action. `sent`: the signal was sent by a
  * process; otherwise it is a fault, which is raised again when the handler returns. May not return. */

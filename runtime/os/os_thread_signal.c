@@ -63,7 +63,7 @@ int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
     tni_assert(state.fn == NULL || state.fn == fn, "two different readers of stacks in one process");
     if (state.fn == NULL)
         state.fn = fn; /* threads that can receive this signal are started after this */
-    rc = tni_os_sigaction_set(&state.of[number].action, number, handler);
+    rc = tni_os_sigaction_set_locked(&state.of[number].action, number, handler);
     if (rc == 0)
         state.of[number].count++;
     tni_os_sigaction_unlock();
@@ -75,7 +75,7 @@ void tni_os_thread_signal_uninstall(int number)
     tni_os_sigaction_lock();
     tni_assert(state.of[number].count > 0, "tni_os_thread_signal_uninstall without an install");
     if (--state.of[number].count == 0)
-        tni_os_sigaction_clear(&state.of[number].action, number, handler);
+        tni_os_sigaction_clear_locked(&state.of[number].action, number, handler);
     tni_os_sigaction_unlock();
 }
 

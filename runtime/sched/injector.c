@@ -25,8 +25,9 @@ void tni_injector_close(tni_injector *injector)
     tni_os_mutex_unlock(&injector->lock);
 }
 
-static void append(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
+static void append_locked(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
 {
+    tni_os_mutex_assert_held(&injector->lock);
     last->queue_next = NULL;
     if (injector->last == NULL)
         injector->first = first;
@@ -40,7 +41,7 @@ static void append(tni_injector *injector, tn_task *first, tn_task *last, unsign
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
 {
     tni_os_mutex_lock(&injector->lock);
-    append(injector, first, last, count);
+    append_locked(injector, first, last, count);
     tni_os_mutex_unlock(&injector->lock);
 }
 
@@ -51,7 +52,7 @@ void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, 
     injector->first = first;
     if (injector->last == NULL)
         injector->last = last;
-    /* Relaxed: as in append. */
+    /* Relaxed: as in append_locked. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
     tni_os_mutex_unlock(&injector->lock);
 }
@@ -67,9 +68,10 @@ bool tni_injector_begin(tni_injector *injector, bool inside)
 
 void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
 {
+    tni_os_mutex_assert_held(&injector->lock);
     if (task != NULL) {
         tni_count(count, 1);
-        append(injector, task, task, 1);
+        append_locked(injector, task, task, 1);
     }
     tni_os_mutex_unlock(&injector->lock);
 }
@@ -87,7 +89,7 @@ unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max
     }
     if (injector->first == NULL)
         injector->last = NULL;
-    /* Relaxed: as in append. */
+    /* Relaxed: as in append_locked. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) - taken, TNI_RELAXED);
     tni_os_mutex_unlock(&injector->lock);
     return taken;

@@ -36,10 +36,11 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     return 1;
 }
 
-/* Lock held: removes from the list the first task for which there is a stack or will never be one, and gives it the stack or
- * the error. Returns that task; NULL: there is none. */
-static tn_task *give_stack_to_waiter(tn_runtime *runtime)
+/* Removes from the list the first task for which there is a stack or will never be one, and gives it the stack or the error.
+ * Returns that task; NULL: there is none. */
+static tn_task *give_stack_to_waiter_locked(tn_runtime *runtime)
 {
+    tni_os_mutex_assert_held(&runtime->lock);
     for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
         tn_task *task = *link;
         int rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
@@ -63,7 +64,7 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
         tn_task *task;
 
         tni_os_mutex_lock(&runtime->lock);
-        task = give_stack_to_waiter(runtime);
+        task = give_stack_to_waiter_locked(runtime);
         tni_os_mutex_unlock(&runtime->lock);
         if (task == NULL)
             return;

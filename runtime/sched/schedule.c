@@ -94,7 +94,7 @@ static bool migrate(tn_task *task)
     if (runtime->core_count < 2)
         return false;
     core = runtime->cores[(task->last_core + 1u) % runtime->core_count];
-    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). */
+    /* Acquire: observes the worker initialized; partner: give_core_locked (worker_replacement.c). */
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     if (worker == NULL)
         return false;
@@ -450,8 +450,8 @@ void tni_schedule_wake_one(tn_runtime *runtime)
     } else {
         tni_count_shared(&runtime->external.wakes, 1);
     }
-    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). It holds the core until it wakes,
-     * because only workers inside a task lose their core. */
+    /* Acquire: observes the worker initialized; partner: give_core_locked (worker_replacement.c). It holds the core until
+     * it wakes, because only workers inside a task lose their core. */
     tni_worker_unpark(tni_aptr_load(&runtime->cores[chosen]->worker, TNI_ACQUIRE));
 }
 

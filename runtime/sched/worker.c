@@ -58,8 +58,8 @@ void tni_worker_unpark(tni_worker *worker)
 
     if (!tni_parker_notify(&worker->parker))
         return;
-    /* Acquire: observes the core in whose loop the worker slept; partner: give_core (worker_replacement.c). If it has another
-     * core meanwhile, it is awake, and the wake has no effect. */
+    /* Acquire: observes the core in whose loop the worker slept; partner: give_core_locked (worker_replacement.c). If it
+     * has another core meanwhile, it is awake, and the wake has no effect. */
     core = tni_aptr_load(&worker->core, TNI_ACQUIRE);
     if (core != NULL)
         tni_os_loop_wake(&core->driver.loop);
@@ -67,7 +67,7 @@ void tni_worker_unpark(tni_worker *worker)
 
 void tni_worker_wake_if_parked(tni_core *core)
 {
-    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). */
+    /* Acquire: observes the worker initialized; partner: give_core_locked (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
 
     if (worker != NULL && tni_idle_is_parked(&core->runtime->idle, core->index))
@@ -381,8 +381,8 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
         return core;
     local->task = task;
-    /* Release: publishes thread_id and clock with it; otherwise a hint. Partners: is_inside (stuck.c), record_run
-     * (stuck_report.c). */
+    /* Release: publishes thread_id and clock with it; otherwise a hint. Partners: is_inside (stuck.c),
+     * record_run_locked (stuck_report.c). */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
         tni_worker_leave(worker);

@@ -27,7 +27,8 @@ bool tni_worker_is_outside(const tni_worker *worker)
 tni_core *tni_worker_claim(tni_worker *victim)
 {
     uint32_t expected = TNI_CLAIM_HELD;
-    /* Acquire: observes the core as give_core left it. It stays valid below because a worker loses its core only after TAKEN. */
+    /* Acquire: observes the core as give_core_locked left it. It stays valid below because a worker loses its core only after
+     * TAKEN. */
     tni_core *core = tni_aptr_load(&victim->core, TNI_ACQUIRE);
 
     if (core == NULL)

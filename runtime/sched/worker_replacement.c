@@ -7,9 +7,10 @@
 
 #include "sched/runtime.h"
 
-/* Runtime's lock held, or no other thread knows the runtime yet. */
-static void give_core(tni_worker *worker, tni_core *core)
+/* The core has no holder. */
+static void give_core_locked(tni_worker *worker, tni_core *core)
 {
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     /* Relaxed: published with the core below. */
     tni_a32_store(&worker->claim, TNI_CLAIM_HELD, TNI_RELAXED);
     /* Release: a thread that finds the worker by its core observes it initialized; partners: tni_worker_wake_if_parked,
@@ -40,7 +41,7 @@ void tni_worker_offer(tni_worker *worker)
 
 bool tni_worker_was_given(const tni_worker *worker)
 {
-    /* Acquire: observes the core as the previous holder left it; partner: give_core. */
+    /* Acquire: observes the core as the previous holder left it; partner: give_core_locked. */
     return tni_aptr_load(&worker->core, TNI_ACQUIRE) != NULL;
 }
 
@@ -59,21 +60,22 @@ void tni_worker_withdraw(tni_worker *worker)
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-/* Lock held. A worker that has lost its core inside a task learns this when it enters; until then its `core` still names the
- * core. */
-static bool holds_core(const tni_worker *worker)
+/* A worker that has lost its core inside a task learns this when it enters; until then its `core` still names the core. */
+static bool holds_core_locked(const tni_worker *worker)
 {
     /* Relaxed, both: the holder of a core changes under the lock. A worker that clears its own `core` at this moment holds
      * none. */
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED);
 
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     return core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker;
 }
 
-bool tni_worker_is_replacement(const tni_worker *worker)
+bool tni_worker_is_replacement_locked(const tni_worker *worker)
 {
     const tni_worker *replacement = worker->runtime->replacements;
 
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     while (replacement != NULL && replacement != worker)
         replacement = replacement->next_replacement;
     return replacement != NULL;
@@ -87,7 +89,7 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
         /* Relaxed: mail that is sent later comes from a thread that is awake, which the caller detects. */
         nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
-                  (holds_core(worker) || tni_worker_is_replacement(worker));
+                  (holds_core_locked(worker) || tni_worker_is_replacement_locked(worker));
     }
     tni_os_mutex_unlock(&runtime->lock);
     return nothing;
@@ -107,7 +109,7 @@ bool tni_worker_replace(tni_worker *victim)
         runtime->replacements = replacement->next_replacement;
         runtime->replacement_count--;
         tni_count(&core->counts.cores_handed_over, 1); /* no other thread holds it now */
-        give_core(replacement, core);
+        give_core_locked(replacement, core);
     }
     tni_os_mutex_unlock(&runtime->lock);
     if (core != NULL)
@@ -116,7 +118,7 @@ bool tni_worker_replace(tni_worker *victim)
 }
 
 /* How many threads to start; they are counted as starting. */
-static unsigned threads_to_start(tn_runtime *runtime, unsigned wanted)
+static unsigned threads_to_start_locked(tn_runtime *runtime, unsigned wanted)
 {
     unsigned max = runtime->options.replacement_threads_max != 0 ? runtime->options.replacement_threads_max
                                                                  : TNI_REPLACEMENT_THREADS_DEFAULT;
@@ -124,6 +126,7 @@ static unsigned threads_to_start(tn_runtime *runtime, unsigned wanted)
     unsigned missing = wanted > have ? wanted - have : 0;
     unsigned allowed = max > runtime->replacement_threads ? max - runtime->replacement_threads : 0;
 
+    tni_os_mutex_assert_held(&runtime->lock);
     if (tni_runtime_is_stopping(runtime))
         return 0;
     return missing < allowed ? missing : allowed;
@@ -135,7 +138,7 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     bool enough;
 
     tni_os_mutex_lock(&runtime->lock);
-    count = threads_to_start(runtime, wanted);
+    count = threads_to_start_locked(runtime, wanted);
     runtime->replacements_starting += count;
     runtime->replacement_threads += count;
     enough = runtime->replacement_count + runtime->replacements_starting >= wanted || tni_runtime_is_stopping(runtime);
@@ -153,7 +156,7 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     return enough;
 }
 
-static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
+static tni_worker *new_worker(tn_runtime *runtime, const tni_core *core)
 {
     tni_worker *worker = tni_alloc(&runtime->allocator, sizeof *worker, _Alignof(tni_worker));
 
@@ -173,14 +176,12 @@ static tni_worker *new_worker(tn_runtime *runtime, tni_core *core)
     worker->is_starting = core == NULL;
     tni_aptr_init(&worker->mailbox, NULL);
     tni_parker_init(&worker->parker);
-    if (core != NULL)
-        give_core(worker, core);
     return worker;
 }
 
-/* Runtime's lock held. */
-static void add_worker(tn_runtime *runtime, tni_worker *worker)
+static void add_worker_locked(tn_runtime *runtime, tni_worker *worker)
 {
+    tni_os_mutex_assert_held(&runtime->lock);
     worker->next_worker = runtime->workers;
     runtime->workers = worker;
 }
@@ -201,9 +202,11 @@ int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
         /* Relaxed: counted before the thread can end; destroy reads it after it has held the lock. */
         (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
         (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: the caller holds one */
+        if (core != NULL)
+            give_core_locked(worker, core);
         rc = tni_thread_start(&worker->thread, tni_worker_main, worker);
         if (rc == 0) {
-            add_worker(runtime, worker);
+            add_worker_locked(runtime, worker);
         } else {
             (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELAXED);    /* relaxed: as above */
             (void)tni_a32_fetch_sub(&runtime->references, 1, TNI_RELAXED); /* relaxed: as above */
@@ -226,7 +229,10 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out)
 
     if (worker == NULL)
         return TN_ENOMEM;
-    add_worker(runtime, worker);
+    tni_os_mutex_lock(&runtime->lock); /* no other thread knows the runtime yet, but both functions need the lock */
+    give_core_locked(worker, core);
+    add_worker_locked(runtime, worker);
+    tni_os_mutex_unlock(&runtime->lock);
     *out = worker;
     return 0;
 }

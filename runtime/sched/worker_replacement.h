@@ -28,8 +28,8 @@ void tni_worker_offer(tni_worker *worker);
 bool tni_worker_was_given(const tni_worker *worker);
 void tni_worker_withdraw(tni_worker *worker);
 
-/* Lock held: whether the worker is in the list, and so has not been given a core. */
-bool tni_worker_is_replacement(const tni_worker *worker);
+/* Whether the worker is in the list, and so has not been given a core. */
+bool tni_worker_is_replacement_locked(const tni_worker *worker);
 
 /* Whether no worker has mail, and each one holds a core or sleeps as a replacement thread. A worker that has lost its core is
  * inside a task. */

@@ -15,16 +15,17 @@ void tni_timers_fini(tni_timers *timers)
     tni_os_mutex_fini(&timers->lock);
 }
 
-/* Lock held. */
-static void publish_next(tni_timers *timers)
+static void publish_next_locked(tni_timers *timers)
 {
+    tni_os_mutex_assert_held(&timers->lock);
     /* Relaxed: a hint, read again at each poll of the loop. A sleeper uses tni_timers_sleep, which holds the lock. */
     tni_a64_store(&timers->next_ns, tni_wheel_next_ns(&timers->wheel), TNI_RELAXED);
 }
 
-/* Lock held. Afterwards the node is in no wheel. */
-static void remove_node(tni_timers *timers, tn_task *task)
+/* Afterwards the node is in no wheel. */
+static void remove_node_locked(tni_timers *timers, tn_task *task)
 {
+    tni_os_mutex_assert_held(&timers->lock);
     tni_wheel_remove(&timers->wheel, &task->timer);
     /* Publishes that the node is free; partner: the load in tni_timer_arm and tni_timer_disarm. */
     tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
@@ -46,13 +47,14 @@ static bool fires_in_time(const tn_task *task)
     return due_ns(task) / TNI_WHEEL_TICK_NS <= wanted_tick;
 }
 
-/* Lock held. True: the core's worker now sleeps too long. */
-static bool insert_node(tni_timers *timers, tn_task *task)
+/* True: the core's worker now sleeps too long. */
+static bool insert_node_locked(tni_timers *timers, tn_task *task)
 {
+    tni_os_mutex_assert_held(&timers->lock);
     tni_wheel_add(&timers->wheel, &task->timer, task->deadline_ns);
     /* Relaxed: the next reader is the task's next run or its end, which its state word orders, or a holder of this lock. */
     tni_aptr_store(&task->armed_in, timers, TNI_RELAXED);
-    /* Relaxed: as in publish_next. */
+    /* Relaxed: as in publish_next_locked. */
     if (due_ns(task) < tni_a64_load(&timers->next_ns, TNI_RELAXED))
         tni_a64_store(&timers->next_ns, due_ns(task), TNI_RELAXED);
     return task->deadline_ns < timers->sleeping_until_ns;
@@ -60,7 +62,7 @@ static bool insert_node(tni_timers *timers, tn_task *task)
 
 bool tni_timer_arm(tni_timers *timers, tn_task *task)
 {
-    /* Observes that the node was removed; partner: remove_node. */
+    /* Observes that the node was removed; partner: remove_node_locked. */
     tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
     bool wake;
 
@@ -72,7 +74,7 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
         if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL) {
             enough = fires_in_time(task);
             if (!enough)
-                remove_node(armed, task);
+                remove_node_locked(armed, task);
         } else {
             enough = false;
         }
@@ -81,14 +83,14 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
             return false;
     }
     tni_os_mutex_lock(&timers->lock);
-    wake = insert_node(timers, task);
+    wake = insert_node_locked(timers, task);
     tni_os_mutex_unlock(&timers->lock);
     return wake;
 }
 
 void tni_timer_disarm(tn_task *task)
 {
-    /* Observes that the node was removed and that the remover has finished with it; partner: remove_node. */
+    /* Observes that the node was removed and that the remover has finished with it; partner: remove_node_locked. */
     tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
 
     if (armed == NULL)
@@ -96,7 +98,7 @@ void tni_timer_disarm(tn_task *task)
     tni_os_mutex_lock(&armed->lock);
     /* Relaxed: under the lock. */
     if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL)
-        remove_node(armed, task);
+        remove_node_locked(armed, task);
     tni_os_mutex_unlock(&armed->lock);
 }
 
@@ -112,10 +114,10 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
         timer = timer->next;
         tni_task_ref(task);
         due[count] = task;
-        /* As in remove_node. From here on the task's own run may arm the node again. */
+        /* As in remove_node_locked. From here on the task's own run may arm the node again. */
         tni_aptr_store(&task->armed_in, NULL, TNI_RELEASE);
     }
-    publish_next(timers);
+    publish_next_locked(timers);
     tni_os_mutex_unlock(&timers->lock);
     return count;
 }
@@ -126,7 +128,7 @@ unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns)
     unsigned fired = 0;
     unsigned count;
 
-    /* Relaxed: a hint; see publish_next. */
+    /* Relaxed: a hint; see publish_next_locked. */
     if (tni_a64_load(&timers->next_ns, TNI_RELAXED) > now_ns)
         return 0;
     do {
@@ -145,7 +147,7 @@ uint64_t tni_timers_sleep(tni_timers *timers)
     uint64_t until;
 
     tni_os_mutex_lock(&timers->lock);
-    publish_next(timers); /* the monitor goes by it, also if timers were taken out since the last time */
+    publish_next_locked(timers); /* the monitor goes by it, also if timers were taken out since the last time */
     until = tni_wheel_next_ns(&timers->wheel);
     timers->sleeping_until_ns = until;
     tni_os_mutex_unlock(&timers->lock);
@@ -170,7 +172,7 @@ void tni_timers_awake(tni_timers *timers)
     /* Makes the next tni_timers_fire advance the wheel, for two reasons. The wheel files nodes by the time of its last
      * expire, which was before the sleep. And the sleep may have ended at the start of a slot, while next_ns is the first
      * deadline in that slot: no fire before that deadline would empty the slot, and the next sleep would end at the same
-     * start, which has passed. Relaxed: as in publish_next. */
+     * start, which has passed. Relaxed: as in publish_next_locked. */
     tni_a64_store(&timers->next_ns, 0, TNI_RELAXED);
     tni_os_mutex_unlock(&timers->lock);
 }

@@ -130,9 +130,10 @@ bool tni_stack_sampler_begin(tn_runtime *runtime, uint64_t until_ns)
     return true;
 }
 
-/* Lock held: returns the worker that is inside the task, or NULL. */
-static tni_worker *thread_of(const tn_runtime *runtime, const tn_task *task)
+/* Returns the worker that is inside the task, or NULL. */
+static tni_worker *thread_of_locked(const tn_runtime *runtime, const tn_task *task)
 {
+    tni_os_mutex_assert_held(&runtime->lock);
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker)
         /* Acquire: observes the number of its thread. The task is only a hint, which the handler checks. Partner: run_task
          * (worker.c). Relaxed: a hint. */
@@ -152,7 +153,7 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
     if (tni_a32_load(&sampler->responses, TNI_ACQUIRE) != sampler->number)
         return false;
     tni_os_mutex_lock(&runtime->lock);
-    worker = thread_of(runtime, task);
+    worker = thread_of_locked(runtime, task);
     if (worker != NULL) {
         sampler->number++;
         sampler->task = task;

@@ -35,7 +35,7 @@ static void move_work_away(tni_core *core)
     if (runtime->core_count > 1)
         tni_schedule_evacuate(core);
     /* A submit must not choose this worker while it sleeps. The wake makes it set its mark again. Acquire: observes the worker
-     * initialized; partner: give_core (worker_replacement.c). It holds the core until it wakes. */
+     * initialized; partner: give_core_locked (worker_replacement.c). It holds the core until it wakes. */
     if (tni_idle_unpark(&runtime->idle, core->index))
         tni_worker_unpark(tni_aptr_load(&core->worker, TNI_ACQUIRE));
     /* Submits rely on searchers, from now on not on this one. It follows the parked mark: otherwise a submit in between could
@@ -250,7 +250,7 @@ static bool check_takeover(tni_core *core, tni_worker *worker, uint64_t now_ns, 
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *due_ns)
 {
-    /* Acquire: observes the worker initialized; partner: give_core (worker_replacement.c). */
+    /* Acquire: observes the worker initialized; partner: give_core_locked (worker_replacement.c). */
     tni_worker *worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     tni_core_record *record = &core->record;
     bool wanted;

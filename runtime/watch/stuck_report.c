@@ -121,7 +121,7 @@ static uint64_t kept_between(const tni_worker *worker, const tni_run_record *bef
     return used_ns + (rest_ns < TNI_STUCK_SLEEP_MAX_NS ? rest_ns : TNI_STUCK_SLEEP_MAX_NS);
 }
 
-static void record_run(tni_worker *worker, uint64_t now_ns)
+static void record_run_locked(tni_worker *worker, uint64_t now_ns)
 {
     /* Acquire: observes the task's header; partner: run_task (worker.c). The task may have ended since, but its memory remains
      * a task header. The task is loaded before the number of runs, so that a run that begins in between does not get the age of
@@ -130,10 +130,11 @@ static void record_run(tni_worker *worker, uint64_t now_ns)
     const tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: a hint */
     tni_run_record now = {.task = task, .seen_ns = now_ns};
 
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     if (may_block(worker))
         now.task = NULL;
     now.rounds = tni_a32_load(&worker->rounds, TNI_RELAXED); /* relaxed: a hint */
-    /* Relaxed: it changes under the lock, which the caller holds. */
+    /* Relaxed: it changes under the lock. */
     if (core != NULL && tni_aptr_load(&core->worker, TNI_RELAXED) == worker) {
         now.core = core;
         now.runs = tni_a64_load(&core->counts.polls, TNI_RELAXED); /* relaxed: a hint */
@@ -150,13 +151,14 @@ static bool is_reportable(const tni_worker *worker)
     return worker->seen_run.task != NULL && !tni_task_is_reported(worker->seen_run.task);
 }
 
-/* Lock held. Whether the worker is between two tasks: it has no core, does not sleep as a replacement thread, and its task has
+/* Whether the worker is between two tasks: it has no core, does not sleep as a replacement thread, and its task has
  * not declared that it blocks. So it is about to run a task that only its thread may run, or about to become a replacement
  * thread. */
-static bool is_between(const tni_worker *worker)
+static bool is_between_locked(const tni_worker *worker)
 {
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     return worker->seen_run.core == NULL && worker->seen_run.task == NULL && !may_block(worker) &&
-           !tni_worker_is_replacement(worker);
+           !tni_worker_is_replacement_locked(worker);
 }
 
 static bool is_due(const tni_worker *worker)
@@ -170,29 +172,31 @@ typedef struct {
     uint64_t kept_ns; /* 0: the worker has left that run */
 } candidate;
 
-/* Lock held. With the reference the header cannot become another task's. If the worker is still in the same run after that,
+/* With the reference the header cannot become another task's. If the worker is still in the same run after that,
  * the reference is to the right task. */
-static void choose_task(candidate *c, tni_worker *worker, uint64_t now_ns)
+static void choose_task_locked(candidate *c, tni_worker *worker, uint64_t now_ns)
 {
     tn_task *task = worker->seen_run.task;
 
+    tni_os_mutex_assert_held(&worker->runtime->lock);
     if (!tni_task_ref_if_alive(task))
         return;
-    record_run(worker, now_ns);
+    record_run_locked(worker, now_ns);
     c->task = task;
     c->kept_ns = worker->seen_run.task == task ? worker->seen_run.kept_ns : 0;
 }
 
-/* Lock held. True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
-static bool record_all_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
+/* True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
+static bool record_all_runs_locked(tn_runtime *runtime, uint64_t now_ns, candidate *c)
 {
     bool again = false;
 
+    tni_os_mutex_assert_held(&runtime->lock);
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
-        record_run(worker, now_ns);
-        again = again || (worker->seen_run.core == NULL && is_reportable(worker)) || is_between(worker);
+        record_run_locked(worker, now_ns);
+        again = again || (worker->seen_run.core == NULL && is_reportable(worker)) || is_between_locked(worker);
         if (c->task == NULL && is_due(worker))
-            choose_task(c, worker, now_ns);
+            choose_task_locked(c, worker, now_ns);
     }
     return again;
 }
@@ -208,7 +212,7 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
     if (log->task != NULL)
         continue_report(runtime, now_ns);
     tni_os_mutex_lock(&runtime->lock);
-    again = record_all_runs(runtime, now_ns, &c);
+    again = record_all_runs_locked(runtime, now_ns, &c);
     tni_os_mutex_unlock(&runtime->lock);
     if (c.kept_ns > 0 && log->task == NULL && may_report(log, now_ns) && tni_task_set_reported(c.task)) {
         log->reports++;
