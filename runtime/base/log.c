@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Log lines, and the message of a failed assertion. */
+/* Log lines, and the message of a failed assertion. Both are written past stdio, because a task may hold the lock of stderr for
+ * long, and each by one call, so that lines of other threads are not mixed in. */
 #include "base/log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *level_name(tn_log_level level)
 {
@@ -19,19 +22,20 @@ static const char *level_name(tn_log_level level)
     return "error";
 }
 
-/* The whole line at once: fprintf on a stream without a buffer needs 8 KiB of stack, and the caller may be a fiber. */
 __attribute__((format(printf, 1, 2))) static void write_line(const char *format, ...)
 {
     char line[600];
+    ssize_t written;
+    size_t length;
     va_list args;
-    int length;
 
     va_start(args, format);
-    length = vsnprintf(line, sizeof line, format, args);
+    (void)vsnprintf(line, sizeof line - 1, format, args);
     va_end(args);
-    if (length >= (int)sizeof line)
-        line[sizeof line - 2] = '\n';
-    (void)fputs(line, stderr);
+    length = strlen(line);
+    line[length++] = '\n';
+    written = write(STDERR_FILENO, line, length);
+    (void)written; /* there is no other place to report it */
 }
 
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
@@ -45,11 +49,11 @@ void tni_log_write(const tni_log *log, tn_log_level level, const char *format, .
     if (log != NULL && log->fn != NULL)
         log->fn(log->ctx, level, line);
     else if (level != TN_LOG_INFO)
-        write_line("tournant: %s: %s\n", level_name(level), line);
+        write_line("tournant: %s: %s", level_name(level), line);
 }
 
 void tni_log_fatal(const char *file, int line, const char *func, const char *message)
 {
-    write_line("tournant: %s:%d: %s: %s\n", file, line, func, message);
+    write_line("tournant: %s:%d: %s: %s", file, line, func, message);
     abort();
 }

@@ -42,16 +42,6 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
 /* Finalizes a context that is never resumed again and is not running. The stack still belongs to the caller. */
 void tni_context_fini(tni_context *ctx);
 
-/* Copies the return addresses on the stack of a context that is not running, innermost first, and returns their number. It
- * follows the chain of frame pointers between `base` and `top`. Functions compiled without frame pointers are missing. */
-unsigned tni_context_frames(const tni_context *ctx, const void *base, const void *top, void **frames, unsigned max);
-
-/* The same, beginning with the frame at `frame`; 0 if that is not between `low` and `top`. */
-unsigned tni_context_frames_at(uintptr_t frame, uintptr_t low, uintptr_t top, void **frames, unsigned max);
-
-/* Whether the chain of frame pointers that begins at `frame` reaches the root frame of a fiber. */
-bool tni_context_has_root(uintptr_t frame, uintptr_t low, uintptr_t top);
-
 /* Suspends the caller in `from` and resumes `to`. Returns when `from` is resumed, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {

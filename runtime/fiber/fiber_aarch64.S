@@ -143,6 +143,9 @@ tni_fiber_root:
     mov x1, x0
     mov x0, x20
     blr x19
+    .globl tni_fiber_root_end
+    .hidden tni_fiber_root_end
+tni_fiber_root_end:
     brk #1
     .cfi_endproc
     .size tni_fiber_root, . - tni_fiber_root

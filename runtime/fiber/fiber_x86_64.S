@@ -116,10 +116,12 @@ tni_fiber_root:
     movq %r12, %rdi
     movq %rax, %rsi
     /* As in fiber_enter.h: no return prediction for a call that never returns. */
-    leaq .Lroot_end(%rip), %rcx
+    leaq tni_fiber_root_end(%rip), %rcx
     pushq %rcx
     jmp *%rbx
-.Lroot_end:
+    .globl tni_fiber_root_end
+    .hidden tni_fiber_root_end
+tni_fiber_root_end:
     ud2
     .cfi_endproc
     .size tni_fiber_root, . - tni_fiber_root

@@ -1,40 +1,293 @@
 /* SPDX-License-Identifier: MIT */
-/* Symbol names of code addresses, and detection of return addresses. */
+/* Symbol names of code addresses, and detection of return addresses.
+ *
+ * dladdr and dl_iterate_phdr wait for the lock of the dynamic linker. A thread inside dlopen holds it while the constructors of
+ * a plug-in run, maybe for seconds. So the list of loaded objects is read here without a lock, as a debugger reads it: from the
+ * DT_DEBUG entry of the program. Objects may come and go meanwhile. Therefore their memory is copied by the kernel
+ * (process_vm_readv), which reports an address that is not mapped, and all that is copied is checked. What cannot be copied is
+ * left out. Objects of other namespaces (dlmopen) are not found.
+ */
 #include "os/os_symbol.h"
 
-#include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* --- Reading memory that may vanish --------------------------------------------------------------------------------------- */
+
+static bool copy(uintptr_t from, void *to, size_t size)
+{
+    struct iovec local = {to, size};
+    struct iovec remote = {(void *)from, size}; /* NOLINT(performance-no-int-to-ptr): it need not be mapped */
+
+    return syscall(SYS_process_vm_readv, getpid(), &local, 1, &remote, 1, 0) == (long)size;
+}
+
+/* Copies a string and cuts it. A string may end just before an address that is not mapped, so no piece crosses a page. */
+static bool copy_text(uintptr_t from, char *to, size_t size)
+{
+    enum { PIECE = 64 };
+    size_t length = 0;
+
+    while (length + 1 < size) {
+        size_t piece = PIECE - (from + length) % PIECE;
+        if (piece > size - 1 - length)
+            piece = size - 1 - length;
+        if (!copy(from + length, to + length, piece))
+            return false;
+        if (memchr(to + length, '\0', piece) != NULL)
+            return true;
+        length += piece;
+    }
+    to[length] = '\0';
+    return true;
+}
+
+/* --- Loaded objects ------------------------------------------------------------------------------------------------------- */
+
+/* More objects than any program has: the list may have been changed while it is read. */
+#define OBJECTS_MAX 4096
+#define SEGMENTS_MAX 16
+
+typedef ElfW(Phdr) segment;
+
+typedef struct {
+    uintptr_t bias; /* what is added to the addresses in the file */
+    uintptr_t name; /* address of the path */
+    unsigned count; /* of segments */
+    segment segments[SEGMENTS_MAX];
+} object;
+
+static bool copy_segments(object *o, uintptr_t from, unsigned count)
+{
+    o->count = count < SEGMENTS_MAX ? count : SEGMENTS_MAX;
+    return copy(from, o->segments, o->count * sizeof *o->segments);
+}
+
+static const segment *segment_of_type(const object *o, uint32_t type)
+{
+    for (unsigned i = 0; i < o->count; i++)
+        if (o->segments[i].p_type == type)
+            return &o->segments[i];
+    return NULL;
+}
+
+static bool describe_program(object *o)
+{
+    uintptr_t headers = getauxval(AT_PHDR);
+    const segment *itself;
+
+    if (headers == 0 || !copy_segments(o, headers, (unsigned)getauxval(AT_PHNUM)))
+        return false;
+    itself = segment_of_type(o, PT_PHDR);
+    o->bias = itself != NULL ? headers - itself->p_vaddr : 0;
+    o->name = getauxval(AT_EXECFN);
+    return true;
+}
+
+static bool describe_loaded(object *o, const struct link_map *map)
+{
+    ElfW(Ehdr) header;
+
+    o->bias = map->l_addr;
+    o->name = (uintptr_t)map->l_name;
+    return copy(map->l_addr, &header, sizeof header) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
+           header.e_phentsize == sizeof(segment) && copy_segments(o, map->l_addr + header.e_phoff, header.e_phnum);
+}
+
+/* Finds an entry of the dynamic section. Addresses in it are relocated by some dynamic linkers and not by others. False: there
+ * is none. */
+static bool dynamic_entry(const object *o, ElfW(Sxword) tag, uintptr_t *out)
+{
+    enum { ENTRIES = 16 };
+    const segment *section = segment_of_type(o, PT_DYNAMIC);
+    uintptr_t at = section != NULL ? o->bias + section->p_vaddr : 0;
+
+    size_t total = section != NULL ? section->p_memsz / sizeof(ElfW(Dyn)) : 0;
+    ElfW(Dyn) entries[ENTRIES];
+
+    for (size_t i = 0; i < total; i++) {
+        const ElfW(Dyn) *entry = &entries[i % ENTRIES];
+        size_t rest = total - i;
+        if (i % ENTRIES == 0 && !copy(at + i * sizeof *entry, entries, (rest < ENTRIES ? rest : ENTRIES) * sizeof *entry))
+            return false;
+        if (entry->d_tag == DT_NULL)
+            return false;
+        if (entry->d_tag != tag)
+            continue;
+        *out = entry->d_un.d_ptr < o->bias ? entry->d_un.d_ptr + o->bias : entry->d_un.d_ptr;
+        return true;
+    }
+    return false;
+}
+
+/* Returns the address of the description of the first loaded object, which is the program itself. 0: it has no list. */
+static uintptr_t first_loaded(const object *program)
+{
+    struct r_debug list;
+    uintptr_t at;
+
+    return dynamic_entry(program, DT_DEBUG, &at) && copy(at, &list, sizeof list) ? (uintptr_t)list.r_map : 0;
+}
+
+/* Calls `visit` for each loaded object until it returns true. */
+static void each_object(bool (*visit)(const object *o, void *arg), void *arg)
+{
+    struct link_map map;
+    object o;
+    uintptr_t at;
+
+    if (!describe_program(&o))
+        return;
+    at = first_loaded(&o);
+    if (visit(&o, arg) || at == 0 || !copy(at, &map, sizeof map))
+        return;
+    for (unsigned i = 0; i < OBJECTS_MAX && map.l_next != NULL && copy((uintptr_t)map.l_next, &map, sizeof map); i++)
+        if (describe_loaded(&o, &map) && visit(&o, arg))
+            return;
+}
+
+static bool contains(const object *o, uintptr_t pc)
+{
+    for (unsigned i = 0; i < o->count; i++)
+        if (o->segments[i].p_type == PT_LOAD && pc - (o->bias + o->segments[i].p_vaddr) < o->segments[i].p_memsz)
+            return true;
+    return false;
+}
+
+/* --- Symbols -------------------------------------------------------------------------------------------------------------- */
+
+/* Few at a time: the caller may be on the small stack of a fiber. */
+#define SYMBOLS 16
+
+/* Counts the symbols by the hash table, which is all that limits their table. */
+static uint32_t count_by_gnu_hash(uintptr_t table)
+{
+    uint32_t head[4]; /* buckets, first hashed symbol, words of the filter, shift */
+    uint32_t words[SYMBOLS];
+    uint32_t last = 0;
+    uintptr_t at;
+
+    if (!copy(table, head, sizeof head))
+        return 0;
+    at = table + sizeof head + head[2] * sizeof(ElfW(Addr));
+    for (uint32_t done = 0; done < head[0]; done += SYMBOLS) {
+        uint32_t count = head[0] - done < SYMBOLS ? head[0] - done : SYMBOLS;
+        if (!copy(at + done * sizeof *words, words, count * sizeof *words))
+            return 0;
+        for (uint32_t i = 0; i < count; i++)
+            last = words[i] > last ? words[i] : last;
+    }
+    if (last < head[1])
+        return head[1];
+    at += (head[0] + (uintptr_t)(last - head[1])) * sizeof *words;
+    do /* a chain ends with an odd word */
+        if (!copy(at, words, sizeof *words))
+            return 0;
+    while (at += sizeof *words, last++, (words[0] & 1) == 0);
+    return last;
+}
+
+static uint32_t count_symbols(const object *o)
+{
+    uint32_t head[2]; /* buckets, symbols */
+    uintptr_t table;
+
+    if (dynamic_entry(o, DT_HASH, &table))
+        return copy(table, head, sizeof head) ? head[1] : 0;
+    return dynamic_entry(o, DT_GNU_HASH, &table) ? count_by_gnu_hash(table) : 0;
+}
+
+static bool covers(const ElfW(Sym) * symbol, uintptr_t in_object)
+{
+    if (symbol->st_shndx == SHN_UNDEF || ELF64_ST_TYPE(symbol->st_info) == STT_TLS || in_object < symbol->st_value)
+        return false;
+    return symbol->st_size == 0 ? in_object == symbol->st_value : in_object - symbol->st_value < symbol->st_size;
+}
+
+/* Finds the last symbol that covers the address. False: there is none. */
+static bool find_symbol(const object *o, uintptr_t in_object, ElfW(Sym) * out)
+{
+    uint32_t total = count_symbols(o);
+    ElfW(Sym) symbols[SYMBOLS];
+    bool found = false;
+    uintptr_t table;
+
+    if (!dynamic_entry(o, DT_SYMTAB, &table))
+        return false;
+    for (uint32_t done = 0; done < total; done += SYMBOLS) {
+        uint32_t count = total - done < SYMBOLS ? total - done : SYMBOLS;
+        if (!copy(table + done * sizeof *symbols, symbols, count * sizeof *symbols))
+            return found;
+        for (uint32_t i = 0; i < count; i++)
+            if (covers(&symbols[i], in_object) && (!found || symbols[i].st_value > out->st_value)) {
+                *out = symbols[i];
+                found = true;
+            }
+    }
+    return found;
+}
+
+typedef struct {
+    uintptr_t pc;
+    char *out;
+    size_t size;
+} lookup;
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
+static bool write_name(const object *o, void *arg)
+{
+    const lookup *l = arg;
+    const segment *first = segment_of_type(o, PT_LOAD);
+    ElfW(Sym) symbol;
+    uintptr_t names;
+    char path[256];
+    char name[128];
+    size_t in_file;
+
+    if (!contains(o, l->pc))
+        return false;
+    if (!copy_text(o->name, path, sizeof path))
+        return true;
+    in_file = l->pc - (o->bias + first->p_vaddr);
+    if (find_symbol(o, l->pc - o->bias, &symbol) && dynamic_entry(o, DT_STRTAB, &names) &&
+        copy_text(names + symbol.st_name, name, sizeof name))
+        (void)snprintf(l->out, l->size, "%s+0x%zx (%s+0x%zx)", name, (size_t)(l->pc - o->bias - symbol.st_value), base_name(path),
+                       in_file);
+    else
+        (void)snprintf(l->out, l->size, "%s+0x%zx", base_name(path), in_file);
+    return true;
+}
 
 void tni_os_symbol(const void *pc, char *out, size_t size)
 {
-    const char *file;
-    Dl_info info;
-    size_t in_file;
+    lookup l = {.pc = (uintptr_t)pc, .out = out, .size = size};
 
-    if (pc == NULL || dladdr(pc, &info) == 0 || info.dli_fname == NULL) {
-        (void)snprintf(out, size, "%p", pc);
-        return;
-    }
-    file = strrchr(info.dli_fname, '/');
-    file = file == NULL ? info.dli_fname : file + 1;
-    in_file = (size_t)((const char *)pc - (const char *)info.dli_fbase);
-    if (info.dli_sname == NULL)
-        (void)snprintf(out, size, "%s+0x%zx", file, in_file);
-    else
-        (void)snprintf(out, size, "%s+0x%zx (%s+0x%zx)", info.dli_sname,
-                       (size_t)((const char *)pc - (const char *)info.dli_saddr), file, in_file);
+    (void)snprintf(out, size, "%p", pc);
+    if (pc != NULL)
+        each_object(write_name, &l);
 }
 
-/* --- Return addresses ------------------------------------------------------------------------------------------------------- */
+/* --- Return addresses ----------------------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 /* A near call is E8 and an offset, or FF and a byte whose middle field is 2. */
 #define CALL_BYTES_MAX 7
 
-static bool follows_call(const uint8_t *pc)
+static bool ends_with_call(const uint8_t *code)
 {
+    const uint8_t *pc = code + CALL_BYTES_MAX;
+
     if (pc[-5] == 0xe8)
         return true;
     for (int bytes = 2; bytes <= CALL_BYTES_MAX; bytes++)
@@ -45,11 +298,11 @@ static bool follows_call(const uint8_t *pc)
 #else
 #define CALL_BYTES_MAX 4
 
-static bool follows_call(const uint8_t *pc)
+static bool ends_with_call(const uint8_t *code)
 {
     uint32_t before;
 
-    memcpy(&before, pc - 4, sizeof before);
+    memcpy(&before, code, sizeof before);
     return (before & 0xfc000000) == 0x94000000 || (before & 0xfffffc1f) == 0xd63f0000; /* bl, blr */
 }
 #endif
@@ -63,24 +316,29 @@ typedef struct {
     uint64_t found; /* a bit for each word */
 } chunk;
 
-/* The dynamic linker holds its lock, so the object is not unloaded meanwhile. */
-static int check_object(struct dl_phdr_info *info, size_t size, void *arg)
+static bool follows_call(uintptr_t pc)
+{
+    uint8_t code[CALL_BYTES_MAX];
+
+    return copy(pc - CALL_BYTES_MAX, code, sizeof code) && ends_with_call(code);
+}
+
+static bool check_object(const object *o, void *arg)
 {
     chunk *c = arg;
 
-    (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        uintptr_t begin = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || (segment->p_flags & (PF_X | PF_R)) != (PF_X | PF_R))
+    for (unsigned i = 0; i < o->count; i++) {
+        const segment *s = &o->segments[i];
+        uintptr_t begin = o->bias + s->p_vaddr;
+        if (s->p_type != PT_LOAD || (s->p_flags & (PF_X | PF_R)) != (PF_X | PF_R))
             continue; /* no code, or code that cannot be read */
         for (unsigned w = 0; w < c->count; w++) {
             uintptr_t pc = (uintptr_t)c->words[w];
-            if (pc >= begin + CALL_BYTES_MAX && pc - begin < segment->p_memsz && follows_call(c->words[w]))
+            if (pc >= begin + CALL_BYTES_MAX && pc - begin < s->p_memsz && follows_call(pc))
                 c->found |= UINT64_C(1) << w;
         }
     }
-    return 0;
+    return false;
 }
 
 unsigned tni_os_return_addresses(const void *const *words, unsigned count, const void **out, unsigned max)
@@ -89,7 +347,7 @@ unsigned tni_os_return_addresses(const void *const *words, unsigned count, const
 
     for (unsigned at = 0; at < count && found < max; at += CHUNK) {
         chunk c = {.words = words + at, .count = count - at < CHUNK ? count - at : CHUNK};
-        (void)dl_iterate_phdr(check_object, &c);
+        each_object(check_object, &c);
         for (unsigned w = 0; w < c.count && found < max; w++)
             if (c.found >> w & 1)
                 out[found++] = c.words[w];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for the dynamic linker: symbol names of code addresses. */
+/* The OS layer for the dynamic linker: symbol names of code addresses. No function here takes a lock of the dynamic linker, of
+ * malloc or of stdio. */
 #ifndef TNI_OS_SYMBOL_H
 #define TNI_OS_SYMBOL_H
 

@@ -9,11 +9,12 @@
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
-/* Frames of a fiber that are shown. */
-#define FRAMES_MAX 32
-
-/* Words of a stack that may be return addresses, and are shown; see tni_dump_sample. */
+/* Bytes for a name. */
+#define NAME_SIZE 256
+/* Words of a stack that may be return addresses, and are shown; see tni_dump_stack. */
 #define GUESSES_MAX 16
+/* Words that are searched for them if the task is suspended. */
+#define WORDS_MAX 64
 /* How long a dump waits, in total, for threads that do not respond. */
 #define SAMPLES_TIMEOUT_NS UINT64_C(1000000000)
 
@@ -35,12 +36,12 @@ static const char *kind_of(const tn_task *task)
 
 void tni_dump_origin(const tni_dump *d, const tn_task *task)
 {
-    char site[200];
-    char code[200];
+    char site[NAME_SIZE];
+    char code[NAME_SIZE];
 
-    tni_os_symbol(task->spawn_site, site, sizeof site);
+    tni_symbol_cache_name(d->names, task->spawn_site, site, sizeof site);
     if (task->kind == TNI_TASK_FIBER) {
-        tni_os_symbol((const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
+        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
         tni_dump_print(d, "    entry %s, spawned at %s", code, site);
     } else {
         tni_dump_print(d, "    spawned at %s", site);
@@ -52,8 +53,8 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task)
 typedef struct {
     tn_future_ops ops; /* of the future that the task has polled and found pending */
     uint64_t since_ns;
-    unsigned count;
-    void *frames[FRAMES_MAX];
+    tni_frames stack; /* without a pc: the task has none */
+    const void *word[WORDS_MAX];
 } snapshot;
 
 /* The task is borrowed. */
@@ -62,56 +63,57 @@ static void take_snapshot(const tn_task *task, snapshot *out)
     const tni_stack *stack;
 
     out->since_ns = task->since_ns;
-    out->count = 0;
+    out->stack.pc = NULL;
     if (task->kind != TNI_TASK_FIBER) {
         out->ops = *task->body.future->ops;
         return;
     }
     stack = task->body.fiber.stack;
     out->ops = *task->awaited->ops;
-    out->count = tni_context_frames(&task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack), out->frames,
-                                    FRAMES_MAX);
+    out->stack.word = out->word;
+    out->stack.words_max = WORDS_MAX;
+    tni_frames_suspended(&out->stack, &task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack));
 }
 
 static void print_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
 {
-    char code[300];
+    char code[NAME_SIZE];
 
-    tni_os_symbol(pc, code, sizeof code);
+    tni_symbol_cache_name(d->names, pc, code, sizeof code);
     tni_dump_print(d, "    #%u%s %s", number, mark, code);
+}
+
+/* Code without frame pointers (the C library's) may have been called since the innermost frame. Its caller and its callees
+ * are among the words below that frame. The words that are return addresses are printed with a question mark, because some
+ * may be left from earlier calls. */
+void tni_dump_stack(const tni_dump *d, const tni_frames *stack)
+{
+    const void *guesses[GUESSES_MAX];
+    unsigned count = tni_os_return_addresses(stack->word, stack->words, guesses, GUESSES_MAX);
+    unsigned number = 0;
+
+    print_frame(d, number++, "", stack->pc);
+    for (unsigned i = 0; i < count; i++)
+        print_frame(d, number++, "?", guesses[i]);
+    for (unsigned i = 0; i < stack->frames; i++)
+        print_frame(d, number++, "", stack->frame[i]);
 }
 
 static void print_suspended(const tni_dump *d, const tn_task *task, const snapshot *was)
 {
     uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* otherwise it was suspended after
                                                                                      * `now_ns` */
-    char code[300];
+    char code[NAME_SIZE];
 
     if (was->ops.name == NULL)
-        tni_os_symbol((const void *)(uintptr_t)was->ops.poll, code, sizeof code);
+        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)was->ops.poll, code, sizeof code);
     else
         (void)snprintf(code, sizeof code, "%s", was->ops.name);
     tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
                    code, (unsigned long long)(waited_ns / TN_MS));
     tni_dump_origin(d, task);
-    for (unsigned i = 0; i < was->count; i++)
-        print_frame(d, i, "", was->frames[i]);
-}
-
-/* Code without frame pointers (the C library's) may have been called since the innermost frame. Its caller and its callees
- * are among the words below that frame. The words that are return addresses are printed with a question mark, because some
- * may be left from earlier calls. */
-void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample)
-{
-    const void *guesses[GUESSES_MAX];
-    unsigned count = tni_os_return_addresses(sample->word, sample->words, guesses, GUESSES_MAX);
-    unsigned number = 0;
-
-    print_frame(d, number++, "", sample->pc);
-    for (unsigned i = 0; i < count; i++)
-        print_frame(d, number++, "?", guesses[i]);
-    for (unsigned i = 0; i < sample->frames; i++)
-        print_frame(d, number++, "", sample->frame[i]);
+    if (was->stack.pc != NULL)
+        tni_dump_stack(d, &was->stack);
 }
 
 /* The thread that is inside the task, if there is one, takes the stack. */
@@ -123,8 +125,8 @@ static void print_running(const tni_dump *d, const tn_task *task)
         return;
     if (tni_stack_sampler_ask(d->runtime, task))
         sample = tni_stack_sampler_result(d->runtime, d->until_ns);
-    if (sample != NULL && sample->pc != NULL)
-        tni_dump_sample(d, sample);
+    if (sample != NULL && sample->stack.pc != NULL)
+        tni_dump_stack(d, &sample->stack);
     tni_stack_sampler_end(d->runtime);
 }
 
@@ -152,12 +154,18 @@ static void visit(void *arg, tn_task *task)
 void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 {
     uint64_t now_ns = tni_clock_ns();
-    tni_dump d = {.runtime = runtime, .line = line, .ctx = ctx, .now_ns = now_ns, .until_ns = now_ns + SAMPLES_TIMEOUT_NS};
+    tni_dump d = {.runtime = runtime,
+                  .line = line,
+                  .ctx = ctx,
+                  .names = tni_symbol_cache_create(),
+                  .now_ns = now_ns,
+                  .until_ns = now_ns + SAMPLES_TIMEOUT_NS};
 
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
     tni_slab_walk(&runtime->external_slabs, visit, &d);
+    tni_symbol_cache_destroy(d.names);
 }
 
 static void log_line(void *ctx, const char *line)

@@ -6,12 +6,14 @@
 #include <tn/runtime.h>
 
 #include "watch/stack_sampler.h"
+#include "watch/symbol_cache.h"
 
 /* Where the lines of a dump go. */
 typedef struct {
     tn_runtime *runtime;
     tn_dump_fn line;
     void *ctx;
+    tni_symbol_cache *names; /* NULL: none */
     uint64_t now_ns;
     uint64_t until_ns; /* end of the wait for stacks of running tasks */
 } tni_dump;
@@ -21,8 +23,8 @@ __attribute__((format(printf, 2, 3))) void tni_dump_print(const tni_dump *d, con
 /* Prints where a task comes from. The caller holds a reference to it. */
 void tni_dump_origin(const tni_dump *d, const tn_task *task);
 
-/* Prints the stack of a running task. */
-void tni_dump_sample(const tni_dump *d, const tni_stack_sample *sample);
+/* Prints what is known of a task's stack, which has a pc. */
+void tni_dump_stack(const tni_dump *d, const tni_frames *stack);
 
 /* A dump whose lines go to the runtime's log. */
 tni_dump tni_dump_to_log(tn_runtime *runtime);

@@ -4,58 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/tls.h"
-#include "fiber/context.h"
 #include "sched/runtime.h"
 
 /* --- In the handler ------------------------------------------------------------------------------------------------------- */
-
-/* The words that are read need not belong to a variable. */
-#define READS_STACK __attribute__((no_sanitize("address", "thread")))
-
-/* Bytes above the stack pointer that are searched for the first frame. */
-#define SEARCH_BYTES ((uintptr_t)32 * 1024)
-
-/* Finds the start of a chain of frame pointers that leads to the root frame: the frame register, or else the first such word
- * from the stack pointer on. A function without a frame pointer may have saved its caller's there, and may use the register
- * for something else. 0: none. A chain that leads elsewhere is followed once, not again from each of its frames: in a deep
- * recursion the handler would take a second for that. */
-READS_STACK static uintptr_t first_frame(const tni_os_interrupted *at, uintptr_t top)
-{
-    uintptr_t end = top - at->sp < SEARCH_BYTES ? top : at->sp + SEARCH_BYTES;
-    uintptr_t astray = at->frame; /* the next frame of a chain that does not lead to the root */
-
-    if (tni_context_has_root(at->frame, at->sp - 1, top)) /* a function without variables has its frame at the stack pointer */
-        return at->frame;
-    for (uintptr_t word = at->sp; word + sizeof word <= end; word += sizeof word) {
-        uintptr_t frame = *(const volatile uintptr_t *)word;
-        if (word == astray) {
-            astray = frame;
-            continue;
-        }
-        if (tni_context_has_root(frame, word, top))
-            return frame;
-        if ((astray <= word || astray >= top) && frame > word && frame < top)
-            astray = frame;
-    }
-    return 0;
-}
-
-/* The memory from the stack pointer to the top of the stack on which this thread runs is mapped, and no other thread writes
- * it. */
-READS_STACK static void fill(tni_stack_sample *sample, const tni_os_interrupted *at, uintptr_t top)
-{
-    uintptr_t frame = first_frame(at, top);
-    uintptr_t end = frame != 0 ? frame : top;
-    uintptr_t begin = at->sp;
-
-    if (end - begin > sizeof sample->word)
-        begin = end - sizeof sample->word; /* the words nearest to the frame are of the functions called from there */
-    for (uintptr_t word = begin; word + sizeof word <= end; word += sizeof word)
-        sample->word[sample->words++] = *(const void *volatile *)word;
-    if (frame != 0)
-        sample->frames = tni_context_frames_at(frame, at->sp - 1, top, sample->frame, TNI_STACK_SAMPLE_FRAMES);
-    sample->pc = (const void *)at->pc;
-}
 
 static void respond(const tni_os_interrupted *at)
 {
@@ -74,13 +25,12 @@ static void respond(const tni_os_interrupted *at)
     if (!tni_aptr_cas(&sampler->target, &target, NULL, TNI_ACQUIRE))
         return;
     sampler->sample.inside = task == sampler->task;
-    sampler->sample.pc = NULL;
-    sampler->sample.frames = 0;
-    sampler->sample.words = 0;
+    sampler->sample.stack.pc = NULL;
     stack = sampler->sample.inside && task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
     if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
-        at->sp < (uintptr_t)tni_stack_top(stack))
-        fill(&sampler->sample, at, (uintptr_t)tni_stack_top(stack));
+        at->sp < (uintptr_t)tni_stack_top(stack)) /* no other thread writes or unmaps what is between the two */
+        tni_frames_interrupted(&sampler->sample.stack, &(tni_frames_at){at->pc, at->sp, at->frame},
+                               (uintptr_t)tni_stack_top(stack));
     /* Release: publishes the sample; partner: tni_stack_sampler_result, tni_stack_sampler_ask. */
     tni_a32_store(&sampler->responses, sampler->number, TNI_RELEASE);
     tni_futex_wake(&sampler->responses, 1);
@@ -213,6 +163,8 @@ int tni_stack_sampler_install(tn_runtime *runtime)
     tni_a32_init(&sampler->busy, 0);
     tni_aptr_init(&sampler->target, NULL);
     tni_a32_init(&sampler->responses, 0);
+    sampler->sample.stack.word = sampler->sample.word;
+    sampler->sample.stack.words_max = TNI_STACK_SAMPLE_WORDS;
     rc = tni_os_thread_signal_install(runtime->options.stuck_signal, respond);
     if (rc != 0)
         tni_free(&runtime->allocator, sampler, sizeof *sampler);

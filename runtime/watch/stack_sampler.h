@@ -4,21 +4,17 @@
 #ifndef TNI_STACK_SAMPLER_H
 #define TNI_STACK_SAMPLER_H
 
+#include "fiber/frames.h"
 #include "os/os_thread_signal.h"
 #include "sched/monitor_state.h"
 #include "task/task.h"
 
-/* Most frames that a sample has, and most words between the stack pointer and the first of these. */
-#define TNI_STACK_SAMPLE_FRAMES 32
+/* Most words of a stack that a sample has. */
 #define TNI_STACK_SAMPLE_WORDS 1024
 
 typedef struct {
-    bool inside;    /* the thread was still inside this task */
-    const void *pc; /* NULL: it was not, or not on the task's stack */
-    unsigned frames;
-    void *frame[TNI_STACK_SAMPLE_FRAMES]; /* return addresses by the chain of frame pointers, innermost first */
-    unsigned words;
-    /* The words below the first frame. They include return addresses of code without frame pointers. */
+    bool inside;      /* the thread was still inside this task */
+    tni_frames stack; /* without a pc: it was not inside, or not on the task's stack */
     const void *word[TNI_STACK_SAMPLE_WORDS];
 } tni_stack_sample;
 

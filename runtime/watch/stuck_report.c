@@ -43,10 +43,10 @@ static void print_report(tn_runtime *runtime, const tni_stack_sample *sample)
         tni_dump_print(&d, "    its stack could not be taken");
     else if (!sample->inside)
         tni_dump_print(&d, "    it has left that run");
-    else if (sample->pc == NULL)
+    else if (sample->stack.pc == NULL)
         tni_dump_print(&d, "    it runs on a stack that is not its own");
     else
-        tni_dump_sample(&d, sample);
+        tni_dump_stack(&d, &sample->stack);
     if (log->sampling)
         tni_stack_sampler_end(runtime);
     log->sampling = false;

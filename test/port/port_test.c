@@ -9,6 +9,7 @@
 #include "base/atomic.h"
 #include "base/thread.h"
 #include "fiber/context.h"
+#include "fiber/frames.h"
 #include "fiber/stack.h"
 #include "sched/deque.h"
 #include "time/wheel.h"
@@ -176,17 +177,17 @@ static void frames_entry(void *arg)
 static void test_frames_of_a_suspended_context(void)
 {
     static pair p;
-    void *frames[16];
-    unsigned count;
+    const void *words[16];
+    tni_frames stack = {.word = words, .words_max = 16};
 
     pair_init(&p, frames_entry);
-    CHECK(tni_context_frames(&p.thread, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16) == 0);
+    tni_frames_suspended(&stack, &p.thread, tni_stack_base(p.stack), tni_stack_top(p.stack));
+    CHECK(stack.pc == NULL && stack.frames == 0 && stack.words == 0);
     tni_context_switch(&p.thread, &p.fiber);
-    count = tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 16);
-    CHECK(count >= DEPTH + 2); /* the point of suspension, the calls, the first frame */
-    for (unsigned i = 0; i < DEPTH && count >= DEPTH + 2; i++)
-        CHECK(frames[i + 1] == returns_to[DEPTH - 1 - i]);
-    CHECK(tni_context_frames(&p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack), frames, 2) == 2);
+    tni_frames_suspended(&stack, &p.fiber, tni_stack_base(p.stack), tni_stack_top(p.stack));
+    CHECK(stack.pc != NULL && stack.frames >= DEPTH + 1 && stack.words == 0); /* the calls, the first frame */
+    for (unsigned i = 0; i < DEPTH && stack.frames >= DEPTH + 1; i++)
+        CHECK(stack.frame[i] == returns_to[DEPTH - 1 - i]);
     tni_context_switch(&p.thread, &p.fiber);
     pair_fini(&p);
 }

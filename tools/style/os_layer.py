@@ -37,7 +37,7 @@ OS_LAYER = [
             r"#\s*include\s*<(uv|sys/(socket|mman|epoll|eventfd|stat|sendfile|ioctl|un|syscall)|netinet/\w+|arpa/inet|netdb|poll|"
             r"fcntl|unistd)\.h>"
         ),
-        r"os_\w+\.[ch]|(atomic|thread)\.c|stack_overflow\.c|cpus\.c",
+        r"os_\w+\.[ch]|(atomic|thread|log)\.c|stack_overflow\.c|cpus\.c",
     ),
     (
         "os-system",
@@ -46,7 +46,7 @@ OS_LAYER = [
             r"recv(from|msg)?|send(to|msg)?|(pre?|pw)?(read|write)v?|pread|pwrite|splice|openat?|close|dup[23]?|pipe2?|eventfd|"
             r"epoll_\w+|poll|ppoll|fcntl|ioctl|unlink(at)?|f?stat|mmap|munmap|mremap|mprotect|madvise"
         ),
-        r"os_\w+\.[ch]|stack_overflow\.c",
+        r"os_\w+\.[ch]|(log|stack_overflow)\.c",
     ),
     ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|(atomic|thread)\.c|stack_overflow\.c|cpus\.c"),
     ("os-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|thread)\.[ch]"),

@@ -227,7 +227,8 @@ typedef void (*tn_dump_fn)(void *ctx, const char *line);
  *
  * It works at any time, also while workers are stuck. A task that runs meanwhile shows its frames only with
  * options.report_stuck_ns: its thread gets the signal, and the dump waits for such threads for at most one second in all. There
- * is no other wait.
+ * is no other wait, not for locks of the C library or the dynamic linker either, except in `line`. Names of functions need the
+ * system call process_vm_readv; where it is refused, addresses are shown.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread inside dlopen, in a constructor that waits: reports and dumps do not wait for the lock of the dynamic linker. */
+/* ctest: timeout=120 */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <tn.h>
+
+#include "os/os_symbol.h"
+#include "stuck_stand.h"
+
+static int ends[2]; /* of a pipe: the constructor waits for a byte */
+
+static void open_pipe(void)
+{
+    char fd[16];
+
+    cr_assert_eq(pipe(ends), 0);
+    (void)snprintf(fd, sizeof fd, "%d", ends[0]);
+    cr_assert_eq(setenv("TT_SLOW_PLUGIN_FD", fd, 1), 0);
+}
+
+static void *load(void *arg)
+{
+    tt_check(dlopen(TT_SLOW_PLUGIN, RTLD_NOW) != NULL);
+    return arg;
+}
+
+/* Whether the plug-in has been mapped, by a thread that is inside dlopen. */
+static bool is_mapped(void *arg)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    bool mapped = false;
+    char line[512];
+
+    (void)arg;
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        mapped = mapped || strstr(line, "slow_plugin") != NULL;
+    if (maps != NULL)
+        (void)fclose(maps);
+    return mapped;
+}
+
+/* --- Names of functions ----------------------------------------------------------------------------------------------------- */
+
+/* The text that the dynamic linker's own functions lead to. */
+static void name_by_dladdr(const void *pc, char *out, size_t size)
+{
+    Dl_info info;
+    const char *file;
+
+    if (pc == NULL || dladdr(pc, &info) == 0) {
+        (void)snprintf(out, size, "%p", pc);
+        return;
+    }
+    file = strrchr(info.dli_fname, '/');
+    file = file == NULL ? info.dli_fname : file + 1;
+    if (info.dli_sname == NULL)
+        (void)snprintf(out, size, "%s+0x%zx", file, (size_t)((const char *)pc - (const char *)info.dli_fbase));
+    else
+        (void)snprintf(out, size, "%s+0x%zx (%s+0x%zx)", info.dli_sname,
+                       (size_t)((const char *)pc - (const char *)info.dli_saddr), file,
+                       (size_t)((const char *)pc - (const char *)info.dli_fbase));
+}
+
+Test(loader_lock, names_are_those_of_dladdr)
+{
+    const char *functions[] = {(const char *)dlsym(RTLD_DEFAULT, "printf"),
+                               (const char *)dlsym(RTLD_DEFAULT, "qsort"),
+                               (const char *)dlsym(RTLD_DEFAULT, "uv_run"),
+                               (const char *)dlsym(RTLD_DEFAULT, "fopen"),
+                               NULL,
+                               (const char *)1,
+                               (const char *)0x1234567};
+
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        for (size_t offset = 0; offset < 16; offset += 5) {
+            const char *pc = functions[i] == NULL ? NULL : functions[i] + offset;
+            char expected[300];
+            char name[300];
+            name_by_dladdr(pc, expected, sizeof expected);
+            tni_os_symbol(pc, name, sizeof name);
+            cr_assert_str_eq(name, expected);
+        }
+}
+
+__attribute__((noinline)) static const void *return_address(void)
+{
+    return __builtin_return_address(0);
+}
+
+static void expect_one_return_address(void)
+{
+    const void *words[200] = {(void *)8, (void *)0x1234567, words};
+    const void *found[4];
+
+    words[100] = return_address();
+    words[150] = (const char *)words[100] + 1;
+    cr_assert_eq(tni_os_return_addresses(words, 200, found, 4), 1);
+    cr_assert_eq(found[0], words[100]);
+}
+
+Test(loader_lock, is_not_taken_for_names)
+{
+    pthread_t thread;
+    char name[300];
+
+    open_pipe();
+    thread = tt_thread_start(load, NULL);
+    cr_assert(tt_wait_until(is_mapped, NULL, LIMIT_NS / 2));
+    tni_os_symbol((const void *)(uintptr_t)load, name, sizeof name);
+    cr_assert_not_null(strstr(name, "loader_lock_test"), "%s", name);
+    expect_one_return_address();
+    cr_assert_eq(write(ends[1], "", 1), 1);
+    tt_thread_join(thread);
+    expect_one_return_address();
+}
+
+/* --- Reports and dumps ------------------------------------------------------------------------------------------------------ */
+
+static void *answer(void *arg)
+{
+    return arg;
+}
+
+Test(loader_lock, is_not_taken_for_a_report)
+{
+    stand *s = new_stand(sleep_some);
+    tn_options options = options_for(s);
+    tn_runtime *runtime;
+    tn_task *task;
+
+    open_pipe();
+    options.workers = 1;
+    options.stuck_after_ns = 0;
+    runtime = create(&options);
+    task = tt_spawn_on(runtime, load, NULL);
+    cr_assert(tt_wait_until(is_mapped, NULL, LIMIT_NS / 2));
+    cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
+    for (int i = 0; i < 100; i++) /* the monitor still hands over */
+        tt_join(tt_spawn_on(runtime, answer, NULL));
+    s->page.length = 0;
+    tn_dump(runtime, add_line, &s->page);
+    cr_assert_eq(count_of(&s->page, "(fiber): "), 1, "%s", s->page.text);
+    cr_assert_geq(count_of(&s->page, "dlopen"), 1, "%s", s->page.text);
+    cr_assert_eq(write(ends[1], "", 1), 1);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+}
