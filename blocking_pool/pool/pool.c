@@ -76,9 +76,15 @@ tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
     /* Observes the pool's initialization; partner: the CAS in make. */
     void *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
 
+    *error = TN_ESHUTDOWN;
+    if (tni_runtime_is_inherited(runtime)) {
+        tni_fork_log_refusal("a blocking job");
+        return NULL;
+    }
     if (tni_unlikely(attachment == NULL))
         attachment = make(runtime);
-    *error = attachment == NULL ? TN_ENOMEM : TN_ESHUTDOWN;
+    if (attachment == NULL)
+        *error = TN_ENOMEM;
     if (attachment == NULL || attachment == &tni_attachment_closed)
         return NULL;
     return tni_container_of(attachment, tni_pool, base);

@@ -323,6 +323,8 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     began_ns = self->now_ns;
     if (!drops)
         again = job->ops->run(job);
+    tni_assert(!tni_runtime_is_inherited(pool->runtime),
+               "a blocking job returns in a child of fork: end the child by _exit or exec");
     if (tni_unlikely(tni_tls_get()->scope != NULL))
         tni_scope_left_open(NULL); /* otherwise the next jobs of this thread would run inside it */
     if (!again)

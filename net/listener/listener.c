@@ -27,6 +27,8 @@ static void closing(tni_endpoint *endpoint)
 {
     tn_listener *listener = tni_container_of(endpoint, tn_listener, endpoint);
 
+    if (tni_runtime_is_inherited(endpoint->runtime))
+        return; /* the parent of this child of fork continues to listen */
     remove_path(listener);
     /* The socket is not shut down, because another process may share it: it would stop accepting too. */
     (void)tni_wait_wake(&listener->pause);

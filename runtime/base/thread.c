@@ -90,6 +90,11 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     return -rc;
 }
 
+int tni_thread_at_fork(void (*in_child)(void))
+{
+    return -pthread_atfork(NULL, NULL, in_child);
+}
+
 void tni_thread_name(const char *name)
 {
     (void)pthread_setname_np(pthread_self(), name); /* fails if the name is too long */

@@ -44,6 +44,8 @@ typedef struct {
 /* Starts `main(arg)` on a thread with all asynchronous signals (SIGPROF excepted) and SIGPIPE blocked. Returns 0 or a negative
  * errno value (TN_EAGAIN if the process cannot have another thread). */
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
+/* Makes the child of each later fork call `in_child` before fork returns there. Returns 0 or TN_ENOMEM. */
+int tni_thread_at_fork(void (*in_child)(void));
 /* Names the calling thread, for debuggers and tools. At most 15 characters. */
 void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);

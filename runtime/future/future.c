@@ -166,6 +166,10 @@ static int join_poll(tn_future *self, tn_waker *waker)
     switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
     case TNI_WAIT_ARMED:
         future->armed = waker;
+        if (tni_runtime_is_inherited(task->runtime)) {
+            tni_fork_log_refusal("a join");
+            return TN_ESHUTDOWN;
+        }
         return TN_PENDING;
     case TNI_WAIT_BUSY:
         return TN_EBUSY;

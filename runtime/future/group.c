@@ -233,7 +233,8 @@ static int next_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     tni_os_mutex_lock(&group->lock);
-    none = group->ended.first == NULL && group->running.first == NULL;
+    /* In a child of fork the tasks never end. */
+    none = group->ended.first == NULL && (group->running.first == NULL || tni_runtime_is_inherited(group->runtime));
     if (group->ended.first != NULL) {
         c = child_of(tni_list_take_first(&group->ended));
     } else if (!none) {

@@ -28,6 +28,7 @@ struct tni_registration {
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 {
     driver->allocator = allocator;
+    driver->fork_generation = tni_fork_generation;
     tni_a32_init(&driver->owned, 0);
     tni_a32_init(&driver->incomplete, 0);
     driver->fetched.count = 0;
@@ -202,11 +203,27 @@ static void post(tni_registration *registration, uint32_t request)
     wake_for_incomplete(driver);
 }
 
+/* In place of a request, in a child of fork. The registration is left as it is: its memory may be in any state. */
+static void request_in_child(tni_registration *registration, uint32_t what)
+{
+    if (what == REQUEST_CLOSE) {
+        tni_os_close(registration->fd);
+        return;
+    }
+    tni_fork_log_refusal("a wait for a stream or listener");
+    tni_a32_store(&registration->error, (uint32_t)-TN_ESHUTDOWN, TNI_RELAXED); /* relaxed: as in open_registration */
+    report(registration, TNI_OS_BROKEN);
+}
+
 static void request(tni_registration *registration, uint32_t what)
 {
     tni_driver *driver = registration->driver;
     int fd = registration->fd;
 
+    if (tni_fork_is_inherited(driver->fork_generation)) {
+        request_in_child(registration, what);
+        return;
+    }
     if (!tni_driver_try_own(driver)) {
         post(registration, what);
         return;
@@ -298,6 +315,10 @@ uint64_t tni_registration_readiness(const tni_registration *registration)
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
 {
     if (!tni_readiness_has(tni_registration_readiness(registration), side)) {
+        if (tni_fork_is_inherited(registration->driver->fork_generation)) {
+            tni_fork_log_refusal("a wait for a stream or listener");
+            return TN_ESHUTDOWN;
+        }
         tni_wait_arm(&registration->waits[side], waker);
         if (!tni_readiness_has(tni_registration_readiness(registration), side))
             return TN_PENDING;

@@ -20,6 +20,9 @@
  * bit is cleared only if the tick is still the one seen before the read, so that a report in between is kept. Once the peer has
  * closed or the fd is broken, the bits stay set.
  *
+ * Fork. In a child of fork the loop is the parent's. A registration there neither opens nor closes anything in it; a wait fails,
+ * and a close closes the child's descriptor alone.
+ *
  * Close. The stream gives its fd to the registration. The fd is closed, and the memory freed, only after the loop has
  * unregistered it. Until then accept cannot return the number again, so no report, read or write for one connection can reach
  * another.
@@ -29,6 +32,7 @@
 
 #include "base/alloc.h"
 #include "base/atomic.h"
+#include "base/fork.h"
 #include "os/os_loop.h"
 #include "task/wait.h"
 
@@ -42,6 +46,7 @@ typedef struct {
     tni_a32 registrations;            /* number of registrations; a hint for choosing a loop */
     tni_a64 events;                   /* written by the owner: number of reports since the loop was opened */
     const tn_allocator *allocator;    /* constant; for registrations */
+    uint32_t fork_generation;         /* constant; of the process that opened the loop (base/fork.h) */
     tni_cache_aligned tni_aptr inbox; /* registrations with requests */
 } tni_driver;
 

@@ -10,7 +10,9 @@
 #include "base/tls.h"
 #include "fiber/stack_overflow.h"
 #include "os/cpus.h"
+#include "os/os_sigaction.h"
 #include "sched/schedule.h"
+#include "scope/scope.h"
 #include "watch/monitor.h"
 #include "watch/stack_sampler.h"
 
@@ -120,6 +122,21 @@ static int install_handlers(tn_runtime *runtime)
     return rc;
 }
 
+/* --- Forks ------------------------------------------------------------------------------------------------------------------ */
+
+/* In a child of fork: the thread that called fork is a plain thread there, whatever it was in the parent. A fiber that it is
+ * inside of continues on its stack, with the scopes that it has entered, and never suspends. */
+static void become_plain_thread(void)
+{
+    tni_tls *local = tni_tls_get();
+    tni_scope *scope = local->scope;
+
+    if (local->task != NULL && local->task->kind == TNI_TASK_FIBER)
+        scope = tni_scopes_leave_task(local->task, &local->scope);
+    *local = (tni_tls){.scope = scope}; /* with a new seed for the generator */
+    tni_os_sigaction_in_child();
+}
+
 /* --- Creating --------------------------------------------------------------------------------------------------------------- */
 
 static void log_from_stacks(void *arg, const char *message)
@@ -215,6 +232,7 @@ static void take_options(tn_runtime *runtime, const tn_options *options)
     runtime->options = *options;
     strncpy(runtime->name, options->name != NULL ? options->name : "tn", sizeof runtime->name - 1);
     runtime->log = (tni_log){.fn = options->log, .ctx = options->log_ctx};
+    runtime->fork_generation = tni_fork_generation;
     runtime->asymmetric = tni_fence_asymmetric_init();
     runtime->core_count = choose_cores(options);
 }
@@ -228,6 +246,8 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
 
     *out = NULL;
     rc = read_options(&options, given);
+    if (rc == 0)
+        rc = tni_fork_watch(become_plain_thread);
     if (rc != 0)
         return rc;
     allocator = options.allocator != NULL ? *options.allocator : tni_alloc_default;
@@ -286,6 +306,10 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
     tn_task *task;
     int rc;
 
+    if (tni_runtime_is_inherited(runtime)) {
+        tni_fork_log_refusal("tn_block_on");
+        return TN_ESHUTDOWN;
+    }
     tni_assert(!drives || tni_tls_get()->task == NULL, "tn_block_on in a task: spawn and join instead");
     /* Acquire: observes the core as the previous driving thread left it; partner: drive. */
     if (drives && !tni_a32_cas(&runtime->driven, &free_word, 1, TNI_ACQUIRE))

@@ -284,6 +284,10 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     uint64_t deadline_ns = tni_deadline_after(timeout_ns);
     size_t left;
 
+    if (tni_runtime_is_inherited(runtime)) {
+        tni_fork_log_refusal("tn_runtime_destroy");
+        return (size_t)tni_runtime_live(runtime);
+    }
     tni_assert(tn_runtime_current() != runtime, "tn_runtime_destroy in one of the runtime's own tasks");
     /* Relaxed: it only detects misuse. */
     tni_assert(tni_a32_load(&runtime->driven, TNI_RELAXED) == 0, "tn_runtime_destroy while another thread is in tn_block_on");

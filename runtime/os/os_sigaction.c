@@ -30,6 +30,11 @@ void tni_os_sigaction_unlock(void)
     tni_a32_store(&lock, 0, TNI_RELEASE);
 }
 
+void tni_os_sigaction_in_child(void)
+{
+    tni_a32_store(&lock, 0, TNI_RELAXED); /* relaxed: there is one thread */
+}
+
 static bool is_ours(const struct sigaction *action, tni_os_handler_fn handler)
 {
     return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == handler;

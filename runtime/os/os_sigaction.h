@@ -26,6 +26,8 @@ typedef void (*tni_os_handler_fn)(int number, siginfo_t *info, void *ucontext);
 /* One spin lock for all records of the process: around set and clear, and around related data of their callers. */
 void tni_os_sigaction_lock(void);
 void tni_os_sigaction_unlock(void);
+/* In a child of fork: releases the lock, because its holder may not be here. */
+void tni_os_sigaction_in_child(void);
 
 /* Installs the handler unless it is installed. It runs on the alternate stack. Calls that it interrupts are restarted where the
  * kernel does that, unless a handler was there before and does without. Returns 0 or a negative errno value. */

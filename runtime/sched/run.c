@@ -13,9 +13,12 @@
 #include "scope/scope.h"
 #include "task/task_hooks.h"
 
+#define RETURNS_IN_CHILD "a task returns in a child of fork: end the child by _exit or exec"
+
 static void fiber_main(void *arg)
 {
     tn_task *task = arg;
+    tni_worker *worker;
 
     task->result = task->body.fiber.entry(task->result);
     if (tni_unlikely(task->body.fiber.scope != NULL))
@@ -23,7 +26,9 @@ static void fiber_main(void *arg)
     if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_exit(task);
     task->run_result = TNI_RUN_ENDED;
-    tni_context_exit_to(&task->body.fiber.context, &tni_tls_get()->worker->context);
+    worker = tni_tls_get()->worker;
+    tni_assert(worker != NULL, RETURNS_IN_CHILD);
+    tni_context_exit_to(&task->body.fiber.context, &worker->context);
 }
 
 static tni_stack_cache *stack_cache(tni_core *core)
@@ -74,6 +79,7 @@ void tni_run_future(tn_task *task)
 
     if (!tni_task_is_cancelled(task))
         rc = future->ops->poll(future, tni_task_waker(task));
+    tni_assert(!tni_runtime_is_inherited(task->runtime), RETURNS_IN_CHILD);
     if (rc == TN_PENDING) {
         task->run_result = TNI_RUN_SUSPENDED;
         return;

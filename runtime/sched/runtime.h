@@ -3,6 +3,7 @@
 #ifndef TNI_RUNTIME_H
 #define TNI_RUNTIME_H
 
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/tls.h"
 #include "sched/core.h"
@@ -30,8 +31,9 @@ struct tn_runtime {
     tn_options options;
     tn_allocator allocator;
     tni_log log;
-    char name[9];    /* options.name, shortened: thread names have 15 characters */
-    bool asymmetric; /* light and heavy fences are available */
+    char name[9];             /* options.name, shortened: thread names have 15 characters */
+    bool asymmetric;          /* light and heavy fences are available */
+    uint32_t fork_generation; /* of the process that created it (base/fork.h) */
     unsigned core_count;
     tni_core *cores[TNI_WORKERS_MAX];
 
@@ -126,6 +128,12 @@ static inline const tni_log *tni_runtime_log_here(void)
     const tn_task *task = tni_tls_get()->task;
 
     return task != NULL ? &task->runtime->log : NULL;
+}
+
+/* Whether this process is a child of fork, and the runtime belongs to its parent. */
+static inline bool tni_runtime_is_inherited(const tn_runtime *runtime)
+{
+    return tni_fork_is_inherited(runtime->fork_generation);
 }
 
 static inline bool tni_runtime_is_stopping(const tn_runtime *runtime)

@@ -133,7 +133,8 @@ void tni_schedule_ready(tn_task *task)
         return;
     core = worker != NULL && worker->runtime == task->runtime ? tni_worker_enter(worker) : NULL;
     if (core == NULL) {
-        tni_schedule_inject(task->runtime, task, task, 1);
+        if (!tni_runtime_is_inherited(task->runtime)) /* otherwise it never runs in this child of fork */
+            tni_schedule_inject(task->runtime, task, task, 1);
         return;
     }
     tni_schedule_push(core, task);

@@ -157,6 +157,10 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
         runtime = local->task->runtime;
     if (runtime == NULL)
         return TN_EINVAL;
+    if (tni_runtime_is_inherited(runtime)) {
+        tni_fork_log_refusal("a spawn");
+        return TN_ESHUTDOWN;
+    }
     if (options != NULL)
         rc = read_options(runtime, plan, options);
     if (tni_unlikely(rc != 0))

@@ -159,6 +159,15 @@ void tn_scope_leave(tn_scope *public)
         scope->end(public, false);
 }
 
+tni_scope *tni_scopes_leave_task(const tn_task *task, tni_scope **top)
+{
+    for (tni_scope *scope = task->body.fiber.scope; scope != NULL; scope = scope->parent) {
+        scope->owner = NULL;
+        scope->top = top;
+    }
+    return task->body.fiber.scope;
+}
+
 /* The same for a fiber that does not run, called on another stack. It compares with the stack pointer, because the function that
  * suspended may have the scope in its own frame (with link-time optimization), or may have no frame pointer. */
 static bool frame_of_suspended_has_returned(const tn_task *task, const tni_scope *scope)

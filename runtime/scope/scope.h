@@ -72,6 +72,10 @@ void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end);
 /* As tn_scope_cancel. The scope is entered, or it is being left and its end function has not returned. */
 void tni_scope_cancel(tni_scope *scope);
 
+/* In a child of fork: makes the scopes of the calling fiber those of a plain thread, whose innermost one `*top` is. Returns that
+ * one. */
+tni_scope *tni_scopes_leave_task(const tn_task *task, tni_scope **top);
+
 /* Calls the end functions of the scopes of an abandoned fiber, the innermost first. Their frames are still allocated. */
 void tni_scopes_abandon(const tn_task *task);
 

@@ -161,6 +161,11 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
                   .now_ns = now_ns,
                   .until_ns = now_ns + SAMPLES_TIMEOUT_NS};
 
+    if (tni_runtime_is_inherited(runtime)) {
+        tni_dump_print(&d, "runtime \"%s\" belongs to the parent of this process", runtime->name);
+        tni_symbol_cache_destroy(d.names);
+        return;
+    }
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     for (unsigned i = 0; i < runtime->core_count; i++)
         tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);

@@ -192,6 +192,12 @@ void tni_thread_detach(tni_thread *thread)
     (void)thread;
 }
 
+int tni_thread_at_fork(void (*in_child)(void))
+{
+    (void)in_child;
+    return 0;
+}
+
 void tni_thread_name(const char *name)
 {
     engine.threads[engine.self].name = name;

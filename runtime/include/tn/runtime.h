@@ -134,6 +134,17 @@ TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 
 /* Creates a runtime and starts its worker threads. `options`: NULL for the defaults.
  *
+ * A runtime belongs to the process that creates it. A child of fork creates its own, also if the parent had one. Without exec,
+ * these hold in the child for a runtime of the parent, and for its tasks, streams, listeners and files:
+ *
+ * - The thread that called fork is a plain thread there, also if it was inside a task. What it calls works as on a plain thread.
+ *   The entry function of that task must not return: the child ends by _exit or exec.
+ * - A call that needs the runtime's threads returns TN_ESHUTDOWN at once: a spawn, a join, tn_block_on, a blocking job, and each
+ *   wait for a stream or listener. The first one writes a line to stderr. tn_runtime_destroy returns at once and frees nothing.
+ * - Closing a stream or listener closes the child's descriptor, and changes nothing for the parent. Reads, writes and accepts
+ *   that need not wait are done. They share the connection with the parent.
+ * - Locks and channels are copies, as after any fork: what another task held at that moment stays held.
+ *
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: the caller owns the runtime, and destroys it with tn_runtime_destroy. After an error nothing is left behind.
