@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Open files: open, close, read, write, seek, sync. */
 #include "base/tls.h"
-#include "fs/fs.h"
+#include "fs/fs_open.h"
+#include "fs/fs_ready.h"
+#include "os/os_ready.h"
 #include "pool/inplace.h"
 #include "pool/pool_call.h"
 #include "pool/position.h"
 #include "sched/budget_fiber.h"
+#include "scope/scope.h"
 
 #define IOV_COUNT_MAX 1024
 
@@ -17,6 +20,7 @@ struct tn_file {
     tni_work closing; /* closes the file in the background; pushed with the last reference */
     tni_a32 references;
     int fd;
+    tni_a32 kind;          /* W: tni_fs_kind; of an adopted descriptor unknown until its first transfer */
     bool in_place;         /* S: a regular file: the fiber itself reads what is in the page cache */
     bool seeks_in_place;   /* S: and its file system moves the position without blocking */
     tni_position position; /* guards calls at the file's own position */
@@ -34,6 +38,7 @@ static tn_file *make(int fd)
         return NULL;
     tni_a32_init(&file->references, 1);
     file->fd = fd;
+    tni_a32_init(&file->kind, TNI_FS_UNKNOWN);
     file->in_place = false;
     file->seeks_in_place = false;
     tni_position_init(&file->position);
@@ -54,43 +59,70 @@ int tn_file_adopt(tn_file **out, int fd)
     return *out != NULL ? 0 : TN_ENOMEM;
 }
 
+/* In the caller's frame. */
 typedef struct {
-    const char *path;
-    int flags;
-    unsigned mode;
-    bool in_place; /* out, as the next one */
+    tni_fs_open base;
+    tn_scope scope; /* while a fiber waits for the other end of a FIFO */
+    bool in_place;  /* out, as the next one */
     bool seeks_in_place;
-} open_call;
+} opening;
 
 static int call_open(void *arg)
 {
-    open_call *call = arg;
-    int fd = tni_os_open(call->path, call->flags, call->mode);
-    struct stat status;
+    opening *self = arg;
+    int rc = tni_fs_open_try(&self->base);
 
     /* A read that bypasses the page cache (O_DIRECT) always blocks. */
-    call->in_place = fd >= 0 && (call->flags & O_DIRECT) == 0 && tni_os_fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+    self->in_place = rc == 0 && (self->base.flags & O_DIRECT) == 0 && S_ISREG(self->base.status.st_mode) &&
                      tni_os_cached_end_holds();
-    call->seeks_in_place = call->in_place && tni_os_is_stored(fd);
-    return fd;
+    self->seeks_in_place = self->in_place && tni_os_is_stored(self->base.fd);
+    return rc;
+}
+
+static void opening_end(tn_scope *scope, bool abandoned)
+{
+    if (abandoned)
+        tni_fs_open_close(&tni_container_of(scope, opening, scope)->base);
+}
+
+static int wait_for_other_end(opening *self)
+{
+    int rc = 0;
+
+    tn_scope_enter(&self->scope, TN_NEVER);
+    tni_scope_on_end(&self->scope, opening_end);
+    while (rc == 0 && self->base.again) {
+        rc = tni_fs_open_pause(&self->base);
+        if (rc == 0)
+            rc = tni_fs_run(call_open, self);
+    }
+    tn_scope_leave(&self->scope);
+    if (rc != 0)
+        tni_fs_open_close(&self->base);
+    return rc;
 }
 
 int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
 {
-    open_call call = {.path = path, .flags = flags, .mode = mode};
+    opening self;
     tn_file *file = make(-1);
+    int rc;
 
     *out = NULL;
     if (file == NULL)
         return TN_ENOMEM;
-    file->fd = tni_fs_run(call_open, &call);
-    if (file->fd < 0) {
-        int rc = file->fd;
+    tni_fs_open_init(&self.base, path, flags, mode);
+    rc = tni_fs_run(call_open, &self);
+    if (rc == 0 && self.base.again)
+        rc = wait_for_other_end(&self);
+    if (rc != 0) {
         free_file(file);
         return rc;
     }
-    file->in_place = call.in_place;
-    file->seeks_in_place = call.seeks_in_place;
+    file->fd = self.base.fd;
+    tni_a32_init(&file->kind, tni_fs_ready_kind_of(self.base.status.st_mode));
+    file->in_place = self.in_place;
+    file->seeks_in_place = self.seeks_in_place;
     *out = file;
     return 0;
 }
@@ -155,8 +187,10 @@ typedef struct {
     int count;
     int64_t offset; /* negative: at the file's own position */
     bool writes;
-    int index;   /* the buffer at which the next part begins */
-    size_t skip; /* bytes of that buffer already transferred */
+    bool in_fiber; /* the thread must not wait for another party */
+    bool blocked;  /* out: the call ended because it would have waited there */
+    int index;     /* the buffer at which the next part begins */
+    size_t skip;   /* bytes of that buffer already transferred */
     size_t done;
     int error; /* that ended the transfer; 0: none */
 } transfer;
@@ -192,6 +226,27 @@ static void advance(transfer *self, size_t size)
     self->skip += size;
 }
 
+static tni_fs_kind kind_of(tn_file *file)
+{
+    tni_fs_kind kind = tni_a32_load(&file->kind, TNI_RELAXED); /* relaxed: one of two threads that learn it repeats the other */
+
+    if (kind == TNI_FS_UNKNOWN) {
+        kind = tni_fs_ready_kind(file->fd);
+        tni_a32_store(&file->kind, kind, TNI_RELAXED); /* relaxed: as above */
+    }
+    return kind;
+}
+
+static ssize_t move_now(const transfer *self, const struct iovec *part, int count)
+{
+    int64_t at = self->offset + (int64_t)self->done;
+    int fd = self->file->fd;
+
+    if (self->offset >= 0)
+        return self->writes ? tni_os_pwritev_now(fd, part, count, at) : tni_os_preadv_now(fd, part, count, at);
+    return self->writes ? tni_os_writev_now(fd, part, count) : tni_os_readv_now(fd, part, count);
+}
+
 static ssize_t move_part(const transfer *self, const struct iovec *part, int count)
 {
     int64_t at = self->offset + (int64_t)self->done;
@@ -203,33 +258,41 @@ static ssize_t move_part(const transfer *self, const struct iovec *part, int cou
     return self->writes ? tni_os_writev(fd, part, count) : tni_os_readv(fd, part, count);
 }
 
-/* True if a read after the last byte returns 0. On a pipe it would block. */
-static bool has_an_end(int fd)
+/* The call of a plain thread or a job, which may wait. A descriptor in non-blocking mode needs a wait of its own. */
+static ssize_t move_waiting(const transfer *self, const struct iovec *part, int count)
 {
-    struct stat status;
+    ssize_t n;
 
-    return tni_os_fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+    do {
+        n = move_part(self, part, count);
+    } while (n == -EAGAIN && tni_os_wait_ready(self->file->fd, self->writes) == 0);
+    return n;
 }
 
 static bool transfer_run(tni_work *job)
 {
     transfer *self = tni_container_of(tni_container_of(job, tni_pool_call, base), transfer, base);
+    tni_fs_kind kind = kind_of(self->file);
     struct iovec part[PART_BUFFERS];
     int count;
     size_t size = next_part(self, part, &count);
     ssize_t n;
 
-    n = move_part(self, part, count);
-    if (n < 0)
-        self->error = (int)n;
+    if (kind == TNI_FS_STORED)
+        n = move_part(self, part, count);
     else
+        n = self->in_fiber ? move_now(self, part, count) : move_waiting(self, part, count);
+    self->blocked = n == -EAGAIN && kind == TNI_FS_WAITING && self->in_fiber;
+    if (n < 0 && !self->blocked)
+        self->error = (int)n;
+    if (n >= 0)
         advance(self, (size_t)n);
     if (n < 0 || self->index == self->count)
         return false;
     /* A short read is the end, or all that the pipe holds. After a short write the next write returns the reason. */
     if (self->writes)
         return n > 0;
-    return (size_t)n == size && (self->offset >= 0 || has_an_end(self->file->fd));
+    return (size_t)n == size && (self->offset >= 0 || kind == TNI_FS_STORED);
 }
 
 static const tni_work_ops transfer_ops = TNI_POOL_CALL_OPS(transfer_run);
@@ -285,6 +348,20 @@ static int transfer_in_pool(transfer *self)
     return rc;
 }
 
+/* In a fiber, waits in between for what a thread must not wait for. */
+static int transfer_to_end(transfer *self)
+{
+    int rc;
+
+    do {
+        self->blocked = false;
+        rc = transfer_in_pool(self);
+        if (rc == 0 && self->blocked)
+            rc = tni_fs_ready_wait(self->file->fd, self->writes);
+    } while (rc == 0 && self->blocked);
+    return rc;
+}
+
 static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
 {
     transfer self = {.file = file, .iov = iov, .count = count, .offset = offset, .writes = writes};
@@ -301,7 +378,8 @@ static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t o
     advance(&self, 0); /* skips empty buffers, so that each part but the last one moves data or finds the end */
     if (file->in_place && !writes && read_in_place(&self))
         return (ssize_t)self.done;
-    rc = transfer_in_pool(&self);
+    self.in_fiber = tni_tls_get()->task != NULL;
+    rc = transfer_to_end(&self);
     if (self.done > 0)
         return (ssize_t)self.done;
     return rc != 0 ? rc : self.error;

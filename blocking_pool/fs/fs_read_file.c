@@ -2,19 +2,27 @@
 /* Reading a whole file: tn_fs_read_file. */
 #include <string.h>
 
-#include "fs/fs.h"
+#include "fs/fs_open.h"
+#include "fs/fs_ready.h"
+#include "os/os_ready.h"
 #include "pool/inplace.h"
+#include "scope/scope.h"
 
 #define CAPACITY_MIN 4096
 
+/* A thread reads so much in one go. */
+#define PART_BYTES ((size_t)1 << 20)
+
 typedef struct {
-    const char *path;
+    tni_fs_open open;
+    tn_scope scope; /* around what the pool does; if the fiber is abandoned there, its end frees all of this */
     size_t size_max;
     tn_contents *out;
     const tn_allocator *allocator;
     tni_pool *learning_pool; /* the pool that records whether the device's open blocks (tni_inplace_learn); NULL: none */
-    int fd;                  /* -1: not open */
     bool begun;              /* begin_read has succeeded: reading continues behind what is in *out */
+    bool ended;              /* the end of the file has been read */
+    bool blocked;            /* the thread would have had to wait for another party */
 } read_call;
 
 /* Makes *out hold `capacity` bytes and the NUL. */
@@ -33,15 +41,16 @@ static int reserve_capacity(const read_call *call, size_t capacity)
     return 0;
 }
 
+typedef ssize_t (*read_fn)(int fd, const struct iovec *iov, int count);
+
 /* The size from fstat is a hint: the file may grow, and files of procfs report size 0. One byte more than expected is
  * requested, so that the end is seen. */
-static int begin_read(read_call *call, struct stat *status)
+static int begin_read(read_call *call)
 {
+    const struct stat *status = &call->open.status;
     size_t capacity = CAPACITY_MIN;
-    int rc = tni_os_fstat(call->fd, status);
+    int rc;
 
-    if (rc != 0)
-        *status = (struct stat){.st_mode = 0};
     if (S_ISREG(status->st_mode) && (uint64_t)status->st_size > call->size_max)
         return -EFBIG;
     if (S_ISREG(status->st_mode) && status->st_size > 0)
@@ -51,18 +60,22 @@ static int begin_read(read_call *call, struct stat *status)
     return rc;
 }
 
-static int read_all(const read_call *call, ssize_t (*read_some)(int fd, const struct iovec *iov, int count))
+/* Reads a part, or to the end. */
+static int read_part(read_call *call, read_fn read_some)
 {
     tn_contents *out = call->out;
+    size_t limit = out->size + PART_BYTES;
     int rc = 0;
 
-    while (rc == 0) {
-        struct iovec rest = {out->data + out->size, out->capacity - out->size};
-        ssize_t n = read_some(call->fd, &rest, 1);
-        if (n <= 0) {
-            rc = (int)n;
+    while (rc == 0 && out->size < limit) {
+        size_t room = out->capacity - out->size;
+        struct iovec rest = {out->data + out->size, room < PART_BYTES ? room : PART_BYTES};
+        ssize_t n = read_some(call->open.fd, &rest, 1);
+        if (n < 0)
+            return (int)n;
+        call->ended = n == 0;
+        if (n == 0)
             break;
-        }
         out->size += (size_t)n;
         if (out->size > call->size_max)
             return -EFBIG;
@@ -74,31 +87,42 @@ static int read_all(const read_call *call, ssize_t (*read_some)(int fd, const st
     return rc;
 }
 
-static void end_read(read_call *call)
+/* The read of a plain thread or a job, which may wait. */
+static ssize_t read_waiting(int fd, const struct iovec *iov, int count)
 {
-    if (call->fd >= 0)
-        tni_os_close(call->fd);
-    call->fd = -1;
+    ssize_t n;
+
+    do {
+        n = tni_os_readv(fd, iov, count);
+    } while (n == -EAGAIN && tni_os_wait_ready(fd, false) == 0);
+    return n;
 }
 
-/* Called on a thread that may block. Continues what read_in_place has begun. */
+/* Called on a thread that may block, but not for another party if the caller is a fiber. Continues what read_in_place or the
+ * last part has begun. */
 static int call_read(void *arg)
 {
     read_call *call = arg;
-    struct stat status;
+    bool waits = tni_fs_ready_kind_of(call->open.status.st_mode) == TNI_FS_WAITING;
     int rc = 0;
 
-    if (call->fd < 0)
-        call->fd = tni_os_open(call->path, O_RDONLY, 0);
-    if (call->fd < 0)
-        return call->fd;
-    if (call->learning_pool != NULL && tni_os_fstat(call->fd, &status) == 0)
-        tni_inplace_learn(call->learning_pool, call->fd, status.st_dev);
-    if (!call->begun)
-        rc = begin_read(call, &status);
+    call->blocked = false;
+    if (!call->begun || call->open.again) {
+        rc = tni_fs_open_try(&call->open);
+        if (rc != 0 || call->open.again)
+            return rc;
+        waits = tni_fs_ready_kind_of(call->open.status.st_mode) == TNI_FS_WAITING;
+        if (call->learning_pool != NULL && call->open.status.st_mode != 0)
+            tni_inplace_learn(call->learning_pool, call->open.fd, call->open.status.st_dev);
+        rc = call->begun ? 0 : begin_read(call);
+    }
     if (rc == 0)
-        rc = read_all(call, tni_os_readv);
-    end_read(call);
+        rc = read_part(call, !waits ? tni_os_readv : call->open.in_fiber ? tni_os_readv_now : read_waiting);
+    call->blocked = rc == -EAGAIN && waits && call->open.in_fiber;
+    if (call->blocked)
+        return 0;
+    if (rc != 0 || call->ended)
+        tni_fs_open_close(&call->open); /* here, because it may block */
     return rc;
 }
 
@@ -106,20 +130,21 @@ static int call_read(void *arg)
  * unknown. */
 static int read_cached(read_call *call, const tni_pool *pool)
 {
-    struct stat status;
-    int rc;
+    const struct stat *status = &call->open.status;
+    int rc = 0;
 
-    call->fd = tni_os_open_cached(call->path, O_RDONLY);
-    if (call->fd < 0)
+    call->open.fd = tni_os_open_cached(call->open.path, O_RDONLY);
+    if (call->open.fd < 0)
         return TN_EAGAIN;
-    rc = begin_read(call, &status);
-    if (rc != 0 || !S_ISREG(status.st_mode) || (uint64_t)status.st_size > TNI_INPLACE_BYTES ||
-        !tni_inplace_knows(pool, status.st_dev))
-        rc = TN_EAGAIN; /* also after an error: the close may block as the open does, so the pool makes it */
-    if (rc == 0)
-        rc = read_all(call, tni_os_readv_cached);
+    if (tni_os_fstat(call->open.fd, &call->open.status) != 0)
+        call->open.status = (struct stat){.st_mode = 0};
+    if (!S_ISREG(status->st_mode) || (uint64_t)status->st_size > TNI_INPLACE_BYTES || !tni_inplace_knows(pool, status->st_dev))
+        return TN_EAGAIN; /* the close may block as the open does, so the pool makes it */
+    rc = begin_read(call);
+    while (rc == 0 && !call->ended)
+        rc = read_part(call, tni_os_readv_cached);
     if (rc != TN_EAGAIN)
-        end_read(call);
+        tni_fs_open_close(&call->open);
     return rc;
 }
 
@@ -136,19 +161,48 @@ static int read_in_place(read_call *call)
     return rc;
 }
 
+static void read_end(tn_scope *scope, bool abandoned)
+{
+    read_call *call = tni_container_of(scope, read_call, scope);
+
+    if (abandoned) {
+        tni_fs_open_close(&call->open);
+        tn_contents_fini(call->out);
+    }
+}
+
+/* Part after part, and between them waits for another party without a thread. */
+static int read_in_pool(read_call *call)
+{
+    int rc;
+
+    tn_scope_enter(&call->scope, TN_NEVER);
+    tni_scope_on_end(&call->scope, read_end);
+    do {
+        rc = tni_fs_run(call_read, call);
+        if (rc == 0 && call->open.again)
+            rc = tni_fs_open_pause(&call->open);
+        else if (rc == 0 && call->blocked)
+            rc = tni_fs_ready_wait(call->open.fd, false);
+    } while (rc == 0 && !call->ended);
+    tn_scope_leave(&call->scope);
+    return rc;
+}
+
 int tn_fs_read_file(const char *path, size_t size_max, tn_contents *out)
 {
     const tn_allocator *allocator = tni_fs_allocator();
-    read_call call = {.path = path, .size_max = size_max, .out = out, .allocator = allocator, .fd = -1};
+    read_call call = {.size_max = size_max, .out = out, .allocator = allocator};
     int rc;
 
     if (call.size_max >= SSIZE_MAX)
         call.size_max = SSIZE_MAX - 1;
+    tni_fs_open_init(&call.open, path, O_RDONLY, 0);
     *out = (tn_contents){.free = allocator->free, .free_ctx = allocator->ctx};
     rc = read_in_place(&call);
     if (rc == TN_EAGAIN)
-        rc = tni_fs_run(call_read, &call);
-    end_read(&call); /* open only if it was opened in place and the call in the pool was cancelled */
+        rc = read_in_pool(&call);
+    tni_fs_open_close(&call.open); /* still open only if the wait for the pool or for another party was cut short */
     if (rc != 0)
         tn_contents_fini(out);
     return rc;

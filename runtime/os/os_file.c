@@ -67,7 +67,7 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
 
 int tni_os_open_cached(const char *path, int flags)
 {
-    struct open_how how = {.flags = (uint32_t)(flags | O_CLOEXEC), .resolve = RESOLVE_CACHED};
+    struct open_how how = {.flags = (uint32_t)(flags | O_CLOEXEC | O_NONBLOCK), .resolve = RESOLVE_CACHED};
     long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how); /* the C library has no function for it */
 
     return fd >= 0 ? (int)fd : -EAGAIN;

@@ -26,7 +26,7 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
 
 /* As tni_os_open (of an existing file), tni_os_readv and tni_os_preadv, but only from the page and directory caches. -EAGAIN:
  * not all of it is cached, or there was an error: the caller repeats the call where it may block, and gets the error there. A
- * direct read (O_DIRECT) blocks nevertheless. */
+ * direct read (O_DIRECT) blocks nevertheless. The descriptor is in non-blocking mode: the open of a FIFO does not wait. */
 int tni_os_open_cached(const char *path, int flags);
 ssize_t tni_os_readv_cached(int fd, const struct iovec *iov, int count);
 ssize_t tni_os_preadv_cached(int fd, const struct iovec *iov, int count, int64_t offset);

@@ -72,6 +72,7 @@ FAULT_ORIGINAL(ssize_t, writev, int, const struct iovec *, int)
 FAULT_ORIGINAL(ssize_t, preadv, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, pwritev, int, const struct iovec *, int, off_t)
 FAULT_ORIGINAL(ssize_t, preadv2, int, const struct iovec *, int, off_t, int)
+FAULT_ORIGINAL(ssize_t, pwritev2, int, const struct iovec *, int, off_t, int)
 FAULT_ORIGINAL(off_t, lseek, int, off_t, int)
 FAULT_ORIGINAL(int, fsync, int)
 FAULT_ORIGINAL(int, rename, const char *, const char *)
@@ -150,6 +151,16 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int fl
     if (fault_transfer(FAULT_CACHED, iov, &first, &cut) < 0)
         return -1;
     return cut ? original_preadv2()(fd, &first, 1, offset, flags) : original_preadv2()(fd, iov, count, offset, flags);
+}
+
+/* Writes that do not wait, to a pipe; they fail like those reads. */
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+    if (fault_now(FAULT_CACHED)) {
+        errno = atomic_load(&fault.error);
+        return -1;
+    }
+    return original_pwritev2()(fd, iov, count, offset, flags);
 }
 
 off_t lseek(int fd, off_t offset, int whence)

@@ -173,44 +173,6 @@ Test(fs, moves_more_than_one_part)
     everywhere(move_much);
 }
 
-/* --- Cancellation ----------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    tn_file *file;
-    ssize_t got;
-    tt_gate begun;
-} reading;
-
-static void *read_a_pipe(void *arg)
-{
-    reading *self = arg;
-    char buf[8];
-
-    tt_gate_open(&self->begun);
-    self->got = tn_file_read(self->file, buf, sizeof buf); /* the read has started: it ends only when the byte comes */
-    tt_check(tn_checkpoint() == TN_ECANCELED);
-    tt_check(tn_file_read(self->file, buf, sizeof buf) == TN_ECANCELED);
-    return NULL;
-}
-
-static void *read_the_rest(void *arg)
-{
-    reading *self = arg;
-    char buf[8];
-
-    tt_check(tn_file_read(self->file, buf, sizeof buf) == 3 && memcmp(buf, "xyz", 3) == 0);
-    tn_file_close(self->file);
-    return NULL;
-}
-
-static bool is_in_a_call(void *runtime)
-{
-    tn_blocking_counters counters = {.size = sizeof counters};
-
-    tt_check(tn_runtime_blocking(runtime, &counters) == 0);
-    return counters.running_files == 1;
-}
-
 /* More buffers than one part takes: the first part reads all that the pipe has. */
 static void *read_what_a_pipe_has(void *arg)
 {
@@ -269,29 +231,6 @@ static void *move_behind_empty_buffers(void *arg)
 Test(fs, empty_buffers_are_passed_over)
 {
     everywhere(move_behind_empty_buffers);
-}
-
-Test(fs, a_cancelled_read_leaves_the_file_usable)
-{
-    tn_runtime *runtime = tt_runtime_create();
-    reading self = {.begun = TT_GATE_INIT};
-    tn_task *task;
-    int ends[2];
-
-    cr_assert_eq(pipe(ends), 0);
-    cr_assert_eq(tn_file_adopt(&self.file, ends[0]), 0);
-    task = tt_spawn_on(runtime, read_a_pipe, &self);
-    cr_assert(tt_wait_until(is_in_a_call, runtime, 30 * TN_S));
-    tn_cancel(task);
-    tt_block_thread(TN_MS);
-    cr_assert_not(tn_task_is_finished(task)); /* the read still uses the task's buffer */
-    cr_assert_eq(write(ends[1], "a", 1), 1);
-    tt_join(task);
-    cr_assert_eq(self.got, 1);
-    cr_assert_eq(write(ends[1], "xyz", 3), 3);
-    tt_join(tt_spawn_on(runtime, read_the_rest, &self));
-    close(ends[1]);
-    tt_runtime_destroy(runtime);
 }
 
 /* --- Faults ----------------------------------------------------------------------------------------------------------------- */

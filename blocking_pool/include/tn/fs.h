@@ -6,7 +6,17 @@
  *
  * What the kernel can return from its memory without waiting is also read on the worker: regular files, and small whole files.
  *
- * Long transfers are made in parts of 1 MiB; after each part they queue behind the calls that wait.
+ * A fiber that waits for another party occupies no thread. An open of a FIFO waits for its other end. A read or write of a file
+ * that is neither a regular file nor a block device may wait: of a pipe, a FIFO, a terminal. Such a wait can be cut short at any
+ * time. A descriptor that a fiber has opened is in non-blocking mode if it is a FIFO or a terminal; reads and writes wait
+ * nevertheless. The mode of an adopted descriptor does not change.
+ *
+ * Three such waits still occupy a thread, and end only with their cause. The first is a write to an adopted terminal whose
+ * output is stopped. The second is the open of a device that waits. The third is a read for which another reader takes the data
+ * at the last moment; pipes do not have it since Linux 6.4.
+ *
+ * Long transfers are made in parts of 1 MiB; after each part they queue behind the calls that wait. Only tn_fs_write_file has
+ * one part.
  *
  * The slots of the functions use these terms:
  *
@@ -16,9 +26,9 @@
  * The file errors are those of the kernel, as negative errno values (-ENOENT, -EACCES, -ENOSPC, -EIO, …). TN_ESHUTDOWN,
  * TN_ECANCELED and TN_ETIMEDOUT are file errors too.
  *
- * A file call is a cancellation point as long as it waits for its thread. If it is cut short there, nothing has been done. Once
- * it has begun, it is finished. Only a long transfer ends between two parts, and returns its count. The next cancellation point
- * then reports the cancellation. The file remains usable.
+ * A file call is a cancellation point as long as it waits for its thread or for another party. If it is cut short before it has
+ * done anything, nothing has been done. Once it has begun, it is finished. Only a long transfer ends between two parts, and
+ * returns its count. The next cancellation point then reports the cancellation. The file remains usable.
  */
 #ifndef TN_FS_H
 #define TN_FS_H
@@ -37,7 +47,7 @@ extern "C" {
 typedef struct tn_file tn_file;
 
 /* Opens `path`. `flags`: O_RDONLY, O_WRONLY or O_RDWR, with O_CREAT, O_EXCL, O_TRUNC, O_APPEND, … of <fcntl.h>. `mode`:
- * permissions of a file that is created.
+ * permissions of a file that is created. The open of a FIFO waits for its other end, unless `flags` has O_NONBLOCK.
  *
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
