@@ -116,6 +116,7 @@ struct tni_pool {
     unsigned active;          /* threads that run a job */
     unsigned joining;         /* of those, threads whose job waits for another job of the pool */
     uint64_t takes;           /* jobs taken so far */
+    unsigned last_turn;       /* class of the job that was taken last */
     uint64_t seen_takes;      /* `takes` at the last check by the standby thread */
     uint64_t run_ns;          /* duration of a job, moving average */
     tni_list idle;            /* idle threads, the most recently idle one first */

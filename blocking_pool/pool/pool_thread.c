@@ -23,20 +23,17 @@ tni_pool_thread *tni_pool_thread_current(void)
 
 /* --- Taking a job --------------------------------------------------------------------------------------------------------- */
 
-/* The class below its cap whose first job is the oldest; NULL: no job can be started. */
-static tni_work_queue *oldest_queue_locked(tni_pool *pool)
+/* The classes take turns, so that no number of jobs in one of them delays another. Returns the next one that has a job and is
+ * below its cap; NULL: no job can be started. */
+static tni_work_queue *next_queue_locked(tni_pool *pool)
 {
-    tni_work_queue *best = NULL;
-
     tni_os_mutex_assert_held(&pool->lock);
-    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
-        tni_work_queue *queue = &pool->queues[kind];
-        if (queue->length == 0 || queue->running >= queue->cap)
-            continue;
-        if (best == NULL || tni_pool_oldest(queue)->queued_ns < tni_pool_oldest(best)->queued_ns)
-            best = queue;
+    for (unsigned i = 1; i <= TNI_POOL_CLASSES; i++) {
+        tni_work_queue *queue = &pool->queues[(pool->last_turn + i) % TNI_POOL_CLASSES];
+        if (queue->length > 0 && queue->running < queue->cap)
+            return queue;
     }
-    return best;
+    return NULL;
 }
 
 static void count_time(uint64_t *classes, uint64_t from_ns, uint64_t to_ns)
@@ -53,7 +50,7 @@ static bool take_job_locked(tni_pool_thread *self)
 
     tni_os_mutex_assert_held(&pool->lock);
     for (;;) {
-        tni_work_queue *queue = oldest_queue_locked(pool);
+        tni_work_queue *queue = next_queue_locked(pool);
         uint32_t queued = TNI_WORK_QUEUED;
         tni_work *job;
 
@@ -68,6 +65,7 @@ static bool take_job_locked(tni_pool_thread *self)
             queue->running++;
             pool->active++;
             pool->takes++;
+            pool->last_turn = job->kind;
             self->job = job;
             return true;
         }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pool/job.h"
+#include "pool/pool.h"
 #include "pool_jobs.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
@@ -180,6 +182,45 @@ Test(pool_shortage, jobs_are_done_by_the_threads_there_are)
         atomic_store(&threads_left, 0);
         tt_runtime_destroy(runtime);
     }
+}
+
+static void *note_jobs_before(void *arg)
+{
+    atomic_long *count = arg;
+
+    return (void *)atomic_load(count);
+}
+
+/* One thread does all jobs. Those of files, which came last, do not wait for those of the burst. */
+Test(pool_shortage, a_burst_in_one_class_delays_no_other)
+{
+    enum { BURST = 50 };
+    tn_blocking_options options = tn_blocking_options_default();
+    tn_runtime *runtime = quiet_runtime(0);
+    blocker b = BLOCKER_INIT;
+    atomic_long count = 0;
+    void *before = NULL;
+    tn_job *burst[BURST];
+    tn_job *files[3];
+    tni_pool *pool;
+    int error;
+
+    atomic_store(&threads_left, 2);
+    for (unsigned i = 0; i < BURST; i++)
+        cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &burst[i], i == 0 ? block : count_up, i == 0 ? (void *)&b : &count), 0);
+    tt_gate_wait(&b.begun, 1);
+    pool = tni_pool_of(runtime, &error);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(tni_job_spawn(pool, TNI_POOL_FILES, &options, &files[i], note_jobs_before, &count), 0);
+    tt_gate_open(&b.end);
+    for (intptr_t i = 0; i < 3; i++) {
+        cr_assert_eq(tn_job_join(files[i], &before), 0);
+        cr_assert_leq((intptr_t)before, i + 1);
+    }
+    for (unsigned i = 0; i < BURST; i++)
+        cr_assert_eq(tn_job_join(burst[i], NULL), 0);
+    atomic_store(&threads_left, 0);
+    tt_runtime_destroy(runtime);
 }
 
 Test(pool_shortage, threads_are_tried_again_after_a_shortage)
