@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "names/hosts.h"
 #include "os/os_names.h"
 #include "pool/job.h"
 #include "scope/scope.h"
@@ -246,10 +247,55 @@ static int resolve_in_pool(tni_pool *pool, query *shared)
     return rc;
 }
 
+/* 0: the request is complete, or `self` has no address; then the resolver is asked. */
+static int answer_here(query *self)
+{
+    const char *service = self->has_service ? self->service : NULL;
+    char text[TNI_OS_NAME_TEXT];
+    tni_hosts_found found;
+    int rc;
+
+    if (tni_os_numeric(self->host, service, text))
+        return add(self, text) ? 0 : TN_ENOMEM;
+    if (!tni_os_numeric("0.0.0.0", service, text) || strchr(self->host, ':') != NULL)
+        return 0; /* the resolver finds the service by its name, or refuses the address */
+    rc = tni_hosts_find(self->host, &found);
+    for (unsigned i = 0; rc == 0 && i < found.count; i++)
+        if (tni_os_numeric(found.addresses[i].text, service, text) && !add(self, text))
+            rc = TN_ENOMEM;
+    return rc;
+}
+
+typedef struct {
+    tn_scope scope;
+    query *self;
+} local_query;
+
+static void local_query_end(tn_scope *scope, bool abandoned)
+{
+    if (abandoned)
+        unref(tni_container_of(scope, local_query, scope)->self);
+}
+
+static int resolve_without_blocking(tn_runtime *runtime, query *self)
+{
+    local_query local = {.self = self};
+    tni_pool *pool;
+    int rc;
+
+    tn_scope_enter(&local.scope, TN_NEVER);
+    tni_scope_on_end(&local.scope, local_query_end);
+    rc = answer_here(self);
+    tn_scope_leave(&local.scope);
+    if (rc != 0 || self->names.count > 0)
+        return rc;
+    pool = tni_pool_of(runtime, &rc);
+    return pool != NULL ? resolve_in_pool(pool, self) : rc;
+}
+
 int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out)
 {
     const tn_allocator *allocator;
-    tni_pool *pool;
     query *self;
     int rc = tn_checkpoint();
 
@@ -266,8 +312,8 @@ int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_na
         return TN_ENOMEM;
     if (runtime == NULL || tni_pool_thread_current() != NULL)
         resolve(self); /* this thread may block */
-    else if ((pool = tni_pool_of(runtime, &rc)) != NULL)
-        rc = resolve_in_pool(pool, self);
+    else
+        rc = resolve_without_blocking(runtime, self);
     if (rc == 0)
         rc = self->error;
     if (rc == 0) {

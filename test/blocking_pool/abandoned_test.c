@@ -7,6 +7,7 @@
 
 #include <tn/names.h>
 
+#include "pool/pool.h"
 #include "pool_jobs.h"
 #include "support/abandoned.h"
 
@@ -191,6 +192,34 @@ static bool one_is_queued(void *arg)
     return counters(((question *)arg)->runtime).queued == 1;
 }
 
+/* The fiber has read the hosts file before. */
+static tn_runtime *asked_runtime;
+
+static bool is_asked(const tn_task *fiber)
+{
+    (void)fiber;
+    return tt_gate_is_open(&asked);
+}
+
+static bool is_queued(const tn_task *fiber)
+{
+    (void)fiber;
+    return counters(asked_runtime).queued == 1;
+}
+
+static bool waits_for_slot(const tn_task *fiber)
+{
+    int error;
+    tni_pool *pool = tni_pool_of(asked_runtime, &error);
+    bool waits;
+
+    (void)fiber;
+    tni_os_mutex_lock(&pool->lock);
+    waits = pool->waiting[TNI_POOL_NAMES].first != NULL;
+    tni_os_mutex_unlock(&pool->lock);
+    return waits;
+}
+
 /* The fiber is abandoned while its query runs, while the query is queued, and while it waits for a slot in the queue. */
 Test(abandoned, that_asks_for_a_name)
 {
@@ -202,16 +231,15 @@ Test(abandoned, that_asks_for_a_name)
     options.name_threads = 1;
     options.blocking_queue_max = 1;
     cr_assert_eq(tn_runtime_create(&q.runtime, &options), 0);
-    tt_abandon_begin(&left, resolve, &q);
-    tt_gate_wait(&asked, 1);
+    asked_runtime = q.runtime;
+    tt_abandon_begin_when(&left, resolve, &q, is_asked);
     tt_abandon_end(&left);
-    tt_abandon_begin(&left, resolve, &q);
-    cr_assert(one_is_queued(&q));
+    tt_abandon_begin_when(&left, resolve, &q, is_queued);
     tt_abandon_end(&left);
     cr_assert_eq(counters(q.runtime).queued, 0); /* the query was removed from the queue */
     others[0] = tt_thread_start(resolve_in_thread, &q);
     cr_assert(tt_wait_until(one_is_queued, &q, 20 * TN_S));
-    tt_abandon_begin(&left, resolve, &q);
+    tt_abandon_begin_when(&left, resolve, &q, waits_for_slot);
     others[1] = tt_thread_start(resolve_in_thread, &q);
     tt_abandon_end(&left);
     tt_gate_open(&answered);

@@ -13,6 +13,7 @@
 #include <tn/names.h>
 #include <tn/net.h>
 
+#include "names/hosts.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
 
@@ -125,6 +126,17 @@ Test(names, nonsense_is_refused_before_anybody_is_asked)
     cr_assert_geq(atomic_load(&messages), 25);
 }
 
+static void *ask_and_leave(void *arg)
+{
+    char host[] = "hangs.test"; /* is invalid when the resolver returns */
+    tn_names names;
+
+    (void)arg;
+    tt_check(tn_resolve(NULL, host, "80", &names) == TN_ECANCELED);
+    tt_check(names.count == 0 && names.text == NULL);
+    return NULL;
+}
+
 /* --- Results ---------------------------------------------------------------------------------------------------------------- */
 
 static bool has(const tn_names *names, const char *text)
@@ -161,6 +173,111 @@ Test(names, all_addresses_in_their_order)
     run(ask_localhost, NULL);
 }
 
+static void *ask_for_numbers(void *arg)
+{
+    tn_names names;
+
+    tt_check(tn_resolve(NULL, "192.0.2.1", "65535", &names) == 0 && names.count == 1 && has(&names, "192.0.2.1:65535"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "2001:db8::1", NULL, &names) == 0 && names.count == 1 && has(&names, "[2001:db8::1]:0"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "fe80::1%1", "80", &names) == 0 && names.count == 1 && has(&names, "[fe80::1%1]:80"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "fe80::1%lo", "80", &names) == 0 && names.count == 1 && has(&names, "[fe80::1%1]:80"));
+    tn_names_fini(&names);
+    tt_check(atomic_load(&calls) == 0);
+    tt_check(tn_resolve(NULL, "fe80::1%no-such-interface", "80", &names) < 0 && names.count == 0);
+    tt_check(tn_resolve(NULL, "fe80::zz", "80", &names) == TN_EAI_NONAME);
+    return arg;
+}
+
+Test(names, numbers_ask_no_resolver)
+{
+    run(ask_for_numbers, NULL);
+}
+
+/* --- The hosts file --------------------------------------------------------------------------------------------------------- */
+
+static const char hosts_text[] = "# 127.0.0.9 here\n"
+                                 "127.0.0.1\tlocalhost here # there\n"
+                                 "::1  Here\n"
+                                 "  127.0.0.2 other   HERE\r\n"
+                                 "127.0.0.1 here\n"
+                                 "127.0.0.3\n"
+                                 "\n"
+                                 "nonsense-that-is-much-longer-than-any-address-of-any-kind-could-ever-be here\n"
+                                 "127.0.0.4 last";
+
+static unsigned found_of(const char *host, tni_hosts_found *found)
+{
+    tni_hosts_search(hosts_text, host, found);
+    return found->count;
+}
+
+Test(names, what_the_hosts_file_has)
+{
+    tni_hosts_found found;
+    unsigned v4;
+
+    cr_assert_eq(found_of("here", &found), 3);
+    v4 = strcmp(found.addresses[0].text, "::1") == 0; /* the first one, unless this machine has no IPv6 */
+    cr_assert_str_eq(found.addresses[v4].text, "127.0.0.1");
+    cr_assert_str_eq(found.addresses[v4 + 1].text, "127.0.0.2");
+    cr_assert_eq(found_of("last.", &found), 1);
+    cr_assert_str_eq(found.addresses[0].text, "127.0.0.4");
+    cr_assert_eq(found_of("there", &found), 0);
+    cr_assert_eq(found_of("her", &found), 0);
+    cr_assert_eq(found_of("127.0.0.3", &found), 0);
+}
+
+Test(names, whether_the_hosts_file_comes_first)
+{
+    cr_assert(tni_hosts_are_first("passwd: x\nhosts:\tfiles dns\n"));
+    cr_assert(tni_hosts_are_first("#hosts: dns\n  hosts: files"));
+    cr_assert(tni_hosts_are_first(""));
+    cr_assert_not(tni_hosts_are_first("hosts: resolve files\n"));
+    cr_assert_not(tni_hosts_are_first("hosts:\nfiles: x\n"));
+}
+
+static void *ask_beside_a_dead_server(void *arg)
+{
+    tn_names names;
+
+    tt_check(tn_resolve(NULL, "localhost", "80", &names) == 0);
+    tt_check(has(&names, "127.0.0.1:80") || has(&names, "[::1]:80"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "127.0.0.1", "80", &names) == 0 && has(&names, "127.0.0.1:80"));
+    tn_names_fini(&names);
+    return arg;
+}
+
+static bool hosts_file_has_localhost(void)
+{
+    tni_hosts_found found;
+
+    return tni_hosts_find("localhost", &found) == 0 && found.count > 0;
+}
+
+Test(names, local_names_wait_for_no_thread)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tn_task *hangs;
+
+    if (!hosts_file_has_localhost())
+        cr_skip_test("the hosts file does not have localhost, or is not asked first");
+    options.name_threads = 1;
+    options.blocking_queue_max = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    hangs = tt_spawn_on(runtime, ask_and_leave, NULL);
+    tt_gate_wait(&asked, 1);
+    tt_join(tt_spawn_on(runtime, ask_beside_a_dead_server, NULL));
+    tn_cancel(hangs);
+    tt_join(hangs);
+    tt_gate_open(&answered);
+    tt_runtime_destroy(runtime);
+}
+
 static void *ask_in_a_job(void *arg)
 {
     tn_job *job;
@@ -183,17 +300,6 @@ Test(names, asked_in_a_job_and_on_a_plain_thread)
 }
 
 /* --- A resolver that hangs -------------------------------------------------------------------------------------------------- */
-
-static void *ask_and_leave(void *arg)
-{
-    char host[] = "hangs.test"; /* is invalid when the resolver returns */
-    tn_names names;
-
-    (void)arg;
-    tt_check(tn_resolve(NULL, host, "80", &names) == TN_ECANCELED);
-    tt_check(names.count == 0 && names.text == NULL);
-    return NULL;
-}
 
 static void *run_a_job(void *arg)
 {

@@ -32,6 +32,9 @@ typedef struct tn_names {
 /* Asks the operating system's resolver for all addresses of a host ("localhost", "example.org") and a service ("http", "80";
  * NULL: port 0). Text that cannot be a name is refused before any request.
  *
+ * If the service is a number, two kinds of hosts need neither the resolver nor a thread for names. The first is a number
+ * ("127.0.0.1", "::1", "fe80::1%eth0"). The second is a name in the hosts file, if the name service switch asks that file first.
+ *
  * `runtime`: the one whose threads do the lookup; NULL: that of the calling task or job. Without any, the lookup runs in the
  * call.
  *
