@@ -64,11 +64,27 @@ static int follow_links(char *path)
     return -ELOOP;
 }
 
+/* Whether `target` names the file to which `path` leads. The text of a link in /proc need not lead to the file that the link
+ * opens. Another call may replace the file between the two calls; then they are repeated. */
+static bool is_right_target(const replacement *self)
+{
+    struct stat meant;
+    struct stat named;
+
+    for (unsigned i = 0; i < TRIES_MAX; i++) {
+        int rc = tni_os_stat(self->call->path, true, &meant);
+        if (tni_os_stat(self->target, false, &named) != 0 || rc != 0)
+            return rc == -ENOENT;
+        if (named.st_dev == meant.st_dev && named.st_ino == meant.st_ino)
+            return true;
+    }
+    return false;
+}
+
 /* Finds the file to replace. A FIFO, a device and a socket are refused: a rename would put a file in their place. */
 static int find_target(replacement *self)
 {
     size_t length = strlen(self->call->path);
-    struct stat named;
     int rc = tni_os_stat(self->call->path, true, &self->old);
 
     self->exists = rc == 0;
@@ -80,14 +96,8 @@ static int find_target(replacement *self)
         return -ENAMETOOLONG;
     memcpy(self->target, self->call->path, length + 1);
     rc = follow_links(self->target);
-    if (rc != 0)
-        return rc;
     self->folder = folder_length(self->target);
-    if (!self->exists)
-        return 0;
-    /* The text of a link in /proc need not lead to the file that the link opens. */
-    rc = tni_os_stat(self->target, false, &named);
-    if (rc == 0 && (named.st_dev != self->old.st_dev || named.st_ino != self->old.st_ino))
+    if (rc == 0 && self->exists && strcmp(self->target, self->call->path) != 0 && !is_right_target(self))
         rc = -ENOENT;
     return rc;
 }

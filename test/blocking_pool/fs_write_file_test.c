@@ -158,6 +158,32 @@ Test(write_file, another_hard_link_keeps_the_old_contents)
     expect("b", "old");
 }
 
+enum { CROWD = 16, ROUNDS = 20 };
+
+static void *write_again_and_again(void *arg)
+{
+    for (unsigned i = 0; i < ROUNDS; i++)
+        tt_check(tn_fs_write_file(arg, "new", 3, 0600) == 0);
+    return NULL;
+}
+
+Test(write_file, many_write_through_one_link)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    static char link[] = "link";
+    tn_task *tasks[CROWD];
+
+    put("real", "old", 0644);
+    cr_assert_eq(symlink("real", link), 0);
+    for (unsigned i = 0; i < CROWD; i++)
+        tasks[i] = tt_spawn_on(runtime, write_again_and_again, link);
+    for (unsigned i = 0; i < CROWD; i++)
+        tt_join(tasks[i]);
+    expect("real", "new");
+    cr_assert_eq(entries(), 2);
+    tt_runtime_destroy(runtime);
+}
+
 /* --- What is no file -------------------------------------------------------------------------------------------------------- */
 
 Test(write_file, special_files_are_refused_and_stay)
