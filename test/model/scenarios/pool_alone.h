@@ -167,6 +167,13 @@ tn_runtime *tn_runtime_current(void)
     return NULL;
 }
 
+/* The threads of these scenarios have the stacks of threads. */
+void *tni_inplace_run_as_thread(tni_pool *pool, tn_job_fn fn, void *arg)
+{
+    (void)pool;
+    return fn(arg);
+}
+
 /* No job of these scenarios enters a scope. */
 _Noreturn void tni_scope_left_open(const tn_task *task)
 {
