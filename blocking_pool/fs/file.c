@@ -149,12 +149,19 @@ static void closing_complete(tni_work *job, int error)
 
 static const tni_work_ops closing_ops = {closing_run, closing_complete};
 
+/* The pool that closes files for the calling worker. NULL: the caller may block, or there is no pool. */
+static tni_pool *pool_for_close(void)
+{
+    const tni_worker *worker = tni_tls_get()->worker;
+    int error;
+
+    return worker != NULL ? tni_pool_of(worker->runtime, &error) : NULL;
+}
+
 void tn_file_close(tn_file *file)
 {
-    const tn_task *task = tni_tls_get()->task;
-    tni_pool *pool = NULL;
+    tni_pool *pool;
     uint32_t old;
-    int rc;
 
     if (file == NULL)
         return;
@@ -165,9 +172,8 @@ void tn_file_close(tn_file *file)
         return;
     tni_pool_work_init(&file->closing, &closing_ops, TNI_POOL_FILES);
     file->closing.mandatory = true;
-    if (task != NULL)
-        pool = tni_pool_of(task->runtime, &rc);
-    if (pool != NULL && tni_pool_reserve(pool, TNI_POOL_FILES) == 0)
+    pool = pool_for_close();
+    if (pool != NULL && tni_pool_reserve_always(pool, TNI_POOL_FILES) == 0)
         tni_pool_push(pool, &file->closing);
     else
         closing_complete(&file->closing, TN_ESHUTDOWN); /* in the caller: the descriptor must not leak */

@@ -292,6 +292,14 @@ int tni_pool_reserve(tni_pool *pool, tni_pool_class kind)
     return tni_pool_is_closed(pool) ? TN_ESHUTDOWN : TN_EBUSY;
 }
 
+int tni_pool_reserve_always(tni_pool *pool, tni_pool_class kind)
+{
+    /* Relaxed: as in take_slot. The count may exceed the bound: a waiter that sees that links itself, and each slot that is
+     * freed is granted to a waiter, above the bound too. */
+    (void)tni_a32_fetch_add(&pool->queued[kind], 1, TNI_RELAXED);
+    return confirm(pool, kind);
+}
+
 static void retry_start(tni_pool *pool, uint64_t now_ns)
 {
     tni_pool_deferred deferred = {.wake = NULL};

@@ -150,6 +150,9 @@ static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tn
 
 /* Takes a slot in the queue of the class. 0; TN_EBUSY: none is free; TN_EAGAIN: no thread can be started; TN_ESHUTDOWN. */
 int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
+/* As tni_pool_reserve, but takes a slot above the bound of the queue if none is free. For what must not wait and must not be done
+ * by the caller. */
+int tni_pool_reserve_always(tni_pool *pool, tni_pool_class kind);
 /* Frees a slot that has not been used. */
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind);
 /* Queues the job in a reserved slot. From now on it belongs to the pool. */

@@ -15,6 +15,8 @@
 #include <tn/scope.h>
 
 #include "fs_faults.h"
+#include "pool/job.h"
+#include "pool/pool.h"
 #include "support/abandoned.h"
 #include "support/runtime.h"
 
@@ -522,6 +524,62 @@ static void *read_endless(void *arg)
 Test(fs_wait, what_has_no_end_is_left_at_the_deadline)
 {
     tt_run(read_endless, NULL);
+}
+
+/* --- Closing ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tt_gate begun;
+    tt_gate end;
+} busy;
+
+static void *block(void *arg)
+{
+    busy *self = arg;
+
+    tt_gate_open(&self->begun);
+    tt_gate_wait(&self->end, 1);
+    return arg;
+}
+
+static void *close_file(void *arg)
+{
+    tn_file_close(arg);
+    return NULL;
+}
+
+static bool is_closed(void *fd)
+{
+    return fcntl(*(int *)fd, F_GETFD) < 0;
+}
+
+/* A close may block. So it is left to the pool, also if the queue is full. */
+Test(fs_wait, a_file_is_not_closed_on_the_worker)
+{
+    tn_blocking_options job = tn_blocking_options_default();
+    tn_options options = tt_options();
+    busy b = {TT_GATE_INIT, TT_GATE_INIT};
+    tn_runtime *runtime;
+    tni_pool *pool;
+    tn_file *file;
+    int error;
+    int ends[2];
+
+    options.file_threads = 1;
+    options.blocking_queue_max = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(tn_file_adopt(&file, ends[0]), 0);
+    pool = tni_pool_of(runtime, &error);
+    cr_assert_eq(tni_job_spawn(pool, TNI_POOL_FILES, &job, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    cr_assert_eq(tni_job_spawn(pool, TNI_POOL_FILES, &job, NULL, block, &b), 0);
+    tt_join(tt_spawn_on(runtime, close_file, file));
+    cr_assert_not(is_closed(&ends[0]));
+    tt_gate_open(&b.end);
+    cr_assert(tt_wait_until(is_closed, &ends[0], 30 * TN_S));
+    close(ends[1]);
+    tt_runtime_destroy(runtime);
 }
 
 /* --- Abandoned -------------------------------------------------------------------------------------------------------------- */

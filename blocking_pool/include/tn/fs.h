@@ -65,7 +65,8 @@ TN_API int tn_file_open(tn_file **out, const char *path, int flags, unsigned mod
  * Cancellation: no. */
 TN_API int tn_file_adopt(tn_file **out, int fd);
 
-/* Gives up a reference; NULL is allowed. The last one closes the file: in a task, a pool thread does so in the background.
+/* Gives up a reference; NULL is allowed. The last one closes the file. On a worker a pool thread does so in the background,
+ * unless none can be started or the runtime ends.
  *
  * Suspends: no.
  * Callable from: anywhere.
