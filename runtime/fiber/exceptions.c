@@ -42,11 +42,21 @@ static tni_os_exceptions *record_here(void)
     return found != NULL ? found() : NULL;
 }
 
+static bool is_in_use(const tni_os_exceptions *record)
+{
+    return record != NULL && (record->caught != NULL || record->uncaught != 0);
+}
+
+bool tni_exceptions_in_use(void)
+{
+    return is_in_use(record_here());
+}
+
 bool tni_exceptions_take(tni_os_exceptions *out)
 {
     tni_os_exceptions *here = record_here();
 
-    if (here == NULL || (here->caught == NULL && here->uncaught == 0))
+    if (!is_in_use(here))
         return false;
     *out = *here;
     here->caught = NULL;

@@ -32,6 +32,9 @@ __attribute__((always_inline)) static inline bool tni_exceptions_possible(void)
 }
 #endif
 
+/* Called where possible() is true: whether the record of the calling thread is not empty. */
+bool tni_exceptions_in_use(void);
+
 /* Moves the record of the calling thread to *out. False: it is empty, and *out is not set. Called where possible() is true. */
 bool tni_exceptions_take(tni_os_exceptions *out);
 

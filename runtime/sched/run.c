@@ -72,6 +72,16 @@ static void release_stack(tni_core *core, tn_task *task)
         tni_runtime_stacks_came_back(runtime, 1);
 }
 
+void tni_run_leave_with_exceptions(tn_task *task)
+{
+    tni_os_exceptions exceptions;
+    bool taken = tni_exceptions_take(&exceptions);
+
+    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+    if (taken)
+        tni_exceptions_put(&exceptions);
+}
+
 void tni_run_future(tn_task *task)
 {
     tn_future *future = task->body.future;

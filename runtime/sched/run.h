@@ -19,19 +19,19 @@ void tni_run_future(tn_task *task);
  * after the run, or NULL. */
 void tni_run_complete(tni_core *core, tn_task *task);
 
+/* For tni_run_leave: takes the thread's record of C++ exceptions along. A function of its own, so that its frame costs other
+ * fibers nothing. */
+void tni_run_leave_with_exceptions(tn_task *task);
+
 /* Called by a fiber: leaves its worker. The fiber continues when it is run again, possibly on another thread. Inline, because
  * each return on the way back after a switch is mispredicted. */
 __attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, tni_run_result result)
 {
-    tni_os_exceptions exceptions;
-
     task->run_result = (uint8_t)result;
-    if (tni_exceptions_possible() && tni_exceptions_take(&exceptions)) {
+    if (tni_exceptions_possible() && tni_exceptions_in_use())
+        tni_run_leave_with_exceptions(task);
+    else
         tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
-        tni_exceptions_put(&exceptions);
-    } else {
-        tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
-    }
 }
 
 #endif
