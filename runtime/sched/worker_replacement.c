@@ -230,7 +230,8 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out)
     if (worker == NULL)
         return TN_ENOMEM;
     tni_os_mutex_lock(&runtime->lock); /* no other thread knows the runtime yet, but both functions need the lock */
-    give_core_locked(worker, core);
+    if (core != NULL)
+        give_core_locked(worker, core);
     add_worker_locked(runtime, worker);
     tni_os_mutex_unlock(&runtime->lock);
     *out = worker;
