@@ -151,6 +151,47 @@ Test(sendfile, ends_and_errors)
     tt_run(ends_of_things, NULL);
 }
 
+/* The position of the file does not move. A file that is cut while it is sent ends there. */
+static void *cut_it(void *arg)
+{
+    transfer *self = arg;
+
+    tt_check_eq(tn_sleep(20 * TN_MS), 0); /* the sender waits for the socket by then */
+    tt_check_eq(tn_file_truncate(self->file, 1 << 20), 0);
+    for (char buf[4096]; tn_read(self->ends[1], buf, sizeof buf) > 0;)
+        ;
+    return NULL;
+}
+
+static void *position_and_cut(void *arg)
+{
+    transfer self = {.size = SIZE};
+    tn_task *cutter;
+    ssize_t sent;
+    int fd = open(path, O_RDWR);
+
+    (void)arg;
+    make_pair(&self);
+    tn_file_close(self.file);
+    tt_check_eq(tn_file_adopt(&self.file, fd), 0);
+    tt_check_eq(tn_file_truncate(self.file, 64 << 20), 0); /* more than the socket takes */
+    cutter = tt_spawn(cut_it, &self);
+    sent = tn_sendfile(self.ends[0], self.file, 0, 64 << 20);
+    tt_check(sent > 0 && sent < 64 << 20);
+    tt_check_eq(tn_sendfile(self.ends[0], self.file, 32 << 20, 64 << 20), 0);
+    tt_check_eq(lseek(fd, 0, SEEK_CUR), 0);
+    tn_stream_close(self.ends[0]);
+    (void)tt_join(cutter);
+    tn_stream_close(self.ends[1]);
+    tn_file_close(self.file);
+    return NULL;
+}
+
+Test(sendfile, position_and_cut)
+{
+    tt_run(position_and_cut, NULL);
+}
+
 static void *send_until_stopped(void *arg)
 {
     transfer *self = arg;

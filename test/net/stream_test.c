@@ -168,6 +168,7 @@ static void *half_close(void *arg)
 {
     tn_stream *ends[2];
     tn_task *task;
+    char text[TN_ADDRESS_SIZE];
     char buf[8];
 
     (void)arg;
@@ -186,6 +187,7 @@ static void *half_close(void *arg)
     tn_stream_close(ends[1]);
     tt_check_eq(tn_read(ends[0], buf, sizeof buf), 0);
     tt_check_eq(tn_stream_shutdown_write(ends[0]), TN_ENOTCONN);
+    tt_check_eq(tn_stream_peer_address(ends[0], text, sizeof text), TN_ENOTCONN);
     tn_stream_close(ends[0]);
     return NULL;
 }

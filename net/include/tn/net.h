@@ -159,13 +159,14 @@ TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *addr
  * Cancellation: yes; nothing is left behind. */
 TN_API int tn_unix_connect(tn_runtime *runtime, tn_stream **out, const char *path);
 
-/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM. `runtime`: NULL for that of the calling task; required on a
- * plain thread.
+/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM, and makes the socket non-blocking. `runtime`: NULL for that
+ * of the calling task; required on a plain thread.
  *
  * Suspends: no.
  * Callable from: anywhere.
- * Ownership: on success `fd` is the stream's, and the caller owns a reference to the stream.
- * Errors: TN_EINVAL: not such a socket; TN_ENOMEM.
+ * Ownership: on success `fd` is the stream's, and the caller owns a reference to the stream. After an error `fd` is the caller's.
+ * Errors: TN_EINVAL: not a socket of type SOCK_STREAM, and the log says so; TN_ENOMEM. Whether it is connected is found out by
+ * the first read or write.
  * Cancellation: no. */
 TN_API int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd);
 
@@ -198,12 +199,13 @@ TN_API ssize_t tn_write(tn_stream *stream, const void *buf, size_t size);
  * Cancellation: yes; an unknown part has been written. */
 TN_API int tn_write_all(tn_stream *stream, const void *buf, size_t size);
 
-/* Writes at least 1 byte of the `count` buffers in `iov`, in their order. Returns how many bytes. It never raises SIGPIPE.
+/* Writes at least 1 byte of the `count` buffers in `iov`, in their order. Returns how many bytes; 0 if all are empty. It never
+ * raises SIGPIPE.
  *
  * Suspends: until the socket takes a byte; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: `iov` and the buffers are borrowed for the call.
- * Errors: those of tn_write; TN_EINVAL: `count` is negative or above 1024.
+ * Errors: those of tn_write; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
 
@@ -216,8 +218,8 @@ TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
  * Suspends: until the socket has taken the bytes; also while a thread of the pool reads the file.
  * Callable from: a fiber, a plain thread.
  * Ownership: a reference to `stream` and one to `file` are borrowed for the call.
- * Errors: those of tn_write and of reading the file. TN_EINVAL: not a regular file. TN_ENOMEM: no thread can be started to read
- * it.
+ * Errors: those of tn_write and of reading the file. TN_EINVAL: not a regular file, or `offset` is negative. TN_ENOMEM: no
+ * thread can be started to read it.
  * Cancellation: yes; nothing was sent. */
 TN_API ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size);
 
