@@ -37,7 +37,7 @@ struct tni_endpoint {
     tni_a32 operations;          /* the operation word */
     tni_a32 references;          /* held by callers */
     bool tcp;                    /* constant: the socket is TCP */
-    bool given;                  /* constant: the fd was made elsewhere, so the program may know it and set options of it */
+    bool given;             /* constant: the fd was made elsewhere, so the program may know it, use it, and set its options */
     bool read_may_be_stale; /* written by the reader (attempt.h): the readiness word may have READ set although all is read */
     tni_aptr registration;  /* tni_registration *, from the first wait to the finish; NULL before */
 };

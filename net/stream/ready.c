@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The future of a stream's readiness. While it waits, it is the stream's reader or writer. So no other task is, and a close
  * leaves the fd open until the future is ready or dropped. */
+#include "endpoint/attempt.h"
 #include "stream/stream.h"
 #include "task/budget.h"
 
@@ -13,6 +14,25 @@ static void stop_waiting(tn_ready_future *future)
 {
     future->waiting = false;
     tni_endpoint_end(future->endpoint, tni_endpoint_operation(side_of(future)));
+}
+
+static ssize_t run_is_ready(tni_endpoint *endpoint, void *arg)
+{
+    return tni_os_socket_ready(endpoint->fd, *(const tni_side *)arg == TNI_WRITE);
+}
+
+/* Polls until the socket itself says that it is ready. A program that knows the fd may have used it since the report. */
+static int poll_given(tni_endpoint *endpoint, tni_side side, tn_waker *waker)
+{
+    tni_attempt is_ready = {run_is_ready, &side, 0};
+    int rc;
+
+    do {
+        rc = tni_endpoint_poll(endpoint, side, waker);
+        if (rc == 0)
+            rc = (int)tni_attempt_once(endpoint, side, &is_ready);
+    } while (rc == TN_EAGAIN);
+    return rc;
 }
 
 static int ready_poll(tn_future *self, tn_waker *waker)
@@ -28,7 +48,10 @@ static int ready_poll(tn_future *self, tn_waker *waker)
             return rc;
         future->waiting = true;
     }
-    rc = tni_endpoint_poll(future->endpoint, side_of(future), waker);
+    if (future->endpoint->given)
+        rc = poll_given(future->endpoint, side_of(future), waker);
+    else
+        rc = tni_endpoint_poll(future->endpoint, side_of(future), waker);
     if (rc != TN_PENDING)
         stop_waiting(future);
     return tni_budget_poll_leave(waker, rc);

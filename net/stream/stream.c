@@ -152,11 +152,15 @@ static ssize_t run_is_readable(tni_endpoint *endpoint, void *arg)
     tni_registration *registration = tni_endpoint_registration(endpoint);
 
     (void)arg;
-    if (registration != NULL && !tni_readiness_has(tni_registration_readiness(registration), TNI_READ))
-        return TN_EAGAIN;
-    if (registration != NULL && !endpoint->read_may_be_stale)
-        return 0;
-    return tni_os_peek(endpoint->fd) == TN_EAGAIN ? TN_EAGAIN : 0;
+    if (registration != NULL) {
+        uint64_t readiness = tni_registration_readiness(registration);
+        if (!tni_readiness_has(readiness, TNI_READ))
+            return TN_EAGAIN;
+        /* An entry in the error queue is reported as an error is. A socket that the program knows may have been read by it. */
+        if (!endpoint->read_may_be_stale && !endpoint->given && !(readiness & TNI_OS_ERROR))
+            return 0;
+    }
+    return tni_os_socket_ready(endpoint->fd, false);
 }
 
 int tn_wait_readable(tn_stream *stream)

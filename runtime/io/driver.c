@@ -125,7 +125,7 @@ static void open_registration(tni_registration *registration)
     if (rc != 0) {
         /* Relaxed: published by the report; partner: tni_registration_poll. */
         tni_a32_store(&registration->error, (uint32_t)-rc, TNI_RELAXED);
-        report(registration, TNI_OS_BROKEN);
+        report(registration, TNI_READY_CANCELLED);
     }
 }
 
@@ -212,7 +212,7 @@ static void request_in_child(tni_registration *registration, uint32_t what)
     }
     tni_fork_log_refusal("a wait for a stream or listener");
     tni_a32_store(&registration->error, (uint32_t)-TN_ESHUTDOWN, TNI_RELAXED); /* relaxed: as in open_registration */
-    report(registration, TNI_OS_BROKEN);
+    report(registration, TNI_READY_CANCELLED);
 }
 
 static void request(tni_registration *registration, uint32_t what)
@@ -341,11 +341,8 @@ void tni_registration_cancel_all(tni_registration *registration)
 uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
 {
     uint64_t bit = side == TNI_READ ? TNI_OS_READABLE : TNI_OS_WRITABLE;
-    uint64_t sticky = side == TNI_READ ? TNI_OS_READ_CLOSED : TNI_OS_ERROR;
     uint64_t old = seen;
 
-    if (seen & sticky)
-        return seen;
     /* Acq_rel: a report that is before this clear is also before the caller's read. The CAS fails if there was a report since
      * `seen`, and the bit is kept. After a clear of the other side it is tried again. */
     while (!tni_a64_cas(&registration->readiness, &old, old & ~bit, TNI_ACQ_REL))

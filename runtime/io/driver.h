@@ -17,8 +17,8 @@
  * monitor does.
  *
  * Readiness word. The events reported so far, and a tick that each report increments. After a read that found nothing left, the
- * bit is cleared only if the tick is still the one seen before the read, so that a report in between is kept. Once the peer has
- * closed or the fd is broken, the bits stay set.
+ * bit is cleared only if the tick is still the one seen before the read, so that a report in between is kept. No report is final:
+ * that the peer has closed, or that the connection is broken, is what a read or write returns.
  *
  * Fork. In a child of fork the loop is the parent's. A registration there neither opens nor closes anything in it; a wait fails,
  * and a close closes the child's descriptor alone.
@@ -90,7 +90,7 @@ void tni_registration_discard(tni_registration *registration);
  * then frees itself. No thread may use the registration any more. */
 void tni_registration_close(tni_registration *registration);
 
-/* Returns 0 if that side is ready, closed or broken; TN_PENDING, with the waker registered; or the error of registering
+/* Returns 0 if that side may be ready; TN_PENDING, with the waker registered; or the error of registering
  * the fd. */
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker);
 
@@ -107,7 +107,9 @@ uint64_t tni_registration_readiness(const tni_registration *registration);
  * report since `seen`. Returns the readiness word afterwards. */
 uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen);
 
-/* --- The readiness word: reported events (TNI_OS_*), TNI_READY_CANCELLED when a stream is closed, and the tick ------------ */
+/* --- The readiness word: reported events (TNI_OS_*), TNI_READY_CANCELLED, and the tick -------------------------------------- */
+
+/* The waits of both sides have ended for good: the stream is closed, or the fd could not be registered. */
 
 #define TNI_READY_CANCELLED UINT64_C(32)
 #define TNI_READY_TICK UINT64_C(256)
@@ -123,10 +125,10 @@ static inline bool tni_readiness_is_worth_a_try(uint64_t readiness, tni_side sid
     return tni_readiness_has(readiness, side) || readiness < TNI_READY_TICK;
 }
 
-/* Whether a short read means that nothing is left. */
+/* Whether a short count means that nothing is left: no byte, no end and no error. */
 static inline bool tni_readiness_trusts_short(uint64_t readiness)
 {
-    return !(readiness & TNI_OS_URGENT);
+    return !(readiness & (TNI_OS_URGENT | TNI_OS_HANGUP | TNI_OS_ERROR));
 }
 
 #endif

@@ -6,8 +6,10 @@
  * epoll makes it edge-triggered. libuv never changes the registration of an fd again unless the handle is started anew, which
  * never happens here. bench/arming.c compares this with the alternatives.
  *
- * After an EPOLLERR libuv stops the handle and reports UV_EBADF. The loop then reports TNI_OS_BROKEN, and the next read or
- * write returns the error.
+ * After an EPOLLERR libuv stops the handle for good. But the socket may be healthy: its error queue has an entry (a timestamp,
+ * the end of a zero-copy send), which stays until the program takes it, and ends each level-triggered wait at once. So the
+ * socket moves to a second epoll, edge-triggered, which libuv watches as one level-triggered descriptor. Nothing of the socket
+ * is read here, so the error queue remains usable.
  *
  * A thread that sleeps inside uv_run owns the loop during the sleep, and also while it then waits for a processor. So a sleep is
  * an epoll_wait on the loop's epoll instead, which accesses nothing of libuv. It removes edges from the kernel's list, so it must
@@ -63,6 +65,35 @@ static int check_files(void)
     return rc;
 }
 
+static void on_apart(uv_poll_t *handle, int status, int events);
+
+/* The handle does not keep the loop alive while the epoll is empty: uv_run then makes no system call for it. */
+static int open_apart(tni_os_loop *loop)
+{
+    int rc;
+
+    loop->apart_polls = 0;
+    loop->apart_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->apart_fd < 0)
+        return -errno;
+    rc = uv_poll_init(&loop->loop, &loop->apart, loop->apart_fd);
+    if (rc != 0) {
+        (void)close(loop->apart_fd);
+        return rc;
+    }
+    rc = uv_poll_start(&loop->apart, UV_READABLE, on_apart);
+    tni_assert(rc == 0, "uv_poll_start failed"); /* it only queues the watcher */
+    uv_unref((uv_handle_t *)&loop->apart);
+    return 0;
+}
+
+static void close_apart(tni_os_loop *loop)
+{
+    uv_close((uv_handle_t *)&loop->apart, NULL);
+    (void)uv_run(&loop->loop, UV_RUN_DEFAULT);
+    (void)close(loop->apart_fd);
+}
+
 static int open_wake(tni_os_loop *loop)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKE_DATA};
@@ -88,7 +119,12 @@ int tni_os_loop_open(tni_os_loop *loop)
         return rc;
     loop->open_polls = 0;
     loop->generation = 0;
-    rc = open_wake(loop);
+    rc = open_apart(loop);
+    if (rc == 0) {
+        rc = open_wake(loop);
+        if (rc != 0)
+            close_apart(loop);
+    }
     if (rc != 0)
         (void)uv_loop_close(&loop->loop);
     return rc;
@@ -98,7 +134,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 {
     tni_os_loop *loop = arg;
 
-    if (uv_is_closing(handle))
+    if (uv_is_closing(handle) || handle == (uv_handle_t *)&loop->apart)
         return;
     if (handle->type == UV_POLL)
         tni_os_poll_close(loop, tni_container_of((uv_poll_t *)handle, tni_os_poll, handle));
@@ -111,7 +147,7 @@ void tni_os_loop_close(tni_os_loop *loop)
     int rc;
 
     uv_walk(&loop->loop, close_handle, loop);
-    (void)uv_run(&loop->loop, UV_RUN_DEFAULT);
+    close_apart(loop);
     rc = uv_loop_close(&loop->loop);
     tni_assert(rc == 0, "a loop is closed while it has handles");
     tni_os_event_close(loop->wake_fd);
@@ -122,28 +158,95 @@ void tni_os_loop_run(tni_os_loop *loop)
     (void)uv_run(&loop->loop, UV_RUN_NOWAIT);
 }
 
-static uint32_t translate(int status, int events)
+static void tell(tni_os_poll *poll, uint32_t events)
+{
+    const tni_os_poll_ops *ops = poll->handle.data;
+
+    ops->ready(poll, events);
+}
+
+static uint32_t translate(uint32_t events)
 {
     uint32_t out = 0;
 
-    if (status < 0)
-        return TNI_OS_BROKEN;
-    if (events & UV_READABLE)
+    if (events & (EPOLLERR | EPOLLHUP))
+        out |= TNI_OS_READABLE | TNI_OS_WRITABLE;
+    if (events & EPOLLERR)
+        out |= TNI_OS_ERROR;
+    if (events & EPOLLIN)
         out |= TNI_OS_READABLE;
-    if (events & UV_WRITABLE)
+    if (events & EPOLLOUT)
         out |= TNI_OS_WRITABLE;
-    if (events & UV_DISCONNECT)
-        out |= TNI_OS_READABLE | TNI_OS_READ_CLOSED;
-    if (events & UV_PRIORITIZED)
+    if (events & (EPOLLRDHUP | EPOLLHUP))
+        out |= TNI_OS_READABLE | TNI_OS_HANGUP;
+    if (events & EPOLLPRI)
         out |= TNI_OS_URGENT;
     return out;
 }
 
+/* What libuv passes: it has stopped the handle after an EPOLLERR, or the events are these. */
+static uint32_t translate_of_libuv(int status, int events)
+{
+    uint32_t out = status < 0 ? EPOLLERR : 0;
+
+    out |= events & UV_READABLE ? EPOLLIN : 0;
+    out |= events & UV_WRITABLE ? EPOLLOUT : 0;
+    out |= events & UV_DISCONNECT ? EPOLLRDHUP : 0;
+    out |= events & UV_PRIORITIZED ? EPOLLPRI : 0;
+    return translate(out);
+}
+
+#define EDGES (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
+
+static void on_first_report(uv_poll_t *handle, int status, int events);
+
+/* For a handle that libuv has stopped. libuv has not removed the fd from its epoll. If the second epoll does not take it (no
+ * memory), the handle starts again, level-triggered, and its next report tries again: slower, but correct. */
+static void move_apart(tni_os_loop *loop, tni_os_poll *poll)
+{
+    struct epoll_event event = {.events = EDGES, .data.ptr = poll};
+    int fd = poll->handle.io_watcher.fd;
+
+    if (epoll_ctl(loop->apart_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        (void)uv_poll_start(&poll->handle, EVERYTHING, on_first_report);
+        return;
+    }
+    (void)epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_DEL, fd, &event); /* a close tries it again, and ignores errors */
+    poll->apart = true;
+    if (loop->apart_polls++ == 0)
+        uv_ref((uv_handle_t *)&loop->apart);
+}
+
+static void leave_apart(tni_os_loop *loop, tni_os_poll *poll)
+{
+    struct epoll_event event = {.events = 0};
+
+    (void)epoll_ctl(loop->apart_fd, EPOLL_CTL_DEL, poll->handle.io_watcher.fd, &event);
+    poll->apart = false;
+    if (--loop->apart_polls == 0)
+        uv_unref((uv_handle_t *)&loop->apart);
+}
+
+/* A report closes no poll, so the pointers stay valid. What is left is reported by the next run. */
+static void on_apart(uv_poll_t *handle, int status, int events)
+{
+    tni_os_loop *loop = tni_container_of(handle->loop, tni_os_loop, loop);
+    struct epoll_event ready[TNI_OS_FETCH_MAX];
+    int count = epoll_wait(loop->apart_fd, ready, TNI_OS_FETCH_MAX, 0);
+
+    (void)status;
+    (void)events;
+    for (int i = 0; i < count; i++)
+        tell(ready[i].data.ptr, translate(ready[i].events));
+}
+
 static void report(uv_poll_t *handle, int status, int events)
 {
-    const tni_os_poll_ops *ops = handle->data;
+    tni_os_poll *poll = tni_container_of(handle, tni_os_poll, handle);
 
-    ops->ready(tni_container_of(handle, tni_os_poll, handle), translate(status, events));
+    if (status < 0)
+        move_apart(tni_container_of(handle->loop, tni_os_loop, loop), poll);
+    tell(poll, translate_of_libuv(status, events));
 }
 
 static uint32_t next_generation(tni_os_loop *loop)
@@ -155,19 +258,16 @@ static uint32_t next_generation(tni_os_loop *loop)
 }
 
 /* The first report is level-triggered, and switches the handle to edge-triggered. If that fails (no memory), the handle stays
- * level-triggered and the next report tries again: slower, but correct. After an error libuv has stopped the handle, but not
- * removed the fd from its epoll. There it would end each sleep at once, and uv_run without another handle does not look at it. */
+ * level-triggered and the next report tries again: slower, but correct. */
 static void on_first_report(uv_poll_t *handle, int status, int events)
 {
     tni_os_loop *loop = tni_container_of(handle->loop, tni_os_loop, loop);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET};
+    struct epoll_event event = {.events = EDGES};
     int fd = handle->io_watcher.fd;
     uint32_t generation = next_generation(loop);
 
     event.data.u64 = data_of(fd, generation);
-    if (status != 0) {
-        (void)epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_DEL, fd, &event); /* a close tries it again, and ignores errors */
-    } else if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
+    if (status == 0 && epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_MOD, fd, &event) == 0) {
         handle->poll_cb = report;
         tni_container_of(handle, tni_os_poll, handle)->generation = generation;
     }
@@ -181,6 +281,7 @@ int tni_os_poll_open(tni_os_loop *loop, tni_os_poll *poll, int fd, const tni_os_
     if (rc != 0)
         return rc;
     poll->generation = 0;
+    poll->apart = false;
     poll->handle.data = (void *)(uintptr_t)ops;
     loop->open_polls++;
     rc = uv_poll_start(&poll->handle, EVERYTHING, on_first_report);
@@ -198,6 +299,8 @@ static void on_closed(uv_handle_t *handle)
 void tni_os_poll_close(tni_os_loop *loop, tni_os_poll *poll)
 {
     loop->open_polls--;
+    if (poll->apart)
+        leave_apart(loop, poll);
     uv_close((uv_handle_t *)&poll->handle, on_closed);
 }
 
@@ -245,24 +348,6 @@ void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *f
     }
 }
 
-/* What libuv does with an event before the callback of a uv_poll handle. */
-static void deliver(tni_os_poll *poll, uint32_t events)
-{
-    int out = 0;
-
-    if (events == EPOLLERR || events == EPOLLHUP)
-        events |= EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI;
-    if (events & EPOLLIN)
-        out |= UV_READABLE;
-    if (events & EPOLLOUT)
-        out |= UV_WRITABLE;
-    if (events & EPOLLRDHUP)
-        out |= UV_DISCONNECT;
-    if (events & EPOLLPRI)
-        out |= UV_PRIORITIZED;
-    report(&poll->handle, (events & EPOLLERR) && !(events & EPOLLPRI) ? UV_EBADF : 0, out);
-}
-
 /* Returns the poll of an event. NULL: a descriptor of libuv's own, a poll that has not been reported yet, or one that has been
  * closed since. libuv keeps its own descriptors open as long as the loop, so a number that had a generation is never one of
  * them. */
@@ -286,7 +371,7 @@ bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched)
     for (unsigned i = 0; i < fetched->count; i++) {
         tni_os_poll *poll = poll_of(loop, fetched->events[i].data.u64);
         if (poll != NULL)
-            deliver(poll, fetched->events[i].events);
+            tell(poll, translate(fetched->events[i].events));
         else
             all = false;
     }

@@ -17,18 +17,18 @@
 
 #include "base/defs.h"
 
-/* What is reported. */
+/* What is reported. Each is a hint that a call may find something new. Only the call knows the state of the socket. */
 #define TNI_OS_READABLE 1u
 #define TNI_OS_WRITABLE 2u
-#define TNI_OS_READ_CLOSED 4u /* the peer sends no more: from now on reads return at once; set together with READABLE */
-#define TNI_OS_ERROR 8u       /* the fd is broken: from now on writes return at once too; set as part of TNI_OS_BROKEN */
-#define TNI_OS_URGENT 16u     /* urgent data: after a short read more data may be left */
-#define TNI_OS_BROKEN (TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_READ_CLOSED | TNI_OS_ERROR)
+#define TNI_OS_HANGUP 4u  /* the peer sends no more: after a short read the end may be left; set together with READABLE */
+#define TNI_OS_ERROR 8u   /* an error, or only an entry in the error queue; set together with READABLE and WRITABLE */
+#define TNI_OS_URGENT 16u /* urgent data: after a short read more data may be left */
 
 /* One per connection, so it is small; the `data` of libuv's handle points to the operations. */
 typedef struct {
     uv_poll_t handle;
     uint32_t generation; /* which of those that have had this fd; 0: libuv alone reports it */
+    bool apart;          /* it is in the loop's second epoll */
 } tni_os_poll;
 
 /* The owner calls both: `ready` inside tni_os_loop_run and tni_os_loop_report; `closed`, the last call for a poll, inside
@@ -40,9 +40,12 @@ typedef struct {
 
 typedef struct {
     uv_loop_t loop;
-    int wake_fd;         /* constant: an eventfd */
-    uint64_t open_polls; /* polls that are not closed */
-    uint32_t generation; /* the last one that was assigned */
+    int wake_fd;          /* constant: an eventfd */
+    int apart_fd;         /* constant: an epoll for sockets that have had an error; libuv watches it */
+    uv_poll_t apart;      /* of apart_fd */
+    uint64_t open_polls;  /* polls that are not closed */
+    uint64_t apart_polls; /* of these, in apart_fd */
+    uint32_t generation;  /* the last one that was assigned */
 } tni_os_loop;
 
 /* What a sleep has fetched from the kernel. */

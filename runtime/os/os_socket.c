@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -137,15 +138,22 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     return n >= 0 ? n : tni_os_socket_error(errno);
 }
 
-ssize_t tni_os_peek(int fd)
+int tni_os_socket_ready(int fd, bool to_write)
 {
-    char byte;
-    ssize_t n;
+    struct pollfd question = {.fd = fd, .events = to_write ? POLLOUT : POLLIN | POLLRDHUP};
+    int rc;
 
     do {
-        n = recv(fd, &byte, 1, MSG_PEEK);
-    } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : tni_os_socket_error(errno);
+        rc = poll(&question, 1, 0);
+    } while (rc < 0 && errno == EINTR);
+    if (rc < 0)
+        return -errno;
+    if (question.revents & ~POLLERR)
+        return 0;
+    if (!(question.revents & POLLERR))
+        return -EAGAIN;
+    rc = tni_os_take_error(fd); /* 0: it is only an entry in the error queue */
+    return rc != 0 ? rc : -EAGAIN;
 }
 
 ssize_t tni_os_send(int fd, const void *buf, size_t size)

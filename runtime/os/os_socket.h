@@ -25,8 +25,9 @@ int tni_os_listen(int fd, int backlog);
 int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length);
 
 ssize_t tni_os_recv(int fd, void *buf, size_t size);
-/* 1: a byte can be read; 0: the end of the stream. Consumes nothing. */
-ssize_t tni_os_peek(int fd);
+/* Asks whether a read, or a write, would return at once. Returns 0: it would; TN_EAGAIN; or an error that was pending, which a
+ * read or write does not return any more. */
+int tni_os_socket_ready(int fd, bool to_write);
 
 /* Never raise SIGPIPE. */
 ssize_t tni_os_send(int fd, const void *buf, size_t size);

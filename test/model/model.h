@@ -81,5 +81,7 @@ void model_client_send(int client, char byte);
 int model_client_receive(int client);
 /* The client sends no more. */
 void model_client_end(int client);
+/* An entry in the error queue of the client's socket here: reported like an error, though the socket is healthy. */
+void model_client_error_queue(int client);
 
 #endif

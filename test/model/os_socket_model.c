@@ -61,7 +61,7 @@ uint32_t model_socket_ready(int fd)
     if (c->in.count > 0)
         ready |= TNI_OS_READABLE;
     if (c->in.ended)
-        ready |= TNI_OS_READABLE | TNI_OS_READ_CLOSED;
+        ready |= TNI_OS_READABLE | TNI_OS_HANGUP;
     if (c->out.count < c->out.room)
         ready |= TNI_OS_WRITABLE;
     return ready;
@@ -136,7 +136,14 @@ void model_client_end(int client)
     model_kernel_step();
     connections[client].in.ended = true;
     trace_add(MODEL_PC, "client %d sends its end", client);
-    model_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_READ_CLOSED);
+    model_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_HANGUP);
+}
+
+void model_client_error_queue(int client)
+{
+    model_kernel_step();
+    trace_add(MODEL_PC, "an entry in the error queue of client %d", client);
+    model_file_event(connections[client].fd, TNI_OS_READABLE | TNI_OS_WRITABLE | TNI_OS_ERROR);
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------------------------------ */
@@ -169,14 +176,14 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     return (ssize_t)n;
 }
 
-ssize_t tni_os_peek(int fd)
+int tni_os_socket_ready(int fd, bool to_write)
 {
     const connection *c = enter(fd, MODEL_PC);
 
-    trace_add(MODEL_PC, "peek of file %d", fd);
+    trace_add(MODEL_PC, "asks whether file %d is ready", fd);
     if (c == NULL)
         return -ENOTCONN;
-    return c->in.count > 0 ? 1 : c->in.ended ? 0 : -EAGAIN;
+    return model_socket_ready(fd) & (to_write ? TNI_OS_WRITABLE : TNI_OS_READABLE) ? 0 : -EAGAIN;
 }
 
 ssize_t tni_os_send(int fd, const void *buf, size_t size)

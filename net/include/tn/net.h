@@ -225,7 +225,9 @@ TN_API ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, siz
 
 /* Waits until a tn_read would not have to wait, so an idle connection needs no buffer. Returns 0 then.
  *
- * Rarely it returns too early, because a late report refers to bytes that have been read. Then the read waits.
+ * Rarely it returns too early, because a late report refers to bytes that have been read. Then the read waits. For a stream of
+ * tn_stream_open it asks the socket, because the program may have read from the socket itself; an error that only this question
+ * finds is returned here.
  *
  * Suspends: until a byte, the end or an error is there; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
@@ -259,10 +261,12 @@ struct tni_endpoint; /* private */
 /* A direction of a stream. */
 typedef enum tn_direction { TN_READABLE, TN_WRITABLE } tn_direction;
 
-/* A future that is ready, with 0, when another tn_try_read (TN_READABLE) or tn_try_write (TN_WRITABLE) may succeed.
+/* A future that is ready, with 0, when another tn_try_read (TN_READABLE) or tn_try_write (TN_WRITABLE) may succeed. For a stream
+ * of tn_stream_open it asks the socket, because the program may have used the socket itself; an error that only this question
+ * finds is its result.
  *
- * Its errors are TN_EBUSY: another task reads or writes; TN_EBADF: the stream is closed, also if that happened while the future
- * waited; TN_ENOMEM. */
+ * Its other errors are TN_EBUSY: another task reads or writes; TN_EBADF: the stream is closed, also if that happened while the
+ * future waited; TN_ENOMEM. */
 typedef struct tn_ready_future {
     tn_future base;
     struct tni_endpoint *endpoint; /* private */

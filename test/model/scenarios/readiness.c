@@ -153,6 +153,15 @@ static void send_two(void *state)
     model_client_send(t->client, 2);
 }
 
+/* The socket is healthy: its error queue has an entry, which nobody takes. */
+static void fail_and_send(void *state)
+{
+    talk *t = state;
+
+    model_client_error_queue(t->client);
+    model_client_send(t->client, 1);
+}
+
 static void send_and_end(void *state)
 {
     talk *t = state;
@@ -192,6 +201,7 @@ const model_scenario model_scenarios[] = {
     CASE("read", setup, .threads = {read_much, send_two, loop}),
     CASE("read_singly", setup_registered, .threads = {read_singly, send_two, loop}),
     CASE("wait", setup_registered, .threads = {wait_and_read, send_two, loop}),
+    CASE("error_queue", setup_registered, .threads = {read_one, fail_and_send, loop}),
     CASE("end", setup, .threads = {read_to_end, send_and_end, loop}),
     CASE("both", setup_full, .threads = {read_one, write_one, receive_and_send_and_loop}),
     {0},
