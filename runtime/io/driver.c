@@ -44,11 +44,15 @@ bool tni_driver_try_own(tni_driver *driver)
     uint32_t unowned = 0;
 
     /* Acquire: observes what the previous owner did to the loop and its registrations; partner: tni_driver_disown. */
-    return tni_a32_cas(&driver->owned, &unowned, 1, TNI_ACQUIRE);
+    if (!tni_a32_cas(&driver->owned, &unowned, 1, TNI_ACQUIRE))
+        return false;
+    tni_held_add(&driver->owned);
+    return true;
 }
 
 void tni_driver_disown(tni_driver *driver)
 {
+    tni_held_remove(&driver->owned);
     /* Release: publishes what this owner did; partner: tni_driver_try_own. */
     tni_a32_store(&driver->owned, 0, TNI_RELEASE);
 }
@@ -77,6 +81,7 @@ static void on_ready(tni_os_poll *poll, uint32_t events)
 {
     tni_registration *registration = tni_container_of(poll, tni_registration, poll);
 
+    tni_driver_assert_owner(registration->driver);
     tni_count(&registration->driver->events, 1);
     report(registration, events);
 }
@@ -106,19 +111,22 @@ static void on_closed(tni_os_poll *poll)
 
 static const tni_os_poll_ops poll_ops = {on_ready, on_closed};
 
-/* Owner: records that the next run of the loop has something to complete. */
+/* Records that the next run of the loop has something to complete. */
 static void mark_incomplete(tni_driver *driver)
 {
+    tni_driver_assert_owner(driver);
     /* Relaxed: for a worker that is about to sleep it is ordered by the full fence in wake_for_incomplete. */
     tni_a32_store(&driver->incomplete, 1, TNI_RELAXED);
 }
 
-/* Owner: registers the fd in the loop. If that fails, the waits end with the error. */
+/* Registers the fd in the loop. If that fails, the waits end with the error. */
 static void open_registration(tni_registration *registration)
 {
     tni_driver *driver = registration->driver;
-    int rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
+    int rc;
 
+    tni_driver_assert_owner(driver);
+    rc = tni_os_poll_open(&driver->loop, &registration->poll, registration->fd, &poll_ops);
     registration->opened = rc == 0;
     if (rc == 0)
         mark_incomplete(driver);
@@ -129,9 +137,10 @@ static void open_registration(tni_registration *registration)
     }
 }
 
-/* Owner: unregisters from the loop, at once for the fd (which the caller then closes), later for the registration. */
+/* Unregisters from the loop, at once for the fd (which the caller then closes), later for the registration. */
 static void unregister(tni_registration *registration)
 {
+    tni_driver_assert_owner(registration->driver);
     if (!registration->opened) {
         free_registration(registration);
         return;
@@ -141,7 +150,7 @@ static void unregister(tni_registration *registration)
     mark_incomplete(registration->driver);
 }
 
-/* Owner: does what the requests of a registration in the inbox ask for. */
+/* Does what the requests of a registration in the inbox ask for. */
 static void process_requests(tni_registration *registration)
 {
     /* Acquire: observes what the poster wrote. Release: after the exchange the registration may be posted again. A poster that
@@ -149,6 +158,7 @@ static void process_requests(tni_registration *registration)
     uint32_t requests = tni_a32_exchange(&registration->requests, 0, TNI_ACQ_REL);
     int fd = registration->fd;
 
+    tni_driver_assert_owner(registration->driver);
     if ((requests & REQUEST_OPEN) && !(requests & REQUEST_CLOSE))
         open_registration(registration);
     if (requests & REQUEST_CLOSE) {
@@ -161,6 +171,7 @@ static void drain_inbox(tni_driver *driver)
 {
     tni_registration *next;
 
+    tni_driver_assert_owner(driver);
     /* Relaxed: a worker that is about to sleep checks behind a full fence (tni_driver_has_incomplete); any other caller polls
      * again. */
     if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
@@ -241,8 +252,10 @@ static void request(tni_registration *registration, uint32_t what)
 
 void tni_driver_fini(tni_driver *driver)
 {
+    tni_held_add(&driver->owned); /* no other thread uses it, so there is no need to take the word */
     drain_inbox(driver);
     tni_os_loop_close(&driver->loop);
+    tni_held_remove(&driver->owned);
 }
 
 void tni_driver_poll(tni_driver *driver)
@@ -260,6 +273,7 @@ void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
 
 bool tni_driver_report(tni_driver *driver)
 {
+    tni_driver_assert_owner(driver);
     return tni_os_loop_report(&driver->loop, &driver->fetched);
 }
 

@@ -33,6 +33,7 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/fork.h"
+#include "base/held.h"
 #include "os/os_loop.h"
 #include "task/wait.h"
 
@@ -57,6 +58,9 @@ void tni_driver_fini(tni_driver *driver);
 /* Takes the owner word if it is free. Returns whether it did. */
 bool tni_driver_try_own(tni_driver *driver);
 void tni_driver_disown(tni_driver *driver);
+
+/* In a function that only the owner calls. */
+#define tni_driver_assert_owner(driver) tni_held_assert(&(driver)->owned, "the calling thread does not own the driver")
 
 /* Owner: processes the inbox and runs the loop (tni_os_loop_run). */
 void tni_driver_poll(tni_driver *driver);

@@ -63,6 +63,7 @@ static void loop(void *state)
     tni_driver *driver = &t->runtime->cores[0]->driver;
     tni_parker *parker = &t->runtime->workers->parker;
 
+    tni_held_add(&driver->owned); /* the setup has taken the word for this thread */
     while (tni_a32_load(&t->left, TNI_ACQUIRE) > 0) {
         (void)tni_driver_report(driver);
         tni_driver_poll(driver);
