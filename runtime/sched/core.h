@@ -17,6 +17,7 @@
 #define TNI_CORE_H
 
 #include "base/count.h"
+#include "base/held.h"
 #include "fiber/stack.h"
 #include "io/driver_upcalls.h"
 #include "sched/deque.h"
@@ -68,6 +69,9 @@ void tni_core_fini(tni_core *core);
  * has returned a core is followed by a tni_core_leave, with no suspension between them. */
 tni_core *tni_core_enter(void);
 void tni_core_leave(void);
+
+/* In a function that only the holder of the core calls: the calling thread is between enter and leave. */
+#define tni_core_assert_holder(core) tni_held_assert(core, "the calling thread does not hold the core")
 
 /* Called by the scheduler: tni_timer_arm with the timers of `core`, the core on which the task ran (NULL: of any core). Wakes
  * the core's worker if it would sleep too long. */

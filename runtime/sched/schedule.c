@@ -65,6 +65,7 @@ void tni_schedule_push(tni_core *core, tn_task *task)
 {
     tn_task *displaced;
 
+    tni_core_assert_holder(core);
     if (core->batching) {
         append(core, run_queue(core), task);
         core->batch++;
@@ -145,10 +146,12 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 {
     if (queue_elsewhere(task))
         return;
-    if (core == NULL)
+    if (core == NULL) {
         tni_schedule_inject(task->runtime, task, task, 1);
-    else
-        append(core, to_the_end ? yielded_queue(core) : run_queue(core), task);
+        return;
+    }
+    tni_core_assert_holder(core);
+    append(core, to_the_end ? yielded_queue(core) : run_queue(core), task);
 }
 
 /* --- Dequeueing ------------------------------------------------------------------------------------------------------------- */
@@ -219,6 +222,7 @@ void tni_schedule_append_injected(tni_core *core, unsigned max)
     unsigned share = injected_share(runtime, max);
     unsigned count;
 
+    tni_core_assert_holder(core);
     if (tni_injector_length(&runtime->injector) == 0)
         return;
     /* Twice the share: otherwise the share fills the queue, and each later append moves tasks to the injector. */
@@ -240,6 +244,7 @@ tn_task *tni_schedule_take_injected(tni_core *core, unsigned max)
     unsigned share = injected_share(runtime, max);
     unsigned count;
 
+    tni_core_assert_holder(core);
     if (share > free_slots(core) + 1)
         share = free_slots(core) + 1;
     count = tni_injector_take(&runtime->injector, tasks, share);
@@ -263,6 +268,7 @@ tn_task *tni_schedule_next(tni_core *core)
 {
     tn_task *task;
 
+    tni_core_assert_holder(core);
     /* If the run queue is empty, ignore the LIFO limit. */
     if (core->lifo_streak < TNI_LIFO_STREAK_MAX || tni_schedule_backlog(core) == 0) {
         task = take_lifo_slot(core);
@@ -289,6 +295,7 @@ tn_task *tni_schedule_next(tni_core *core)
 
 void tni_schedule_requeue_yielded(tni_core *core)
 {
+    tni_core_assert_holder(core);
     /* Even if the run queue is empty: tni_schedule_next swaps only when the LIFO slot is empty too. */
     if (tni_schedule_backlog(core) == 0) {
         swap_queues(core);
@@ -354,6 +361,7 @@ tn_task *tni_schedule_steal(tni_core *core)
     tn_runtime *runtime = core->runtime;
     unsigned count = runtime->core_count;
 
+    tni_core_assert_holder(core);
     if (count == 1)
         return NULL; /* no other core; the check before the sleep finds what has come to the injector */
     for (unsigned sweep = 0; sweep < TNI_STEAL_SWEEPS; sweep++) {
@@ -458,6 +466,7 @@ void tni_schedule_wake_one(tn_runtime *runtime)
 
 void tni_schedule_batch_begin(tni_core *core)
 {
+    tni_core_assert_holder(core);
     core->batching = true;
     core->batch = 0;
 }
@@ -466,6 +475,7 @@ void tni_schedule_batch_end(tni_core *core)
 {
     unsigned backlog;
 
+    tni_core_assert_holder(core);
     core->batching = false;
     if (core->batch == 0)
         return;

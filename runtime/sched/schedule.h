@@ -22,6 +22,7 @@ tn_task *tni_schedule_next(tni_core *core);
 /* Holder: the number of tasks in the run queue. */
 static inline unsigned tni_schedule_backlog(const tni_core *core)
 {
+    tni_core_assert_holder(core);
     /* Relaxed: written by the holder, which is the caller. */
     return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
 }

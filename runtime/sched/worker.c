@@ -100,16 +100,17 @@ static bool try_own_driver(tni_driver *driver)
     return false;
 }
 
-/* Holder, inside a batch, after a poll or a sleep: fires the timers, which does not need the owner word. */
+/* Inside a batch, after a poll or a sleep: fires the timers, which does not need the owner word. */
 static void fire_timers(tni_core *core)
 {
+    tni_core_assert_holder(core);
     core->polled_ns = tni_clock_ns();
     tni_a64_store(&core->clock_read_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
     tni_count(&core->counts.timers_fired,
               tni_timers_fire(&core->timers, tni_task_clock_at(&core->runtime->clock, core->polled_ns)));
 }
 
-/* Holder: runs the loop, unless another thread owns it, and fires the timers. What becomes runnable is queued here. */
+/* Runs the loop, unless another thread owns it, and fires the timers. What becomes runnable is queued here. */
 static void poll_driver(tni_core *core)
 {
     tni_schedule_batch_begin(core);
@@ -123,9 +124,10 @@ static void poll_driver(tni_core *core)
     tni_schedule_batch_end(core);
 }
 
-/* Holder, inside a batch, after a sleep in the loop: reports what it has fetched, and fires the timers. */
+/* Inside a batch, after a sleep in the loop: reports what it has fetched, and fires the timers. */
 static void report_sleep(tni_core *core)
 {
+    tni_core_assert_holder(core);
     if (tni_driver_has_fetched(&core->driver) && try_own_driver(&core->driver)) {
         if (!tni_driver_report(&core->driver))
             tni_driver_poll(&core->driver);

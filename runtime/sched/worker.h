@@ -50,6 +50,9 @@ struct tni_worker {
     tni_run_record seen_run;      /* the monitor's */
     tni_a32 ended;                /* 1: the thread only has to return */
     tni_worker *next_replacement; /* the runtime's lock: link of the list of replacement threads */
+#ifndef NDEBUG
+    const tni_core *entered; /* the core that it is recorded to hold (held.h); written and read by the thread itself */
+#endif
 };
 
 /* The entry function of a worker's thread. `arg`: the tni_worker. */
@@ -76,6 +79,33 @@ bool tni_worker_is_outside(const tni_worker *worker);
  * no core. The core has no holder until the caller gives it to a worker. */
 tni_core *tni_worker_claim(tni_worker *victim);
 
+#ifdef NDEBUG
+static inline void tni_worker_record_enter(tni_worker *worker, const tni_core *core)
+{
+    (void)worker;
+    (void)core;
+}
+
+static inline void tni_worker_record_leave(tni_worker *worker)
+{
+    (void)worker;
+}
+#else
+/* Called by the outermost enter and leave: for tni_core_assert_holder. The worker's `core` is atomic, and a load of it would be
+ * one more step of the model checker. */
+static inline void tni_worker_record_enter(tni_worker *worker, const tni_core *core)
+{
+    worker->entered = core;
+    tni_held_add(core);
+}
+
+static inline void tni_worker_record_leave(tni_worker *worker)
+{
+    tni_held_remove(worker->entered);
+    worker->entered = NULL;
+}
+#endif
+
 /* The rest of enter if the claim word is not HELD. */
 tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core);
 
@@ -94,16 +124,20 @@ static inline tni_core *tni_worker_enter(tni_worker *worker)
         return core;
     tni_fence_light(worker->asymmetric);
     /* Observes an earlier claim; partner: tni_worker_claim. */
-    if (tni_likely(tni_a32_load(&worker->claim, TNI_ACQUIRE) == TNI_CLAIM_HELD))
-        return core;
-    return tni_worker_enter_claimed(worker, core);
+    if (tni_unlikely(tni_a32_load(&worker->claim, TNI_ACQUIRE) != TNI_CLAIM_HELD))
+        return tni_worker_enter_claimed(worker, core);
+    tni_worker_record_enter(worker, core);
+    return core;
 }
 
 static inline void tni_worker_leave(tni_worker *worker)
 {
-    /* Release: publishes what this worker did to the core to a claimer that reads 0; partner: tni_worker_claim. Load relaxed:
-     * own word. */
-    tni_a32_store(&worker->in_runtime, tni_a32_load(&worker->in_runtime, TNI_RELAXED) - 1, TNI_RELEASE);
+    uint32_t depth = tni_a32_load(&worker->in_runtime, TNI_RELAXED) - 1; /* relaxed: own word */
+
+    if (depth == 0)
+        tni_worker_record_leave(worker);
+    /* Release: publishes what this worker did to the core to a claimer that reads 0; partner: tni_worker_claim. */
+    tni_a32_store(&worker->in_runtime, depth, TNI_RELEASE);
 }
 
 #endif

@@ -9,8 +9,10 @@ tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core)
     uint32_t claiming = TNI_CLAIM_CLAIMING;
 
     /* Acq_rel: exactly one of this exchange and the claimer's succeeds; partner: tni_worker_claim. */
-    if (tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD)
+    if (tni_a32_cas(&worker->claim, &claiming, TNI_CLAIM_HELD, TNI_ACQ_REL) || claiming == TNI_CLAIM_HELD) {
+        tni_worker_record_enter(worker, core);
         return core; /* refused, or the claimer has given up */
+    }
     /* Taken: from now on the core belongs to another thread. Release on core: a thread that mails to this worker reads it
      * (worker.c). */
     tni_a32_store(&worker->in_runtime, 0, TNI_RELEASE);

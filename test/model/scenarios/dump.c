@@ -208,6 +208,7 @@ static void run_once_and_sleep(void *state)
     if (!tni_idle_unpark(&h->runtime->idle, 0))
         (void)tni_idle_search_end(&h->runtime->idle, 0);
     tni_monitor_notice(h->runtime);
+    tni_held_add(core); /* as behind tni_core_enter */
     task = tni_schedule_take_injected(core, 1);
     if (task != NULL) {
         tni_task_begin_run(task);
@@ -216,6 +217,7 @@ static void run_once_and_sleep(void *state)
         tni_run_future(task);
         tni_run_complete(core, task);
     }
+    tni_held_remove(core);
     tni_idle_park(&h->runtime->idle, 0);
     tni_fence_full();
     tni_count(&core->counts.parks, 1);

@@ -61,6 +61,13 @@ static void took(tn_task *task)
     task->queue_next = NULL;  /* as the next thread that queues it might do */
 }
 
+/* The calling thread holds the core from now on, as behind tni_core_enter. */
+static tni_core *enter(shop *s, unsigned index)
+{
+    tni_held_add(&s->cores[index]);
+    return &s->cores[index];
+}
+
 static void drain(tni_core *core)
 {
     for (tn_task *task = tni_schedule_next(core); task != NULL; task = tni_schedule_next(core))
@@ -72,72 +79,79 @@ static void drain(tni_core *core)
 static void push_one(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_push(&s->cores[0], new_task(s));
-    drain(&s->cores[0]);
+    tni_schedule_push(core, new_task(s));
+    drain(core);
 }
 
 static void push_two(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_push(&s->cores[0], new_task(s));
-    tni_schedule_push(&s->cores[0], new_task(s));
-    drain(&s->cores[0]);
+    tni_schedule_push(core, new_task(s));
+    tni_schedule_push(core, new_task(s));
+    drain(core);
 }
 
 static void push_only(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_push(&s->cores[0], new_task(s));
-    tni_schedule_push(&s->cores[0], new_task(s));
+    tni_schedule_push(core, new_task(s));
+    tni_schedule_push(core, new_task(s));
 }
 
 /* A task yields, then another one is queued, which goes first. */
 static void yield(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_requeue(&s->cores[0], new_task(s), true);
-    tni_schedule_requeue(&s->cores[0], new_task(s), false);
-    drain(&s->cores[0]);
+    tni_schedule_requeue(core, new_task(s), true);
+    tni_schedule_requeue(core, new_task(s), false);
+    drain(core);
 }
 
 static void serve_yielded(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_requeue(&s->cores[0], new_task(s), true);
-    tni_schedule_requeue_yielded(&s->cores[0]);
-    drain(&s->cores[0]);
+    tni_schedule_requeue(core, new_task(s), true);
+    tni_schedule_requeue_yielded(core);
+    drain(core);
 }
 
 /* The same, behind a task that waits in the queue. */
 static void serve_yielded_behind(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
-    tni_schedule_requeue(&s->cores[0], new_task(s), false);
-    tni_schedule_requeue(&s->cores[0], new_task(s), true);
-    tni_schedule_requeue_yielded(&s->cores[0]);
-    drain(&s->cores[0]);
+    tni_schedule_requeue(core, new_task(s), false);
+    tni_schedule_requeue(core, new_task(s), true);
+    tni_schedule_requeue_yielded(core);
+    drain(core);
 }
 
 static void setup_full(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
 
     setup(state);
     for (unsigned i = 0; i < TNI_DEQUE_CAPACITY; i++)
-        tni_schedule_requeue(&s->cores[0], new_task(s), false);
+        tni_schedule_requeue(core, new_task(s), false);
 }
 
 static void overflow(void *state)
 {
     shop *s = state;
 
-    tni_schedule_requeue(&s->cores[0], new_task(s), false);
+    tni_schedule_requeue(enter(s, 0), new_task(s), false);
 }
 
 /* A share of the injector for a full queue. */
@@ -147,14 +161,14 @@ static void append_injected(void *state)
     tn_task *task = new_task(s);
 
     tni_schedule_inject(&s->runtime, task, task, 1);
-    tni_schedule_append_injected(&s->cores[0], 1);
+    tni_schedule_append_injected(enter(s, 0), 1);
 }
 
 /* Steals once, like a searching worker. */
 static void steal(void *state)
 {
     shop *s = state;
-    tn_task *task = tni_schedule_steal(&s->cores[1]);
+    tn_task *task = tni_schedule_steal(enter(s, 1));
 
     if (task != NULL)
         took(task);
@@ -163,7 +177,7 @@ static void steal(void *state)
 static void take_injected(void *state)
 {
     shop *s = state;
-    tn_task *task = tni_schedule_take_injected(&s->cores[1], TNI_INJECTED_MAX);
+    tn_task *task = tni_schedule_take_injected(enter(s, 1), TNI_INJECTED_MAX);
 
     if (task != NULL)
         took(task);
@@ -176,7 +190,7 @@ enum { PATIENCE = 40 };
 /* Runs the tasks of the core until it runs `awaited`. After each run comes what a worker does once per period. */
 static void run_until(shop *s, const tn_task *awaited, void (*queue)(tni_core *core, tn_task *task))
 {
-    tni_core *core = &s->cores[0];
+    tni_core *core = enter(s, 0);
 
     for (unsigned i = 0;; i++) {
         tn_task *task = tni_schedule_next(core);
@@ -200,10 +214,11 @@ static void queue_again(tni_core *core, tn_task *task)
 static void yielded_beside_slot(void *state)
 {
     shop *s = state;
+    tni_core *core = enter(s, 0);
     tn_task *yielded = new_task(s);
 
-    tni_schedule_requeue(&s->cores[0], yielded, true);
-    tni_schedule_push(&s->cores[0], new_task(s));
+    tni_schedule_requeue(core, yielded, true);
+    tni_schedule_push(core, new_task(s));
     run_until(s, yielded, tni_schedule_push);
 }
 
@@ -220,7 +235,7 @@ static void injected_beside_full(void *state)
 /* The core runs one after the other, each of which yields, while more than a queue holds go round. */
 static void go_round(shop *s, void (*period)(tni_core *core))
 {
-    tni_core *core = &s->cores[0];
+    tni_core *core = enter(s, 0);
     unsigned runs[TASKS] = {0};
 
     while (s->queued < TASKS) {
@@ -261,15 +276,15 @@ static void evacuate(void *state)
     shop *s = state;
 
     tni_schedule_evacuate(&s->cores[0]);
-    drain(&s->cores[1]);
+    drain(enter(s, 1));
 }
 
 static void finish(void *state)
 {
     shop *s = state;
 
-    drain(&s->cores[0]);
-    drain(&s->cores[1]);
+    drain(enter(s, 0));
+    drain(enter(s, 1));
     for (unsigned i = 0; i < s->queued; i++)
         model_check(s->tasks[i].result == (void *)2);
     model_check(tni_injector_length(&s->runtime.injector) == 0);
