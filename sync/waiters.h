@@ -96,7 +96,7 @@ static inline void tni_waiter_reset(tni_waiter *waiter)
     tni_a32_store(&waiter->state, TNI_WAITER_IDLE, TNI_RELAXED); /* relaxed: no other thread reads it any more */
 }
 
-/* Under the lock, or when no other thread uses the queue. */
+/* The queue must not change meanwhile: the caller holds the lock, or no other thread uses the queue. */
 static inline bool tni_waiters_is_empty(const tni_waiters *queue)
 {
     return queue->list.first == NULL;

@@ -9,9 +9,9 @@
  * waker with its reference. */
 typedef uintptr_t tni_wake;
 
-/* Under the queue's lock: prepares the wake of a waiter whose verdict has been written. `borrowed`: the waker is no counted
- * reference, but the task cannot end while the lock is held. In that case, within the task's runtime, the task's state is changed
- * at once: a task made ACTIVE here cannot end before it is queued, so it needs no reference. */
+/* Prepares the wake of a waiter whose verdict has been written, before the lock of its queue is released. `borrowed`: the waker
+ * is no counted reference, but the task cannot end before that release. In that case, within the task's runtime, the task's
+ * state is changed at once: a task made ACTIVE here cannot end before it is queued, so it needs no reference. */
 tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
 
 /* Without the lock: does the wake. */

@@ -16,10 +16,10 @@ import sys
 
 from kit import packages
 from style import atomics, cancellation, cases, cases_folders, cases_pages, cases_prose, contracts, figures, folders, hops, layers
-from style import layout, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
+from style import layout, locks, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
-CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, readmes, mutants, figures, words,
+CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, locks, readmes, mutants, figures, words,
           hops, picture, cancellation)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
 WHOLE_FILES = (contracts, spdx)  # what the cases of the other rules, which are pieces of files, do not have

@@ -15,6 +15,7 @@ def inside(statement):
 
 
 LONG_BODY = "    x++;\n" * 69
+ADDS_ONE = "static void add(void)\n{\n    x++;\n}\n"
 ATOMIC_LOAD = "uint32_t a = tni_a32_load(&w, TNI_RELAXED);"
 
 BAD = [
@@ -82,6 +83,9 @@ BAD = [
     ("os-messages", inside("report(stderr);")),
     ("os-ck", {"runtime/x.c": "#include <ck_queue.h>\n"}),
     ("errno", inside("return -errno;")),
+    ("lock-comment", {"runtime/x.c": "/* Lock held. Adds one. */\n" + ADDS_ONE}),
+    ("lock-comment", {"runtime/x.c": "/* Adds one,\n * if it can. Called with the pool's lock. */\n" + ADDS_ONE}),
+    ("lock-comment", header("runtime/x.h", "/* The lock is held. */\nint tni_x_f(void);")),
 ]
 
 GOOD = [
@@ -92,6 +96,10 @@ GOOD = [
     inside("/* why,\n     * in two lines */\n    " + ATOMIC_LOAD),
     inside("/* why */\n    tni_aptr_store(&w, p, TNI_RELEASE);\n    tni_fence_full();\n    " + f"{ATOMIC_LOAD}\n    " * 4),
     inside("tni_a32_init(&w, 0);"),
+    {"runtime/x.c": "/* Lock held. */\n" + ADDS_ONE.replace("add(", "add_locked(")},
+    {"runtime/x.c": "/* The lock is held. */\n" + ADDS_ONE.replace("x++;", "tni_os_mutex_assert_held(&m);")},
+    {"runtime/x.c": "/* True: the lock is held. */\n" + ADDS_ONE.replace("x++;", "tni_os_mutex_lock(&m);")},
+    {"runtime/x.c": "/* Waits for the thread that holds the lock. */\n" + ADDS_ONE},
     inside("self->free(p); loop.close(fd); ops->poll(self); /* malloc(3), errno, printf() */"),
     inside('check("malloc(3) errno stderr strcpy(a, b)");'),
     {"runtime/os_x.c": '#include <uv.h>\n#include <sys/mman.h>\nstatic int f(void) { return close(3) < 0 ? -errno : 0; }\n'},
