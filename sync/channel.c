@@ -15,6 +15,7 @@ int tni_channel_options_copy(tni_channel_options *out, const tn_channel_options 
     if (options.allocator != NULL && (options.allocator->alloc == NULL || options.allocator->free == NULL))
         return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
     out->discard = options.discard;
+    out->retain = options.retain;
     out->allocator = options.allocator != NULL ? *options.allocator : tni_alloc_default;
     return 0;
 }

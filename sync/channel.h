@@ -12,6 +12,7 @@
 /* What a channel keeps of its options. */
 typedef struct {
     void (*discard)(void *element);
+    void (*retain)(void *element);
     tn_allocator allocator;
 } tni_channel_options;
 
@@ -23,7 +24,7 @@ static inline int tni_channel_options_read(tni_channel_options *out, const tn_ch
 {
     if (given != NULL)
         return tni_channel_options_copy(out, given, call);
-    *out = (tni_channel_options){NULL, tni_alloc_default};
+    *out = (tni_channel_options){NULL, NULL, tni_alloc_default};
     return 0;
 }
 

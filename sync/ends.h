@@ -36,14 +36,22 @@ static inline void tni_ends_add(tni_ends *ends)
     (void)tni_a32_fetch_add(&ends->count, 1, TNI_RELAXED);
 }
 
-/* `size_bytes`: of the channel. */
-static inline void tni_ends_drop(tni_ends *ends, size_t size_bytes)
+/* The last end is gone. */
+static inline void tni_ends_free(tni_ends *ends, size_t size_bytes, void (*last)(tni_ends *ends))
 {
     tn_allocator allocator = ends->allocator;
 
+    if (last != NULL)
+        last(ends);
+    tni_free(&allocator, ends, size_bytes);
+}
+
+/* `size_bytes`: of the channel. `last`: called before it is freed; NULL: nothing. */
+static inline void tni_ends_drop(tni_ends *ends, size_t size_bytes, void (*last)(tni_ends *ends))
+{
     /* Publishes this end's accesses, observes those of all others before the free; partner: tni_ends_drop. */
     if (tni_a32_fetch_sub(&ends->count, 1, TNI_ACQ_REL) == 1)
-        tni_free(&allocator, ends, size_bytes);
+        tni_ends_free(ends, size_bytes, last);
 }
 
 static inline void tni_ends_add_sender(tni_ends *ends)
@@ -53,7 +61,7 @@ static inline void tni_ends_add_sender(tni_ends *ends)
     tni_ends_add(ends);
 }
 
-static inline void tni_ends_drop_sender(tni_ends *ends, size_t size_bytes)
+static inline void tni_ends_drop_sender(tni_ends *ends, size_t size_bytes, void (*last)(tni_ends *ends))
 {
     /* Relaxed: the lock publishes the end of the channel. */
     if (tni_a32_fetch_sub(&ends->senders, 1, TNI_RELAXED) == 1) {
@@ -61,7 +69,7 @@ static inline void tni_ends_drop_sender(tni_ends *ends, size_t size_bytes)
         ends->ended = true;
         tni_waiters_complete_all_locked(&ends->queue, TNI_WAITER_GRANTED);
     }
-    tni_ends_drop(ends, size_bytes);
+    tni_ends_drop(ends, size_bytes, last);
 }
 
 #endif

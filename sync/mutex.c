@@ -7,6 +7,7 @@
  * the queue's lock. If it is set after it, the word is seen unlocked, and the locker takes the mutex itself. So no waiter waits
  * for an unlocked mutex. */
 #include <tn/mutex.h>
+#include <tn/scope.h>
 
 #include "waiters.h"
 
@@ -141,4 +142,12 @@ int tn_mutex_lock(tn_mutex *mutex)
     tn_mutex_lock_init(&future, mutex);
     tni_waiter_in_frame(tni_waiter_of(&future.waiter));
     return tn_await(&future.base);
+}
+
+void tn_mutex_lock_always(tn_mutex *mutex)
+{
+    TN_SHIELD(shield, TN_NEVER);
+    int rc = tn_mutex_lock(mutex);
+
+    tni_assert(rc == 0, "tn_mutex_lock_always: a wait inside a shield has failed");
 }

@@ -4,6 +4,7 @@
  * except the last one, which takes the queue's lock first. So a thread that holds the queue's lock and sees readers knows that
  * one of them will come and grant the lock to the queue. */
 #include <tn/rwlock.h>
+#include <tn/scope.h>
 
 #include "waiters.h"
 
@@ -243,4 +244,20 @@ int tn_rwlock_write(tn_rwlock *lock)
     int rc = tni_budget_enter();
 
     return rc != 0 || tn_rwlock_try_write(lock) == 0 ? rc : wait_for(lock, TO_WRITE);
+}
+
+void tn_rwlock_read_always(tn_rwlock *lock)
+{
+    TN_SHIELD(shield, TN_NEVER);
+    int rc = tn_rwlock_read(lock);
+
+    tni_assert(rc == 0, "tn_rwlock_read_always: a wait inside a shield has failed");
+}
+
+void tn_rwlock_write_always(tn_rwlock *lock)
+{
+    TN_SHIELD(shield, TN_NEVER);
+    int rc = tn_rwlock_write(lock);
+
+    tni_assert(rc == 0, "tn_rwlock_write_always: a wait inside a shield has failed");
 }

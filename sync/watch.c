@@ -46,7 +46,7 @@ void tn_watch_retain_sender(tn_watch *watch)
 
 void tn_watch_release_sender(tn_watch *watch)
 {
-    tni_ends_drop_sender(&watch->ends, size_of(watch));
+    tni_ends_drop_sender(&watch->ends, size_of(watch), NULL);
 }
 
 void tn_watch_send(tn_watch *watch, const void *value)
@@ -83,7 +83,7 @@ void tn_watch_subscribe(tn_watch *watch, tn_watch_receiver *receiver)
 
 void tn_watch_unsubscribe(tn_watch_receiver *receiver)
 {
-    tni_ends_drop(&receiver->watch->ends, size_of(receiver->watch));
+    tni_ends_drop(&receiver->watch->ends, size_of(receiver->watch), NULL);
     receiver->watch = NULL;
 }
 

@@ -2,6 +2,10 @@
 /* Shutdown of the pool. README.md ("Shutdown") has the order and its reasons. */
 #include "pool/pool_internal.h"
 
+/* How long tni_pool_stop waits, after its deadline, for threads that are not inside a job; and for those that are. */
+#define GRACE_NS (200 * TN_MS)
+#define JOB_GRACE_NS (5 * TN_MS)
+
 /* Drops the queued jobs that will never run; `all`: mandatory jobs too. Returns how many of those it has dropped. */
 static size_t drop_queued(tni_pool *pool, bool all)
 {
@@ -74,6 +78,29 @@ static bool wait_for_threads(tni_pool *pool, uint64_t deadline_ns)
     }
 }
 
+/* Whether a thread still runs that is not inside a job. It exits soon; the others may stay for ever. */
+static bool one_exits_soon(tni_pool *pool)
+{
+    bool exits;
+
+    tni_os_mutex_lock(&pool->lock);
+    exits = tni_a32_load(&pool->threads, TNI_RELAXED) > pool->active; /* relaxed: written under the lock */
+    tni_os_mutex_unlock(&pool->lock);
+    return exits;
+}
+
+/* Called when the deadline has passed. A thread that is inside a job gets a moment, in which a short job ends. */
+static bool wait_for_threads_outside_jobs(tni_pool *pool)
+{
+    uint64_t last_ns = tni_clock_ns() + GRACE_NS;
+
+    do {
+        if (wait_for_threads(pool, tni_clock_ns() + JOB_GRACE_NS))
+            return true;
+    } while (one_exits_soon(pool) && tni_clock_ns() < last_ns);
+    return false;
+}
+
 /* Joins the last thread that exited. Each earlier one has been joined by the thread that exited after it. */
 static void join_ended(tni_pool *pool)
 {
@@ -121,7 +148,7 @@ size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns)
     tni_assert(caller == NULL || caller->pool != pool, "tn_runtime_destroy in one of the runtime's own blocking jobs");
     close_pool(pool);
     (void)drop_queued(pool, false);
-    if (!wait_for_threads(pool, deadline_ns))
+    if (!wait_for_threads(pool, deadline_ns) && !wait_for_threads_outside_jobs(pool))
         return abandon_threads(pool);
     join_ended(pool);
     return 0;

@@ -378,6 +378,7 @@ static void *thread_main(void *arg)
     tn_runtime *runtime = pool->runtime;
 
     tni_thread_name(pool->name);
+    tni_runtime_thread_begins(runtime);
     tni_tls_get()->pool_thread = self;
     self->now_ns = tni_clock_ns();
     self->idle_since_ns = self->now_ns;
@@ -390,6 +391,7 @@ static void *thread_main(void *arg)
     }
     exit_thread_locked(self);
     tni_tls_get()->pool_thread = NULL;
+    tni_runtime_thread_ends(runtime); /* destroy, or the thread that exits next, waits for it by a join */
     tni_runtime_release(runtime);
     return NULL;
 }

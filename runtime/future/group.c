@@ -64,11 +64,7 @@ static void cancel_running_locked(tni_group *group)
 
 static int error_of(const tn_task *task)
 {
-    intptr_t number = (intptr_t)task->result;
-
-    if (task->error != 0)
-        return task->error;
-    return number < 0 && number > TN_PENDING ? (int)number : 0;
+    return task->error != 0 ? task->error : tni_task_error_in(task->result);
 }
 
 /* Drops a result that is no longer taken, and frees the child. */
@@ -201,8 +197,10 @@ int tn_group_spawn(tn_group *public, const tn_spawn_options *given, tn_entry_fn 
     child *c;
     int rc;
 
-    if (group->runtime == NULL)
+    if (group->runtime == NULL) {
+        tni_log_write(NULL, TN_LOG_ERROR, "tn_group_spawn: the group has no runtime: set options.runtime in tn_group_enter");
         return TN_EINVAL;
+    }
     rc = tni_options_read(&options, pinned, given, &group->runtime->log, "tn_group_spawn");
     if (rc != 0)
         return rc;

@@ -222,7 +222,7 @@ static int start_workers(tn_runtime *runtime)
     if (rc != 0) {
         tni_log_write(&runtime->log, TN_LOG_ERROR, "tn_runtime_create: cannot start %u threads: %s; lower options.workers",
                       runtime->core_count + 1, tn_strerror(rc));
-        tni_runtime_stop(runtime, TNI_FOREVER);
+        tni_runtime_stop(runtime, true);
     }
     return rc;
 }
@@ -326,6 +326,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
 {
     tn_options own;
     tn_runtime *runtime;
+    void *result = NULL;
     int rc = read_options(&own, options);
 
     if (rc != 0)
@@ -335,7 +336,7 @@ int tn_run(tn_entry_fn entry, void *arg, const tn_options *options)
     rc = tn_runtime_create(&runtime, &own);
     if (rc != 0)
         return rc;
-    rc = tn_block_on(runtime, entry, arg, NULL);
+    rc = tn_block_on(runtime, entry, arg, &result);
     (void)tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, TNI_FOREVER);
-    return rc;
+    return rc != 0 ? rc : tni_task_error_in(result);
 }

@@ -6,7 +6,8 @@
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
 
-/* Stops the monitor and all workers, and waits at most `timeout_ns` for workers that are inside a task. */
-void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns);
+/* Stops the monitor and all workers. `all`: waits until every worker thread has ended. Otherwise those that stay inside a task
+ * are detached; the last one frees the runtime. */
+void tni_runtime_stop(tn_runtime *runtime, bool all);
 
 #endif

@@ -10,8 +10,10 @@
 #include "watch/monitor.h"
 #include "watch/stack_sampler.h"
 
-/* How long tn_runtime_destroy waits, after it has abandoned tasks, for workers that are not inside one. */
+/* How long tn_runtime_destroy waits, after it has given up, for threads that are not inside a task or a job. */
 #define STOP_GRACE_NS UINT64_C(200000000)
+/* How long for threads that are: a short task or job ends meanwhile. */
+#define STUCK_GRACE_NS UINT64_C(5000000)
 
 /* --- Freeing ---------------------------------------------------------------------------------------------------------------- */
 
@@ -211,18 +213,40 @@ static void stop_threads(tn_runtime *runtime)
     tni_os_mutex_unlock(&runtime->lock);
 }
 
-/* Waits until no worker thread runs any more. False: the deadline passed. */
-static bool wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
+/* Waits until no worker thread runs any more, or until `deadline_ns`. */
+static void wait_for_threads(tn_runtime *runtime, uint64_t deadline_ns)
 {
     for (;;) {
         /* Acquire: observes what the threads wrote; partner: tni_runtime_thread_ended. */
         uint32_t threads = tni_a32_load(&runtime->threads, TNI_ACQUIRE);
-        if (threads == 0)
-            return true;
-        if (deadline_ns != TNI_FOREVER && tni_clock_ns() >= deadline_ns)
-            return false;
+        if (threads == 0 || (deadline_ns != TNI_FOREVER && tni_clock_ns() >= deadline_ns))
+            return;
         tni_futex_wait(&runtime->threads, threads, deadline_ns);
     }
+}
+
+/* Whether a worker thread still runs that is not inside a task. It leaves soon; the others may stay for ever. */
+static bool one_leaves_soon(tn_runtime *runtime)
+{
+    bool leaves = false;
+
+    tni_os_mutex_lock(&runtime->lock);
+    for (const tni_worker *worker = runtime->workers; worker != NULL && !leaves; worker = worker->next_worker)
+        /* Relaxed, both: hints. A worker that ends a task meanwhile is seen at the next check, or is detached. */
+        leaves = worker->owns_thread && tni_a32_load(&worker->ended, TNI_RELAXED) == 0 &&
+                 tni_aptr_load(&worker->current, TNI_RELAXED) == NULL;
+    tni_os_mutex_unlock(&runtime->lock);
+    return leaves;
+}
+
+/* Some tasks or jobs are left. */
+static void wait_for_threads_outside_tasks(tn_runtime *runtime)
+{
+    uint64_t last_ns = tni_deadline_after(STOP_GRACE_NS);
+
+    do
+        wait_for_threads(runtime, tni_deadline_after(STUCK_GRACE_NS));
+    while (one_leaves_soon(runtime) && tni_clock_ns() < last_ns);
 }
 
 /* Joins the threads that have ended, and detaches the others. */
@@ -239,10 +263,13 @@ static void join_or_detach_threads(tn_runtime *runtime)
     }
 }
 
-void tni_runtime_stop(tn_runtime *runtime, uint64_t timeout_ns)
+void tni_runtime_stop(tn_runtime *runtime, bool all)
 {
     stop_threads(runtime);
-    (void)wait_for_threads(runtime, tni_deadline_after(timeout_ns));
+    if (all)
+        wait_for_threads(runtime, TNI_FOREVER);
+    else
+        wait_for_threads_outside_tasks(runtime);
     join_or_detach_threads(runtime);
 }
 
@@ -267,16 +294,15 @@ static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
         tni_futex_wait(&runtime->quiet, 0, deadline_ns);
 }
 
-/* Returns the number of jobs left. Jobs that are about to end get a grace period even if the deadline has passed. */
+/* Returns the number of jobs left. */
 static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 {
-    uint64_t grace_ns = tni_deadline_after(STOP_GRACE_NS);
     void *attachment = NULL;
 
     /* Acquire: observes the attachment as it was created; partner: make (pool.c). From now on none can be attached. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &tni_attachment_closed, TNI_ACQUIRE))
         return 0;
-    return ((tni_attachment *)attachment)->stop(attachment, deadline_ns > grace_ns ? deadline_ns : grace_ns);
+    return ((tni_attachment *)attachment)->stop(attachment, deadline_ns);
 }
 
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
@@ -305,7 +331,7 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     wait_until_quiet(runtime, deadline_ns);
     left = (size_t)tni_runtime_live(runtime);
     left += stop_attachment(runtime, deadline_ns);
-    tni_runtime_stop(runtime, left == 0 ? TNI_FOREVER : STOP_GRACE_NS);
+    tni_runtime_stop(runtime, left == 0);
     tni_runtime_release(runtime);
     return left;
 }

@@ -13,6 +13,18 @@ tn_runtime *tn_runtime_current(void)
     return local->worker != NULL ? local->worker->runtime : NULL;
 }
 
+void tni_runtime_thread_begins(const tn_runtime *runtime)
+{
+    if (runtime->options.on_thread_start != NULL)
+        runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
+}
+
+void tni_runtime_thread_ends(const tn_runtime *runtime)
+{
+    if (runtime->options.on_thread_stop != NULL)
+        runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
+}
+
 const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
 {
     return &runtime->allocator;

@@ -148,4 +148,8 @@ static inline bool tni_runtime_is_quiet(const tn_runtime *runtime)
     return tni_a32_load(&runtime->quiet, TNI_ACQUIRE) != 0;
 }
 
+/* Call the program's hooks: the first and the last thing that a thread of the runtime does. */
+void tni_runtime_thread_begins(const tn_runtime *runtime);
+void tni_runtime_thread_ends(const tn_runtime *runtime);
+
 #endif

@@ -145,6 +145,16 @@ static int read_options(const tn_runtime *runtime, blueprint *plan, const tn_spa
     return rc;
 }
 
+/* There is no runtime whose log could have the line. */
+static int refuse_without_runtime(const blueprint *plan)
+{
+    if (plan->kind == TNI_TASK_FUTURE)
+        tni_log_write(NULL, TN_LOG_ERROR, "tn_spawn_future: there is no runtime: name one, because this thread runs no task");
+    else
+        tni_log_write(NULL, TN_LOG_ERROR, "tn_spawn: this thread runs no task: use tn_spawn_on and name the runtime");
+    return TN_EINVAL;
+}
+
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
     const tni_tls *local = tni_tls_get();
@@ -155,8 +165,8 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
         *out = NULL;
     if (runtime == NULL && local->task != NULL)
         runtime = local->task->runtime;
-    if (runtime == NULL)
-        return TN_EINVAL;
+    if (tni_unlikely(runtime == NULL))
+        return refuse_without_runtime(plan);
     if (tni_runtime_is_inherited(runtime)) {
         tni_fork_log_refusal("a spawn");
         return TN_ESHUTDOWN;

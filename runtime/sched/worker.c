@@ -551,8 +551,7 @@ void *tni_worker_main(void *arg)
     tn_runtime *runtime = worker->runtime;
 
     tni_thread_name(worker->name);
-    if (runtime->options.on_thread_start != NULL)
-        runtime->options.on_thread_start(runtime->options.thread_hook_ctx);
+    tni_runtime_thread_begins(runtime);
     worker_begin(worker);
     tni_stack_sampler_open(worker);
     while (!tni_runtime_is_stopping(runtime)) {
@@ -564,8 +563,7 @@ void *tni_worker_main(void *arg)
     }
     tni_stack_sampler_close(worker);
     worker_end(worker);
-    if (runtime->options.on_thread_stop != NULL)
-        runtime->options.on_thread_stop(runtime->options.thread_hook_ctx);
+    tni_runtime_thread_ends(runtime);
     /* Release: publishes what this thread did; destroy may join it at once. */
     tni_a32_store(&worker->ended, 1, TNI_RELEASE);
     tni_runtime_thread_ended(runtime);

@@ -207,10 +207,9 @@ void tn_scope_cancel(tn_scope *scope)
     tni_scope_cancel(impl_of(scope));
 }
 
-void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_source *public_source)
+static void link_to_source(tni_scope *scope, tn_cancel_source *public)
 {
-    tni_scope *scope = enter(public, deadline_ns, false);
-    tni_cancel_source *source = tni_scope_source_of(public_source);
+    tni_cancel_source *source = tni_scope_source_of(public);
 
     scope->source = source;
     scope->end = unlink_from_source;
@@ -220,6 +219,16 @@ void tn_scope_enter_with(tn_scope *public, uint64_t deadline_ns, tn_cancel_sourc
     if (tni_a32_load(&source->cancelled, TNI_RELAXED) != 0)
         (void)tni_a32_fetch_or(&scope->state, TNI_SCOPE_CANCELLED, TNI_RELAXED);
     tni_os_mutex_unlock(&source->lock);
+}
+
+void tn_scope_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_source *source)
+{
+    link_to_source(enter(scope, deadline_ns, false), source);
+}
+
+void tn_shield_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_source *source)
+{
+    link_to_source(enter(scope, deadline_ns, true), source);
 }
 
 /* --- Checking --------------------------------------------------------------------------------------------------------------- */

@@ -302,4 +302,12 @@ static inline tn_waker *tni_task_waker(tn_task *task)
     return (tn_waker *)(void *)task;
 }
 
+/* The error code that an entry function has returned as a pointer; 0: its result is none. */
+static inline int tni_task_error_in(const void *result)
+{
+    intptr_t number = (intptr_t)result;
+
+    return number < 0 && number > TN_PENDING ? (int)number : 0;
+}
+
 #endif

@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <tn/blocking.h>
+
 #include "support/allocator.h"
 #include "support/runtime.h"
 #include "support/thread_faults.h"
@@ -165,6 +167,8 @@ typedef struct {
     pid_t stop_of[THREADS_MAX];
 } hooks;
 
+static hooks current_hooks;
+
 static void thread_starts(void *ctx)
 {
     hooks *h = ctx;
@@ -209,6 +213,56 @@ Test(create, hooks_are_called_once_a_thread)
             cr_assert_eq(times(h.stop_of, count, h.start_of[i]), 1);
         }
     }
+}
+
+static void *mark_thread(void *arg)
+{
+    atomic_fetch_add((atomic_uint *)arg, times(current_hooks.start_of, atomic_load(&current_hooks.started), gettid()));
+    return NULL;
+}
+
+static void *block_here_and_there(void *arg)
+{
+    tn_job *job;
+
+    tt_check_eq(tn_spawn_blocking(&job, mark_thread, arg), 0);
+    tt_check_eq(tn_job_join(job, NULL), 0);
+    return arg;
+}
+
+/* Threads of the pool run code of the program too. */
+Test(create, hooks_are_called_on_the_threads_of_the_pool)
+{
+    tn_options options = tt_options();
+    atomic_uint marked = 0;
+    tn_runtime *runtime;
+
+    options.on_thread_start = thread_starts;
+    options.on_thread_stop = thread_stops;
+    options.thread_hook_ctx = &current_hooks;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, block_here_and_there, &marked, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&marked), 1);
+    cr_assert_geq(atomic_load(&current_hooks.started), options.workers + 1);
+    cr_assert_eq(atomic_load(&current_hooks.stopped), atomic_load(&current_hooks.started));
+}
+
+/* --- The result of tn_run ------------------------------------------------------------------------------------------------- */
+
+static void *fail(void *arg)
+{
+    return (void *)(intptr_t) * (int *)arg;
+}
+
+Test(create, run_returns_the_error_of_its_entry)
+{
+    int result = TN_EADDRINUSE;
+
+    cr_assert_eq(tn_run(fail, &result, NULL), TN_EADDRINUSE);
+    result = 7;
+    cr_assert_eq(tn_run(fail, &result, NULL), 0);
+    cr_assert_eq(tn_run(echo, &result, NULL), 0);
 }
 
 static void *name_of_thread(void *arg)

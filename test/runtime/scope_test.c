@@ -302,6 +302,63 @@ Test(scope, a_wait_inside_a_shield_outlasts_a_cancellation)
     tt_run(cancel_shielded, NULL);
 }
 
+typedef struct {
+    tn_cancel_source source;
+    tt_gate entered;
+    uint64_t deadline_ns;
+} clean_up_ended;
+
+static void *sleep_until_the_source_ends_it(void *arg)
+{
+    clean_up_ended *c = arg;
+    TN_SCOPE(outer, tn_now()); /* has no effect inside */
+    tn_scope shield;
+
+    tn_shield_enter_with(&shield, c->deadline_ns, &c->source);
+    tt_check_eq(tn_checkpoint(), tn_cancel_source_is_cancelled(&c->source) ? TN_ECANCELED : 0);
+    tt_gate_open(&c->entered);
+    tt_check_eq(tn_sleep(HOUR_S * TN_S), TN_ECANCELED);
+    tn_scope_leave(&shield);
+    tt_check_eq(tn_checkpoint(), TN_ETIMEDOUT);
+    return NULL;
+}
+
+static void *end_shields(void *arg)
+{
+    clean_up_ended c = {.entered = TT_GATE_INIT, .deadline_ns = TN_NEVER};
+    tn_task *task;
+
+    tn_cancel_source_init(&c.source);
+    task = tt_spawn(sleep_until_the_source_ends_it, &c);
+    while (!tt_gate_is_open(&c.entered))
+        tt_check(tn_yield() == 0);
+    tn_cancel_source_cancel(&c.source);
+    (void)tt_join(task);
+    (void)tt_join(tt_spawn(sleep_until_the_source_ends_it, &c)); /* cancelled from the start */
+    tn_cancel_source_fini(&c.source);
+    return arg;
+}
+
+Test(scope, a_source_ends_a_shield)
+{
+    clean_up_ended c = {.entered = TT_GATE_INIT, .deadline_ns = TN_NEVER};
+    tn_scope shield;
+    pthread_t thread;
+
+    tt_run(end_shields, NULL);
+    tn_cancel_source_init(&c.source);
+    thread = tt_thread_start(sleep_until_the_source_ends_it, &c);
+    tt_gate_wait(&c.entered, 1);
+    tn_cancel_source_cancel(&c.source);
+    tt_thread_join(thread);
+    tn_cancel_source_fini(&c.source);
+    tn_cancel_source_init(&c.source);
+    tn_shield_enter_with(&shield, tn_now(), &c.source); /* its own deadline */
+    cr_assert_eq(tn_checkpoint(), TN_ETIMEDOUT);
+    tn_scope_leave(&shield);
+    tn_cancel_source_fini(&c.source);
+}
+
 /* --- Plain threads ---------------------------------------------------------------------------------------------------------- */
 
 Test(scope, plain_threads_have_scopes)

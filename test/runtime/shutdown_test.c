@@ -3,6 +3,8 @@
 /* ctest: timeout=120 serial */
 #include <stdatomic.h>
 
+#include <tn/blocking.h>
+
 #include "support/allocator.h"
 #include "support/runtime.h"
 
@@ -315,6 +317,42 @@ Test(shutdown, gives_up_on_a_task_that_then_sleeps)
 {
     give_up_on(stuck_then_asleep, 1);
     give_up_on(stuck_then_asleep, worker_count());
+}
+
+/* Gives up on a task and a job that are stuck. Returns how long that took. */
+static uint64_t give_up_after(uint64_t timeout_ns)
+{
+    static shared s; /* the tasks live longer than this frame */
+    static tt_allocator allocator;
+    tn_runtime *runtime;
+    uint64_t began_ns;
+    uint64_t took_ns;
+
+    s = (shared)SHARED_INIT;
+    runtime = create_counted(&allocator);
+    cr_assert_eq(tn_spawn_on(runtime, NULL, NULL, stuck_in_a_call, &s), 0);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, stuck_in_a_call, &s), 0);
+    while (atomic_load(&s.alive) < 2)
+        tn_yield();
+    began_ns = tn_now();
+    cr_assert_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_CANCEL, timeout_ns), 2);
+    took_ns = tn_now() - began_ns;
+    tt_gate_open(&s.gate);
+    cr_assert(tt_wait_until(all_is_freed, &allocator, 20 * TN_S));
+    return took_ns;
+}
+
+/* The best of several tries counts, because other programs may take the processor. */
+Test(shutdown, gives_up_in_time)
+{
+    uint64_t best_ns = UINT64_MAX;
+
+    for (int i = 0; i < 10 && best_ns > 140 * TN_MS; i++) {
+        uint64_t took_ns = give_up_after(100 * TN_MS);
+        cr_assert_geq(took_ns, 100 * TN_MS);
+        best_ns = took_ns < best_ns ? took_ns : best_ns;
+    }
+    cr_assert_leq(best_ns, 140 * TN_MS, "%lu ms", (unsigned long)(best_ns / TN_MS));
 }
 
 /* Ends before the time limit of destroy. */

@@ -236,6 +236,24 @@ Test(task, spawn_outside_a_runtime_is_refused)
     cr_assert_eq(tn_checkpoint(), 0);
 }
 
+static void spawn_outside(void *arg)
+{
+    tn_future *none = NULL;
+
+    (void)arg;
+    tt_check_eq(tn_spawn(NULL, echo, NULL), TN_EINVAL);
+    tt_check_eq(tn_spawn_future(NULL, NULL, NULL, none), TN_EINVAL);
+}
+
+Test(task, a_refused_spawn_says_what_to_call)
+{
+    tt_child child = tt_fork(spawn_outside, NULL);
+
+    cr_assert_eq(child.status, 0);
+    cr_assert_not_null(strstr(child.said, "tn_spawn: this thread runs no task: use tn_spawn_on"), "%s", child.said);
+    cr_assert_not_null(strstr(child.said, "tn_spawn_future: there is no runtime"), "%s", child.said);
+}
+
 Test(task, too_large_a_stack_is_refused)
 {
     tn_runtime *runtime = tt_runtime_create();

@@ -184,6 +184,97 @@ Test(broadcast, fast_and_slow_listeners)
     tt_runtime_destroy(runtime);
 }
 
+/* --- Elements that own something ------------------------------------------------------------------------------------------ */
+
+enum { OWNED = 64 };
+
+static atomic_int references[OWNED];
+
+static void retain_number(void *element)
+{
+    atomic_fetch_add(&references[*(uint64_t *)element], 1);
+}
+
+static void discard_number(void *element)
+{
+    tt_check(atomic_fetch_sub(&references[*(uint64_t *)element], 1) >= 1);
+}
+
+static int make_owning(tn_broadcast **channel, size_t element_size)
+{
+    tn_channel_options options = tn_channel_options_default();
+
+    options.retain = retain_number;
+    options.discard = discard_number;
+    return tn_broadcast_create(channel, element_size, 3, &options);
+}
+
+static void *receive_owned(void *arg)
+{
+    tn_broadcast_receiver *receiver = arg;
+    uint64_t element;
+    int rc;
+
+    while ((rc = tn_broadcast_recv(receiver, &element, NULL)) == 0 || rc == TN_EOVERFLOW)
+        if (rc == 0) {
+            tt_check(atomic_load(&references[element]) >= 1);
+            discard_number(&element);
+        }
+    tt_check_eq(rc, TN_EPIPE);
+    tn_broadcast_unsubscribe(receiver);
+    return NULL;
+}
+
+static void *send_owned(void *arg)
+{
+    tn_broadcast_receiver receivers[4];
+    tn_broadcast *channel;
+    tn_task *tasks[3];
+
+    tt_check_eq(make_owning(&channel, sizeof(uint64_t)), 0);
+    for (int i = 0; i < 4; i++)
+        tn_broadcast_subscribe(channel, &receivers[i]);
+    for (int i = 0; i < 3; i++)
+        tasks[i] = tt_spawn(receive_owned, &receivers[i]);
+    for (uint64_t i = 0; i < OWNED; i++) {
+        atomic_store(&references[i], 1);
+        tt_check_eq(tn_broadcast_send(channel, &i) >= 1, 1);
+        tt_check_eq(atomic_load(&references[i]) >= 1, 1); /* it is in the channel */
+        if (i % 2 == 0)
+            tt_check_eq(tn_yield(), 0);
+    }
+    tn_broadcast_release_sender(channel);
+    for (int i = 0; i < 3; i++)
+        tt_join(tasks[i]);
+    for (uint64_t i = 0; i < OWNED; i++) /* three are left in the channel, which its last receiver keeps */
+        tt_check_eq(atomic_load(&references[i]), i >= OWNED - 3);
+    tn_broadcast_unsubscribe(&receivers[3]);
+    for (uint64_t i = 0; i < OWNED; i++)
+        tt_check_eq(atomic_load(&references[i]), 0);
+    return arg;
+}
+
+Test(broadcast, elements_may_own_something)
+{
+    tt_run(send_owned, NULL);
+}
+
+Test(broadcast, retain_and_discard_need_each_other)
+{
+    tn_channel_options options = tn_channel_options_default();
+    tn_broadcast *channel;
+
+    options.discard = discard_number;
+    cr_assert_eq(tn_broadcast_create(&channel, sizeof(uint64_t), 3, &options), TN_EINVAL);
+    cr_assert_null(channel);
+    options = tn_channel_options_default();
+    options.retain = retain_number;
+    cr_assert_eq(tn_broadcast_create(&channel, sizeof(uint64_t), 3, &options), TN_EINVAL);
+    cr_assert_eq(make_owning(&channel, 257), TN_EINVAL);
+    cr_assert_eq(make_owning(&channel, 256), 0); /* nothing is sent */
+    tn_broadcast_release_sender(channel);
+}
+
 /* --- Watch -------------------------------------------------------------------------------------------------------------- */
 
 static bool add_if_even(void *value, void *arg)

@@ -190,6 +190,46 @@ Test(mutex, cancelled_after_the_unlock)
     run_on_one_worker(cancel_and_unlock, NULL);
 }
 
+/* --- A lock that cannot fail ------------------------------------------------------------------------------------------------ */
+
+static void *lock_always(void *arg)
+{
+    TN_SCOPE(expired, tn_now());
+
+    tt_check_eq(tn_checkpoint(), arg != NULL ? TN_ECANCELED : TN_ETIMEDOUT);
+    tn_mutex_lock_always(&cancelled.mutex);
+    tt_check_eq(tn_mutex_try_lock(&cancelled.mutex), TN_EAGAIN);
+    cancelled.answer++;
+    tn_mutex_unlock(&cancelled.mutex);
+    return NULL;
+}
+
+static void *cancel_what_locks_always(void *arg)
+{
+    tn_task *task;
+
+    cancelled.answer = 0;
+    tt_check_eq(tn_mutex_lock(&cancelled.mutex), 0);
+    task = tt_spawn(lock_always, &cancelled);
+    tn_cancel(task);
+    let_others_run();
+    tn_cancel(task); /* while it waits, too */
+    let_others_run();
+    tt_check_eq(cancelled.answer, 0);
+    tn_mutex_unlock(&cancelled.mutex);
+    tt_join(task);
+    tt_check_eq(cancelled.answer, 1);
+    tn_mutex_fini(&cancelled.mutex);
+    return arg;
+}
+
+Test(mutex, locked_always)
+{
+    run_on_one_worker(cancel_what_locks_always, NULL);
+    cr_assert_null(lock_always(NULL)); /* in a plain thread */
+    cr_assert_eq(cancelled.answer, 2);
+}
+
 /* --- Fairness --------------------------------------------------------------------------------------------------------------- */
 
 enum { LOCKERS = 64 };

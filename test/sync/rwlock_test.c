@@ -237,3 +237,62 @@ Test(rwlock, holders_are_cancelled_at_any_moment)
     }
     tt_runtime_destroy(runtime);
 }
+
+/* --- Locks that cannot fail ------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_rwlock lock;
+    int held; /* under the lock */
+    tt_gate begun;
+} always;
+
+static void *write_always(void *arg)
+{
+    always *a = arg;
+
+    tt_check_eq(tn_checkpoint(), TN_ECANCELED);
+    tt_gate_open(&a->begun);
+    tn_rwlock_write_always(&a->lock);
+    tt_check_eq(tn_rwlock_try_read(&a->lock), TN_EAGAIN);
+    a->held++;
+    tn_rwlock_write_unlock(&a->lock);
+    return NULL;
+}
+
+static void *read_always(void *arg)
+{
+    always *a = arg;
+
+    tt_check_eq(tn_checkpoint(), TN_ECANCELED);
+    tt_gate_open(&a->begun);
+    tn_rwlock_read_always(&a->lock);
+    tt_check_eq(tn_rwlock_try_write(&a->lock), TN_EAGAIN);
+    tn_rwlock_read_unlock(&a->lock);
+    return NULL;
+}
+
+static void *lock_in_cancelled_tasks(void *arg)
+{
+    always a = {.lock = TN_RWLOCK_INIT, .begun = TT_GATE_INIT};
+    tn_task *tasks[2];
+
+    tt_check_eq(tn_rwlock_write(&a.lock), 0);
+    tasks[0] = tt_spawn(write_always, &a);
+    tn_cancel(tasks[0]);
+    tasks[1] = tt_spawn(read_always, &a);
+    tn_cancel(tasks[1]);
+    while (a.begun.opened < 2)
+        tt_check_eq(tn_yield(), 0);
+    tt_check_eq(a.held, 0);
+    tn_rwlock_write_unlock(&a.lock);
+    for (int i = 0; i < 2; i++)
+        tt_join(tasks[i]);
+    tt_check_eq(a.held, 1);
+    tn_rwlock_fini(&a.lock);
+    return arg;
+}
+
+Test(rwlock, locked_always)
+{
+    run_on_one_worker(lock_in_cancelled_tasks, NULL);
+}

@@ -61,7 +61,8 @@ TN_API void tn_group_enter(tn_group *group, const tn_group_options *options);
  * Suspends: no.
  * Callable from: the owner, and tasks of the group.
  * Ownership: `arg` goes to the entry function on success only, and must live until the group is left.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: the group has no runtime, or an option is refused (tn/base.h).
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: the group has no runtime, or an option is refused (tn/base.h); the log says
+ * which.
  * Cancellation: no. */
 TN_API int tn_group_spawn(tn_group *group, const tn_spawn_options *options, tn_entry_fn entry, void *arg);
 

@@ -25,7 +25,9 @@ typedef enum tn_log_level { TN_LOG_INFO, TN_LOG_WARNING, TN_LOG_ERROR } tn_log_l
 /* Receives one line of the log, without its newline. `message` is borrowed for the call. Any thread calls it. */
 typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
 
-/* Called on each worker thread. It must not suspend. */
+/* Called first, or last, on each thread that runs tasks or blocking jobs: workers, their replacements, threads of the pool. It is
+ * not called on a thread of the program, such as the caller of tn_block_on, nor on the monitor, which calls only
+ * tn_options.log and tn_options.on_deadlock. It must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
 /* Which threads run the tasks of a runtime. */
@@ -59,8 +61,8 @@ typedef struct tn_options {
     const tn_allocator *allocator;     /* copied; NULL: the C library's */
     tn_log_fn log;                     /* NULL: warnings and errors go to stderr */
     void *log_ctx;                     /* passed to `log` */
-    tn_thread_hook_fn on_thread_start; /* called first on each worker thread; NULL: none */
-    tn_thread_hook_fn on_thread_stop;  /* called last on each worker thread; NULL: none */
+    tn_thread_hook_fn on_thread_start; /* called first on each thread that runs user code; NULL: none */
+    tn_thread_hook_fn on_thread_stop;  /* called last on each of these threads; NULL: none */
     void *thread_hook_ctx;             /* passed to both */
     bool report_deadlock;              /* when no task can ever be woken any more: a warning and a dump in the log */
     void (*on_deadlock)(void *ctx, tn_runtime *runtime); /* called instead of the log; may call tn_dump, must not suspend */
@@ -117,8 +119,10 @@ static inline tn_options tn_options_default(void)
 }
 
 /* Creates a runtime, runs `entry(arg)` as its first task, waits for all tasks, and destroys the runtime. `options`: NULL for
- * the defaults. report_deadlock is set in any case, and report_overflow unless no_overflow_report is. Returns 0 when the runtime
- * ran.
+ * the defaults. report_deadlock is set in any case, and report_overflow unless no_overflow_report is.
+ *
+ * Returns 0, or the error with which `entry` ended: its result, if that is negative as a number, such as an error code returned
+ * as `(void *)(intptr_t)rc`. Any other result is ignored; tn_block_on returns it.
  *
  * Signal handlers: tn_run handles SIGSEGV and SIGBUS while it runs, unless no_overflow_report is set. A runtime with
  * report_overflow does too, and one with report_stuck_ns handles stuck_signal. There are no others. Each passes on what is not
@@ -129,6 +133,7 @@ static inline tn_options tn_options_default(void)
  * Callable from: a plain thread.
  * Ownership: `arg` is borrowed.
  * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ENOTSUP, TN_ESHUTDOWN.
+ * Any other error is the one of `entry`.
  * Cancellation: no. */
 TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 
@@ -229,6 +234,19 @@ TN_API tn_runtime *tn_runtime_current(void);
  * Errors: none.
  * Cancellation: no. */
 TN_API unsigned tn_runtime_workers(const tn_runtime *runtime);
+
+/* Returns the index of the core on which the caller runs, from 0 to tn_runtime_workers() - 1. It is -1 in a plain thread, in a
+ * blocking job, and in a task whose core was handed to a replacement thread.
+ *
+ * Use it to choose one of several counters, caches or queues, so that workers rarely meet. It is no lock: the core may be handed
+ * on, and the task may continue on another one after each call that suspends.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: none.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API int tn_worker_index(void);
 
 /* Receives one line of a dump, without its newline. `line` is borrowed for the call. */
 typedef void (*tn_dump_fn)(void *ctx, const char *line);

@@ -84,6 +84,16 @@ TN_API void tn_scope_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel
  * Cancellation: no. */
 TN_API void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns);
 
+/* Enters a shield, like tn_shield_enter, that `source` cancels. So clean-up that takes long can be ended after all. If the source
+ * has been used already, the shield is cancelled from the start.
+ *
+ * Suspends: no.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `scope` is in use until tn_scope_leave, and must not move. `source` is borrowed until then.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_shield_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_source *source);
+
 /* Leaves the scope. It must be the one that was entered last.
  *
  * Suspends: no.

@@ -52,7 +52,7 @@ static inline tn_spawn_options tn_spawn_options_default(void)
  * Suspends: no.
  * Callable from: a fiber, a stackless task; elsewhere use tn_spawn_on.
  * Ownership: `arg` goes to the entry function on success only. The handle must be joined or released.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: it was not called from a task.
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: it was not called from a task; a line in the log says what to call instead.
  * Cancellation: no. */
 TN_API int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg);
 
@@ -62,7 +62,7 @@ TN_API int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: `arg` goes to the entry function on success only. The handle must be joined or released.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h).
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h); the log says which.
  * Cancellation: no. */
 TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg);
 
@@ -76,7 +76,7 @@ TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success `future` belongs to the runtime until its drop. The handle must be joined or released.
- * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h).
+ * Errors: TN_ENOMEM, TN_ESHUTDOWN. TN_EINVAL: there is no runtime, or an option is refused (tn/base.h); the log says which.
  * Cancellation: no. */
 TN_API int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future);
 

@@ -13,7 +13,11 @@ extern "C" {
  * elements, and the next receive reports how many.
  *
  * Senders and receivers are counted; the channel is freed with the last of them. Elements are plain bytes, and each receiver
- * gets a copy. Overwriting an element calls nothing: options.discard is not used. */
+ * gets a copy.
+ *
+ * Elements that own something, such as a reference, need both options.retain and options.discard. The channel owns what was sent:
+ * it calls `discard` for each element that is overwritten, and for those that are left when it is freed. Each receiver owns its
+ * copy, for which the channel has called `retain`. With neither of the two options, elements are overwritten without a call. */
 typedef struct tn_broadcast tn_broadcast;
 
 /* A receiver: its position in the channel. It is in the caller's memory, and one task at a time uses it. */
@@ -28,7 +32,8 @@ typedef struct tn_broadcast_receiver {
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller owns one sender.
- * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0, or an option is refused (tn/base.h).
+ * Errors: TN_ENOMEM; TN_EINVAL: `capacity` is 0, or an option is refused (tn/base.h): `retain` or `discard` without the other, or
+ * with elements of more than 256 bytes.
  * Cancellation: no. */
 TN_API int tn_broadcast_create(tn_broadcast **out, size_t element_size, size_t capacity, const tn_channel_options *options);
 
@@ -50,11 +55,12 @@ TN_API void tn_broadcast_retain_sender(tn_broadcast *channel);
  * Cancellation: no. */
 TN_API void tn_broadcast_release_sender(tn_broadcast *channel);
 
-/* Sends a copy of the element to all subscribers. Returns their number.
+/* Sends a copy of the element to all subscribers. Returns their number. Calls options.discard for the element that this one
+ * overwrites, if there is one.
  *
  * Suspends: no.
  * Callable from: anywhere.
- * Ownership: `element` is borrowed for the call.
+ * Ownership: `element` is borrowed for the call. With options.discard, what it owns goes to the channel.
  * Errors: none.
  * Cancellation: no. */
 TN_API int tn_broadcast_send(tn_broadcast *channel, const void *element);

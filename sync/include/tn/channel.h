@@ -15,6 +15,10 @@ typedef struct tn_channel_options {
     size_t size;                    /* of this struct, in bytes; set by tn_channel_options_default() */
     void (*discard)(void *element); /* called for each element that was not received, when the channel is freed; NULL: none */
     const tn_allocator *allocator;  /* copied; NULL: the C library's */
+    /* For tn_broadcast, whose receivers get a copy each: makes the copy in `element` own what the element owns, such as one more
+     * reference. It is called with a lock of the channel held, so it only counts: it neither waits nor calls the library. NULL:
+     * elements own nothing. The other channels do not use it. */
+    void (*retain)(void *element);
 } tn_channel_options;
 
 /* Returns the default options.
@@ -26,7 +30,7 @@ typedef struct tn_channel_options {
  * Cancellation: no. */
 static inline tn_channel_options tn_channel_options_default(void)
 {
-    tn_channel_options options = {sizeof(tn_channel_options), NULL, NULL};
+    tn_channel_options options = {sizeof(tn_channel_options), NULL, NULL, NULL};
     return options;
 }
 

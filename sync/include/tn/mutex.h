@@ -53,6 +53,16 @@ TN_API void tn_mutex_fini(tn_mutex *mutex);
  * Cancellation: yes; the lock is not held. */
 TN_API int tn_mutex_lock(tn_mutex *mutex);
 
+/* Acquires the lock, like tn_mutex_lock, but never fails: neither a cancellation nor a deadline ends the wait. It is for
+ * clean-up that needs the lock, and for code that could do nothing without it.
+ *
+ * Suspends: while the lock is held, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the caller holds the lock.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_mutex_lock_always(tn_mutex *mutex);
+
 /* Acquires the lock if it is free.
  *
  * Suspends: no.

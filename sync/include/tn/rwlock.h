@@ -61,6 +61,16 @@ TN_API int tn_rwlock_read(tn_rwlock *lock);
  * Cancellation: yes; the lock is not held. */
 TN_API int tn_rwlock_write(tn_rwlock *lock);
 
+/* Acquires the lock for reading, like tn_rwlock_read, but never fails: neither a cancellation nor a deadline ends the wait. It is
+ * for clean-up that needs the lock, and for code that could do nothing without it.
+ *
+ * Suspends: while the lock cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the caller holds the lock for reading.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_rwlock_read_always(tn_rwlock *lock);
+
 /* Acquires the lock for reading if that needs no waiting.
  *
  * Suspends: no.
@@ -69,6 +79,16 @@ TN_API int tn_rwlock_write(tn_rwlock *lock);
  * Errors: TN_EAGAIN: a writer holds the lock, or a call waits for it.
  * Cancellation: no. */
 TN_API int tn_rwlock_try_read(tn_rwlock *lock);
+
+/* Acquires the lock for writing, like tn_rwlock_write, but never fails: neither a cancellation nor a deadline ends the wait. It
+ * is for clean-up that needs the lock, and for code that could do nothing without it.
+ *
+ * Suspends: while the lock cannot be granted, or when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the caller holds the lock for writing.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_rwlock_write_always(tn_rwlock *lock);
 
 /* Acquires the lock for writing if that needs no waiting.
  *
