@@ -43,7 +43,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
         tni_a32_init(&pool->queued[kind], 0);
     }
     (void)snprintf(pool->name, sizeof pool->name, "%s-pool", runtime->name);
-    tni_aptr_init(&pool->inbox, NULL);
+    tni_inbox_init(&pool->inbox);
     tni_a32_init(&pool->wake_token, 0);
     tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
@@ -118,25 +118,13 @@ void tni_pool_unlink(tni_work_queue *queue, tni_work *job)
 
 void tni_pool_collect_locked(tni_pool *pool)
 {
-    tni_work *newest;
-    tni_work *oldest = NULL;
+    tni_inbox_node *next;
 
     tni_os_mutex_assert_held(&pool->lock);
-    /* Relaxed: a caller that must not miss a job has made a full fence before. */
-    if (tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL)
-        return;
-    /* Observes the jobs as they were pushed; partner: tni_pool_push. The whole list is taken, so there is no ABA problem. */
-    newest = tni_aptr_exchange(&pool->inbox, NULL, TNI_ACQUIRE);
-    while (newest != NULL) {
-        tni_work *next = newest->inbox_next;
-        newest->inbox_next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest != NULL) {
-        tni_work *next = oldest->inbox_next;
-        tni_pool_append_locked(pool, oldest);
-        oldest = next;
+    /* A caller that must not miss a job has made a full fence before. */
+    for (tni_inbox_node *node = tni_inbox_take(&pool->inbox); node != NULL; node = next) {
+        next = node->next; /* the append overwrites it */
+        tni_pool_append_locked(pool, tni_container_of(node, tni_work, inbox_node));
     }
 }
 
@@ -343,17 +331,12 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 
 void tni_pool_push(tni_pool *pool, tni_work *job)
 {
-    /* Relaxed: the CAS verifies it. */
-    void *newest = tni_aptr_load(&pool->inbox, TNI_RELAXED);
     uint64_t now_ns = tni_clock_ns(); /* a local copy: the job may be freed before the last use */
     tni_pool_deferred deferred = {.wake = NULL};
 
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
-    do {
-        job->inbox_next = newest;
-        /* Publishes the job; partner: tni_pool_collect_locked. */
-    } while (!tni_aptr_cas(&pool->inbox, &newest, job, TNI_RELEASE));
+    tni_inbox_push(&pool->inbox, &job->inbox_node);
     /* Orders the push before the load of the token; partner: the fence in give_up_token_locked (pool_thread.c). */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_take_token(pool))) {

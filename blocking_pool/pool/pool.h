@@ -13,6 +13,7 @@
 #include <tn/scope.h>
 
 #include "base/atomic.h"
+#include "base/inbox.h"
 #include "base/list.h"
 #include "base/thread.h"
 #include "pool/done.h"
@@ -41,8 +42,8 @@ enum { TNI_WORK_QUEUED, TNI_WORK_STARTED, TNI_WORK_UNWANTED, TNI_WORK_ABANDONED 
 /* A job as the pool sees it; embedded in the struct of the caller. */
 struct tni_work {
     union {
-        tni_work *inbox_next; /* W: while it is in the inbox */
-        tni_list_node node;   /* L: in the queue of its class */
+        tni_inbox_node inbox_node; /* W: while it is in the inbox */
+        tni_list_node node;        /* L: in the queue of its class */
     };
     const tni_work_ops *ops; /* S */
     uint64_t queued_ns;      /* written by the submitter, then L */
@@ -99,7 +100,7 @@ struct tni_pool {
     char name[16];        /* S: of its threads */
 
     /* Accessed by submitters. */
-    tni_cache_aligned tni_aptr inbox;     /* W: tni_work *, newest first */
+    tni_cache_aligned tni_inbox inbox;    /* W: jobs */
     tni_a32 queued[TNI_POOL_CLASSES];     /* W: slots taken in each class: jobs queued, and submitters about to push */
     tni_cache_aligned tni_a32 wake_token; /* W: 1: held; the holder has promised to check the inbox again */
     /* W, written under the lock. 0: no shortage. Otherwise no thread could be started, the threads in jobs hold the wake token,

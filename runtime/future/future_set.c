@@ -4,6 +4,7 @@
 
 #include <tn/future_set.h>
 
+#include "base/inbox.h"
 #include "base/list.h"
 #include "base/tls.h"
 #include "sched/core.h"
@@ -16,7 +17,7 @@
 typedef struct {
     tn_allocator allocator;
     tni_a64 references; /* one of the set, one per member */
-    tni_aptr woken;     /* members that were woken, newest first; CLOSED: the set was destroyed */
+    tni_inbox woken;    /* members that were woken; closed when the set is destroyed */
     tni_wait wait;      /* the task that waits for the set */
 } set_hub;
 
@@ -25,8 +26,8 @@ struct tn_future_set_member {
     set_hub *hub;
     tn_future *future; /* NULL: removed */
     void *tag;
-    tn_future_set_member *next_woken; /* while it is ACTIVE: link of the hub's `woken` or the set's `due` */
-    tni_list_node node;               /* of the set's `members` */
+    tni_inbox_node active; /* while it is ACTIVE: in the hub's `woken` or the set's `due` */
+    tni_list_node node;    /* of the set's `members` */
 };
 
 struct tn_future_set {
@@ -34,12 +35,9 @@ struct tn_future_set {
     tn_runtime *runtime;
     tni_list members;
     size_t count;
-    tn_future_set_member *due; /* must be polled, oldest first */
-    tn_future_set_member **due_end;
+    tni_inbox_node *due; /* members that must be polled, oldest first */
+    tni_inbox_node **due_end;
 };
-
-static char closed;
-#define CLOSED ((tn_future_set_member *)(void *)&closed)
 
 static tn_future_set_member *member_of(tn_task *task)
 {
@@ -76,70 +74,49 @@ void tni_future_set_push(tn_task *task)
 {
     tn_future_set_member *member = member_of(task);
     set_hub *hub = member->hub;
-    /* Acquire: observes tn_future_set_destroy() if it is CLOSED; otherwise the CAS checks it. */
-    void *head = tni_aptr_load(&hub->woken, TNI_ACQUIRE);
 
     /* A reference of this thread's own: the wake may have released the waker's reference to the member, and the set may free
      * the member once it is in the list. Relaxed: the member still has its reference. It is ACTIVE by this wake and in no
      * list. */
     (void)tni_a64_fetch_add(&hub->references, 1, TNI_RELAXED);
-    do {
-        if (head == CLOSED) {
-            end_member(member); /* no other thread will */
-            hub_release(hub);
-            return;
-        }
-        member->next_woken = head;
-        /* Publishes the link, and passes the member to the set; partners: take_woken, tn_future_set_destroy. */
-    } while (!tni_aptr_cas(&hub->woken, &head, member, TNI_ACQ_REL));
-    (void)tni_wait_wake(&hub->wait);
+    if (tni_inbox_try_push(&hub->woken, &member->active))
+        (void)tni_wait_wake(&hub->wait);
+    else
+        end_member(member); /* the set is destroyed: no other thread will */
     hub_release(hub);
 }
 
 /* --- The set ---------------------------------------------------------------------------------------------------------------- */
 
-static void append_due(tn_future_set *set, tn_future_set_member *member)
+static void append_due(tn_future_set *set, tni_inbox_node *active)
 {
-    member->next_woken = NULL;
-    *set->due_end = member;
-    set->due_end = &member->next_woken;
+    active->next = NULL;
+    *set->due_end = active;
+    set->due_end = &active->next;
 }
 
 /* Appends the woken members to those that are due, the oldest first. */
 static void take_woken(tn_future_set *set)
 {
-    tn_future_set_member *oldest = NULL;
-    tn_future_set_member *newest;
+    tni_inbox_node *next;
 
-    /* Relaxed: the thread whose push is missed here has not woken the waiter yet, and will. */
-    if (tni_aptr_load(&set->hub->woken, TNI_RELAXED) == NULL)
-        return;
-    /* Acquire: observes the links, and what the wakers wrote; partner: tni_future_set_push. The list is taken whole, so there
-     * is no ABA problem. */
-    newest = tni_aptr_exchange(&set->hub->woken, NULL, TNI_ACQUIRE);
-    while (newest != NULL) {
-        tn_future_set_member *next = newest->next_woken;
-        newest->next_woken = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    while (oldest != NULL) {
-        tn_future_set_member *next = oldest->next_woken;
-        append_due(set, oldest);
-        oldest = next;
+    /* The thread whose push is missed here has not woken the waiter yet, and will. */
+    for (tni_inbox_node *active = tni_inbox_take(&set->hub->woken); active != NULL; active = next) {
+        next = active->next;
+        append_due(set, active);
     }
 }
 
 static tn_future_set_member *take_due(tn_future_set *set)
 {
-    tn_future_set_member *member = set->due;
+    tni_inbox_node *active = set->due;
 
-    if (member == NULL)
+    if (active == NULL)
         return NULL;
-    set->due = member->next_woken;
+    set->due = active->next;
     if (set->due == NULL)
         set->due_end = &set->due;
-    return member;
+    return tni_container_of(active, tn_future_set_member, active);
 }
 
 /* Unlinks a member from the list of all members and disarms its timer. The caller ends the header and drops the future. */
@@ -184,7 +161,7 @@ static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_rea
     if (task->deadline_ns != TNI_FOREVER)
         arm_timer(set, task);
     if (!tni_task_rest(task))
-        append_due(set, member);
+        append_due(set, &member->active);
     return false;
 }
 
@@ -192,12 +169,12 @@ static bool poll_member(tn_future_set *set, tn_future_set_member *member, tn_rea
  * is set. */
 static bool poll_due(tn_future_set *set, tn_ready *out)
 {
-    tn_future_set_member **end = set->due_end;
+    tni_inbox_node **end = set->due_end;
     bool last = set->due == NULL;
 
     while (!last) {
         tn_future_set_member *member = take_due(set);
-        last = &member->next_woken == end;
+        last = &member->active.next == end;
         if (poll_member(set, member, out))
             return true;
     }
@@ -295,7 +272,7 @@ int tn_future_set_create(tn_future_set **out, tn_runtime *runtime)
     }
     set->hub->allocator = runtime->allocator;
     tni_a64_init(&set->hub->references, 1);
-    tni_aptr_init(&set->hub->woken, NULL);
+    tni_inbox_init(&set->hub->woken);
     tni_wait_init(&set->hub->wait);
     set->runtime = runtime;
     set->due_end = &set->due;
@@ -320,7 +297,7 @@ int tn_future_set_add(tn_future_set *set, tn_future *future, void *tag, tn_futur
     member->tag = tag;
     tni_list_prepend(&set->members, &member->node);
     set->count++;
-    append_due(set, member);
+    append_due(set, &member->active);
     if (out != NULL)
         *out = member;
     return 0;
@@ -342,7 +319,7 @@ size_t tn_future_set_count(const tn_future_set *set)
 
 void tn_future_set_destroy(tn_future_set *set)
 {
-    tn_future_set_member *woken;
+    tni_inbox_node *woken;
     set_hub *hub;
 
     if (set == NULL)
@@ -353,12 +330,10 @@ void tn_future_set_destroy(tn_future_set *set)
     take_woken(set);
     for (tn_future_set_member *member = take_due(set); member != NULL; member = take_due(set))
         end_member(member);
-    /* Acq_rel: a later push finds CLOSED and ends its member itself; this thread ends the members pushed before. Partner:
-     * tni_future_set_push. */
-    woken = tni_aptr_exchange(&hub->woken, CLOSED, TNI_ACQ_REL);
+    woken = tni_inbox_close(&hub->woken); /* a later push ends its member itself */
     while (woken != NULL) {
-        tn_future_set_member *next = woken->next_woken;
-        end_member(woken);
+        tni_inbox_node *next = woken->next;
+        end_member(tni_container_of(woken, tn_future_set_member, active));
         woken = next;
     }
     (void)tni_wait_disarm(&hub->wait);

@@ -13,16 +13,16 @@ enum { REQUEST_OPEN = 1, REQUEST_CLOSE = 2 };
 /* Neither it nor a stream is aligned to cache lines: aligning two small objects would cost more memory than the objects
  * have. */
 struct tni_registration {
-    tni_os_poll poll;             /* owner of the driver */
-    tni_driver *driver;           /* constant; the driver of its loop */
-    int fd;                       /* constant; owned by the registration once it is closed */
-    bool opened;                  /* owner of the driver: the fd is registered in the loop */
-    bool closing;                 /* owner of the driver: the fd has been closed */
-    tni_a32 requests;             /* REQUEST_*; not 0: it is in the inbox */
-    tni_a32 error;                /* positive errno value of registering the fd; 0: none */
-    tni_registration *inbox_next; /* while in the inbox */
-    tni_a64 readiness;            /* the readiness word */
-    tni_wait waits[2];            /* by tni_side */
+    tni_os_poll poll;          /* owner of the driver */
+    tni_driver *driver;        /* constant; the driver of its loop */
+    int fd;                    /* constant; owned by the registration once it is closed */
+    bool opened;               /* owner of the driver: the fd is registered in the loop */
+    bool closing;              /* owner of the driver: the fd has been closed */
+    tni_a32 requests;          /* REQUEST_*; not 0: it is in the inbox */
+    tni_a32 error;             /* positive errno value of registering the fd; 0: none */
+    tni_inbox_node inbox_node; /* while in the inbox */
+    tni_a64 readiness;         /* the readiness word */
+    tni_wait waits[2];         /* by tni_side */
 };
 
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
@@ -33,7 +33,7 @@ int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
     tni_a32_init(&driver->incomplete, 0);
     driver->fetched.count = 0;
     driver->fetched.full = false;
-    tni_aptr_init(&driver->inbox, NULL);
+    tni_inbox_init(&driver->inbox);
     tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);
     return tni_os_loop_open(&driver->loop);
@@ -169,19 +169,13 @@ static void process_requests(tni_registration *registration)
 
 static void drain_inbox(tni_driver *driver)
 {
-    tni_registration *next;
+    tni_inbox_node *next;
 
     tni_driver_assert_owner(driver);
-    /* Relaxed: a worker that is about to sleep checks behind a full fence (tni_driver_has_incomplete); any other caller polls
-     * again. */
-    if (tni_aptr_load(&driver->inbox, TNI_RELAXED) == NULL)
-        return;
-    /* Acquire: observes the posts; partner: post. Taken whole, so there is no ABA. */
-    next = tni_aptr_exchange(&driver->inbox, NULL, TNI_ACQUIRE);
-    while (next != NULL) {
-        tni_registration *registration = next;
-        next = registration->inbox_next;
-        process_requests(registration);
+    /* A worker that is about to sleep checks behind a full fence (tni_driver_has_incomplete); any other caller polls again. */
+    for (tni_inbox_node *node = tni_inbox_take(&driver->inbox); node != NULL; node = next) {
+        next = node->next; /* afterwards the registration may be posted again */
+        process_requests(tni_container_of(node, tni_registration, inbox_node));
     }
 }
 
@@ -198,19 +192,13 @@ static void wake_for_incomplete(tni_driver *driver)
 static void post(tni_registration *registration, uint32_t request)
 {
     tni_driver *driver = registration->driver;
-    void *head;
 
     /* Release: publishes what this thread wrote to the owner that processes the request. Acquire: orders the write of the link
      * after the owner's read. If the inbox has the registration already, its owner processes this request too; partner:
      * process_requests. */
     if (tni_a32_fetch_or(&registration->requests, request, TNI_ACQ_REL) != 0)
         return;
-    /* Relaxed: the CAS checks it. */
-    head = tni_aptr_load(&driver->inbox, TNI_RELAXED);
-    do {
-        registration->inbox_next = head;
-        /* Release: publishes the link; partner: drain_inbox. */
-    } while (!tni_aptr_cas(&driver->inbox, &head, registration, TNI_RELEASE));
+    tni_inbox_push(&driver->inbox, &registration->inbox_node);
     wake_for_incomplete(driver);
 }
 
@@ -279,8 +267,8 @@ bool tni_driver_report(tni_driver *driver)
 
 bool tni_driver_has_incomplete(const tni_driver *driver)
 {
-    /* Relaxed, both: behind the fence of a worker that has marked its core parked; partners: post, wake_for_incomplete. */
-    return tni_a32_load(&driver->incomplete, TNI_RELAXED) != 0 || tni_aptr_load(&driver->inbox, TNI_RELAXED) != NULL;
+    /* Relaxed, as the inbox: behind the fence of a worker that has marked its core parked; partner: wake_for_incomplete. */
+    return tni_a32_load(&driver->incomplete, TNI_RELAXED) != 0 || !tni_inbox_is_empty(&driver->inbox);
 }
 
 /* --- For streams --------------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
  * Sleep. The core's worker sleeps without the owner word. Afterwards, as the owner, it reports what the sleep has fetched from
  * the kernel. If another thread is the owner then, the events remain fetched until the next poll of that worker.
  *
- * Inbox. A stack of registrations with requests (open, close), pushed by CAS. The owner takes it whole before it runs the loop.
+ * Inbox. Registrations with requests (open, close). The owner takes all of them before it runs the loop.
  *
  * Incomplete. Only a run of the loop completes opens and closes. Not all threads that make them can run it, because they may be
  * on the small stack of a fiber. A worker that is about to sleep checks, after it has marked its core parked, whether an open
@@ -34,21 +34,22 @@
 #include "base/atomic.h"
 #include "base/fork.h"
 #include "base/held.h"
+#include "base/inbox.h"
 #include "os/os_loop.h"
 #include "task/wait.h"
 
 typedef struct tni_registration tni_registration;
 
 typedef struct {
-    tni_cache_aligned tni_a32 owned;  /* the owner word; 1: a thread has it */
-    tni_a32 incomplete;               /* written by the owner; 1: the loop has opens or closes to complete */
-    tni_os_loop loop;                 /* owner, except for sleeps and wakes */
-    tni_os_fetched fetched;           /* holder of the core: what its sleep has fetched and is not reported */
-    tni_a32 registrations;            /* number of registrations; a hint for choosing a loop */
-    tni_a64 events;                   /* written by the owner: number of reports since the loop was opened */
-    const tn_allocator *allocator;    /* constant; for registrations */
-    uint32_t fork_generation;         /* constant; of the process that opened the loop (base/fork.h) */
-    tni_cache_aligned tni_aptr inbox; /* registrations with requests */
+    tni_cache_aligned tni_a32 owned;   /* the owner word; 1: a thread has it */
+    tni_a32 incomplete;                /* written by the owner; 1: the loop has opens or closes to complete */
+    tni_os_loop loop;                  /* owner, except for sleeps and wakes */
+    tni_os_fetched fetched;            /* holder of the core: what its sleep has fetched and is not reported */
+    tni_a32 registrations;             /* number of registrations; a hint for choosing a loop */
+    tni_a64 events;                    /* written by the owner: number of reports since the loop was opened */
+    const tn_allocator *allocator;     /* constant; for registrations */
+    uint32_t fork_generation;          /* constant; of the process that opened the loop (base/fork.h) */
+    tni_cache_aligned tni_inbox inbox; /* registrations with requests */
 } tni_driver;
 
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator);

@@ -15,39 +15,26 @@
 
 void tni_worker_mail(tni_worker *worker, tn_task *task)
 {
-    /* Relaxed: the CAS checks it. */
-    void *head = tni_aptr_load(&worker->mailbox, TNI_RELAXED);
-
-    do {
-        task->queue_next = head;
-        /* Publishes the task; partner: take_mail. */
-    } while (!tni_aptr_cas(&worker->mailbox, &head, task, TNI_RELEASE));
+    tni_inbox_push(&worker->mailbox, &task->inbox_node);
     tni_worker_unpark(worker);
 }
 
 static bool has_mail(const tni_worker *worker)
 {
-    /* Relaxed: the check before a sleep needs no fence, because tni_worker_mail also unparks, and that wake is never lost. */
-    return worker->pinned != NULL || tni_aptr_load(&worker->mailbox, TNI_RELAXED) != NULL;
+    /* The check before a sleep needs no fence, because tni_worker_mail also unparks, and that wake is never lost. */
+    return worker->pinned != NULL || !tni_inbox_is_empty(&worker->mailbox);
 }
 
 static tn_task *take_mail(tni_worker *worker)
 {
-    tn_task *task = worker->pinned;
+    tni_inbox_node *node = worker->pinned;
 
-    if (task == NULL) {
-        /* Acquire: observes the tasks as they were mailed; partner: tni_worker_mail. Taken whole, so there is no ABA. */
-        tn_task *newest = has_mail(worker) ? tni_aptr_exchange(&worker->mailbox, NULL, TNI_ACQUIRE) : NULL;
-        while (newest != NULL) { /* reverses the list: oldest first */
-            tn_task *next = newest->queue_next;
-            newest->queue_next = task;
-            task = newest;
-            newest = next;
-        }
-    }
-    if (task != NULL)
-        worker->pinned = task->queue_next;
-    return task;
+    if (node == NULL)
+        node = tni_inbox_take(&worker->mailbox);
+    if (node == NULL)
+        return NULL;
+    worker->pinned = node->next;
+    return tni_container_of(node, tn_task, inbox_node);
 }
 
 /* --- Waking ----------------------------------------------------------------------------------------------------------------- */

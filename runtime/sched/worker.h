@@ -31,19 +31,19 @@ struct tni_worker {
     bool is_starting;                   /* counted in the runtime's replacements_starting */
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
     bool pinned_turn;                   /* this time the mailbox comes before the queues */
-    tn_task *pinned;                    /* taken from the mailbox, oldest first */
+    tni_inbox_node *pinned;             /* tasks taken from the mailbox, oldest first */
     bool has_pinned_tasks;              /* it has run tasks that no other worker may run again */
     tn_task *until;                     /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
     uint64_t until_ns;                  /* current-thread: stop at that time */
 
     /* Shared. */
-    tni_cache_aligned tni_aptr core;    /* tni_core *; NULL: none. Set by the thread that gives it a core, cleared by itself */
-    tni_a32 in_runtime;                 /* nesting depth of tni_worker_enter; written by the thread itself */
-    tni_a32 claim;                      /* TNI_CLAIM_* */
-    tni_a32 blocking;                   /* nesting depth of tn_block_begin; written by the thread itself */
-    tni_aptr native;                    /* tni_native_call * that it makes for its task; as above */
-    tni_aptr current;                   /* tn_task * that it runs; a hint for the monitor; as above */
-    tni_cache_aligned tni_aptr mailbox; /* tasks that only this worker may run, newest first */
+    tni_cache_aligned tni_aptr core;     /* tni_core *; NULL: none. Set by the thread that gives it a core, cleared by itself */
+    tni_a32 in_runtime;                  /* nesting depth of tni_worker_enter; written by the thread itself */
+    tni_a32 claim;                       /* TNI_CLAIM_* */
+    tni_a32 blocking;                    /* nesting depth of tn_block_begin; written by the thread itself */
+    tni_aptr native;                     /* tni_native_call * that it makes for its task; as above */
+    tni_aptr current;                    /* tn_task * that it runs; a hint for the monitor; as above */
+    tni_cache_aligned tni_inbox mailbox; /* tasks that only this worker may run */
     tni_parker parker;
     tni_a32 rounds;               /* how often it was between two tasks without a core; written by the thread itself */
     bool takes_signals;           /* the runtime's lock: the thread handles the signal of stack_sampler.h */

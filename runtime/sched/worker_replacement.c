@@ -87,9 +87,8 @@ bool tni_workers_have_nothing(tn_runtime *runtime)
 
     tni_os_mutex_lock(&runtime->lock);
     for (const tni_worker *worker = runtime->workers; worker != NULL && nothing; worker = worker->next_worker) {
-        /* Relaxed: mail that is sent later comes from a thread that is awake, which the caller detects. */
-        nothing = tni_aptr_load(&worker->mailbox, TNI_RELAXED) == NULL &&
-                  (holds_core_locked(worker) || tni_worker_is_replacement_locked(worker));
+        /* Mail that is sent later comes from a thread that is awake, which the caller detects. */
+        nothing = tni_inbox_is_empty(&worker->mailbox) && (holds_core_locked(worker) || tni_worker_is_replacement_locked(worker));
     }
     tni_os_mutex_unlock(&runtime->lock);
     return nothing;
@@ -174,7 +173,7 @@ static tni_worker *new_worker(tn_runtime *runtime, const tni_core *core)
     tni_aptr_init(&worker->current, NULL);
     tni_a32_init(&worker->rounds, 0);
     worker->is_starting = core == NULL;
-    tni_aptr_init(&worker->mailbox, NULL);
+    tni_inbox_init(&worker->mailbox);
     tni_parker_init(&worker->parker);
     return worker;
 }

@@ -24,7 +24,7 @@ void tni_slab_cache_init(tni_slab_cache *cache, const tn_allocator *allocator, u
     cache->next_id = index + 1;
     cache->id_stride = count;
     cache->allocator = allocator;
-    tni_aptr_init(&cache->remote, NULL);
+    tni_inbox_init(&cache->remote);
     tni_aptr_init(&cache->blocks, NULL);
 }
 
@@ -51,8 +51,8 @@ static bool grow(tni_slab_cache *cache)
     block->next = tni_aptr_load(&cache->blocks, TNI_RELAXED);
     for (size_t i = TASKS_PER_BLOCK; i-- > 0;) {
         tni_a64_init(&block->tasks[i].state, TNI_TASK_COMPLETE);
-        block->tasks[i].queue_next = cache->free;
-        cache->free = &block->tasks[i];
+        block->tasks[i].inbox_node.next = cache->free;
+        cache->free = &block->tasks[i].inbox_node;
     }
     /* Publishes the block and its state words to tni_slab_walk(). Weaker: a walk could read a word before it was set. */
     tni_aptr_store(&cache->blocks, block, TNI_RELEASE);
@@ -64,13 +64,12 @@ tn_task *tni_slab_alloc(tni_slab_cache *cache)
     tn_task *task;
 
     if (cache->free == NULL) {
-        /* Observes the pushes of the threads that freed, after their last accesses. Partner: tni_slab_free. */
-        cache->free = tni_aptr_exchange(&cache->remote, NULL, TNI_ACQUIRE);
+        cache->free = tni_inbox_take_newest_first(&cache->remote);
         if (cache->free == NULL && !grow(cache))
             return NULL;
     }
-    task = cache->free;
-    cache->free = task->queue_next;
+    task = tni_container_of(cache->free, tn_task, inbox_node);
+    cache->free = task->inbox_node.next;
     task->queue_next = NULL;
     task->id = cache->next_id;
     cache->next_id += cache->id_stride;
@@ -80,19 +79,13 @@ tn_task *tni_slab_alloc(tni_slab_cache *cache)
 void tni_slab_free(tni_slab_cache *own, tn_task *task)
 {
     tni_slab_cache *cache = block_of(task)->cache;
-    void *head;
 
     if (cache == own) {
-        task->queue_next = cache->free;
-        cache->free = task;
-        return;
+        task->inbox_node.next = cache->free;
+        cache->free = &task->inbox_node;
+    } else {
+        tni_inbox_push(&cache->remote, &task->inbox_node); /* publishes this thread's last accesses to the owner */
     }
-    /* Relaxed: the CAS checks it. */
-    head = tni_aptr_load(&cache->remote, TNI_RELAXED);
-    do {
-        task->queue_next = head;
-        /* Publishes the link and this thread's last accesses to the owner, which reuses the header. Partner: tni_slab_alloc. */
-    } while (!tni_aptr_cas(&cache->remote, &head, task, TNI_RELEASE));
 }
 
 void tni_slab_walk(tni_slab_cache *cache, void (*visit)(void *arg, tn_task *task), void *arg)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The per-core slab allocator of task headers. All slabs together are the registry of all tasks.
  *
- * A cache belongs to a core. Its owner allocates from a plain list. Any other thread that frees a header pushes it on the
- * cache's remote list. The owner takes that list whole by one exchange, so there is no ABA problem. Blocks are freed only with
- * the runtime: a header's memory stays a header, and a walk over the registry may read any state word at any time.
+ * A cache belongs to a core. Its owner allocates from a plain list. Any other thread that frees a header pushes it into the
+ * cache's inbox of remote frees. The owner takes all of them when its own list is empty. Nothing waits for a free: one that
+ * comes too late is found by a later allocation. Blocks are freed only with the runtime: a header's memory stays a header, and a
+ * walk over the registry may read any state word at any time.
  */
 #ifndef TNI_SLAB_H
 #define TNI_SLAB_H
@@ -14,12 +15,12 @@
 typedef struct tni_slab_block tni_slab_block;
 
 typedef struct {
-    tn_task *free;                     /* owner: free headers */
-    uint64_t next_id;                  /* owner: see tni_slab_alloc */
-    uint64_t id_stride;                /* constant */
-    const tn_allocator *allocator;     /* constant */
-    tni_cache_aligned tni_aptr remote; /* headers freed by other threads, a stack linked by queue_next */
-    tni_aptr blocks;                   /* newest block first; grown by the owner, walked by any thread */
+    tni_inbox_node *free;               /* owner: free headers */
+    uint64_t next_id;                   /* owner: see tni_slab_alloc */
+    uint64_t id_stride;                 /* constant */
+    const tn_allocator *allocator;      /* constant */
+    tni_cache_aligned tni_inbox remote; /* headers freed by other threads */
+    tni_aptr blocks;                    /* newest block first; grown by the owner, walked by any thread */
 } tni_slab_cache;
 
 /* `index` of `count` caches: each cache numbers its tasks with ids of its own. */

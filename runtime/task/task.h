@@ -16,6 +16,7 @@
 
 #include "base/atomic.h"
 #include "base/config.h"
+#include "base/inbox.h"
 #include "base/parker.h"
 #include "fiber/context.h"
 #include "task/timer_node.h"
@@ -70,7 +71,8 @@ struct tn_task {
     union {
         uint64_t deadline_ns; /* A: the earliest time at which a poll of this run asked to be polled again; TNI_FOREVER: none */
         uint64_t since_ns;    /* A: of a resting task that workers run: since when, by its core's last reading of the clock */
-        tn_task *queue_next;  /* A: link in the injector, a mailbox or the stack waiters; in a free header: next free header */
+        tn_task *queue_next;  /* A: link in the injector or the stack waiters */
+        tni_inbox_node inbox_node; /* A: link in a mailbox; in a free header: link in the slab */
     };
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned : 1;     /* S */

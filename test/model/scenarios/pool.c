@@ -336,7 +336,7 @@ static void take_back_first(void *state)
 
 static void check_queues(const tni_pool *pool)
 {
-    model_check(tni_aptr_load(&pool->inbox, TNI_RELAXED) == NULL && tni_pool_slots_taken(pool) == 0);
+    model_check(tni_inbox_is_empty(&pool->inbox) && tni_pool_slots_taken(pool) == 0);
     model_check(tni_a32_load(&pool->threads, TNI_RELAXED) == 0 && pool->active == 0 && pool->idle.first == NULL);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         model_check(pool->queues[kind].length == 0 && pool->queues[kind].running == 0);

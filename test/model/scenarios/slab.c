@@ -149,9 +149,9 @@ static void finish(void *state)
             tn_waker_release(tni_task_waker(r->held[i]));
     model_check(tni_a32_load(&r->runtime.externals, TNI_RELAXED) == 0);
     tni_slab_walk(&r->core.slabs, is_free, &headers);
-    for (tn_task *task = r->core.slabs.free; task != NULL; task = task->queue_next)
+    for (const tni_inbox_node *node = r->core.slabs.free; node != NULL; node = node->next)
         model_check(++count <= headers);
-    for (tn_task *task = tni_aptr_load(&r->core.slabs.remote, TNI_RELAXED); task != NULL; task = task->queue_next)
+    for (const tni_inbox_node *node = tni_inbox_take(&r->core.slabs.remote); node != NULL; node = node->next)
         model_check(++count <= headers);
     model_check(count == headers);
     tni_slab_cache_fini(&r->core.slabs);
