@@ -158,14 +158,14 @@ void tni_os_loop_run(tni_os_loop *loop)
     (void)uv_run(&loop->loop, UV_RUN_NOWAIT);
 }
 
-static void tell(tni_os_poll *poll, uint32_t events)
+static inline void tell(tni_os_poll *poll, uint32_t events)
 {
     const tni_os_poll_ops *ops = poll->handle.data;
 
     ops->ready(poll, events);
 }
 
-static uint32_t translate(uint32_t events)
+__attribute__((noinline)) static uint32_t translate_rare(uint32_t events)
 {
     uint32_t out = 0;
 
@@ -173,15 +173,18 @@ static uint32_t translate(uint32_t events)
         out |= TNI_OS_READABLE | TNI_OS_WRITABLE;
     if (events & EPOLLERR)
         out |= TNI_OS_ERROR;
-    if (events & EPOLLIN)
-        out |= TNI_OS_READABLE;
-    if (events & EPOLLOUT)
-        out |= TNI_OS_WRITABLE;
     if (events & (EPOLLRDHUP | EPOLLHUP))
         out |= TNI_OS_READABLE | TNI_OS_HANGUP;
     if (events & EPOLLPRI)
         out |= TNI_OS_URGENT;
     return out;
+}
+
+static inline uint32_t translate(uint32_t events)
+{
+    uint32_t out = (events & EPOLLIN ? TNI_OS_READABLE : 0) | (events & EPOLLOUT ? TNI_OS_WRITABLE : 0);
+
+    return tni_unlikely(events & ~(uint32_t)(EPOLLIN | EPOLLOUT)) ? out | translate_rare(events) : out;
 }
 
 /* What libuv passes: it has stopped the handle after an EPOLLERR, or the events are these. */
