@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* tn_resolve: looks up the addresses of a host name. A lookup may hang for long, and its caller may be cancelled meanwhile. So
- * the request is in counted memory; the caller or the job frees it, whichever ends last. */
+/* tn_resolve: looks up the addresses of a host name: a number, a name of the hosts file, or else by the resolver. */
 #include "names/names.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
 #include "names/hosts.h"
+#include "names/lookups.h"
 #include "os/os_names.h"
-#include "pool/job.h"
-#include "scope/scope.h"
+#include "pool/pool.h"
 
 #define LABEL_MAX 63
 #define HOST_MAX 253
@@ -106,16 +105,6 @@ int tni_names_check(const char *host, const char *service, const tni_log *log)
 
 /* --- Results ---------------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    tn_allocator allocator;
-    tni_a32 references; /* the caller and the job */
-    int error;
-    bool has_service;
-    tn_names names;
-    char host[TNI_HOST_BYTES];
-    char service[TNI_SERVICE_BYTES];
-} query;
-
 void tn_names_fini(tn_names *names)
 {
     if (names->text != NULL)
@@ -125,21 +114,27 @@ void tn_names_fini(tn_names *names)
     names->capacity = 0;
 }
 
+typedef struct {
+    const tn_allocator *allocator;
+    tn_names *names;
+    int error; /* that ended the lookup; 0: none */
+} builder;
+
 static bool add(void *arg, const char *text)
 {
-    query *self = arg;
-    tn_names *names = &self->names;
+    builder *self = arg;
+    tn_names *names = self->names;
 
     if (names->count == names->capacity) {
         size_t capacity = names->capacity > 0 ? names->capacity * 2 : 4;
-        char(*larger)[TN_NAMES_TEXT_SIZE] = tni_alloc(&self->allocator, capacity * sizeof *larger, sizeof(void *));
+        char(*larger)[TN_NAMES_TEXT_SIZE] = tni_alloc(self->allocator, capacity * sizeof *larger, sizeof(void *));
         if (larger == NULL) {
             self->error = TN_ENOMEM;
             return false;
         }
         if (names->count > 0)
             memcpy(larger, names->text, names->count * sizeof *larger);
-        tni_free(&self->allocator, names->text, names->capacity * sizeof *larger);
+        tni_free(self->allocator, names->text, names->capacity * sizeof *larger);
         names->text = larger;
         names->capacity = capacity;
     }
@@ -147,179 +142,70 @@ static bool add(void *arg, const char *text)
     return true;
 }
 
-static void resolve(query *self)
-{
-    int rc = tni_os_resolve(self->host, self->has_service ? self->service : NULL, add, self);
-
-    if (rc == 0 && self->error == 0 && self->names.count == 0)
-        rc = TN_EAI_NONAME;
-    if (rc != 0)
-        self->error = rc;
-}
-
 /* --- Resolving -------------------------------------------------------------------------------------------------------------- */
 
-static void unref(query *self)
+/* On a thread that may block. */
+static int ask_resolver(const tn_allocator *allocator, const char *host, const char *service, tn_names *out)
 {
-    tn_allocator allocator = self->allocator;
+    builder self = {.allocator = allocator, .names = out};
+    int rc = tni_os_resolve(host, service, add, &self);
 
-    /* Publishes this holder's accesses, observes the other's for the last one, which frees. Partner: unref. */
-    if (tni_a32_fetch_sub(&self->references, 1, TNI_ACQ_REL) != 1)
-        return;
-    tn_names_fini(&self->names);
-    tni_free(&allocator, self, sizeof *self);
+    if (rc == 0)
+        rc = self.error;
+    return rc == 0 && out->count == 0 ? TN_EAI_NONAME : rc;
 }
 
-static void drop(void *arg)
+/* 0: `out` has the addresses, or none; then the resolver is asked. */
+static int find_here(const tn_allocator *allocator, const char *host, const char *service, tn_names *out)
 {
-    unref(arg);
-}
-
-static void *run(void *arg)
-{
-    resolve(arg);
-    unref(arg);
-    return NULL;
-}
-
-static query *make(const tn_allocator *allocator, const char *host, const char *service)
-{
-    query *self = tni_alloc(allocator, sizeof *self, _Alignof(query));
-
-    if (self == NULL)
-        return NULL;
-    self->allocator = *allocator;
-    tni_a32_init(&self->references, 1);
-    self->names.free = allocator->free;
-    self->names.free_ctx = allocator->ctx;
-    memcpy(self->host, host, strlen(host) + 1);
-    self->has_service = service != NULL;
-    if (service != NULL)
-        memcpy(self->service, service, strlen(service) + 1);
-    return self;
-}
-
-/* A request that the pool works on while a fiber waits. If the fiber is abandoned, the scope's end releases the request. */
-typedef struct {
-    tn_scope scope;
-    query *shared;
-    tn_job *job; /* NULL: the fiber waits for a slot */
-} pool_query;
-
-static void cancel_and_release(tn_job *job)
-{
-    (void)tn_job_cancel(job);
-    tn_job_release(job);
-}
-
-static void pool_query_end(tn_scope *scope, bool abandoned)
-{
-    pool_query *self = tni_container_of(scope, pool_query, scope);
-
-    if (!abandoned)
-        return;
-    if (self->job != NULL)
-        cancel_and_release(self->job);
-    else
-        unref(self->shared); /* the reference intended for the job */
-    unref(self->shared);
-}
-
-/* 0: the request is complete. */
-static int resolve_in_pool(tni_pool *pool, query *shared)
-{
-    tn_blocking_options options = tn_blocking_options_default();
-    pool_query self = {.shared = shared};
-    int rc;
-
-    options.drop = drop;
-    tni_a32_init(&shared->references, 2); /* not visible to other threads yet */
-    tn_scope_enter(&self.scope, TN_NEVER);
-    tni_scope_on_end(&self.scope, pool_query_end);
-    rc = tni_job_spawn(pool, TNI_POOL_NAMES, &options, &self.job, run, shared);
-    if (rc != 0)
-        tni_a32_init(&shared->references, 1); /* no job was made */
-    else
-        rc = tn_job_join(self.job, NULL);
-    tn_scope_leave(&self.scope);
-    if (self.job != NULL && (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)) /* from the join: the job itself returns neither */
-        cancel_and_release(self.job);
-    return rc;
-}
-
-/* 0: the request is complete, or `self` has no address; then the resolver is asked. */
-static int answer_here(query *self)
-{
-    const char *service = self->has_service ? self->service : NULL;
+    builder self = {.allocator = allocator, .names = out};
     char text[TNI_OS_NAME_TEXT];
     tni_hosts_found found;
     int rc;
 
-    if (tni_os_numeric(self->host, service, text))
-        return add(self, text) ? 0 : TN_ENOMEM;
-    if (!tni_os_numeric("0.0.0.0", service, text) || strchr(self->host, ':') != NULL)
-        return 0; /* the resolver finds the service by its name, or refuses the address */
-    rc = tni_hosts_find(self->host, &found);
-    for (unsigned i = 0; rc == 0 && i < found.count; i++)
-        if (tni_os_numeric(found.addresses[i].text, service, text) && !add(self, text))
-            rc = TN_ENOMEM;
+    if (tni_os_numeric(host, service, text)) {
+        (void)add(&self, text);
+        return self.error;
+    }
+    if (!tni_os_numeric("0.0.0.0", service, text) || strchr(host, ':') != NULL)
+        return 0;                      /* the resolver finds the service by its name, or refuses the address */
+    rc = tni_hosts_find(host, &found); /* suspends, so nothing is allocated before */
+    for (unsigned i = 0; rc == 0 && i < found.count; i++) {
+        if (tni_os_numeric(found.addresses[i].text, service, text) && !add(&self, text))
+            rc = self.error;
+    }
     return rc;
 }
 
-typedef struct {
-    tn_scope scope;
-    query *self;
-} local_query;
-
-static void local_query_end(tn_scope *scope, bool abandoned)
+static int resolve_without_blocking(tn_runtime *runtime, const char *host, const char *service, tn_names *out)
 {
-    if (abandoned)
-        unref(tni_container_of(scope, local_query, scope)->self);
-}
-
-static int resolve_without_blocking(tn_runtime *runtime, query *self)
-{
-    local_query local = {.self = self};
+    int rc = find_here(&runtime->allocator, host, service, out);
     tni_pool *pool;
-    int rc;
 
-    tn_scope_enter(&local.scope, TN_NEVER);
-    tni_scope_on_end(&local.scope, local_query_end);
-    rc = answer_here(self);
-    tn_scope_leave(&local.scope);
-    if (rc != 0 || self->names.count > 0)
+    if (rc != 0 || out->count > 0)
         return rc;
     pool = tni_pool_of(runtime, &rc);
-    return pool != NULL ? resolve_in_pool(pool, self) : rc;
+    return pool != NULL ? tni_lookups_resolve(pool, ask_resolver, host, service, out) : rc;
 }
 
 int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out)
 {
     const tn_allocator *allocator;
-    query *self;
     int rc = tn_checkpoint();
 
     if (runtime == NULL)
         runtime = tni_pool_current_runtime();
-    memset(out, 0, sizeof *out);
+    allocator = runtime != NULL ? &runtime->allocator : &tni_alloc_default;
+    *out = (tn_names){.free = allocator->free, .free_ctx = allocator->ctx};
     if (rc == 0)
         rc = tni_names_check(host, service, runtime != NULL ? &runtime->log : NULL);
     if (rc != 0)
         return rc;
-    allocator = runtime != NULL ? &runtime->allocator : &tni_alloc_default;
-    self = make(allocator, host, service);
-    if (self == NULL)
-        return TN_ENOMEM;
     if (runtime == NULL || tni_pool_thread_current() != NULL)
-        resolve(self); /* this thread may block */
+        rc = ask_resolver(allocator, host, service, out); /* this thread may block */
     else
-        rc = resolve_without_blocking(runtime, self);
-    if (rc == 0)
-        rc = self->error;
-    if (rc == 0) {
-        *out = self->names;
-        self->names.text = NULL;
-    }
-    unref(self);
+        rc = resolve_without_blocking(runtime, host, service, out);
+    if (rc != 0)
+        tn_names_fini(out);
     return rc;
 }

@@ -11,6 +11,7 @@
 #define THREADS_DEFAULT 512
 #define FILE_THREADS_DEFAULT 64
 #define NAME_THREADS_DEFAULT 16
+#define DETACHED_MAX 64
 #define IDLE_DEFAULT_NS (10 * TN_S)
 #define QUEUE_DEFAULT 16384
 
@@ -42,11 +43,14 @@ static void init(tni_pool *pool, tn_runtime *runtime)
         pool->threads_max += pool->queues[kind].cap;
         tni_a32_init(&pool->queued[kind], 0);
     }
+    pool->detached_max = DETACHED_MAX;
+    pool->threads_max += pool->detached_max;
     (void)snprintf(pool->name, sizeof pool->name, "%s-pool", runtime->name);
     tni_inbox_init(&pool->inbox);
     tni_a32_init(&pool->wake_token, 0);
     tni_a64_init(&pool->retry_ns, 0);
     tni_a32_init(&pool->threads, 0);
+    tni_aptr_init(&pool->lookups, NULL);
     tni_a32_init(&pool->closed, 0);
     tni_inplace_init(&pool->inplace);
     tni_inline_stats_init(&pool->inline_stats, options->blocking_inline_ns);
@@ -461,6 +465,28 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
     return false;
 }
 
+/* --- Detaching -------------------------------------------------------------------------------------------------------------- */
+
+void tni_pool_detach(tni_pool *pool, tni_work *job)
+{
+    tni_pool_deferred deferred = {.wake = NULL};
+    tni_pool_thread *thread;
+
+    tni_os_mutex_lock(&pool->lock);
+    thread = job->thread;
+    if (thread != NULL && thread->job == job && !thread->detached && pool->detached < pool->detached_max) {
+        thread->detached = true;
+        pool->queues[job->kind].running--;
+        pool->detached++;
+        /* A job that was kept back by the cap can be started now. A holder of the token checks the queues after this, because
+         * it needs the lock for that. */
+        if (tni_pool_startable_locked(pool) > 0 && tni_pool_try_take_token(pool))
+            deferred = tni_pool_wake_or_start_locked(pool);
+    }
+    tni_os_mutex_unlock(&pool->lock);
+    tni_pool_run_deferred(pool, deferred);
+}
+
 /* --- Counters --------------------------------------------------------------------------------------------------------------- */
 
 int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
@@ -484,6 +510,7 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         counts.running_jobs = pool->queues[TNI_POOL_JOBS].running;
         counts.running_files = pool->queues[TNI_POOL_FILES].running;
         counts.running_names = pool->queues[TNI_POOL_NAMES].running;
+        counts.detached = pool->detached;
         tni_os_mutex_unlock(&pool->lock);
     }
     memcpy(out, &counts, size);

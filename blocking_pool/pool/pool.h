@@ -51,6 +51,7 @@ struct tni_work {
     uint8_t kind;            /* S: tni_pool_class */
     bool mandatory;          /* S: run even while the runtime is being destroyed */
     bool linked;             /* L: in the queue of its class */
+    tni_pool_thread *thread; /* L: the last one that has taken it; NULL: none */
 };
 
 typedef struct {
@@ -72,6 +73,7 @@ struct tni_pool_thread {
     uint64_t idle_since_ns;    /* L */
     uint64_t now_ns;           /* private to the thread: its last reading of the clock */
     tni_work *job;             /* L: the job that it runs; NULL: none */
+    bool detached;             /* L: `job` is counted in `detached` of the pool, no longer in `running` of its class */
     const tni_done *waits_for; /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */
     tn_scope *wait_scope;      /* L: the scope around that wait */
     uint64_t wait_until_ns;    /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
@@ -93,11 +95,12 @@ struct tni_pool_slot_waiter {
 
 struct tni_pool {
     tni_attachment base;
-    tn_runtime *runtime;  /* S */
-    uint64_t idle_ns;     /* S */
-    uint32_t queue_max;   /* S: slots of each class */
-    unsigned threads_max; /* S: sum of the caps */
-    char name[16];        /* S: of its threads */
+    tn_runtime *runtime;   /* S */
+    uint64_t idle_ns;      /* S */
+    uint32_t queue_max;    /* S: slots of each class */
+    unsigned threads_max;  /* S: sum of the caps and of detached_max */
+    unsigned detached_max; /* S */
+    char name[16];         /* S: of its threads */
 
     /* Accessed by submitters. */
     tni_cache_aligned tni_inbox inbox;    /* W: jobs */
@@ -111,10 +114,12 @@ struct tni_pool {
 
     tni_cache_aligned tni_inplace_hints inplace;
     tni_inline_stats inline_stats;
+    tni_aptr lookups; /* W: the table of lookups.c, made by the first lookup; NULL: none */
 
     tni_cache_aligned tni_os_mutex lock;
     tni_work_queue queues[TNI_POOL_CLASSES];
     unsigned active;          /* threads that run a job */
+    unsigned detached;        /* of those, threads whose job has left the cap of its class (tni_pool_detach) */
     unsigned joining;         /* of those, threads whose job waits for another job of the pool */
     uint64_t takes;           /* jobs taken so far */
     unsigned last_turn;       /* class of the job that was taken last */
@@ -147,12 +152,13 @@ static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tn
     job->kind = (uint8_t)kind;
     job->mandatory = false;
     job->linked = false;
+    job->thread = NULL;
 }
 
 /* Takes a slot in the queue of the class. 0; TN_EBUSY: none is free; TN_EAGAIN: no thread can be started; TN_ESHUTDOWN. */
 int tni_pool_reserve(tni_pool *pool, tni_pool_class kind);
-/* As tni_pool_reserve, but takes a slot above the bound of the queue if none is free. For what must not wait and must not be done
- * by the caller. */
+/* As tni_pool_reserve, but takes a slot above the bound of the queue if none is free. For what must not wait and must not be
+ * done by the caller. */
 int tni_pool_reserve_always(tni_pool *pool, tni_pool_class kind);
 /* Frees a slot that has not been used. */
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind);
@@ -173,6 +179,11 @@ bool tni_pool_withdraw(tni_pool *pool, tni_work *job);
 /* As tni_pool_withdraw; a job that has been started is not run again after `run` has returned. On false the caller keeps the
  * job's memory until `complete` has been called. */
 bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
+
+/* No caller waits any more for the job, which runs and cannot be ended: it leaves the cap of its class, so that the next job
+ * can be started. At most `detached_max` jobs have left a cap at a time; beyond that the job stays in it. The pool exists,
+ * and the job has not been completed when the call begins. */
+void tni_pool_detach(tni_pool *pool, tni_work *job);
 
 /* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. */
 tni_pool_thread *tni_pool_thread_current(void);

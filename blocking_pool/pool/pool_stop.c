@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shutdown of the pool. README.md ("Shutdown") has the order and its reasons. */
 #include "pool/pool_internal.h"
+#include "pool/pool_upcalls.h"
 
 /* How long tni_pool_stop waits, after its deadline, for threads that are not inside a job; and for those that are. */
 #define GRACE_NS (200 * TN_MS)
@@ -161,6 +162,7 @@ void tni_pool_fini(tni_attachment *self)
 
     while (pool->unused.first != NULL)
         tni_free(&allocator, tni_pool_member(tni_list_take_first(&pool->unused)), sizeof(tni_pool_thread));
+    tni_lookups_release(tni_aptr_load(&pool->lookups, TNI_RELAXED)); /* relaxed: no other thread uses the pool any more */
     tni_os_mutex_fini(&pool->lock);
     tni_free(&allocator, pool, sizeof *pool);
 }

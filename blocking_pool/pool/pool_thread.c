@@ -67,6 +67,8 @@ static bool take_job_locked(tni_pool_thread *self)
             pool->takes++;
             pool->last_turn = job->kind;
             self->job = job;
+            self->detached = false;
+            job->thread = self;
             return true;
         }
     }
@@ -339,7 +341,10 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     pool->counts.started += !drops;
     pool->counts.finished += !drops;
     pool->counts.dropped += drops;
-    queue->running--;
+    if (self->detached)
+        pool->detached--;
+    else
+        queue->running--;
     pool->active--;
     self->job = NULL;
 }
@@ -416,6 +421,7 @@ int tni_pool_start_thread_locked(tni_pool *pool)
     thread->has_token = thread->was_idle = true;
     thread->timed_out = false;
     thread->job = NULL;
+    thread->detached = false;
     thread->waits_for = NULL;
     thread->wait_scope = NULL;
     thread->deadlocked = false;

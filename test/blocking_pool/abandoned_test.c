@@ -17,7 +17,8 @@ static void *never(void)
     return NULL;
 }
 
-/* --- A slot in the queue ---------------------------------------------------------------------------------------------------- */
+/* --- A slot in the queue
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A pool with one thread, which is busy, and a queue of one slot, which is taken. */
 typedef struct {
@@ -126,7 +127,8 @@ Test(abandoned, that_has_a_place_before_others)
     full_pool_close(&p);
 }
 
-/* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
+/* --- Jobs
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 static void *join_job(void *arg)
 {
@@ -151,7 +153,8 @@ Test(abandoned, that_joins_a_job)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Names ------------------------------------------------------------------------------------------------------------------ */
+/* --- Names
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static tt_gate asked = TT_GATE_INIT;
 static tt_gate answered = TT_GATE_INIT;
@@ -168,6 +171,7 @@ int getaddrinfo(const char *restrict host, const char *restrict service, const s
 
 typedef struct {
     tn_runtime *runtime;
+    const char *port; /* of another port than the others, so that it is another question */
     tn_names names;
 } question;
 
@@ -175,15 +179,16 @@ static void *resolve(void *arg)
 {
     question *q = arg;
 
-    (void)tn_resolve(q->runtime, "hangs.test", "80", &q->names);
+    (void)tn_resolve(q->runtime, "hangs.test", q->port, &q->names);
     return never();
 }
 
 static void *resolve_in_thread(void *arg)
 {
-    question q = {.runtime = ((const question *)arg)->runtime}; /* the names of the original are in use by the fiber */
+    question q = {.runtime = ((const question *)arg)->runtime,
+                  .port = ((const question *)arg)->port}; /* the names of the original are in use by the fiber */
 
-    tt_check(tn_resolve(q.runtime, "hangs.test", "80", &q.names) == TN_EAI_AGAIN);
+    tt_check(tn_resolve(q.runtime, "hangs.test", q.port, &q.names) == TN_EAI_AGAIN);
     return NULL;
 }
 
@@ -220,11 +225,12 @@ static bool waits_for_slot(const tn_task *fiber)
     return waits;
 }
 
-/* The fiber is abandoned while its query runs, while the query is queued, and while it waits for a slot in the queue. */
+/* The fiber is abandoned while its lookup runs, while it is queued, and while the fiber waits for a slot in the queue. */
 Test(abandoned, that_asks_for_a_name)
 {
     tn_options options = tt_options();
     pthread_t others[2];
+    question questions[2];
     tt_abandoned left;
     question q;
 
@@ -232,15 +238,22 @@ Test(abandoned, that_asks_for_a_name)
     options.blocking_queue_max = 1;
     cr_assert_eq(tn_runtime_create(&q.runtime, &options), 0);
     asked_runtime = q.runtime;
+    q.port = "1";
     tt_abandon_begin_when(&left, resolve, &q, is_asked);
     tt_abandon_end(&left);
+    cr_assert_eq(counters(q.runtime).detached, 1); /* another lookup gets the place of the class */
+    questions[0] = (question){.runtime = q.runtime, .port = "2"};
+    others[0] = tt_thread_start(resolve_in_thread, &questions[0]);
+    tt_gate_wait(&asked, 2);
+    q.port = "3";
     tt_abandon_begin_when(&left, resolve, &q, is_queued);
     tt_abandon_end(&left);
-    cr_assert_eq(counters(q.runtime).queued, 0); /* the query was removed from the queue */
-    others[0] = tt_thread_start(resolve_in_thread, &q);
+    cr_assert_eq(counters(q.runtime).queued, 0); /* the lookup was removed from the queue */
+    questions[1] = (question){.runtime = q.runtime, .port = "4"};
+    others[1] = tt_thread_start(resolve_in_thread, &questions[1]);
     cr_assert(tt_wait_until(one_is_queued, &q, 20 * TN_S));
+    q.port = "5";
     tt_abandon_begin_when(&left, resolve, &q, waits_for_slot);
-    others[1] = tt_thread_start(resolve_in_thread, &q);
     tt_abandon_end(&left);
     tt_gate_open(&answered);
     for (int i = 0; i < 2; i++)

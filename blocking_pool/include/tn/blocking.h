@@ -173,7 +173,7 @@ typedef struct tn_blocking_counters {
     unsigned idle;          /* of these: threads without a job */
     unsigned running_jobs;  /* threads in jobs of tn_spawn_blocking and tn_run_blocking now */
     unsigned running_files; /* threads in calls on files now */
-    unsigned running_names; /* threads in lookups of names now */
+    unsigned running_names; /* threads in lookups of names now, without `detached` */
     size_t queued;          /* jobs that wait for a thread now */
     uint64_t started;       /* jobs so far; a long transfer counts once for each of its parts */
     uint64_t finished;
@@ -184,6 +184,7 @@ typedef struct tn_blocking_counters {
     uint64_t waited[TN_BLOCKING_TIMES]; /* histogram: from the call to the start of the job */
     uint64_t ran[TN_BLOCKING_TIMES];    /* histogram: from the start to the end of the job */
     uint64_t called_inline;             /* calls of tn_run_blocking on the caller's worker; in none of the above */
+    unsigned detached; /* threads in lookups that no caller waits for any more, not counted in running_names; at most 64 */
 } tn_blocking_counters;
 
 /* Reads the counters of the runtime's blocking threads. The caller sets out->size.

@@ -177,6 +177,12 @@ static void one_job_of_two_parts(void *state)
     submit(state, 0, &parts);
 }
 
+static void one_job_inside(void *state)
+{
+    one_thread(state);
+    submit(state, 0, &tells);
+}
+
 static void one_job_at_gate(void *state)
 {
     two_threads(state);
@@ -316,6 +322,24 @@ static void shortage_tended(void *state)
     (void)s->pool->base.maintain(&s->pool->base, tni_clock_ns());
 }
 
+static void detach_first(pool_scene *s)
+{
+    wait_for(&s->inside);
+    tni_pool_detach(s->pool, &s->errands[0].base);
+}
+
+/* The first job occupies the only place of its class until it is detached. Then the second one is started, and lets it end. */
+static void detach_then_second(void *state)
+{
+    second_opens(state);
+    detach_first(state);
+}
+
+static void detach(void *state)
+{
+    detach_first(state);
+}
+
 static void take_back(pool_scene *s, unsigned i)
 {
     s->errands[i].withdrawn = tni_pool_withdraw(s->pool, &s->errands[i].base);
@@ -337,7 +361,8 @@ static void take_back_first(void *state)
 static void check_queues(const tni_pool *pool)
 {
     model_check(tni_inbox_is_empty(&pool->inbox) && tni_pool_slots_taken(pool) == 0);
-    model_check(tni_a32_load(&pool->threads, TNI_RELAXED) == 0 && pool->active == 0 && pool->idle.first == NULL);
+    model_check(tni_a32_load(&pool->threads, TNI_RELAXED) == 0 && pool->active == 0 && pool->detached == 0);
+    model_check(pool->idle.first == NULL);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         model_check(pool->queues[kind].length == 0 && pool->queues[kind].running == 0);
 }
@@ -380,6 +405,8 @@ const model_scenario model_scenarios[] = {
     CASE("shortage", only_one_thread, .threads = {shortage}),
     CASE("shortage_ends", only_one_thread, .threads = {shortage_ends}),
     CASE("shortage_tended", only_one_thread, .threads = {shortage_tended}),
+    CASE("detach", one_job_inside, .threads = {detach_then_second}),
+    CASE("detach_beside", one_job_inside, .threads = {detach, second_opens}, .bound = 1),
     CASE("withdraw", one_job, .threads = {submit_and_take_back}),
     CASE("withdraw_first", one_job, .threads = {take_back_first, second}, .bound = 1),
     CASE("withdraw_part", one_job_of_two_parts, .threads = {take_back_first}, .bound = 3),

@@ -167,6 +167,11 @@ tn_runtime *tn_runtime_current(void)
     return NULL;
 }
 
+void tni_lookups_release(void *table)
+{
+    (void)table;
+}
+
 /* The threads of these scenarios have the stacks of threads. */
 void *tni_inplace_run_as_thread(tni_pool *pool, tn_job_fn fn, void *arg)
 {
