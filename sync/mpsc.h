@@ -43,6 +43,7 @@ struct tn_mpsc {
     /* Read by the receiver each time, so in a cache line that senders seldom write. Written under the lock. */
     tni_cache_aligned tni_a32 contended; /* senders wait, or did recently: the receiver checks has_waiters */
     tni_a32 has_waiters;                 /* a sender is in the queue; valid while `contended` */
+    tni_a32 unordered;                   /* a heavy fence has failed: senders that wait check again from time to time */
 
     /* The receiver's side. */
     tni_cache_aligned tni_a64 head; /* elements received so far */

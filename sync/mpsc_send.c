@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The senders' side of tn_mpsc: sending, reserving, waiting for a slot. The protocols are described in mpsc.c. */
 #include "mpsc.h"
+#include "time/deadline.h"
 
 /* Is there a slot that is neither used nor reserved? */
 static bool has_slot_locked(tn_mpsc *channel)
@@ -129,6 +130,28 @@ void tn_mpsc_unreserve(tn_mpsc *channel)
     tni_wake_do(receiver);
 }
 
+/* Where the kernel refuses the fence of queue_up: how long a sender waits until it checks again. */
+#define CHECK_AGAIN_NS UINT64_C(1000000)
+
+/* Called by a sender that is in the queue and about to wait. Since a heavy fence has failed, the receiver may have freed a slot
+ * and not have seen that senders wait. Then they check again, until they have their slots. */
+static void ask_again_if_unordered(const tn_mpsc *channel, tn_waker *waker)
+{
+    /* Relaxed: set under the lock, which this thread has held since it was set, or it was set for another sender. */
+    if (tni_unlikely(tni_a32_load(&channel->unordered, TNI_RELAXED) != 0))
+        tni_deadline_ask(waker, tni_deadline_after(CHECK_AGAIN_NS));
+}
+
+/* Polled while it is in the queue. */
+static void check_again_if_unordered(tn_mpsc *channel, tn_waker *waker)
+{
+    if (tni_likely(tni_a32_load(&channel->unordered, TNI_RELAXED) == 0)) /* relaxed: as above */
+        return;
+    tni_short_lock_acquire(&channel->waiting.lock);
+    tni_mpsc_complete_senders_locked(channel);
+    ask_again_if_unordered(channel, waker);
+}
+
 /* Waits for a slot: queues up behind the other senders, then checks `head` once more. Releases the lock. */
 static void queue_up_locked(tn_mpsc *channel, tni_waiter *waiter, tn_waker *waker)
 {
@@ -139,11 +162,14 @@ static void queue_up_locked(tn_mpsc *channel, tni_waiter *waiter, tn_waker *wake
     tni_a32_store(&channel->has_waiters, 1, TNI_RELAXED);
     if (tni_a32_load(&channel->contended, TNI_RELAXED) == 0) {
         tni_a32_store(&channel->contended, 1, TNI_RELAXED);
-        tni_fence_heavy(channel->asymmetric);
+        /* No visits to processors: the lock is held. */
+        if (tni_unlikely(!tni_fence_heavy_try(channel->asymmetric)))
+            tni_a32_store(&channel->unordered, 1, TNI_RELAXED);
     } else {
         tni_fence_full();
     }
     tni_mpsc_complete_senders_locked(channel);
+    ask_again_if_unordered(channel, waker);
 }
 
 static int send_poll(tn_future *self, tn_waker *waker)
@@ -158,6 +184,7 @@ static int send_poll(tn_future *self, tn_waker *waker)
     case TNI_WAITER_IDLE:
         break;
     case TNI_WAITER_QUEUED:
+        check_again_if_unordered(channel, waker);
         return TN_PENDING;
     case TNI_WAITER_GRANTED:
         return tni_budget_poll_leave(waker, future->element == NULL ? 0 : tn_mpsc_send_reserved(channel, future->element));

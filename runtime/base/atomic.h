@@ -95,7 +95,12 @@ TNI_ATOMIC_INLINE void tni_fence_full(void)
 
 /* A pair of asymmetric fences, for a frequent path against a rare one. A light fence in one thread and a heavy fence in another
  * give the same order as two full fences. `asymmetric` is the result of tni_fence_asymmetric_init(). Without kernel support
- * both are full fences. */
+ * both are full fences.
+ *
+ * The kernel may refuse a heavy fence later, under a seccomp filter that was set since. Then tni_fence_heavy makes one without
+ * help of the light side: it visits all processors, which takes longer. tni_fence_heavy_try does not. False: the kernel refuses,
+ * and the call was a full fence of the calling thread alone. Then nothing is known about a light fence at the same time, and the
+ * caller must do without: give up, or check again later, because every write becomes visible after some time. */
 bool tni_fence_asymmetric_init(void);
 TNI_ATOMIC_INLINE void tni_fence_light(bool asymmetric)
 {
@@ -104,7 +109,8 @@ TNI_ATOMIC_INLINE void tni_fence_light(bool asymmetric)
     else
         atomic_thread_fence(memory_order_seq_cst);
 }
-void tni_fence_heavy(bool asymmetric);
+__attribute__((warn_unused_result)) bool tni_fence_heavy(bool asymmetric);
+__attribute__((warn_unused_result)) bool tni_fence_heavy_try(bool asymmetric);
 
 /* The processor's hint for a spin loop. */
 void tni_spin_hint(void);

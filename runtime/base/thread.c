@@ -2,6 +2,7 @@
 /* The functions of thread.h for Linux: pthreads, futexes, clocks, random numbers. */
 #include "base/thread.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -130,6 +131,42 @@ uint64_t tni_thread_clock_ns(const tni_thread_clock *clock)
 void tni_thread_yield(void)
 {
     (void)sched_yield();
+}
+
+/* The most processors that Linux can be built for. */
+enum { CPUS_MAX = 8192, CPU_WORD = 8 * sizeof(unsigned long) };
+
+typedef struct {
+    unsigned long words[CPUS_MAX / CPU_WORD];
+} cpu_mask;
+
+/* Returns 0 when the thread runs on that processor; EINVAL: no thread of the process may use it; or another error. */
+static int visit(unsigned cpu)
+{
+    cpu_mask mask = {{0}};
+
+    mask.words[cpu / CPU_WORD] = 1UL << cpu % CPU_WORD;
+    return sched_setaffinity(0, sizeof mask, (const cpu_set_t *)(const void *)&mask) == 0 ? 0 : errno;
+}
+
+/* The kernel returns from the first call when the thread runs on that processor, so the thread that ran there is off it. Its
+ * switch is a full barrier, and so is the one by which it runs again. A thread that has moved from a processor that is still to
+ * come was switched too. */
+
+bool tni_thread_visit_cpus(void)
+{
+    cpu_mask before = {{0}};
+    /* The call itself, not the C library's function: it returns how many bytes the kernel's masks have. */
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof before, &before);
+    int failure = 0;
+
+    for (unsigned cpu = 0; failure == 0 && cpu < (unsigned long)(bytes > 0 ? bytes : 0) * 8; cpu++) {
+        int rc = visit(cpu);
+        failure = rc == EINVAL ? 0 : rc;
+    }
+    if (bytes > 0)
+        (void)sched_setaffinity(0, sizeof before, (const cpu_set_t *)(const void *)&before);
+    return bytes > 0 && failure == 0;
 }
 
 uint64_t tni_clock_ns(void)

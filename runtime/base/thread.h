@@ -51,6 +51,10 @@ void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
 /* Yields the processor to another thread. */
 void tni_thread_yield(void);
+/* Runs on each processor that threads of the process may use, one after the other, and then where it may run again. So each
+ * other thread that was running when this began has been taken off its processor once, which is a full barrier in it. False:
+ * the kernel refuses. It takes a switch per processor, or longer where these are busy. */
+bool tni_thread_visit_cpus(void);
 /* Detaches a thread: it is never joined. */
 void tni_thread_detach(tni_thread *thread);
 

@@ -15,6 +15,9 @@
 /* How long for threads that are: a short task or job ends meanwhile. */
 #define STUCK_GRACE_NS UINT64_C(5000000)
 
+/* Where the kernel refuses the fence of tn_runtime_destroy: how often it checks whether tasks are left. */
+#define CHECK_AGAIN_NS UINT64_C(2000000)
+
 /* --- Freeing ---------------------------------------------------------------------------------------------------------------- */
 
 static void free_cores(tn_runtime *runtime)
@@ -284,14 +287,29 @@ static void cancel_if_alive(void *arg, tn_task *task)
     tni_task_unref(task);
 }
 
-static void wait_until_quiet(tn_runtime *runtime, uint64_t deadline_ns)
+/* Called after `closing` was set, and again if the fence after that failed. */
+static void check_quiet(tn_runtime *runtime, tn_shutdown how)
+{
+    if (how == TN_SHUTDOWN_CANCEL)
+        walk_tasks(runtime, cancel_if_alive);
+    if (tni_runtime_live(runtime) == 0)
+        tni_runtime_become_quiet(runtime);
+}
+
+/* `ordered`: each task that ends or is spawned sees `closing` and `cancelling`, or check_quiet has seen what it did. Otherwise
+ * the kernel has refused the fence, and this checks again from time to time. */
+static void wait_until_quiet(tn_runtime *runtime, tn_shutdown how, bool ordered, uint64_t deadline_ns)
 {
     if (runtime->options.flavor == TN_CURRENT_THREAD) {
-        tni_worker_drive(runtime->workers, NULL, deadline_ns);
+        tni_worker_drive(runtime->workers, NULL, deadline_ns); /* this thread runs the tasks, so it needs no order */
         return;
     }
-    while (!tni_runtime_is_quiet(runtime) && (deadline_ns == TNI_FOREVER || tni_clock_ns() < deadline_ns))
-        tni_futex_wait(&runtime->quiet, 0, deadline_ns);
+    while (!tni_runtime_is_quiet(runtime) && (deadline_ns == TNI_FOREVER || tni_clock_ns() < deadline_ns)) {
+        uint64_t again_ns = ordered ? TNI_FOREVER : tni_clock_ns() + CHECK_AGAIN_NS;
+        tni_futex_wait(&runtime->quiet, 0, again_ns < deadline_ns ? again_ns : deadline_ns);
+        if (!ordered)
+            check_quiet(runtime, how);
+    }
 }
 
 /* Returns the number of jobs left. */
@@ -308,6 +326,7 @@ static size_t stop_attachment(tn_runtime *runtime, uint64_t deadline_ns)
 size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout_ns)
 {
     uint64_t deadline_ns = tni_deadline_after(timeout_ns);
+    bool ordered;
     size_t left;
 
     if (tni_runtime_is_inherited(runtime)) {
@@ -323,12 +342,9 @@ size_t tn_runtime_destroy(tn_runtime *runtime, tn_shutdown how, uint64_t timeout
     tni_a32_store(&runtime->closing, 1, TNI_RELAXED);
     if (how == TN_SHUTDOWN_CANCEL)
         tni_a32_store(&runtime->cancelling, 1, TNI_RELAXED);
-    tni_fence_heavy(runtime->asymmetric);
-    if (how == TN_SHUTDOWN_CANCEL)
-        walk_tasks(runtime, cancel_if_alive);
-    if (tni_runtime_live(runtime) == 0)
-        tni_runtime_become_quiet(runtime);
-    wait_until_quiet(runtime, deadline_ns);
+    ordered = tni_fence_heavy(runtime->asymmetric);
+    check_quiet(runtime, how);
+    wait_until_quiet(runtime, how, ordered, deadline_ns);
     left = (size_t)tni_runtime_live(runtime);
     left += stop_attachment(runtime, deadline_ns);
     tni_runtime_stop(runtime, left == 0);

@@ -32,6 +32,7 @@ tni_core *tni_worker_claim(tni_worker *victim)
     /* Acquire: observes the core as give_core_locked left it. It stays valid below because a worker loses its core only after
      * TAKEN. */
     tni_core *core = tni_aptr_load(&victim->core, TNI_ACQUIRE);
+    bool ordered;
 
     if (core == NULL)
         return NULL;
@@ -40,10 +41,11 @@ tni_core *tni_worker_claim(tni_worker *victim)
         return NULL;
     /* Orders the claim before the check, in the victim too: either its next enter sees the claim, or this check sees that it
      * is in. */
-    tni_fence_heavy(victim->runtime->asymmetric);
+    ordered = tni_fence_heavy(victim->runtime->asymmetric);
     expected = TNI_CLAIM_CLAIMING;
-    /* Observes what the victim did to the core before it left; partner: tni_worker_leave. */
-    if (tni_a32_load(&victim->in_runtime, TNI_ACQUIRE) != 0) {
+    /* Without the order nothing is known, and the claim is given up. Acquire: observes what the victim did to the core before it
+     * left; partner: tni_worker_leave. */
+    if (!ordered || tni_a32_load(&victim->in_runtime, TNI_ACQUIRE) != 0) {
         /* Acq_rel for the victim, which may refuse at the same time: one of the two exchanges succeeds. This thread alone
          * would need only relaxed. */
         (void)tni_a32_cas(&victim->claim, &expected, TNI_CLAIM_HELD, TNI_ACQ_REL);

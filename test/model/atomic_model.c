@@ -60,12 +60,20 @@ void tni_fence_light(bool asymmetric)
         memory_fence(MODEL_PC);
 }
 
-void tni_fence_heavy(bool asymmetric)
+bool tni_fence_heavy(bool asymmetric)
 {
-    if (asymmetric)
+    bool made = !asymmetric || !engine.scenario->denied;
+
+    if (asymmetric && made)
         memory_fence_everywhere(MODEL_PC);
     else
         memory_fence(MODEL_PC);
+    return made;
+}
+
+bool tni_fence_heavy_try(bool asymmetric)
+{
+    return tni_fence_heavy(asymmetric);
 }
 
 void tni_spin_hint(void)

@@ -40,7 +40,8 @@ TNI_ATOMIC_WORD(tni_aptr, tni_aptr, void *)
 void tni_fence_full(void);
 bool tni_fence_asymmetric_init(void);
 void tni_fence_light(bool asymmetric);
-void tni_fence_heavy(bool asymmetric);
+bool tni_fence_heavy(bool asymmetric);
+bool tni_fence_heavy_try(bool asymmetric);
 void tni_spin_hint(void);
 
 #endif

@@ -22,6 +22,7 @@ typedef struct {
     unsigned bound;              /* preemptions, unless the command line has a bound; 0: 2 */
     bool no_preemptions;         /* a bound of 0 */
     bool symmetric;              /* membarrier is not available: light fences are full ones */
+    bool denied;                 /* membarrier is available at first, and then refused: heavy fences fail */
     bool asleep;                 /* the kernel reports that every thread sleeps */
     bool no_chance;              /* futexes return only when woken or at their deadline */
 } model_scenario;

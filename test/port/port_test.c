@@ -266,8 +266,9 @@ static void test_atomics(void)
         tni_a64_fetch_add(&counter, 1, TNI_RELAXED); /* as in adder() */
         pushed += tni_deque_push(&queue, &item);
     }
-    tni_fence_light(asymmetric); /* only checks that it can be called */
-    tni_fence_heavy(asymmetric); /* as above */
+    tni_fence_light(asymmetric);        /* only checks that it can be called */
+    CHECK(tni_fence_heavy(asymmetric)); /* as above */
+    CHECK(tni_thread_visit_cpus());
     tni_thread_join(&thread);
     for (tni_take take; (take = tni_deque_take_own(&queue, &item)) != TNI_TAKE_EMPTY;)
         tni_a32_fetch_add(&taken, take == TNI_TAKE_GOT, TNI_RELAXED); /* no other thread is left */

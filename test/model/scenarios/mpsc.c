@@ -379,10 +379,17 @@ static void receiver_goes_at_last(void *state)
         .finish = after, .no_chance = true \
     }
 
+#define CASE_DENIED(what, preemptions, before, after, ...) \
+    { \
+        .name = "mpsc." what, .state_bytes = sizeof(market), .bound = preemptions, .setup = before, .threads = {__VA_ARGS__}, \
+        .finish = after, .no_chance = true, .denied = true \
+    }
+
 const model_scenario model_scenarios[] = {
     CASE("send", 1, empty, received_one_and_two, send_two, recv_all),
     CASE("send_unbounded", 2, empty_unbounded, received_one_and_two, send_two, recv_all),
     CASE("room", 2, full, receiver_goes_at_last, send_second, recv_one),
+    CASE_DENIED("room_denied", 2, full, receiver_goes_at_last, send_second, recv_one),
     CASE("room_symmetric", 2, full_symmetric, receiver_goes_at_last, send_second, recv_one),
     CASE("crowd", 2, contended, receiver_goes_at_last, send_fifth, recv_one),
     CASE("pass_on", 2, two_queued, receiver_goes_at_last, drop_first, second_sends, recv_one),

@@ -218,9 +218,16 @@ static void finish_parent(void *state)
         .no_chance = true, .symmetric = true \
     }
 
+#define DENIED(what, before, after, ...) \
+    { \
+        .name = "quiet." what, .state_bytes = sizeof(house), .setup = before, .threads = {__VA_ARGS__}, .finish = after, \
+        .no_chance = true, .bound = 1, .denied = true \
+    }
+
 const model_scenario model_scenarios[] = {
     CASE("two_ends", two_tasks, finish, destroy, first_worker, second_worker),
     SYMMETRIC("two_ends_symmetric", two_tasks, finish, destroy, first_worker, second_worker),
+    DENIED("two_ends_denied", two_tasks, finish, destroy, first_worker, second_worker),
     CASE("child", one_task, finish, destroy, parent, thief),
     CASE("give_up", two_tasks, finish, destroy_give_up, first_worker, second_worker),
     SYMMETRIC("cancel_child", parent_alone, finish_parent, destroy_cancel, parent_of_waiter),

@@ -77,15 +77,24 @@ static inline uint32_t sleeper_sleep(sleeper *self, uint32_t seen)
     return wakes;
 }
 
-/* Polls and sleeps until there is a result. */
+/* Polls and sleeps until there is a result. It polls again also at the time for which the future has asked (tni_deadline_ask). */
 static inline int sleeper_wait(sleeper *self, tn_future *future)
 {
     uint32_t seen = 0;
     int rc;
 
-    while ((rc = tn_future_poll(future, sleeper_waker(self))) == TN_PENDING)
-        seen = sleeper_sleep(self, seen);
-    return rc;
+    for (;;) {
+        self->task.deadline_ns = TNI_FOREVER;
+        rc = tn_future_poll(future, sleeper_waker(self));
+        if (rc != TN_PENDING)
+            return rc;
+        if (self->task.deadline_ns == TNI_FOREVER) {
+            seen = sleeper_sleep(self, seen);
+        } else {
+            tni_futex_wait(&self->wakes, seen, self->task.deadline_ns);
+            seen = tni_a32_load(&self->wakes, TNI_ACQUIRE);
+        }
+    }
 }
 
 int tn_await(tn_future *future)

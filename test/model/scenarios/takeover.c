@@ -182,6 +182,7 @@ static void finish(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("claim", .threads = {come_and_go, claim_twice}),
+    CASE("claim_denied", .threads = {come_and_go, claim_twice}, .denied = true),
     CASE("claim_symmetric", .threads = {come_and_go, claim_twice}, .symmetric = true),
     CASE("replace", .threads = {live_as_victim, live_as_spare, replace_and_stop}, .no_chance = true),
     {0},

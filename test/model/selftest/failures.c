@@ -46,7 +46,7 @@ static void full_fence(bool heavy)
 static void uneven_fence(bool heavy)
 {
     if (heavy)
-        tni_fence_heavy(true);
+        model_check(tni_fence_heavy(true));
     else
         tni_fence_light(true);
 }
