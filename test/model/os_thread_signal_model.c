@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The model's twin of runtime/os/os_thread_signal.h and os_sigaction.h: no signals, and no runtime with report_stuck_ns. */
+/* The model's twin of runtime/os/os_thread_signal.h: no signals, and no runtime with report_stuck_ns. */
 #include "os/os_thread_signal.h"
 
 #include <errno.h>
-
-#include "os/os_sigaction.h"
 
 int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
 {
@@ -29,6 +27,3 @@ bool tni_os_thread_signal_send(int number, int thread_id)
     (void)thread_id;
     return false;
 }
-
-/* No scenario forks. */
-void tni_os_sigaction_in_child(void) {}

@@ -30,7 +30,6 @@ void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
 void tni_thread_yield(void);
 void tni_thread_detach(tni_thread *thread);
-int tni_thread_at_fork(void (*in_child)(void));
 
 typedef struct {
     unsigned id;

@@ -6,6 +6,7 @@
 #define TN_MODEL_POOL_ALONE_H
 
 #include "pool/pool_internal.h"
+#include "pool/pool_upcalls.h"
 
 #include "model.h"
 #include "scope/scope.h"
@@ -170,6 +171,16 @@ tn_runtime *tn_runtime_current(void)
 void tni_lookups_release(void *table)
 {
     (void)table;
+}
+
+void tni_runtime_thread_begins(const tn_runtime *runtime)
+{
+    (void)runtime;
+}
+
+void tni_runtime_thread_ends(const tn_runtime *runtime)
+{
+    (void)runtime;
 }
 
 /* The threads of these scenarios have the stacks of threads. */
