@@ -7,6 +7,8 @@
 #define TNI_DEQUE_CAPACITY 4
 #define TNI_OVERFLOW_BATCH 2
 #define TNI_SLAB_BYTES 1024
+#define TNI_SLAB_BUSY 8
+#define TNI_SLAB_STEP 8
 #define TNI_LOOP_TAKEN_SPINS 2
 #else
 /* Tasks in a core's run queue. Tokio and Go both use 256. But one poll of a loop reports up to 1024 sockets, and tasks that do
@@ -14,8 +16,13 @@
 #define TNI_DEQUE_CAPACITY 1024
 /* The most tasks that a full run queue moves to the injector at a time. */
 #define TNI_OVERFLOW_BATCH 128
-/* Alignment of a block of task headers, and a little more than its size: masking the address of a header finds its block. */
-#define TNI_SLAB_BYTES (32 * 1024)
+/* Alignment of a block of task headers, and a little more than its size: masking the address of a header finds its block. Two
+ * pages of a block always keep their memory, which is one sixteenth. */
+#define TNI_SLAB_BYTES (128 * 1024)
+/* A core that has allocated more headers since its last trim is busy and is not trimmed. One trim sorts at most the second number
+ * of headers (some 20 ns each). */
+#define TNI_SLAB_BUSY 8192
+#define TNI_SLAB_STEP 65536
 /* A worker may find its loop taken, by a thread that polls it or that opens or closes a socket in it. It retries this many
  * times, and then after TNI_LOOP_TAKEN_NS. */
 #define TNI_LOOP_TAKEN_SPINS 200

@@ -8,13 +8,9 @@
 
 #include "base/san.h"
 #include "fiber/stack_guard.h"
+#include "fiber/stack_slab.h"
 #include "fiber/stack_use.h"
 #include "os/os_memory.h"
-
-/* The tops of 16 adjacent stacks have different offsets in their slots. The unit above the first top holds the slab's
- * record. */
-#define TOP_SHIFT_UNIT ((size_t)128)
-#define TOP_SHIFT_COUNT ((size_t)16)
 
 /* One system call maps this many stacks, unless that would be more than SLAB_BYTES_MAX. */
 #define SLAB_STACKS ((size_t)64)
@@ -23,14 +19,6 @@
 /* A core whose cache is empty fills it to this many stacks while it holds the lock. */
 #define REFILL 16
 
-/* A slab's record. It is at the upper end of the first slot, in a page that the first stack touches anyway. */
-struct tni_stack_slab {
-    tni_stack_slab *next; /* the slab mapped before this one */
-    char *base;           /* lowest byte */
-    size_t size;          /* bytes mapped */
-};
-
-_Static_assert(sizeof(tni_stack_slab) <= TOP_SHIFT_UNIT, "the slab's record fits above the first descriptor");
 _Static_assert((size_t)TNI_STACK_MIN_BYTES << (TNI_STACK_CLASSES - 1) == TNI_STACK_MAX_BYTES, "the classes span the sizes");
 _Static_assert(sizeof(tni_stack) == 64, "descriptor and first frames share a pair of cache lines");
 
@@ -73,9 +61,10 @@ static int slab_map_locked(tni_stack_pool *pool, size_t class_index)
     }
     /* The error is ignored: kernels without huge pages refuse, and need no advice. */
     (void)tni_os_advise(base, count * slot, TNI_ADVICE_NO_HUGE_PAGES);
-    tni_stack_slab *slab = (tni_stack_slab *)(void *)((char *)base + slot - TOP_SHIFT_UNIT);
-    *slab = (tni_stack_slab){.next = pool->slabs, .base = base, .size = count * slot};
-    pool->slabs = slab;
+    tni_stack_slab *slab = (tni_stack_slab *)(void *)((char *)base + slot - TNI_STACK_TOP_UNIT);
+    *slab = (tni_stack_slab){.base = base, .size = count * slot, .class_index = (uint8_t)class_index};
+    tni_list_prepend(&pool->slabs, &slab->node);
+    class->newest = slab;
     class->fresh = base;
     class->fresh_index = 0;
     class->fresh_left = (uint32_t)count;
@@ -87,19 +76,20 @@ static tni_stack *slab_cut_locked(tni_stack_pool *pool, size_t class_index)
     tni_stack_class *class = &pool->classes[class_index];
     char *low = class->fresh;
     size_t guard = tni_stack_guard_size(pool, tni_stack_class_size(class_index));
-    size_t shift = TOP_SHIFT_UNIT * ((class->fresh_index + 1) % TOP_SHIFT_COUNT);
+    tni_stack *stack = tni_stack_slab_at(class->newest, class->fresh_index);
     tni_os_mutex_assert_held(&pool->lock);
     class->fresh += tni_stack_class_size(class_index);
     class->fresh_index++;
     class->fresh_left--;
-    tni_stack *stack = (tni_stack *)(void *)(class->fresh - shift - sizeof(tni_stack));
     *stack = (tni_stack){
         .base = low + guard,
         .pool = pool,
+        .slab = class->newest,
         .guard_size = (uint32_t)guard,
         .class_index = (uint8_t)class_index,
         .guard = TNI_GUARD_AUTO,
     };
+    class->newest->busy++;
     tni_stack_use_init(pool, stack);
     return stack;
 }
@@ -110,6 +100,36 @@ static tni_stack *list_pop(tni_stack **list)
     if (stack != NULL)
         *list = stack->next;
     return stack;
+}
+
+/* Takes an idle stack, with memory if there is one. */
+static tni_stack *take_idle_locked(tni_stack_pool *pool, size_t class_index)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    tni_list *list = class->idle.first != NULL ? &class->idle : &class->bare;
+    tni_stack *stack;
+
+    tni_os_mutex_assert_held(&pool->lock);
+    if (list->first == NULL)
+        return NULL;
+    stack = tni_container_of(list->first, tni_stack, node);
+    tni_list_remove(list, &stack->node);
+    if (list == &class->idle && --class->idle_count < class->idle_least)
+        class->idle_least = class->idle_count;
+    stack->slab->bare -= stack->bare;
+    stack->slab->busy++;
+    stack->bare = false;
+    return stack;
+}
+
+static void put_idle_locked(tni_stack_pool *pool, tni_stack *stack)
+{
+    tni_stack_class *class = &pool->classes[stack->class_index];
+
+    tni_os_mutex_assert_held(&pool->lock);
+    tni_list_prepend(&class->idle, &stack->node);
+    class->idle_count++;
+    stack->slab->busy--;
 }
 
 /* Returns a stack that has no guard yet. */
@@ -135,7 +155,7 @@ static tni_stack *take_larger_locked(tni_stack_pool *pool, size_t class_index)
 
     tni_os_mutex_assert_held(&pool->lock);
     for (size_t i = class_index + 1; stack == NULL && i < TNI_STACK_CLASSES; i++)
-        stack = list_pop(&pool->classes[i].idle);
+        stack = take_idle_locked(pool, i);
     return stack;
 }
 
@@ -144,7 +164,7 @@ static int take_locked(tni_stack_pool *pool, size_t class_index, tni_stack **out
     tni_os_mutex_assert_held(&pool->lock);
     if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
         return -EAGAIN;
-    *out = list_pop(&pool->classes[class_index].idle);
+    *out = take_idle_locked(pool, class_index);
     if (*out == NULL && take_new_locked(pool, class_index, out) < 0)
         *out = take_larger_locked(pool, class_index);
     if (*out == NULL)
@@ -159,8 +179,9 @@ static void refill_locked(tni_stack_pool *pool, tni_stack_cache *cache)
     tni_stack_class *class = &pool->classes[pool->default_class];
     size_t limit = pool->config.stacks_max;
     tni_os_mutex_assert_held(&pool->lock);
-    while (cache->count < REFILL && cache->count < pool->cache_max && class->idle != NULL && (limit == 0 || pool->out < limit)) {
-        tni_stack *stack = list_pop(&class->idle);
+    while (cache->count < REFILL && cache->count < pool->cache_max && class->idle.first != NULL &&
+           (limit == 0 || pool->out < limit)) {
+        tni_stack *stack = take_idle_locked(pool, pool->default_class);
         stack->next = cache->top;
         cache->top = stack;
         cache->count++;
@@ -247,16 +268,16 @@ int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_byte
 /* Puts a list of stacks of the default class, or a single stack of any class, into the pool. */
 static void give_back(tni_stack_pool *pool, tni_stack *first)
 {
-    tni_stack_class *class = &pool->classes[first->class_index];
-    tni_stack *last = first;
-    size_t count = 1;
-    tni_stack_trim(pool, first);
-    for (; last->next != NULL; last = last->next, count++)
-        tni_stack_trim(pool, last->next);
+    tni_stack *next;
+
+    for (tni_stack *stack = first; stack != NULL; stack = stack->next)
+        tni_stack_trim(pool, stack);
     tni_os_mutex_lock(&pool->lock);
-    last->next = class->idle;
-    class->idle = first;
-    pool->out -= count;
+    for (tni_stack *stack = first; stack != NULL; stack = next) {
+        next = stack->next; /* the descriptor may be gone once the lock is free */
+        put_idle_locked(pool, stack);
+        pool->out--;
+    }
     tni_os_mutex_unlock(&pool->lock);
 }
 
@@ -350,15 +371,10 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
 void tni_stack_pool_fini(tni_stack_pool *pool)
 {
     tni_assert(pool->out == 0, "a stack is still in use or in a core's cache");
-    tni_stack_slab *slab = pool->slabs;
-    while (slab != NULL) {
-        tni_stack_slab *next = slab->next;
-        char *base = slab->base;
-        size_t size = slab->size;
-        tni_san_unmap(base, size);
-        int rc = tni_os_unmap(base, size);
-        tni_assert(rc == 0, "a slab of stacks could not be unmapped");
-        slab = next;
+    while (pool->slabs.first != NULL) {
+        tni_stack_slab *slab = tni_container_of(pool->slabs.first, tni_stack_slab, node);
+        tni_list_remove(&pool->slabs, &slab->node);
+        tni_stack_slab_unmap(slab);
     }
     tni_os_mutex_fini(&pool->lock);
 }

@@ -16,6 +16,7 @@
 #include "base/atomic.h"
 #include "base/config.h"
 #include "base/defs.h"
+#include "base/list.h"
 #include "base/thread.h"
 
 /* Slot sizes are the powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES. A request is rounded up. */
@@ -36,18 +37,22 @@ typedef enum {
 } tni_guard_kind;
 
 typedef struct tni_stack tni_stack;
+typedef struct tni_stack_slab tni_stack_slab;
 typedef struct tni_stack_pool tni_stack_pool;
 
 /* The descriptor of a stack. Its address is the upper end of the usable part. */
 struct tni_stack {
     char *base;           /* lowest usable byte */
-    tni_stack *next;      /* link of the free list or cache that it is in */
+    tni_stack *next;      /* link of the cache, or of the list of unguarded stacks, that it is in */
+    tni_list_node node;   /* link of the list of idle stacks that it is in */
     tni_stack_pool *pool; /* the pool that owns it */
+    tni_stack_slab *slab; /* the slab that it was cut from */
     uint32_t guard_size;  /* bytes below base that must not be used, guarded or not */
     uint8_t class_index;  /* its slot has TNI_STACK_MIN_BYTES << class_index bytes */
     uint8_t guard;        /* a tni_guard_kind */
     bool live;            /* in use; detects a stack that is put back twice */
     bool used_before;     /* its memory may not be all zero */
+    bool bare;            /* idle, and only the page of the descriptor has memory */
 } __attribute__((aligned(64)));
 
 static inline void *tni_stack_base(const tni_stack *stack)
@@ -92,14 +97,16 @@ typedef struct {
 } tni_stack_cache;
 
 typedef struct {
-    tni_stack *idle;      /* put back; the last one first */
-    tni_stack *unguarded; /* cut from a slab, but no guard could be installed; the next get tries again */
-    char *fresh;          /* the first slot of the newest slab that was never used */
-    uint32_t fresh_index; /* its number in the slab */
-    uint32_t fresh_left;  /* slots from there to the slab's end */
+    tni_list idle;          /* put back; the last one first */
+    tni_list bare;          /* put back, and without memory since */
+    size_t idle_count;      /* length of `idle` */
+    size_t idle_least;      /* its least length since the last tni_stack_pool_trim() */
+    tni_stack *unguarded;   /* cut from a slab, but no guard could be installed; the next get tries again */
+    tni_stack_slab *newest; /* the slab that `fresh` is in */
+    char *fresh;            /* the first slot of the newest slab that was never used */
+    uint32_t fresh_index;   /* its number in the slab */
+    uint32_t fresh_left;    /* slots from there to the slab's end */
 } tni_stack_class;
-
-typedef struct tni_stack_slab tni_stack_slab;
 
 /* One per runtime. The fields before `waiters` are constant after init; those behind `lock` are protected by it. */
 struct tni_stack_pool {
@@ -112,7 +119,7 @@ struct tni_stack_pool {
 
     tni_os_mutex lock;                          /* over what follows */
     tni_stack_class classes[TNI_STACK_CLASSES]; /* by size */
-    tni_stack_slab *slabs;                      /* all slabs; fini unmaps them */
+    tni_list slabs;                             /* all slabs; fini unmaps them */
     size_t out;                                 /* stacks in use or in a core's cache */
     size_t mapped_guards_left;                  /* stacks that may still get a guard by mprotect */
     bool exhausted_logged;                      /* the message that no guard is left was logged */
@@ -136,6 +143,13 @@ void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stac
 
 /* Moves the idle stacks of a core's cache to the pool, where all cores find them. */
 void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache);
+
+/* Returns memory of idle stacks to the kernel: step by step, half of those that were not needed since the last call; or all
+ * at once. A slab of which no stack is in use or cached is unmapped. Of other idle stacks the page of
+ * the descriptor stays. Any thread. stack_surplus.c has the argument. */
+void tni_stack_pool_trim(tni_stack_pool *pool, bool all);
+/* Whether later calls will find more, if no stack is needed until then. */
+bool tni_stack_pool_has_surplus(tni_stack_pool *pool);
 
 /* Called when a task begins and ends to wait for a stack. In between, stacks that are put back go to the pool, and cores with
  * idle stacks should flush their caches. A core may have cached a stack just before wait_begin. Therefore it checks

@@ -57,6 +57,14 @@ void tni_stack_trim(const tni_stack_pool *pool, tni_stack *stack)
     canary_write(line);
 }
 
+void tni_stack_strip(const tni_stack_pool *pool, tni_stack *stack)
+{
+    char *base = tni_stack_base(stack);
+
+    /* The error is ignored: memory that is locked stays. */
+    (void)tni_os_advise(base, (size_t)((char *)canary_line(pool, stack) - base), TNI_ADVICE_DISCARD);
+}
+
 TNI_SAN_UNCHECKED static void zero(char *low, size_t size)
 {
     memset(low, 0, size);

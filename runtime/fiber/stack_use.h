@@ -14,4 +14,7 @@ void tni_stack_trim(const tni_stack_pool *pool, tni_stack *stack);
 /* Zeroes the whole stack: measuring finds the lowest byte that is not zero. */
 void tni_stack_clear(const tni_stack_pool *pool, tni_stack *stack);
 
+/* Returns all memory of an idle stack to the kernel, except for the page of its descriptor. */
+void tni_stack_strip(const tni_stack_pool *pool, tni_stack *stack);
+
 #endif

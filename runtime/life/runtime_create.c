@@ -193,6 +193,8 @@ static void init_state(tn_runtime *runtime)
     tni_a32_init(&runtime->driven, 0);
     tni_a32_init(&runtime->holds, 0);
     runtime->deadlock_seen = UINT64_MAX;
+    runtime->trimmed_ns = tni_clock_ns();
+    runtime->external_trim_again = false;
     tni_a32_init(&runtime->threads, 0);
     tni_a32_init(&runtime->references, 1);
     tni_a32_init(&runtime->externals, 0);

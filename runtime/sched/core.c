@@ -21,6 +21,9 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->lifo_streak = 0;
     tni_a64_init(&core->share_end[0], 0);
     tni_a64_init(&core->share_end[1], 0);
+    core->trim_due_ns = core->polled_ns;
+    tni_a32_init(&core->trim_again, 0);
+    tni_a64_init(&core->trim_seen, 0);
     core->batching = false;
     core->batch = 0;
     tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);

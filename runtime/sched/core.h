@@ -40,6 +40,7 @@ struct tni_core {
     unsigned lifo_streak;     /* runs in a row that came from the LIFO slot */
     bool batching;            /* the loop or the timers make tasks runnable: one wake decision at the end */
     unsigned batch;           /* tasks made runnable in this batch */
+    uint64_t trim_due_ns;     /* when to trim the slabs next */
     tni_slab_cache slabs;
     tni_stack_cache stacks;
 
@@ -49,6 +50,9 @@ struct tni_core {
     tni_a64 clock_read_ns; /* the clock when it was last read */
     tni_a32 serving;       /* index of the run queue; the other queue collects the tasks that yielded */
     tni_a64 share_end[2];  /* per run queue: the index after the last share from the injector */
+
+    tni_a32 trim_again; /* 1: the last trim of the slabs has left something */
+    tni_a64 trim_seen;  /* counts.polls at that trim */
 
     tni_core_record record; /* the monitor's */
 

@@ -46,7 +46,10 @@ struct tn_runtime {
     tni_a32 seeds;                     /* how many generators have been seeded from options.seed */
     tni_a32 driven;                    /* current-thread: 1 while a thread is in tn_block_on */
     tni_task_clock clock;              /* of the thread that drives a current-thread runtime */
-    uint64_t deadlock_seen;            /* the monitor's: activity count at its last deadlock report; UINT64_MAX: none yet */
+    uint64_t deadlock_seen;            /* the monitor's: runs at its last deadlock report; UINT64_MAX: none yet */
+
+    uint64_t trimmed_ns;      /* the maintaining thread's: when it trimmed the stacks last */
+    bool external_trim_again; /* the maintaining thread's: the last trim of external_slabs has left something */
 
     tni_stack_pool stacks;
     tni_idle idle;
@@ -101,6 +104,13 @@ bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns);
 /* Called by a thread after it has written what makes tni_runtime_maintain return true: ensures that it will be called. */
 void tni_runtime_request_maintenance(tn_runtime *runtime);
 
+/* Called by the thread that maintains the runtime: trims what has not been needed for an interval, if it is time to. due_ns: the
+ * time at which the next call will find something, if nothing is needed until then; TNI_FOREVER: nothing. */
+void tni_runtime_trim_if_due(tn_runtime *runtime, uint64_t now_ns);
+uint64_t tni_runtime_trim_due_ns(tn_runtime *runtime);
+/* When a worker trims its slabs next, after it has done so at `now_ns`; TNI_FOREVER: never. */
+uint64_t tni_runtime_trim_next_ns(const tn_runtime *runtime, uint64_t now_ns);
+
 /* The value of runtime->attachment once destroy has closed it. */
 extern tni_attachment tni_attachment_closed;
 
@@ -121,6 +131,8 @@ void tni_runtime_thread_ended(tn_runtime *runtime);
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
 /* Called when `count` stacks have come back to the pool: gives them to the fibers that have waited longest. */
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
+/* Moves the stacks of the caller's cache to the pool, and from there to fibers that wait for one. */
+void tni_runtime_flush_stacks(tn_runtime *runtime, tni_stack_cache *cache);
 
 /* The log of the calling task's runtime, for calls that name no runtime; NULL outside of tasks. */
 static inline const tni_log *tni_runtime_log_here(void)

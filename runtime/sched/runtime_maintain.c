@@ -7,6 +7,7 @@ bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns)
     /* Acquire: observes the attachment as its creator initialized it. It stays until the workers and the monitor have ended. */
     tni_attachment *attachment = tni_aptr_load(&runtime->attachment, TNI_ACQUIRE);
 
+    tni_runtime_trim_if_due(runtime, now_ns);
     return attachment != NULL && attachment->maintain(attachment, now_ns);
 }
 

@@ -73,3 +73,13 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
         tni_schedule_inject(runtime, task, task, 1);
     }
 }
+
+void tni_runtime_flush_stacks(tn_runtime *runtime, tni_stack_cache *cache)
+{
+    unsigned count = cache->count;
+
+    tni_stack_cache_flush(&runtime->stacks, cache);
+    /* Behind the pool's lock: a fiber whose attempt found no stack had begun to wait before this flush, and is observed. */
+    if (tni_stack_waited_for(&runtime->stacks))
+        tni_runtime_stacks_came_back(runtime, count);
+}

@@ -63,9 +63,31 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         tni_task_set_cancelled(task);
 }
 
+/* Called when there is no memory for headers: makes some available, and takes headers that wait for the owners of other
+ * caches. */
+__attribute__((noinline)) static tn_task *alloc_in_need(tn_runtime *runtime, tni_slab_cache *cache)
+{
+    tn_task *task;
+
+    tni_stack_pool_trim(&runtime->stacks, true);
+    (void)tni_slab_trim(cache);
+    task = tni_slab_alloc(cache);
+    for (unsigned i = 0; task == NULL && i < runtime->core_count; i++)
+        if (tni_slab_take_over(cache, &runtime->cores[i]->slabs))
+            task = tni_slab_alloc(cache);
+    return task;
+}
+
+static inline tn_task *alloc_header(tn_runtime *runtime, tni_slab_cache *cache)
+{
+    tn_task *task = tni_slab_alloc(cache);
+
+    return tni_likely(task != NULL) ? task : alloc_in_need(runtime, cache);
+}
+
 static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
 {
-    tn_task *task = tni_slab_alloc(&core->slabs);
+    tn_task *task = alloc_header(core->runtime, &core->slabs);
 
     if (task == NULL)
         return TN_ENOMEM;
@@ -84,7 +106,7 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
 
     if (!tni_injector_begin(&runtime->injector, inside))
         return TN_ESHUTDOWN;
-    task = tni_slab_alloc(&runtime->external_slabs);
+    task = alloc_header(runtime, &runtime->external_slabs);
     if (task != NULL) {
         build(runtime, task, plan, out != NULL);
         if (out != NULL)

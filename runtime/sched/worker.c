@@ -128,12 +128,29 @@ static void report_sleep(tni_core *core)
 static void share_stacks(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
-    unsigned count = core->stacks.count;
 
-    if (tni_likely(!tni_stack_waited_for(&runtime->stacks)) || count == 0)
+    if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)) && core->stacks.count > 0)
+        tni_runtime_flush_stacks(runtime, &core->stacks);
+}
+
+/* Now and then trims the slabs of headers; the maintaining thread wakes parked workers for it. */
+static void trim_headers(tni_core *core)
+{
+    /* Relaxed: own word; the last reading is accurate enough. */
+    uint64_t now_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
+    bool again;
+
+    if (tni_likely(now_ns < core->trim_due_ns))
         return;
-    tni_stack_cache_flush(&runtime->stacks, &core->stacks);
-    tni_runtime_stacks_came_back(runtime, count);
+    core->trim_due_ns = tni_runtime_trim_next_ns(core->runtime, now_ns);
+    /* Relaxed: a hint for the maintaining thread. */
+    if (core->trim_due_ns == TNI_FOREVER)
+        return;
+    again = tni_slab_trim(&core->slabs);
+    if (!again && core->stacks.count > 0) /* no task was spawned here for an interval */
+        tni_runtime_flush_stacks(core->runtime, &core->stacks);
+    tni_a32_store(&core->trim_again, again, TNI_RELAXED); /* as above, both */
+    tni_a64_store(&core->trim_seen, tni_a64_load(&core->counts.polls, TNI_RELAXED), TNI_RELAXED);
 }
 
 /* The number of runs in half a period, estimated from the last `runs`. It grows at most by a factor of 2, and shrinks at
@@ -192,6 +209,7 @@ static void check_periodically(tni_core *core)
         poll_driver(core);
     if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
         take_shares(core, now_ns);
+    trim_headers(core);
     share_stacks(core);
 }
 
@@ -306,6 +324,11 @@ static bool sleep_in_loop(tni_worker *worker, tni_core *core)
     until_ns = sleep_until_ns(worker->runtime, next_ns);
     if (until_ns > worker->until_ns)
         until_ns = worker->until_ns;
+    if (!worker->owns_thread) {
+        uint64_t trim_ns = tni_runtime_trim_due_ns(worker->runtime);
+        if (until_ns > trim_ns)
+            until_ns = trim_ns;
+    }
     now_ns = tni_clock_ns();
     if (again_soon && until_ns > now_ns + TNI_MONITOR_PERIOD_NS)
         until_ns = now_ns + TNI_MONITOR_PERIOD_NS;
@@ -326,6 +349,7 @@ static void park(tni_worker *worker, tni_core *core)
     /* From here on what this worker makes runnable is appended to its queue, not put in the LIFO slot, so one of the checks
      * below finds it. */
     tni_schedule_batch_begin(core);
+    trim_headers(core);
     share_stacks(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, core, false);

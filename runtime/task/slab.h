@@ -5,17 +5,29 @@
  * cache's inbox of remote frees. The owner takes all of them when its own list is empty. Nothing waits for a free: one that
  * comes too late is found by a later allocation. Blocks are freed only with the runtime: a header's memory stays a header, and a
  * walk over the registry may read any state word at any time.
+ *
+ * After a burst the owner sorts free headers into the lists of their blocks. A block of which all headers have been sorted since
+ * the last trim becomes blank: its whole pages are given back to the kernel. One such block is kept. The pages of a blank block
+ * are still mapped and read as zero. So a state word there says "free" to a walk, and a thread may still prefetch the header. The
+ * first allocation from the block initializes its headers anew.
  */
 #ifndef TNI_SLAB_H
 #define TNI_SLAB_H
 
 #include "base/alloc.h"
+#include "base/list.h"
 #include "task/task.h"
 
 typedef struct tni_slab_block tni_slab_block;
 
 typedef struct {
     tni_inbox_node *free;               /* owner: free headers */
+    tni_inbox_node *unsorted;           /* owner: free headers that a trim has set aside and not sorted yet */
+    tni_list partial;                   /* owner: blocks of which some headers are sorted */
+    tni_list full;                      /* owner: blocks of which all are, and which have their memory */
+    tni_list blank;                     /* owner: the same, without memory */
+    uint64_t trimmed_id;                /* owner: next_id at the last trim */
+    bool discards;                      /* constant: memory of the allocator may be given back to the kernel */
     uint64_t next_id;                   /* owner: see tni_slab_alloc */
     uint64_t id_stride;                 /* constant */
     const tn_allocator *allocator;      /* constant */
@@ -30,6 +42,17 @@ void tni_slab_cache_fini(tni_slab_cache *cache);
 
 /* Owner only. Returns a header with a new id and the state word COMPLETE (free); nothing else is set. NULL: no memory. */
 tn_task *tni_slab_alloc(tni_slab_cache *cache);
+
+/* Owner only: sorts free headers that were not needed since the last call, and gives the pages of blank blocks back to the
+ * kernel. Returns whether there is more to do, at once or after the next interval. */
+bool tni_slab_trim(tni_slab_cache *cache);
+
+/* Any thread. Whether a trim would find headers that other threads have freed. */
+bool tni_slab_has_remote(const tni_slab_cache *cache);
+
+/* Owner only, when it has no header and no memory: takes those that other threads have freed into the cache `from`. Each returns
+ * to `from` when it is freed. Returns whether there were any. */
+bool tni_slab_take_over(tni_slab_cache *cache, tni_slab_cache *from);
 
 /* Returns a header to the cache it came from. `own`: the cache that the caller owns, or NULL. */
 void tni_slab_free(tni_slab_cache *own, tn_task *task);

@@ -6,16 +6,24 @@
 #include "sched/schedule.h"
 #include "watch/dump.h"
 
-/* A number that changes whenever a task has run, or a worker has parked. */
-static uint64_t activity(const tn_runtime *runtime)
+/* A number that changes whenever a task has run. */
+static uint64_t runs(const tn_runtime *runtime)
 {
     uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
 
-    for (unsigned i = 0; i < runtime->core_count; i++) {
-        const tni_counts *counts = &runtime->cores[i]->counts;
-        /* Relaxed, both: compared with a later sum; the workers are asleep, or it changes. */
-        sum += tni_a64_load(&counts->polls, TNI_RELAXED) + tni_a64_load(&counts->parks, TNI_RELAXED);
-    }
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        sum += tni_a64_load(&runtime->cores[i]->counts.polls, TNI_RELAXED); /* relaxed: as below */
+    return sum;
+}
+
+/* A number that changes whenever a task has run or a worker has parked. */
+static uint64_t activity(const tn_runtime *runtime)
+{
+    uint64_t sum = runs(runtime);
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        /* Relaxed: compared with a later sum; the workers are asleep, or it changes. */
+        sum += tni_a64_load(&runtime->cores[i]->counts.parks, TNI_RELAXED);
     return sum;
 }
 
@@ -73,9 +81,11 @@ static void report(tn_runtime *runtime)
 
 void tni_deadlock_check(tn_runtime *runtime)
 {
+    uint64_t runs_before = runs(runtime);
     uint64_t before = activity(runtime);
 
-    if (!wants_report(runtime) || before == runtime->deadlock_seen)
+    /* A worker that has only trimmed its memory since has changed nothing: it is the same deadlock. */
+    if (!wants_report(runtime) || runs_before == runtime->deadlock_seen)
         return;
     /* All parked before and after, and no run or park in between: README.md has what follows from that. */
     tni_fence_full();
@@ -84,6 +94,6 @@ void tni_deadlock_check(tn_runtime *runtime)
     tni_fence_full(); /* orders the checks above before those below */
     if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)
         return;
-    runtime->deadlock_seen = before;
+    runtime->deadlock_seen = runs_before;
     report(runtime);
 }

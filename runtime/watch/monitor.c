@@ -97,8 +97,12 @@ static void wait_for_any(tn_runtime *runtime)
     uint64_t now_ns = tni_clock_ns();
     uint64_t until_ns = next_timer_ns(runtime);
 
+    uint64_t trim_ns = tni_runtime_trim_due_ns(runtime);
+
     if (until_ns != TNI_FOREVER)
         until_ns += TNI_MONITOR_PERIOD_NS; /* its worker wakes the monitor before that, if it gets a processor */
+    if (until_ns > trim_ns)
+        until_ns = trim_ns;
     if (until_ns <= now_ns)
         return;
     for (unsigned i = 0; i < runtime->core_count; i++)

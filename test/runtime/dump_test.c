@@ -299,6 +299,29 @@ static tn_runtime *create_watched(verdict *v)
     return runtime;
 }
 
+/* Workers that wake only to trim memory end no deadlock. */
+Test(deadlock, is_reported_once_while_memory_is_trimmed)
+{
+    static verdict v = {.reported = TT_GATE_INIT};
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    tt_manual never;
+    tn_task *task;
+
+    options.on_deadlock = on_deadlock;
+    options.deadlock_ctx = &v;
+    options.trim_interval_ns = 200 * TN_MS;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_manual_init(&never);
+    task = spawn_named(runtime, "waits", await_it, &never);
+    tt_gate_wait(&v.reported, 1);
+    tt_block_thread(800 * TN_MS);
+    cr_assert_eq(atomic_load(&v.times), 1);
+    tn_cancel(task);
+    tn_task_release(task);
+    tt_runtime_destroy(runtime);
+}
+
 Test(deadlock, tasks_that_wait_for_each_other_are_named)
 {
     static verdict v = {.reported = TT_GATE_INIT};

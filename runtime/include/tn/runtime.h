@@ -100,6 +100,11 @@ typedef struct tn_options {
      * which they take at most half: a smaller stack becomes larger. 0: a quarter of the stack, at least 16 KiB and at most 64
      * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */
     size_t guard_size_bytes;
+    /* Memory of idle stacks and of ended tasks goes back to the kernel step by step. In each interval of so many nanoseconds it
+     * is about half of what was not needed. A sixteenth of the memory of ended tasks stays; if `allocator` is set, all of it. A
+     * page of an idle stack stays while stacks near it are in use. A worker that spawns tasks keeps up to 64 stacks. 0: 500 ms;
+     * UINT64_MAX: never. */
+    uint64_t trim_interval_ns;
 } tn_options;
 
 /* Returns the default options.
@@ -265,6 +270,16 @@ typedef void (*tn_dump_fn)(void *ctx, const char *line);
  * Errors: none.
  * Cancellation: no. */
 TN_API void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx);
+
+/* Returns memory to the kernel now: that of idle stacks that are in no other worker's cache, and some of that of ended tasks. The
+ * runtime does so itself after a while (options.trim_interval_ns).
+ *
+ * Suspends: no.
+ * Callable from: anywhere but a signal handler.
+ * Ownership: borrows the runtime.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_runtime_trim(tn_runtime *runtime);
 
 /* Announce that something outside of the runtime, a thread or a callback, will wake a task; the second call ends this.
  * Between the two it is no deadlock when all tasks wait.

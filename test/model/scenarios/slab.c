@@ -9,6 +9,7 @@
 typedef struct {
     tn_runtime runtime;
     tni_core core;
+    tni_core other; /* of which the cache takes headers over */
     tni_worker owner;
     tn_task *held[2]; /* ended tasks; a waker of each is left */
     uint32_t visited;
@@ -49,6 +50,7 @@ static void setup(void *state)
 
     r->core.runtime = &r->runtime;
     tni_slab_cache_init(&r->core.slabs, NULL, 0, 1);
+    tni_slab_cache_init(&r->other.slabs, NULL, 0, 1);
     for (unsigned i = 0; i < 2; i++) {
         r->held[i] = spawn(r);
         tni_task_ref(r->held[i]);
@@ -101,6 +103,39 @@ static void spawn_one(void *state)
     end(spawn(r));
 }
 
+/* Like a worker whose core is idle: twice, so that a block that is full becomes blank. */
+static void trim(void *state)
+{
+    registry *r = state;
+
+    be_owner(r);
+    (void)tni_slab_trim(&r->core.slabs);
+    (void)tni_slab_trim(&r->core.slabs);
+    end(spawn(r));
+    (void)tni_slab_trim(&r->core.slabs);
+}
+
+/* A core that has no memory for headers. It trims, too. */
+static void take_over(void *state)
+{
+    registry *r = state;
+    tn_task *task;
+
+    if (!tni_slab_take_over(&r->other.slabs, &r->core.slabs))
+        return;
+    task = tni_slab_alloc(&r->other.slabs);
+    task->runtime = &r->runtime;
+    task->kind = TNI_TASK_FUTURE;
+    task->hooks = NULL;
+    tni_task_publish(task, 1);
+    (void)tni_task_complete(task, 0);
+    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
+    tni_slab_free(&r->other.slabs, task);
+    while (tni_slab_trim(&r->other.slabs))
+        ;
+    model_check(r->other.slabs.free == NULL && r->other.slabs.partial.first == NULL && r->other.slabs.full.first == NULL);
+}
+
 static void release_first(void *state)
 {
     tn_waker_release(tni_task_waker(((registry *)state)->held[0]));
@@ -131,13 +166,27 @@ static void walk(void *state)
     model_check(r->visited >= 4);
 }
 
+/* Blank blocks are not visited. */
+static void walk_any(void *state)
+{
+    registry *r = state;
+
+    tni_slab_walk(&r->core.slabs, cancel_if_alive, r);
+}
+
 static void is_free(void *arg, tn_task *task)
 {
     ++*(unsigned *)arg;
     model_check((tni_a64_load(&task->state, TNI_RELAXED) & ~TNI_TASK_CANCELLED) == TNI_TASK_COMPLETE);
 }
 
-/* Each header is in one of the lists, or was taken by the setup. */
+static bool is_empty(const tni_slab_cache *cache)
+{
+    return cache->free == NULL && cache->unsorted == NULL && tni_inbox_is_empty(&cache->remote) && cache->partial.first == NULL &&
+           cache->full.first == NULL && cache->blank.first == NULL;
+}
+
+/* Each header is in one of the lists once, or was taken by the setup. */
 static void finish(void *state)
 {
     registry *r = state;
@@ -148,11 +197,9 @@ static void finish(void *state)
         if (tni_a64_load(&r->held[i]->state, TNI_RELAXED) >= TNI_TASK_REF)
             tn_waker_release(tni_task_waker(r->held[i]));
     model_check(tni_a32_load(&r->runtime.externals, TNI_RELAXED) == 0);
+    for (; !is_empty(&r->core.slabs); count++)
+        (void)tni_slab_alloc(&r->core.slabs);
     tni_slab_walk(&r->core.slabs, is_free, &headers);
-    for (const tni_inbox_node *node = r->core.slabs.free; node != NULL; node = node->next)
-        model_check(++count <= headers);
-    for (const tni_inbox_node *node = tni_inbox_take(&r->core.slabs.remote); node != NULL; node = node->next)
-        model_check(++count <= headers);
     model_check(count == headers);
     tni_slab_cache_fini(&r->core.slabs);
 }
@@ -164,6 +211,9 @@ static void finish(void *state)
 
 const model_scenario model_scenarios[] = {
     CASE("remote", setup_used_up, spawn_two, release_first, release_second),
+    CASE("take_over", setup_used_up, take_over, release_first, release_second),
+    CASE("trim", setup, trim, release_first, release_second),
+    CASE("trim_walk", setup, trim, walk_any, release_first),
     CASE("walk", setup, spawn_again, walk),
     CASE("walk_new_block", setup_used_up, spawn_one, walk),
     CASE("walk_stale_waker", setup_used_up, spawn_one, walk, release_first),

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Slabs: large mappings that are cut into stacks. Internal to stack.c and stack_surplus.c. */
+#ifndef TNI_STACK_SLAB_H
+#define TNI_STACK_SLAB_H
+
+#include "fiber/stack.h"
+
+/* A slab's record. It is at the upper end of the first slot, in a page that the first stack touches anyway. */
+struct tni_stack_slab {
+    tni_list_node node;  /* link of the pool's list; the slab mapped last first */
+    char *base;          /* lowest byte */
+    size_t size;         /* bytes mapped */
+    uint32_t busy;       /* stacks that were cut and are in no list of idle ones */
+    uint32_t bare;       /* idle stacks without memory */
+    uint8_t class_index; /* of its stacks */
+};
+
+/* The tops of 16 adjacent stacks have different offsets in their slots. The unit above the first top holds the slab's
+ * record. */
+#define TNI_STACK_TOP_UNIT ((size_t)128)
+#define TNI_STACK_TOP_COUNT ((size_t)16)
+
+_Static_assert(sizeof(tni_stack_slab) <= TNI_STACK_TOP_UNIT, "the slab's record fits above the first descriptor");
+
+/* Returns the address of the descriptor in slot `index`. */
+static inline tni_stack *tni_stack_slab_at(const tni_stack_slab *slab, size_t index)
+{
+    size_t shift = TNI_STACK_TOP_UNIT * ((index + 1) % TNI_STACK_TOP_COUNT);
+    char *end = slab->base + (index + 1) * tni_stack_class_size(slab->class_index);
+
+    return (tni_stack *)(void *)(end - shift - sizeof(tni_stack));
+}
+
+/* Unmaps a slab that no list contains, with its record. */
+void tni_stack_slab_unmap(tni_stack_slab *slab);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Returning the memory of idle stacks to the kernel after a burst.
+ *
+ * A slab counts its stacks that are in use, in a cache, or without a guard (`busy`). When it has none, and no stack is left to
+ * cut from it, all its stacks are in the lists of idle stacks. Under the lock the trimming thread removes these from the lists,
+ * and the slab from the pool's. Then no other thread can reach the slab, and it is unmapped without the lock.
+ *
+ * *Nothing is unmapped in use.* A stack is busy from the step that takes it out of a list, under the lock, to the step that puts
+ * it back, under the lock. The thread that puts it back touches nothing of it after that.
+ *
+ * Where other stacks of a slab are busy, an idle stack is made bare: it is taken as a fiber would take it, so it is busy
+ * meanwhile, and its memory is discarded without the lock.
+ *
+ * The surplus of a size is the least number of idle stacks with memory since the last call. So stacks that a steady load needs
+ * now and then are not trimmed. Each call trims half of the surplus, so that a load that comes back
+ * finds some. After nine calls a burst of 20,000 stacks is gone. */
+#include "fiber/stack.h"
+
+#include "fiber/stack_slab.h"
+#include "fiber/stack_use.h"
+
+/* Stacks that are made bare between two holds of the lock. */
+#define BATCH 16
+
+/* A surplus of so many stacks is not halved. */
+#define SURPLUS_AT_ONCE 64
+
+static size_t slots(const tni_stack_slab *slab)
+{
+    return slab->size / tni_stack_class_size(slab->class_index);
+}
+
+/* Removes an idle stack from its list. */
+static void remove_idle_locked(tni_stack_pool *pool, tni_stack *stack)
+{
+    tni_stack_class *class = &pool->classes[stack->class_index];
+
+    tni_os_mutex_assert_held(&pool->lock);
+    tni_list_remove(stack->bare ? &class->bare : &class->idle, &stack->node);
+    if (!stack->bare)
+        class->idle_count--;
+}
+
+/* Removes from all lists a slab with no busy stack, of which at most `most` have memory. Returns it, or NULL. */
+static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, size_t class_index, size_t most)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+
+    tni_os_mutex_assert_held(&pool->lock);
+    if (class->idle.first == NULL && class->bare.first == NULL)
+        return NULL;
+    for (tni_list_node *node = pool->slabs.first; node != NULL; node = node->next) {
+        tni_stack_slab *slab = tni_container_of(node, tni_stack_slab, node);
+        bool is_cut = slab != class->newest || class->fresh_left == 0;
+        if (slab->class_index != class_index || slab->busy > 0 || !is_cut || slots(slab) - slab->bare > most)
+            continue;
+        for (size_t i = 0; i < slots(slab); i++) {
+            tni_stack *stack = tni_stack_slab_at(slab, i);
+            pool->mapped_guards_left += stack->guard == TNI_GUARD_MPROTECT;
+            remove_idle_locked(pool, stack);
+        }
+        tni_list_remove(&pool->slabs, node);
+        return slab;
+    }
+    return NULL;
+}
+
+/* Unmaps slabs with up to `wanted` stacks that have memory. Returns how many are left to trim. */
+static size_t trim_slabs(tni_stack_pool *pool, size_t class_index, size_t wanted)
+{
+    for (;;) {
+        tni_stack_slab *slab;
+        tni_os_mutex_lock(&pool->lock);
+        slab = detach_slab_locked(pool, class_index, wanted);
+        tni_os_mutex_unlock(&pool->lock);
+        if (slab == NULL)
+            return wanted;
+        wanted -= slots(slab) - slab->bare;
+        tni_stack_slab_unmap(slab);
+    }
+}
+
+/* Takes up to `count` idle stacks, those that were put back first. */
+static tni_stack *take_coldest_locked(tni_stack_pool *pool, size_t class_index, size_t count)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    tni_stack *taken = NULL;
+
+    tni_os_mutex_assert_held(&pool->lock);
+    for (; count > 0 && class->idle.last != NULL; count--) {
+        tni_stack *stack = tni_container_of(class->idle.last, tni_stack, node);
+        remove_idle_locked(pool, stack);
+        stack->slab->busy++;
+        stack->next = taken;
+        taken = stack;
+    }
+    return taken;
+}
+
+static void trim_stacks(tni_stack_pool *pool, size_t class_index, size_t wanted)
+{
+    tni_stack_class *class = &pool->classes[class_index];
+    tni_stack *taken = NULL;
+
+    do {
+        size_t count = wanted < BATCH ? wanted : BATCH;
+        wanted -= count;
+        tni_os_mutex_lock(&pool->lock);
+        taken = take_coldest_locked(pool, class_index, count);
+        tni_os_mutex_unlock(&pool->lock);
+        for (tni_stack *stack = taken; stack != NULL; stack = stack->next)
+            tni_stack_strip(pool, stack);
+        tni_os_mutex_lock(&pool->lock);
+        for (tni_stack *stack = taken, *next; stack != NULL; stack = next) {
+            next = stack->next;
+            stack->bare = true;
+            stack->slab->bare++;
+            stack->slab->busy--;
+            tni_list_prepend(&class->bare, &stack->node);
+        }
+        tni_os_mutex_unlock(&pool->lock);
+    } while (wanted > 0 && taken != NULL);
+}
+
+/* How many idle stacks of a size to trim now. */
+static size_t surplus_of(tni_stack_pool *pool, const tni_stack_class *class, bool all)
+{
+    size_t surplus;
+
+    tni_os_mutex_lock(&pool->lock);
+    surplus = all ? class->idle_count : class->idle_least;
+    tni_os_mutex_unlock(&pool->lock);
+    return all || surplus <= SURPLUS_AT_ONCE ? surplus : surplus / 2;
+}
+
+void tni_stack_pool_trim(tni_stack_pool *pool, bool all)
+{
+    for (size_t i = 0; i < TNI_STACK_CLASSES; i++) {
+        tni_stack_class *class = &pool->classes[i];
+        trim_stacks(pool, i, trim_slabs(pool, i, surplus_of(pool, class, all)));
+        tni_os_mutex_lock(&pool->lock);
+        class->idle_least = class->idle_count;
+        tni_os_mutex_unlock(&pool->lock);
+    }
+}
+
+bool tni_stack_pool_has_surplus(tni_stack_pool *pool)
+{
+    bool any = false;
+
+    tni_os_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < TNI_STACK_CLASSES; i++)
+        any = any || pool->classes[i].idle_count > 0;
+    tni_os_mutex_unlock(&pool->lock);
+    return any;
+}
