@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The OS layer for atomic words, fences and the spin hint.
  *
- * No other file of the library names <stdatomic.h>. The model checker replaces this header (TNI_MODEL) and runs the shipped
- * sources unchanged.
+ * No other file of the library names <stdatomic.h>. The model checker and the simulator replace this header (TNI_MODEL, TNI_SIM)
+ * and run the shipped sources unchanged.
  *
  * Atomic words are structs, so that a plain access does not compile. Every access names its memory order. The style check
  * requires a comment at each: what it publishes or observes, its partner, and what breaks if it is weaker.
@@ -10,8 +10,10 @@
 #ifndef TNI_ATOMIC_H
 #define TNI_ATOMIC_H
 
-#ifdef TNI_MODEL
+#if defined(TNI_MODEL)
 #include "atomic_model.h"
+#elif defined(TNI_SIM)
+#include "atomic_sim.h"
 #else
 
 #include <stdatomic.h>
@@ -115,6 +117,6 @@ __attribute__((warn_unused_result)) bool tni_fence_heavy_try(bool asymmetric);
 /* The processor's hint for a spin loop. */
 void tni_spin_hint(void);
 
-#endif /* TNI_MODEL */
+#endif /* TNI_MODEL, TNI_SIM */
 
 #endif

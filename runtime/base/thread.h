@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* The OS layer for locks, futexes, threads, clocks and random numbers.
  *
- * No other file of the library names <pthread.h>, <time.h> or a futex. The model checker replaces this header (TNI_MODEL) and
- * runs the shipped sources unchanged.
+ * No other file of the library names <pthread.h>, <time.h> or a futex. The model checker and the
+ * simulator replace this header (TNI_MODEL, TNI_SIM) and run the shipped sources unchanged.
  */
 #ifndef TNI_THREAD_H
 #define TNI_THREAD_H
 
 #include "base/held.h"
 
-#ifdef TNI_MODEL
+#if defined(TNI_MODEL)
 #include "thread_model.h"
+#elif defined(TNI_SIM)
+#include "thread_sim.h"
 #else
 
 #include <pthread.h>
@@ -75,7 +77,7 @@ uint64_t tni_clock_ns(void);
 /* A seed from the kernel, different at each call. */
 uint64_t tni_random_seed(void);
 
-#endif /* TNI_MODEL */
+#endif /* TNI_MODEL, TNI_SIM */
 
 /* In a function that needs the lock: the calling thread holds it. Such a function has a name that ends in `_locked`. */
 #define tni_os_mutex_assert_held(m) tni_held_assert(m, "the calling thread does not hold the lock")

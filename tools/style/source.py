@@ -5,6 +5,7 @@ import os
 import re
 
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
+SIMULATOR = "runtime/sim/"  # a library of its own, no folder of the layer; its public headers are checked as those of the layers
 IDENTIFIER = r"[A-Za-z_]\w*"
 
 
@@ -18,7 +19,7 @@ class Source:
 
     def __init__(self, path, text):
         self.path = path
-        self.layer = path.split("/")[0]
+        self.layer = "sim" if path.startswith(SIMULATOR) else path.split("/")[0]
         self.name = os.path.basename(path)
         self.text = text
         self.lines = text.split("\n")
@@ -42,6 +43,8 @@ class Source:
 
     @property
     def is_public_header(self):
+        if self.layer == "sim":
+            return self.path.startswith(SIMULATOR + "include/")
         return self.in_layer and self.is_header and bool(re.fullmatch(r"\w+/(include/(tn/)?\w+|tn(_\w+)?)\.h", self.path))
 
     def names(self):
@@ -142,7 +145,11 @@ class Tree:
         self.strict = strict
         self.paths = set(texts) | set(paths) | {os.path.dirname(path) for path in texts}
         self.sources = {path: Source(path, text) for path, text in sorted(texts.items()) if path.endswith((".c", ".h", ".S"))}
-        self.headers = {source.path: source for source in self.sources.values() if source.is_header and source.in_layer}
+        self.headers = {
+            source.path: source
+            for source in self.sources.values()
+            if source.is_header and (source.in_layer or source.is_public_header)
+        }
         self.public_code = "".join(source.code for source in self.headers.values() if source.is_public_header)
         self.private_code = "".join(source.code for source in self.headers.values() if not source.is_public_header)
 
@@ -160,7 +167,7 @@ class Tree:
 def read_headers(root):
     """The public headers alone, as a tree."""
     texts = {}
-    for layer in LAYERS:
+    for layer in (*LAYERS, SIMULATOR):
         for here, _, files in os.walk(os.path.join(root, layer, "include")):
             for name in filter(lambda name: name.endswith(".h"), files):
                 path = os.path.join(here, name)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The twin of base/alloc.c: any allocation may fail, by the seed. */
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/sim_choice.h"
+#include "sim/sim_run.h"
+
+static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
+{
+    void *ptr = NULL;
+
+    (void)ctx;
+    if (tni_sim_run_is_on() && tni_sim_choice_happens(TNI_SIM_ALLOC))
+        return NULL;
+    return posix_memalign(&ptr, align_bytes, size_bytes) == 0 ? ptr : NULL;
+}
+
+static void libc_free(void *ctx, void *ptr, size_t size_bytes)
+{
+    (void)ctx;
+    (void)size_bytes;
+    free(ptr);
+}
+
+const tn_allocator tni_alloc_default = {.alloc = libc_alloc, .free = libc_free, .ctx = NULL};
+
+void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
+{
+    void *ptr = allocator->alloc(allocator->ctx, size_bytes, align_bytes);
+
+    if (ptr != NULL)
+        memset(ptr, 0, size_bytes);
+    return ptr;
+}
+
+void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
+{
+    if (ptr != NULL)
+        allocator->free(allocator->ctx, ptr, size_bytes);
+}

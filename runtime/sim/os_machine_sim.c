@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* The twins of os/cpus.c, os/os_sigaction.c, os/os_thread_signal.c and fiber/stack_overflow.c: the number of processors, which
+ * the seed chooses; no directed signals, so no stacks of stuck tasks; no report of an overflow, which ends the run by SIGSEGV. */
+#include <errno.h>
+
+#include "fiber/stack_overflow.h"
+#include "os/cpus.h"
+#include "os/os_sigaction.h"
+#include "os/os_thread_signal.h"
+#include "sim/sim_choice.h"
+
+unsigned tni_cpus_usable(void)
+{
+    return 1 + tni_sim_choice_below(TNI_SIM_SEED, 4);
+}
+
+unsigned tni_cpus_quota_at(const char *root)
+{
+    (void)root;
+    return 0;
+}
+
+void tni_os_sigaction_in_child(void) {}
+
+int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
+{
+    (void)number;
+    (void)fn;
+    return -ENOTSUP;
+}
+
+void tni_os_thread_signal_uninstall(int number)
+{
+    (void)number;
+}
+
+void tni_os_thread_signal_open(int number)
+{
+    (void)number;
+}
+
+bool tni_os_thread_signal_send(int number, int thread_id)
+{
+    (void)number;
+    (void)thread_id;
+    return false;
+}
+
+int tni_stack_overflow_install(tni_stack_overflow_find find)
+{
+    (void)find;
+    return 0;
+}
+
+void tni_stack_overflow_uninstall(void) {}
+
+int tni_stack_overflow_thread_init(tni_stack_overflow_thread *thread)
+{
+    thread->memory = NULL;
+    thread->size = 0;
+    return 0;
+}
+
+void tni_stack_overflow_thread_fini(tni_stack_overflow_thread *thread)
+{
+    (void)thread;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* The program of sim_test.py: simulations that pass, and one for each way to fail. The last argument, behind `--`, names one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <tn.h>
+#include <tn/sim.h>
+
+#define MESSAGE_BYTES 16
+
+static tn_listener *listener;
+static char address[TN_ADDRESS_SIZE];
+static uint64_t clients;
+static uint64_t requests;
+static bool may_fail; /* connections may end at any time */
+
+/* --- Requests and responses ------------------------------------------------------------------------------------------------- */
+
+static void *session(void *arg)
+{
+    tn_stream *stream = arg;
+    char buf[64];
+    ssize_t n;
+
+    while ((n = tn_read(stream, buf, sizeof buf)) > 0)
+        if (tn_write_all(stream, buf, (size_t)n) < 0)
+            break;
+    tn_sim_check(n == 0 || may_fail);
+    tn_stream_close(stream);
+    return NULL;
+}
+
+static void *serve(void *arg)
+{
+    tn_stream *stream;
+
+    while (tn_accept(listener, &stream) == 0)
+        if (tn_spawn(NULL, session, stream) != 0)
+            tn_stream_close(stream);
+    return arg;
+}
+
+static bool request(tn_stream *stream, uint64_t number)
+{
+    char out[MESSAGE_BYTES];
+    char in[MESSAGE_BYTES];
+    size_t got = 0;
+
+    memset(out, (int)('a' + number % 26), sizeof out);
+    if (tn_write_all(stream, out, sizeof out) < 0)
+        return false;
+    while (got < sizeof in) {
+        ssize_t n = tn_read(stream, in + got, sizeof in - got);
+        if (n <= 0)
+            return false;
+        got += (size_t)n;
+    }
+    tn_sim_check(memcmp(in, out, sizeof in) == 0);
+    return true;
+}
+
+static void *client(void *arg)
+{
+    tn_stream *stream;
+
+    if (tn_tcp_connect(NULL, &stream, address) != 0) {
+        tn_sim_check(may_fail);
+        return arg;
+    }
+    for (uint64_t i = 0; i < requests; i++)
+        if (!request(stream, i)) {
+            tn_sim_check(may_fail);
+            break;
+        }
+    tn_stream_close(stream);
+    return arg;
+}
+
+static void *echo(void *arg)
+{
+    tn_task **tasks = calloc(clients, sizeof(tn_task *));
+    tn_task *server;
+
+    tn_sim_check(tasks != NULL);
+    tn_sim_check(tn_tcp_listen(&listener, "10.0.0.1:7000", NULL) == 0);
+    tn_sim_check(tn_listener_address(listener, address, sizeof address) == 0);
+    tn_sim_check(tn_spawn(&server, serve, NULL) == 0);
+    for (uint64_t i = 0; i < clients; i++)
+        tn_sim_check(tn_spawn(&tasks[i], client, NULL) == 0);
+    for (uint64_t i = 0; i < clients; i++)
+        tn_sim_check(tn_join(tasks[i], NULL) == 0);
+    tn_listener_close(listener);
+    tn_sim_check(tn_join(server, NULL) == 0);
+    free(tasks);
+    return arg;
+}
+
+static void run_echo(void)
+{
+    tn_options options = tn_options_default();
+
+    clients = tn_sim_size("clients", 50);
+    requests = tn_sim_size("requests", 20);
+    options.workers = 2;
+    tn_sim_check(tn_run(echo, NULL, &options) == 0);
+}
+
+static void run_faults(void)
+{
+    may_fail = true;
+    tn_sim_allow_faults(TN_SIM_FAULT_RESET | TN_SIM_FAULT_REFUSE | TN_SIM_FAULT_BLACK_HOLE | TN_SIM_FAULT_BACKLOG |
+                        TN_SIM_FAULT_ABORT); /* not HALF_OPEN: a read without a deadline would wait for ever */
+    run_echo();
+}
+
+/* --- Ways to fail ----------------------------------------------------------------------------------------------------------- */
+
+static int counter;
+
+/* Loses an increment if the task is switched between its two accesses. */
+static void *increment(void *arg)
+{
+    int before = counter;
+
+    (void)tn_yield();
+    counter = before + 1;
+    return arg;
+}
+
+static void *race(void *arg)
+{
+    uint64_t count = tn_sim_size("tasks", 16);
+
+    for (uint64_t i = 0; i < count; i++) {
+        tn_task *first;
+        tn_task *second;
+        counter = 0;
+        tn_sim_check(tn_spawn(&first, increment, NULL) == 0);
+        if (tn_sim_choose(4) != 0)
+            (void)tn_sleep(TN_MS);
+        tn_sim_check(tn_spawn(&second, increment, NULL) == 0);
+        tn_sim_check(tn_join(first, NULL) == 0 && tn_join(second, NULL) == 0);
+        tn_sim_check(counter == 2);
+    }
+    return arg;
+}
+
+static void *wait_for_ever(void *arg)
+{
+    tn_stream *stream;
+
+    tn_sim_check(tn_tcp_listen(&listener, "10.0.0.1:7000", NULL) == 0);
+    (void)tn_accept(listener, &stream);
+    return arg;
+}
+
+static void *sleep_really(void *arg)
+{
+    struct timespec second = {.tv_sec = 1};
+
+    (void)nanosleep(&second, NULL);
+    return arg;
+}
+
+static void *leave_sockets(void *arg)
+{
+    int fds[2];
+
+    tn_sim_check(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    return arg;
+}
+
+static void *pass_an_hour(void *arg)
+{
+    uint64_t began_ns = tn_now();
+    time_t began = time(NULL);
+
+    tn_sim_check(tn_sleep(3600 * TN_S) == 0);
+    tn_sim_check(tn_now() - began_ns >= 3600 * TN_S && time(NULL) - began >= 3599);
+    return arg;
+}
+
+static void run(void *arg)
+{
+    static const struct {
+        const char *name;
+        tn_entry_fn entry;
+    } simulations[] = {
+        {"race", race}, {"deadlock", wait_for_ever}, {"refused", sleep_really}, {"leak", leave_sockets}, {"hour", pass_an_hour},
+    };
+    const char *name = arg;
+
+    if (strcmp(name, "echo") == 0)
+        run_echo();
+    if (strcmp(name, "faults") == 0)
+        run_faults();
+    for (size_t i = 0; i < sizeof simulations / sizeof simulations[0]; i++)
+        if (strcmp(name, simulations[i].name) == 0)
+            tn_sim_check(tn_run(simulations[i].entry, NULL, NULL) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    return tn_sim_main(argc, argv, run, argv[argc - 1]);
+}

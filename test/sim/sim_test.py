@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""sim_test.py PROGRAM SHARED TOOL: that a simulation passes, fails as it should, and is the same again. PROGRAM: sim_program with
+the static library; SHARED: the same with the shared one; TOOL: tools/sim."""
+import re
+import subprocess
+import sys
+import unittest
+
+PROGRAM, SHARED, TOOL = sys.argv[1:4]
+SUMMARY = re.compile(r"(\d+) runs, (\d+) failed")
+DIGEST = re.compile(r"^run \d+ ok digest (\w+)", re.M)
+
+
+def run(*arguments, program=PROGRAM):
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=100)
+
+
+class Simulations(unittest.TestCase):
+    def passes(self, name, *options):
+        done = run(*options, "--", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def fails(self, name, why, *options):
+        done = run(*options, "--", name)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn(why, done.stderr)
+        return done
+
+    def test_many_seeds_pass(self):
+        self.assertIn("20 runs, 0 failed", self.passes("echo", "--seeds", "20").stdout)
+
+    def test_faults_are_met_and_survived(self):
+        said = self.passes("faults", "--seeds", "40", "--size", "clients=10").stdout
+        for kind in ("reset", "refuse", "black_hole", "backlog", "abort"):
+            self.assertRegex(said, rf"(?m)^  {kind} +[1-9]\d* of")
+
+    def test_an_hour_passes_at_once(self):
+        self.assertRegex(self.passes("hour", "--seeds", "3").stdout, r"108\d\d\.\d+ virtual s")
+
+    def test_two_runs_of_a_seed_are_the_same(self):
+        self.passes("faults", "--seeds", "5", "--twice")
+        self.passes("echo", "--seeds", "3", "--twice", "--fine", "--size", "clients=10")
+
+    def test_both_libraries_make_the_same_run(self):
+        digests = [DIGEST.findall(run("--report", "--seeds", "3", "--", "echo", program=p).stdout) for p in (PROGRAM, SHARED)]
+        self.assertEqual(len(digests[0]), 3)
+        self.assertEqual(len(set(digests[0])), 3)
+        self.assertEqual(digests[0], digests[1])
+
+    def test_a_trace_is_the_same_again(self):
+        traces = [run("--seed", "7", "--trace", "--size", "clients=3", "--", "echo").stderr for _ in range(2)]
+        self.assertIn("connects", traces[0])
+        self.assertEqual(traces[0], traces[1])
+
+    def test_failures_have_their_kind(self):
+        self.fails("deadlock", "deadlock", "--seeds", "1")
+        self.fails("refused", "nanosleep: the simulated machine does not have it", "--seeds", "1")
+        self.fails("leak", "sockets or events are open", "--seeds", "1")
+
+    def test_a_failure_is_repeated_by_its_line(self):
+        said = self.fails("race", "counter == 2", "--seeds", "50").stderr
+        again = re.search(r"^repeat it by: (.*)$", said, re.M).group(1).split()
+        done = subprocess.run(again, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("counter == 2", done.stderr)
+
+    def test_the_first_allocation_fails(self):
+        self.fails("echo", "tn_run", "--seeds", "1", "--fail", "alloc:1")
+        self.fails("echo", "tn_run", "--seeds", "1", "--fail", "thread:1")
+
+    def test_wrong_options_are_refused(self):
+        self.assertEqual(run("--nonsense").returncode, 2)
+        self.assertEqual(run("--fail", "pick:1").returncode, 2)
+
+    def test_the_driver_makes_a_failure_smaller(self):
+        done = subprocess.run(
+            [TOOL, "run", PROGRAM, "--seeds", "60", "--jobs", "2", "--", "race"], capture_output=True, text=True, check=False
+        )
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("smallest: seed", done.stdout)
+        self.assertRegex(done.stderr, r"repeat it by: .*--size tasks=\d+.* --trace -- race")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
