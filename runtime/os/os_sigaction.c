@@ -108,8 +108,8 @@ static bool take_handler(tni_os_sigaction *action)
         return false;
     if ((action->previous.sa_flags & (int)SA_RESETHAND) == 0)
         return true;
-    /* Relaxed: the handler's own data is not published by this. */
-    return tni_a32_cas(&action->spent, &unspent, 1, TNI_RELAXED);
+    /* Nothing is published by this; acquire because no success may be weaker than the failure, which acquires. */
+    return tni_a32_cas(&action->spent, &unspent, 1, TNI_ACQUIRE);
 }
 
 /* Changes the signal mask of the thread to that under which the kernel would call the previous handler. At this moment the mask
