@@ -471,9 +471,11 @@ void tni_pool_detach(tni_pool *pool, tni_work *job)
 {
     tni_pool_deferred deferred = {.wake = NULL};
     tni_pool_thread *thread;
+    uint32_t state;
 
     tni_os_mutex_lock(&pool->lock);
-    thread = job->thread;
+    state = tni_a32_load(&job->state, TNI_RELAXED); /* under the lock, as its change to STARTED and back to QUEUED */
+    thread = state == TNI_WORK_STARTED || state == TNI_WORK_UNWANTED ? job->thread : NULL;
     if (thread != NULL && thread->job == job && !thread->detached && pool->detached < pool->detached_max) {
         thread->detached = true;
         pool->queues[job->kind].running--;

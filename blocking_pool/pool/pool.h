@@ -44,6 +44,7 @@ struct tni_work {
     union {
         tni_inbox_node inbox_node; /* W: while it is in the inbox */
         tni_list_node node;        /* L: in the queue of its class */
+        tni_pool_thread *thread;   /* L: STARTED or UNWANTED: the one that has taken it */
     };
     const tni_work_ops *ops; /* S */
     uint64_t queued_ns;      /* written by the submitter, then L */
@@ -51,7 +52,6 @@ struct tni_work {
     uint8_t kind;            /* S: tni_pool_class */
     bool mandatory;          /* S: run even while the runtime is being destroyed */
     bool linked;             /* L: in the queue of its class */
-    tni_pool_thread *thread; /* L: the last one that has taken it; NULL: none */
 };
 
 typedef struct {
@@ -152,7 +152,6 @@ static inline void tni_pool_work_init(tni_work *job, const tni_work_ops *ops, tn
     job->kind = (uint8_t)kind;
     job->mandatory = false;
     job->linked = false;
-    job->thread = NULL;
 }
 
 /* Takes a slot in the queue of the class. 0; TN_EBUSY: none is free; TN_EAGAIN: no thread can be started; TN_ESHUTDOWN. */
