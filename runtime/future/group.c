@@ -29,6 +29,7 @@ struct tni_group {
     tn_runtime *runtime;
     tn_allocator allocator; /* a copy of the runtime's: the runtime may be freed before the group is left */
     bool cancel_on_error;
+    bool forget_results;
 
     tni_os_mutex lock; /* protects the members below */
     bool cancelled;
@@ -67,11 +68,18 @@ static int error_of(const tn_task *task)
     return task->error != 0 ? task->error : tni_task_error_in(task->result);
 }
 
-/* Drops a result that is no longer taken, and frees the child. */
-static void discard_child(const tn_allocator *allocator, child *c)
+/* Drops a result that is no longer taken; once. */
+static void drop_result(child *c)
 {
     if (c->drop_result != NULL && c->ended.error == 0)
         c->drop_result(c->ended.result);
+    c->drop_result = NULL;
+}
+
+/* The same, and frees the child. */
+static void discard_child(const tn_allocator *allocator, child *c)
+{
+    drop_result(c);
     tni_free(allocator, c, sizeof *c);
 }
 
@@ -89,32 +97,47 @@ __attribute__((noinline)) static void child_of_abandoned_ended_locked(tni_group 
     tni_runtime_release_frames(runtime);
 }
 
+/* Counts the error of a task that has ended. */
+static void note_error_locked(tni_group *group, int error)
+{
+    tni_os_mutex_assert_held(&group->lock);
+    if (error == 0 || group->first_error != 0)
+        return;
+    group->first_error = error;
+    if (group->cancel_on_error)
+        cancel_running_locked(group);
+}
+
 /* The exit hook, called in the task that ends. Once the lock is released, the group may be freed. */
 static void child_ended(void *arg)
 {
     child *c = arg;
     tni_group *group = c->group;
     tn_task *task = c->task;
+    tn_allocator allocator = group->allocator;
+    bool forget = group->forget_results;
     tn_waker *waiter;
 
-    tni_os_mutex_lock(&group->lock);
     c->ended.result = task->result;
     c->ended.error = error_of(task);
+    if (forget)
+        drop_result(c); /* before the group counts the end: the function may use the frame of the owner */
+    tni_os_mutex_lock(&group->lock);
     tni_list_remove(&group->running, &c->node);
     group->running_count--;
     if (tni_unlikely(group->abandoned != NULL)) {
         child_of_abandoned_ended_locked(group, c);
         return;
     }
-    tni_list_append(&group->ended, &c->node);
-    if (c->ended.error != 0 && group->first_error == 0) {
-        group->first_error = c->ended.error;
-        if (group->cancel_on_error)
-            cancel_running_locked(group);
-    }
-    waiter = group->waiter;
-    group->waiter = NULL;
+    note_error_locked(group, c->ended.error);
+    if (!forget)
+        tni_list_append(&group->ended, &c->node);
+    waiter = forget && group->running.first != NULL ? NULL : group->waiter;
+    if (waiter != NULL)
+        group->waiter = NULL;
     tni_os_mutex_unlock(&group->lock);
+    if (forget)
+        tni_free(&allocator, c, sizeof *c);
     tni_task_unref(task); /* not the last: the scheduler has one */
     if (waiter != NULL)
         tn_waker_wake(waiter);
@@ -160,6 +183,7 @@ void tn_group_enter(tn_group *public, const tn_group_options *given)
     group->runtime = options.runtime != NULL ? options.runtime : tn_runtime_current();
     group->allocator = group->runtime != NULL ? group->runtime->allocator : tni_alloc_default;
     group->cancel_on_error = options.cancel_on_error;
+    group->forget_results = options.forget_results;
     tni_os_mutex_init(&group->lock);
     group->cancelled = false;
     group->first_error = 0;

@@ -356,6 +356,69 @@ Test(group, results_that_nobody_takes_are_dropped)
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
 
+/* --- Forgetting results ----------------------------------------------------------------------------------------------------- */
+
+static atomic_uint forgotten;
+
+static void forget(void *result)
+{
+    tt_check_eq(*(const int *)result, 7); /* in the owner's frame */
+    atomic_fetch_add(&forgotten, 1);
+}
+
+static void *pass_through(void *arg)
+{
+    if (atomic_load(&forgotten) % 4 == 1)
+        (void)tn_yield();
+    return arg;
+}
+
+static void *spawn_a_crowd(void *arg)
+{
+    tt_allocator *allocator = arg;
+    tn_group_options options = tn_group_options_default();
+    tn_spawn_options of_task = tn_spawn_options_default();
+    int in_frame = 7;
+    tn_group_result ended;
+    tn_group group;
+    long before;
+
+    options.forget_results = true;
+    of_task.drop_result = forget;
+    atomic_store(&forgotten, 0);
+    tn_group_enter(&group, &options);
+    tt_check(tn_group_next(&group, &ended) == 0); /* empty */
+    before = (long)atomic_load(&allocator->blocks);
+    for (unsigned i = 1; i <= 5000; i++) {
+        tt_check(tn_group_spawn(&group, &of_task, pass_through, &in_frame) == 0);
+        while (tn_group_running(&group) > 16)
+            tt_check(tn_yield() == 0);
+    }
+    tt_check(tn_group_next(&group, &ended) == 0); /* waits for the last one */
+    tt_check(atomic_load(&forgotten) == 5000 && tn_group_running(&group) == 0);
+    tt_check((long)atomic_load(&allocator->blocks) - before < 500); /* slabs; each result that is kept is a block */
+    tt_check(tn_group_spawn(&group, NULL, fail, NULL) == 0);
+    tt_check(tn_group_wait(&group) == TN_EPIPE);
+    tt_check(tn_group_spawn(&group, &of_task, pass_through, &in_frame) == 0);
+    tn_group_leave(&group);
+    tt_check(atomic_load(&forgotten) == 5001);
+    return arg;
+}
+
+Test(group, a_group_may_forget_results)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    tn_runtime *runtime;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, spawn_a_crowd, &allocator, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
 /* A plain thread waits for tasks that destroy discards. */
 static void *wait_abandoned(void *arg)
 {

@@ -17,6 +17,7 @@ typedef struct {
     tn_future bodies[2];
     int answer;       /* of a task that is not cancelled */
     uint32_t data[2]; /* plain: written by the tasks */
+    uint32_t *frame;  /* plain: written by the drop functions of the results; freed once the group has been left */
 } camp;
 
 static camp *current; /* set by setup */
@@ -154,6 +155,34 @@ static void spawn_two_and_wait(void *state)
     leave(c);
 }
 
+static void drop_into_frame(void *result)
+{
+    (void)result;
+    (*current->frame)++;
+}
+
+/* The results are dropped while the group still counts the tasks, and the owner is woken by the last one alone. */
+static void spawn_two_and_forget(void *state)
+{
+    camp *c = state;
+    tn_group_options options = tn_group_options_default();
+    tn_spawn_options of_task = tn_spawn_options_default();
+    tn_group_result result;
+
+    c->frame = model_alloc(sizeof *c->frame, _Alignof(uint32_t));
+    *c->frame = 0;
+    options.runtime = &c->runtime;
+    options.forget_results = true;
+    of_task.drop_result = drop_into_frame;
+    tn_group_enter(c->group, &options);
+    for (int i = 0; i < 2; i++)
+        model_check(tn_group_spawn(c->group, &of_task, entry, NULL) == 0);
+    model_check(tn_group_next(c->group, &result) == 0);
+    model_check(*c->frame == 2 && c->data[0] == 1 && c->data[1] == 1);
+    leave(c);
+    model_free(c->frame);
+}
+
 /* The first error cancels the other task, or finds it ended. */
 static void spawn_two_that_fail(void *state)
 {
@@ -204,6 +233,7 @@ const model_scenario model_scenarios[] = {
     CASE("leave", 2, setup, spawn_and_leave, work_first),
     CASE("wait", 2, setup, spawn_and_wait, work_first),
     CASE("wait_two", 1, setup, spawn_two_and_wait, work_first, work_second),
+    CASE("forget", 2, setup, spawn_two_and_forget, work_both),
     CASE("error", 2, setup_failing, spawn_two_that_fail, work_both),
     {0},
 };
