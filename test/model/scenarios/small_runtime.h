@@ -17,6 +17,7 @@ static inline tn_runtime *small_runtime_create(void)
     options.flavor = TN_CURRENT_THREAD;
     options.guard = TN_GUARD_NONE;
     options.stack_size_bytes = 16 * 1024;
+    options.trim_interval_ns = UINT64_MAX; /* a worker that a scenario plays does not trim */
     model_check(tn_runtime_create(&runtime, &options) == 0);
     core = runtime->cores[0];
     model_name(&runtime->quiet, 4, "quiet");
