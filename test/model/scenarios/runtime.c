@@ -3,11 +3,21 @@
 #include <tn/runtime.h>
 #include <tn/task.h>
 
+#include "base/fork.h"
 #include "model.h"
 
 typedef struct {
     uint32_t ran;
 } whole;
+
+static void in_child(void) {}
+
+/* Only the first execution of the process registers the handler of fork: not among the steps that are compared. */
+static void watch_forks(void *state)
+{
+    (void)state;
+    model_check(tni_fork_watch(in_child) == 0);
+}
 
 static void *entry(void *arg)
 {
@@ -34,6 +44,11 @@ static void live(void *state)
 }
 
 const model_scenario model_scenarios[] = {
-    {.name = "runtime.one_task", .state_bytes = sizeof(whole), .threads = {live}, .no_chance = true, .no_preemptions = true},
+    {.name = "runtime.one_task",
+     .state_bytes = sizeof(whole),
+     .setup = watch_forks,
+     .threads = {live},
+     .no_chance = true,
+     .no_preemptions = true},
     {0},
 };
