@@ -30,7 +30,7 @@ __attribute__((format(printf, 1, 2))) static void write_line(const char *format,
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line - 1, format, args);
+    (void)vsnprintf(line, sizeof line - 1, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it was started */
     va_end(args);
     length = strlen(line);
     line[length++] = '\n';
@@ -44,7 +44,7 @@ void tni_log_write(const tni_log *log, tn_log_level level, const char *format, .
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
+    (void)vsnprintf(line, sizeof line, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it was started */
     va_end(args);
     if (log != NULL && log->fn != NULL)
         log->fn(log->ctx, level, line);

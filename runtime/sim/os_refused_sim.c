@@ -5,6 +5,7 @@
 #include "sim/sim_refuse.h"
 
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+/* NOLINTBEGIN(misc-unused-parameters) */
 
 TNI_SIM_REFUSE(int, tni_os_open, (const char *path, int flags, unsigned mode))
 TNI_SIM_REFUSE(ssize_t, tni_os_readv, (int fd, const struct iovec *iov, int count))
@@ -44,3 +45,4 @@ TNI_SIM_REFUSE(ssize_t, tni_os_pwritev_now, (int fd, const struct iovec *iov, in
 TNI_SIM_REFUSE(bool, tni_os_fifo_has_writer, (int fd))
 TNI_SIM_REFUSE(bool, tni_os_is_terminal, (int fd))
 TNI_SIM_REFUSE(void, tni_os_set_nonblocking_mode, (int fd, bool on))
+/* NOLINTEND(misc-unused-parameters) */

@@ -21,7 +21,7 @@ static void grow(void)
     unsigned old = files.capacity;
 
     files.capacity = old == 0 ? 64 : 2 * old;
-    files.all = realloc(files.all, files.capacity * sizeof *files.all);
+    files.all = realloc(files.all, files.capacity * sizeof(void *));
     if (files.all == NULL)
         tni_sim_run_fail("memory", "the simulator has no memory");
     for (unsigned i = old; i < files.capacity; i++)

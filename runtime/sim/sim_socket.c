@@ -224,7 +224,7 @@ size_t tni_sim_socket_send(tni_sim_socket *socket, const void *bytes, size_t siz
 {
     tni_sim_socket *other = socket->other;
     size_t n = take(socket, size);
-    size_t sent = n;
+    size_t sent;
 
     if (n == 0)
         return 0;

@@ -136,6 +136,7 @@ void tni_slab_free(tni_slab_cache *own, tn_task *task)
     tni_slab_cache *cache = block_of(task)->cache;
 
     if (cache == own) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): each block has a cache */
         task->inbox_node.next = cache->free;
         cache->free = &task->inbox_node;
     } else {

@@ -142,11 +142,15 @@ static void in_a_runtime(void (*in_child)(sockets *))
 
 Test(fork, a_close_in_the_child_changes_nothing_for_the_parent)
 {
+    if (TT_TSAN)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     in_a_runtime(close_all);
 }
 
 Test(fork, waits_fail_in_the_child)
 {
+    if (TT_TSAN)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     in_a_runtime(use_all);
 }
 

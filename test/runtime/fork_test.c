@@ -172,6 +172,8 @@ static void destroy_parents(void)
 
 Test(fork, in_a_task)
 {
+    if (TT_SANITIZED)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     for (int i = 0; i < 5; i++) {
         create_parents();
         tt_join(tt_spawn_on(parents, fork_in_a_task, NULL));
@@ -182,6 +184,8 @@ Test(fork, in_a_task)
 /* ThreadSanitizer lets no child of a process with threads start a thread. */
 Test(fork, in_a_plain_thread)
 {
+    if (TT_SANITIZED)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     create_parents();
     for (int i = 0; i < 5; i++) {
         cr_assert_eq(fork_and_wait(use_parents, NULL), 0);
@@ -210,6 +214,8 @@ static void *run_job(void *arg)
 
 Test(fork, in_a_blocking_job)
 {
+    if (TT_SANITIZED)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     create_parents();
     tt_join(tt_spawn_on(parents, run_job, NULL));
     destroy_parents();
@@ -223,6 +229,8 @@ static void *fork_in_its_thread(void *arg)
 
 Test(fork, of_a_current_thread_runtime)
 {
+    if (TT_SANITIZED)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     tn_options options = tn_options_default();
 
     options.flavor = TN_CURRENT_THREAD;
@@ -279,6 +287,8 @@ static void return_in_children(void *arg)
 
 Test(fork, a_task_that_returns_in_the_child_ends_it)
 {
+    if (TT_SANITIZED)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
     tt_child child = tt_fork(return_in_children, NULL);
 
     cr_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0, "%s", child.said);
