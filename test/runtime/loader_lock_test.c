@@ -144,7 +144,8 @@ Test(loader_lock, is_not_taken_for_a_report)
     s->page.length = 0;
     tn_dump(runtime, add_line, &s->page);
     cr_assert_eq(count_of(&s->page, "(fiber): "), 1, "%s", s->page.text);
-    cr_assert_geq(count_of(&s->page, "dlopen"), 1, "%s", s->page.text);
+    if (!TT_SANITIZED) /* their own dlopen has no name here */
+        cr_assert_geq(count_of(&s->page, "dlopen"), 1, "%s", s->page.text);
     cr_assert_eq(write(ends[1], "", 1), 1);
     tt_join(task);
     tt_runtime_destroy(runtime);
