@@ -203,7 +203,7 @@ static tn_runtime *asked_runtime;
 static bool is_asked(const tn_task *fiber)
 {
     (void)fiber;
-    return tt_gate_is_open(&asked);
+    return tt_gate_opened(&asked) > 0;
 }
 
 static bool is_queued(const tn_task *fiber)

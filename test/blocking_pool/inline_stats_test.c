@@ -368,7 +368,7 @@ static void *wait_for_signals(void *arg)
     watched *self = arg;
 
     tt_gate_open(&self->begun);
-    while (!tt_gate_is_open(&self->end))
+    while (tt_gate_opened(&self->end) == 0)
         self->interrupted = (poll(NULL, 0, 1) != 0 && errno == EINTR) || self->interrupted;
     return NULL;
 }

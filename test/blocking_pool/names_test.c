@@ -18,8 +18,7 @@
 #include "support/allocator.h"
 #include "support/runtime.h"
 
-/* --- The resolver: overrides the C library's
- * -------------------------------------------------------------------------------- */
+/* --- A resolver that takes the place of the C library's --------------------------------------------------------------------- */
 
 static tt_gate asked = TT_GATE_INIT;
 static tt_gate answered = TT_GATE_INIT;
@@ -342,8 +341,7 @@ Test(names, a_resolver_that_hangs_is_left_and_stops_nobody_else)
     for (unsigned i = 0; i < 6; i++)
         tn_cancel(tasks[i]);
     for (unsigned i = 0; i < 6; i++)
-        tt_join(tasks[i]);          /* the resolver still hangs */
-    cr_assert_geq(asked.opened, 2); /* the others may have got a thread, once the first ones had left */
+        tt_join(tasks[i]); /* the resolver still hangs */
     tt_gate_open(&answered);
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
@@ -438,7 +436,7 @@ Test(names, a_lookup_without_callers_leaves_its_place)
     tt_gate_open(&answered);
     for (unsigned i = 0; i < CROWD; i++)
         tt_join(tasks[i]);
-    cr_assert_leq(asked.opened, 1 + CROWD); /* those that came after the answer ask again */
+    cr_assert_leq(tt_gate_opened(&asked), 1 + CROWD); /* those that came after the answer ask again */
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }

@@ -37,7 +37,7 @@ static bool run_part_at_gate(tni_work *job)
 {
     call *self = call_of(job);
 
-    if (!tt_gate_is_open(&self->ran)) {
+    if (tt_gate_opened(&self->ran) == 0) {
         tt_gate_open(&self->ran);
         tt_gate_wait(&self->go, 1);
     }

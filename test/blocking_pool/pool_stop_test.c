@@ -220,7 +220,7 @@ Test(pool_stop, fibers_in_lent_calls_are_cancelled)
     opener = tt_thread_start(open_when_four_left, &self);
     cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_CANCEL, 30 * TN_S), 0);
     tt_thread_join(opener);
-    cr_assert_eq(self.begun.opened, 2);
+    cr_assert_eq(tt_gate_opened(&self.begun), 2);
 }
 
 Test(pool_stop, fibers_in_lent_calls_are_given_up)
@@ -286,7 +286,7 @@ Test(pool_stop, jobs_submit_meanwhile)
             cr_assert_eq(tn_spawn_blocking_on(self.runtime, NULL, NULL, submit_for_ever, &self), 0);
         tt_gate_wait(&self.begun, 10);
         cr_assert_eq(tn_runtime_destroy(self.runtime, TN_SHUTDOWN_WAIT, 30 * TN_S), 0);
-        accepted = self.begun.opened;
+        accepted = tt_gate_opened(&self.begun);
         cr_assert_eq((unsigned)(atomic_load(&self.ran) + atomic_load(&self.dropped)), accepted);
     }
 }

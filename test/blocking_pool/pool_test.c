@@ -374,7 +374,7 @@ Test(pool, threads_stay_below_the_cap)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], block, &b), 0);
     tt_gate_wait(&b.begun, THREADS);
     tt_block_thread(5 * TN_MS);
-    cr_assert_eq(b.begun.opened, THREADS);
+    cr_assert_eq(tt_gate_opened(&b.begun), THREADS);
     cr_assert_eq(counters(runtime).running_jobs, THREADS);
     tt_gate_open(&b.end);
     for (unsigned i = 0; i < JOBS; i++)

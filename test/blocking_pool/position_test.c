@@ -70,7 +70,7 @@ static void watch_file(tn_file *file, fault_call call)
 static bool is_inside(void *arg)
 {
     (void)arg;
-    return tt_gate_is_open(&watched.inside);
+    return tt_gate_opened(&watched.inside) > 0;
 }
 
 static void let_it_get_inside(void)

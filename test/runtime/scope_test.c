@@ -289,7 +289,7 @@ static void *cancel_shielded(void *arg)
     uint64_t began_ns = tn_now();
     tn_task *task = tt_spawn(sleep_in_shield, &entered);
 
-    while (!tt_gate_is_open(&entered))
+    while (tt_gate_opened(&entered) == 0)
         tt_check(tn_yield() == 0);
     tn_cancel(task);
     (void)tt_join(task);
@@ -330,7 +330,7 @@ static void *end_shields(void *arg)
 
     tn_cancel_source_init(&c.source);
     task = tt_spawn(sleep_until_the_source_ends_it, &c);
-    while (!tt_gate_is_open(&c.entered))
+    while (tt_gate_opened(&c.entered) == 0)
         tt_check(tn_yield() == 0);
     tn_cancel_source_cancel(&c.source);
     (void)tt_join(task);

@@ -121,7 +121,7 @@ static void *hold_open(void *arg)
 {
     shared *s = arg;
 
-    while (!tt_gate_is_open(&s->gate))
+    while (tt_gate_opened(&s->gate) == 0)
         tt_check(tn_sleep(TN_MS) == 0);
     return NULL;
 }
@@ -233,7 +233,7 @@ static void *stuck_in_a_loop(void *arg)
     shared *s = arg;
 
     atomic_fetch_add(&s->alive, 1);
-    while (!tt_gate_is_open(&s->gate))
+    while (tt_gate_opened(&s->gate) == 0)
         ;
     return NULL;
 }

@@ -87,10 +87,10 @@ void tt_gate_wait(tt_gate *gate, unsigned times)
     }
 }
 
-bool tt_gate_is_open(tt_gate *gate)
+unsigned tt_gate_opened(tt_gate *gate)
 {
     tni_thread_yield();
-    return gate->opened > 0;
+    return gate->opened;
 }
 
 bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns)

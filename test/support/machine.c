@@ -134,14 +134,14 @@ void tt_gate_wait(tt_gate *gate, unsigned times)
     pthread_mutex_unlock(&gate->lock);
 }
 
-bool tt_gate_is_open(tt_gate *gate)
+unsigned tt_gate_opened(tt_gate *gate)
 {
-    bool is_open;
+    unsigned times;
 
     pthread_mutex_lock(&gate->lock);
-    is_open = gate->opened > 0;
+    times = gate->opened;
     pthread_mutex_unlock(&gate->lock);
-    return is_open;
+    return times;
 }
 
 bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns)

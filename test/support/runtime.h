@@ -75,7 +75,8 @@ typedef struct {
 void tt_gate_open(tt_gate *gate);
 /* Waits until it was opened `times` times; aborts after 60 s. */
 void tt_gate_wait(tt_gate *gate, unsigned times);
-bool tt_gate_is_open(tt_gate *gate);
+/* How many times it was opened. */
+unsigned tt_gate_opened(tt_gate *gate);
 
 /* Waits until condition(arg) holds, with a check each millisecond; returns false after `limit_ns`. Blocks the thread. */
 bool tt_wait_until(bool (*condition)(void *arg), void *arg, uint64_t limit_ns);

@@ -281,7 +281,7 @@ static void *lock_in_cancelled_tasks(void *arg)
     tn_cancel(tasks[0]);
     tasks[1] = tt_spawn(read_always, &a);
     tn_cancel(tasks[1]);
-    while (a.begun.opened < 2)
+    while (tt_gate_opened(&a.begun) < 2)
         tt_check_eq(tn_yield(), 0);
     tt_check_eq(a.held, 0);
     tn_rwlock_write_unlock(&a.lock);

@@ -120,7 +120,7 @@ static void *remove_waiting(void *arg)
 
     tt_check(!tn_cancel_token_hook_remove(&t->waits));
     atomic_store(&t->removed, true);
-    tt_check(tt_gate_is_open(&t->end)); /* the call is over */
+    tt_check(tt_gate_opened(&t->end) > 0); /* the call is over */
     return NULL;
 }
 
