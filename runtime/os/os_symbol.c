@@ -24,7 +24,7 @@ static bool copy(uintptr_t from, void *to, size_t size)
     struct iovec local = {to, size};
     struct iovec remote = {(void *)from, size}; /* NOLINT(performance-no-int-to-ptr): it need not be mapped */
 
-    return syscall(SYS_process_vm_readv, getpid(), &local, 1, &remote, 1, 0) == (long)size;
+    return syscall(SYS_process_vm_readv, getpid(), &local, 1UL, &remote, 1UL, 0UL) == (long)size;
 }
 
 /* Copies a string and cuts it. A string may end just before an address that is not mapped, so no piece crosses a page. */
@@ -57,7 +57,7 @@ typedef ElfW(Phdr) segment;
 
 typedef struct {
     uintptr_t bias; /* what is added to the addresses in the file */
-    uintptr_t name; /* address of the path */
+    uintptr_t name; /* address of the path; 0: it is the program */
     unsigned count; /* of segments */
     segment segments[SEGMENTS_MAX];
 } object;
@@ -85,7 +85,7 @@ static bool describe_program(object *o)
         return false;
     itself = segment_of_type(o, PT_PHDR);
     o->bias = itself != NULL ? headers - itself->p_vaddr : 0;
-    o->name = getauxval(AT_EXECFN);
+    o->name = 0;
     return true;
 }
 
@@ -245,6 +245,18 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+static bool copy_path(const object *o, char *path, size_t size)
+{
+    ssize_t length;
+
+    if (o->name != 0)
+        return copy_text(o->name, path, size);
+    length = readlink("/proc/self/exe", path, size - 1); /* the path it was started by may be this one (AT_EXECFN) */
+    if (length > 0)
+        path[length] = '\0';
+    return length > 0;
+}
+
 static bool write_name(const object *o, void *arg)
 {
     const lookup *l = arg;
@@ -257,7 +269,7 @@ static bool write_name(const object *o, void *arg)
 
     if (!contains(o, l->pc))
         return false;
-    if (!copy_text(o->name, path, sizeof path))
+    if (!copy_path(o, path, sizeof path))
         return true;
     in_file = l->pc - (o->bias + first->p_vaddr);
     if (find_symbol(o, l->pc - o->bias, &symbol) && dynamic_entry(o, DT_STRTAB, &names) &&
