@@ -12,6 +12,7 @@
 #include "fiber/stack.h"
 #include "fiber/stack_overflow.h"
 #include "support/child.h"
+#include "support/sanitizers.h"
 
 static tni_stack *running; /* the stack of the only fiber in these tests */
 
@@ -222,9 +223,11 @@ Test(overflow, the_handler_before_keeps_its_meaning)
 {
     static void (*const handlers[])(int) = {only_return, raise_again, raise_by_default, jump_out, exit_with_mask};
     static const unsigned flags[] = {0, SA_RESETHAND, SA_NODEFER, SA_RESETHAND | SA_NODEFER};
+    /* ThreadSanitizer calls a program's handler from its own, with the signal blocked in spite of SA_NODEFER. */
+    size_t kinds = TT_TSAN ? 2 : sizeof flags / sizeof *flags;
 
     for (size_t h = 0; h < sizeof handlers / sizeof *handlers; h++)
-        for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
+        for (size_t f = 0; f < kinds; f++)
             for (int sent = 0; sent < 2; sent++)
                 ends_alike((earlier){.handler = handlers[h], .flags = (int)flags[f], .sent = sent == 1});
 }
