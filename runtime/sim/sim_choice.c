@@ -46,8 +46,14 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
+void tni_sim_choice_seed_matters(void)
+{
+    tni_sim_choice_met->seed_mattered = true;
+}
+
 uint64_t tni_sim_choice_bits(tni_sim_kind kind)
 {
+    tni_sim_choice_seed_matters();
     choices.state[kind] += UINT64_C(0x9e3779b97f4a7c15);
     return mix(choices.state[kind]);
 }
@@ -63,6 +69,7 @@ void tni_sim_choice_begin(uint64_t seed, const tni_sim_choice_limits *limits)
         one_in = frequencies[kind][tni_sim_choice_bits(kind) >> 62];
         choices.threshold[kind] = one_in == 0 ? 0 : UINT32_MAX / one_in;
     }
+    tni_sim_choice_met->seed_mattered = false; /* the frequencies alone decide nothing */
 }
 
 void tni_sim_choice_allow(uint32_t faults)
@@ -109,7 +116,10 @@ static bool fault_happens(tni_sim_kind kind)
 
     if (limits->nth[kind] != 0)
         return limits->nth[kind] == tni_sim_choice_met->asked[kind];
-    if (!(choices.allowed >> (kind - TNI_SIM_FIRST_FAULT) & 1) || choices.threshold[kind] == 0)
+    if (!(choices.allowed >> (kind - TNI_SIM_FIRST_FAULT) & 1))
+        return false;
+    tni_sim_choice_seed_matters();
+    if (choices.threshold[kind] == 0)
         return false;
     drawn = tni_sim_choice_bits(kind) >> 32 < choices.threshold[kind];
     return drawn && !limits->without[kind] && choices.faults < limits->faults_max;
@@ -126,6 +136,7 @@ bool tni_sim_choice_happens(tni_sim_kind kind)
         if (happens)
             tni_sim_trace_note(TNI_SIM_TRACE_FAULT, names[kind], (int64_t)tni_sim_choice_met->asked[kind]);
     } else {
+        tni_sim_choice_seed_matters();
         happens = choices.threshold[kind] != 0 && tni_sim_choice_bits(kind) >> 32 < choices.threshold[kind] &&
                   !choices.limits.without[kind];
     }

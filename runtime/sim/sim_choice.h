@@ -52,6 +52,7 @@ typedef enum {
 typedef struct {
     uint64_t asked[TNI_SIM_KINDS]; /* how often the question came up */
     uint64_t met[TNI_SIM_KINDS];   /* how often it happened; of a pick: how often there were several */
+    bool seed_mattered;            /* some choice has depended on the seed: without one, all seeds give the same run */
 } tni_sim_choice_counts;
 
 typedef struct {
@@ -79,6 +80,9 @@ uint64_t tni_sim_choice_scale(tni_sim_kind kind, uint64_t max);
 uint32_t tni_sim_choice_interval(tni_sim_kind kind);
 
 uint64_t tni_sim_choice_bits(tni_sim_kind kind);
+
+/* The seed itself has been read. */
+void tni_sim_choice_seed_matters(void);
 
 /* Whether it happens here. Of a fault: also traces it. */
 bool tni_sim_choice_happens(tni_sim_kind kind);

@@ -29,6 +29,7 @@ typedef struct {
     void *arg;
     tni_sim_run_result *result; /* shared with the processes of the runs */
     int output;                 /* what a run writes */
+    bool same;                  /* a run has passed in which nothing depended on the seed */
     uint64_t failed;
     uint64_t runs;
     uint64_t events;
@@ -180,6 +181,8 @@ static void print_summary(const session *self, double seconds)
                  (unsigned long long)self->runs, (unsigned long long)self->failed, seconds,
                  60 * (double)self->runs / (seconds > 0 ? seconds : 1e-9), (unsigned long long)self->events,
                  (double)self->virtual_ns / 1e9);
+    if (self->same)
+        (void)printf("  nothing depended on the seed: other seeds give the same run\n");
     for (unsigned kind = 0; kind < TNI_SIM_KINDS; kind++)
         if (self->counts.asked[kind] > 0)
             (void)printf("  %-11s %llu of %llu, in %llu runs\n", tni_sim_choice_name(kind),
@@ -192,11 +195,14 @@ static int run_all(session *self)
     double began_s = now_s();
 
     for (uint64_t i = 0; i < self->options.seeds; i++) {
-        if (run_seed(self, self->options.run.seed + i))
-            continue;
-        self->failed++;
-        if (!self->options.keep_going)
+        if (!run_seed(self, self->options.run.seed + i)) {
+            self->failed++;
+            if (!self->options.keep_going)
+                break;
+        } else if (!self->result->counts.seed_mattered) {
+            self->same = true; /* the next seed would give this run again */
             break;
+        }
     }
     if (!self->options.report)
         print_summary(self, now_s() - began_s);

@@ -98,6 +98,7 @@ void tni_sim_run(const tni_sim_run_options *options, tn_sim_fn fn, void *arg, tn
 
 uint64_t tn_sim_seed(void)
 {
+    tni_sim_choice_seed_matters();
     return run.options.seed;
 }
 

@@ -19,6 +19,9 @@
 #define STALL_MAX_NS (UINT64_C(16) * 1000000)
 #define SPIN_MAX_NS (UINT64_C(1) * 1000000)
 
+/* Among several threads that spin, a step takes at most SPIN_NS << SPIN_SHIFT_MAX: one of them may be at work meanwhile. */
+#define SPIN_SHIFT_MAX 10
+
 /* A thread that has read the clock so often without another call gives way, and again after half as many reads. */
 #define CLOCK_READS_MAX 32
 
@@ -29,6 +32,7 @@ static struct {
     tni_sim_thread **ready; /* the caller is among them while it runs */
     uint32_t ready_count;
     uint32_t capacity;  /* of `all` and of `ready` */
+    uint32_t spins;     /* of all threads, since one of them has made a call or slept */
     char *unused_stack; /* the first word of each points to the next one */
 } threads;
 
@@ -151,6 +155,7 @@ static void stall(void)
 
 void tni_sim_thread_call(void)
 {
+    threads.spins = 0;
     threads.self->spins = 0;
     threads.self->clock_reads = 0;
     tni_sim_time_pass(TNI_SIM_CALL_NS);
@@ -184,8 +189,9 @@ void tni_sim_thread_spin(void)
     tni_sim_thread *self = threads.self;
     tni_sim_thread *other;
     uint64_t ns = (uint64_t)TNI_SIM_SPIN_NS << (self->spins < 24 ? self->spins : 24);
+    uint32_t rounds = threads.spins++ / (2 * threads.ready_count);
 
-    tni_sim_time_pass(TNI_SIM_SPIN_NS);
+    tni_sim_time_pass((uint64_t)TNI_SIM_SPIN_NS << (rounds < SPIN_SHIFT_MAX ? rounds : SPIN_SHIFT_MAX));
     other = another();
     if (other != NULL) {
         self->spins = 0;
@@ -206,6 +212,7 @@ bool tni_sim_thread_sleep(const char *what, const void *object, uint64_t deadlin
     self->asleep = what;
     self->object = object;
     self->spins = 0;
+    threads.spins = 0;
     tni_sim_trace_note(TNI_SIM_TRACE_SLEEP, what, 0);
     if (tni_sim_time_ns() >= deadline_ns) {
         self->woken =

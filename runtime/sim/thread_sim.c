@@ -61,6 +61,8 @@ static uint32_t sleepers_count(const void *object)
 
 /* --- Locks ------------------------------------------------------------------------------------------------------------------ */
 
+/* Both calls begin as an atomic operation: a loop that only locks and unlocks takes time, and others run meanwhile. */
+
 void tni_os_mutex_init(tni_os_mutex *m)
 {
     m->owner = 0;
@@ -76,6 +78,7 @@ void tni_os_mutex_lock(tni_os_mutex *m)
 {
     tni_sim_thread *self = tni_sim_thread_self();
 
+    tni_atomic_sim_step();
     if (m->owner == self->id + 1)
         tni_sim_run_fail("deadlock", "a thread locks a mutex that it holds");
     while (m->owner != 0) {
@@ -93,6 +96,7 @@ void tni_os_mutex_unlock(tni_os_mutex *m)
 {
     uint32_t count;
 
+    tni_atomic_sim_step();
     tni_held_remove(m);
     tni_assert(m->owner == tni_sim_thread_self()->id + 1, "a thread unlocks a mutex that it does not hold");
     m->owner = 0;
@@ -101,6 +105,7 @@ void tni_os_mutex_unlock(tni_os_mutex *m)
     count = sleepers_count(m);
     if (count > 0)
         sleepers_wake(m, tni_sim_choice_below(TNI_SIM_WAITER, count));
+    tni_sim_thread_call(); /* the wake is a call: the waiter may run before the caller locks again */
 }
 
 /* --- Futexes ---------------------------------------------------------------------------------------------------------------- */

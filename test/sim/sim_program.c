@@ -197,6 +197,8 @@ static void run(void *arg)
         run_echo();
     if (strcmp(name, "faults") == 0)
         run_faults();
+    if (strcmp(name, "own_seed") == 0)
+        tn_sim_check(tn_sim_seed() > 0);
     for (size_t i = 0; i < sizeof simulations / sizeof simulations[0]; i++)
         if (strcmp(name, simulations[i].name) == 0)
             tn_sim_check(tn_run(simulations[i].entry, NULL, NULL) == 0);

@@ -38,6 +38,11 @@ class Simulations(unittest.TestCase):
     def test_an_hour_passes_at_once(self):
         self.assertRegex(self.passes("hour", "--seeds", "3").stdout, r"108\d\d\.\d+ virtual s")
 
+    def test_runs_that_would_be_the_same_are_left_out(self):
+        self.assertRegex(self.passes("nothing", "--seeds", "20").stdout, r"(?s)^1 runs, 0 failed.*nothing depended on the seed")
+        self.assertIn("3 runs, 0 failed", self.passes("own_seed", "--seeds", "3").stdout)
+        self.assertIn("3 runs, 0 failed", self.passes("hour", "--seeds", "3").stdout)
+
     def test_two_runs_of_a_seed_are_the_same(self):
         self.passes("faults", "--seeds", "5", "--twice")
         self.passes("echo", "--seeds", "3", "--twice", "--fine", "--size", "clients=10")

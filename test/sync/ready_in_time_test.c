@@ -105,11 +105,17 @@ static void try_all(int units)
             try_in_scope(&kinds[k], judges[j], units);
 }
 
+/* All numbers of units, or few of them where the counts are small, but the last ones before the budget is used up. */
+static int after(int units)
+{
+    return units + (tt_scaled(100) < 20 && units < TNI_BUDGET - 8 ? 8 : 1);
+}
+
 static void *in_fiber(void *arg)
 {
     runtime = tn_runtime_current();
     base_init();
-    for (int units = 0; units <= TNI_BUDGET; units += TT_TSAN && units < TNI_BUDGET - 8 ? 8 : 1)
+    for (int units = 0; units <= TNI_BUDGET; units = after(units))
         try_all(units);
     base_fini();
     return arg;
@@ -165,7 +171,7 @@ static void *in_stackless_task(void *arg)
 {
     runtime = tn_runtime_current();
     base_init();
-    for (int units = 0; units <= TNI_BUDGET; units += TT_TSAN && units < TNI_BUDGET - 8 ? 8 : 1)
+    for (int units = 0; units <= TNI_BUDGET; units = after(units))
         for (int k = 0; k < KINDS; k++)
             for (int j = 0; j < JUDGES; j++)
                 try_stackless(&kinds[k], judges[j], units);
