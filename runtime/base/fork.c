@@ -8,35 +8,32 @@
 
 uint32_t tni_fork_generation;
 
-/* One per process, as the C library's handlers of fork are. */
-static tni_a32 state; /* 0: not watched; 1: a thread is registering the handler; 2: watched */
-static void (*then)(void);
+/* One per process, as the C library's handlers of fork are. No thread waits for another one that registers the handlers: in a
+ * child of fork that thread does not exist. So each of several threads that are first at the same time registers them. A child
+ * then runs them several times, which has the effect of once: only the equality of generations counts, and `in_child` may be
+ * called again. A child that has them and not this word registers them once more. */
+static tni_a32 watched; /* 1: the handlers are registered */
 static bool logged;
 
-static void child_handler(void)
+static void count_generation(void)
 {
     tni_fork_generation++;
-    tni_a32_store(&state, 2, TNI_RELAXED); /* relaxed: there is one thread; the one that registered may not be here */
     logged = false;
-    then();
 }
 
 int tni_fork_watch(void (*in_child)(void))
 {
-    uint32_t unwatched = 0;
     int rc;
 
-    /* Acquire: observes `then`; partner: tni_fork_watch. */
-    while (!tni_a32_cas(&state, &unwatched, 1, TNI_ACQUIRE)) {
-        if (unwatched == 2)
-            return 0;
-        unwatched = 0;
-        tni_thread_yield();
-    }
-    then = in_child;
-    rc = tni_thread_at_fork(child_handler);
-    /* Release: publishes `then`. */
-    tni_a32_store(&state, rc == 0 ? 2 : 0, TNI_RELEASE);
+    /* Relaxed, as the store below: it guards no data. The C library's list of handlers has a lock of its own, and a fork that
+     * comes after this call takes it. */
+    if (tni_a32_load(&watched, TNI_RELAXED) != 0)
+        return 0;
+    rc = tni_thread_at_fork(count_generation);
+    if (rc == 0)
+        rc = tni_thread_at_fork(in_child);
+    if (rc == 0)
+        tni_a32_store(&watched, 1, TNI_RELAXED); /* relaxed: as above */
     return rc;
 }
 

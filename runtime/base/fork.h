@@ -9,12 +9,12 @@
 
 #include "base/defs.h"
 
-/* How many forks are between the process that first called tni_fork_watch and this one. It changes in the child before fork
- * returns there, while the process has one thread. */
+/* The generation of this process: it grows with each fork. It changes in the child before fork returns there, while the process
+ * has one thread. */
 __attribute__((visibility("hidden"))) extern uint32_t tni_fork_generation;
 
-/* Makes each child of a later fork count its generation, and then call `in_child`. All callers pass the same function. Returns 0
- * or TN_ENOMEM. */
+/* Makes each child of a later fork raise its generation, and then call `in_child`, before fork returns there. All callers pass
+ * the same function. A child may do both more than once. Returns 0 or TN_ENOMEM. */
 int tni_fork_watch(void (*in_child)(void));
 
 /* Whether what was created in `generation` belongs to an ancestor of this process. */
