@@ -62,8 +62,9 @@ int tn_file_adopt(tn_file **out, int fd)
 /* In the caller's frame. */
 typedef struct {
     tni_fs_open base;
-    tn_scope scope; /* while a fiber waits for the other end of a FIFO */
-    bool in_place;  /* out, as the next one */
+    tn_scope scope; /* around the open; if the fiber is abandoned there, its end frees all of this */
+    tn_file *file;
+    bool in_place; /* out, as the next one */
     bool seeks_in_place;
 } opening;
 
@@ -79,26 +80,32 @@ static int call_open(void *arg)
     return rc;
 }
 
+static void opening_discard(opening *self)
+{
+    tni_fs_open_close(&self->base);
+    free_file(self->file);
+}
+
 static void opening_end(tn_scope *scope, bool abandoned)
 {
     if (abandoned)
-        tni_fs_open_close(&tni_container_of(scope, opening, scope)->base);
+        opening_discard(tni_container_of(scope, opening, scope));
 }
 
-static int wait_for_other_end(opening *self)
+/* Tries again and again; between two tries a fiber waits for the other end of a FIFO, and occupies no thread. */
+static int open_in_pool(opening *self)
 {
-    int rc = 0;
+    int rc;
 
     tn_scope_enter(&self->scope, TN_NEVER);
     tni_scope_on_end(&self->scope, opening_end);
+    rc = tni_fs_run(call_open, self);
     while (rc == 0 && self->base.again) {
         rc = tni_fs_open_pause(&self->base);
         if (rc == 0)
             rc = tni_fs_run(call_open, self);
     }
     tn_scope_leave(&self->scope);
-    if (rc != 0)
-        tni_fs_open_close(&self->base);
     return rc;
 }
 
@@ -111,12 +118,11 @@ int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
     *out = NULL;
     if (file == NULL)
         return TN_ENOMEM;
+    self.file = file;
     tni_fs_open_init(&self.base, path, flags, mode);
-    rc = tni_fs_run(call_open, &self);
-    if (rc == 0 && self.base.again)
-        rc = wait_for_other_end(&self);
+    rc = open_in_pool(&self);
     if (rc != 0) {
-        free_file(file);
+        opening_discard(&self);
         return rc;
     }
     file->fd = self.base.fd;

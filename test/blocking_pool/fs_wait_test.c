@@ -602,6 +602,15 @@ static void *open_for_ever(void *arg)
     return arg;
 }
 
+static void *open_file_for_ever(void *arg)
+{
+    tn_file *file;
+
+    (void)tn_file_open(&file, fifo, O_RDONLY, 0);
+    tt_check(false);
+    return arg;
+}
+
 static bool has_reader(const tn_task *fiber)
 {
     int writer = open(fifo, O_WRONLY | O_NONBLOCK);
@@ -628,6 +637,9 @@ Test(fs_wait, an_abandoned_fiber_leaves_no_descriptor)
     tt_runtime_destroy(tt_runtime_create()); /* the first one opens what libuv keeps */
     files = tt_files();
     tt_abandon_begin_when(&left, open_for_ever, NULL, has_reader);
+    tt_abandon_end(&left);
+    cr_assert(tt_wait_until(no_file_is_left, &files, 30 * TN_S));
+    tt_abandon_begin_when(&left, open_file_for_ever, NULL, has_reader);
     tt_abandon_end(&left);
     cr_assert(tt_wait_until(no_file_is_left, &files, 30 * TN_S));
     cr_assert_eq(pipe(ends), 0);
