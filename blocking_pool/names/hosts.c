@@ -48,13 +48,27 @@ static bool is_word(word w, const char *text, size_t length)
     return w.length == length && strncasecmp(w.begin, text, length) == 0;
 }
 
+/* The name of a database, and its colon, which needs no blank behind it. Length 0: the line has none. */
+static word next_database(const char **at)
+{
+    word out = {.begin = *at + strspn(*at, BLANKS)};
+
+    out.length = strcspn(out.begin, BLANKS ":\n#");
+    *at = out.begin + out.length;
+    if (**at != ':')
+        out.length = 0;
+    else
+        (*at)++;
+    return out;
+}
+
 bool tni_hosts_are_first(const char *nsswitch)
 {
     for (const char *line = nsswitch; *line != '\0'; line = next_line(line)) {
         const char *at = line;
-        word key = next_word(&at);
+        word database = next_database(&at);
         word first = {at, 0};
-        if (!is_word(key, "hosts:", 6))
+        if (!is_word(database, "hosts", 5))
             continue;
         first = next_word(&at);
         return is_word(first, "files", 5);

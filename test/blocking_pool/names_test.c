@@ -240,6 +240,10 @@ Test(names, whether_the_hosts_file_comes_first)
 {
     cr_assert(tni_hosts_are_first("passwd: x\nhosts:\tfiles dns\n"));
     cr_assert(tni_hosts_are_first("#hosts: dns\n  hosts: files"));
+    cr_assert(tni_hosts_are_first("hosts:files dns\n"));
+    cr_assert_not(tni_hosts_are_first("hosts:dns files\n"));
+    cr_assert_not(tni_hosts_are_first("hostss: files\nhosts:\tdns\n"));
+    cr_assert(tni_hosts_are_first("hosts\npasswd: dns\n"));
     cr_assert(tni_hosts_are_first(""));
     cr_assert_not(tni_hosts_are_first("hosts: resolve files\n"));
     cr_assert_not(tni_hosts_are_first("hosts:\nfiles: x\n"));
