@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "os/os_socket.h"
 #include "sched/budget_fiber.h"
+#include "sched/runtime.h"
 
 /* Bits of the operation word that are never cleared. The bits above them are the operations in flight (tni_operation). */
 #define CLOSING 1u
@@ -53,8 +54,9 @@ static void finish(tni_endpoint *endpoint)
     tni_registration *registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     uint32_t old;
 
-    if (endpoint->given)
-        tni_os_stop_lingering(endpoint->fd); /* else the close could wait for the peer, on a worker */
+    /* Else the close could wait for the peer, on a worker. A child of fork shares the socket's options with its parent. */
+    if (endpoint->given && !tni_runtime_is_inherited(endpoint->runtime))
+        tni_os_stop_lingering(endpoint->fd);
     if (registration != NULL)
         tni_registration_close(registration);
     else

@@ -154,6 +154,40 @@ Test(fork, waits_fail_in_the_child)
     in_a_runtime(use_all);
 }
 
+/* --- SO_LINGER -------------------------------------------------------------------------------------------------------------- */
+
+static void close_lingering(sockets *s)
+{
+    tn_stream_close(s->unused);
+}
+
+static void *fork_beside_lingering(void *arg)
+{
+    struct linger linger = {1, 5};
+    socklen_t length = sizeof linger;
+    sockets s = {.got = 0};
+    int ends[2];
+
+    tt_check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    tt_check(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
+    tt_check(tn_stream_open(NULL, &s.unused, ends[0]) == 0);
+    tt_check(fork_and_wait(close_lingering, &s) == 0);
+    tt_check(getsockopt(ends[0], SOL_SOCKET, SO_LINGER, &linger, &length) == 0);
+    tt_check(linger.l_onoff && linger.l_linger == 5);
+    tn_stream_close(s.unused);
+    close(ends[1]);
+    return arg;
+}
+
+Test(fork, a_close_in_the_child_leaves_the_options_of_the_socket)
+{
+    if (TT_TSAN)
+        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    tt_run(fork_beside_lingering, NULL);
+}
+
+/* --- A runtime of the child ------------------------------------------------------------------------------------------------- */
+
 static void *serve_in_child(void *arg)
 {
     sockets s;

@@ -293,7 +293,8 @@ TN_API void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_directi
 TN_API int tn_stream_shutdown_write(tn_stream *stream);
 
 /* Closes the stream; calls that wait on it return TN_EBADF. It never waits for the peer: if the socket has SO_LINGER with a
- * time, it is switched off first, and the kernel sends what is left in the background. NULL is allowed.
+ * time, it is switched off first, and the kernel sends what is left in the background. A child of fork that closes an inherited
+ * stream leaves SO_LINGER as it is, because the parent shares the socket. NULL is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere.
