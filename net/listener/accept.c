@@ -42,7 +42,7 @@ static bool is_shortage(int error)
 /* Whether the error of an attempt to accept concerns the next attempt too. */
 static bool lasts(tn_listener *listener, int error)
 {
-    if (concerns_one_connection(error) && ++listener->failed > FAILED_MAX) {
+    if (concerns_one_connection(error) && ++listener->failed >= FAILED_MAX) {
         listener->failed = 0;
         return true;
     }
