@@ -51,11 +51,9 @@ __attribute__((always_inline)) static inline ssize_t tni_attempt_once(tni_endpoi
             return TN_EAGAIN;
     }
     n = what->run(endpoint, what->arg);
-    if (side == TNI_READ)
-        endpoint->read_may_be_stale = true;
     if (registration == NULL)
         return n;
-    if (n == TN_EAGAIN || (tni_attempt_is_short(endpoint, what, n) && tni_readiness_trusts_short(seen))) {
+    if (n == TN_EAGAIN || (tni_attempt_is_short(endpoint, what, n) && tni_readiness_trusts_short(seen, side))) {
         seen = tni_registration_clear(registration, side, seen);
         /* A report after a clear is about new bytes, except one that was already under way during this try (tn/net.h says so).
          * If a report came in between, also one of a writable socket, the clear has no effect; then READ may be stale. */

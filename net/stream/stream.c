@@ -122,6 +122,7 @@ static ssize_t run_receive(tni_endpoint *endpoint, void *arg)
 {
     const struct iovec *into = arg;
 
+    endpoint->read_may_be_stale = true;
     return tni_os_recv(endpoint->fd, into->iov_base, into->iov_len);
 }
 
@@ -150,6 +151,7 @@ ssize_t tn_try_read(tn_stream *stream, void *buf, size_t size)
 static ssize_t run_is_readable(tni_endpoint *endpoint, void *arg)
 {
     tni_registration *registration = tni_endpoint_registration(endpoint);
+    int rc;
 
     (void)arg;
     if (registration != NULL) {
@@ -160,7 +162,10 @@ static ssize_t run_is_readable(tni_endpoint *endpoint, void *arg)
         if (!endpoint->read_may_be_stale && !endpoint->given && !(readiness & TNI_OS_ERROR))
             return 0;
     }
-    return tni_os_socket_ready(endpoint->fd, false);
+    rc = tni_os_socket_ready(endpoint->fd, false);
+    if (rc == 0 && registration != NULL)
+        endpoint->read_may_be_stale = false; /* only a read takes what is there */
+    return rc;
 }
 
 int tn_wait_readable(tn_stream *stream)

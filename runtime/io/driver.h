@@ -130,10 +130,11 @@ static inline bool tni_readiness_is_worth_a_try(uint64_t readiness, tni_side sid
     return tni_readiness_has(readiness, side) || readiness < TNI_READY_TICK;
 }
 
-/* Whether a short count means that nothing is left: no byte, no end and no error. */
-static inline bool tni_readiness_trusts_short(uint64_t readiness)
+/* Whether a short count means that nothing is left to read (no byte, no end, no error), or no space to write. The end of what
+ * the peer sends and urgent data say nothing about the space. */
+static inline bool tni_readiness_trusts_short(uint64_t readiness, tni_side side)
 {
-    return !(readiness & (TNI_OS_URGENT | TNI_OS_HANGUP | TNI_OS_ERROR));
+    return !(readiness & (side == TNI_READ ? TNI_OS_URGENT | TNI_OS_HANGUP | TNI_OS_ERROR : TNI_OS_ERROR));
 }
 
 #endif

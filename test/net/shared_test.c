@@ -12,6 +12,7 @@
 
 static unsigned received;
 static unsigned sent;
+static unsigned polled;
 
 /* This program's own functions, as LD_PRELOAD brings them. */
 ssize_t recv(int fd, void *buf, size_t size, int flags)
@@ -24,6 +25,14 @@ ssize_t send(int fd, const void *buf, size_t size, int flags)
 {
     __atomic_fetch_add(&sent, 1, __ATOMIC_RELAXED);
     return syscall(SYS_sendto, fd, buf, size, flags, NULL, 0);
+}
+
+int poll(struct pollfd *files, nfds_t count, int timeout_ms)
+{
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+    __atomic_fetch_add(&polled, 1, __ATOMIC_RELAXED);
+    return (int)syscall(SYS_ppoll, files, count, timeout_ms < 0 ? NULL : &timeout, NULL, 0);
 }
 
 static void *interposed(void *arg)
@@ -46,6 +55,85 @@ Test(shared, interposed_calls_see_every_byte)
     tt_run(interposed, NULL);
     cr_assert_geq(received, 10);
     cr_assert_geq(sent, 10);
+}
+
+/* --- Calls that are not needed ---------------------------------------------------------------------------------------------- */
+
+/* Only a call that waits registers the socket. */
+static void register_stream(tn_stream *stream)
+{
+    TN_SCOPE(soon, tn_now() + TN_MS);
+    tt_check_eq(tn_wait_readable(stream), TN_ETIMEDOUT);
+}
+
+/* Whether a short write has been followed by a write that made no call, because there is no space. A report in between, about
+ * space that has become free, makes it call. */
+static bool short_write_is_believed(tn_stream *stream)
+{
+    static char block[4 << 20];
+    unsigned before;
+    ssize_t n;
+
+    do {
+        n = tn_try_write(stream, block, sizeof block);
+        before = sent;
+    } while (n == (ssize_t)sizeof block);
+    return n > 0 && tn_try_write(stream, block, sizeof block) == TN_EAGAIN && sent == before;
+}
+
+static void *write_to_half_closed(void *arg)
+{
+    bool *believed = arg;
+
+    for (unsigned i = 0; i < 50 && !*believed; i++) {
+        tn_stream *ends[2];
+        char byte;
+        ns_tcp_pair(ends);
+        tt_check_eq(tn_write(ends[0], "x", 1), 1);
+        tt_check_eq(tn_read(ends[1], &byte, 1), 1);
+        register_stream(ends[0]);
+        tt_check_eq(tn_stream_shutdown_write(ends[1]), 0);
+        tt_check_eq(tn_read(ends[0], &byte, 1), 0);
+        *believed = short_write_is_believed(ends[0]);
+        ns_close_pair(ends);
+    }
+    return NULL;
+}
+
+/* That the peer sends no more says nothing about the space for what is written. */
+Test(shared, a_short_write_after_the_end_saves_a_call)
+{
+    bool believed = false;
+
+    tt_run(write_to_half_closed, &believed);
+    cr_assert(believed);
+}
+
+/* The first wait may ask the socket. Until the next read there is nothing to ask for. */
+static void *wait_again(void *arg)
+{
+    tn_stream *ends[2];
+    unsigned before;
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    register_stream(ends[0]);
+    tt_check_eq(tn_write(ends[1], "x", 1), 1);
+    tt_check_eq(tn_wait_readable(ends[0]), 0);
+    before = polled;
+    tt_check_eq(tn_wait_readable(ends[0]), 0);
+    tt_check(polled - before <= 1);
+    before = polled;
+    for (unsigned i = 0; i < 10; i++)
+        tt_check_eq(tn_wait_readable(ends[0]), 0);
+    tt_check_eq(polled - before, 0);
+    ns_close_pair(ends);
+    return NULL;
+}
+
+Test(shared, a_wait_for_what_is_there_asks_once)
+{
+    tt_run(wait_again, NULL);
 }
 
 /* --- A close that would linger ---------------------------------------------------------------------------------------------- */
