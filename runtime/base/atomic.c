@@ -26,11 +26,12 @@ bool tni_fence_heavy_try(bool asymmetric)
 
 bool tni_fence_heavy(bool asymmetric)
 {
-    bool made = tni_fence_heavy_try(asymmetric);
+    bool made;
 
-    /* The fence above comes before the visits: a thread that runs again after one observes what was written before. */
-    if (!made)
-        made = tni_thread_visit_cpus();
+    if (tni_fence_heavy_try(asymmetric))
+        return true;
+    /* The fence of the try comes before the visits: a thread that runs again after one observes what was written before. */
+    made = tni_thread_visit_cpus();
     atomic_thread_fence(memory_order_seq_cst);
     return made;
 }
