@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of links by host. A host without a link gets one when its first connection begins. */
+/* A table of links by host. A host without a link gets one when its first connection begins, or when it is cut before that; the
+ * seed chooses the delays at the first connection. */
 #include "sim/sim_link.h"
 
 #include <tn/sim.h>
@@ -13,6 +14,7 @@
 struct tni_sim_link {
     tni_sim_address host;
     tn_sim_link way;
+    bool chosen; /* `way` is that of tn_sim_set_link, or the seed has chosen it */
     bool cut;
 };
 
@@ -41,15 +43,15 @@ static tni_sim_link *add(const tni_sim_address *host)
 
 tni_sim_link *tni_sim_link_of(const tni_sim_address *host)
 {
-    unsigned known = link_count;
     tni_sim_link *link = add(host);
 
     if (link == NULL)
         return &links[LINKS_MAX - 1]; /* too many hosts: they share it */
-    if (link_count > known && tni_sim_choice_below(TNI_SIM_LATENCY, 4) != 0) {
+    if (!link->chosen && tni_sim_choice_below(TNI_SIM_LATENCY, 4) != 0) {
         link->way.latency_ns = tni_sim_choice_scale(TNI_SIM_LATENCY, DRAWN_MAX_NS);
         link->way.jitter_ns = tni_sim_choice_scale(TNI_SIM_LATENCY, link->way.latency_ns);
     }
+    link->chosen = true;
     return link;
 }
 
@@ -87,6 +89,7 @@ int tn_sim_set_link(const char *host, const tn_sim_link *link)
     if (found == NULL)
         return TN_ENOMEM;
     found->way = way;
+    found->chosen = true;
     return 0;
 }
 

@@ -168,8 +168,15 @@ int tni_sim_options_parse(tni_sim_options *out, int argc, char **argv)
     if (!fine)
         out->run.preemptions_max = 0;
     out->real_seconds = (unsigned)real_seconds;
+    out->virtual_seconds = virtual_seconds;
     out->run.virtual_max_ns = virtual_seconds < 1000000000 ? virtual_seconds * 1000000000 : UINT64_MAX;
     return 0;
+}
+
+static void print_unless(FILE *to, const char *name, uint64_t value, uint64_t usual)
+{
+    if (value != usual)
+        (void)fprintf(to, " %s %llu", name, (unsigned long long)value);
 }
 
 void tni_sim_options_print(const tni_sim_options *options, FILE *to)
@@ -186,8 +193,10 @@ void tni_sim_options_print(const tni_sim_options *options, FILE *to)
         if (limits->without[kind])
             (void)fprintf(to, " --without %s", tni_sim_choice_name(kind));
     }
-    if (limits->faults_max != UINT64_MAX)
-        (void)fprintf(to, " --faults %llu", (unsigned long long)limits->faults_max);
+    print_unless(to, "--faults", limits->faults_max, UINT64_MAX);
+    print_unless(to, "--events", options->run.events_max, EVENTS_USUAL);
+    print_unless(to, "--virtual-seconds", options->virtual_seconds, VIRTUAL_SECONDS_USUAL);
+    print_unless(to, "--real-seconds", options->real_seconds, REAL_SECONDS_USUAL);
     for (unsigned i = 0; i < TNI_SIM_SIZES_MAX && options->run.sizes[i].name[0] != '\0'; i++)
         (void)fprintf(to, " --size %s=%llu", options->run.sizes[i].name, (unsigned long long)options->run.sizes[i].value);
 }

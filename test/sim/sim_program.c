@@ -116,6 +116,36 @@ static void run_faults(void)
     run_echo();
 }
 
+static void *connect_once(void *arg)
+{
+    tn_stream *stream;
+
+    tn_sim_check(tn_tcp_connect(NULL, &stream, address) == 0);
+    tn_stream_close(stream);
+    return arg;
+}
+
+/* The link of a host that has had no connection yet is cut: a connection waits until it is healed. */
+static void *cut_first(void *arg)
+{
+    tn_task *connecting;
+    tn_task *server;
+    uint64_t began_ns;
+
+    tn_sim_check(tn_tcp_listen(&listener, "10.0.0.1:7000", NULL) == 0);
+    tn_sim_check(tn_listener_address(listener, address, sizeof address) == 0);
+    tn_sim_check(tn_spawn(&server, serve, NULL) == 0);
+    tn_sim_check(tn_sim_cut_link("10.0.0.1", true) == 0);
+    began_ns = tn_now();
+    tn_sim_check(tn_spawn(&connecting, connect_once, NULL) == 0);
+    tn_sim_check(tn_sleep(10 * TN_S) == 0);
+    tn_sim_check(tn_sim_cut_link("10.0.0.1", false) == 0);
+    tn_sim_check(tn_join(connecting, NULL) == 0 && tn_now() - began_ns >= 10 * TN_S);
+    tn_listener_close(listener);
+    tn_sim_check(tn_join(server, NULL) == 0);
+    return arg;
+}
+
 /* --- Ways to fail ----------------------------------------------------------------------------------------------------------- */
 
 static int counter;
@@ -189,7 +219,8 @@ static void run(void *arg)
         const char *name;
         tn_entry_fn entry;
     } simulations[] = {
-        {"race", race}, {"deadlock", wait_for_ever}, {"refused", sleep_really}, {"leak", leave_sockets}, {"hour", pass_an_hour},
+        {"race", race},          {"deadlock", wait_for_ever}, {"refused", sleep_really},
+        {"leak", leave_sockets}, {"hour", pass_an_hour},      {"cut", cut_first},
     };
     const char *name = arg;
 

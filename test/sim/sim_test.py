@@ -70,6 +70,19 @@ class Simulations(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("counter == 2", done.stderr)
 
+    def test_the_line_has_the_limits_of_the_run(self):
+        limits = ["--virtual-seconds", "100", "--real-seconds", "60", "--events", "900000"]
+        said = self.fails("hour", "", "--seeds", "1", *limits).stderr
+        line = re.search(r"^repeat it by: (.*)$", said, re.M).group(1)
+        for name, value in zip(limits[::2], limits[1::2]):
+            self.assertIn(f"{name} {value}", line)
+        done = subprocess.run(line.split(), capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+
+    def test_a_link_that_is_cut_before_its_first_connection(self):
+        done = self.passes("cut", "--seeds", "20", "--report")
+        self.assertRegex(done.stdout, r"(?m) latency [1-9]")
+
     def test_the_first_allocation_fails(self):
         self.fails("echo", "tn_run", "--seeds", "1", "--fail", "alloc:1")
         self.fails("echo", "tn_run", "--seeds", "1", "--fail", "thread:1")
