@@ -56,18 +56,23 @@ int mprotect(void *address, size_t size, int protection)
 
 /* --- Options -------------------------------------------------------------------------------------------------------------- */
 
+/* Read when no other thread logs any more. */
 typedef struct {
     int errors;
     char last[400];
 } messages;
 
+/* Several workers may log at once. */
 static void keep_message(void *ctx, tn_log_level level, const char *message)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     messages *m = ctx;
 
+    pthread_mutex_lock(&lock);
     if (level == TN_LOG_ERROR)
         m->errors++;
     snprintf(m->last, sizeof m->last, "%s", message);
+    pthread_mutex_unlock(&lock);
 }
 
 static void refuse(tn_options options, const char *text)

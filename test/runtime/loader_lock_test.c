@@ -128,6 +128,7 @@ static void *answer(void *arg)
 
 Test(loader_lock, is_not_taken_for_a_report)
 {
+    static page dumped = {.lock = PTHREAD_MUTEX_INITIALIZER};
     stand *s = new_stand(sleep_some);
     tn_options options = options_for(s);
     tn_runtime *runtime;
@@ -142,11 +143,10 @@ Test(loader_lock, is_not_taken_for_a_report)
     cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
     for (int i = 0; i < 100; i++) /* the monitor still hands over */
         tt_join(tt_spawn_on(runtime, answer, NULL));
-    s->page.length = 0;
-    tn_dump(runtime, add_line, &s->page);
-    cr_assert_eq(count_of(&s->page, "(fiber): "), 1, "%s", s->page.text);
+    tn_dump(runtime, add_line, &dumped); /* the monitor may still add lines to the other page */
+    cr_assert_eq(count_of(&dumped, "(fiber): "), 1, "%s", dumped.text);
     if (!TT_SANITIZED) /* their own dlopen has no name here */
-        cr_assert_geq(count_of(&s->page, "dlopen"), 1, "%s", s->page.text);
+        cr_assert_geq(count_of(&dumped, "dlopen"), 1, "%s", dumped.text);
     cr_assert_eq(write(ends[1], "", 1), 1);
     tt_join(task);
     tt_runtime_destroy(runtime);
