@@ -33,6 +33,22 @@ static bool wants_trim(const tni_core *core)
            tni_slab_has_remote(&core->slabs);
 }
 
+/* The system calls are made without the lock, because external threads that spawn or wake take it. */
+static void trim_external_headers(tn_runtime *runtime)
+{
+    tni_list blocks;
+
+    tni_os_mutex_lock(&runtime->injector.lock);
+    runtime->external_trim_again = tni_slab_trim_begin(&runtime->external_slabs, &blocks);
+    tni_os_mutex_unlock(&runtime->injector.lock);
+    if (blocks.first == NULL)
+        return;
+    tni_slab_trim_discard(&blocks);
+    tni_os_mutex_lock(&runtime->injector.lock);
+    tni_slab_trim_end(&runtime->external_slabs, &blocks);
+    tni_os_mutex_unlock(&runtime->injector.lock);
+}
+
 void tni_runtime_trim_if_due(tn_runtime *runtime, uint64_t now_ns)
 {
     uint64_t interval_ns = interval_of(runtime);
@@ -45,9 +61,7 @@ void tni_runtime_trim_if_due(tn_runtime *runtime, uint64_t now_ns)
         if (wants_trim(runtime->cores[i]))
             tni_worker_wake_if_parked(runtime->cores[i]);
     }
-    tni_os_mutex_lock(&runtime->injector.lock);
-    runtime->external_trim_again = tni_slab_trim(&runtime->external_slabs);
-    tni_os_mutex_unlock(&runtime->injector.lock);
+    trim_external_headers(runtime);
 }
 
 uint64_t tni_runtime_trim_due_ns(tn_runtime *runtime)

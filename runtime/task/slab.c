@@ -147,14 +147,12 @@ void tni_slab_free(tni_slab_cache *own, tn_task *task)
 /* --- Trimming --------------------------------------------------------------------------------------------------------------- */
 
 /* Gives the whole pages of a full block back, except for that of the block's own fields. */
-static void make_blank(tni_slab_cache *cache, tni_slab_block *block)
+static void make_blank(tni_slab_block *block)
 {
     uintptr_t page = tni_os_page_size();
     uintptr_t low = ((uintptr_t)block->tasks + page - 1) & ~(page - 1);
     uintptr_t high = ((uintptr_t)block + BLOCK_BYTES) & ~(page - 1);
 
-    tni_list_remove(&cache->full, &block->node);
-    tni_list_append(&cache->blank, &block->node);
     block->free = NULL;
     /* Relaxed: a walk that misses it reads state words that say "free", before and after. */
     tni_a32_store(&block->blank, 1, TNI_RELAXED);
@@ -180,17 +178,21 @@ static void sort(tni_slab_cache *cache, tn_task *task)
     }
 }
 
-bool tni_slab_trim(tni_slab_cache *cache)
+bool tni_slab_trim_begin(tni_slab_cache *cache, tni_list *out)
 {
     uint64_t allocated = (cache->next_id - cache->trimmed_id) / cache->id_stride;
 
+    *out = (tni_list){0};
     cache->trimmed_id = cache->next_id;
     if (!cache->discards)
         return false;
     if (allocated > TNI_SLAB_BUSY)
         return true;
-    while (cache->full.first != cache->full.last) /* those of the last trim, except for one */
-        make_blank(cache, tni_container_of(cache->full.last, tni_slab_block, node));
+    while (cache->full.first != cache->full.last) { /* those of the last trim, except for one */
+        tni_list_node *node = cache->full.last;
+        tni_list_remove(&cache->full, node);
+        tni_list_append(out, node);
+    }
     if (cache->unsorted == NULL) {
         cache->unsorted = cache->free;
         cache->free = NULL;
@@ -204,6 +206,28 @@ bool tni_slab_trim(tni_slab_cache *cache)
     }
     return cache->unsorted != NULL || allocated > 0 || cache->full.first != cache->full.last ||
            !tni_inbox_is_empty(&cache->remote); /* a hint: the next trim takes what it misses */
+}
+
+void tni_slab_trim_discard(const tni_list *blocks)
+{
+    for (tni_list_node *node = blocks->first; node != NULL; node = node->next)
+        make_blank(tni_container_of(node, tni_slab_block, node));
+}
+
+void tni_slab_trim_end(tni_slab_cache *cache, tni_list *blocks)
+{
+    while (blocks->first != NULL)
+        tni_list_append(&cache->blank, tni_list_take_first(blocks));
+}
+
+bool tni_slab_trim(tni_slab_cache *cache)
+{
+    tni_list blocks;
+    bool again = tni_slab_trim_begin(cache, &blocks);
+
+    tni_slab_trim_discard(&blocks);
+    tni_slab_trim_end(cache, &blocks);
+    return again;
 }
 
 bool tni_slab_has_remote(const tni_slab_cache *cache)

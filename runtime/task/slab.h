@@ -47,6 +47,12 @@ tn_task *tni_slab_alloc(tni_slab_cache *cache);
  * kernel. Returns whether there is more to do, at once or after the next interval. */
 bool tni_slab_trim(tni_slab_cache *cache);
 
+/* The same in three steps, for an owner that is a lock: the second step makes the system calls, without the lock. The blocks are
+ * in `out` meanwhile and in no list of the cache. So no header of theirs is allocated, and another trim does not find them. */
+bool tni_slab_trim_begin(tni_slab_cache *cache, tni_list *out);
+void tni_slab_trim_discard(const tni_list *blocks);
+void tni_slab_trim_end(tni_slab_cache *cache, tni_list *blocks);
+
 /* Any thread. Whether a trim would find headers that other threads have freed. */
 bool tni_slab_has_remote(const tni_slab_cache *cache);
 

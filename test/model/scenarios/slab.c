@@ -13,7 +13,8 @@ typedef struct {
     tni_worker owner;
     tn_task *held[2]; /* ended tasks; a waker of each is left */
     uint32_t visited;
-    unsigned kept; /* number of headers that the setup took for good */
+    unsigned kept;     /* number of headers that the setup took for good */
+    tni_os_mutex lock; /* the owner of the cache in trim_in_steps and spawn_locked */
 } registry;
 
 /* The calling thread is the worker that holds the core. */
@@ -60,6 +61,19 @@ static void setup(void *state)
     model_name(&r->core.slabs.remote, 8, "slabs.remote");
     model_name(&r->core.slabs.blocks, 8, "slabs.blocks");
     model_name(&r->runtime.externals, 4, "externals");
+}
+
+/* All headers are free, and sorted: each trim finds full blocks. */
+static void setup_free(void *state)
+{
+    registry *r = state;
+
+    setup(state);
+    tni_os_mutex_init(&r->lock);
+    for (unsigned i = 0; i < 2; i++)
+        tn_waker_release(tni_task_waker(r->held[i]));
+    while (tni_slab_trim(&r->core.slabs) && r->core.slabs.blank.first == NULL)
+        ;
 }
 
 /* Takes all headers that exist: the next one comes from those that other threads freed, or from a new block. */
@@ -113,6 +127,35 @@ static void trim(void *state)
     (void)tni_slab_trim(&r->core.slabs);
     end(spawn(r));
     (void)tni_slab_trim(&r->core.slabs);
+}
+
+/* Like the trim of the headers of external threads, whose lock is free while pages are given back. */
+static void trim_in_steps(void *state)
+{
+    registry *r = state;
+
+    for (unsigned i = 0; i < 2; i++) {
+        tni_list blocks;
+        tni_os_mutex_lock(&r->lock);
+        (void)tni_slab_trim_begin(&r->core.slabs, &blocks);
+        tni_os_mutex_unlock(&r->lock);
+        tni_slab_trim_discard(&blocks);
+        tni_os_mutex_lock(&r->lock);
+        tni_slab_trim_end(&r->core.slabs, &blocks);
+        tni_os_mutex_unlock(&r->lock);
+    }
+}
+
+/* An external thread; it does not own the cache when the task ends. */
+static void spawn_locked(void *state)
+{
+    registry *r = state;
+    tn_task *task;
+
+    tni_os_mutex_lock(&r->lock);
+    task = spawn(r);
+    tni_os_mutex_unlock(&r->lock);
+    end(task);
 }
 
 /* A core that has no memory for headers. It trims, too. */
@@ -214,6 +257,7 @@ const model_scenario model_scenarios[] = {
     CASE("take_over", setup_used_up, take_over, release_first, release_second),
     CASE("trim", setup, trim, release_first, release_second),
     CASE("trim_walk", setup, trim, walk_any, release_first),
+    CASE("trim_in_steps", setup_free, trim_in_steps, spawn_locked, walk_any),
     CASE("walk", setup, spawn_again, walk),
     CASE("walk_new_block", setup_used_up, spawn_one, walk),
     CASE("walk_stale_waker", setup_used_up, spawn_one, walk, release_first),
