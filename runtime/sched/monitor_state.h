@@ -39,6 +39,7 @@ typedef struct {
     uint64_t seen_ns;     /* time of the last check that saw that run */
     uint64_t cpu_ns;      /* processor time of the thread at that check */
     uint64_t kept_ns;     /* processor time and sleep in that run since the first check that saw it */
+    uint64_t rest_ns;     /* of the time since the check before: added to kept_ns if the thread sleeps; 0: nothing to ask */
 } tni_run_record;
 
 /* Reports of stuck tasks: what was logged recently, and the report in progress. */

@@ -109,16 +109,17 @@ static bool may_block(const tni_worker *worker)
     return tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 || tni_aptr_load(&worker->native, TNI_RELAXED) != NULL;
 }
 
-/* For how much of the time between two checks in one run the task has kept the thread. */
-static uint64_t kept_between(const tni_worker *worker, const tni_run_record *before, const tni_run_record *now)
+/* Adds for how much of the time between two checks in one run the task has kept the thread. Of the rest the thread was asleep,
+ * or got no processor: add_sleep asks. */
+static void add_kept(tni_run_record *now, const tni_run_record *before)
 {
     uint64_t passed_ns = now->seen_ns - before->seen_ns;
     uint64_t used_ns = now->cpu_ns - before->cpu_ns;
     uint64_t rest_ns = used_ns < passed_ns ? passed_ns - used_ns : 0;
 
-    if (rest_ns < passed_ns / 8 || !tni_os_thread_sleeps(worker->thread_id))
-        return used_ns;
-    return used_ns + (rest_ns < TNI_STUCK_SLEEP_MAX_NS ? rest_ns : TNI_STUCK_SLEEP_MAX_NS);
+    now->kept_ns = before->kept_ns + used_ns;
+    if (rest_ns >= passed_ns / 8)
+        now->rest_ns = rest_ns < TNI_STUCK_SLEEP_MAX_NS ? rest_ns : TNI_STUCK_SLEEP_MAX_NS;
 }
 
 static void record_run_locked(tni_worker *worker, uint64_t now_ns)
@@ -142,7 +143,7 @@ static void record_run_locked(tni_worker *worker, uint64_t now_ns)
     if (now.task != NULL)
         now.cpu_ns = tni_thread_clock_ns(&worker->clock);
     if (now.task != NULL && is_same_run(&worker->seen_run, &now))
-        now.kept_ns = worker->seen_run.kept_ns + kept_between(worker, &worker->seen_run, &now);
+        add_kept(&now, &worker->seen_run);
     worker->seen_run = now;
 }
 
@@ -187,7 +188,7 @@ static void choose_task_locked(candidate *c, tni_worker *worker, uint64_t now_ns
 }
 
 /* True: a worker without a core is inside a task that may have to be reported, or will soon be inside one. */
-static bool record_all_runs_locked(tn_runtime *runtime, uint64_t now_ns, candidate *c)
+static bool record_all_runs_locked(tn_runtime *runtime, uint64_t now_ns)
 {
     bool again = false;
 
@@ -195,9 +196,44 @@ static bool record_all_runs_locked(tn_runtime *runtime, uint64_t now_ns, candida
     for (tni_worker *worker = runtime->workers; worker != NULL; worker = worker->next_worker) {
         record_run_locked(worker, now_ns);
         again = again || (worker->seen_run.core == NULL && is_reportable(worker)) || is_between_locked(worker);
-        if (c->task == NULL && is_due(worker))
-            choose_task_locked(c, worker, now_ns);
     }
+    return again;
+}
+
+/* Asks the kernel about the threads that used less time than has passed. Without the lock, because it reads a file: a worker
+ * leaves the list, and is freed, only with the runtime, and only this thread uses the records. Returns the first worker whose
+ * task must be reported; NULL: there is none. */
+static tni_worker *add_sleep(tni_worker *first)
+{
+    tni_worker *due = NULL;
+
+    for (tni_worker *worker = first; worker != NULL; worker = worker->next_worker) {
+        if (worker->seen_run.rest_ns > 0 && tni_os_thread_sleeps(worker->thread_id))
+            worker->seen_run.kept_ns += worker->seen_run.rest_ns;
+        worker->seen_run.rest_ns = 0;
+        if (due == NULL && is_due(worker))
+            due = worker;
+    }
+    return due;
+}
+
+/* True: check again soon. `c`: the task to report. */
+static bool check_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
+{
+    tni_worker *first;
+    tni_worker *due;
+    bool again;
+
+    tni_os_mutex_lock(&runtime->lock);
+    again = record_all_runs_locked(runtime, now_ns);
+    first = runtime->workers;
+    tni_os_mutex_unlock(&runtime->lock);
+    due = add_sleep(first);
+    if (due == NULL)
+        return again;
+    tni_os_mutex_lock(&runtime->lock);
+    choose_task_locked(c, due, now_ns);
+    tni_os_mutex_unlock(&runtime->lock);
     return again;
 }
 
@@ -211,9 +247,7 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
         return false;
     if (log->task != NULL)
         continue_report(runtime, now_ns);
-    tni_os_mutex_lock(&runtime->lock);
-    again = record_all_runs_locked(runtime, now_ns, &c);
-    tni_os_mutex_unlock(&runtime->lock);
+    again = check_runs(runtime, now_ns, &c);
     if (c.kept_ns > 0 && log->task == NULL && may_report(log, now_ns) && tni_task_set_reported(c.task)) {
         log->reports++;
         log->task = c.task;
