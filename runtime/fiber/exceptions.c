@@ -2,40 +2,43 @@
 /* Moving the C++ runtime's record of exceptions between threads. */
 #include "fiber/exceptions.h"
 
-/* Facts about the process, which has one C++ runtime and one dynamic linker. */
-static tni_aptr accessor; /* a tni_os_exceptions_fn; NULL: none was found yet */
-tni_a64 tni_exceptions_none_before;
+/* Of the process, which has one C++ runtime and one dynamic linker. */
+tni_exceptions_lookup tni_exceptions_found;
 
 static tni_os_exceptions_fn to_function(void *address)
 {
     return (tni_os_exceptions_fn)(uintptr_t)address;
 }
 
+/* A call that finds nothing may overlap one that finds the C++ runtime. If its write to `none_before` is last, it must find the
+ * accessor after it, and write 0. It does: its exchange reads the newest value, so also what came with a 0 that was written
+ * before. Every 0 is written after the accessor, or after a load that has observed it, and with release; and an exchange between
+ * a 0 and this one continues the 0's release sequence. */
 static tni_os_exceptions_fn look_up(void)
 {
     uint64_t generation = tni_os_exceptions_generation();
     tni_os_exceptions_fn found = tni_os_exceptions_find();
 
     if (found != NULL) {
-        /* Release: partner is the load in record_here(). It comes before the 0, so that a failed look-up at the same time, which
-         * writes later, finds it. */
-        tni_aptr_store(&accessor, (void *)(uintptr_t)found, TNI_RELEASE);
-        tni_a64_store(&tni_exceptions_none_before, 0, TNI_RELEASE);
-        return found;
+        /* Release: publishes the C++ runtime as this thread found it; partner: record_here. */
+        tni_aptr_store(&tni_exceptions_found.accessor, (void *)(uintptr_t)found, TNI_RELEASE);
+    } else {
+        /* Acquire: observes the accessor if a 0 was written before; partner: the store in look_up. A store, or a weaker exchange,
+         * could overwrite the 0 of a thread whose accessor this one then does not find. */
+        (void)tni_a64_exchange(&tni_exceptions_found.none_before, generation + 1, TNI_ACQUIRE);
+        /* Acquire: as in record_here. */
+        found = to_function(tni_aptr_load(&tni_exceptions_found.accessor, TNI_ACQUIRE));
     }
-    tni_a64_store(&tni_exceptions_none_before, generation + 1, TNI_RELAXED); /* relaxed: see tni_exceptions_possible() */
-    /* Orders the store before the load. Without it, this thread could miss another one's find and overwrite its 0. */
-    tni_fence_full();
-    found = to_function(tni_aptr_load(&accessor, TNI_ACQUIRE)); /* acquire: as in record_here() */
+    /* Release: publishes the accessor; partner: the exchange in look_up. */
     if (found != NULL)
-        tni_a64_store(&tni_exceptions_none_before, 0, TNI_RELAXED); /* relaxed: as above */
+        tni_a64_store(&tni_exceptions_found.none_before, 0, TNI_RELEASE);
     return found;
 }
 
 static tni_os_exceptions *record_here(void)
 {
     /* Acquire: observes the C++ runtime as the thread that found it. Partner: look_up(). */
-    tni_os_exceptions_fn found = to_function(tni_aptr_load(&accessor, TNI_ACQUIRE));
+    tni_os_exceptions_fn found = to_function(tni_aptr_load(&tni_exceptions_found.accessor, TNI_ACQUIRE));
 
     if (found == NULL)
         found = look_up();

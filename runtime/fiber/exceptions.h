@@ -13,6 +13,15 @@
 #include "base/atomic.h"
 #include "os/os_exceptions.h"
 
+/* What is known of the C++ runtime. `accessor`: a tni_os_exceptions_fn; NULL: none was found yet. `none_before`: the generation
+ * at which no C++ runtime was loaded yet, plus 1; 0: nothing was looked up yet, or there is a C++ runtime. */
+typedef struct {
+    tni_aptr accessor;
+    tni_a64 none_before;
+} tni_exceptions_lookup;
+
+__attribute__((visibility("hidden"))) extern tni_exceptions_lookup tni_exceptions_found;
+
 #ifdef TNI_MODEL
 /* The scenarios throw no exceptions. */
 static inline bool tni_exceptions_possible(void)
@@ -20,15 +29,12 @@ static inline bool tni_exceptions_possible(void)
     return false;
 }
 #else
-/* The generation at which no C++ runtime was loaded yet, plus 1; 0: nothing was looked up yet, or there is a C++ runtime. */
-__attribute__((visibility("hidden"))) extern tni_a64 tni_exceptions_none_before;
-
 /* Whether the thread's record may be in use: false in a program without C++. */
 __attribute__((always_inline)) static inline bool tni_exceptions_possible(void)
 {
     /* Relaxed: a value that another thread has written since causes one more look-up, or one less at a generation at which this
      * thread has used no record. */
-    return tni_unlikely(tni_os_exceptions_generation() >= tni_a64_load(&tni_exceptions_none_before, TNI_RELAXED));
+    return tni_unlikely(tni_os_exceptions_generation() >= tni_a64_load(&tni_exceptions_found.none_before, TNI_RELAXED));
 }
 #endif
 
