@@ -89,7 +89,7 @@ static tni_stack *slab_cut_locked(tni_stack_pool *pool, size_t class_index)
         .class_index = (uint8_t)class_index,
         .guard = TNI_GUARD_AUTO,
     };
-    class->newest->busy++;
+    tni_stack_slab_use_locked(pool, class->newest);
     tni_stack_use_init(pool, stack);
     return stack;
 }
@@ -117,7 +117,7 @@ static tni_stack *take_idle_locked(tni_stack_pool *pool, size_t class_index)
     if (list == &class->idle && --class->idle_count < class->idle_least)
         class->idle_least = class->idle_count;
     stack->slab->bare -= stack->bare;
-    stack->slab->busy++;
+    tni_stack_slab_use_locked(pool, stack->slab);
     stack->bare = false;
     return stack;
 }
@@ -129,7 +129,7 @@ static void put_idle_locked(tni_stack_pool *pool, tni_stack *stack)
     tni_os_mutex_assert_held(&pool->lock);
     tni_list_prepend(&class->idle, &stack->node);
     class->idle_count++;
-    stack->slab->busy--;
+    tni_stack_slab_unuse_locked(pool, stack->slab);
 }
 
 /* Returns a stack that has no guard yet. */
@@ -211,30 +211,51 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     return larger != NULL ? 0 : -ENOMEM;
 }
 
-/* Whether to log that fibers wait because no memory is left. */
-static bool is_first_shortage_locked(tni_stack_pool *pool, int rc)
+/* Whether the attempt has failed because no memory is left. */
+static bool is_shortage_locked(const tni_stack_pool *pool, int rc)
 {
-    bool first = rc == -EAGAIN && !pool->shortage_logged && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
-
     tni_os_mutex_assert_held(&pool->lock);
-    if (first)
-        pool->shortage_logged = true;
-    return first;
+    return rc < 0 && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
+}
+
+/* *shortage: no memory is left. */
+static int take(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out, bool *shortage)
+{
+    int rc;
+
+    tni_os_mutex_lock(&pool->lock);
+    rc = take_locked(pool, class_index, out);
+    if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
+        refill_locked(pool, cache);
+    *shortage = is_shortage_locked(pool, rc);
+    tni_os_mutex_unlock(&pool->lock);
+    return rc;
+}
+
+static void log_first_shortage(tni_stack_pool *pool)
+{
+    bool first;
+
+    tni_os_mutex_lock(&pool->lock);
+    first = !pool->shortage_logged;
+    pool->shortage_logged = true;
+    tni_os_mutex_unlock(&pool->lock);
+    if (first && pool->config.log != NULL)
+        pool->config.log(pool->config.log_arg, "tournant: no memory is left for further stacks; fibers that have not begun wait "
+                                               "until others have ended");
 }
 
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
-    bool short_of_memory;
+    bool shortage;
+    int rc = take(pool, cache, class_index, out, &shortage);
 
-    tni_os_mutex_lock(&pool->lock);
-    int rc = take_locked(pool, class_index, out);
-    if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
-        refill_locked(pool, cache);
-    short_of_memory = is_first_shortage_locked(pool, rc);
-    tni_os_mutex_unlock(&pool->lock);
-    if (short_of_memory && pool->config.log != NULL)
-        pool->config.log(pool->config.log_arg, "tournant: no memory is left for further stacks; fibers that have not begun wait "
-                                               "until others have ended");
+    if (shortage) { /* idle stacks of other sizes may have the address space */
+        tni_stack_pool_trim(pool, true);
+        rc = take(pool, cache, class_index, out, &shortage);
+    }
+    if (shortage && rc == -EAGAIN)
+        log_first_shortage(pool);
     if (rc == 0 && (*out)->guard == TNI_GUARD_AUTO)
         rc = guard_or_exchange(pool, out);
     return rc;

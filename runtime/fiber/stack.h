@@ -106,6 +106,8 @@ typedef struct {
     char *fresh;            /* the first slot of the newest slab that was never used */
     uint32_t fresh_index;   /* its number in the slab */
     uint32_t fresh_left;    /* slots from there to the slab's end */
+    tni_list free_slabs;    /* slabs that could be unmapped; the one that became free last is the last */
+    size_t free_slab_count; /* length of that list */
 } tni_stack_class;
 
 /* One per runtime. The fields before `waiters` are constant after init; those behind `lock` are protected by it. */

@@ -13,6 +13,8 @@ struct tni_stack_slab {
     uint32_t busy;       /* stacks that were cut and are in no list of idle ones */
     uint32_t bare;       /* idle stacks without memory */
     uint8_t class_index; /* of its stacks */
+    bool is_free;        /* in its class's list `free_slabs`: all its stacks have been cut, and all are idle */
+    tni_list_node free_node;
 };
 
 /* The tops of 16 adjacent stacks have different offsets in their slots. The unit above the first top holds the slab's
@@ -29,6 +31,32 @@ static inline tni_stack *tni_stack_slab_at(const tni_stack_slab *slab, size_t in
     char *end = slab->base + (index + 1) * tni_stack_class_size(slab->class_index);
 
     return (tni_stack *)(void *)(end - shift - sizeof(tni_stack));
+}
+
+/* Counts a stack of the slab as busy, and no longer so. */
+static inline void tni_stack_slab_use_locked(tni_stack_pool *pool, tni_stack_slab *slab)
+{
+    tni_stack_class *class = &pool->classes[slab->class_index];
+
+    tni_os_mutex_assert_held(&pool->lock);
+    if (slab->is_free) {
+        tni_list_remove(&class->free_slabs, &slab->free_node);
+        class->free_slab_count--;
+        slab->is_free = false;
+    }
+    slab->busy++;
+}
+
+static inline void tni_stack_slab_unuse_locked(tni_stack_pool *pool, tni_stack_slab *slab)
+{
+    tni_stack_class *class = &pool->classes[slab->class_index];
+
+    tni_os_mutex_assert_held(&pool->lock);
+    if (--slab->busy > 0 || (slab == class->newest && class->fresh_left > 0))
+        return;
+    tni_list_append(&class->free_slabs, &slab->free_node);
+    class->free_slab_count++;
+    slab->is_free = true;
 }
 
 /* Unmaps a slab that no list contains, with its record. */

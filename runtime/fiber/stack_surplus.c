@@ -2,14 +2,16 @@
 /* Returning the memory of idle stacks to the kernel after a burst.
  *
  * A slab counts its stacks that are in use, in a cache, or without a guard (`busy`). When it has none, and no stack is left to
- * cut from it, all its stacks are in the lists of idle stacks. Under the lock the trimming thread removes these from the lists,
- * and the slab from the pool's. Then no other thread can reach the slab, and it is unmapped without the lock.
+ * cut from it, all its stacks are in the lists of idle stacks, and the slab is in the list of free slabs of its size. Under the
+ * lock the trimming thread removes the stacks from the lists, and the slab from the pool's. Then no other thread can reach the
+ * slab, and it is unmapped without the lock.
  *
  * *Nothing is unmapped in use.* A stack is busy from the step that takes it out of a list, under the lock, to the step that puts
  * it back, under the lock. The thread that puts it back touches nothing of it after that.
  *
  * Where other stacks of a slab are busy, an idle stack is made bare: it is taken as a fiber would take it, so it is busy
- * meanwhile, and its memory is discarded without the lock.
+ * meanwhile, and its memory is discarded without the lock. It counts as `out` too: a fiber that finds no other stack waits for
+ * it, and the caller of the trim then hands it over (tni_runtime_stacks_trim).
  *
  * The surplus of a size is the least number of idle stacks with memory since the last call. So stacks that a steady load needs
  * now and then are not trimmed. Each call trims half of the surplus, so that a load that comes back
@@ -41,43 +43,55 @@ static void remove_idle_locked(tni_stack_pool *pool, tni_stack *stack)
         class->idle_count--;
 }
 
-/* Removes from all lists a slab with no busy stack, of which at most `most` have memory. Returns it, or NULL. */
-static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, size_t class_index, size_t most)
+/* Removes from all lists the first free slab, if at most `most` of its stacks have memory. Otherwise moves it to the end of the
+ * list of free slabs, and returns NULL. */
+static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class *class, size_t most)
 {
-    tni_stack_class *class = &pool->classes[class_index];
+    tni_stack_slab *slab;
 
     tni_os_mutex_assert_held(&pool->lock);
-    if (class->idle.first == NULL && class->bare.first == NULL)
+    if (class->free_slabs.first == NULL)
+        return NULL; /* they have been used meanwhile */
+    slab = tni_container_of(tni_list_take_first(&class->free_slabs), tni_stack_slab, free_node);
+    if (slots(slab) - slab->bare > most) {
+        tni_list_append(&class->free_slabs, &slab->free_node);
         return NULL;
-    for (tni_list_node *node = pool->slabs.first; node != NULL; node = node->next) {
-        tni_stack_slab *slab = tni_container_of(node, tni_stack_slab, node);
-        bool is_cut = slab != class->newest || class->fresh_left == 0;
-        if (slab->class_index != class_index || slab->busy > 0 || !is_cut || slots(slab) - slab->bare > most)
-            continue;
-        for (size_t i = 0; i < slots(slab); i++) {
-            tni_stack *stack = tni_stack_slab_at(slab, i);
-            pool->mapped_guards_left += stack->guard == TNI_GUARD_MPROTECT;
-            remove_idle_locked(pool, stack);
-        }
-        tni_list_remove(&pool->slabs, node);
-        return slab;
     }
-    return NULL;
+    class->free_slab_count--;
+    for (size_t i = 0; i < slots(slab); i++) {
+        tni_stack *stack = tni_stack_slab_at(slab, i);
+        pool->mapped_guards_left += stack->guard == TNI_GUARD_MPROTECT;
+        remove_idle_locked(pool, stack);
+    }
+    tni_list_remove(&pool->slabs, &slab->node);
+    return slab;
 }
 
-/* Unmaps slabs with up to `wanted` stacks that have memory. Returns how many are left to trim. */
-static size_t trim_slabs(tni_stack_pool *pool, size_t class_index, size_t wanted)
+static size_t count_free_slabs(tni_stack_pool *pool, const tni_stack_class *class)
 {
-    for (;;) {
+    size_t count;
+
+    tni_os_mutex_lock(&pool->lock);
+    count = class->free_slab_count;
+    tni_os_mutex_unlock(&pool->lock);
+    return count;
+}
+
+/* Checks each free slab once, and unmaps those with up to `wanted` stacks that have memory. Returns how many stacks are left to
+ * trim. */
+static size_t trim_slabs(tni_stack_pool *pool, tni_stack_class *class, size_t wanted)
+{
+    for (size_t left = count_free_slabs(pool, class); left > 0; left--) {
         tni_stack_slab *slab;
         tni_os_mutex_lock(&pool->lock);
-        slab = detach_slab_locked(pool, class_index, wanted);
+        slab = detach_slab_locked(pool, class, wanted);
         tni_os_mutex_unlock(&pool->lock);
         if (slab == NULL)
-            return wanted;
+            continue;
         wanted -= slots(slab) - slab->bare;
         tni_stack_slab_unmap(slab);
     }
+    return wanted;
 }
 
 /* Takes up to `count` idle stacks, those that were put back first. */
@@ -90,7 +104,8 @@ static tni_stack *take_coldest_locked(tni_stack_pool *pool, size_t class_index, 
     for (; count > 0 && class->idle.last != NULL; count--) {
         tni_stack *stack = tni_container_of(class->idle.last, tni_stack, node);
         remove_idle_locked(pool, stack);
-        stack->slab->busy++;
+        tni_stack_slab_use_locked(pool, stack->slab);
+        pool->out++;
         stack->next = taken;
         taken = stack;
     }
@@ -115,7 +130,8 @@ static void trim_stacks(tni_stack_pool *pool, size_t class_index, size_t wanted)
             next = stack->next;
             stack->bare = true;
             stack->slab->bare++;
-            stack->slab->busy--;
+            tni_stack_slab_unuse_locked(pool, stack->slab);
+            pool->out--;
             tni_list_prepend(&class->bare, &stack->node);
         }
         tni_os_mutex_unlock(&pool->lock);
@@ -137,7 +153,7 @@ void tni_stack_pool_trim(tni_stack_pool *pool, bool all)
 {
     for (size_t i = 0; i < TNI_STACK_CLASSES; i++) {
         tni_stack_class *class = &pool->classes[i];
-        trim_stacks(pool, i, trim_slabs(pool, i, surplus_of(pool, class, all)));
+        trim_stacks(pool, i, trim_slabs(pool, class, surplus_of(pool, class, all)));
         tni_os_mutex_lock(&pool->lock);
         class->idle_least = class->idle_count;
         tni_os_mutex_unlock(&pool->lock);
