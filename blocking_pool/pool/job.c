@@ -76,8 +76,10 @@ static const tni_work_ops job_ops = {job_run, job_complete};
 static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job_fn fn, void *arg)
 {
     tn_runtime *runtime = pool->runtime;
-    tn_job *job = runtime->allocator.alloc(runtime->allocator.ctx, sizeof *job, _Alignof(tn_job));
+    tn_job *job = runtime->allocator.alloc(runtime->allocator.ctx, sizeof *job, _Alignof(tn_job)); /* not zeroed */
 
+    if (tni_unlikely(job == NULL))
+        job = tni_reclaim_alloc(runtime, sizeof *job, _Alignof(tn_job));
     if (job == NULL)
         return NULL;
     tni_pool_work_init(&job->base, &job_ops, kind);

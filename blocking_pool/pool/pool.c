@@ -61,7 +61,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
 /* Creates the pool on first use. NULL: no memory, and no other thread has created it meanwhile. */
 static void *make(tn_runtime *runtime)
 {
-    tni_pool *pool = tni_alloc(&runtime->allocator, sizeof *pool, _Alignof(tni_pool));
+    tni_pool *pool = tni_reclaim_alloc(runtime, sizeof *pool, _Alignof(tni_pool));
     void *attachment = NULL;
 
     if (pool == NULL)
@@ -238,7 +238,7 @@ void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred)
 /* --- Submitting ------------------------------------------------------------------------------------------------------------- */
 
 /* Starts a thread if none exists. */
-static int start_first(tni_pool *pool)
+static int try_start_first(tni_pool *pool)
 {
     int rc = 0;
 
@@ -251,6 +251,20 @@ static int start_first(tni_pool *pool)
     }
     tni_os_mutex_unlock(&pool->lock);
     return rc == 0 || rc == TN_ESHUTDOWN ? rc : TN_EAGAIN;
+}
+
+/* The same. There may be no address space left for the thread's stack, while the runtime holds more than it uses. */
+static int start_first(tni_pool *pool)
+{
+    int rc = try_start_first(pool);
+
+    if (rc != TN_EAGAIN)
+        return rc;
+    tni_reclaim_memory_here(pool->runtime);
+    rc = try_start_first(pool);
+    if (rc == TN_EAGAIN)
+        tni_reclaim_found_nothing(pool->runtime);
+    return rc;
 }
 
 void tni_pool_unreserve(tni_pool *pool, tni_pool_class kind)

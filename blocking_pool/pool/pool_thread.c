@@ -429,10 +429,6 @@ int tni_pool_start_thread_locked(tni_pool *pool)
     tni_runtime_retain(runtime);
     rc = tni_thread_start(&thread->id, thread_main, thread);
     if (rc != 0) {
-        tni_stack_pool_trim(&runtime->stacks, true); /* there may be no address space left for the thread's stack */
-        rc = tni_thread_start(&thread->id, thread_main, thread);
-    }
-    if (rc != 0) {
         tni_runtime_release(runtime); /* never the last reference: the caller runs in the runtime, or holds a handle to it */
         tni_list_prepend(&pool->unused, &thread->node);
         pool->counts.failed_starts++;

@@ -101,7 +101,7 @@ static int listen_on(const tni_address *address, const tn_listen_options *option
 /* Takes over the fd and the file at `path` (NULL: there is none), also on failure. */
 static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const char *path)
 {
-    tn_listener *listener = tni_alloc(&runtime->allocator, sizeof *listener, _Alignof(tn_listener));
+    tn_listener *listener = tni_reclaim_alloc(runtime, sizeof *listener, _Alignof(tn_listener));
 
     if (listener == NULL) {
         tni_os_close(fd);

@@ -21,7 +21,7 @@ static const tni_endpoint_ops stream_ops = {NULL, release};
 
 tn_stream *tni_stream_alloc(tn_runtime *runtime)
 {
-    return tni_alloc(&runtime->allocator, sizeof(tn_stream), _Alignof(tn_stream));
+    return tni_reclaim_alloc(runtime, sizeof(tn_stream), _Alignof(tn_stream));
 }
 
 void tni_stream_free(tn_runtime *runtime, tn_stream *stream)

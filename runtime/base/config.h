@@ -9,7 +9,9 @@
 #define TNI_SLAB_BYTES 1024
 #define TNI_SLAB_BUSY 8
 #define TNI_SLAB_STEP 8
+#define TNI_SLAB_GIVE 2
 #define TNI_LOOP_TAKEN_SPINS 2
+#define TNI_RECLAIM_WAIT_NS UINT64_MAX
 #else
 /* Tasks in a core's run queue. Tokio and Go both use 256. But one poll of a loop reports up to 1024 sockets, and tasks that do
  * not fit go through the injector to other cores, far from their memory: at 1000 connections that was 15 % of all requests. */
@@ -23,9 +25,13 @@
  * of headers (some 20 ns each). */
 #define TNI_SLAB_BUSY 8192
 #define TNI_SLAB_STEP 65536
+/* So many free headers at most a core gives to threads that find none. */
+#define TNI_SLAB_GIVE 1024
 /* A worker may find its loop taken, by a thread that polls it or that opens or closes a socket in it. It retries this many
  * times, and then after TNI_LOOP_TAKEN_NS. */
 #define TNI_LOOP_TAKEN_SPINS 200
+/* How long a thread that finds no memory waits for what other cores do not use. */
+#define TNI_RECLAIM_WAIT_NS 20000000
 #endif
 
 /* The monitor polls a loop that has not been polled for this long. */
@@ -104,6 +110,9 @@
 #define TNI_MONITOR_MEAN_NS 2000000
 #define TNI_MONITOR_SAVED_NS 200000000
 #define TNI_MONITOR_REST_NS 50000000
+
+/* How long no thread waits so after one has found nothing. */
+#define TNI_RECLAIM_PAUSE_NS 100000000
 
 /* How long a worker that found its loop taken repeatedly sleeps on its parker. */
 #define TNI_LOOP_TAKEN_NS 1000000

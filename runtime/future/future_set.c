@@ -262,10 +262,10 @@ int tn_future_set_create(tn_future_set **out, tn_runtime *runtime)
         runtime = tn_runtime_current();
     if (runtime == NULL)
         return TN_EINVAL;
-    set = tni_alloc(&runtime->allocator, sizeof *set, _Alignof(tn_future_set));
+    set = tni_reclaim_alloc(runtime, sizeof *set, _Alignof(tn_future_set));
     if (set == NULL)
         return TN_ENOMEM;
-    set->hub = tni_alloc(&runtime->allocator, sizeof *set->hub, _Alignof(set_hub));
+    set->hub = tni_reclaim_alloc(runtime, sizeof *set->hub, _Alignof(set_hub));
     if (set->hub == NULL) {
         tni_free(&runtime->allocator, set, sizeof *set);
         return TN_ENOMEM;

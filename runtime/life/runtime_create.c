@@ -202,6 +202,7 @@ static void init_state(tn_runtime *runtime)
     tni_a32_init(&runtime->frames, 1);
     tni_a32_init(&runtime->quiet, 0);
     tni_aptr_init(&runtime->attachment, NULL);
+    tni_reclaim_init(&runtime->reclaim);
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
     tni_monitor_init(&runtime->monitor);
@@ -301,6 +302,15 @@ static int drive(tn_runtime *runtime, tn_task *task, void **result)
     return join_shielded(task, result);
 }
 
+/* The calling thread drives the runtime and is not in its loop, so no other code can give what its core does not use. */
+static void give_core(tn_runtime *runtime)
+{
+    tni_core *core = tni_worker_enter(runtime->workers);
+
+    tni_reclaim_give(core);
+    tni_worker_leave(runtime->workers);
+}
+
 int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result)
 {
     bool drives = runtime->options.flavor == TN_CURRENT_THREAD;
@@ -317,6 +327,10 @@ int tn_block_on(tn_runtime *runtime, tn_entry_fn entry, void *arg, void **result
     if (drives && !tni_a32_cas(&runtime->driven, &free_word, 1, TNI_ACQUIRE))
         return TN_EBUSY;
     rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
+    if (rc == TN_ENOMEM && drives) {
+        give_core(runtime);
+        rc = tn_spawn_on(runtime, NULL, &task, entry, arg);
+    }
     if (rc == 0)
         return drives ? drive(runtime, task, result) : join_shielded(task, result);
     if (drives)

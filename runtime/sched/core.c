@@ -24,6 +24,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->trim_due_ns = core->polled_ns;
     tni_a32_init(&core->trim_again, 0);
     tni_a64_init(&core->trim_seen, 0);
+    tni_a32_init(&core->reclaimed, tni_a32_load(&runtime->reclaim.round, TNI_RELAXED)); /* relaxed: no other thread yet */
     core->batching = false;
     core->batch = 0;
     tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);

@@ -53,6 +53,7 @@ struct tni_core {
 
     tni_a32 trim_again; /* 1: the last trim of the slabs has left something */
     tni_a64 trim_seen;  /* counts.polls at that trim */
+    tni_a32 reclaimed;  /* the last request for which this core has given what it does not use (reclaim.h) */
 
     tni_core_record record; /* the monitor's */
 

@@ -9,6 +9,7 @@
 #include "sched/core.h"
 #include "sched/idle.h"
 #include "sched/injector.h"
+#include "sched/reclaim.h"
 #include "sched/worker_replacement.h"
 #include "task/task_upcalls.h"
 #include "time/task_clock.h"
@@ -51,6 +52,7 @@ struct tn_runtime {
     uint64_t trimmed_ns;      /* the maintaining thread's: when it trimmed the stacks last */
     bool external_trim_again; /* the maintaining thread's: the last trim of external_slabs has left something */
 
+    tni_reclaim reclaim;
     tni_stack_pool stacks;
     tni_idle idle;
     tni_injector injector;
@@ -131,6 +133,8 @@ void tni_runtime_thread_ended(tn_runtime *runtime);
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
 /* Called when `count` stacks have come back to the pool: gives them to the fibers that have waited longest. */
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
+/* tni_stack_pool_trim. Then gives stacks to fibers that have begun to wait meanwhile. */
+void tni_runtime_stacks_trim(tn_runtime *runtime, bool all);
 /* Moves the stacks of the caller's cache to the pool, and from there to fibers that wait for one. */
 void tni_runtime_flush_stacks(tn_runtime *runtime, tni_stack_cache *cache);
 

@@ -5,6 +5,8 @@
  * The stack itself is handed over, not a notification. A task that was only woken could find that a new task has taken the
  * stack. Or it could take another stack, from a core's cache; then the next task in the list would never learn of the stack
  * that is left. */
+#include <limits.h>
+
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
@@ -72,6 +74,14 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
             count--; /* otherwise the task got an error, and the stack is for the next one */
         tni_schedule_inject(runtime, task, task, 1);
     }
+}
+
+void tni_runtime_stacks_trim(tn_runtime *runtime, bool all)
+{
+    tni_stack_pool_trim(&runtime->stacks, all);
+    /* Behind the pool's lock: a fiber whose attempt found no stack because of the trim had begun to wait, and is observed. */
+    if (tni_stack_waited_for(&runtime->stacks))
+        tni_runtime_stacks_came_back(runtime, UINT_MAX);
 }
 
 void tni_runtime_flush_stacks(tn_runtime *runtime, tni_stack_cache *cache)

@@ -56,7 +56,7 @@ void tni_runtime_trim_if_due(tn_runtime *runtime, uint64_t now_ns)
     if (interval_ns == UINT64_MAX || now_ns - runtime->trimmed_ns < interval_ns)
         return;
     runtime->trimmed_ns = now_ns;
-    tni_stack_pool_trim(&runtime->stacks, false);
+    tni_runtime_stacks_trim(runtime, false);
     for (unsigned i = 0; i < runtime->core_count; i++) {
         if (wants_trim(runtime->cores[i]))
             tni_worker_wake_if_parked(runtime->cores[i]);
@@ -89,5 +89,5 @@ void tn_runtime_trim(tn_runtime *runtime)
     }
     if (core != NULL)
         tni_core_leave();
-    tni_stack_pool_trim(&runtime->stacks, true);
+    tni_runtime_stacks_trim(runtime, true);
 }

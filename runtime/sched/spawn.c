@@ -63,32 +63,27 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
         tni_task_set_cancelled(task);
 }
 
-/* Called when there is no memory for headers: makes some available, and takes headers that wait for the owners of other
- * caches. */
-__attribute__((noinline)) static tn_task *alloc_in_need(tn_runtime *runtime, tni_slab_cache *cache)
+/* Called when the core has no header, and there is no memory for more. */
+__attribute__((noinline)) static tn_task *alloc_in_need(tni_core *core)
 {
+    tn_runtime *runtime = core->runtime;
     tn_task *task;
 
-    tni_stack_pool_trim(&runtime->stacks, true);
-    (void)tni_slab_trim(cache);
-    task = tni_slab_alloc(cache);
-    for (unsigned i = 0; task == NULL && i < runtime->core_count; i++)
-        if (tni_slab_take_over(cache, &runtime->cores[i]->slabs))
-            task = tni_slab_alloc(cache);
+    tni_reclaim_memory(runtime, core);
+    task = tni_slab_alloc(&core->slabs);
+    if (task == NULL)
+        task = tni_reclaim_header(runtime, &core->slabs);
+    if (task == NULL)
+        tni_reclaim_found_nothing(runtime);
     return task;
-}
-
-static inline tn_task *alloc_header(tn_runtime *runtime, tni_slab_cache *cache)
-{
-    tn_task *task = tni_slab_alloc(cache);
-
-    return tni_likely(task != NULL) ? task : alloc_in_need(runtime, cache);
 }
 
 static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
 {
-    tn_task *task = alloc_header(core->runtime, &core->slabs);
+    tn_task *task = tni_slab_alloc(&core->slabs);
 
+    if (tni_unlikely(task == NULL))
+        task = alloc_in_need(core);
     if (task == NULL)
         return TN_ENOMEM;
     tni_count(&core->counts.spawned, 1);
@@ -99,6 +94,22 @@ static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
+/* The same for a thread without a core. A worker may need the injector's lock before it gives, so the spawn releases it, and
+ * begins again. Returns 0 or TN_ESHUTDOWN. */
+__attribute__((noinline)) static int alloc_external_in_need(tn_runtime *runtime, bool inside, tn_task **task)
+{
+    tni_injector_commit(&runtime->injector, NULL, &runtime->external.spawned);
+    tni_reclaim_memory(runtime, NULL);
+    if (!tni_injector_begin(&runtime->injector, inside))
+        return TN_ESHUTDOWN;
+    *task = tni_slab_alloc(&runtime->external_slabs);
+    if (*task == NULL)
+        *task = tni_reclaim_header(runtime, &runtime->external_slabs);
+    if (*task == NULL)
+        tni_reclaim_found_nothing(runtime);
+    return 0;
+}
+
 /* `inside`: the spawn is by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
@@ -106,7 +117,9 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
 
     if (!tni_injector_begin(&runtime->injector, inside))
         return TN_ESHUTDOWN;
-    task = alloc_header(runtime, &runtime->external_slabs);
+    task = tni_slab_alloc(&runtime->external_slabs);
+    if (tni_unlikely(task == NULL) && alloc_external_in_need(runtime, inside, &task) != 0)
+        return TN_ESHUTDOWN;
     if (task != NULL) {
         build(runtime, task, plan, out != NULL);
         if (out != NULL)

@@ -124,13 +124,16 @@ static void report_sleep(tni_core *core)
     fire_timers(core);
 }
 
-/* If fibers wait for a stack, gives them the stacks in this core's cache. */
-static void share_stacks(tni_core *core)
+/* If fibers wait for a stack, gives them the stacks in this core's cache; the same for a thread that finds no memory. */
+static void share_memory(tni_core *core)
 {
     tn_runtime *runtime = core->runtime;
 
-    if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)) && core->stacks.count > 0)
+    if (tni_likely(!tni_stack_waited_for(&runtime->stacks)))
+        return;
+    if (core->stacks.count > 0)
         tni_runtime_flush_stacks(runtime, &core->stacks);
+    tni_reclaim_give(core);
 }
 
 /* Now and then trims the slabs of headers; the maintaining thread wakes parked workers for it. */
@@ -210,7 +213,7 @@ static void check_periodically(tni_core *core)
     if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
         take_shares(core, now_ns);
     trim_headers(core);
-    share_stacks(core);
+    share_memory(core);
 }
 
 /* --- Idle ------------------------------------------------------------------------------------------------------------------- */
@@ -251,7 +254,7 @@ static inline void stop_searching(tni_worker *worker, const tni_core *core, bool
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
     return is_done(worker) || has_mail(worker) || tni_schedule_any_work(worker->runtime) ||
-           (core->stacks.count > 0 && tni_stack_waited_for(&worker->runtime->stacks));
+           (tni_stack_waited_for(&worker->runtime->stacks) && (core->stacks.count > 0 || tni_reclaim_is_due(core)));
 }
 
 /* Whether something must be polled before a sleep in the loop. */
@@ -350,7 +353,7 @@ static void park(tni_worker *worker, tni_core *core)
      * below finds it. */
     tni_schedule_batch_begin(core);
     trim_headers(core);
-    share_stacks(core);
+    share_memory(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, core, false);
     /* Orders the parked mark and the end of the search before the final check. Pairs with the fences of submits and posts;

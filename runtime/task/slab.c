@@ -105,6 +105,15 @@ static tni_inbox_node *take_sorted(tni_slab_cache *cache)
     return tasks;
 }
 
+/* Called when the list `free` is empty: refills it from other lists of the owner. */
+static void refill_from_own(tni_slab_cache *cache)
+{
+    cache->free = cache->unsorted;
+    cache->unsorted = NULL;
+    if (cache->free == NULL)
+        cache->free = take_sorted(cache);
+}
+
 /* Called when the list `free` is empty. */
 static bool refill(tni_slab_cache *cache)
 {
@@ -233,6 +242,20 @@ bool tni_slab_trim(tni_slab_cache *cache)
 bool tni_slab_has_remote(const tni_slab_cache *cache)
 {
     return cache->discards && !tni_inbox_is_empty(&cache->remote);
+}
+
+void tni_slab_give(tni_slab_cache *cache)
+{
+    for (unsigned i = 0; i < TNI_SLAB_GIVE; i++) {
+        tni_inbox_node *node;
+        if (cache->free == NULL)
+            refill_from_own(cache);
+        node = cache->free;
+        if (node == NULL)
+            return;
+        cache->free = node->next;
+        tni_inbox_push(&cache->remote, node); /* publishes the owner's last accesses to the thread that takes it */
+    }
 }
 
 bool tni_slab_take_over(tni_slab_cache *cache, tni_slab_cache *from)

@@ -56,7 +56,10 @@ void tni_slab_trim_end(tni_slab_cache *cache, tni_list *blocks);
 /* Any thread. Whether a trim would find headers that other threads have freed. */
 bool tni_slab_has_remote(const tni_slab_cache *cache);
 
-/* Owner only, when it has no header and no memory: takes those that other threads have freed into the cache `from`. Each returns
+/* Owner only: moves some free headers to where other threads' frees are, so that another cache can take them over. */
+void tni_slab_give(tni_slab_cache *cache);
+
+/* Owner only, when it has no header and no memory: takes those that are in the inbox of the cache `from`. Each returns
  * to `from` when it is freed. Returns whether there were any. */
 bool tni_slab_take_over(tni_slab_cache *cache, tni_slab_cache *from);
 

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread that finds no memory gets what other cores do not use. */
+/* ctest: timeout=120 */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <tn.h>
+
+#include "support/allocator.h"
+#include "support/manual.h"
+#include "support/runtime.h"
+
+#define LIMIT_NS (20 * TN_S)
+
+enum { BURST = 3000, EXTERNAL_MAX = 2000 };
+
+/* --- Headers -------------------------------------------------------------------------------------------------------------- */
+
+/* Tasks that live until the test completes them. */
+typedef struct {
+    tn_runtime *runtime;
+    tt_manual futures[BURST];
+    tn_task *tasks[BURST];
+    unsigned count;
+    int last_error;
+} crowd;
+
+/* A core that is inside a long run gives nothing, and then the spawn fails; so it is tried again. */
+static bool can_spawn_one(void *arg)
+{
+    crowd *c = arg;
+
+    tt_manual_init(&c->futures[c->count]);
+    c->last_error = tn_spawn_future(c->runtime, NULL, &c->tasks[c->count], &c->futures[c->count].base);
+    return c->last_error == 0;
+}
+
+static void spawn_all(crowd *c, unsigned wanted)
+{
+    for (c->count = 0; c->count < wanted; c->count++)
+        tt_check(tt_wait_until(can_spawn_one, c, LIMIT_NS));
+}
+
+static void end_all(crowd *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        tt_manual_ready(&c->futures[i], 0);
+    for (unsigned i = 0; i < c->count; i++)
+        tt_check(tn_join(c->tasks[i], NULL) == 0);
+    c->count = 0;
+}
+
+static void *burst_in_a_task(void *arg)
+{
+    crowd *c = arg;
+
+    spawn_all(c, BURST);
+    end_all(c);
+    return NULL;
+}
+
+static tn_options options_with(tt_allocator *allocator)
+{
+    tn_options options = tt_options();
+
+    tt_allocator_init(allocator);
+    options.allocator = &allocator->as_option;
+    options.trim_interval_ns = UINT64_MAX;
+    return options;
+}
+
+static crowd *burst_then_shortage(tn_options options, tt_allocator *allocator)
+{
+    crowd *c = calloc(1, sizeof *c);
+
+    cr_assert_not_null(c);
+    cr_assert_eq(tn_runtime_create(&c->runtime, &options), 0);
+    cr_assert_eq(tn_block_on(c->runtime, burst_in_a_task, c, NULL), 0);
+    tt_allocator_fail(allocator, 1, 1000000000);
+    return c;
+}
+
+static void end_of(crowd *c, tt_allocator *allocator)
+{
+    tt_allocator_fail(allocator, 0, 0);
+    tt_runtime_destroy(c->runtime);
+    free(c);
+    cr_assert_eq(atomic_load(&allocator->blocks), 0);
+}
+
+Test(reclaim, a_plain_thread_gets_headers_of_cores)
+{
+    tt_allocator allocator;
+    crowd *c = burst_then_shortage(options_with(&allocator), &allocator);
+
+    for (int round = 0; round < 2; round++) {
+        spawn_all(c, BURST - 1); /* the entry of tn_block_on had one of them */
+        end_all(c);
+    }
+    end_of(c, &allocator);
+}
+
+static void *burst_again(void *arg)
+{
+    crowd *c = arg;
+
+    spawn_all(c, BURST);
+    end_all(c);
+    tt_check(tn_yield() == 0); /* to another worker, with TN_TEST_MIGRATE */
+    spawn_all(c, BURST);
+    end_all(c);
+    return NULL;
+}
+
+Test(reclaim, a_task_gets_headers_of_other_cores)
+{
+    tt_allocator allocator;
+    crowd *c = burst_then_shortage(options_with(&allocator), &allocator);
+
+    for (int round = 0; round < 5; round++)
+        tt_join(tt_spawn_on(c->runtime, burst_again, c));
+    end_of(c, &allocator);
+}
+
+static void *add_one(void *arg)
+{
+    ++*(unsigned *)arg;
+    return NULL;
+}
+
+Test(reclaim, a_current_thread_runtime_gives_its_own)
+{
+    tt_allocator allocator;
+    tn_options options = options_with(&allocator);
+    unsigned done = 0;
+    unsigned spawned = 0;
+    crowd *c;
+
+    options.flavor = TN_CURRENT_THREAD;
+    options.workers = 1;
+    c = burst_then_shortage(options, &allocator);
+    while (spawned < EXTERNAL_MAX && tn_spawn_on(c->runtime, NULL, NULL, add_one, &done) == 0)
+        spawned++; /* nobody drives the runtime: these are the headers of plain threads */
+    cr_assert_lt(spawned, EXTERNAL_MAX);
+    cr_assert_eq(tn_block_on(c->runtime, burst_in_a_task, c, NULL), 0);
+    cr_assert_eq(done, spawned);
+    end_of(c, &allocator);
+}
+
+/* --- Address space ---------------------------------------------------------------------------------------------------------- */
+
+/* Limits the address space of the process to what it has now and `more`. */
+static void limit_address_space(size_t more)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    struct rlimit limit;
+
+    tt_check(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    (void)fclose(file);
+    limit.rlim_cur = limit.rlim_max = pages * (size_t)sysconf(_SC_PAGESIZE) + more;
+    tt_check(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+static void *sleep_shortly(void *arg)
+{
+    tt_check(tn_sleep(TN_MS) == 0);
+    return arg;
+}
+
+static void *burst_of_fibers(void *arg)
+{
+    static tn_task *tasks[BURST];
+    int count = 0;
+
+    while (count < BURST && tn_spawn(&tasks[count], sleep_shortly, NULL) == 0)
+        count++;
+    for (int i = 0; i < count; i++)
+        tt_check(tn_join(tasks[i], NULL) == 0);
+    return arg;
+}
+
+static void *identity(void *arg)
+{
+    return arg;
+}
+
+static bool has_run_in_large_fiber(void *arg)
+{
+    tn_spawn_options large = tn_spawn_options_default();
+    tn_task *task;
+    void *result = NULL;
+
+    large.stack_size_bytes = (size_t)16 << 20;
+    return tn_spawn_on(arg, &large, &task, identity, arg) == 0 && tn_join(task, &result) == 0 && result == arg;
+}
+
+static bool has_run_in_pool(void *arg)
+{
+    tn_job *job;
+
+    return tn_spawn_blocking_on(arg, NULL, &job, identity, NULL) == 0 && tn_job_join(job, NULL) == 0;
+}
+
+static void use_what_the_burst_has_left(void *arg)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    (void)arg;
+    options.trim_interval_ns = UINT64_MAX;
+    options.guard = TN_GUARD_NONE;
+    tt_check(tn_runtime_create(&runtime, &options) == 0);
+    limit_address_space((size_t)48 << 20);
+    tt_check(tn_block_on(runtime, burst_of_fibers, NULL, NULL) == 0);
+    tt_check(tt_wait_until(has_run_in_large_fiber, runtime, LIMIT_NS));
+    tt_check(tn_block_on(runtime, burst_of_fibers, NULL, NULL) == 0);
+    tt_check(tt_wait_until(has_run_in_pool, runtime, LIMIT_NS));
+    tt_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, LIMIT_NS) == 0);
+}
+
+Test(reclaim, address_space_of_idle_stacks, .disabled = TT_SANITIZED) /* the sanitizers need address space too */
+{
+    tt_child child = tt_fork(use_what_the_burst_has_left, NULL);
+
+    cr_assert_eq(child.status, 0, "%s", child.said);
+}
