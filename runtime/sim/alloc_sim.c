@@ -5,8 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/alloc_sim.h"
 #include "sim/sim_choice.h"
 #include "sim/sim_run.h"
+
+static uint64_t in_use;
+
+uint64_t tni_sim_alloc_in_use(void)
+{
+    return in_use;
+}
 
 static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
 {
@@ -15,13 +23,17 @@ static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
     (void)ctx;
     if (tni_sim_run_is_on() && tni_sim_choice_happens(TNI_SIM_ALLOC))
         return NULL;
-    return posix_memalign(&ptr, align_bytes, size_bytes) == 0 ? ptr : NULL;
+    if (posix_memalign(&ptr, align_bytes, size_bytes) != 0)
+        return NULL;
+    in_use++;
+    return ptr;
 }
 
 static void libc_free(void *ctx, void *ptr, size_t size_bytes)
 {
     (void)ctx;
     (void)size_bytes;
+    in_use--;
     free(ptr);
 }
 

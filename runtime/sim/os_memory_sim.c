@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "sim/os_memory_sim.h"
 #include "sim/sim_choice.h"
 #include "sim/sim_thread.h"
 #include "sim/sim_trace.h"
@@ -15,6 +16,13 @@
 
 /* MADV_GUARD_INSTALL. */
 #define ADVICE_GUARD_INSTALL 102
+
+static size_t mapped;
+
+size_t tni_os_memory_sim_mapped(void)
+{
+    return mapped;
+}
 
 int tni_os_map(size_t size, void **out)
 {
@@ -30,6 +38,7 @@ int tni_os_map(size_t size, void **out)
     if (address == MAP_FAILED)
         return -errno;
     tni_sim_trace(TNI_SIM_TRACE_MAP, (int64_t)size, 0);
+    mapped += size;
     *out = address;
     return 0;
 }
@@ -37,7 +46,10 @@ int tni_os_map(size_t size, void **out)
 int tni_os_unmap(void *address, size_t size)
 {
     tni_sim_thread_call();
-    return munmap(address, size) == 0 ? 0 : -errno;
+    if (munmap(address, size) != 0)
+        return -errno;
+    mapped -= size;
+    return 0;
 }
 
 int tni_os_protect_none(void *address, size_t size)

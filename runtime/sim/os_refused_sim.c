@@ -7,12 +7,10 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 /* NOLINTBEGIN(misc-unused-parameters) */
 
-TNI_SIM_REFUSE(int, tni_os_open, (const char *path, int flags, unsigned mode))
 TNI_SIM_REFUSE(ssize_t, tni_os_readv, (int fd, const struct iovec *iov, int count))
 TNI_SIM_REFUSE(ssize_t, tni_os_writev, (int fd, const struct iovec *iov, int count))
 TNI_SIM_REFUSE(ssize_t, tni_os_preadv, (int fd, const struct iovec *iov, int count, int64_t offset))
 TNI_SIM_REFUSE(ssize_t, tni_os_pwritev, (int fd, const struct iovec *iov, int count, int64_t offset))
-TNI_SIM_REFUSE(int, tni_os_open_cached, (const char *path, int flags))
 TNI_SIM_REFUSE(ssize_t, tni_os_readv_cached, (int fd, const struct iovec *iov, int count))
 TNI_SIM_REFUSE(ssize_t, tni_os_preadv_cached, (int fd, const struct iovec *iov, int count, int64_t offset))
 TNI_SIM_REFUSE(bool, tni_os_cached_end_holds, (void))
@@ -23,7 +21,6 @@ TNI_SIM_REFUSE(int, tni_os_sync, (int fd, bool everything))
 TNI_SIM_REFUSE(int, tni_os_truncate, (int fd, int64_t size))
 TNI_SIM_REFUSE(int, tni_os_fstat, (int fd, struct stat *out))
 TNI_SIM_REFUSE(ssize_t, tni_os_sendfile, (int socket, int file, int64_t *offset, size_t size))
-TNI_SIM_REFUSE(int, tni_os_stat, (const char *path, bool follow, struct stat *out))
 TNI_SIM_REFUSE(int, tni_os_mkdir, (const char *path, unsigned mode))
 TNI_SIM_REFUSE(int, tni_os_rmdir, (const char *path))
 TNI_SIM_REFUSE(int, tni_os_rename, (const char *from, const char *to))

@@ -211,10 +211,22 @@ static int run_all(session *self)
 
 /* --- The beginning ---------------------------------------------------------------------------------------------------------- */
 
-/* Both libraries define the same functions, and each call goes to one of them: nothing would be simulated, or a half. */
+/* Whether the first definition of `name` that the loader finds is in another object than this function. */
+static bool is_elsewhere(void *scope, const char *name)
+{
+    void *found = dlsym(scope, name);
+    Dl_info here;
+    Dl_info there;
+
+    return found != NULL && dladdr((void *)(uintptr_t)is_elsewhere, &here) != 0 && dladdr(found, &there) != 0 &&
+           here.dli_fbase != there.dli_fbase;
+}
+
+/* Both libraries define the same functions, and each call goes to one of them: nothing would be simulated, or a half. The other
+ * one may be before this library or behind it. */
 static void check_alone(void)
 {
-    if (dlsym(RTLD_NEXT, "tn_sim_main") != NULL || dlsym(RTLD_NEXT, "tn_runtime_create") == NULL)
+    if (!is_elsewhere(RTLD_DEFAULT, "tn_runtime_create") && !is_elsewhere(RTLD_NEXT, "tn_runtime_create"))
         return;
     (void)fprintf(stderr, "tournant_sim: this program is linked with the library tournant too: link tournant_sim alone\n");
     exit(2);

@@ -202,10 +202,22 @@ bool tni_sim_names_path_remove(const tni_sim_address *address)
 
 /* --- Names of hosts --------------------------------------------------------------------------------------------------------- */
 
+/* Before the first use: what every machine knows. */
+static void add_usual(void)
+{
+    host_count = 2;
+    (void)snprintf(hosts[0].name, NAME_SIZE, "localhost");
+    (void)tni_sim_address_parse(&hosts[0].address, "::1");
+    hosts[1] = hosts[0];
+    (void)tni_sim_address_parse(&hosts[1].address, "127.0.0.1");
+}
+
 int tn_sim_add_name(const char *name, const char *address)
 {
     tni_sim_address parsed;
 
+    if (host_count == 0)
+        add_usual();
     if (strlen(name) >= NAME_SIZE || !tni_sim_address_parse(&parsed, address))
         return TN_EINVAL;
     if (host_count == HOSTS_MAX)
@@ -217,10 +229,8 @@ int tn_sim_add_name(const char *name, const char *address)
 
 const tni_sim_address *tni_sim_names_host(const char *host, unsigned index)
 {
-    if (host_count == 0) {
-        (void)tn_sim_add_name("localhost", "::1");
-        (void)tn_sim_add_name("localhost", "127.0.0.1");
-    }
+    if (host_count == 0)
+        add_usual();
     for (unsigned i = 0; i < host_count; i++)
         if (strcasecmp(hosts[i].name, host) == 0 && index-- == 0)
             return &hosts[i].address;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/alloc_sim.h"
+#include "sim/os_memory_sim.h"
 #include "sim/sim_file.h"
 #include "sim/sim_fine.h"
 #include "sim/sim_thread.h"
@@ -69,11 +71,21 @@ void tni_sim_run_check_limits(void)
         end_failed("limit", "the run has more events than --events allows");
 }
 
+static void check_nothing_left(void)
+{
+    if (tni_sim_thread_left() > 0)
+        tni_sim_run_fail("leak", "%u threads are left when the function returns", tni_sim_thread_left());
+    if (tni_sim_file_count() > 0)
+        tni_sim_run_fail("leak", "%u sockets or events are open when the function returns", tni_sim_file_count());
+    if (tni_sim_alloc_in_use() > 0)
+        tni_sim_run_fail("leak", "%llu blocks of the default allocator are in use when the function returns",
+                         (unsigned long long)tni_sim_alloc_in_use());
+    if (tni_os_memory_sim_mapped() > 0)
+        tni_sim_run_fail("leak", "%zu bytes are mapped when the function returns", tni_os_memory_sim_mapped());
+}
+
 void tni_sim_run(const tni_sim_run_options *options, tn_sim_fn fn, void *arg, tni_sim_run_result *result)
 {
-    unsigned threads;
-    unsigned files;
-
     run.options = *options;
     run.result = result;
     tni_sim_choice_met = &result->counts;
@@ -83,12 +95,7 @@ void tni_sim_run(const tni_sim_run_options *options, tn_sim_fn fn, void *arg, tn
     tni_sim_fine_begin(options->preemptions_max);
     run.on = true;
     fn(arg);
-    threads = tni_sim_thread_left();
-    files = tni_sim_file_count();
-    if (threads > 0)
-        tni_sim_run_fail("leak", "%u threads are left when the function returns", threads);
-    if (files > 0)
-        tni_sim_run_fail("leak", "%u sockets or events are open when the function returns", files);
+    check_nothing_left();
     run.on = false;
     fill_result();
     result->ended = true;

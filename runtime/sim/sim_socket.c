@@ -11,9 +11,10 @@
 #include "sim/sim_names.h"
 #include "sim/sim_trace.h"
 
-/* As Linux by default: an attempt is repeated after 1, 2, 4, ... s and given up after the seventh; a segment after 15 losses. */
+/* As Linux by default: an attempt to connect is sent again after 1, 2, 4, ... s, six times, and is given up when the last pause
+ * is over, after 127 s. A segment is sent again 15 times, and is given up after 924 s. */
 #define ATTEMPTS_MAX 7
-#define LOSSES_MAX 15
+#define SENDINGS_MAX 16
 #define ATTEMPT_PAUSE_NS UINT64_C(1000000000)
 #define VANISHED_NS (UINT64_C(924) * 1000000000)
 #define VOID_BYTES ((size_t)64 << 10)
@@ -143,8 +144,12 @@ static void on_arrival(tni_sim_event *event)
 
 static void lose(tni_sim_socket *self)
 {
-    tni_sim_trace(TNI_SIM_TRACE_LOST, self->number, 0);
-    if (tni_sim_pipe_lose(&self->in, on_arrival) >= LOSSES_MAX && self->other != NULL)
+    if (tni_sim_pipe_lose(&self->in, on_arrival) <= SENDINGS_MAX) {
+        tni_sim_trace(TNI_SIM_TRACE_LOST, self->number, 0);
+        return;
+    }
+    tni_sim_time_clear(&self->in.event);
+    if (self->other != NULL)
         tni_sim_socket_break(self->other, ETIMEDOUT);
 }
 
@@ -305,8 +310,13 @@ static void on_attempt(tni_sim_event *event)
 {
     tni_sim_socket *self = tni_container_of(event, tni_sim_socket, timer);
     tni_sim_socket *listener = tni_sim_names_listener(&self->peer);
-    bool lost = tni_sim_link_is_cut(self->link) || tni_sim_choice_happens(TNI_SIM_BLACK_HOLE);
+    bool lost;
 
+    if (self->attempts == ATTEMPTS_MAX) {
+        end_attempt(self, ETIMEDOUT);
+        return;
+    }
+    lost = tni_sim_link_is_cut(self->link) || tni_sim_choice_happens(TNI_SIM_BLACK_HOLE);
     if (!lost && (listener == NULL || tni_sim_choice_happens(TNI_SIM_REFUSE))) {
         end_attempt(self, ECONNREFUSED);
         return;
@@ -316,10 +326,7 @@ static void on_attempt(tni_sim_event *event)
         return;
     }
     tni_sim_trace(TNI_SIM_TRACE_LOST, self->number, 0);
-    if (++self->attempts == ATTEMPTS_MAX)
-        end_attempt(self, ETIMEDOUT);
-    else
-        tni_sim_time_set(&self->timer, tni_sim_time_ns() + (ATTEMPT_PAUSE_NS << (self->attempts - 1)), on_attempt);
+    tni_sim_time_set(&self->timer, tni_sim_time_ns() + (ATTEMPT_PAUSE_NS << self->attempts++), on_attempt);
 }
 
 static int connect_unix(tni_sim_socket *self)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The program of sim_test.py: simulations that pass, and one for each way to fail. The last argument, behind `--`, names one. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,108 @@ static void *cut_first(void *arg)
     return arg;
 }
 
+/* --- Single faults ---------------------------------------------------------------------------------------------------------- */
+
+/* For `--fail half_open:1`: the peer of the client disappears. */
+static void *miss_the_peer(void *arg)
+{
+    tn_stream *client_end;
+    tn_stream *server_end;
+    tn_scope scope;
+    char byte = 'x';
+
+    tn_sim_check(tn_tcp_listen(&listener, "10.0.0.1:7000", NULL) == 0);
+    tn_sim_check(tn_tcp_connect(NULL, &client_end, "10.0.0.1:7000") == 0);
+    tn_sim_check(tn_accept(listener, &server_end) == 0);
+    tn_stream_close(server_end);
+    tn_scope_enter_for(&scope, 3600 * TN_S);
+    tn_sim_check(tn_read(client_end, &byte, 1) == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    tn_sim_check(tn_write(client_end, &byte, 1) == 1);
+    tn_sim_check(tn_read(client_end, &byte, 1) == TN_ETIME);
+    tn_stream_close(client_end);
+    tn_listener_close(listener);
+    return arg;
+}
+
+static bool is_expected(int rc)
+{
+    return rc == TN_ENOMEM || rc == TN_EAGAIN || rc == TN_EMFILE || rc == TN_EAI_AGAIN || rc == -ENOBUFS || rc == TN_ECONNRESET ||
+           rc == TN_EPIPE || rc == TN_EAI_NONAME;
+}
+
+static void *blocking_job(void *arg)
+{
+    (*(int *)arg)++;
+    return NULL;
+}
+
+static void *respond(void *arg)
+{
+    tn_stream *stream;
+    char byte;
+    int rc = tn_accept(listener, &stream);
+
+    if (rc == 0) {
+        if (tn_read(stream, &byte, 1) == 1)
+            (void)tn_write_all(stream, &byte, 1);
+        tn_stream_close(stream);
+    }
+    return arg;
+}
+
+static int exchange(void)
+{
+    tn_stream *stream;
+    tn_scope scope;
+    char byte = 'x';
+    ssize_t rc;
+
+    tn_scope_enter_for(&scope, 60 * TN_S);
+    rc = tn_tcp_connect(NULL, &stream, "kitchen.example:7000");
+    if (rc == 0) {
+        rc = tn_write_all(stream, &byte, 1);
+        rc = rc == 0 ? tn_read(stream, &byte, 1) : rc;
+        tn_stream_close(stream);
+    }
+    tn_scope_leave(&scope);
+    return rc >= 0 ? 0 : (int)rc;
+}
+
+/* Names, connections, tasks and jobs; whatever fails, it fails with an error that is documented, in time, and leaves nothing. */
+static void *try_everything(void *arg)
+{
+    int *rc = arg;
+    int jobs = 0;
+    tn_task *task;
+
+    tn_sim_check(tn_sim_add_name("kitchen.example", "10.0.0.1") == 0);
+    *rc = tn_tcp_listen(&listener, "10.0.0.1:7000", NULL);
+    if (*rc != 0)
+        return NULL;
+    *rc = tn_spawn(&task, respond, NULL);
+    if (*rc == 0) {
+        *rc = exchange();
+        tn_cancel(task);
+        tn_sim_check(tn_join(task, NULL) == 0);
+    }
+    if (*rc == 0)
+        *rc = tn_run_blocking(blocking_job, &jobs, NULL);
+    tn_sim_check(jobs == (*rc == 0));
+    tn_listener_close(listener);
+    return NULL;
+}
+
+static void run_single_fault(void)
+{
+    int inside = 0;
+    int rc = tn_run(try_everything, &inside, NULL);
+
+    tn_sim_check(rc == 0 || is_expected(rc));
+    tn_sim_check(inside == 0 || is_expected(inside));
+    tn_sim_check(tn_sim_size("faults", 1) > 0 || (rc == 0 && inside == 0));
+}
+
 /* --- Ways to fail ----------------------------------------------------------------------------------------------------------- */
 
 static int counter;
@@ -219,8 +322,8 @@ static void run(void *arg)
         const char *name;
         tn_entry_fn entry;
     } simulations[] = {
-        {"race", race},          {"deadlock", wait_for_ever}, {"refused", sleep_really},
-        {"leak", leave_sockets}, {"hour", pass_an_hour},      {"cut", cut_first},
+        {"race", race},         {"deadlock", wait_for_ever}, {"refused", sleep_really},    {"leak", leave_sockets},
+        {"hour", pass_an_hour}, {"cut", cut_first},          {"half_open", miss_the_peer},
     };
     const char *name = arg;
 
@@ -228,6 +331,8 @@ static void run(void *arg)
         run_echo();
     if (strcmp(name, "faults") == 0)
         run_faults();
+    if (strcmp(name, "single_fault") == 0)
+        run_single_fault();
     if (strcmp(name, "own_seed") == 0)
         tn_sim_check(tn_sim_seed() > 0);
     for (size_t i = 0; i < sizeof simulations / sizeof simulations[0]; i++)

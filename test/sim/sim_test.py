@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""sim_test.py PROGRAM SHARED TOOL: that a simulation passes, fails as it should, and is the same again. PROGRAM: sim_program with
-the static library; SHARED: the same with the shared one; TOOL: tools/sim."""
+"""sim_test.py PROGRAM SHARED TOOL BOTH...: that a simulation passes, fails as it should, and is the same again. PROGRAM:
+sim_program with the static library; SHARED: the same with the shared one; TOOL: tools/sim; BOTH: linked with tournant too."""
 import re
 import subprocess
 import sys
 import unittest
 
-PROGRAM, SHARED, TOOL = sys.argv[1:4]
+PROGRAM, SHARED, TOOL, *BOTH = sys.argv[1:]
 SUMMARY = re.compile(r"(\d+) runs, (\d+) failed")
 DIGEST = re.compile(r"^run \d+ ok digest (\w+)", re.M)
 
@@ -86,6 +86,25 @@ class Simulations(unittest.TestCase):
     def test_the_first_allocation_fails(self):
         self.fails("echo", "tn_run", "--seeds", "1", "--fail", "alloc:1")
         self.fails("echo", "tn_run", "--seeds", "1", "--fail", "thread:1")
+
+    def test_the_peer_of_a_connection_disappears(self):
+        self.passes("half_open", "--seeds", "5", "--fail", "half_open:1")
+
+    def test_each_call_that_can_fail_fails_in_turn(self):
+        self.passes("single_fault", "--seeds", "10", "--size", "faults=0")
+        for kind in ("alloc", "map", "thread", "call", "files", "buffers", "name", "reset", "abort"):
+            number = 0
+            while not number or met:
+                number += 1
+                done = self.passes("single_fault", "--seeds", "1", "--fail", f"{kind}:{number}")
+                met = re.search(rf"(?m)^  {kind} +1 of", done.stdout)
+            self.assertGreater(number, 1, kind)
+
+    def test_both_libraries_in_a_program_are_refused(self):
+        for program in BOTH:
+            done = run("--seeds", "1", "--", "hour", program=program)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertIn("is linked with the library tournant too", done.stderr)
 
     def test_wrong_options_are_refused(self):
         self.assertEqual(run("--nonsense").returncode, 2)

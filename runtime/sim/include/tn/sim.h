@@ -26,8 +26,8 @@ typedef void (*tn_sim_fn)(void *arg);
 /* Reads the options of the command line, and runs `fn(arg)` for each seed; `--help` lists the options. Returns the exit status
  * for main: 0 if no run failed, 1 if one did, 2 if an option is wrong.
  *
- * A run fails if it ends by a signal or by exit, if tn_sim_check fails, if no thread can continue, and if it leaves threads or
- * sockets behind. Then a line is printed with which the run can be repeated.
+ * A run fails if it ends by a signal or by exit, if tn_sim_check fails, or if no thread can continue. It also fails if it leaves
+ * threads, sockets or memory of the library behind. Then a line is printed with which the run can be repeated.
  *
  * Suspends: until all runs have ended; the calling thread is blocked.
  * Callable from: the main thread, while the process has no other one.
