@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "base/tls.h"
 #include "pool/pool_internal.h"
 
@@ -512,8 +513,11 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
     tn_blocking_counters counts = {.size = 0};
     size_t size = out->size;
 
-    if (size < sizeof(size_t) || size > sizeof *out)
+    if (size < sizeof(size_t) || size > TNI_OPTIONS_MAX_BYTES) {
+        tni_log_write(&runtime->log, TN_LOG_ERROR, "tn_runtime_blocking: size is wrong (%zu): set it to the size of the struct",
+                      size);
         return TN_EINVAL;
+    }
     if (attachment != NULL && attachment != &tni_attachment_closed) {
         tni_pool *pool = tni_container_of(attachment, tni_pool, base);
         tni_os_mutex_lock(&pool->lock);
@@ -529,7 +533,8 @@ int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out)
         counts.detached = pool->detached;
         tni_os_mutex_unlock(&pool->lock);
     }
-    memcpy(out, &counts, size);
+    memset(out, 0, size); /* a counter of newer headers stays 0 */
+    memcpy(out, &counts, size < sizeof counts ? size : sizeof counts);
     out->size = size;
     return 0;
 }

@@ -459,15 +459,32 @@ Test(options, behind_the_size_are_not_read)
 
 /* --- Counters: a struct that the library fills ---------------------------------------------------------------------------- */
 
+static void refuse_counters(tn_runtime *runtime, size_t size)
+{
+    tn_blocking_counters whole = {.size = sizeof whole};
+    int before = atomic_load(&lines);
+
+    cr_assert_eq(tn_runtime_blocking(runtime, resized(&whole, sizeof whole, size)), TN_EINVAL);
+    cr_assert_eq(atomic_load(&lines), before + 1);
+    cr_assert_not_null(strstr(line, "tn_runtime_blocking: size is wrong"), "%s", line);
+}
+
 Test(options, of_the_counters)
 {
     tn_blocking_counters whole = {.size = sizeof whole};
-    tn_runtime *runtime = tt_runtime_create();
+    tn_options options = logged_options();
+    tn_runtime *runtime;
 
-    for (size_t size = sizeof(size_t); size <= sizeof whole; size += sizeof(size_t)) {
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    for (size_t size = sizeof(size_t); size <= sizeof whole + 64; size += sizeof(size_t)) {
         tn_blocking_counters *out = resized(&whole, sizeof whole, size);
+        memset((char *)out + sizeof size, 0xff, size - sizeof size);
         cr_assert_eq(tn_runtime_blocking(runtime, out), 0);
         cr_assert_eq(out->size, size);
+        for (size_t i = sizeof whole; i < size; i++) /* what this library does not know */
+            cr_assert_eq(((char *)out)[i], 0);
     }
+    refuse_counters(runtime, sizeof(size_t) - 1);
+    refuse_counters(runtime, 4097);
     tt_runtime_destroy(runtime);
 }

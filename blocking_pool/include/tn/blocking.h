@@ -187,12 +187,13 @@ typedef struct tn_blocking_counters {
     unsigned detached; /* threads in lookups that no caller waits for any more, not counted in running_names; at most 64 */
 } tn_blocking_counters;
 
-/* Reads the counters of the runtime's blocking threads. The caller sets out->size.
+/* Reads the counters of the runtime's blocking threads. The caller sets out->size. A shorter struct, of older headers, gets the
+ * counters that it has. In a longer one, of newer headers, the counters that this library does not know are 0.
  *
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: `out` is the caller's.
- * Errors: TN_EINVAL: out->size is wrong.
+ * Errors: TN_EINVAL: out->size is below that of a size_t, or above 4096; the log says so.
  * Cancellation: no. */
 TN_API int tn_runtime_blocking(tn_runtime *runtime, tn_blocking_counters *out);
 
