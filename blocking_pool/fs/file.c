@@ -3,6 +3,7 @@
 #include "base/tls.h"
 #include "fs/fs_open.h"
 #include "fs/fs_ready.h"
+#include "os/os_pipe_signal.h"
 #include "os/os_ready.h"
 #include "pool/inplace.h"
 #include "pool/pool_call.h"
@@ -281,6 +282,25 @@ static ssize_t move_waiting(const transfer *self, const struct iovec *part, int 
     return n;
 }
 
+static ssize_t move_other(const transfer *self, const struct iovec *part, int count)
+{
+    return self->in_fiber ? move_now(self, part, count) : move_waiting(self, part, count);
+}
+
+/* A write to a pipe or socket without a reader sends SIGPIPE to the thread. */
+static ssize_t move_without_signal(const transfer *self, const struct iovec *part, int count)
+{
+    tni_os_pipe_signal signal;
+    ssize_t n;
+
+    if (!self->writes || tni_pool_thread_blocks_pipe_signal())
+        return move_other(self, part, count);
+    tni_os_pipe_signal_block(&signal);
+    n = move_other(self, part, count);
+    tni_os_pipe_signal_restore(&signal, n == TN_EPIPE);
+    return n;
+}
+
 static bool transfer_run(tni_work *job)
 {
     transfer *self = tni_container_of(tni_container_of(job, tni_pool_call, base), transfer, base);
@@ -290,10 +310,7 @@ static bool transfer_run(tni_work *job)
     size_t size = next_part(self, part, &count);
     ssize_t n;
 
-    if (kind == TNI_FS_STORED)
-        n = move_part(self, part, count);
-    else
-        n = self->in_fiber ? move_now(self, part, count) : move_waiting(self, part, count);
+    n = kind == TNI_FS_STORED ? move_part(self, part, count) : move_without_signal(self, part, count);
     self->blocked = n == -EAGAIN && kind == TNI_FS_WAITING && self->in_fiber;
     if (n < 0 && !self->blocked)
         self->error = (int)n;

@@ -5,7 +5,6 @@
 #include <tn/fs.h>
 
 #include "base/defs.h"
-#include "scope/checkpoint.h"
 
 /* --- Reading ---------------------------------------------------------------------------------------------------------------- */
 
@@ -104,10 +103,9 @@ void tn_file_writer_init(tn_file_writer *writer, tn_file *file, void *buf, size_
     *writer = (tn_file_writer){.file = file, .buf = buf, .capacity = size};
 }
 
-/* Was the call cut short by a cancellation or a deadline? A system call may also fail with ETIMEDOUT. */
 static bool is_cut_short(ssize_t n)
 {
-    return n == TN_ECANCELED || (n == TN_ETIMEDOUT && tni_checkpoint() == TN_ETIMEDOUT);
+    return n == TN_ECANCELED || n == TN_ETIMEDOUT;
 }
 
 /* Writes all of it, or returns the error; *written is the number of bytes written. */

@@ -165,5 +165,5 @@ int tn_fs_readlink(const char *path, char *buf, size_t size)
 {
     path_call call = {.path = path, .buf = buf, .size = size};
 
-    return size == 0 ? TN_EINVAL : tni_fs_run(call_readlink, &call);
+    return size == 0 ? -ENAMETOOLONG : tni_fs_run(call_readlink, &call);
 }

@@ -135,8 +135,10 @@ int tni_pool_call_run(tni_pool_call *call, const tni_work_ops *ops, tni_pool_cla
     int rc;
 
     if (task == NULL) {
-        (void)run_parts(&(caller_run){call, ops});
-        return 0;
+        rc = tn_checkpoint();
+        if (rc == 0)
+            (void)run_parts(&(caller_run){call, ops});
+        return rc;
     }
     rc = tni_pool_call_run_on(task->runtime, call, ops, kind);
     if (rc != TN_EAGAIN && (rc != TN_ENOMEM || kind == TNI_POOL_JOBS)) /* a function needs the pool to find its runtime */

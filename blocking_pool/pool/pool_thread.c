@@ -21,6 +21,13 @@ tni_pool_thread *tni_pool_thread_current(void)
     return local->task == NULL ? local->pool_thread : NULL;
 }
 
+bool tni_pool_thread_blocks_pipe_signal(void)
+{
+    const tni_pool_thread *thread = tni_pool_thread_current();
+
+    return thread != NULL && !thread->is_worker;
+}
+
 /* --- Taking a job --------------------------------------------------------------------------------------------------------- */
 
 /* The classes take turns, so that no number of jobs in one of them delays another. Returns the next one that has a job and is

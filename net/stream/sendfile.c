@@ -4,11 +4,13 @@
  * The disk may be slow, so a thread of the blocking pool calls sendfile(2). The socket does not block; while it is full the
  * task waits as in any write. The stream's writer is in flight all the time, so the fd is not closed.
  *
- * Every part goes to the pool: sendfile(2) has no MSG_NOSIGNAL, and the pool's threads block SIGPIPE. */
+ * sendfile(2) has no MSG_NOSIGNAL. The threads of the pool block SIGPIPE; a worker that runs a job itself need not. */
 #include <errno.h>
 
 #include "endpoint/attempt.h"
 #include "os/os_file.h"
+#include "os/os_pipe_signal.h"
+#include "pool/pool.h"
 #include "pool/pool_call.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
@@ -25,11 +27,27 @@ typedef struct {
     ssize_t sent;
 } part;
 
+static ssize_t send_part(part *self)
+{
+    return tni_os_sendfile(self->socket, self->file, &self->offset, self->size);
+}
+
+static ssize_t send_without_signal(part *self)
+{
+    tni_os_pipe_signal signal;
+    ssize_t n;
+
+    tni_os_pipe_signal_block(&signal);
+    n = send_part(self);
+    tni_os_pipe_signal_restore(&signal, n == TN_EPIPE);
+    return n;
+}
+
 static bool part_run(tni_work *job)
 {
     part *self = tni_container_of(tni_container_of(job, tni_pool_call, base), part, call);
 
-    self->sent = tni_os_sendfile(self->socket, self->file, &self->offset, self->size);
+    self->sent = tni_pool_thread_blocks_pipe_signal() ? send_part(self) : send_without_signal(self);
     return false;
 }
 
@@ -92,7 +110,7 @@ static ssize_t run_part(tni_endpoint *endpoint, void *arg)
 ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t size)
 {
     range rest = {stream, tn_file_fd(file), offset, size < SSIZE_MAX ? size : SSIZE_MAX};
-    tni_attempt send_part = {run_part, &rest, 0};
+    tni_attempt attempt = {run_part, &rest, 0};
     ssize_t done = 0;
     ssize_t n;
 
@@ -101,7 +119,7 @@ ssize_t tn_sendfile(tn_stream *stream, tn_file *file, int64_t offset, size_t siz
     n = tni_attempt_begin(&stream->endpoint, TNI_WRITE);
     if (n != 0)
         return n;
-    while (rest.size > 0 && (n = tni_attempt_waiting(&stream->endpoint, TNI_WRITE, &send_part)) > 0) {
+    while (rest.size > 0 && (n = tni_attempt_waiting(&stream->endpoint, TNI_WRITE, &attempt)) > 0) {
         done += n;
         rest.offset += n;
         rest.size -= (size_t)n;

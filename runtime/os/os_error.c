@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* tn_strerror: the text of an error code, from libuv, or from the C library for codes that libuv does not have. */
+#include "os/os_error.h"
+
 #include <string.h>
 #include <uv.h>
-
-#include <tn/base.h>
 
 _Static_assert((int)TN_ECANCELED == (int)UV_ECANCELED, "our errors are libuv's");
 _Static_assert((int)TN_EAGAIN == (int)UV_EAGAIN, "our errors are libuv's");

@@ -13,6 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "os/os_error.h"
+
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "files may be larger than 2 GiB");
 
 int tni_os_open(const char *path, int flags, unsigned mode)
@@ -22,7 +24,7 @@ int tni_os_open(const char *path, int flags, unsigned mode)
     do {
         fd = open(path, flags | O_CLOEXEC, (mode_t)mode);
     } while (fd < 0 && errno == EINTR);
-    return fd >= 0 ? fd : -errno;
+    return fd >= 0 ? fd : tni_os_error(errno);
 }
 
 ssize_t tni_os_readv(int fd, const struct iovec *iov, int count)
@@ -32,7 +34,7 @@ ssize_t tni_os_readv(int fd, const struct iovec *iov, int count)
     do {
         n = readv(fd, iov, count);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 ssize_t tni_os_writev(int fd, const struct iovec *iov, int count)
@@ -42,7 +44,7 @@ ssize_t tni_os_writev(int fd, const struct iovec *iov, int count)
     do {
         n = writev(fd, iov, count);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 ssize_t tni_os_preadv(int fd, const struct iovec *iov, int count, int64_t offset)
@@ -52,7 +54,7 @@ ssize_t tni_os_preadv(int fd, const struct iovec *iov, int count, int64_t offset
     do {
         n = preadv(fd, iov, count, offset);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offset)
@@ -62,7 +64,7 @@ ssize_t tni_os_pwritev(int fd, const struct iovec *iov, int count, int64_t offse
     do {
         n = pwritev(fd, iov, count, offset);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 int tni_os_open_cached(const char *path, int flags)
@@ -129,7 +131,7 @@ int64_t tni_os_seek(int fd, int64_t offset, int whence)
 {
     off_t at = lseek(fd, offset, whence);
 
-    return at >= 0 ? at : -errno;
+    return at >= 0 ? at : tni_os_error(errno);
 }
 
 int tni_os_sync(int fd, bool everything)
@@ -139,7 +141,7 @@ int tni_os_sync(int fd, bool everything)
     do {
         rc = everything ? fsync(fd) : fdatasync(fd);
     } while (rc != 0 && errno == EINTR);
-    return rc == 0 ? 0 : -errno;
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_truncate(int fd, int64_t size)
@@ -149,22 +151,22 @@ int tni_os_truncate(int fd, int64_t size)
     do {
         rc = ftruncate(fd, size);
     } while (rc != 0 && errno == EINTR);
-    return rc == 0 ? 0 : -errno;
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_fstat(int fd, struct stat *out)
 {
-    return fstat(fd, out) == 0 ? 0 : -errno;
+    return fstat(fd, out) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_set_owner(int fd, unsigned user, unsigned group)
 {
-    return fchown(fd, user, group) == 0 ? 0 : -errno;
+    return fchown(fd, user, group) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_set_mode(int fd, unsigned mode)
 {
-    return fchmod(fd, (mode_t)mode) == 0 ? 0 : -errno;
+    return fchmod(fd, (mode_t)mode) == 0 ? 0 : tni_os_error(errno);
 }
 
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
@@ -174,39 +176,39 @@ ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
     do {
         n = sendfile(socket, file, offset, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : tni_os_socket_error(errno);
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 int tni_os_stat(const char *path, bool follow, struct stat *out)
 {
-    return (follow ? stat(path, out) : lstat(path, out)) == 0 ? 0 : -errno;
+    return (follow ? stat(path, out) : lstat(path, out)) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_mkdir(const char *path, unsigned mode)
 {
-    return mkdir(path, (mode_t)mode) == 0 ? 0 : -errno;
+    return mkdir(path, (mode_t)mode) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_rmdir(const char *path)
 {
-    return rmdir(path) == 0 ? 0 : -errno;
+    return rmdir(path) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_rename(const char *from, const char *to)
 {
-    return rename(from, to) == 0 ? 0 : -errno;
+    return rename(from, to) == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_symlink(const char *target, const char *path)
 {
-    return symlink(target, path) == 0 ? 0 : -errno;
+    return symlink(target, path) == 0 ? 0 : tni_os_error(errno);
 }
 
 ssize_t tni_os_readlink(const char *path, char *buf, size_t size)
 {
     ssize_t n = readlink(path, buf, size);
 
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 int tni_os_dir_open(const char *path, DIR **out)
@@ -214,7 +216,7 @@ int tni_os_dir_open(const char *path, DIR **out)
     do {
         *out = opendir(path);
     } while (*out == NULL && errno == EINTR);
-    return *out != NULL ? 0 : -errno;
+    return *out != NULL ? 0 : tni_os_error(errno);
 }
 
 int tni_os_dir_read(DIR *dir, struct dirent **out)
@@ -223,7 +225,7 @@ int tni_os_dir_read(DIR *dir, struct dirent **out)
     *out = readdir(dir);
     if (*out != NULL)
         return 1;
-    return -errno;
+    return tni_os_error(errno);
 }
 
 void tni_os_dir_close(DIR *dir)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The OS layer for files. Each call returns 0 or a count, or a negative errno value. Each may block, and is repeated if a
+/* The OS layer for files. Each call returns 0 or a count, or a negative error of os_error.h. Each may block, and is repeated if a
  * signal interrupts it. Fault injection and the simulator replace the functions of this header and nothing else.
  */
 #ifndef TNI_OS_FILE_H
@@ -51,7 +51,8 @@ int tni_os_set_owner(int fd, unsigned user, unsigned group);
 /* `mode`: the permissions, whatever the umask. */
 int tni_os_set_mode(int fd, unsigned mode);
 
-/* Sends from `file` at *offset, which it advances, to a non-blocking socket. May raise SIGPIPE where that is not blocked. */
+/* Sends from `file` at *offset, which it advances, to a non-blocking socket. May raise SIGPIPE where that is not blocked
+ * (os_pipe_signal.h). */
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size);
 
 /* `follow`: reports the target of a symbolic link. */

@@ -14,12 +14,14 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "os/os_error.h"
+
 /* Translates to libuv's error codes, for which tn_strerror has texts. */
 static int error_of(int rc)
 {
     switch (rc) {
     case EAI_SYSTEM:
-        return errno != 0 ? -errno : UV_EAI_FAIL;
+        return errno != 0 ? tni_os_error(errno) : UV_EAI_FAIL;
     case EAI_MEMORY:
         return -ENOMEM;
     case EAI_AGAIN:

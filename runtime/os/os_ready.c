@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "os/os_error.h"
 #include "os/os_file.h"
 
 /* Buffers of a write that is cut. */
@@ -21,12 +22,12 @@ int tni_os_watch(int fd, bool writes)
     int error;
 
     if (watcher < 0)
-        return -errno;
+        return tni_os_error(errno);
     if (epoll_ctl(watcher, EPOLL_CTL_ADD, fd, &event) == 0)
         return watcher;
-    error = errno;
+    error = tni_os_error(errno);
     tni_os_close(watcher);
-    return -error;
+    return error;
 }
 
 /* 1: ready; 0: not within `timeout_ms`; negative: an error. */
@@ -38,7 +39,7 @@ static int poll_one(int fd, bool writes, int timeout_ms)
     do {
         rc = poll(&file, 1, timeout_ms);
     } while (rc < 0 && errno == EINTR);
-    return rc >= 0 ? rc : -errno;
+    return rc >= 0 ? rc : tni_os_error(errno);
 }
 
 int tni_os_wait_ready(int fd, bool writes)

@@ -14,13 +14,9 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "os/os_error.h"
 
 _Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface name must fit");
-
-int tni_os_socket_error(int number)
-{
-    return number == ETIMEDOUT ? -ETIME : -number;
-}
 
 int tni_os_socket(int domain, int type, int protocol)
 {
@@ -73,7 +69,7 @@ int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
     if (connect(fd, address, length) == 0)
         return 0;
     /* An interrupted connect continues in the kernel, and a second call would only report that. */
-    return errno == EINTR ? -EINPROGRESS : tni_os_socket_error(errno);
+    return errno == EINTR ? -EINPROGRESS : tni_os_error(errno);
 }
 
 /* --- Reading and writing ---------------------------------------------------------------------------------------------------- */
@@ -135,7 +131,7 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     do {
         n = receive(fd, buf, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : tni_os_socket_error(errno);
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 int tni_os_socket_ready(int fd, bool to_write)
@@ -163,7 +159,7 @@ ssize_t tni_os_send(int fd, const void *buf, size_t size)
     do {
         n = transmit(fd, buf, size);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : tni_os_socket_error(errno);
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
@@ -175,7 +171,7 @@ ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
     do {
         n = sendmsg(fd, &message, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : tni_os_socket_error(errno);
+    return n >= 0 ? n : tni_os_error(errno);
 }
 
 int tni_os_shutdown(int fd, int how)
@@ -196,7 +192,7 @@ int tni_os_take_error(int fd)
     int error;
     int rc = tni_os_get_option(fd, SOL_SOCKET, SO_ERROR, &error);
 
-    return rc != 0 ? rc : tni_os_socket_error(error);
+    return rc != 0 ? rc : tni_os_error(error);
 }
 
 int tni_os_set_option(int fd, int level, int name, int value)

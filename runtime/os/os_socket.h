@@ -36,10 +36,6 @@ ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count);
 /* `how`: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int tni_os_shutdown(int fd, int how);
 
-/* The error value of an errno value of a call on a socket: -errno, but TN_ETIME in place of -ETIMEDOUT, which means a deadline of
- * the caller. */
-int tni_os_socket_error(int number);
-
 /* Returns the error that is pending, which a read or write does not return any more; 0: none is. */
 int tni_os_take_error(int fd);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The functions of the OS layer that are refused: files. */
 #include "os/os_file.h"
+#include "os/os_pipe_signal.h"
 #include "os/os_ready.h"
 #include "sim/sim_refuse.h"
 
@@ -42,4 +43,6 @@ TNI_SIM_REFUSE(ssize_t, tni_os_pwritev_now, (int fd, const struct iovec *iov, in
 TNI_SIM_REFUSE(bool, tni_os_fifo_has_writer, (int fd))
 TNI_SIM_REFUSE(bool, tni_os_is_terminal, (int fd))
 TNI_SIM_REFUSE(void, tni_os_set_nonblocking_mode, (int fd, bool on))
+TNI_SIM_REFUSE(void, tni_os_pipe_signal_block, (tni_os_pipe_signal * self))
+TNI_SIM_REFUSE(void, tni_os_pipe_signal_restore, (const tni_os_pipe_signal *self, bool raised))
 /* NOLINTEND(misc-unused-parameters) */

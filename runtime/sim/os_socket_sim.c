@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/os_error.h"
 #include "os/os_loop.h"
 #include "os/os_socket.h"
 #include "sim/sim_names.h"
@@ -168,12 +169,7 @@ static int take_error(tni_sim_socket *self)
     int error = self->error;
 
     self->error = 0;
-    return tni_os_socket_error(error);
-}
-
-int tni_os_socket_error(int number)
-{
-    return number == ETIMEDOUT ? -ETIME : -number;
+    return tni_os_error(error);
 }
 
 static ssize_t receive(tni_sim_socket *self, void *buf, size_t size)

@@ -47,6 +47,10 @@ int getaddrinfo(const char *restrict host, const char *restrict service, const s
         return EAI_AGAIN;
     if (strcmp(host, "none.test") == 0)
         return EAI_NONAME;
+    if (strcmp(host, "silent.test") == 0) {
+        errno = ETIMEDOUT;
+        return EAI_SYSTEM;
+    }
     if (strcmp(host, "many.test") == 0) {
         struct addrinfo *first;
         struct addrinfo *second;
@@ -169,6 +173,7 @@ static void *ask_localhost(void *arg)
     tn_names_fini(&names);
     tt_check(tn_resolve(NULL, "none.test", "7", &names) == TN_EAI_NONAME && names.count == 0);
     tt_check(tn_resolve(NULL, "again.test", "7", &names) == TN_EAI_AGAIN);
+    tt_check(tn_resolve(NULL, "silent.test", "7", &names) == TN_ETIME); /* TN_ETIMEDOUT is the caller's deadline */
     tt_check(strcmp(tn_strerror(TN_EAI_NONAME), "unknown error") != 0);
     return NULL;
 }

@@ -253,11 +253,6 @@ int tni_os_take_error(int fd)
     return 0;
 }
 
-int tni_os_socket_error(int number)
-{
-    return -number;
-}
-
 int tni_os_set_option(int fd, int level, int name, int value)
 {
     (void)enter(fd, MODEL_PC);

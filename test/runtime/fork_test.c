@@ -90,6 +90,7 @@ static void use_parents(void *arg)
     void *result = NULL;
     tn_task *task;
     tn_job *job;
+    TN_SHIELD(shield, TN_NEVER); /* the deadline of the scope that the task was in has passed */
 
     need(tn_spawn_on(parents, NULL, &task, echo, arg) == TN_ESHUTDOWN && task == NULL);
     need(tn_block_on(parents, echo, arg, NULL) == TN_ESHUTDOWN);

@@ -24,11 +24,13 @@
  * (tn_spawn_blocking) that makes the call.
  *
  * The file errors are those of the kernel, as negative errno values (-ENOENT, -EACCES, -ENOSPC, -EIO, …). TN_ESHUTDOWN,
- * TN_ECANCELED and TN_ETIMEDOUT are file errors too.
+ * TN_ECANCELED and TN_ETIMEDOUT are file errors too. The last two are the caller's alone. The kernel's ETIMEDOUT, of a server or
+ * peer that does not reply, is TN_ETIME. Its ECANCELED, of a timerfd whose clock was set, is -EINTR.
  *
- * A file call is a cancellation point as long as it waits for its thread or for another party. If it is cut short before it has
- * done anything, nothing has been done. Once it has begun, it is finished. Only a long transfer ends between two parts, and
- * returns its count. The next cancellation point then reports the cancellation. The file remains usable.
+ * A file call is a cancellation point when it begins, and as long as it waits for its thread or for another party. A plain thread
+ * and a job wait in the kernel: there it is one only when it begins. If it is cut short before it has done anything, nothing has
+ * been done. Once it has begun, it is finished. Only a long transfer of a fiber ends between two parts, and returns its count.
+ * The next cancellation point then reports the cancellation. The file remains usable.
  */
 #ifndef TN_FS_H
 #define TN_FS_H
@@ -99,17 +101,17 @@ TN_API int tn_file_fd(const tn_file *file);
  * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
- * Errors: file errors.
+ * Errors: file errors; TN_EINVAL: `size` is above SSIZE_MAX.
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_read(tn_file *file, void *buf, size_t size);
 
 /* Writes `size` bytes at the file's own position, or at its end (O_APPEND). Returns how many. A smaller count means that an
- * error, which the next write returns, or a cancellation has ended the call.
+ * error, which the next write returns, or a cancellation has ended the call. It never raises SIGPIPE.
  *
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
- * Errors: file errors.
+ * Errors: file errors; TN_EPIPE: the pipe or socket has no reader; TN_EINVAL: `size` is above SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_write(tn_file *file, const void *buf, size_t size);
 
@@ -118,7 +120,7 @@ TN_API ssize_t tn_file_write(tn_file *file, const void *buf, size_t size);
  * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
- * Errors: file errors; TN_EINVAL: `offset` is negative.
+ * Errors: file errors; TN_EINVAL: `offset` is negative, or `size` above SSIZE_MAX.
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offset);
 
@@ -127,7 +129,7 @@ TN_API ssize_t tn_file_pread(tn_file *file, void *buf, size_t size, int64_t offs
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `buf` is borrowed for the call.
- * Errors: file errors; TN_EINVAL: `offset` is negative.
+ * Errors: file errors; TN_EINVAL: `offset` is negative, or `size` above SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64_t offset);
 
@@ -136,7 +138,7 @@ TN_API ssize_t tn_file_pwrite(tn_file *file, const void *buf, size_t size, int64
  * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
- * Errors: file errors; TN_EINVAL: `count` is negative or above 1024.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_readv(tn_file *file, const struct iovec *iov, int count);
 
@@ -145,7 +147,7 @@ TN_API ssize_t tn_file_readv(tn_file *file, const struct iovec *iov, int count);
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
- * Errors: file errors; TN_EINVAL: `count` is negative or above 1024.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count);
 
@@ -154,7 +156,8 @@ TN_API ssize_t tn_file_writev(tn_file *file, const struct iovec *iov, int count)
  * Suspends: yes; but what is in memory is usually read without suspending.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
- * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or `offset` is negative.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, `offset` is negative, or the sizes add up to more than
+ * SSIZE_MAX.
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count, int64_t offset);
 
@@ -163,7 +166,8 @@ TN_API ssize_t tn_file_preadv(tn_file *file, const struct iovec *iov, int count,
  * Suspends: yes.
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `iov` and the buffers are borrowed for the call.
- * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, or `offset` is negative.
+ * Errors: file errors; TN_EINVAL: `count` is negative or above 1024, `offset` is negative, or the sizes add up to more than
+ * SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_file_pwritev(tn_file *file, const struct iovec *iov, int count, int64_t offset);
 

@@ -46,7 +46,8 @@ typedef struct tn_names {
  * Callable from: a fiber, a plain thread, a blocking job.
  * Ownership: `*out` must be given to tn_names_fini, also after an error.
  * Errors: TN_EINVAL: not a name, and the log says why; -ENAMETOOLONG; TN_EAI_*; TN_ENOMEM; TN_EAGAIN: no thread can be started;
- * TN_ESHUTDOWN; TN_ECANCELED, TN_ETIMEDOUT.
+ * TN_ESHUTDOWN; TN_ECANCELED, TN_ETIMEDOUT: of the caller. Another negative errno value is the resolver's; its ETIMEDOUT is
+ * TN_ETIME.
  * Cancellation: yes; the lookup may still run, and its result is discarded. */
 TN_API int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_names *out);
 

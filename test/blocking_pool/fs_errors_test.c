@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Errors of files that could have two meanings: SIGPIPE, the kernel's ETIMEDOUT and ECANCELED; and the scopes of a plain
+ * thread. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <tn.h>
+
+#include "fs_faults.h"
+#include "support/runtime.h"
+#include "support/thread_faults.h"
+
+/* --- SIGPIPE ---------------------------------------------------------------------------------------------------------------- */
+
+/* A signal would end the process. */
+static void open_to_the_signal(void)
+{
+    sigset_t set;
+
+    cr_assert_eq(sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL), 0);
+    cr_assert_eq(sigemptyset(&set) | sigaddset(&set, SIGPIPE), 0);
+    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+}
+
+static bool is_pending(void)
+{
+    sigset_t set;
+
+    tt_check(sigpending(&set) == 0);
+    return sigismember(&set, SIGPIPE) == 1;
+}
+
+/* A write end without a reader. */
+static tn_file *broken_file(bool is_socket)
+{
+    tn_file *file;
+    int ends[2];
+
+    tt_check((is_socket ? socketpair(AF_UNIX, SOCK_STREAM, 0, ends) : pipe(ends)) == 0);
+    tt_check(close(ends[0]) == 0);
+    tt_check(tn_file_adopt(&file, ends[1]) == 0);
+    return file;
+}
+
+static void *write_to_nobody(void *arg)
+{
+    struct iovec parts[2] = {{(char[]){"x"}, 1}, {(char[]){"y"}, 1}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        tn_file *file = broken_file(i == 1);
+        tt_check_eq(tn_file_write(file, "x", 1), TN_EPIPE);
+        tt_check_eq(tn_file_writev(file, parts, 2), TN_EPIPE);
+        tn_file_close(file);
+    }
+    return arg;
+}
+
+static void *send_to_nobody(void *arg)
+{
+    tn_stream *stream;
+    tn_file *file;
+    int ends[2];
+
+    tt_check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    tt_check(close(ends[0]) == 0);
+    tt_check(tn_stream_open(arg, &stream, ends[1]) == 0);
+    tt_check(tn_file_open(&file, "/proc/self/exe", O_RDONLY, 0) == 0);
+    tt_check_eq(tn_sendfile(stream, file, 0, 100), TN_EPIPE);
+    tn_file_close(file);
+    tn_stream_close(stream);
+    return write_to_nobody(arg);
+}
+
+/* Also on the worker, if no thread can be started. */
+static void *in_a_job(void *arg)
+{
+    tn_blocking_options options = tn_blocking_options_default();
+    tn_job *job;
+
+    options.when_full = TN_FULL_CALLER_RUNS;
+    tt_check(tn_spawn_blocking_on(NULL, &options, &job, send_to_nobody, arg) == 0);
+    tt_check(tn_job_join(job, NULL) == 0);
+    return arg;
+}
+
+Test(fs_errors, no_write_raises_the_signal)
+{
+    tn_runtime *runtime = tt_runtime_create();
+
+    open_to_the_signal();
+    write_to_nobody(NULL);
+    send_to_nobody(runtime);
+    cr_assert_eq(tn_block_on(runtime, send_to_nobody, runtime, NULL), 0);
+    cr_assert_eq(tn_block_on(runtime, in_a_job, runtime, NULL), 0);
+    cr_assert_not(is_pending());
+    tt_runtime_destroy(runtime);
+}
+
+/* The worker is the main thread, which does not block the signal. Without threads of the pool it makes the calls itself. */
+Test(fs_errors, nor_does_one_on_the_worker)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.flavor = TN_CURRENT_THREAD;
+    options.workers = 0;
+    options.force_migration = false;
+    open_to_the_signal();
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    atomic_store(&threads_left, 1);
+    cr_assert_eq(tn_block_on(runtime, write_to_nobody, NULL, NULL), 0);
+    cr_assert_eq(tn_block_on(runtime, in_a_job, runtime, NULL), 0);
+    atomic_store(&threads_left, 0);
+    cr_assert_not(is_pending());
+    tt_runtime_destroy(runtime);
+}
+
+/* A thread that blocks the signal has none pending afterwards, but keeps the one that was there. */
+Test(fs_errors, a_signal_of_before_stays_pending)
+{
+    sigset_t set;
+    int number;
+
+    cr_assert_eq(sigemptyset(&set) | sigaddset(&set, SIGPIPE), 0);
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    write_to_nobody(NULL);
+    cr_assert_not(is_pending());
+    cr_assert_eq(pthread_kill(pthread_self(), SIGPIPE), 0);
+    write_to_nobody(NULL);
+    cr_assert(is_pending());
+    cr_assert_eq(sigwait(&set, &number), 0);
+    cr_assert_eq(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+}
+
+/* --- The caller's deadline, or the kernel's --------------------------------------------------------------------------------- */
+
+static void *errors_of_the_kernel(void *arg)
+{
+    char memory[16];
+    tn_file_writer writer;
+    tn_file *file;
+    char name[] = "/tmp/tn-errors-test-XXXXXX";
+    int fd = mkstemp(name);
+
+    tt_check(fd >= 0 && unlink(name) == 0 && tn_file_adopt(&file, fd) == 0);
+    fault_set(FAULT_WRITE, 1, 1, ETIMEDOUT, 0);
+    tt_check_eq(tn_file_pwrite(file, "x", 1, 0), TN_ETIME);
+    fault_set(FAULT_READ, 1, 1, ECANCELED, 0);
+    tt_check_eq(tn_file_pread(file, memory, 1, 0), -EINTR);
+    fault_set(FAULT_SYNC, 1, 1, ETIMEDOUT, 0);
+    tt_check_eq(tn_file_sync(file), TN_ETIME);
+    tn_file_writer_init(&writer, file, memory, sizeof memory);
+    tt_check(tn_file_writer_write(&writer, "x", 1) == 0);
+    fault_set(FAULT_WRITE, 1, 1, ETIMEDOUT, 0);
+    tt_check_eq(tn_file_writer_flush(&writer), TN_ETIME);
+    fault_set(FAULT_NONE, 0, 0, 0, 0);
+    tt_check_eq(tn_file_writer_flush(&writer), TN_ETIME); /* an error of the file stays */
+    tn_file_close(file);
+    return arg;
+}
+
+Test(fs_errors, those_of_the_kernel_are_told_from_the_callers)
+{
+    errors_of_the_kernel(NULL);
+    tt_run(errors_of_the_kernel, NULL);
+}
+
+static void *must_not_run(void *arg)
+{
+    abort();
+    return arg;
+}
+
+/* A plain thread and a job: a call is a cancellation point when it begins. */
+static void *begin_too_late(void *arg)
+{
+    char buf[1];
+    char held[16];
+    tn_file_writer writer;
+    tn_stat status;
+    tn_file *file;
+
+    tt_check(tn_file_open(&file, "/proc/self/exe", O_RDONLY, 0) == 0);
+    tn_file_writer_init(&writer, file, held, sizeof held);
+    tt_check(tn_file_writer_write(&writer, "x", 1) == 0);
+    {
+        TN_SCOPE(scope, tn_now());
+        tt_check_eq(tn_run_blocking(must_not_run, NULL, NULL), TN_ETIMEDOUT);
+        tt_check_eq(tn_file_pread(file, buf, 1, 0), TN_ETIMEDOUT);
+        tt_check_eq(tn_fs_stat("/", &status), TN_ETIMEDOUT);
+        tt_check_eq(tn_file_writer_flush(&writer), TN_ETIMEDOUT);
+    }
+    tt_check_eq(tn_file_writer_flush(&writer), -EBADF); /* the deadline's error does not stay; the file is not open for writing */
+    tt_check_eq(tn_file_pread(file, buf, 1, 0), 1);
+    tn_file_close(file);
+    return arg;
+}
+
+static void *begin_too_late_in_a_job(void *arg)
+{
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking(&job, begin_too_late, NULL) == 0);
+    tt_check(tn_job_join(job, NULL) == 0);
+    return begin_too_late(arg);
+}
+
+Test(fs_errors, a_deadline_has_passed_before_the_call)
+{
+    begin_too_late(NULL);
+    tt_run(begin_too_late_in_a_job, NULL);
+}
+
+/* --- Arguments -------------------------------------------------------------------------------------------------------------- */
+
+static void *ask_for_too_much(void *arg)
+{
+    struct iovec parts[2] = {{NULL, SSIZE_MAX}, {NULL, 1}};
+    char buf[1];
+    tn_file *file;
+
+    tt_check(tn_file_open(&file, "/proc/self/exe", O_RDONLY, 0) == 0);
+    tt_check_eq(tn_file_read(file, buf, (size_t)SSIZE_MAX + 1), TN_EINVAL);
+    tt_check_eq(tn_file_write(file, buf, (size_t)SSIZE_MAX + 1), TN_EINVAL);
+    tt_check_eq(tn_file_pread(file, buf, (size_t)SSIZE_MAX + 1, 0), TN_EINVAL);
+    tt_check_eq(tn_file_pwrite(file, buf, (size_t)SSIZE_MAX + 1, 0), TN_EINVAL);
+    tt_check_eq(tn_file_readv(file, parts, 2), TN_EINVAL);
+    tt_check_eq(tn_file_writev(file, parts, 2), TN_EINVAL);
+    tt_check_eq(tn_file_preadv(file, parts, 2, 0), TN_EINVAL);
+    tt_check_eq(tn_file_pwritev(file, parts, 2, 0), TN_EINVAL);
+    tt_check_eq(tn_file_readv(file, parts, -1), TN_EINVAL);
+    tt_check_eq(tn_file_writev(file, parts, -1), TN_EINVAL);
+    tt_check_eq(tn_fs_readlink("/proc/self/exe", buf, 0), -ENAMETOOLONG);
+    tt_check(tn_file_fd(file) >= 0 && fcntl(tn_file_fd(file), F_GETFD) == FD_CLOEXEC);
+    tn_file_close(file);
+    return arg;
+}
+
+Test(fs_errors, sizes_have_limits)
+{
+    ask_for_too_much(NULL);
+    tt_run(ask_for_too_much, NULL);
+}
