@@ -20,7 +20,8 @@ enum { TNI_INLINE_STATS_FUNCTIONS = 16, TNI_INLINE_STATS_BITS = 16 };
 
 typedef struct {
     uint64_t limit_ns; /* constant; a shorter call is short-running; 1: no call is */
-    /* By hash: the address of a function, and how many short calls it still needs to become eligible; 0: empty. */
+    /* The address of a function, and how many short calls it still needs to become eligible. In the order of their first calls;
+     * 0: empty, and so are those behind it. Which entry a function gets depends on its address only if the table is full. */
     tni_a64 functions[TNI_INLINE_STATS_FUNCTIONS];
     tni_a64 calls; /* made on workers so far */
 } tni_inline_stats;
@@ -39,29 +40,37 @@ static inline uint64_t tni_inline_stats_key(tn_job_fn fn)
     return (uint64_t)(uintptr_t)fn << TNI_INLINE_STATS_BITS;
 }
 
-static inline unsigned tni_inline_stats_slot(tn_job_fn fn)
+/* Finds the entry of a function, or the one that is to become its own. `value`: what is in the entry. */
+static inline unsigned tni_inline_stats_slot(const tni_inline_stats *stats, tn_job_fn fn, uint64_t *value)
 {
+    for (unsigned i = 0; i < TNI_INLINE_STATS_FUNCTIONS; i++) {
+        *value = tni_a64_load(&stats->functions[i], TNI_RELAXED); /* relaxed: a hint */
+        if (*value >> TNI_INLINE_STATS_BITS == tni_inline_stats_key(fn) >> TNI_INLINE_STATS_BITS || *value == 0)
+            return i;
+    }
+    *value = 0;
     return (unsigned)(((uint64_t)(uintptr_t)fn * UINT64_C(0x9e3779b97f4a7c15)) >> 60);
 }
 
 static inline bool tni_inline_stats_eligible(const tni_inline_stats *stats, tn_job_fn fn)
 {
-    /* Relaxed: a hint. */
-    return stats->limit_ns > 1 &&
-           tni_a64_load(&stats->functions[tni_inline_stats_slot(fn)], TNI_RELAXED) == tni_inline_stats_key(fn);
+    uint64_t value;
+
+    if (stats->limit_ns <= 1)
+        return false;
+    (void)tni_inline_stats_slot(stats, fn, &value);
+    return value == tni_inline_stats_key(fn);
 }
 
 /* Records that a call of the function has taken `ns`. If two threads record a call at the same time, one record may be lost.
  * Writes only if the value changes, because many threads read the table. */
 static inline void tni_inline_stats_record(tni_inline_stats *stats, tn_job_fn fn, uint64_t ns)
 {
-    tni_a64 *function = &stats->functions[tni_inline_stats_slot(fn)];
-    uint64_t old = tni_a64_load(function, TNI_RELAXED); /* relaxed: a hint */
+    uint64_t old;
+    tni_a64 *function = &stats->functions[tni_inline_stats_slot(stats, fn, &old)];
     uint64_t key = tni_inline_stats_key(fn);
-    uint64_t left = old & ((UINT64_C(1) << TNI_INLINE_STATS_BITS) - 1);
+    uint64_t left = old == 0 ? TNI_INLINE_STATS_WANTED : old - key;
 
-    if (old - left != key)
-        left = TNI_INLINE_STATS_WANTED;
     if (ns / 10 >= stats->limit_ns)
         left = TNI_INLINE_STATS_WANTED_AGAIN;
     else if (ns >= stats->limit_ns)

@@ -47,21 +47,25 @@ Test(brief, so_many_calls_on_end_are_wanted)
     cr_assert(tni_inline_stats_eligible(&brief, one));
 }
 
-/* One function more than the table has entries, so that two of them share one. */
+/* Twice as many functions as the table has entries: also with a full table one function never counts for another. */
 Test(brief, functions_do_not_answer_for_each_other)
 {
     tni_inline_stats brief;
 
-    for (uintptr_t i = 1; i <= TNI_INLINE_STATS_FUNCTIONS + 1; i++) {
-        tn_job_fn a = (tn_job_fn)(i * 4096);
-        for (uintptr_t j = 1; j <= TNI_INLINE_STATS_FUNCTIONS + 1; j++) {
-            tn_job_fn b = (tn_job_fn)(j * 4096);
-            tni_inline_stats_init(&brief, 0);
-            note(&brief, a, TNI_INLINE_STATS_WANTED, 0);
-            cr_assert_eq(tni_inline_stats_eligible(&brief, b), i == j);
-            note(&brief, b, 1, 0);
-            cr_assert_eq(tni_inline_stats_eligible(&brief, b), i == j);
-        }
+    for (uintptr_t others = 0; others <= 2 * TNI_INLINE_STATS_FUNCTIONS; others++) {
+        tni_inline_stats_init(&brief, 0);
+        for (uintptr_t i = 1; i <= others; i++)
+            note(&brief, (tn_job_fn)(i * 4096), TNI_INLINE_STATS_WANTED, 0);
+        cr_assert_not(tni_inline_stats_eligible(&brief, one));
+        note(&brief, one, TNI_INLINE_STATS_WANTED - 1, 0);
+        cr_assert_not(tni_inline_stats_eligible(&brief, one));
+        note(&brief, one, 1, 0);
+        cr_assert(tni_inline_stats_eligible(&brief, one));
+        for (uintptr_t i = 1; i <= others; i++)
+            if (others < TNI_INLINE_STATS_FUNCTIONS)
+                cr_assert(tni_inline_stats_eligible(&brief, (tn_job_fn)(i * 4096)));
+        note(&brief, (tn_job_fn)((2 * TNI_INLINE_STATS_FUNCTIONS + 1) * 4096), 1, 0);
+        cr_assert_not(tni_inline_stats_eligible(&brief, (tn_job_fn)((2 * TNI_INLINE_STATS_FUNCTIONS + 1) * 4096)));
     }
 }
 
