@@ -84,6 +84,8 @@ class ServerCase(unittest.TestCase):
 class OptionCase(unittest.TestCase):
     """Command lines; the same for all servers."""
 
+    request = b"GET / HTTP/1.1\r\n\r\n"  # one that the server responds to
+
     def run_server(self, *options):
         return subprocess.run([SERVER, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S)
 
@@ -144,7 +146,7 @@ class OptionCase(unittest.TestCase):
     def test_restart_on_the_same_port(self):
         server = Server()
         with server.connect() as conn:
-            conn.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            conn.sendall(self.request)
             self.assertNotEqual(conn.recv(10), b"")
             server.stop()  # the server closes first, so its port stays in TIME_WAIT
         again = Server("--port", str(server.port))
