@@ -278,6 +278,6 @@ const model_scenario model_scenarios[] = {
      .threads = {spawn_and_look},
      .finish = finish_pair,
      .no_chance = true,
-     .bound = 1},
+     .no_preemptions = true},
     {0},
 };
