@@ -312,6 +312,32 @@ Test(join_all, the_first_error_drops_the_rest)
     tt_run(try_join, NULL);
 }
 
+/* As a future, which drops what is not ready when it is dropped. */
+static void *try_join_as_a_future(void *arg)
+{
+    tn_join_all_future future;
+    int results[BRANCHES];
+    fan f;
+
+    fan_init(&f);
+    tt_manual_set(&f.branch[1], TN_EPIPE);
+    tn_try_join_all_init(&future, f.futures, results, BRANCHES);
+    tt_check(tn_timeout(&future.base, TN_NEVER) == TN_EPIPE && drops(&f) == BRANCHES);
+    tt_check(results[0] == TN_ECANCELED && results[1] == TN_EPIPE);
+    fan_init(&f);
+    tt_manual_set(&f.branch[2], 2);
+    tn_try_join_all_init(&future, f.futures, results, BRANCHES);
+    tt_check(tn_timeout_for(&future.base, TN_MS) == TN_ETIMEDOUT && drops(&f) == BRANCHES);
+    tt_check(results[2] == 2 && results[3] == TN_ECANCELED);
+    return arg;
+}
+
+Test(join_all, a_future_drops_the_rest)
+{
+    try_join_as_a_future(NULL);
+    tt_run(try_join_as_a_future, NULL);
+}
+
 static void *join_cancelled(void *arg)
 {
     int results[BRANCHES];

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <tn/blocking.h>
+#include <tn/group.h>
 
 #include "support/allocator.h"
 #include "support/runtime.h"
@@ -512,6 +513,31 @@ Test(create, a_task_without_a_stack_answers)
     cr_assert_eq(result, &m);
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
+
+/* A task that never runs has no result; one that returns the same error has. */
+Test(create, a_task_of_a_group_that_never_ran_has_no_result)
+{
+    tn_spawn_options large = tn_spawn_options_default();
+    tn_group_options of_group = tn_group_options_default();
+    tt_allocator allocator;
+    tn_options options = quiet_options(&allocator);
+    tn_group_result ended;
+    tn_group group;
+
+    large.stack_size_bytes = (size_t)1024 * 1024;
+    cr_assert_eq(tn_runtime_create(&of_group.runtime, &options), 0);
+    tn_group_enter(&group, &of_group); /* by a plain thread: no stack can come back */
+    atomic_store(&maps_left, 1);
+    cr_assert_eq(tn_group_spawn(&group, &large, echo, &large), 0);
+    cr_assert_eq(tn_group_next(&group, &ended), 1);
+    atomic_store(&maps_left, 0);
+    cr_assert(ended.error == TN_ENOMEM && ended.result == NULL && ended.arg == &large);
+    cr_assert_eq(tn_group_spawn(&group, NULL, echo, (void *)(intptr_t)TN_ENOMEM), 0);
+    cr_assert_eq(tn_group_next(&group, &ended), 1);
+    cr_assert(ended.error == TN_ENOMEM && ended.result == (void *)(intptr_t)TN_ENOMEM);
+    tn_group_leave(&group);
+    tt_runtime_destroy(of_group.runtime);
 }
 
 static void *sleep_a_little(void *arg)

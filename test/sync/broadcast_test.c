@@ -315,6 +315,26 @@ Test(watch, tells_of_changes_and_not_how_many)
     tn_watch_unsubscribe(&receiver);
 }
 
+Test(watch, the_last_sender_of_several_ends_it)
+{
+    uint64_t value = 1;
+    tn_watch_receiver receivers[2];
+    tn_watch *watch;
+
+    cr_assert_eq(tn_watch_create(&watch, sizeof value, &value, NULL), 0);
+    tn_watch_subscribe(watch, &receivers[0]);
+    tn_watch_retain_sender(watch);
+    tn_watch_release_sender(watch);
+    cr_assert_eq(tn_watch_try_changed(&receivers[0]), TN_EAGAIN);
+    tn_watch_release_sender(watch);
+    cr_assert_eq(tn_watch_try_changed(&receivers[0]), TN_EPIPE);
+    tn_watch_subscribe(receivers[0].watch, &receivers[1]); /* the caller holds a receiver */
+    tn_watch_unsubscribe(&receivers[0]);
+    tn_watch_get(&receivers[1], &value); /* the value stays */
+    cr_assert_eq(value, 1);
+    tn_watch_unsubscribe(&receivers[1]);
+}
+
 Test(watch, dropped_before_and_after_the_change)
 {
     for (int after = 0; after < 2; after++) {

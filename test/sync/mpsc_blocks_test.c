@@ -129,3 +129,33 @@ Test(mpsc_blocks, too_large)
     cr_assert_eq(tn_mpsc_create(&channel, SIZE_MAX, TN_UNBOUNDED, NULL), TN_ENOMEM);
     cr_assert_null(channel);
 }
+
+/* A slot of an unbounded channel is no memory: only the send may find none. It uses the slot up all the same. */
+Test(mpsc_blocks, a_reserved_place_is_no_memory)
+{
+    tn_channel_options options = tn_channel_options_default();
+    tt_allocator allocator;
+    uint64_t element = 0;
+    tn_mpsc *channel;
+    int rc = 0;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_mpsc_create(&channel, sizeof element, TN_UNBOUNDED, &options), 0);
+    tt_allocator_fail(&allocator, 1, 1000000);
+    for (; rc == 0; element++) {
+        cr_assert_eq(element % 2 == 0 ? tn_mpsc_reserve(channel) : tn_mpsc_try_reserve(channel), 0);
+        rc = tn_mpsc_send_reserved(channel, &element);
+    }
+    cr_assert_eq(rc, TN_ENOMEM);
+    cr_assert_eq(tn_mpsc_try_send(channel, &element), TN_ENOMEM);
+    cr_assert_eq(tn_mpsc_length(channel), element - 1);
+    for (uint64_t i = 0, got; i < element - 1; i++)
+        cr_assert(tn_mpsc_try_recv(channel, &got) == 0 && got == i);
+    cr_assert_eq(tn_mpsc_try_recv(channel, &element), TN_EAGAIN);
+    tn_mpsc_close(channel);
+    cr_assert_eq(tn_mpsc_try_recv(channel, &element), TN_EPIPE); /* no slot is reserved */
+    tn_mpsc_release_sender(channel);
+    tn_mpsc_release_receiver(channel);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}

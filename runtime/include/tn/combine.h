@@ -3,7 +3,7 @@
  *
  * Each combination is a future too, so a stackless task can poll it, and others can combine it further. It borrows the futures
  * that it names. Their memory and the arrays are the caller's, and must not move until the combination is dropped. A NULL entry
- * is skipped. Nothing is allocated.
+ * is skipped; its result in a join is 0. Nothing is allocated.
  *
  * Each wake polls every future that is not ready yet. For many futures, or a changing number of them, see tn/future_set.h. */
 #ifndef TN_COMBINE_H
@@ -87,7 +87,7 @@ typedef struct tn_join_all_future {
 } tn_join_all_future;
 
 /* Waits until all futures are ready, and returns 0 whatever their results are. `results`, an array of `count`, receives the
- * results. Each future is dropped as soon as it is ready.
+ * results. Each future is dropped as soon as it is ready. No future of the library has TN_ECANCELED as a result of its own.
  *
  * Suspends: unless all futures are ready.
  * Callable from: a fiber, a plain thread.
@@ -102,7 +102,8 @@ TN_API int tn_join_all(tn_future *const *futures, int *results, unsigned count);
  * Suspends: unless all futures are ready, or one has a negative result.
  * Callable from: a fiber, a plain thread.
  * Ownership: all futures are dropped, in every case; their memory stays the caller's.
- * Errors: the first negative result. TN_ECANCELED, TN_ETIMEDOUT.
+ * Errors: the first negative result. TN_ECANCELED, TN_ETIMEDOUT. If a future has such a result, tn_checkpoint shows it
+ * (tn/scope.h).
  * Cancellation: yes; the futures that were not ready are dropped, and their results are TN_ECANCELED. */
 TN_API int tn_try_join_all(tn_future *const *futures, int *results, unsigned count);
 
@@ -132,7 +133,8 @@ typedef struct tn_timeout_future {
  * Suspends: unless the future is ready.
  * Callable from: a fiber, a plain thread.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
- * Errors: TN_ETIMEDOUT: it was not ready in time. TN_ECANCELED. Otherwise the result of the future.
+ * Errors: TN_ETIMEDOUT: it was not ready in time, or a cancel scope has ended; tn_checkpoint shows it (tn/scope.h). TN_ECANCELED.
+ * Otherwise the result of the future.
  * Cancellation: yes; the future is dropped. */
 TN_API int tn_timeout(tn_future *future, uint64_t deadline_ns);
 
@@ -142,7 +144,8 @@ TN_API int tn_timeout(tn_future *future, uint64_t deadline_ns);
  * Suspends: unless the future is ready.
  * Callable from: a fiber, a plain thread.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
- * Errors: TN_ETIMEDOUT: it was not ready in time. TN_ECANCELED. Otherwise the result of the future.
+ * Errors: TN_ETIMEDOUT: it was not ready in time, or a cancel scope has ended; tn_checkpoint shows it (tn/scope.h). TN_ECANCELED.
+ * Otherwise the result of the future.
  * Cancellation: yes; the future is dropped. */
 TN_API int tn_timeout_for(tn_future *future, uint64_t timeout_ns);
 

@@ -19,9 +19,8 @@ typedef struct tn_waker tn_waker;
  *   Otherwise it returns TN_PENDING, after it has kept a waker that is woken when a new poll may return another value. Spurious
  *   polls are allowed. After a final result the future is not polled again.
  * drop: cancels the operation and releases what it holds. Once it has returned, no thread touches the future. It is legal at
- * any
- *   time. The owner calls it exactly once. tn_await does so after the last poll, and the runtime does so for a future that was
- *   given to tn_spawn_future. If the waiting task is abandoned (tn_runtime_destroy), a thread outside of the task calls it.
+ *   any time. The owner calls it exactly once. tn_await does so after the last poll, and the runtime does so for a future that
+ *   was given to tn_spawn_future. If the waiting task is abandoned (tn_runtime_destroy), a thread outside of the task calls it.
  *
  * The budget: a task that has found 128 operations ready in one run has used up its budget. Then each future of the library
  * wakes the task and returns TN_PENDING, so that other tasks run first. Sleeps, intervals and timeouts do so too. So a poll
@@ -75,7 +74,8 @@ static inline void tn_future_drop(tn_future *future)
  * Suspends: unless the future is ready; each 128th time in any case, so that other tasks run. A plain thread is blocked.
  * Callable from: a fiber, a plain thread. On a worker outside of a fiber it ends the process with an assertion.
  * Ownership: the future is dropped in every case; its memory stays the caller's.
- * Errors: the result of the future. TN_ECANCELED, TN_ETIMEDOUT.
+ * Errors: the result of the future. TN_ECANCELED, TN_ETIMEDOUT. If the future has such a result, tn_checkpoint shows it
+ * (tn/scope.h).
  * Cancellation: yes; the future is dropped. */
 TN_API int tn_await(tn_future *future);
 

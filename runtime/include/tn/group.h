@@ -48,8 +48,8 @@ static inline tn_group_options tn_group_options_default(void)
 typedef struct tn_group_result {
     void *arg;    /* what the task was spawned with */
     void *result; /* what its entry function returned */
-    /* Why the task never ran: the error that tn_join returns. Otherwise the result, if that is negative as a number, such as an
-     * error code returned as `(void *)(intptr_t)rc`. Otherwise 0. */
+    /* Why the task never ran: the error that tn_join returns; then `result` is NULL. Otherwise the result, if that is negative
+     * as a number, such as an error code returned as `(void *)(intptr_t)rc`. Otherwise 0. */
     int error;
 } tn_group_result;
 
@@ -100,12 +100,14 @@ typedef struct tn_group_future {
  * Cancellation: no. */
 TN_API void tn_group_next_init(tn_group_future *future, tn_group *group);
 
-/* Waits until every task has ended. Results that were not taken by tn_group_next are dropped.
+/* Waits until every task has ended. Results that were not taken by tn_group_next are dropped: each is given to the
+ * options.drop_result of its task, unless it is an error.
  *
  * Suspends: unless all tasks have ended.
  * Callable from: the owner.
  * Ownership: none.
- * Errors: the error of the first task that ended with one. TN_ECANCELED, TN_ETIMEDOUT: the wait was cut short.
+ * Errors: the error of the first task that ended with one. TN_ECANCELED, TN_ETIMEDOUT: the wait was cut short, unless a task
+ * returned that error; tn_checkpoint shows it (tn/scope.h).
  * Cancellation: yes; the tasks continue. */
 TN_API int tn_group_wait(tn_group *group);
 

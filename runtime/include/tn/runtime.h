@@ -138,7 +138,7 @@ static inline tn_options tn_options_default(void)
  * Callable from: a plain thread.
  * Ownership: `arg` is borrowed.
  * Errors: TN_EINVAL: an option is refused (tn/base.h). TN_ENOMEM, TN_EAGAIN, TN_EMFILE, TN_ENOTSUP, TN_ESHUTDOWN.
- * Any other error is the one of `entry`.
+ * Any other error is the one of `entry`. A program that must tell these apart calls tn_runtime_create and tn_block_on.
  * Cancellation: no. */
 TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 

@@ -33,6 +33,14 @@ extern "C" {
  *
  * Once the deadline has been reported, every cancellation point reports it, until the scope is left.
  *
+ * Two questions may remain after TN_ECANCELED or TN_ETIMEDOUT. tn_checkpoint helps with both:
+ *
+ * - Was it this scope, or one around it? Leave the scope, and call tn_checkpoint. It returns 0 if nothing around the scope has
+ *   ended. Otherwise the caller must end too.
+ * - Was it a scope at all? Some calls also return an error of the program: the result of a future in tn_await, of a task in
+ *   tn_group_wait, of `make` in tn_once_run, or the timeout of tn_timeout. Call tn_checkpoint before any scope is left. It
+ *   returns 0 if no scope and no cancellation has ended the call.
+ *
  * A scope is in memory of the caller, usually on its stack. The task that entered scopes leaves them, in the reverse order. If
  * a frame returns without leaving its scope, the process ends with a message that names the task. */
 typedef struct tn_scope {

@@ -71,7 +71,8 @@ TN_API int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_
  * The future's drop is called exactly once, after the final result or at cancellation, outside of any lock. A worker calls it;
  * if tn_runtime_destroy gave up on the task, the last thread that leaves the runtime calls it. It may free the future.
  *
- * tn_join returns the final int in its `result`, as `(intptr_t)result`. That int is TN_ECANCELED if the task was cancelled.
+ * tn_join returns the final int in its `result`, as `(intptr_t)result`. That int is TN_ECANCELED if the task was cancelled; no
+ * future of the library has that result itself.
  *
  * Suspends: no.
  * Callable from: anywhere.

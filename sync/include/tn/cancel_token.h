@@ -34,7 +34,8 @@ TN_API int tn_cancel_token_create(tn_cancel_token **out, tn_cancel_token *parent
  * Cancellation: no. */
 TN_API tn_cancel_token *tn_cancel_token_retain(tn_cancel_token *token);
 
-/* Gives up a reference; the last one frees the token.
+/* Gives up a reference; the last one frees the token. It asserts that no call waits for that token, and that no hook is added to
+ * it. NULL is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere.

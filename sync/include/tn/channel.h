@@ -12,9 +12,11 @@ extern "C" {
 
 /* Options of a channel; begin with tn_channel_options_default(). */
 typedef struct tn_channel_options {
-    size_t size;                    /* of this struct, in bytes; set by tn_channel_options_default() */
-    void (*discard)(void *element); /* called for each element that was not received, when the channel is freed; NULL: none */
-    const tn_allocator *allocator;  /* copied; NULL: the C library's */
+    size_t size; /* of this struct, in bytes; set by tn_channel_options_default() */
+    /* Called for each element that was not received, when the channel is freed; NULL: none. tn_broadcast calls it for
+     * overwritten elements too, and tn_watch never. */
+    void (*discard)(void *element);
+    const tn_allocator *allocator; /* copied; NULL: the C library's */
     /* For tn_broadcast, whose receivers get a copy each: makes the copy in `element` own what the element owns, such as one more
      * reference. It is called with a lock of the channel held, so it only counts: it neither waits nor calls the library. NULL:
      * elements own nothing. The other channels do not use it. */

@@ -18,7 +18,7 @@ typedef struct tn_mpsc tn_mpsc;
 #define TN_UNBOUNDED SIZE_MAX
 
 /* Creates a channel for elements of `element_size` bytes that holds at most `capacity` of them. `options`: NULL for the
- * defaults.
+ * defaults. A pointer to an element is never NULL in the calls below, also if elements have no bytes.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -70,14 +70,14 @@ TN_API int tn_mpsc_send(tn_mpsc *channel, const void *element);
  * Cancellation: no. */
 TN_API int tn_mpsc_try_send(tn_mpsc *channel, const void *element);
 
-/* Reserves a slot. The caller can then send without waiting, or give the slot back.
+/* Reserves a slot. The caller can then send without waiting, or give the slot back. A slot of an unbounded channel is no memory:
+ * the send may still find none.
  *
  * Suspends: while the channel is full, or when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: on success the caller holds a slot. tn_mpsc_send_reserved or tn_mpsc_unreserve uses it up, while the caller still
  * holds its sender.
- * Errors: TN_EPIPE: the receiver has closed the channel; TN_ENOMEM: only if the channel is unbounded; TN_ECANCELED,
- * TN_ETIMEDOUT: no slot is held.
+ * Errors: TN_EPIPE: the receiver has closed the channel; TN_ECANCELED, TN_ETIMEDOUT: no slot is held.
  * Cancellation: yes; no slot is held. */
 TN_API int tn_mpsc_reserve(tn_mpsc *channel);
 
@@ -86,8 +86,7 @@ TN_API int tn_mpsc_reserve(tn_mpsc *channel);
  * Suspends: no.
  * Callable from: anywhere.
  * Ownership: on success the caller holds a slot, as after tn_mpsc_reserve.
- * Errors: TN_EAGAIN: the channel is full, or senders wait for a slot; TN_EPIPE: the receiver has closed the channel; TN_ENOMEM:
- * only if the channel is unbounded.
+ * Errors: TN_EAGAIN: the channel is full, or senders wait for a slot; TN_EPIPE: the receiver has closed the channel.
  * Cancellation: no. */
 TN_API int tn_mpsc_try_reserve(tn_mpsc *channel);
 

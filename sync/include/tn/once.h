@@ -46,13 +46,13 @@ TN_API void tn_once_fini(tn_once *once);
 
 /* Returns 0 when the value is initialized, by another task or by make(arg) in this call.
  *
- * If `make` returns a negative value, this call returns it, and the next caller tries again. `make` may suspend, and may itself
- * be cancelled.
+ * If `make` returns a negative value, this call returns it, and the next caller tries again. Any other value is success. `make`
+ * may suspend, and may itself be cancelled.
  *
  * Suspends: while another task initializes the value, while `make` suspends, or when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: `arg` is borrowed for the call.
- * Errors: those of `make`; TN_ECANCELED, TN_ETIMEDOUT.
+ * Errors: those of `make`; TN_ECANCELED, TN_ETIMEDOUT. If `make` may return these two, tn_checkpoint shows it (tn/scope.h).
  * Cancellation: yes; the value may not be initialized. If it was initialized when the call began, the call is no cancellation
  * point. */
 TN_API int tn_once_run(tn_once *once, int (*make)(void *arg), void *arg);

@@ -45,7 +45,7 @@ TN_API void tn_semaphore_init(tn_semaphore *semaphore, uint64_t permits);
  * Cancellation: no. */
 TN_API void tn_semaphore_fini(tn_semaphore *semaphore);
 
-/* Acquires `count` permits, all at once, behind all calls that asked before.
+/* Acquires `count` permits, all at once, behind all calls that asked before. `count`: at most TN_SEMAPHORE_MAX (asserted).
  *
  * Suspends: while the permits cannot be granted, or when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
