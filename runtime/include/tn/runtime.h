@@ -40,7 +40,7 @@ typedef enum tn_flavor {
 typedef enum tn_guard {
     TN_GUARD_DEFAULT,  /* lightweight guards where the kernel has them (Linux 6.13), otherwise, and in locked memory, mprotect */
     TN_GUARD_LIGHT,    /* lightweight guards; without them tn_runtime_create fails. Locked memory gets mprotect */
-    TN_GUARD_MPROTECT, /* two mappings per stack: about 32,000 stacks at the default vm.max_map_count */
+    TN_GUARD_MPROTECT, /* two mappings per stack: about 30,000 stacks at the default vm.max_map_count */
     TN_GUARD_NONE,     /* a canary, which is checked when the stack is returned */
 } tn_guard;
 
