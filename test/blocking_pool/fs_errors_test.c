@@ -245,3 +245,83 @@ Test(fs_errors, sizes_have_limits)
     ask_for_too_much(NULL);
     tt_run(ask_for_too_much, NULL);
 }
+
+/* --- What is replaced, cut and extended ------------------------------------------------------------------------------------- */
+
+static char folder[64];
+
+static const char *path(const char *name)
+{
+    static _Thread_local char paths[2][400];
+    static _Thread_local unsigned next;
+    char *out = paths[next++ % 2];
+
+    snprintf(out, sizeof paths[0], "%s/%s", folder, name);
+    return out;
+}
+
+static bool starts_with(tn_file *file, const char *text)
+{
+    char buf[32];
+
+    return tn_file_pread(file, buf, sizeof buf, 0) == (ssize_t)strlen(text) && memcmp(buf, text, strlen(text)) == 0;
+}
+
+static void *replace_files(void *arg)
+{
+    char buf[32];
+    tn_file *file;
+    tn_file *old;
+
+    tt_check(tn_fs_write_file(path("a"), "aaaa", 4, 0600) == 0 && tn_fs_write_file(path("b"), "bb", 2, 0600) == 0);
+    tt_check(tn_file_open(&old, path("b"), O_RDONLY, 0) == 0);
+    tt_check(tn_fs_rename(path("a"), path("b")) == 0); /* what the name was before is removed */
+    tt_check(tn_file_open(&file, path("a"), O_RDONLY, 0) == -ENOENT);
+    tt_check(tn_file_open(&file, path("b"), O_RDWR, 0) == 0);
+    tt_check(starts_with(file, "aaaa") && starts_with(old, "bb"));
+    tn_file_close(old);
+    tt_check(tn_fs_write_file(path("b"), "new", 3, 0600) == 0); /* an open descriptor keeps the old contents */
+    tt_check(starts_with(file, "aaaa"));
+    tt_check(tn_file_truncate(file, 2) == 0 && starts_with(file, "aa"));
+    tt_check(tn_file_truncate(file, 5) == 0);
+    tn_file_close(file);
+    tt_check(tn_file_open(&file, path("b"), O_RDWR | O_APPEND, 0) == 0 && starts_with(file, "new"));
+    tt_check(tn_file_truncate(file, 5) == 0);                                           /* extended with zeros */
+    tt_check(tn_file_write(file, "x", 1) == 1 && tn_file_seek(file, 0, SEEK_CUR) == 6); /* at the end */
+    tn_file_close(file);
+    tt_check(tn_file_open(&file, path("b"), O_RDONLY, 0) == 0);
+    tt_check(tn_file_seek(file, -1, SEEK_SET) == -EINVAL && tn_file_seek(file, 0, SEEK_END) == 6);
+    tt_check(tn_file_pread(file, buf, sizeof buf, 0) == 6 && memcmp(buf, "new\0\0x", 6) == 0);
+    tn_file_close(file);
+    tt_check(tn_fs_remove(path("b")) == 0);
+    return arg;
+}
+
+/* Names of the lengths at which the headers promise an error. */
+static void *long_names(void *arg)
+{
+    char text[5000];
+    char name[256];
+
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    tt_check_eq(tn_fs_mkdir_all(text, 0700), -ENAMETOOLONG);
+    memset(name, 'y', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    tt_check_eq(tn_fs_write_file(path(name), "z", 1, 0600), -ENAMETOOLONG); /* the kernel would take 255 bytes */
+    name[240] = '\0';
+    tt_check_eq(tn_fs_write_file(path(name), "z", 1, 0600), 0);
+    tt_check_eq(tn_fs_remove(path(name)), 0);
+    return arg;
+}
+
+Test(fs_errors, names_and_contents)
+{
+    snprintf(folder, sizeof folder, "/tmp/tn-errors-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    replace_files(NULL);
+    tt_run(replace_files, NULL);
+    long_names(NULL);
+    tt_run(long_names, NULL);
+    cr_assert_eq(rmdir(folder), 0);
+}

@@ -94,6 +94,42 @@ Test(pool_room, a_job_does_not_wait_for_room)
     tt_runtime_destroy(runtime);
 }
 
+typedef struct {
+    tn_future base;
+    waiting *waiting;
+} filler;
+
+/* A poll function cannot wait. */
+static int fill_in_a_poll(tn_future *self, tn_waker *waker)
+{
+    (void)waker;
+    (void)fill_in_a_job(((filler *)(void *)self)->waiting);
+    return 0;
+}
+
+static void keep(tn_future *self)
+{
+    (void)self;
+}
+
+Test(pool_room, a_stackless_task_does_not_wait_for_room)
+{
+    static const tn_future_ops ops = {.poll = fill_in_a_poll, .drop = keep};
+    tn_runtime *runtime = runtime_with(1, 3);
+    waiting self = {.runtime = runtime};
+    filler future = {{&ops}, &self};
+    blocker b = BLOCKER_INIT;
+    tn_task *task;
+
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, block, &b), 0);
+    tt_gate_wait(&b.begun, 1);
+    cr_assert_eq(tn_spawn_future(runtime, NULL, &task, &future.base), 0);
+    tt_join(task);
+    cr_assert_eq(atomic_load(&self.ran), 0); /* its jobs wait, and it did not */
+    tt_gate_open(&b.end);
+    tt_runtime_destroy(runtime);
+}
+
 Test(pool_room, who_waits_for_room_is_cancelled)
 {
     tn_runtime *runtime = runtime_with(1, 1);

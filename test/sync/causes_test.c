@@ -59,6 +59,29 @@ Test(causes, a_scope_or_one_around_it)
     tt_run(which_scope, NULL);
 }
 
+/* Both have ended: the cancellation takes precedence. */
+static void *cancelled_and_late(void *arg)
+{
+    tn_scope outer;
+    tn_scope inner;
+
+    tn_scope_enter(&outer, tn_now());
+    tt_check_eq(tn_checkpoint(), TN_ETIMEDOUT);
+    tn_scope_cancel(&outer);
+    tt_check_eq(tn_checkpoint(), TN_ECANCELED);
+    tn_scope_enter(&inner, tn_now());
+    tt_check_eq(tn_sleep(HOUR_S * TN_S), TN_ECANCELED);
+    tn_scope_leave(&inner);
+    tn_scope_leave(&outer);
+    return arg;
+}
+
+Test(causes, a_cancellation_and_a_deadline)
+{
+    cancelled_and_late(NULL);
+    tt_run(cancelled_and_late, NULL);
+}
+
 static void *cancelled_in_a_scope(void *arg)
 {
     tn_scope scope;
@@ -195,6 +218,12 @@ static void *sleep_long(void *arg)
     return arg;
 }
 
+static void *must_be_cancelled(void *arg)
+{
+    tt_check_eq(tn_checkpoint(), TN_ECANCELED);
+    return arg;
+}
+
 static void must_not_drop(void *result)
 {
     (void)result;
@@ -217,6 +246,8 @@ static void *wait_for_a_group(void *arg)
         tt_check_eq(tn_group_wait(&group), TN_ECANCELED);
         tt_check_eq(tn_checkpoint(), TN_ECANCELED);
     }
+    tn_group_cancel(&group);
+    tt_check_eq(tn_group_spawn(&group, NULL, must_be_cancelled, NULL), 0); /* cancelled from the start, and runs */
     return arg;
 }
 

@@ -193,7 +193,7 @@ typedef struct tn_interval_future {
 } tn_interval_future;
 
 /* Prepares an interval whose first tick is due at `first_ns`, a time of tn_now, and then one every `period_ns` nanoseconds,
- * which must not be 0.
+ * which must not be 0 (asserted).
  *
  * Suspends: no.
  * Callable from: anywhere.

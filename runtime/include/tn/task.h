@@ -232,14 +232,14 @@ TN_API int tn_yield(void);
 
 /* How soon a task in such a section loses its core to a replacement thread. */
 typedef enum tn_blocking {
-    TN_BLOCK_LAZY,  /* within milliseconds, if the core is needed; costs next to nothing */
+    TN_BLOCK_LAZY,  /* within milliseconds, if the core is needed; costs a few instructions */
     TN_BLOCK_EAGER, /* at once, or as soon as there is a replacement thread; for code that is known to take long */
 } tn_blocking;
 
 /* Begin and end a section of code that blocks its thread, so that other tasks do not wait for it. The thread stays the same
- * within the section. The code may be anything, but must not suspend; it may spawn, wake and close. Sections nest. Outside of a
- * worker the calls have no effect. The runtime also notices a task that blocks without them, but later
- * (tn_options.stuck_after_ns).
+ * within the section. The code may be anything, but must not suspend; it may spawn, wake and close. Sections nest: the
+ * outermost end counts. An end without a begin is asserted. Outside of a worker the calls have no effect. The runtime also
+ * notices a task that blocks without them, but later (tn_options.stuck_after_ns).
  *
  * Suspends: no.
  * Callable from: anywhere.
