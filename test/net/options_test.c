@@ -455,6 +455,14 @@ Test(options, behind_the_size_are_not_read)
     cr_assert_eq(call_runtime_create(&options), 0);
     options.size = sizeof options;
     refuse_value(call_runtime_create, &options, "options.blocking_threads is over 10000");
+    options.blocking_threads = 10000;
+    options.file_threads = 10001;
+    refuse_value(call_runtime_create, &options, "options.file_threads is over 10000");
+    options.file_threads = 10000;
+    options.name_threads = 10001;
+    refuse_value(call_runtime_create, &options, "options.name_threads is over 10000");
+    options.name_threads = 10000;
+    cr_assert_eq(call_runtime_create(&options), 0);
 }
 
 /* --- Counters: a struct that the library fills ---------------------------------------------------------------------------- */

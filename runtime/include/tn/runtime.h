@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* An allocator that a runtime uses instead of the C library's. Any thread calls its functions. */
+/* An allocator that a runtime uses instead of the C library's. Any thread calls its functions; neither is NULL. */
 typedef struct tn_allocator {
     void *(*alloc)(void *ctx, size_t size_bytes, size_t align_bytes); /* NULL: out of memory; `align_bytes`: a power of two */
     void (*free)(void *ctx, void *ptr, size_t size_bytes);
@@ -30,7 +30,7 @@ typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
  * tn_options.log and tn_options.on_deadlock. It must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
-/* Which threads run the tasks of a runtime. */
+/* Which threads run the tasks of a runtime. With TN_CURRENT_THREAD, tn_options.workers is 0 or 1. */
 typedef enum tn_flavor {
     TN_MULTI_THREAD,   /* one worker thread per core; workers steal from each other */
     TN_CURRENT_THREAD, /* no threads: the thread that calls tn_block_on runs all tasks during the call */
@@ -76,9 +76,9 @@ typedef struct tn_options {
      * none is. What counts is the processor time of the thread and the time that it sleeps, not the time in which it gets no
      * processor. The thread gets a signal, by which sleep(3), poll(2) and similar calls end early with EINTR. */
     uint64_t report_stuck_ns;
-    unsigned blocking_threads; /* maximum number of threads that run blocking jobs; 0: 512 */
-    unsigned file_threads;     /* maximum number of further threads, for files; 0: 64 */
-    unsigned name_threads;     /* maximum number of further threads, for host names; 0: 16 */
+    unsigned blocking_threads; /* maximum number of threads that run blocking jobs, up to 10,000; 0: 512 */
+    unsigned file_threads;     /* maximum number of further threads, for files, up to 10,000; 0: 64 */
+    unsigned name_threads;     /* maximum number of further threads, for host names, up to 10,000; 0: 16 */
     uint64_t blocking_idle_ns; /* a thread of these three kinds ends after it has been idle for so many nanoseconds; 0: 10 s */
     size_t blocking_queue_max; /* at most this many jobs wait for a thread, and as many file calls and look-ups; 0: 16384 */
     /* The signal that makes a thread show its stack, for report_stuck_ns, and for tn_dump if that is set; 0: SIGURG. A signal
