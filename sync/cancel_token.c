@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "base/order.h"
 #include "base/tls.h"
 #include "waiters.h"
 
@@ -30,7 +31,11 @@ struct tn_cancel_token {
 
 bool tn_cancel_token_is_cancelled(const tn_cancel_token *token)
 {
-    return tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0; /* observes what the canceller wrote; partner: mark_locked */
+    /* Observes what the canceller wrote; partner: mark_locked. */
+    bool cancelled = tni_a32_load(&token->cancelled, TNI_ACQUIRE) != 0;
+
+    tni_order_acquire();
+    return cancelled;
 }
 
 /* May be repeated. */

@@ -11,6 +11,7 @@
 #define TNI_ENDS_H
 
 #include "base/alloc.h"
+#include "base/order.h"
 #include "waiters.h"
 
 /* The first member of a channel, which is zeroed before tni_ends_init. */
@@ -41,6 +42,7 @@ static inline void tni_ends_free(tni_ends *ends, size_t size_bytes, void (*last)
 {
     tn_allocator allocator = ends->allocator;
 
+    tni_order_acquire();
     if (last != NULL)
         last(ends);
     tni_free(&allocator, ends, size_bytes);
@@ -49,6 +51,7 @@ static inline void tni_ends_free(tni_ends *ends, size_t size_bytes, void (*last)
 /* `size_bytes`: of the channel. `last`: called before it is freed; NULL: nothing. */
 static inline void tni_ends_drop(tni_ends *ends, size_t size_bytes, void (*last)(tni_ends *ends))
 {
+    tni_order_release();
     /* Publishes this end's accesses, observes those of all others before the free; partner: tni_ends_drop. */
     if (tni_a32_fetch_sub(&ends->count, 1, TNI_ACQ_REL) == 1)
         tni_ends_free(ends, size_bytes, last);
@@ -63,6 +66,7 @@ static inline void tni_ends_add_sender(tni_ends *ends)
 
 static inline void tni_ends_drop_sender(tni_ends *ends, size_t size_bytes, void (*last)(tni_ends *ends))
 {
+    tni_order_release();
     /* Relaxed: the lock publishes the end of the channel. */
     if (tni_a32_fetch_sub(&ends->senders, 1, TNI_RELAXED) == 1) {
         tni_short_lock_acquire(&ends->queue.lock);

@@ -27,6 +27,7 @@
  * goes to the next sender. */
 #include "mpsc.h"
 
+#include "base/order.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
 
@@ -150,6 +151,7 @@ static void destroy(tn_mpsc *channel)
     tni_mpsc_block *last = channel->back;
     void *element;
 
+    tni_order_acquire();
     while ((element = tni_mpsc_peek(channel, head)) != NULL) {
         if (channel->options.discard != NULL)
             channel->options.discard(element);
@@ -165,6 +167,7 @@ static void destroy(tn_mpsc *channel)
 
 void tni_mpsc_leave(tn_mpsc *channel)
 {
+    tni_order_release();
     /* Publishes this side's last access, observes the other side's before the free; partner: tni_mpsc_leave. */
     if (tni_a32_fetch_sub(&channel->sides, 1, TNI_ACQ_REL) == 1)
         destroy(channel);
@@ -179,9 +182,11 @@ void tn_mpsc_retain_sender(tn_mpsc *channel)
 void tn_mpsc_release_sender(tn_mpsc *channel)
 {
     tni_wake receiver;
-    /* Publishes what this sender sent; the last one observes what all have sent. Partner: check_end_locked (mpsc_recv.c). */
-    uint32_t before = tni_a32_fetch_sub(&channel->senders, 1, TNI_ACQ_REL);
+    uint32_t before;
 
+    tni_order_release();
+    /* Publishes what this sender sent; the last one observes what all have sent. Partner: check_end_locked (mpsc_recv.c). */
+    before = tni_a32_fetch_sub(&channel->senders, 1, TNI_ACQ_REL);
     tni_assert(before > 0, "tn_mpsc_release_sender: called more often than retained");
     if (before > 1)
         return;

@@ -94,6 +94,7 @@ __attribute__((always_inline)) static inline void *tni_mpsc_peek(tn_mpsc *channe
     if (head == channel->tail_seen) {
         /* Observes the elements below it, and their blocks; partner: put_locked (mpsc_send.c). */
         channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE);
+        tni_order_acquire();
         if (head == channel->tail_seen)
             return NULL;
     }

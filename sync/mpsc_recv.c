@@ -56,6 +56,7 @@ static bool is_decongested(tn_mpsc *channel)
 
     if (channel->tail_seen - head <= channel->capacity / 2)
         channel->tail_seen = tni_a64_load(&channel->tail, TNI_ACQUIRE); /* as in tni_mpsc_peek */
+    tni_order_acquire();
     return channel->tail_seen - head <= channel->capacity / 2;
 }
 
@@ -97,6 +98,7 @@ static int check_end_locked(const tn_mpsc *channel)
      * (mpsc.c). */
     bool ended = tni_a32_load(&channel->senders, TNI_ACQUIRE) == 0 || channel->closed;
 
+    tni_order_acquire();
     /* Relaxed, both: `head` is the receiver's own, `tail` is written under the lock. */
     if (tni_a64_load(&channel->tail, TNI_RELAXED) != tni_a64_load(&channel->head, TNI_RELAXED))
         return 0;

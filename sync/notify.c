@@ -7,6 +7,7 @@
  * KEPT. */
 #include <tn/notify.h>
 
+#include "base/order.h"
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
@@ -50,6 +51,7 @@ int tn_notify_try_wait(tn_notify *notify)
             return TN_EAGAIN;
         /* Observes what the notifier wrote before; partner: tn_notify_one. */
     } while (!tni_a64_cas(&state->word, &word, word & ~KEPT, TNI_ACQUIRE));
+    tni_order_acquire();
     return 0;
 }
 
@@ -72,6 +74,7 @@ void tn_notify_one(tn_notify *notify)
     /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
+    tni_order_release();
     for (;;) {
         /* Publishes what the notifier wrote, also if KEPT was set already; partners: tn_notify_try_wait, queue_up. */
         if (!(word & WAITED) && tni_a64_cas(&state->word, &word, word | KEPT, TNI_ACQ_REL))

@@ -3,6 +3,7 @@
  * under the queue's lock. DONE is final, and read without the lock. */
 #include <tn/once.h>
 
+#include "base/order.h"
 #include "waiters.h"
 
 enum { EMPTY, MAKING, DONE };
@@ -36,7 +37,10 @@ bool tn_once_is_done(const tn_once *once)
 {
     const once_state *state = (const once_state *)(const void *)&once->opaque;
 
-    return tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what the maker wrote; partner: tn_once_complete */
+    bool done = tni_a32_load(&state->word, TNI_ACQUIRE) == DONE; /* observes what the maker wrote; partner: tn_once_complete */
+
+    tni_order_acquire();
+    return done;
 }
 
 static int try_begin_locked(once_state *state)

@@ -8,6 +8,7 @@
  * increments, ensures that the waker read is still the right one when the compare-and-swap succeeds. */
 #include <tn/oneshot.h>
 
+#include "base/order.h"
 #include "channel.h"
 #include "waiters.h"
 
@@ -54,8 +55,10 @@ static void destroy(tn_oneshot *oneshot, uint64_t word)
 {
     tn_allocator allocator = oneshot->options.allocator;
 
-    if ((word & (SENT | RECEIVED)) == SENT && oneshot->options.discard != NULL)
+    if ((word & (SENT | RECEIVED)) == SENT && oneshot->options.discard != NULL) {
+        tni_order_acquire();
         oneshot->options.discard(oneshot->element);
+    }
     tni_free(&allocator, oneshot, sizeof *oneshot + oneshot->element_size);
 }
 
@@ -67,6 +70,7 @@ static int sender_leave(tn_oneshot *oneshot, uint64_t sent)
     tn_waker *waker;
     uint64_t wanted;
 
+    tni_order_release();
     do {
         tni_assert(!(word & SENDER_GONE), "tn_oneshot_send, tn_oneshot_abandon: the sender was released before");
         waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: the CAS verifies that it is the right one */
@@ -95,7 +99,10 @@ void tn_oneshot_abandon(tn_oneshot *oneshot)
 bool tn_oneshot_is_closed(const tn_oneshot *oneshot)
 {
     /* Observes what the receiver did before it closed; partner: tn_oneshot_close. */
-    return tni_a64_load(&oneshot->word, TNI_ACQUIRE) & CLOSED;
+    bool closed = tni_a64_load(&oneshot->word, TNI_ACQUIRE) & CLOSED;
+
+    tni_order_acquire();
+    return closed;
 }
 
 int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
@@ -104,12 +111,16 @@ int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
 
     if ((word & (SENT | RECEIVED)) == SENT) {
+        tni_order_acquire();
         tni_channel_copy_element(element, oneshot->element, oneshot->element_size);
         /* Relaxed: the sender is gone, and no other thread reads it. */
         tni_a64_store(&oneshot->word, word | RECEIVED, TNI_RELAXED);
         return 0;
     }
-    return word & (SENDER_GONE | CLOSED) ? TN_EPIPE : TN_EAGAIN;
+    if (!(word & (SENDER_GONE | CLOSED)))
+        return TN_EAGAIN;
+    tni_order_acquire();
+    return TN_EPIPE;
 }
 
 /* For the receiver: takes its waker back, unless the sender has taken it. */
@@ -204,6 +215,7 @@ void tn_oneshot_close(tn_oneshot *oneshot)
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
     tn_waker *waker;
 
+    tni_order_release();
     do {
         waker = tni_aptr_load(&oneshot->waker, TNI_RELAXED); /* relaxed: the CAS verifies that it is the right one */
         /* A close and a send change the same word: the later one observes what the earlier one did before. Partner:
@@ -221,9 +233,11 @@ void tn_oneshot_release(tn_oneshot *oneshot)
     /* Observes the sender's last access, and its element; partner: sender_leave. If it is gone no other thread uses the
      * word. */
     word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
-    if (!(word & SENDER_GONE))
+    if (!(word & SENDER_GONE)) {
+        tni_order_release();
         /* Publishes the receiver's last access; observes as above. Partner: sender_leave. */
         word = tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
+    }
     tni_assert(!(word & RECEIVER_GONE), "tn_oneshot_release: called twice");
     if (word & SENDER_GONE)
         destroy(oneshot, word);

@@ -6,6 +6,7 @@
 #include <tn/rwlock.h>
 #include <tn/scope.h>
 
+#include "base/order.h"
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
@@ -49,15 +50,18 @@ int tn_rwlock_try_read(tn_rwlock *lock)
             return TN_EAGAIN;
         /* Observes what the last writer did; partner: tn_rwlock_write_unlock. */
     } while (!tni_a64_cas(&state->word, &word, word + READER, TNI_ACQUIRE));
+    tni_order_acquire();
     return 0;
 }
 
 int tn_rwlock_try_write(tn_rwlock *lock)
 {
     uint64_t word = 0;
-
     /* Observes what earlier holders did; partners: tn_rwlock_read_unlock, tn_rwlock_write_unlock. */
-    return tni_a64_cas(&impl_of(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+    int rc = tni_a64_cas(&impl_of(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
+
+    tni_order_acquire();
+    return rc;
 }
 
 /* WAITED is set: takes the lock for a waiter, if the present holders allow it. */
@@ -117,6 +121,7 @@ void tn_rwlock_read_unlock(tn_rwlock *lock)
     /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
+    tni_order_release();
     for (;;) {
         check_read(word); /* no stale value fails it: the caller's own hold is in each value that it may read */
         if ((word & WAITED) && word < 2 * READER)
@@ -136,6 +141,7 @@ void tn_rwlock_write_unlock(tn_rwlock *lock)
     rwlock_state *state = impl_of(lock);
     uint64_t word = WRITER;
 
+    tni_order_release();
     /* Publishes what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
     if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
         return;

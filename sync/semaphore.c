@@ -7,6 +7,7 @@
  * release that sees it takes the lock and grants permits to the queue. So no waiter waits for permits that are available. */
 #include <tn/semaphore.h>
 
+#include "base/order.h"
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
@@ -59,6 +60,7 @@ int tn_semaphore_try_acquire(tn_semaphore *semaphore, uint64_t count)
             return TN_EAGAIN;
         /* Observes what was done under the permits before; partner: tn_semaphore_release. */
     } while (!tni_a64_cas(&state->word, &word, word - count * PERMIT, TNI_ACQUIRE));
+    tni_order_acquire();
     return 0;
 }
 
@@ -138,6 +140,7 @@ void tn_semaphore_release(tn_semaphore *semaphore, uint64_t count)
     /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
+    tni_order_release();
     for (;;) {
         if (!(word & WAITED)) {
             /* Publishes what was done under the permits; partners: tn_semaphore_try_acquire, queue_up. */

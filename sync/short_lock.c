@@ -29,10 +29,12 @@ static bool try_acquire(tni_short_lock *lock)
     return tni_a32_load(&lock->held, TNI_RELAXED) == 0 && tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) == 0;
 }
 
-void tni_short_lock_wait(tni_short_lock *lock)
+void tni_short_lock_wait(tni_short_lock *lock, uint32_t before)
 {
-    for (unsigned tries = 0; !try_acquire(lock); tries++)
+    for (unsigned tries = 0; before != 0 && !try_acquire(lock); tries++)
         tni_short_lock_pause(&lock->held, 1, tries);
+    tni_order_acquire();
+    tni_order_release();
 }
 
 void tni_short_lock_wait_released_held(const tni_short_lock *lock)
@@ -40,4 +42,5 @@ void tni_short_lock_wait_released_held(const tni_short_lock *lock)
     /* Observes the holder's accesses; partner: tni_short_lock_release (short_lock.h). */
     for (unsigned tries = 0; tni_a32_load(&lock->held, TNI_ACQUIRE) != 0; tries++)
         tni_short_lock_pause(&lock->held, 1, tries);
+    tni_order_acquire();
 }

@@ -11,6 +11,7 @@
 
 #include "base/atomic.h"
 #include "base/held.h"
+#include "base/order.h"
 
 typedef struct {
     tni_a32 held; /* 0 or 1 */
@@ -19,14 +20,19 @@ typedef struct {
 /* Pauses before the next load of `word`, which had this value in the last `tries` loads. */
 void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries);
 
-void tni_short_lock_wait(tni_short_lock *lock);
+/* The slow path of an acquire, whose exchange has returned `before`: if that is not 0 another thread holds the lock. Reports the
+ * order in both directions: what the caller did before happens before the next holder's code. */
+void tni_short_lock_wait(tni_short_lock *lock, uint32_t before);
 
 static inline void tni_short_lock_acquire(tni_short_lock *lock)
 {
+    uint32_t before;
+
     tni_held_assert_not(lock, "a thread takes a short lock that it holds");
     /* Observes what the last holder did; partner: tni_short_lock_release. */
-    if (tni_unlikely(tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) != 0))
-        tni_short_lock_wait(lock);
+    before = tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE);
+    if (tni_unlikely(before != tni_order_zero))
+        tni_short_lock_wait(lock, before);
     tni_held_add(lock);
 }
 
@@ -46,7 +52,7 @@ void tni_short_lock_wait_released_held(const tni_short_lock *lock);
 static inline void tni_short_lock_wait_released(const tni_short_lock *lock)
 {
     /* Observes the holder's accesses; partner: tni_short_lock_release. */
-    if (tni_unlikely(tni_a32_load(&lock->held, TNI_ACQUIRE) != 0))
+    if (tni_unlikely(tni_a32_load(&lock->held, TNI_ACQUIRE) != tni_order_zero))
         tni_short_lock_wait_released_held(lock);
 }
 

@@ -4,6 +4,7 @@
  * can wait until that lock is released. */
 #include <tn/wait_group.h>
 
+#include "base/order.h"
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
@@ -51,6 +52,7 @@ void tn_wait_group_done(tn_wait_group *group)
     /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&state->word, TNI_RELAXED);
 
+    tni_order_release();
     for (;;) {
         check_not_empty(word); /* no stale value fails it: the caller's own unit is in each value that it may read */
         if (word == (UNIT | WAITED))

@@ -2,6 +2,7 @@
 /* Preparing the wake of a task under a lock, and doing it after the release. */
 #include "wake.h"
 
+#include "base/order.h"
 #include "task/task_upcalls.h"
 
 #define TO_QUEUE ((tni_wake)1)
@@ -16,6 +17,7 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
      * is done. Such a caller also releases it from outside the runtime. */
     if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime))
         return (tni_wake)tn_waker_retain(waker);
+    tni_order_release();
     return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;
 }
 

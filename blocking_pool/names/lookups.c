@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/order.h"
 #include "pool/pool_upcalls.h"
 #include "scope/scope.h"
 
@@ -56,6 +57,7 @@ static tni_lookups *table_of(tni_pool *pool)
     void *found = tni_aptr_load(&pool->lookups, TNI_ACQUIRE);
     tni_lookups *table;
 
+    tni_order_acquire(); /* another thread may have made the table's lock, which ThreadSanitizer sees */
     if (found != NULL)
         return found;
     table = tni_alloc(allocator, sizeof *table, _Alignof(tni_lookups));
@@ -65,9 +67,11 @@ static tni_lookups *table_of(tni_pool *pool)
     table->lookups = (tni_list){NULL, NULL};
     table->references = 1;
     table->allocator = *allocator;
+    tni_order_release();
     /* Publishes the table; on failure observes that of the thread that was first. */
     if (tni_aptr_cas(&pool->lookups, &found, table, TNI_ACQ_REL))
         return table;
+    tni_order_acquire();
     table_unref(table);
     return found;
 }

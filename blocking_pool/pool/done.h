@@ -15,6 +15,7 @@
 #include <tn/future.h>
 
 #include "base/atomic.h"
+#include "base/order.h"
 
 #define TNI_DONE ((void *)1)
 
@@ -30,7 +31,10 @@ static inline void tni_done_init(tni_done *done)
 static inline bool tni_done_is_set(const tni_done *done)
 {
     /* Observes the result; partner: tni_done_set. */
-    return tni_aptr_load(&done->word, TNI_ACQUIRE) == TNI_DONE;
+    bool set = tni_aptr_load(&done->word, TNI_ACQUIRE) == TNI_DONE;
+
+    tni_order_acquire();
+    return set;
 }
 
 /* Called once, by the source. The word's memory may be freed before this returns. */
@@ -68,6 +72,7 @@ static inline int tni_done_poll(tni_done *done, tn_waker **registered, tn_waker 
             return TN_EBUSY;
     }
     *registered = NULL; /* the source has taken the reference */
+    tni_order_acquire();
     return 0;
 }
 

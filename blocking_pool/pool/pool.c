@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/order.h"
 #include "base/tls.h"
 #include "pool/pool_internal.h"
 
@@ -68,6 +69,7 @@ static void *make(tn_runtime *runtime)
     if (pool == NULL)
         return tni_aptr_load(&runtime->attachment, TNI_ACQUIRE); /* as in tni_pool_of */
     init(pool, runtime);
+    tni_order_release();
     /* Publishes the pool; on failure observes the pool of the thread that was first. Partner: tni_pool_of. */
     if (tni_aptr_cas(&runtime->attachment, &attachment, &pool->base, TNI_ACQ_REL))
         return &pool->base;
@@ -92,6 +94,7 @@ tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
         *error = TN_ENOMEM;
     if (attachment == NULL || attachment == &tni_attachment_closed)
         return NULL;
+    tni_order_acquire(); /* another thread may have made the pool's lock, which ThreadSanitizer sees */
     return tni_container_of(attachment, tni_pool, base);
 }
 
@@ -353,6 +356,7 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     uint64_t now_ns = tni_clock_ns(); /* a local copy: the job may be freed before the last use */
     tni_pool_deferred deferred = {.wake = NULL};
 
+    tni_order_release();
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
     tni_inbox_push(&pool->inbox, &job->inbox_node);

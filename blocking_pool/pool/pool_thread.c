@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The threads of the pool: how one starts, takes and runs jobs, stands by, sleeps and exits. README.md has the protocols. */
+#include "base/order.h"
 #include "base/tls.h"
 #include "pool/pool_internal.h"
 #include "scope/scope.h"
@@ -328,8 +329,10 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
         self->now_ns = tni_clock_ns();
     }
     began_ns = self->now_ns;
+    tni_order_acquire();
     if (!drops)
         again = job->ops->run(job);
+    tni_order_release();
     tni_assert(!tni_runtime_is_inherited(pool->runtime),
                "a blocking job returns in a child of fork: end the child by _exit or exec");
     if (tni_unlikely(tni_tls_get()->scope != NULL))

@@ -2,6 +2,8 @@
 /* Allocation through the allocator of a runtime, and the default allocator. */
 #include "base/alloc.h"
 
+#include "base/order.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +28,14 @@ void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_b
     void *ptr = allocator->alloc(allocator->ctx, size_bytes, align_bytes);
     if (ptr != NULL)
         memset(ptr, 0, size_bytes);
+    tni_order_release(); /* ThreadSanitizer sees the memset, and the free */
     return ptr;
 }
 
 void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
 {
-    if (ptr != NULL)
-        allocator->free(allocator->ctx, ptr, size_bytes);
+    if (ptr == NULL)
+        return;
+    tni_order_acquire();
+    allocator->free(allocator->ctx, ptr, size_bytes);
 }

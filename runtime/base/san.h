@@ -20,6 +20,14 @@
 #endif
 #endif
 
+/* Whether the fibers are announced to a tool that the program runs under (fiber/announce.h). Not if this build knows its
+ * sanitizer. Not in the model checker and the simulator, whose atomics may switch stacks, and the announcer uses atomics. */
+#if defined(TNI_SAN_ADDRESS) || defined(TNI_SAN_THREAD) || defined(TNI_MODEL) || defined(TNI_SIM)
+#define TNI_SAN_ANNOUNCES false
+#else
+#define TNI_SAN_ANNOUNCES true
+#endif
+
 /* --- AddressSanitizer and LeakSanitizer ------------------------------------------------------------------------------------- */
 #if defined(TNI_SAN_ADDRESS)
 
@@ -37,6 +45,13 @@ typedef struct {
     void (*entry)(void *);  /* called by the first frame after the switch was announced */
     void *arg;              /* the argument of entry */
 } tni_san_context;
+
+/* The message of a switch: what the context that is entered learns. */
+static inline void *tni_san_message(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    (void)to, (void)for_good;
+    return from;
+}
 
 /* The first function on a new stack. `message` is the context that was left. */
 static inline void tni_san_entry(void *arg, void *message)
@@ -109,6 +124,13 @@ typedef struct {
     bool made;   /* created here; that of a thread must not be destroyed here */
 } tni_san_context;
 
+/* The message of a switch: what the context that is entered learns. */
+static inline void *tni_san_message(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    (void)to, (void)for_good;
+    return from;
+}
+
 static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
 {
     (void)base, (void)size, (void)entry, (void)arg;
@@ -161,6 +183,14 @@ static inline void tni_san_unmap(void *base, size_t size)
 /* Without members. That is not ISO C, and -Wpedantic would report it in each file. */
 __extension__ typedef struct {
 } tni_san_context;
+
+/* The message of a switch: what the context that is entered learns. Here it is that context itself, for fiber/announce.c, with a
+ * mark if `from` is left for good. */
+static inline void *tni_san_message(tni_san_context *from, tni_san_context *to, bool for_good)
+{
+    (void)from;
+    return (char *)to + for_good;
+}
 
 static inline void tni_san_make(tni_san_context *san, void *base, size_t size, void (**entry)(void *), void **arg)
 {

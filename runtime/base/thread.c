@@ -96,6 +96,18 @@ int tni_thread_at_fork(void (*in_child)(void))
     return -pthread_atfork(NULL, NULL, in_child);
 }
 
+void tni_thread_stack(void **base, size_t *size)
+{
+    pthread_attr_t attributes;
+
+    *base = NULL;
+    *size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    (void)pthread_attr_getstack(&attributes, base, size);
+    (void)pthread_attr_destroy(&attributes);
+}
+
 void tni_thread_name(const char *name)
 {
     (void)pthread_setname_np(pthread_self(), name); /* fails if the name is too long */

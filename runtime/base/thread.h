@@ -48,6 +48,8 @@ typedef struct {
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
 /* Makes the child of each later fork call `in_child` before fork returns there. Returns 0 or TN_ENOMEM. */
 int tni_thread_at_fork(void (*in_child)(void));
+/* The stack of the calling thread: its lowest address, and its bytes. */
+void tni_thread_stack(void **base, size_t *size);
 /* Names the calling thread, for debuggers and tools. At most 15 characters. */
 void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);

@@ -17,12 +17,28 @@ typedef struct {
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
+/* The functions behind the three below: those of context.c, or those that also announce contexts (announce.c). Written before
+ * there are fibers. */
+typedef struct {
+    void (*make)(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg);
+    void (*init_thread)(tni_context *ctx);
+    void (*fini)(tni_context *ctx);
+} tni_context_functions;
+__attribute__((visibility("hidden"))) extern tni_context_functions tni_context_used;
+__attribute__((visibility("hidden"))) extern const tni_context_functions tni_context_ordinary; /* those of context.c */
+
 /* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: it ends with
  * tni_context_exit_to(). From now on neither ctx nor stack may move. */
-void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg);
+static inline void tni_context_make(tni_context *ctx, tni_stack *stack, void (*entry)(void *), void *arg)
+{
+    tni_context_used.make(ctx, stack, entry, arg);
+}
 
 /* Makes ctx the context of the calling thread's own stack. Only that thread may leave and resume it. */
-void tni_context_init_thread(tni_context *ctx);
+static inline void tni_context_init_thread(tni_context *ctx)
+{
+    tni_context_used.init_thread(ctx);
+}
 
 /* Cache lines that a resume touches first: those of the switch and of the suspended calls. */
 enum { TNI_CONTEXT_HOT_LINES = 8 };
@@ -40,20 +56,23 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
 }
 
 /* Finalizes a context that is never resumed again and is not running. The stack still belongs to the caller. */
-void tni_context_fini(tni_context *ctx);
+static inline void tni_context_fini(tni_context *ctx)
+{
+    tni_context_used.fini(ctx);
+}
 
 /* Suspends the caller in `from` and resumes `to`. Returns when `from` is resumed, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, tni_fiber_enter(&from->sp, to->sp, &from->san));
+    tni_san_arrive(&from->san, tni_fiber_enter(&from->sp, to->sp, tni_san_message(&from->san, &to->san, false)));
 }
 
 /* As tni_context_switch, but `from` is never resumed: the code at `to` may free it and its stack. */
 __attribute__((always_inline)) _Noreturn static inline void tni_context_exit_to(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, true);
-    (void)tni_fiber_enter(&from->sp, to->sp, &from->san);
+    (void)tni_fiber_enter(&from->sp, to->sp, tni_san_message(&from->san, &to->san, true));
     __builtin_unreachable();
 }
 

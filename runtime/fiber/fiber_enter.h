@@ -22,6 +22,10 @@
  * stack pointer to *save_sp, resumes the context at to_sp and returns `message` there. */
 __attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 
+/* The function that is called to enter a fiber: tni_fiber_switch, or one that announces the switch to a tool (announce.c).
+ * Written before there are fibers. The indirect jump is one instruction, as a direct one is. */
+__attribute__((visibility("hidden"))) extern void *(*tni_fiber_switch_used)(void **save_sp, void *to_sp, void *message);
+
 /* Offsets of the frame pointer and the resume address from a suspended context's `sp`; fiber_<machine>.S has the rest. */
 #if defined(__x86_64__)
 #define TNI_FIBER_SAVED_FRAME 48
@@ -51,11 +55,11 @@ __attribute__((always_inline)) static inline void *tni_fiber_enter(void **save_s
     __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
                      "leaq 1f(%%rip), %%rcx\n\t"
                      "pushq %%rcx\n\t"
-                     "jmp tni_fiber_switch\n"
+                     "jmp *%[used]\n"
                      "1:\n\t"
                      "leaq 128(%%rsp), %%rsp"
                      : "=a"(result), "+D"(save_sp), "+S"(to_sp), "+d"(message)
-                     :
+                     : [used] "m"(tni_fiber_switch_used)
                      : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                        "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" TNI_FIBER_WIDE_REGISTERS);
     return result;
@@ -65,7 +69,7 @@ __attribute__((always_inline)) static inline void *tni_fiber_enter(void **save_s
 
 static inline void *tni_fiber_enter(void **save_sp, void *to_sp, void *message)
 {
-    return tni_fiber_switch(save_sp, to_sp, message);
+    return tni_fiber_switch_used(save_sp, to_sp, message);
 }
 
 #endif

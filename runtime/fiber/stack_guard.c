@@ -6,6 +6,7 @@
 
 #include "base/san.h"
 #include "os/os_memory.h"
+#include "os/os_valgrind.h"
 
 /* The default guard is a part of the slot, within these bounds. It costs address space only. A frame can jump over a guard if
  * its code was compiled without -fstack-clash-protection, as the C library's often is. So it is wider than a page. */
@@ -24,7 +25,10 @@
 static int probe_light(size_t page_size)
 {
     void *page = NULL;
-    int rc = tni_os_map(page_size, &page);
+    int rc;
+    if (tni_os_memcheck_is_running())
+        return -ENOTSUP; /* memcheck does not know such guards, and ends when it checks the argument of a system call there */
+    rc = tni_os_map(page_size, &page);
     if (rc < 0)
         return rc;
     rc = tni_os_advise(page, page_size, TNI_ADVICE_GUARD);

@@ -15,6 +15,7 @@
  */
 #include <tn/async.h>
 
+#include "base/order.h"
 #include "io/driver.h"
 #include "os/os_event.h"
 #include "sched/runtime.h"
@@ -62,6 +63,7 @@ int tn_async_open(tn_async **out, tn_runtime *runtime)
 
 void tn_async_send(tn_async *async)
 {
+    tni_order_release();
     /* Publishes what the caller wrote; partner: take_post. It comes before the write that makes the fd readable. */
     tni_a32_store(&async->posted, 1, TNI_RELEASE);
     tni_os_event_post(async->fd);
@@ -71,7 +73,10 @@ static bool take_post(tn_async *async)
 {
     /* Acquire: observes what the sender wrote; partner: tn_async_send. A read-modify-write, so that a concurrent send is not
      * lost. */
-    return tni_a32_exchange(&async->posted, 0, TNI_ACQUIRE) != 0;
+    bool taken = tni_a32_exchange(&async->posted, 0, TNI_ACQUIRE) != 0;
+
+    tni_order_acquire();
+    return taken;
 }
 
 static int wait_poll(tn_future *self, tn_waker *waker)

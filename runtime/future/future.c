@@ -2,6 +2,7 @@
 /* tn_await, and the futures of sleep and join. */
 #include <tn/future.h>
 
+#include "base/order.h"
 #include "base/tls.h"
 #include "sched/budget_fiber.h"
 #include "sched/run.h"
@@ -58,6 +59,7 @@ static int poll_in_thread(tn_task *task, tn_future *future, tni_scope *scope)
 {
     int rc;
 
+    tni_order_acquire();
     task->budget = TNI_BUDGET;
     task->deadline_ns = TNI_FOREVER;
     tni_scope_arm(scope, tni_task_waker(task));
@@ -176,6 +178,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     case TNI_WAIT_IS_OVER:
         break;
     }
+    tni_order_acquire();
     future->ended = true;
     future->result = task->result;
     if (tni_unlikely(task->hooks != NULL))

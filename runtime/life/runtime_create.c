@@ -8,6 +8,7 @@
 
 #include "base/options.h"
 #include "base/tls.h"
+#include "fiber/announce.h"
 #include "fiber/stack_overflow.h"
 #include "os/cpus.h"
 #include "os/os_sigaction.h"
@@ -249,6 +250,7 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
 
     *out = NULL;
     rc = read_options(&options, given);
+    tni_announce_init(); /* before a lock or a context is made */
     if (rc == 0)
         rc = tni_fork_watch(become_plain_thread);
     if (rc != 0)

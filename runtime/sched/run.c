@@ -7,6 +7,7 @@
  * switch. */
 #include "sched/run.h"
 
+#include "base/order.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
@@ -58,6 +59,7 @@ static void release_stack(tni_core *core, tn_task *task)
     tn_runtime *runtime = task->runtime;
     tni_stack *stack = task->body.fiber.stack;
 
+    tni_context_fini(&task->body.fiber.context);
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
         tni_counts *counts = core != NULL ? &core->counts : &runtime->external;
@@ -66,7 +68,6 @@ static void release_stack(tni_core *core, tn_task *task)
         if (used > tni_a64_load(&counts->stack_used_max_bytes, TNI_RELAXED))
             tni_a64_store(&counts->stack_used_max_bytes, used, TNI_RELAXED);
     }
-    tni_context_fini(&task->body.fiber.context);
     tni_stack_put(&runtime->stacks, stack_cache(core), stack);
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
         tni_runtime_stacks_came_back(runtime, 1);
@@ -87,6 +88,7 @@ void tni_run_future(tn_task *task)
     tn_future *future = task->body.future;
     int rc = TN_ECANCELED;
 
+    tni_order_acquire(); /* a switch to a fiber does this (fiber/announce.c), and the next */
     if (!tni_task_is_cancelled(task))
         rc = future->ops->poll(future, tni_task_waker(task));
     tni_assert(!tni_runtime_is_inherited(task->runtime), RETURNS_IN_CHILD);
@@ -96,6 +98,7 @@ void tni_run_future(tn_task *task)
     }
     task->result = (void *)(intptr_t)rc;
     future->ops->drop(future);
+    tni_order_release();
     if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_exit(task);
     task->run_result = TNI_RUN_ENDED;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What keeps a runtime in memory: its threads, and external threads that access it on behalf of a waker or handle. README.md
  * ("Shutdown") has the order in which they end. */
+#include "base/order.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
@@ -47,6 +48,7 @@ void tni_runtime_release(tn_runtime *runtime)
 
 void tni_runtime_thread_ended(tn_runtime *runtime)
 {
+    tni_order_release();
     /* Release: the thread's actions are done; partner: wait_for_threads (runtime_shutdown.c). After the last reference the
      * word may be gone, so the wake comes before. */
     (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELEASE);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "base/order.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
@@ -206,6 +207,7 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
         tni_fork_log_refusal("a spawn");
         return TN_ESHUTDOWN;
     }
+    tni_order_release();
     if (options != NULL)
         rc = read_options(runtime, plan, options);
     if (tni_unlikely(rc != 0))

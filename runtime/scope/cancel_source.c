@@ -2,6 +2,8 @@
 /* Cancel sources: one call cancels every cancel scope that was entered with the source. scope.c links the scopes. */
 #include "scope/scope.h"
 
+#include "base/order.h"
+
 void tn_cancel_source_init(tn_cancel_source *public)
 {
     tni_cancel_source *source = tni_scope_source_of(public);
@@ -23,6 +25,7 @@ void tn_cancel_source_cancel(tn_cancel_source *public)
 {
     tni_cancel_source *source = tni_scope_source_of(public);
 
+    tni_order_release();
     tni_os_mutex_lock(&source->lock);
     /* Release: publishes what the canceller wrote to tn_cancel_source_is_cancelled(), which reads it without the lock. */
     tni_a32_store(&source->cancelled, 1, TNI_RELEASE);
@@ -36,5 +39,8 @@ bool tn_cancel_source_is_cancelled(const tn_cancel_source *public)
     const tni_cancel_source *source = (const tni_cancel_source *)(const void *)public;
 
     /* Acquire: observes what the canceller wrote; partner: tn_cancel_source_cancel. */
-    return tni_a32_load(&source->cancelled, TNI_ACQUIRE) != 0;
+    bool cancelled = tni_a32_load(&source->cancelled, TNI_ACQUIRE) != 0;
+
+    tni_order_acquire();
+    return cancelled;
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/order.h"
 #include "task/abandon.h"
 #include "task/budget.h"
 #include "time/deadline.h"
@@ -248,8 +249,10 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
             break;
         }
     }
-    if (cancelled || (seen & TNI_SCOPE_CANCELLED))
+    if (cancelled || (seen & TNI_SCOPE_CANCELLED)) {
+        tni_order_acquire();
         return TN_ECANCELED;
+    }
     return seen & TNI_SCOPE_EXPIRED ? TN_ETIMEDOUT : 0;
 }
 

@@ -157,6 +157,13 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     return 0;
 }
 
+/* For fiber/announce.c, which does nothing here. */
+void tni_thread_stack(void **base, size_t *size)
+{
+    *base = NULL;
+    *size = 0;
+}
+
 void tni_thread_name(const char *name)
 {
     tni_sim_thread *self = tni_sim_thread_self();

@@ -26,6 +26,7 @@ typedef struct {
 } tni_thread;
 
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
+void tni_thread_stack(void **base, size_t *size);
 void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
 void tni_thread_yield(void);

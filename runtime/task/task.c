@@ -3,6 +3,7 @@
 #include "task/task.h"
 
 #include "base/alloc.h"
+#include "base/order.h"
 #include "base/tls.h"
 #include "task/future_set.h"
 #include "task/task_hooks.h"
@@ -116,6 +117,7 @@ void tni_task_wake(tn_task *task)
     tn_runtime *runtime = task->runtime;
     bool external = runtime != NULL && !tni_runtime_owns_caller(runtime);
 
+    tni_order_release();
     if (external)
         tni_runtime_external_begin(runtime);
     if (tni_task_notify(task))
@@ -147,6 +149,7 @@ void tn_waker_wake(tn_waker *waker)
         tni_task_unref(task);
         return;
     }
+    tni_order_release();
     /* The wake releases the reference in the same step. It is not the last: the scheduler has one until the task ends, and the
      * task does not end before this thread has queued it. */
     if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
@@ -176,7 +179,10 @@ void tn_task_release(tn_task *task)
 
 bool tn_task_is_finished(const tn_task *task)
 {
-    return tni_task_has_ended(task);
+    bool ended = tni_task_has_ended(task);
+
+    tni_order_acquire();
+    return ended;
 }
 
 uint64_t tn_task_id(const tn_task *task)

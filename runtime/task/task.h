@@ -118,8 +118,9 @@ static inline void tni_task_publish(tn_task *task, unsigned references)
     tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
 }
 
-/* A wake. True: the task rested, and the caller must queue it. `spent`: the references that are released in the same step, 0 or
- * TNI_TASK_REF. If the task has ended, *ended is set, nothing is released, and the caller calls tni_task_unref. */
+/* A wake. The caller has called tni_order_release. True: the task rested, and the caller must queue it. `spent`: the references
+ * that are released in the same step, 0 or TNI_TASK_REF. If the task has ended, *ended is set, nothing is released, and the
+ * caller calls tni_task_unref. */
 static inline bool tni_task_notify_spending(tn_task *task, uint64_t spent, bool *ended)
 {
     /* Relaxed: the CAS checks it. */

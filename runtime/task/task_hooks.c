@@ -3,6 +3,7 @@
 #include "task/task_hooks.h"
 
 #include "base/alloc.h"
+#include "base/order.h"
 #include "base/tls.h"
 #include "task/task_upcalls.h"
 
@@ -51,6 +52,7 @@ void tni_task_hooks_at_free(tn_task *task)
     tni_task_hook *hook = task->hooks;
 
     task->hooks = NULL;
+    tni_order_acquire();
     /* Relaxed: the caller has the last reference. */
     if (task->error == 0 && tni_a32_load(&hook->taken, TNI_RELAXED) == 0)
         hook->fn(task->result);

@@ -26,6 +26,7 @@ typedef struct {
 
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
 int tni_thread_at_fork(void (*in_child)(void));
+void tni_thread_stack(void **base, size_t *size);
 void tni_thread_name(const char *name);
 void tni_thread_join(tni_thread *thread);
 void tni_thread_yield(void);

@@ -13,8 +13,9 @@ void tni_short_lock_pause(const tni_a32 *word, uint32_t value, unsigned tries)
     model_until_changed(word, value);
 }
 
-void tni_short_lock_wait(tni_short_lock *lock)
+void tni_short_lock_wait(tni_short_lock *lock, uint32_t before)
 {
+    (void)before;
     do
         model_until_changed(&lock->held, 1);
     while (tni_a32_exchange(&lock->held, 1, TNI_ACQUIRE) != 0);
