@@ -239,6 +239,17 @@ void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred)
         tni_pool_report_deadlock(pool, deferred.deadlocked);
 }
 
+bool tni_pool_release_token_locked(tni_pool *pool)
+{
+    tni_os_mutex_assert_held(&pool->lock);
+    /* The fence orders it before the check of the inbox; partner: tni_pool_push. Release: publishes what this thread did with
+     * the token to the next holder; partner: tni_pool_try_take_token. */
+    tni_a32_store(&pool->wake_token, 0, TNI_RELEASE);
+    tni_fence_full();
+    tni_pool_collect_locked(pool);
+    return tni_pool_startable_locked(pool) > 0 && tni_pool_try_take_token(pool);
+}
+
 /* --- Submitting ------------------------------------------------------------------------------------------------------------- */
 
 /* Starts a thread if none exists. */
@@ -351,6 +362,17 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
     return true;
 }
 
+/* The caller holds the token. False: it has released it, because no thread is needed: each class with a job has as many threads
+ * in jobs as it may have, and each of them checks the queues when its job ends. An idle thread finds that out by itself. */
+static bool needs_thread_locked(tni_pool *pool)
+{
+    tni_os_mutex_assert_held(&pool->lock);
+    if (pool->idle.first != NULL)
+        return true;
+    tni_pool_collect_locked(pool);
+    return tni_pool_startable_locked(pool) > 0 || tni_pool_release_token_locked(pool);
+}
+
 void tni_pool_push(tni_pool *pool, tni_work *job)
 {
     uint64_t now_ns = tni_clock_ns(); /* a local copy: the job may be freed before the last use */
@@ -360,14 +382,15 @@ void tni_pool_push(tni_pool *pool, tni_work *job)
     tn_runtime_hold(pool->runtime);
     job->queued_ns = now_ns;
     tni_inbox_push(&pool->inbox, &job->inbox_node);
-    /* Orders the push before the load of the token; partner: the fence in give_up_token_locked (pool_thread.c). */
+    /* Orders the push before the load of the token; partner: the fence in tni_pool_release_token_locked. */
     tni_fence_full();
     if (tni_likely(!tni_pool_try_take_token(pool))) {
         check_shortage(pool, now_ns);
         return;
     }
     tni_os_mutex_lock(&pool->lock);
-    deferred = tni_pool_wake_or_start_locked(pool);
+    if (needs_thread_locked(pool))
+        deferred = tni_pool_wake_or_start_locked(pool);
     tni_os_mutex_unlock(&pool->lock);
     tni_pool_run_deferred(pool, deferred);
 }

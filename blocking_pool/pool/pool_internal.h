@@ -19,6 +19,9 @@ void tni_pool_collect_locked(tni_pool *pool);
 unsigned tni_pool_startable_locked(const tni_pool *pool);
 /* The caller holds the wake token. Gives the token to an idle thread, a new thread, or the threads in jobs. */
 tni_pool_deferred tni_pool_wake_or_start_locked(tni_pool *pool);
+/* Releases the wake token, then checks the queues once more. True: the caller holds the token again, and there is a job to
+ * start. */
+bool tni_pool_release_token_locked(tni_pool *pool);
 /* Call it without the lock. Does what tni_pool_wake_or_start_locked decided. */
 void tni_pool_run_deferred(tni_pool *pool, tni_pool_deferred deferred);
 /* If all user jobs wait for other jobs of the pool, so that none can end, cancels the wait with the earliest
@@ -59,7 +62,7 @@ static inline bool tni_pool_try_take_token(tni_pool *pool)
     uint32_t not_held = 0;
 
     /* Relaxed load: the caller has made a full fence after its push or its collect. Acq_rel: observes what the last holder did
-     * (give_up_token_locked), publishes to the next one. */
+     * (tni_pool_release_token_locked), publishes to the next one. */
     return tni_a32_load(&pool->wake_token, TNI_RELAXED) == 0 && tni_a32_cas(&pool->wake_token, &not_held, 1, TNI_ACQ_REL);
 }
 

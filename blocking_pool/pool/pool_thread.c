@@ -84,19 +84,11 @@ static bool take_job_locked(tni_pool_thread *self)
 
 /* --- The wake token ------------------------------------------------------------------------------------------------------- */
 
-/* Releases the token, then checks the queues once more. True: the thread holds the token again, and there is a job to start. */
+/* True: the thread holds the token again, and there is a job to start. */
 static bool give_up_token_locked(tni_pool_thread *self)
 {
-    tni_pool *pool = self->pool;
-
-    tni_os_mutex_assert_held(&pool->lock);
-    self->has_token = false;
-    /* The fence orders it before the check of the inbox; partner: tni_pool_push. Release: publishes what this thread did with
-     * the token to the next holder; partner: tni_pool_try_take_token. */
-    tni_a32_store(&pool->wake_token, 0, TNI_RELEASE);
-    tni_fence_full();
-    tni_pool_collect_locked(pool);
-    self->has_token = tni_pool_startable_locked(pool) > 0 && tni_pool_try_take_token(pool);
+    tni_os_mutex_assert_held(&self->pool->lock);
+    self->has_token = tni_pool_release_token_locked(self->pool);
     return self->has_token;
 }
 

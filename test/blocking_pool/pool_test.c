@@ -368,18 +368,20 @@ Test(pool, threads_stay_below_the_cap)
     enum { THREADS = 5, JOBS = 40 };
     tn_runtime *runtime = runtime_with(THREADS, 0);
     blocker b = BLOCKER_INIT;
-    tn_job *jobs[JOBS];
+    tn_job *jobs[JOBS + 1];
 
     for (unsigned i = 0; i < JOBS; i++)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[i], block, &b), 0);
     tt_gate_wait(&b.begun, THREADS);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, &jobs[JOBS], block, &b), 0); /* no thread waits for it */
     tt_block_thread(5 * TN_MS);
     cr_assert_eq(tt_gate_opened(&b.begun), THREADS);
     cr_assert_eq(counters(runtime).running_jobs, THREADS);
+    cr_assert_eq(counters(runtime).threads_started, THREADS);
     tt_gate_open(&b.end);
-    for (unsigned i = 0; i < JOBS; i++)
+    for (unsigned i = 0; i <= JOBS; i++)
         cr_assert_eq(tn_job_join(jobs[i], NULL), 0);
-    cr_assert_leq(counters(runtime).threads_started, THREADS);
+    cr_assert_eq(counters(runtime).threads_started, THREADS);
     tt_runtime_destroy(runtime);
 }
 

@@ -245,6 +245,13 @@ static void gate_and_file_opens(void *state)
     model_check(submit_to(s, s->pool, 1, &opens, TNI_POOL_FILES) == 0);
 }
 
+static void file_opens(void *state)
+{
+    pool_scene *s = state;
+
+    model_check(submit_to(s, s->pool, 2, &opens, TNI_POOL_FILES) == 0);
+}
+
 /* By then the thread is about to sleep, asleep, or about to exit. */
 static void twice(void *state)
 {
@@ -397,6 +404,7 @@ const model_scenario model_scenarios[] = {
     CASE("blocked", one_job_at_gate, .threads = {second_opens}),
     CASE("batch", two_threads, .threads = {three}),
     CASE("classes", one_thread, .threads = {gate_and_file_opens}),
+    CASE("above_cap", one_job_inside, .threads = {second, file_opens}, .bound = 1),
     CASE("deputy", short_jobs, .threads = {gate_and_opens}),
     CASE("deputy_batch", short_jobs, .threads = {three}),
     CASE("leave", one_thread, .threads = {twice}),
