@@ -509,6 +509,30 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job)
 
 /* --- Detaching -------------------------------------------------------------------------------------------------------------- */
 
+static void detach_locked(tni_pool *pool, tni_pool_thread *thread)
+{
+    tni_os_mutex_assert_held(&pool->lock);
+    thread->detached = true;
+    pool->queues[thread->job->kind].running--;
+    pool->detached++;
+}
+
+void tni_pool_detach_left_locked(tni_pool *pool)
+{
+    tni_os_mutex_assert_held(&pool->lock);
+    if (pool->left == 0 || pool->detached >= pool->detached_max)
+        return;
+    for (tni_list_node *at = pool->all.first; at != NULL; at = at->next) {
+        tni_pool_thread *thread = tni_pool_member(at);
+        if (thread->job != NULL && thread->left) {
+            thread->left = false;
+            pool->left--;
+            detach_locked(pool, thread);
+            return;
+        }
+    }
+}
+
 void tni_pool_detach(tni_pool *pool, tni_work *job)
 {
     tni_pool_deferred deferred = {.wake = NULL};
@@ -518,10 +542,10 @@ void tni_pool_detach(tni_pool *pool, tni_work *job)
     tni_os_mutex_lock(&pool->lock);
     state = tni_a32_load(&job->state, TNI_RELAXED); /* under the lock, as its change to STARTED and back to QUEUED */
     thread = state == TNI_WORK_STARTED || state == TNI_WORK_UNWANTED ? job->thread : NULL;
-    if (thread != NULL && thread->job == job && !thread->detached && pool->detached < pool->detached_max) {
-        thread->detached = true;
-        pool->queues[job->kind].running--;
-        pool->detached++;
+    if (thread != NULL && thread->job == job && !thread->detached && !thread->left) {
+        thread->left = true;
+        pool->left++;
+        tni_pool_detach_left_locked(pool);
         /* A job that was kept back by the cap can be started now. A holder of the token checks the queues after this, because
          * it needs the lock for that. */
         if (tni_pool_startable_locked(pool) > 0 && tni_pool_try_take_token(pool))

@@ -74,6 +74,7 @@ struct tni_pool_thread {
     uint64_t now_ns;           /* private to the thread: its last reading of the clock */
     tni_work *job;             /* L: the job that it runs; NULL: none */
     bool detached;             /* L: `job` is counted in `detached` of the pool, no longer in `running` of its class */
+    bool left;                 /* L: `job` waits to be detached: no caller waits for it, and `detached_max` was reached */
     const tni_done *waits_for; /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */
     tn_scope *wait_scope;      /* L: the scope around that wait */
     uint64_t wait_until_ns;    /* L: the deadline of that wait, all scopes around it considered; TN_NEVER: none */
@@ -120,6 +121,7 @@ struct tni_pool {
     tni_work_queue queues[TNI_POOL_CLASSES];
     unsigned active;          /* threads that run a job */
     unsigned detached;        /* of those, threads whose job has left the cap of its class (tni_pool_detach) */
+    unsigned left;            /* threads whose job waits to be detached */
     unsigned joining;         /* of those, threads whose job waits for another job of the pool */
     uint64_t takes;           /* jobs taken so far */
     unsigned last_turn;       /* class of the job that was taken last */
@@ -180,8 +182,8 @@ bool tni_pool_withdraw(tni_pool *pool, tni_work *job);
 bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
 
 /* No caller waits any more for the job, which runs and cannot be ended: it leaves the cap of its class, so that the next job
- * can be started. At most `detached_max` jobs have left a cap at a time; beyond that the job stays in it. The pool exists,
- * and the job has not been completed when the call begins. */
+ * can be started. At most `detached_max` jobs have left a cap at a time; beyond that the job stays in it until one of those
+ * has ended. The pool exists, and the job has not been completed when the call begins. */
 void tni_pool_detach(tni_pool *pool, tni_work *job);
 
 /* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. */

@@ -39,6 +39,8 @@ void tni_pool_unlink(tni_work_queue *queue, tni_work *job);
 void tni_pool_append_locked(tni_pool *pool, tni_work *job);
 /* Ensures that the job is not started. A caller that gets true must unlink the job and free its slot. */
 bool tni_pool_abandon(tni_work *job);
+/* If a job waits to be detached, and fewer than `detached_max` are: detaches one. */
+void tni_pool_detach_left_locked(tni_pool *pool);
 /* Starts a thread, which holds the wake token. 0, or a negative errno value. */
 int tni_pool_start_thread_locked(tni_pool *pool);
 /* Wakes all idle threads, so that they check whether they must exit. */

@@ -76,6 +76,7 @@ static bool take_job_locked(tni_pool_thread *self)
             pool->last_turn = job->kind;
             self->job = job;
             self->detached = false;
+            self->left = false;
             job->thread = self;
             return true;
         }
@@ -343,12 +344,15 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     pool->counts.started += !drops;
     pool->counts.finished += !drops;
     pool->counts.dropped += drops;
-    if (self->detached)
-        pool->detached--;
-    else
-        queue->running--;
     pool->active--;
     self->job = NULL;
+    if (self->detached) {
+        pool->detached--;
+        tni_pool_detach_left_locked(pool); /* this thread takes what can be started now */
+    } else {
+        queue->running--;
+        pool->left -= self->left;
+    }
 }
 
 /* Releases the lock. The thread is not counted any more (may_exit_locked). Joins the thread that exited before. */
@@ -424,6 +428,7 @@ int tni_pool_start_thread_locked(tni_pool *pool)
     thread->timed_out = false;
     thread->job = NULL;
     thread->detached = false;
+    thread->left = false;
     thread->waits_for = NULL;
     thread->wait_scope = NULL;
     thread->deadlocked = false;

@@ -36,8 +36,8 @@ typedef struct tn_names {
  * ("127.0.0.1", "::1", "fe80::1%eth0"). The second is a name in the hosts file, if the name service switch asks that file first.
  *
  * A question that is being asked already is not asked again: the calls share the lookup. Upper and lower case do not count. A
- * lookup that all its callers have left gives its place among tn_options.name_threads back; at most 64 lookups have done so at a
- * time.
+ * lookup that all its callers have left gives its place among tn_options.name_threads back. At most 64 lookups have done so
+ * at a time; a further one does when one of these has ended.
  *
  * `runtime`: the one whose threads do the lookup; NULL: that of the calling task or job. Without any, the lookup runs in the
  * call.
