@@ -168,7 +168,7 @@ tn_runtime *tn_runtime_current(void)
     return NULL;
 }
 
-void tni_lookups_release(void *table)
+__attribute__((weak)) void tni_lookups_release(void *table)
 {
     (void)table;
 }
