@@ -34,6 +34,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
 
     pool->base.stop = tni_pool_stop;
     pool->base.maintain = tni_pool_maintain;
+    pool->base.wants_maintenance = tni_pool_wants_maintenance;
     pool->base.fini = tni_pool_fini;
     pool->runtime = runtime;
     pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;
@@ -340,7 +341,7 @@ static void retry_start(tni_pool *pool, uint64_t now_ns)
 static inline void check_shortage(tni_pool *pool, uint64_t now_ns)
 {
     /* Relaxed: after the fence. The monitor makes one too before it sleeps, and sleeps only if it sees no shortage or no slot
-     * taken; partner: tni_pool_maintain. */
+     * taken; partner: tni_pool_wants_maintenance. */
     if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0))
         return;
     if (tni_pool_may_retry(pool, now_ns))
@@ -349,13 +350,20 @@ static inline void check_shortage(tni_pool *pool, uint64_t now_ns)
         tni_runtime_request_maintenance(pool->runtime);
 }
 
+bool tni_pool_wants_maintenance(const tni_attachment *self)
+{
+    const tni_pool *pool = (const tni_pool *)((const char *)self - offsetof(tni_pool, base));
+
+    /* Relaxed: after the fence of the thread that is about to sleep; partners: the fence in tni_pool_push, and the stores
+     * before tni_runtime_request_maintenance. */
+    return tni_unlikely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) != 0) && tni_pool_slots_taken(pool) != 0;
+}
+
 bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
 
-    /* Relaxed: after the fence of the thread that is about to sleep; partners: the fence in tni_pool_push, and the stores
-     * before tni_runtime_request_maintenance. */
-    if (tni_likely(tni_a64_load(&pool->retry_ns, TNI_RELAXED) == 0) || tni_pool_slots_taken(pool) == 0)
+    if (!tni_pool_wants_maintenance(self))
         return false;
     if (tni_pool_may_retry(pool, now_ns))
         retry_start(pool, now_ns);

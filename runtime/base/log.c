@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/tls.h"
+
 static const char *level_name(tn_log_level level)
 {
     switch (level) {
@@ -40,13 +42,16 @@ __attribute__((format(printf, 1, 2))) static void write_line(const char *format,
 
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
 {
-    char line[400];
+    tni_log_sink *sink = tni_tls_get()->log_sink;
+    char line[TNI_LOG_LINE_SIZE];
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it was started */
     va_end(args);
-    if (log != NULL && log->fn != NULL)
+    if (sink != NULL)
+        sink->put(sink, level, line);
+    else if (log != NULL && log->fn != NULL)
         log->fn(log->ctx, level, line);
     else if (level != TN_LOG_INFO)
         write_line("tournant: %s: %s", level_name(level), line);

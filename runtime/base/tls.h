@@ -26,6 +26,7 @@ typedef struct {
     uint64_t random;           /* state of the generator; 0: not seeded yet */
     /* The clock of the tasks that this thread runs; NULL: the monotonic clock (time/task_clock.h). */
     struct tni_task_clock *clock;
+    struct tni_log_sink *log_sink; /* of a thread that must not call the program's log function (log.h); NULL: another one */
 #ifndef NDEBUG
     unsigned held_count;
     const void *held[TNI_TLS_HELD_MAX]; /* what the thread holds (held.h), newest last */

@@ -15,6 +15,7 @@
 #include "sched/schedule.h"
 #include "scope/scope.h"
 #include "watch/monitor.h"
+#include "watch/reporter.h"
 #include "watch/stack_sampler.h"
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
@@ -207,6 +208,8 @@ static void init_state(tn_runtime *runtime)
     tni_idle_init(&runtime->idle, runtime->core_count);
     tni_injector_init(&runtime->injector);
     tni_monitor_init(&runtime->monitor);
+    tni_starter_init(&runtime->starter);
+    tni_reporter_init(&runtime->reporter);
     tni_os_mutex_init(&runtime->lock);
     runtime->stack_waiters_end = &runtime->stack_waiters;
     tni_slab_cache_init(&runtime->external_slabs, &runtime->allocator, runtime->core_count, runtime->core_count + 1);
@@ -222,10 +225,14 @@ static int start_workers(tn_runtime *runtime)
     for (unsigned i = 0; i < runtime->core_count && rc == 0; i++)
         rc = tni_worker_start(runtime, runtime->cores[i], &worker);
     if (rc == 0)
+        rc = tni_reporter_start(runtime);
+    if (rc == 0)
+        rc = tni_starter_start(runtime);
+    if (rc == 0)
         rc = tni_monitor_start(runtime);
     if (rc != 0) {
         tni_log_write(&runtime->log, TN_LOG_ERROR, "tn_runtime_create: cannot start %u threads: %s; lower options.workers",
-                      runtime->core_count + 1, tn_strerror(rc));
+                      runtime->core_count + 3, tn_strerror(rc));
         tni_runtime_stop(runtime, true);
     }
     return rc;

@@ -8,6 +8,7 @@
 #include "task/task_hooks.h"
 #include "time/deadline.h"
 #include "watch/monitor.h"
+#include "watch/reporter.h"
 #include "watch/stack_sampler.h"
 
 /* How long tn_runtime_destroy waits, after it has given up, for threads that are not inside a task or a job. */
@@ -198,16 +199,19 @@ void tni_runtime_retire(tn_runtime *runtime)
     walk_tasks(runtime, discard);
     fini_drivers(runtime);
     tni_monitor_fini(&runtime->monitor);
+    tni_reporter_fini(runtime);
     release_frames(runtime);
     walk_tasks(runtime, pin_outliving);
     tni_runtime_wait_for_externals(runtime);
     tni_runtime_unpin(runtime);
 }
 
-/* Signals all workers and the monitor to stop. */
+/* Ends the monitor, then the threads that work for it, and signals all workers to stop. */
 static void stop_threads(tn_runtime *runtime)
 {
     tni_monitor_stop(runtime);
+    tni_starter_stop(runtime);
+    tni_reporter_stop(runtime);
     tni_os_mutex_lock(&runtime->lock);
     /* Release: partner: tni_runtime_is_stopping. Under the lock, so that no worker is started that this loop misses. */
     tni_a32_store(&runtime->stopping, 1, TNI_RELEASE);

@@ -17,9 +17,15 @@ static bool maintain_nothing(tni_attachment *self, uint64_t now_ns)
     return false;
 }
 
+static bool wants_nothing(const tni_attachment *self)
+{
+    (void)self;
+    return false;
+}
+
 static void fini_nothing(tni_attachment *self)
 {
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, maintain_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, maintain_nothing, wants_nothing, fini_nothing};

@@ -7,6 +7,7 @@
 #include <tn/task.h>
 
 #include "base/atomic.h"
+#include "base/log.h"
 #include "base/thread.h"
 
 typedef struct tni_core tni_core;
@@ -52,6 +53,29 @@ typedef struct {
     uint64_t until_ns;          /* the report waits for the stack until then */
     bool sampling;              /* the report holds the sampler */
 } tni_stuck_log;
+
+/* Lines that wait for the reporter. */
+#define TNI_REPORTER_LINES 128
+
+typedef struct {
+    unsigned level; /* a tn_log_level */
+    char text[TNI_LOG_LINE_SIZE];
+} tni_report_line;
+
+/* The thread that calls the program's functions for reports (watch/reporter.h). */
+typedef struct {
+    tni_log_sink sink;      /* constant: of the monitor and the starter */
+    tni_report_line *lines; /* constant: memory for TNI_REPORTER_LINES */
+    tni_thread thread;
+    bool started;
+    tni_os_mutex lock;
+    unsigned first;                 /* lock: index of the oldest line */
+    unsigned count;                 /* lock: lines */
+    unsigned dropped;               /* lock: lines that were dropped since the last one that was logged */
+    unsigned deadlocks;             /* lock: deadlocks to report */
+    tni_cache_aligned tni_a32 news; /* bits: there is something to report; end. The thread sleeps on it */
+    tni_aptr released;              /* tn_task *: a reference to release; NULL: the slot is free */
+} tni_reporter;
 
 /* The monitor's thread, one per runtime. */
 typedef struct {

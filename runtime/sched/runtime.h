@@ -10,6 +10,7 @@
 #include "sched/idle.h"
 #include "sched/injector.h"
 #include "sched/reclaim.h"
+#include "sched/starter.h"
 #include "sched/worker_replacement.h"
 #include "task/task_upcalls.h"
 #include "time/task_clock.h"
@@ -20,10 +21,12 @@
 typedef struct tni_attachment tni_attachment;
 struct tni_attachment {
     size_t (*stop)(tni_attachment *self, uint64_t deadline_ns);
-    /* Called at each check of the monitor, or before the worker of a TN_CURRENT_THREAD runtime sleeps: does what the
-     * extension's own threads cannot. True: it must be called again soon, even if all workers are parked. A thread that makes
-     * it return true calls tni_runtime_request_maintenance. */
+    /* Called by the starter after a check of the monitor, or before the worker of a TN_CURRENT_THREAD runtime sleeps: does what
+     * the extension's own threads cannot. True: it must be called again soon, even if all workers are parked. A thread that
+     * makes it return true calls tni_runtime_request_maintenance. */
     bool (*maintain)(tni_attachment *self, uint64_t now_ns);
+    /* Whether maintain would return true. The monitor calls it before; it takes no lock. */
+    bool (*wants_maintenance)(const tni_attachment *self);
     void (*fini)(tni_attachment *self);
 };
 
@@ -57,6 +60,8 @@ struct tn_runtime {
     tni_idle idle;
     tni_injector injector;
     tni_monitor monitor;
+    tni_starter starter;
+    tni_reporter reporter;
     tni_stuck_log stuck_log;    /* the monitor's */
     tni_stack_sampler *sampler; /* constant; NULL: stacks of running tasks cannot be sampled */
 
@@ -101,8 +106,13 @@ tni_core *tni_runtime_any_core(tn_runtime *runtime);
  * determines. Never 0. */
 uint64_t tni_runtime_random_seed(tn_runtime *runtime);
 
-/* Calls the attachment's maintain. True: it must be called again soon. */
+/* Called by the worker of a current-thread runtime: trims if it is time to, and maintains the attachment. True: it must be
+ * called again soon. */
 bool tni_runtime_maintain(tn_runtime *runtime, uint64_t now_ns);
+/* Called by the monitor: the same, but makes the starter maintain the attachment. */
+bool tni_runtime_request_starter(tn_runtime *runtime, uint64_t now_ns);
+/* Calls the attachment's maintain. True: it must be called again soon. */
+bool tni_runtime_maintain_attachment(tn_runtime *runtime, uint64_t now_ns);
 /* Called by a thread after it has written what makes tni_runtime_maintain return true: ensures that it will be called. */
 void tni_runtime_request_maintenance(tn_runtime *runtime);
 

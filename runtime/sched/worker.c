@@ -565,6 +565,7 @@ void *tni_worker_main(void *arg)
     tn_runtime *runtime = worker->runtime;
 
     tni_thread_name(worker->name);
+    tni_worker_add(worker);
     tni_runtime_thread_begins(runtime);
     worker_begin(worker);
     tni_stack_sampler_open(worker);

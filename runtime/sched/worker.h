@@ -29,6 +29,7 @@ struct tni_worker {
     tni_context context;                /* where the scheduler continues when a task leaves */
     tni_stack_overflow_thread overflow; /* the alternative stack on which signal handlers run */
     bool is_starting;                   /* counted in the runtime's replacements_starting */
+    bool is_listed;                     /* in the runtime's list of workers, under its lock */
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
     bool pinned_turn;                   /* this time the mailbox comes before the queues */
     tni_inbox_node *pinned;             /* tasks taken from the mailbox, oldest first */

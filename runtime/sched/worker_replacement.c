@@ -133,6 +133,8 @@ static unsigned threads_to_start_locked(tn_runtime *runtime, unsigned wanted)
 
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
 {
+    /* Relaxed: a hint, for the log. */
+    bool failed = tni_a32_load(&runtime->starter.failed, TNI_RELAXED) != 0;
     unsigned count;
     bool enough;
 
@@ -142,17 +144,23 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     runtime->replacement_threads += count;
     enough = runtime->replacement_count + runtime->replacements_starting >= wanted || tni_runtime_is_stopping(runtime);
     tni_os_mutex_unlock(&runtime->lock);
-    for (unsigned i = 0; i < count; i++) {
-        tni_worker *replacement;
-        if (tni_worker_start(runtime, NULL, &replacement) == 0)
-            continue;
-        tni_os_mutex_lock(&runtime->lock);
-        runtime->replacements_starting--; /* no thread could be started: the victim keeps its core */
-        runtime->replacement_threads--;
-        tni_os_mutex_unlock(&runtime->lock);
-        enough = false;
-    }
-    return enough;
+    if (count == 0)
+        return enough;
+    tni_starter_request_workers(runtime, count);
+    return enough && !failed;
+}
+
+bool tni_worker_start_replacement(tn_runtime *runtime)
+{
+    tni_worker *replacement;
+
+    if (tni_worker_start(runtime, NULL, &replacement) == 0)
+        return true;
+    tni_os_mutex_lock(&runtime->lock);
+    runtime->replacements_starting--; /* the victim keeps its core */
+    runtime->replacement_threads--;
+    tni_os_mutex_unlock(&runtime->lock);
+    return false;
 }
 
 static tni_worker *new_worker(tn_runtime *runtime, const tni_core *core)
@@ -183,41 +191,63 @@ static void add_worker_locked(tn_runtime *runtime, tni_worker *worker)
     tni_os_mutex_assert_held(&runtime->lock);
     worker->next_worker = runtime->workers;
     runtime->workers = worker;
+    worker->is_listed = true;
 }
 
+void tni_worker_add(tni_worker *worker)
+{
+    tn_runtime *runtime = worker->runtime;
+
+    tni_os_mutex_lock(&runtime->lock);
+    if (!worker->is_listed)
+        add_worker_locked(runtime, worker);
+    tni_os_mutex_unlock(&runtime->lock);
+}
+
+/* Counts a thread that is about to be started. */
+static bool count_thread(tn_runtime *runtime, tni_core *core, tni_worker *worker)
+{
+    bool stopping;
+
+    tni_os_mutex_lock(&runtime->lock);
+    stopping = tni_runtime_is_stopping(runtime);
+    if (!stopping) {
+        /* Relaxed: counted before the thread can end; destroy reads it after it has joined the starter. */
+        (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
+        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: the caller holds one */
+        if (core != NULL)
+            give_core_locked(worker, core);
+    }
+    tni_os_mutex_unlock(&runtime->lock);
+    return !stopping;
+}
+
+/* The lock is not held while the thread is started, because that may wait for the lock of the allocator. The new thread and this
+ * one add the worker to the list, the first of them. So it is in the list before it runs a task, and before the starter ends: the
+ * thread that destroys the runtime joins the starter first, and finds each worker in the list, with its thread. */
 int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out)
 {
     tni_worker *worker = new_worker(runtime, core);
-    int rc;
+    int rc = TN_ESHUTDOWN;
 
     if (worker == NULL)
         return TN_ENOMEM;
     (void)snprintf(worker->name, sizeof worker->name, "%s-%u", runtime->name, core != NULL ? core->index : runtime->core_count);
     worker->owns_thread = true;
-    tni_os_mutex_lock(&runtime->lock); /* destroy finds the worker in the list, or this check finds that it is stopping */
-    if (tni_runtime_is_stopping(runtime)) {
-        rc = TN_ESHUTDOWN;
-    } else {
-        /* Relaxed: counted before the thread can end; destroy reads it after it has held the lock. */
-        (void)tni_a32_fetch_add(&runtime->threads, 1, TNI_RELAXED);
-        (void)tni_a32_fetch_add(&runtime->references, 1, TNI_RELAXED); /* relaxed: the caller holds one */
-        if (core != NULL)
-            give_core_locked(worker, core);
+    if (count_thread(runtime, core, worker)) {
         rc = tni_thread_start(&worker->thread, tni_worker_main, worker);
-        if (rc == 0) {
-            add_worker_locked(runtime, worker);
-        } else {
+        if (rc != 0) {
             (void)tni_a32_fetch_sub(&runtime->threads, 1, TNI_RELAXED);    /* relaxed: as above */
             (void)tni_a32_fetch_sub(&runtime->references, 1, TNI_RELAXED); /* relaxed: as above */
         }
     }
-    tni_os_mutex_unlock(&runtime->lock);
     if (rc != 0) {
         if (core != NULL)
             tni_aptr_store(&core->worker, NULL, TNI_RELAXED); /* relaxed: no other thread knows the core yet */
         tni_free(&runtime->allocator, worker, sizeof *worker);
         return rc;
     }
+    tni_worker_add(worker);
     *out = worker;
     return 0;
 }

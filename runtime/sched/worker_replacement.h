@@ -6,9 +6,13 @@
 
 #include "sched/worker.h"
 
-/* Starts a worker thread that holds `core` (NULL: it begins as a replacement thread) and adds it to the runtime's list.
+/* Starts a worker thread that holds `core` (NULL: it begins as a replacement thread) and adds it to the runtime's list. Called by
+ * the thread that creates the runtime, and by the starter.
  * Returns 0 or a negative errno value. */
 int tni_worker_start(tn_runtime *runtime, tni_core *core, tni_worker **out);
+
+/* Adds the worker to the runtime's list, unless it is there. */
+void tni_worker_add(tni_worker *worker);
 
 /* Creates a worker without a thread, and adds it to the list. The caller of tni_worker_drive is its thread during the call.
  * Only before another thread knows the runtime. */
@@ -18,9 +22,11 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
  * or no replacement thread. */
 bool tni_worker_replace(tni_worker *victim);
 
-/* Starts threads until `wanted` replacement threads exist or are starting, within the limit of the options. False: there will
- * be fewer. */
+/* Makes the starter start threads until `wanted` replacement threads exist or are starting, within the limit of the options.
+ * False: there will be fewer, or threads had to be requested and the last one could not be started. */
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted);
+/* The starter: starts one of these. */
+bool tni_worker_start_replacement(tn_runtime *runtime);
 
 /* For a worker without a core: `offer` puts it into the list of replacement threads, `was_given` checks whether it was given a
  * core, `withdraw` removes it from the list. */

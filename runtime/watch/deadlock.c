@@ -5,6 +5,7 @@
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 #include "watch/dump.h"
+#include "watch/reporter.h"
 
 /* A number that changes whenever a task has run. */
 static uint64_t runs(const tn_runtime *runtime)
@@ -65,7 +66,7 @@ static bool wants_report(const tn_runtime *runtime)
     return runtime->options.report_deadlock && runtime->deadlock_seen == UINT64_MAX;
 }
 
-static void report(tn_runtime *runtime)
+void tni_deadlock_report(tn_runtime *runtime)
 {
     tni_dump log;
 
@@ -95,5 +96,5 @@ void tni_deadlock_check(tn_runtime *runtime)
     if (!tni_idle_all_parked(&runtime->idle) || activity(runtime) != before)
         return;
     runtime->deadlock_seen = runs_before;
-    report(runtime);
+    tni_reporter_deadlock(runtime);
 }

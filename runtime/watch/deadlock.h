@@ -8,4 +8,7 @@
 /* Called by the monitor when all workers are parked. Reports a deadlock if there is one and a report is wanted. */
 void tni_deadlock_check(tn_runtime *runtime);
 
+/* Called by the reporter: calls on_deadlock, or logs the report. */
+void tni_deadlock_report(tn_runtime *runtime);
+
 #endif

@@ -7,13 +7,18 @@
  * a full fence, and wakes the monitor if it rests. One of the two observes the other, so the monitor never rests while a worker
  * is awake. In an idle runtime no thread wakes up.
  *
- * An attachment of the runtime may keep the monitor from its rest in the same way: it writes what its `maintain` checks, makes
- * a full fence, and wakes the monitor if it rests.
+ * An attachment of the runtime may keep the monitor from its rest in the same way: it writes what its `wants_maintenance`
+ * checks, makes a full fence, and wakes the monitor if it rests.
+ *
+ * The monitor waits for no lock of the C library or the dynamic linker, and calls no function of the program: a task may hold
+ * such a lock for long, and would wait for the monitor. What may wait is done by the starter (sched/starter.h), and reports are
+ * made by the reporter (reporter.h).
  */
 #include "watch/monitor.h"
 
 #include <string.h>
 
+#include "base/tls.h"
 #include "os/os_event.h"
 #include "sched/runtime.h"
 #include "watch/deadlock.h"
@@ -123,7 +128,7 @@ static void rest(tn_runtime *runtime)
     tni_fence_full();
     tni_deadlock_check(runtime);
     /* Acquire: observes the stop; partner: tni_monitor_stop. */
-    if (tni_idle_all_parked(&runtime->idle) && !tni_runtime_maintain(runtime, tni_clock_ns()) &&
+    if (tni_idle_all_parked(&runtime->idle) && !tni_runtime_request_starter(runtime, tni_clock_ns()) &&
         !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0)
         wait_for_any(runtime); /* the post that follows each exchange of `resting` ends it */
     /* Relaxed: no thread waits for it. */
@@ -140,6 +145,7 @@ static void *monitor_main(void *arg)
     uint64_t allowed_ns = 0;
 
     tni_thread_name("tn-monitor");
+    tni_tls_get()->log_sink = &runtime->reporter.sink;
     /* Acquire: observes the stop; partner: tni_monitor_stop. */
     while (tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0) {
         uint64_t due_ns;
@@ -147,7 +153,7 @@ static void *monitor_main(void *arg)
         bool maintain_again;
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
-        maintain_again = tni_runtime_maintain(runtime, now_ns);
+        maintain_again = tni_runtime_request_starter(runtime, now_ns);
         if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
         if (check_cores(runtime, &due_ns)) {

@@ -14,6 +14,7 @@
 
 #include "sched/runtime.h"
 #include "watch/dump.h"
+#include "watch/reporter.h"
 
 /* How long a report waits for the stack. */
 #define SAMPLE_TIMEOUT_NS UINT64_C(1000000000)
@@ -51,7 +52,7 @@ static void print_report(tn_runtime *runtime, const tni_stack_sample *sample)
         tni_stack_sampler_end(runtime);
     log->sampling = false;
     log->task = NULL;
-    tni_task_unref(task);
+    tni_reporter_release(runtime, task);
 }
 
 /* Continues the report in progress. */
@@ -217,7 +218,7 @@ static tni_worker *add_sleep(tni_worker *first)
     return due;
 }
 
-/* True: check again soon. `c`: the task to report. */
+/* True: check again soon. `c`: the task to report; NULL: none can be reported now. */
 static bool check_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
 {
     tni_worker *first;
@@ -229,7 +230,7 @@ static bool check_runs(tn_runtime *runtime, uint64_t now_ns, candidate *c)
     first = runtime->workers;
     tni_os_mutex_unlock(&runtime->lock);
     due = add_sleep(first);
-    if (due == NULL)
+    if (due == NULL || c == NULL)
         return again;
     tni_os_mutex_lock(&runtime->lock);
     choose_task_locked(c, due, now_ns);
@@ -241,21 +242,23 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
     candidate c = {.task = NULL};
+    bool may_choose;
     bool again;
 
     if (runtime->sampler == NULL)
         return false;
     if (log->task != NULL)
         continue_report(runtime, now_ns);
-    again = check_runs(runtime, now_ns, &c);
-    if (c.kept_ns > 0 && log->task == NULL && may_report(log, now_ns) && tni_task_set_reported(c.task)) {
+    may_choose = log->task == NULL && may_report(log, now_ns) && tni_reporter_can_release(runtime);
+    again = check_runs(runtime, now_ns, may_choose ? &c : NULL);
+    if (c.kept_ns > 0 && tni_task_set_reported(c.task)) {
         log->reports++;
         log->task = c.task;
         log->kept_ns = c.kept_ns;
         log->until_ns = now_ns + SAMPLE_TIMEOUT_NS;
         continue_report(runtime, now_ns);
     } else if (c.task != NULL) {
-        tni_task_unref(c.task);
+        tni_reporter_release(runtime, c.task);
     }
     return again || log->task != NULL;
 }

@@ -182,7 +182,7 @@ static void *wait_for_news(void *arg)
 
 Test(parking, what_is_attached_may_wake_a_task)
 {
-    attached a = {.base = {attached_stop, attached_tend, attached_fini}};
+    attached a = {.base = {.stop = attached_stop, .maintain = attached_tend, .fini = attached_fini}};
     tn_options options = tn_options_default();
     tn_runtime *runtime = NULL;
 

@@ -26,8 +26,9 @@ typedef enum tn_log_level { TN_LOG_INFO, TN_LOG_WARNING, TN_LOG_ERROR } tn_log_l
 typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
 
 /* Called first, or last, on each thread that runs tasks or blocking jobs: workers, their replacements, threads of the pool. It is
- * not called on a thread of the program, such as the caller of tn_block_on, nor on the monitor, which calls only
- * tn_options.log and tn_options.on_deadlock. It must not suspend. */
+ * not called on a thread of the program, such as the caller of tn_block_on, nor on the three threads that watch the workers.
+ * One of these calls tn_options.log and tn_options.on_deadlock for reports. Both may block: only tn_runtime_destroy waits for
+ * them. It must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
 /* Which threads run the tasks of a runtime. With TN_CURRENT_THREAD, tn_options.workers is 0 or 1. */

@@ -12,6 +12,7 @@
 #include "small_runtime.h"
 #include "watch/deadlock.h"
 #include "watch/monitor.h"
+#include "watch/reporter.h"
 
 /* Longer than TNI_MONITOR_REST_NS. */
 #define LONG_NS (60 * TN_MS)
@@ -154,6 +155,7 @@ static void setup_asleep(void *state)
 static void setup_held(void *state)
 {
     setup_asleep(state);
+    model_check(tni_reporter_start(((house *)state)->runtime) == 0);
     model_check(tni_monitor_start(((house *)state)->runtime) == 0);
 }
 
@@ -167,6 +169,7 @@ static void unhold(void *state)
     while (tni_a32_load(&h->reports, TNI_ACQUIRE) == 0)
         tni_futex_wait(&h->reports, 0, TNI_FOREVER);
     tni_monitor_stop(h->runtime);
+    tni_reporter_stop(h->runtime);
 }
 
 static void look(void *state)
@@ -268,7 +271,7 @@ const model_scenario model_scenarios[] = {
     CASE("wake", 1, setup, finish, work, ring, dump),
     CASE("wake_again", 1, setup_queued, finish, work, ring, dump),
     CASE("cancel", 1, setup, finish, work, cancel, dump),
-    CASE("unhold", 2, setup_held, finish_reported, unhold),
+    CASE("unhold", 1, setup_held, finish_reported, unhold),
     CASE("unhold_look", 2, setup_asleep, finish_unreported, wake_and_unhold, look),
     CASE("run_look", 2, setup_asleep, finish_unreported, run_once_and_sleep, wake_and_unhold, look),
     CASE("hold_look", 2, setup_asleep, finish_held, look, wake),

@@ -204,6 +204,22 @@ void tni_runtime_request_maintenance(tn_runtime *runtime)
     tni_fence_full();
 }
 
+/* There are no cores. */
+void tni_reclaim_memory_here(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+
+void tni_reclaim_found_nothing(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+
+void *tni_reclaim_alloc(tn_runtime *runtime, size_t size_bytes, size_t align_bytes)
+{
+    return tni_alloc(&runtime->allocator, size_bytes, align_bytes);
+}
+
 void tn_runtime_hold(tn_runtime *runtime)
 {
     (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);

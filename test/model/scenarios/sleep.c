@@ -114,7 +114,7 @@ static void setup_tend(void *state)
 
     setup_bell(state);
     present = s;
-    s->attachment = (tni_attachment){stop_attachment, tend_attachment, fini_attachment};
+    s->attachment = (tni_attachment){.stop = stop_attachment, .maintain = tend_attachment, .fini = fini_attachment};
     tni_aptr_store(&s->runtime->attachment, &s->attachment, TNI_RELEASE);
 }
 

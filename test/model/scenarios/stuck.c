@@ -393,6 +393,7 @@ static void destroy(void *state)
 static void provide(void *state)
 {
     (void)tni_worker_provide_replacements(((stuck_scene *)state)->runtime, 1);
+    (void)tni_starter_serve(((stuck_scene *)state)->runtime);
 }
 
 /* The first check finds the run, whose thread sleeps, and ensures that there is a replacement thread. The second takes the
@@ -404,6 +405,7 @@ static void monitor(void *state)
     wait_for(&s->inside);
     model_check(look(s));
     model_check(tni_worker_provide_replacements(s->runtime, 1));
+    (void)tni_starter_serve(s->runtime);
     wait_for_replacement(s);
     model_check(!look(s));
 }
@@ -415,6 +417,7 @@ static void monitor_of_declared(void *state)
     wait_for(&s->inside);
     model_check(look(s));
     model_check(tni_worker_provide_replacements(s->runtime, 1));
+    (void)tni_starter_serve(s->runtime);
     wait_for_replacement(s);
     model_check(!look(s));
 }

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The thread that calls the program's functions for reports. reporter.h has the protocol. */
+#include "watch/reporter.h"
+
+#include <string.h>
+
+#include "os/os_memory.h"
+#include "sched/runtime.h"
+#include "watch/deadlock.h"
+
+enum { NEWS = 1, STOP = 2 };
+
+/* --- The monitor and the starter -------------------------------------------------------------------------------------------- */
+
+static void announce(tni_reporter *reporter, uint32_t bit)
+{
+    /* Release: publishes the report; partner: serve. Weaker: the thread could take the bit and find no report yet. */
+    if (tni_a32_fetch_or(&reporter->news, bit, TNI_RELEASE) == 0)
+        tni_futex_wake(&reporter->news, 1);
+}
+
+static void put_line(tni_log_sink *sink, tn_log_level level, const char *text)
+{
+    tni_reporter *reporter = tni_container_of(sink, tni_reporter, sink);
+
+    tni_os_mutex_lock(&reporter->lock);
+    if (reporter->count < TNI_REPORTER_LINES) {
+        tni_report_line *line = &reporter->lines[(reporter->first + reporter->count++) % TNI_REPORTER_LINES];
+        line->level = level;
+        memcpy(line->text, text, strnlen(text, sizeof line->text - 1) + 1);
+        line->text[sizeof line->text - 1] = '\0';
+    } else {
+        reporter->dropped++;
+    }
+    tni_os_mutex_unlock(&reporter->lock);
+    announce(reporter, NEWS);
+}
+
+void tni_reporter_deadlock(tn_runtime *runtime)
+{
+    tni_os_mutex_lock(&runtime->reporter.lock);
+    runtime->reporter.deadlocks++;
+    tni_os_mutex_unlock(&runtime->reporter.lock);
+    announce(&runtime->reporter, NEWS);
+}
+
+bool tni_reporter_can_release(const tn_runtime *runtime)
+{
+    return tni_aptr_load(&runtime->reporter.released, TNI_RELAXED) == NULL; /* relaxed: only the monitor fills it */
+}
+
+void tni_reporter_release(tn_runtime *runtime, tn_task *task)
+{
+    tni_assert(tni_reporter_can_release(runtime), "the monitor holds one task at a time");
+    tni_aptr_store(&runtime->reporter.released, task, TNI_RELEASE); /* release: publishes the task; partner: serve */
+    announce(&runtime->reporter, NEWS);
+}
+
+/* --- The reporter ----------------------------------------------------------------------------------------------------------- */
+
+/* Takes the oldest line. False: there is none. *dropped: lines that were dropped until now. */
+static bool take_line(tni_reporter *reporter, tni_report_line *out, unsigned *dropped)
+{
+    bool any;
+
+    tni_os_mutex_lock(&reporter->lock);
+    any = reporter->count > 0;
+    if (any) {
+        *out = reporter->lines[reporter->first];
+        reporter->first = (reporter->first + 1) % TNI_REPORTER_LINES;
+        reporter->count--;
+    }
+    *dropped = any ? 0 : reporter->dropped;
+    if (!any)
+        reporter->dropped = 0;
+    tni_os_mutex_unlock(&reporter->lock);
+    return any;
+}
+
+static bool take_deadlock(tni_reporter *reporter)
+{
+    bool any;
+
+    tni_os_mutex_lock(&reporter->lock);
+    any = reporter->deadlocks > 0;
+    reporter->deadlocks -= any;
+    tni_os_mutex_unlock(&reporter->lock);
+    return any;
+}
+
+/* Makes all reports that are there. Returns the bits of `news`. */
+static uint32_t serve(tn_runtime *runtime)
+{
+    tni_reporter *reporter = &runtime->reporter;
+    /* Acquire: observes the reports; partner: announce. */
+    uint32_t bits = tni_a32_exchange(&reporter->news, 0, TNI_ACQUIRE);
+    tni_report_line line;
+    unsigned dropped;
+    tn_task *task;
+
+    while (take_line(reporter, &line, &dropped))
+        tni_log_write(&runtime->log, (tn_log_level)line.level, "%s", line.text);
+    if (dropped > 0)
+        tni_log_write(&runtime->log, TN_LOG_WARNING, "%u lines of reports were dropped, because the log takes them too slowly",
+                      dropped);
+    while (take_deadlock(reporter))
+        tni_deadlock_report(runtime);
+    /* Acquire: observes the task; partner: tni_reporter_release. The monitor may fill the slot again at once. */
+    task = tni_aptr_exchange(&reporter->released, NULL, TNI_ACQUIRE);
+    if (task != NULL)
+        tni_task_unref(task);
+    return bits;
+}
+
+static void *reporter_main(void *arg)
+{
+    tn_runtime *runtime = arg;
+    bool stop = false;
+
+    tni_thread_name("tn-reporter");
+    for (;;) {
+        uint32_t bits = serve(runtime);
+        stop = stop || (bits & STOP) != 0;
+        if (bits == 0 && stop)
+            return NULL;
+        if (bits == 0)
+            tni_futex_wait(&runtime->reporter.news, 0, TNI_FOREVER);
+    }
+}
+
+/* --- Creating and ending ---------------------------------------------------------------------------------------------------- */
+
+static size_t mapped_size(void)
+{
+    size_t page = tni_os_page_size();
+
+    return (TNI_REPORTER_LINES * sizeof(tni_report_line) + page - 1) / page * page;
+}
+
+void tni_reporter_init(tni_reporter *reporter)
+{
+    reporter->sink.put = put_line;
+    tni_os_mutex_init(&reporter->lock);
+    tni_a32_init(&reporter->news, 0);
+    reporter->started = false;
+    tni_aptr_init(&reporter->released, NULL);
+}
+
+int tni_reporter_start(tn_runtime *runtime)
+{
+    tni_reporter *reporter = &runtime->reporter;
+    void *lines = NULL;
+    int rc = tni_os_map(mapped_size(), &lines);
+
+    if (rc != 0)
+        return rc;
+    reporter->lines = lines;
+    rc = tni_thread_start(&reporter->thread, reporter_main, runtime);
+    reporter->started = rc == 0;
+    return rc;
+}
+
+void tni_reporter_fini(tn_runtime *runtime)
+{
+    if (runtime->reporter.lines != NULL)
+        (void)tni_os_unmap(runtime->reporter.lines, mapped_size());
+    tni_os_mutex_fini(&runtime->reporter.lock);
+}
+
+void tni_reporter_stop(tn_runtime *runtime)
+{
+    tni_reporter *reporter = &runtime->reporter;
+
+    if (!reporter->started)
+        return;
+    announce(reporter, STOP);
+    tni_thread_join(&reporter->thread);
+    reporter->started = false;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The reporter: a thread that calls the program's functions for reports, tn_options.log and tn_options.on_deadlock, in place of
+ * the monitor and of the starter. These functions may block for as long as they want: on a full pipe, or on a lock of stdio that
+ * a task holds.
+ *
+ * The lines of the two threads go into a queue of TNI_REPORTER_LINES. A line that finds it full is dropped and counted, and the
+ * count is logged. Deadlocks are counted too, and each is reported. The last reference to a task may be the monitor's, and its
+ * release may call a function of the program. So the reporter releases it. There is a slot for one task, and the monitor chooses
+ * no task to report while the slot is taken.
+ *
+ *   monitor, starter: 1. write the report, under the lock; 2. set a bit of `news` (release); if it was 0: wake the thread
+ *   reporter:         1. exchange `news` for 0 (acquire); 2. report what is there; 3. if it was 0, sleep while it is 0; repeat
+ *
+ * *No report is lost.* The thread exchanges `news` before it reads the reports, and sleeps only while `news` is 0, which the
+ * sleep compares. So a report that is written after it has read them ends the sleep.
+ *
+ * *At the end* the monitor and the starter have been joined. The stop bit ends the thread at an exchange that finds 0, so when
+ * all is reported, and it is joined. So no function of the program is called for a report after tn_runtime_destroy. */
+#ifndef TNI_REPORTER_H
+#define TNI_REPORTER_H
+
+#include "sched/monitor_state.h"
+
+void tni_reporter_init(tni_reporter *reporter);
+void tni_reporter_fini(tn_runtime *runtime);
+
+/* Starts the thread. Returns 0 or a negative errno value. */
+int tni_reporter_start(tn_runtime *runtime);
+/* Makes the reports that are left, and joins the thread. Does nothing if it was not started. */
+void tni_reporter_stop(tn_runtime *runtime);
+
+/* The monitor: makes the reporter report a deadlock. */
+void tni_reporter_deadlock(tn_runtime *runtime);
+
+/* The monitor: whether the slot for a task is free; and gives the reporter a reference to a task, while it is. */
+bool tni_reporter_can_release(const tn_runtime *runtime);
+void tni_reporter_release(tn_runtime *runtime, tn_task *task);
+
+#endif
