@@ -4,6 +4,8 @@
 
 #include <dlfcn.h>
 
+#include "os/os_symbol.h"
+
 /* Weak: NULL in a program that is not linked with a C++ runtime. */
 __attribute__((weak)) tni_os_exceptions *__cxa_get_globals(void);
 
@@ -14,6 +16,8 @@ tni_os_exceptions_fn tni_os_exceptions_find(void)
 {
     tni_os_exceptions_fn found = __cxa_get_globals;
 
+    if (found == NULL && tni_os_symbol_is_defined("__cxa_get_globals") == TNI_SYMBOL_NONE)
+        return NULL;
     if (found == NULL)
         *(void **)&found = dlsym(RTLD_DEFAULT, "__cxa_get_globals");
     for (size_t i = 0; found == NULL && i < sizeof runtimes / sizeof *runtimes; i++) {

@@ -15,7 +15,9 @@ typedef struct {
 typedef tni_os_exceptions *(*tni_os_exceptions_fn)(void);
 
 /* Finds the function of the C++ runtime that is linked or loaded by now; NULL: there is none. It takes the dynamic linker's
- * lock. A runtime that is found stays loaded. */
+ * lock only if a C++ runtime is loaded, or is being loaded, in a program that is not linked with one. The caller may lose its
+ * core meanwhile. A runtime that is found stays loaded. One that is loaded later has thread-local storage of a later
+ * generation. */
 tni_os_exceptions_fn tni_os_exceptions_find(void);
 
 /* Returns the generation of the calling thread's vector of thread-local storage (dtv[0] of the ELF specification of TLS). The

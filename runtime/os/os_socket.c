@@ -3,7 +3,6 @@
  * handler. */
 #include "os/os_socket.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
@@ -15,6 +14,7 @@
 
 #include "base/atomic.h"
 #include "os/os_error.h"
+#include "os/os_symbol.h"
 
 _Static_assert(TNI_OS_INTERFACE_NAME_SIZE >= IF_NAMESIZE, "an interface name must fit");
 
@@ -84,19 +84,15 @@ enum { ROUTE_UNKNOWN, ROUTE_DIRECT, ROUTE_LINKED };
 static tni_a32 route;
 
 /* Whether the dynamic linker sends calls of `function` to the C library. If that cannot be found out, it does not. */
-static bool is_of_libc(void *function)
+static bool is_of_libc(const void *function)
 {
-    Dl_info here;
-    Dl_info libc;
-
     /* No program has a reason to interpose the second one. */
-    return dladdr(function, &here) != 0 && dladdr((void *)(uintptr_t)gnu_get_libc_version, &libc) != 0 &&
-           here.dli_fbase == libc.dli_fbase;
+    return tni_os_symbol_same_object(function, (const void *)(uintptr_t)gnu_get_libc_version);
 }
 
 __attribute__((noinline, cold)) static uint32_t find_route(void)
 {
-    bool direct = is_of_libc((void *)(uintptr_t)recv) && is_of_libc((void *)(uintptr_t)send);
+    bool direct = is_of_libc((const void *)(uintptr_t)recv) && is_of_libc((const void *)(uintptr_t)send);
     uint32_t found = direct ? ROUTE_DIRECT : ROUTE_LINKED;
 
     /* Relaxed: the word is all there is. */

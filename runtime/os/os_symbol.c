@@ -134,21 +134,30 @@ static uintptr_t first_loaded(const object *program)
     return dynamic_entry(program, DT_DEBUG, &at) && copy(at, &list, sizeof list) ? (uintptr_t)list.r_map : 0;
 }
 
-/* Calls `visit` for each loaded object until it returns true. */
-static void each_object(bool (*visit)(const object *o, void *arg), void *arg)
+/* Calls `visit` for each loaded object until it returns true. False: some objects could not be read. */
+static bool each_object(bool (*visit)(const object *o, void *arg), void *arg)
 {
     struct link_map map;
+    bool all = true;
     object o;
     uintptr_t at;
 
     if (!describe_program(&o))
-        return;
+        return false;
     at = first_loaded(&o);
-    if (visit(&o, arg) || at == 0 || !copy(at, &map, sizeof map))
-        return;
-    for (unsigned i = 0; i < OBJECTS_MAX && map.l_next != NULL && copy((uintptr_t)map.l_next, &map, sizeof map); i++)
-        if (describe_loaded(&o, &map) && visit(&o, arg))
-            return;
+    if (visit(&o, arg))
+        return true;
+    if (at == 0 || !copy(at, &map, sizeof map))
+        return false;
+    for (unsigned i = 0; map.l_next != NULL; i++) {
+        if (i == OBJECTS_MAX || !copy((uintptr_t)map.l_next, &map, sizeof map))
+            return false;
+        if (!describe_loaded(&o, &map))
+            all = false;
+        else if (visit(&o, arg))
+            return true;
+    }
+    return all;
 }
 
 static bool contains(const object *o, uintptr_t pc)
@@ -287,7 +296,115 @@ void tni_os_symbol(const void *pc, char *out, size_t size)
 
     (void)snprintf(out, size, "%p", pc);
     if (pc != NULL)
-        each_object(write_name, &l);
+        (void)each_object(write_name, &l);
+}
+
+/* --- Which object ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uintptr_t a;
+    uintptr_t b;
+    bool same;
+} pair;
+
+static bool check_pair(const object *o, void *arg)
+{
+    pair *p = arg;
+
+    if (!contains(o, p->a))
+        return false;
+    p->same = contains(o, p->b);
+    return true;
+}
+
+bool tni_os_symbol_same_object(const void *a, const void *b)
+{
+    pair p = {(uintptr_t)a, (uintptr_t)b, false};
+
+    return each_object(check_pair, &p) && p.same;
+}
+
+typedef struct {
+    const char *name;
+    uint32_t hash;
+    tni_symbol_found found;
+} wanted;
+
+/* The hash function of DT_GNU_HASH. */
+static uint32_t hash_of(const char *name)
+{
+    uint32_t hash = 5381;
+
+    for (; *name != '\0'; name++)
+        hash = hash * 33 + (unsigned char)*name;
+    return hash;
+}
+
+/* Symbol number `index` of an object whose tables are at these addresses. */
+static tni_symbol_found check_symbol(const wanted *w, uintptr_t symbols, uintptr_t names, uint32_t index)
+{
+    ElfW(Sym) symbol;
+    char name[64];
+
+    if (!copy(symbols + index * sizeof symbol, &symbol, sizeof symbol) || !copy_text(names + symbol.st_name, name, sizeof name))
+        return TNI_SYMBOL_UNKNOWN;
+    return symbol.st_shndx != SHN_UNDEF && strcmp(name, w->name) == 0 ? TNI_SYMBOL_DEFINED : TNI_SYMBOL_NONE;
+}
+
+static tni_symbol_found check_chain(const wanted *w, uintptr_t table, uintptr_t symbols, uintptr_t names)
+{
+    uint32_t head[4]; /* as in count_by_gnu_hash */
+    uint32_t index;
+    uint32_t word;
+    uintptr_t at;
+
+    if (!copy(table, head, sizeof head) || head[0] == 0)
+        return TNI_SYMBOL_UNKNOWN;
+    at = table + sizeof head + head[2] * sizeof(ElfW(Addr));
+    if (!copy(at + w->hash % head[0] * sizeof index, &index, sizeof index))
+        return TNI_SYMBOL_UNKNOWN;
+    if (index < head[1])
+        return TNI_SYMBOL_NONE; /* the chain is empty */
+    at += (head[0] + (uintptr_t)(index - head[1])) * sizeof word;
+    do { /* a chain ends with an odd word */
+        tni_symbol_found found = TNI_SYMBOL_NONE;
+        if (!copy(at, &word, sizeof word))
+            return TNI_SYMBOL_UNKNOWN;
+        if ((word | 1) == (w->hash | 1))
+            found = check_symbol(w, symbols, names, index);
+        if (found != TNI_SYMBOL_NONE)
+            return found;
+        at += sizeof word;
+        index++;
+    } while ((word & 1) == 0);
+    return TNI_SYMBOL_NONE;
+}
+
+static bool check_object_for(const object *o, void *arg)
+{
+    wanted *w = arg;
+    uintptr_t table;
+    uintptr_t symbols;
+    uintptr_t names;
+    uint32_t total;
+
+    if (!dynamic_entry(o, DT_SYMTAB, &symbols) || !dynamic_entry(o, DT_STRTAB, &names))
+        return false; /* it exports nothing */
+    if (dynamic_entry(o, DT_GNU_HASH, &table)) {
+        w->found = check_chain(w, table, symbols, names);
+        return w->found != TNI_SYMBOL_NONE;
+    }
+    total = count_symbols(o);
+    for (uint32_t i = 0; i < total && w->found == TNI_SYMBOL_NONE; i++)
+        w->found = check_symbol(w, symbols, names, i);
+    return w->found != TNI_SYMBOL_NONE;
+}
+
+tni_symbol_found tni_os_symbol_is_defined(const char *name)
+{
+    wanted w = {name, hash_of(name), TNI_SYMBOL_NONE};
+
+    return each_object(check_object_for, &w) ? w.found : TNI_SYMBOL_UNKNOWN;
 }
 
 /* --- Return addresses ----------------------------------------------------------------------------------------------------- */

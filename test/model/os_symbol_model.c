@@ -9,6 +9,19 @@ void tni_os_symbol(const void *pc, char *out, size_t size)
     (void)snprintf(out, size, "%p", pc);
 }
 
+bool tni_os_symbol_same_object(const void *a, const void *b)
+{
+    (void)a;
+    (void)b;
+    return false;
+}
+
+tni_symbol_found tni_os_symbol_is_defined(const char *name)
+{
+    (void)name;
+    return TNI_SYMBOL_NONE;
+}
+
 unsigned tni_os_return_addresses(const void *const *words, unsigned count, const void **out, unsigned max)
 {
     (void)words;

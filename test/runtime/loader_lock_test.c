@@ -2,8 +2,10 @@
 /* A thread inside dlopen, in a constructor that waits: reports and dumps do not wait for the lock of the dynamic linker. */
 /* ctest: timeout=120 */
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <tn.h>
@@ -117,6 +119,76 @@ Test(loader_lock, is_not_taken_for_names)
     cr_assert_eq(write(ends[1], "", 1), 1);
     tt_thread_join(thread);
     expect_one_return_address();
+}
+
+Test(loader_lock, symbols_are_looked_up_without_it)
+{
+    const void *of_libc[] = {dlsym(RTLD_DEFAULT, "qsort"), dlsym(RTLD_DEFAULT, "fopen")};
+    const void *of_uv = dlsym(RTLD_DEFAULT, "uv_run");
+    pthread_t thread;
+
+    open_pipe();
+    thread = tt_thread_start(load, NULL);
+    cr_assert(tt_wait_until(is_mapped, NULL, LIMIT_NS / 2));
+    cr_assert_eq(tni_os_symbol_is_defined("printf"), TNI_SYMBOL_DEFINED);
+    cr_assert_eq(tni_os_symbol_is_defined("uv_run"), TNI_SYMBOL_DEFINED);
+    cr_assert_eq(tni_os_symbol_is_defined("no_object_has_this_name"), TNI_SYMBOL_NONE);
+    cr_assert(tni_os_symbol_same_object((const void *)(uintptr_t)load, (const void *)(uintptr_t)is_mapped));
+    cr_assert(tni_os_symbol_same_object(of_libc[0], of_libc[1]));
+    cr_assert(!tni_os_symbol_same_object(of_libc[0], of_uv));
+    cr_assert_eq(write(ends[1], "", 1), 1);
+    tt_thread_join(thread);
+}
+
+/* --- Tasks ------------------------------------------------------------------------------------------------------------------ */
+
+static atomic_bool echoed;
+
+static bool has_echoed(void *arg)
+{
+    (void)arg;
+    return atomic_load(&echoed);
+}
+
+/* The first suspensions, and the first bytes that this process sends and receives. */
+static void *suspend_and_echo(void *arg)
+{
+    int *fds = arg;
+    tn_stream *streams[2];
+    char byte = 0;
+
+    tt_check(tn_sleep(TN_MS) == 0 && tn_yield() == 0);
+    for (int i = 0; i < 2; i++)
+        tt_check(tn_stream_open(tn_runtime_current(), &streams[i], fds[i]) == 0);
+    tt_check(tn_write_all(streams[0], "x", 1) == 0);
+    tt_check(tn_read(streams[1], &byte, 1) == 1 && byte == 'x');
+    for (int i = 0; i < 2; i++)
+        tn_stream_close(streams[i]);
+    atomic_store(&echoed, true);
+    return NULL;
+}
+
+Test(loader_lock, is_not_taken_by_tasks)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+    pthread_t thread;
+    tn_task *task;
+    int fds[2];
+
+    open_pipe();
+    options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX; /* no other thread gets the core */
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    thread = tt_thread_start(load, NULL);
+    cr_assert(tt_wait_until(is_mapped, NULL, LIMIT_NS / 2));
+    task = tt_spawn_on(runtime, suspend_and_echo, fds);
+    cr_assert(tt_wait_until(has_echoed, NULL, LIMIT_NS / 2));
+    cr_assert_eq(write(ends[1], "", 1), 1);
+    tt_thread_join(thread);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
 }
 
 /* --- Reports and dumps ------------------------------------------------------------------------------------------------------ */
