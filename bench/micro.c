@@ -59,6 +59,7 @@ static micro_case cases[] = {
     {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
     {"files_large", "a cached file of 4 GiB read by 4 threads, and by 4 tasks", micro_files_large, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
+    {"burst", "20,000 fibers, then 300,000 stackless tasks: memory before, at the peak, after", micro_burst, false},
     {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},
 };
 

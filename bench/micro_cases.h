@@ -56,6 +56,9 @@ void micro_mutex_64(const micro_settings *settings);
 void micro_mutex_wake(const micro_settings *settings);
 void micro_semaphore_wake(const micro_settings *settings);
 
+/* micro_burst.c */
+void micro_burst(const micro_settings *settings);
+
 /* micro_live.c */
 void micro_first_touch(const micro_settings *settings);
 void micro_live(const micro_settings *settings);

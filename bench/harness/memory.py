@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Bytes: of a task that waits, of a connection that has been served, of one that never said a word."""
+"""Bytes: of a task that waits, of a connection that has been served, of one that never said a word; after a burst of tasks."""
 from harness import loads, micro, server
 from harness.rounds import run_all
 from harness.rows import Rows
 
-CASES = ["tasks", "served", "idle"]
+CASES = ["tasks", "served", "idle", "burst"]
 ROUNDS, QUICK_ROUNDS = 3, 2
 TASKS, QUICK_TASKS = 1_000_000, 10_000
 SERVED_REQUESTS = 3
@@ -16,6 +16,12 @@ def task_jobs(programs, options):
     count = QUICK_TASKS if options.quick else TASKS
     return [micro.job(program, "live", options.workers, {"workers": options.workers, "count": count}, ["--count", str(count)])
             for program in programs if program.micro and "live" in program.cases()]
+
+
+def burst_jobs(programs, options):
+    """Of tournant alone: the program ends with an error if too much memory is left after ten seconds."""
+    return [micro.job(program, "burst", options.workers, {"workers": options.workers}, ["--quick"] if options.quick else [])
+            for program in programs if program.micro and "burst" in program.cases()]
 
 
 def connection_jobs(programs, case, setting):
@@ -35,7 +41,8 @@ def run(programs, cases, options):
     rows = Rows()
     setting = server.Setting(options, [], [])
     jobs = task_jobs(programs, options) if "tasks" in cases else []
-    for case in [case for case in cases if case != "tasks"]:
+    jobs += burst_jobs(programs, options) if "burst" in cases else []
+    for case in [case for case in cases if case in ("served", "idle")]:
         jobs += connection_jobs(programs, case, setting)
     run_all(jobs, options.rounds, rows)
     return rows

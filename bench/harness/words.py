@@ -66,6 +66,8 @@ CASES = {
     "instructions": "requests under callgrind",
     "http": "answer an HTTP request",
     "live": "spawn, hold and wake a task",
+    "burst_fibers": "20,000 fibers at once",
+    "burst_stackless": "300,000 stackless tasks at once",
     "mixed_undisturbed": "no blocking tasks",
     "mixed_sleep": "tasks that sleep in their thread",
     "mixed_busy": "tasks that compute for 100 ms",
@@ -73,7 +75,8 @@ CASES = {
 
 # What the last part of a case's name measures.
 SUFFIXES = {"_cpu": "processor time", "_tick": "delay of others", "_wakes": "wake-ups", "_p50": "median", "_p90": "p90",
-            "_p99": "p99", "_max": "maximum", "_uncached": "not in the cache"}
+            "_p99": "p99", "_max": "maximum", "_before": "memory before", "_peak": "memory at the peak",
+            "_after": "memory after", "_back": "until it is back", "_uncached": "not in the cache"}
 
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 
