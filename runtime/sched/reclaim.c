@@ -140,8 +140,8 @@ tn_task *tni_reclaim_header(tn_runtime *runtime, tni_slab_cache *cache)
 
     for (unsigned i = 0; task == NULL && i < runtime->core_count; i++)
         if (tni_slab_take_over(cache, &runtime->cores[i]->slabs))
-            task = tni_slab_alloc(cache);
+            task = tni_slab_take(cache);
     if (task == NULL && tni_slab_take_over(cache, &runtime->external_slabs))
-        task = tni_slab_alloc(cache);
+        task = tni_slab_take(cache);
     return task;
 }

@@ -95,17 +95,28 @@ static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
     return 0;
 }
 
-/* The same for a thread without a core. A worker may need the injector's lock before it gives, so the spawn releases it, and
- * begins again. Returns 0 or TN_ESHUTDOWN. */
-__attribute__((noinline)) static int alloc_external_in_need(tn_runtime *runtime, bool inside, tn_task **task)
+/* Called when threads without a core have no header, under the injector's lock, which is released meanwhile: the monitor and the
+ * workers need it, and another thread may hold the lock of the allocator for long. Returns 0 with the lock, and with a header or
+ * NULL in *task; or TN_ESHUTDOWN without it. */
+__attribute__((noinline)) static int alloc_external(tn_runtime *runtime, bool inside, tn_task **task)
 {
+    tni_slab_cache *slabs = &runtime->external_slabs;
+    tni_slab_block *block;
+
     tni_injector_commit(&runtime->injector, NULL, &runtime->external.spawned);
-    tni_reclaim_memory(runtime, NULL);
-    if (!tni_injector_begin(&runtime->injector, inside))
+    block = tni_slab_block_alloc(slabs);
+    if (block == NULL)
+        tni_reclaim_memory(runtime, NULL);
+    if (!tni_injector_begin(&runtime->injector, inside)) {
+        if (block != NULL)
+            tni_slab_block_free(slabs, block);
         return TN_ESHUTDOWN;
-    *task = tni_slab_alloc(&runtime->external_slabs);
+    }
+    if (block != NULL)
+        tni_slab_block_add(slabs, block);
+    *task = tni_slab_take(slabs);
     if (*task == NULL)
-        *task = tni_reclaim_header(runtime, &runtime->external_slabs);
+        *task = tni_reclaim_header(runtime, slabs);
     if (*task == NULL)
         tni_reclaim_found_nothing(runtime);
     return 0;
@@ -118,8 +129,8 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
 
     if (!tni_injector_begin(&runtime->injector, inside))
         return TN_ESHUTDOWN;
-    task = tni_slab_alloc(&runtime->external_slabs);
-    if (tni_unlikely(task == NULL) && alloc_external_in_need(runtime, inside, &task) != 0)
+    task = tni_slab_take(&runtime->external_slabs);
+    if (tni_unlikely(task == NULL) && alloc_external(runtime, inside, &task) != 0)
         return TN_ESHUTDOWN;
     if (task != NULL) {
         build(runtime, task, plan, out != NULL);

@@ -66,20 +66,37 @@ static tni_inbox_node *fill(tni_slab_block *block)
     return list;
 }
 
-static bool grow(tni_slab_cache *cache)
+tni_slab_block *tni_slab_block_alloc(const tni_slab_cache *cache)
 {
-    tni_slab_block *block = tni_alloc(cache->allocator, BLOCK_BYTES, TNI_SLAB_BYTES);
+    return tni_alloc(cache->allocator, BLOCK_BYTES, TNI_SLAB_BYTES);
+}
 
-    if (block == NULL)
-        return false;
+void tni_slab_block_free(const tni_slab_cache *cache, tni_slab_block *block)
+{
+    tni_free(cache->allocator, block, BLOCK_BYTES);
+}
+
+void tni_slab_block_add(tni_slab_cache *cache, tni_slab_block *block)
+{
+    tni_inbox_node *list = fill(block);
+
     block->cache = cache;
     /* Relaxed: only the owner writes it. */
     block->next = tni_aptr_load(&cache->blocks, TNI_RELAXED);
     tni_a32_init(&block->blank, 0);
-    cache->free = fill(block);
+    block->tasks[TASKS_PER_BLOCK - 1].inbox_node.next = cache->free;
+    cache->free = list;
     /* Publishes the block and its state words to tni_slab_walk(). Weaker: a walk could read a word before it was set. */
     tni_aptr_store(&cache->blocks, block, TNI_RELEASE);
-    return true;
+}
+
+static bool grow(tni_slab_cache *cache)
+{
+    tni_slab_block *block = tni_slab_block_alloc(cache);
+
+    if (block != NULL)
+        tni_slab_block_add(cache, block);
+    return block != NULL;
 }
 
 /* Takes the sorted headers of a block. NULL: there is none. */
@@ -123,21 +140,33 @@ static bool refill(tni_slab_cache *cache)
         cache->free = tni_inbox_take_newest_first(&cache->remote);
     if (cache->free == NULL)
         cache->free = take_sorted(cache);
-    return cache->free != NULL || grow(cache);
+    return cache->free != NULL;
 }
 
-tn_task *tni_slab_alloc(tni_slab_cache *cache)
+/* The list `free` is not empty. */
+static inline tn_task *take_free(tni_slab_cache *cache)
 {
-    tn_task *task;
+    tn_task *task = tni_container_of(cache->free, tn_task, inbox_node);
 
-    if (cache->free == NULL && !refill(cache))
-        return NULL;
-    task = tni_container_of(cache->free, tn_task, inbox_node);
     cache->free = task->inbox_node.next;
     task->queue_next = NULL;
     task->id = cache->next_id;
     cache->next_id += cache->id_stride;
     return task;
+}
+
+tn_task *tni_slab_alloc(tni_slab_cache *cache)
+{
+    if (cache->free == NULL && !refill(cache) && !grow(cache))
+        return NULL;
+    return take_free(cache);
+}
+
+tn_task *tni_slab_take(tni_slab_cache *cache)
+{
+    if (cache->free == NULL && !refill(cache))
+        return NULL;
+    return take_free(cache);
 }
 
 void tni_slab_free(tni_slab_cache *own, tn_task *task)

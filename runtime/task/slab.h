@@ -43,6 +43,13 @@ void tni_slab_cache_fini(tni_slab_cache *cache);
 /* Owner only. Returns a header with a new id and the state word COMPLETE (free); nothing else is set. NULL: no memory. */
 tn_task *tni_slab_alloc(tni_slab_cache *cache);
 
+/* The same for an owner that holds a lock, under which memory must not be allocated. take: NULL: there is no free header. Then,
+ * without the lock: alloc, which returns NULL if there is no memory; and with it: add, or free. */
+tn_task *tni_slab_take(tni_slab_cache *cache);
+tni_slab_block *tni_slab_block_alloc(const tni_slab_cache *cache);
+void tni_slab_block_add(tni_slab_cache *cache, tni_slab_block *block);
+void tni_slab_block_free(const tni_slab_cache *cache, tni_slab_block *block);
+
 /* Owner only: sorts free headers that were not needed since the last call, and gives the pages of blank blocks back to the
  * kernel. Returns whether there is more to do, at once or after the next interval. */
 bool tni_slab_trim(tni_slab_cache *cache);

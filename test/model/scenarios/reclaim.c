@@ -74,7 +74,7 @@ static void work(void *state)
     tni_worker_drive(((scene *)state)->runtime->workers, NULL, TNI_FOREVER);
 }
 
-/* Like alloc_external_in_need in spawn.c. The model has no limit on the wait. */
+/* Like alloc_external in spawn.c. The model has no limit on the wait. */
 static void need_header(void *state)
 {
     scene *s = state;
