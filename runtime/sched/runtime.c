@@ -2,6 +2,7 @@
 /* The number of live tasks of a runtime, noticing that the last one has ended, and a core for callers without one. */
 #include "sched/runtime.h"
 
+#include "base/splitmix64.h"
 #include "base/tls.h"
 
 tn_runtime *tn_runtime_current(void)
@@ -42,11 +43,9 @@ uint64_t tni_runtime_random_seed(tn_runtime *runtime)
 
     if (x == 0)
         return tni_random_seed();
-    /* The finalizer of splitmix64 (Steele, Lea, Flood, 2014). Relaxed: only the count matters. */
-    x += (tni_a32_fetch_add(&runtime->seeds, 1, TNI_RELAXED) + 1) * UINT64_C(0x9E3779B97F4A7C15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return (x ^ (x >> 31)) | 1;
+    /* Relaxed: only the count matters. */
+    x += (tni_a32_fetch_add(&runtime->seeds, 1, TNI_RELAXED) + 1) * TNI_SPLITMIX64_STEP;
+    return tni_splitmix64_mix(x) | 1;
 }
 
 uint64_t tni_runtime_live(const tn_runtime *runtime)

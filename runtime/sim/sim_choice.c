@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/splitmix64.h"
 #include "sim/sim_trace.h"
 
 static const char *const names[] = {
@@ -36,16 +37,6 @@ static struct {
 static tni_sim_choice_counts unread;
 tni_sim_choice_counts *tni_sim_choice_met = &unread;
 
-/* The finalizer of splitmix64 (Steele, Lea, Flood, 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 void tni_sim_choice_seed_matters(void)
 {
     tni_sim_choice_met->seed_mattered = true;
@@ -54,8 +45,8 @@ void tni_sim_choice_seed_matters(void)
 uint64_t tni_sim_choice_bits(tni_sim_kind kind)
 {
     tni_sim_choice_seed_matters();
-    choices.state[kind] += UINT64_C(0x9e3779b97f4a7c15);
-    return mix(choices.state[kind]);
+    choices.state[kind] += TNI_SPLITMIX64_STEP;
+    return tni_splitmix64_mix(choices.state[kind]);
 }
 
 void tni_sim_choice_begin(uint64_t seed, const tni_sim_choice_limits *limits)
@@ -65,7 +56,7 @@ void tni_sim_choice_begin(uint64_t seed, const tni_sim_choice_limits *limits)
     choices.faults = 0;
     for (unsigned kind = 0; kind < TNI_SIM_KINDS; kind++) {
         uint32_t one_in;
-        choices.state[kind] = mix(seed * TNI_SIM_KINDS + kind + 1);
+        choices.state[kind] = tni_splitmix64_mix(seed * TNI_SIM_KINDS + kind + 1);
         one_in = frequencies[kind][tni_sim_choice_bits(kind) >> 62];
         choices.threshold[kind] = one_in == 0 ? 0 : UINT32_MAX / one_in;
     }
