@@ -89,7 +89,7 @@ static tni_stack *slab_cut_locked(tni_stack_pool *pool, size_t class_index)
         .class_index = (uint8_t)class_index,
         .guard = TNI_GUARD_AUTO,
     };
-    tni_stack_slab_use_locked(pool, class->newest);
+    class->newest->busy++; /* a slab that is not cut whole is not free */
     tni_stack_use_init(pool, stack);
     return stack;
 }
@@ -218,20 +218,6 @@ static bool is_shortage_locked(const tni_stack_pool *pool, int rc)
     return rc < 0 && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
 }
 
-/* *shortage: no memory is left. */
-static int take(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out, bool *shortage)
-{
-    int rc;
-
-    tni_os_mutex_lock(&pool->lock);
-    rc = take_locked(pool, class_index, out);
-    if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
-        refill_locked(pool, cache);
-    *shortage = is_shortage_locked(pool, rc);
-    tni_os_mutex_unlock(&pool->lock);
-    return rc;
-}
-
 static void log_first_shortage(tni_stack_pool *pool)
 {
     bool first;
@@ -248,13 +234,22 @@ static void log_first_shortage(tni_stack_pool *pool)
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
     bool shortage;
-    int rc = take(pool, cache, class_index, out, &shortage);
+    bool trimmed = false;
+    int rc;
 
-    if (shortage) { /* idle stacks of other sizes may have the address space */
-        tni_stack_pool_trim(pool, true);
-        rc = take(pool, cache, class_index, out, &shortage);
+    for (;;) {
+        tni_os_mutex_lock(&pool->lock);
+        rc = take_locked(pool, class_index, out);
+        if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
+            refill_locked(pool, cache);
+        shortage = is_shortage_locked(pool, rc);
+        tni_os_mutex_unlock(&pool->lock);
+        if (tni_likely(!shortage) || trimmed)
+            break;
+        tni_stack_pool_trim(pool, true); /* idle stacks of other sizes may have the address space */
+        trimmed = true;
     }
-    if (shortage && rc == -EAGAIN)
+    if (tni_unlikely(shortage) && rc == -EAGAIN)
         log_first_shortage(pool);
     if (rc == 0 && (*out)->guard == TNI_GUARD_AUTO)
         rc = guard_or_exchange(pool, out);

@@ -36,10 +36,9 @@ static inline tni_stack *tni_stack_slab_at(const tni_stack_slab *slab, size_t in
 /* Counts a stack of the slab as busy, and no longer so. */
 static inline void tni_stack_slab_use_locked(tni_stack_pool *pool, tni_stack_slab *slab)
 {
-    tni_stack_class *class = &pool->classes[slab->class_index];
-
     tni_os_mutex_assert_held(&pool->lock);
-    if (slab->is_free) {
+    if (tni_unlikely(slab->is_free)) {
+        tni_stack_class *class = &pool->classes[slab->class_index];
         tni_list_remove(&class->free_slabs, &slab->free_node);
         class->free_slab_count--;
         slab->is_free = false;
@@ -49,10 +48,13 @@ static inline void tni_stack_slab_use_locked(tni_stack_pool *pool, tni_stack_sla
 
 static inline void tni_stack_slab_unuse_locked(tni_stack_pool *pool, tni_stack_slab *slab)
 {
-    tni_stack_class *class = &pool->classes[slab->class_index];
+    tni_stack_class *class;
 
     tni_os_mutex_assert_held(&pool->lock);
-    if (--slab->busy > 0 || (slab == class->newest && class->fresh_left > 0))
+    if (tni_likely(--slab->busy > 0))
+        return;
+    class = &pool->classes[slab->class_index];
+    if (slab == class->newest && class->fresh_left > 0)
         return;
     tni_list_append(&class->free_slabs, &slab->free_node);
     class->free_slab_count++;
