@@ -17,6 +17,7 @@
  *     tn/fs.h          files and folders
  *     tn/names.h       looking up host names
  *     tn/net.h         TCP and Unix streams, listeners
+ *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
  *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
  *                      wait_group, watch
@@ -50,6 +51,7 @@
 #include <tn/fs.h>
 #include <tn/future_set.h>
 #include <tn/group.h>
+#include <tn/io.h>
 #include <tn/names.h>
 #include <tn/net.h>
 #include <tn/runtime.h>

@@ -28,6 +28,7 @@ enum {
     TN_EADDRINUSE = -EADDRINUSE,     /* the address or port is in use */
     TN_EAGAIN = -EAGAIN,             /* nothing is available now (try_ calls); the kernel cannot start another thread */
     TN_EBADF = -EBADF,               /* the stream or listener is closed, perhaps during the call */
+    TN_EBADMSG = -EBADMSG,           /* the stream ended inside a line, a frame, or the bytes that were asked for */
     TN_EBUSY = -EBUSY,               /* another task or thread is doing this already: one reader, one writer, one joiner */
     TN_ECANCELED = -ECANCELED,       /* the caller was cancelled */
     TN_ECONNREFUSED = -ECONNREFUSED, /* no socket listens at the address */
@@ -35,6 +36,7 @@ enum {
     TN_EDEADLK = -EDEADLK,           /* every thread that could end this wait is waiting itself */
     TN_EINVAL = -EINVAL,             /* an argument is out of its range */
     TN_EMFILE = -EMFILE,             /* this process may open no more files */
+    TN_EMSGSIZE = -EMSGSIZE,         /* a line or frame is longer than the limit of the call */
     TN_ENODATA = -ENODATA,           /* the job was cancelled before it started, and has no result */
     TN_ENOMEM = -ENOMEM,             /* no memory, or no stack, is available */
     TN_ENOTCONN = -ENOTCONN,         /* the stream is not connected */

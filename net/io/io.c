@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* tn_io: the calls of a byte stream through its table, and the fallbacks of the entries that a kind leaves out. */
+#include <tn/io.h>
+
+#include "base/defs.h"
+
+#define IOV_COUNT_MAX 1024
+
+/* The number of bytes; TN_EINVAL: the call may not be made with these buffers. */
+static ssize_t total_of(const struct iovec *iov, int count)
+{
+    size_t total = 0;
+
+    if (count < 0 || count > IOV_COUNT_MAX)
+        return TN_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - total)
+            return TN_EINVAL;
+        total += iov[i].iov_len;
+    }
+    return (ssize_t)total;
+}
+
+/* The first buffer that is not empty; an empty one if all are. */
+static struct iovec first_of(const struct iovec *iov, int count)
+{
+    struct iovec none = {NULL, 0};
+
+    for (int i = 0; i < count; i++)
+        if (iov[i].iov_len > 0)
+            return iov[i];
+    return none;
+}
+
+ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count)
+{
+    ssize_t total = total_of(iov, count);
+    struct iovec first;
+
+    if (total < 0)
+        return total;
+    if (io.ops->readv != NULL && total > 0)
+        return io.ops->readv(io.object, iov, count);
+    first = first_of(iov, count);
+    return tn_io_read(io, first.iov_base, first.iov_len);
+}
+
+ssize_t tn_io_writev(tn_io io, const struct iovec *iov, int count)
+{
+    ssize_t total = total_of(iov, count);
+    struct iovec first;
+
+    if (total < 0)
+        return total;
+    if (io.ops->writev != NULL && total > 0)
+        return io.ops->writev(io.object, iov, count);
+    first = first_of(iov, count);
+    return tn_io_write(io, first.iov_base, first.iov_len);
+}
+
+int tn_io_read_exact(tn_io io, void *buf, size_t size, size_t *done)
+{
+    while (*done < size) {
+        ssize_t n = tn_io_read(io, (char *)buf + *done, size - *done);
+        if (n <= 0)
+            return n < 0 ? (int)n : TN_EBADMSG;
+        *done += (size_t)n;
+    }
+    return 0;
+}
+
+int tn_io_write_all(tn_io io, const void *buf, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = tn_io_write(io, (const char *)buf + done, size - done);
+        if (n < 0)
+            return (int)n;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Removes the first `n` bytes from the buffers. */
+static void advance(struct iovec *iov, size_t n)
+{
+    for (; n > 0; iov++) {
+        size_t part = n < iov->iov_len ? n : iov->iov_len;
+        iov->iov_base = (char *)iov->iov_base + part;
+        iov->iov_len -= part;
+        n -= part;
+    }
+}
+
+int tn_io_writev_all(tn_io io, struct iovec *iov, int count)
+{
+    for (;;) {
+        ssize_t n;
+        while (count > 0 && iov->iov_len == 0) {
+            iov++;
+            count--;
+        }
+        if (count == 0)
+            return 0;
+        n = tn_io_writev(io, iov, count);
+        if (n < 0)
+            return (int)n;
+        advance(iov, (size_t)n);
+    }
+}
+
+int tn_io_wait(tn_io io, tn_direction direction)
+{
+    return io.ops->wait != NULL ? io.ops->wait(io.object, direction) : 0;
+}
+
+int tn_io_close_write(tn_io io)
+{
+    return io.ops->close_write != NULL ? io.ops->close_write(io.object) : TN_ENOTSUP;
+}
+
+int tn_io_abort(tn_io io)
+{
+    return io.ops->abort != NULL ? io.ops->abort(io.object) : TN_ENOTSUP;
+}
+
+void tn_io_close(tn_io io)
+{
+    if (io.ops != NULL && io.ops->close != NULL)
+        io.ops->close(io.object);
+}
+
+int tn_io_descriptor(tn_io io, tn_direction direction)
+{
+    return io.ops->descriptor != NULL ? io.ops->descriptor(io.object, direction) : TN_ENOTSUP;
+}

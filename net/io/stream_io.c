@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* A TCP or Unix stream as a tn_io. */
+#include <tn/io.h>
+
+#include "stream/stream.h"
+
+static ssize_t stream_read(void *object, void *buf, size_t size)
+{
+    return tn_read(object, buf, size);
+}
+
+static ssize_t stream_write(void *object, const void *buf, size_t size)
+{
+    return tn_write(object, buf, size);
+}
+
+static ssize_t stream_writev(void *object, const struct iovec *iov, int count)
+{
+    return tn_writev(object, iov, count);
+}
+
+static int stream_close_write(void *object)
+{
+    return tn_stream_shutdown_write(object);
+}
+
+static void stream_close(void *object)
+{
+    tn_stream_close(object);
+}
+
+static int stream_wait(void *object, tn_direction direction)
+{
+    tn_ready_future future;
+
+    if (direction == TN_READABLE)
+        return tn_wait_readable(object);
+    tn_ready_init(&future, object, TN_WRITABLE);
+    return tn_await(&future.base);
+}
+
+/* A close consumes a reference: this one gets one of its own. */
+static int stream_abort(void *object)
+{
+    tn_stream_close(tn_stream_retain(object));
+    return 0;
+}
+
+/* Begins no operation: the header says how long the caller may use the descriptor. */
+static int stream_descriptor(void *object, tn_direction direction)
+{
+    tn_stream *stream = object;
+
+    (void)direction;
+    return tni_endpoint_is_closing(&stream->endpoint) ? TN_EBADF : stream->endpoint.fd;
+}
+
+tn_io tn_stream_io(tn_stream *stream)
+{
+    static const tn_io_ops ops = {
+        .size = sizeof(tn_io_ops),
+        .read = stream_read,
+        .write = stream_write,
+        .writev = stream_writev,
+        .close_write = stream_close_write,
+        .close = stream_close,
+        .wait = stream_wait,
+        .abort = stream_abort,
+        .descriptor = stream_descriptor,
+    };
+    tn_io io = {&ops, stream};
+
+    return io;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* tn_io: sockets behind it, and the fallbacks of a kind that leaves entries out. */
+#include "net_support.h"
+
+#include <tn/io.h>
+
+#include "support/abandoned.h"
+#include "support/runtime.h"
+
+/* --- A kind of the test's own -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char bytes[16];
+    size_t used;
+    size_t most;  /* per call */
+    ssize_t fail; /* the error of a call when `used` has reached the size of `bytes` */
+} store;
+
+static ssize_t store_write(void *object, const void *buf, size_t size)
+{
+    store *s = object;
+    size_t n = size < s->most ? size : s->most;
+
+    if (s->used == sizeof s->bytes)
+        return s->fail;
+    n = n < sizeof s->bytes - s->used ? n : sizeof s->bytes - s->used;
+    memcpy(s->bytes + s->used, buf, n);
+    s->used += n;
+    return (ssize_t)n;
+}
+
+/* Reads letters, one after the other. */
+static ssize_t store_read(void *object, void *buf, size_t size)
+{
+    store *s = object;
+    size_t n = size < s->most ? size : s->most;
+
+    if (s->used == sizeof s->bytes)
+        return s->fail;
+    for (size_t i = 0; i < n; i++)
+        ((char *)buf)[i] = (char)('a' + s->used++);
+    return (ssize_t)n;
+}
+
+Test(io, nothing_is_there)
+{
+    static const tn_io_ops none = {.size = sizeof none};
+    tn_io io = {&none, NULL};
+    struct iovec iov = {(char[1]){0}, 1};
+
+    cr_assert_eq(tn_io_read(io, iov.iov_base, 1), TN_ENOTSUP);
+    cr_assert_eq(tn_io_write(io, iov.iov_base, 1), TN_ENOTSUP);
+    cr_assert_eq(tn_io_readv(io, &iov, 1), TN_ENOTSUP);
+    cr_assert_eq(tn_io_writev(io, &iov, 1), TN_ENOTSUP);
+    cr_assert_eq(tn_io_close_write(io), TN_ENOTSUP);
+    cr_assert_eq(tn_io_wait(io, TN_READABLE), 0);
+    cr_assert_eq(tn_io_abort(io), TN_ENOTSUP);
+    cr_assert_eq(tn_io_descriptor(io, TN_READABLE), TN_ENOTSUP);
+    tn_io_close(io);
+    tn_io_close((tn_io){NULL, NULL});
+}
+
+Test(io, a_vector_without_an_entry_is_its_first_buffer)
+{
+    static const tn_io_ops plain = {.size = sizeof plain, .read = store_read, .write = store_write};
+    store s = {.most = 16};
+    tn_io io = {&plain, &s};
+    char one[3] = "", two[3] = "";
+    struct iovec iov[3] = {{one, 0}, {one, 2}, {two, 2}};
+    struct iovec huge[2] = {{one, SSIZE_MAX}, {two, 1}};
+
+    cr_assert_eq(tn_io_readv(io, iov, 3), 2);
+    cr_assert_str_eq(one, "ab");
+    cr_assert_eq(tn_io_writev(io, iov, 3), 2);
+    cr_assert_arr_eq(s.bytes + 2, "ab", 2);
+    cr_assert_eq(tn_io_readv(io, iov, 1), 0);
+    cr_assert_eq(tn_io_writev(io, iov, 0), 0);
+    cr_assert_eq(tn_io_writev(io, iov, -1), TN_EINVAL);
+    cr_assert_eq(tn_io_readv(io, iov, 1025), TN_EINVAL);
+    cr_assert_eq(tn_io_readv(io, huge, 2), TN_EINVAL);
+}
+
+Test(io, all_means_all_or_an_error)
+{
+    static const tn_io_ops plain = {.size = sizeof plain, .read = store_read, .write = store_write};
+    store s = {.most = 3, .fail = TN_EPIPE};
+    tn_io io = {&plain, &s};
+    char text[] = "0123456789";
+    struct iovec iov[3] = {{text, 4}, {text, 0}, {text + 4, 6}};
+    char buf[20];
+    size_t done = 0;
+
+    cr_assert_eq(tn_io_write_all(io, text, 10), 0);
+    cr_assert_arr_eq(s.bytes, "0123456789", 10);
+    s.used = 0;
+    cr_assert_eq(tn_io_writev_all(io, iov, 3), 0);
+    cr_assert_arr_eq(s.bytes, "0123456789", 10);
+    iov[0] = (struct iovec){text, 5};
+    iov[1] = (struct iovec){text + 5, 5};
+    cr_assert_eq(tn_io_writev_all(io, iov, 2), TN_EPIPE); /* there is space for 6 */
+    cr_assert_eq(iov[0].iov_len, 0);
+    cr_assert_eq(iov[1].iov_len, 4);
+    s.used = 0;
+    cr_assert_eq(tn_io_read_exact(io, buf, 5, &done), 0);
+    cr_assert_eq(done, 5);
+    cr_assert_arr_eq(buf, "abcde", 5);
+    s.fail = 0;
+    s.used = 14;
+    done = 1;
+    s.most = 2;
+    cr_assert_eq(tn_io_read_exact(io, buf, 5, &done), TN_EBADMSG);
+    cr_assert_eq(done, 3);
+    cr_assert_arr_eq(buf, "aop", 3);
+}
+
+/* --- Streams ------------------------------------------------------------------------------------------------------------- */
+
+static void *use_streams(void *arg)
+{
+    tn_stream *ends[2];
+    tn_io io[2];
+    char text[8] = "";
+    struct iovec iov[2] = {{text, 2}, {text + 4, 3}};
+
+    (void)arg;
+    ns_tcp_pair(ends);
+    io[0] = tn_stream_io(ends[0]);
+    io[1] = tn_stream_io(ends[1]);
+    tt_check_eq(tn_io_wait(io[0], TN_WRITABLE), 0);
+    tt_check_eq(tn_io_write(io[0], "abcde", 5), 5);
+    tt_check_eq(tn_io_wait(io[1], TN_READABLE), 0);
+    tt_check(tn_io_descriptor(io[1], TN_READABLE) > 2);
+    tt_check(tn_io_descriptor(io[0], TN_WRITABLE) != tn_io_descriptor(io[1], TN_READABLE));
+    for (ssize_t n = 0; n < 5;) {
+        ssize_t more = tn_io_read(io[1], text + n, (size_t)(5 - n));
+        tt_check(more > 0);
+        n += more;
+    }
+    tt_check_eq(strcmp(text, "abcde"), 0);
+    tt_check_eq(tn_io_writev(io[1], iov, 2), 5);
+    tt_check_eq(tn_io_close_write(io[1]), 0);
+    for (size_t done = 0; done < 5;) {
+        iov[0] = (struct iovec){text + done, 5 - done};
+        ssize_t n = tn_io_readv(io[0], iov, 1);
+        tt_check(n > 0);
+        done += (size_t)n;
+    }
+    tt_check_eq(memcmp(text, "abe", 3), 0);
+    tt_check_eq(tn_io_read(io[0], text, 1), 0);
+    tn_io_close(io[0]);
+    tn_io_close(io[1]);
+    return NULL;
+}
+
+Test(io, a_stream_has_all_operations)
+{
+    tt_run(use_streams, NULL);
+}
+
+static void *read_until_aborted(void *arg)
+{
+    char byte;
+
+    return (void *)(intptr_t)tn_io_read(*(tn_io *)arg, &byte, 1);
+}
+
+static void *abort_a_reader(void *arg)
+{
+    tn_stream *ends[2];
+    tn_task *reader;
+    tn_io io;
+    char byte;
+
+    (void)arg;
+    for (unsigned long i = 0; i < tt_scaled(50); i++) {
+        ns_unix_pair(ends);
+        io = tn_stream_io(ends[0]);
+        reader = tt_spawn(read_until_aborted, &io);
+        if (i % 2 == 0)
+            tt_check_eq(tn_yield(), 0);
+        tt_check_eq(tn_io_abort(io), 0);
+        tt_check_eq((intptr_t)tt_join(reader), TN_EBADF);
+        tt_check_eq(tn_io_abort(io), 0);
+        tt_check_eq(tn_io_write(io, "a", 1), TN_EBADF);
+        tt_check_eq(tn_io_descriptor(io, TN_READABLE), TN_EBADF);
+        tt_check_eq(tn_read(ends[1], &byte, 1), 0); /* the peer sees the end */
+        tn_io_close(io);
+        tn_stream_close(ends[1]);
+    }
+    return NULL;
+}
+
+Test(io, an_aborted_stream_keeps_its_owner)
+{
+    tt_run(abort_a_reader, NULL);
+}
+
+/* --- Abandoned ----------------------------------------------------------------------------------------------------------- */
+
+static void *read_for_ever(void *arg)
+{
+    char byte;
+
+    (void)tn_io_read(*(tn_io *)arg, &byte, 1);
+    tt_check(false);
+    return NULL;
+}
+
+Test(io, an_abandoned_reader_of_a_duplex_has_left_it)
+{
+    tt_allocator allocator;
+    tn_duplex_options options = tn_duplex_options_default();
+    tt_abandoned left;
+    tn_io ends[2];
+    char byte;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_duplex_open(ends, &options), 0);
+    tt_abandon_begin(&left, read_for_ever, &ends[0]);
+    cr_assert_eq(tn_io_read(ends[0], &byte, 1), TN_EBUSY);
+    tt_abandon_end(&left);
+    cr_assert_eq(tn_io_write(ends[1], "a", 1), 1);
+    cr_assert_eq(tn_io_read(ends[0], &byte, 1), 1);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
