@@ -293,7 +293,7 @@ static ssize_t move_without_signal(const transfer *self, const struct iovec *par
     tni_os_pipe_signal signal;
     ssize_t n;
 
-    if (!self->writes || tni_pool_thread_blocks_pipe_signal())
+    if (!self->writes)
         return move_other(self, part, count);
     tni_os_pipe_signal_block(&signal);
     n = move_other(self, part, count);

@@ -188,8 +188,6 @@ void tni_pool_detach(tni_pool *pool, tni_work *job);
 
 /* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. */
 tni_pool_thread *tni_pool_thread_current(void);
-/* Whether the calling thread is one that the pool has started: these block SIGPIPE. A worker or a plain thread need not. */
-bool tni_pool_thread_blocks_pipe_signal(void);
 
 /* The calling job, of class TNI_POOL_JOBS, waits for another job of its pool inside the scope `wait`, until tni_pool_join_end.
  * If its wait is chosen to end a deadlock, `wait` is cancelled, now or later, and tni_pool_join_end returns true. */

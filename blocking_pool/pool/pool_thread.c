@@ -22,13 +22,6 @@ tni_pool_thread *tni_pool_thread_current(void)
     return local->task == NULL ? local->pool_thread : NULL;
 }
 
-bool tni_pool_thread_blocks_pipe_signal(void)
-{
-    const tni_pool_thread *thread = tni_pool_thread_current();
-
-    return thread != NULL && !thread->is_worker;
-}
-
 /* --- Taking a job --------------------------------------------------------------------------------------------------------- */
 
 /* The classes take turns, so that no number of jobs in one of them delays another. Returns the next one that has a job and is
@@ -389,6 +382,7 @@ static void *thread_main(void *arg)
     tn_runtime *runtime = pool->runtime;
 
     tni_thread_name(pool->name);
+    tni_thread_mask_set(&runtime->mask);
     tni_runtime_thread_begins(runtime);
     tni_tls_get()->pool_thread = self;
     self->now_ns = tni_clock_ns();

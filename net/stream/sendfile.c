@@ -4,7 +4,7 @@
  * The disk may be slow, so a thread of the blocking pool calls sendfile(2). The socket does not block; while it is full the
  * task waits as in any write. The stream's writer is in flight all the time, so the fd is not closed.
  *
- * sendfile(2) has no MSG_NOSIGNAL. The threads of the pool block SIGPIPE; a worker that runs a job itself need not. */
+ * sendfile(2) has no MSG_NOSIGNAL, so SIGPIPE is blocked around it. */
 #include <errno.h>
 
 #include "endpoint/attempt.h"
@@ -47,7 +47,7 @@ static bool part_run(tni_work *job)
 {
     part *self = tni_container_of(tni_container_of(job, tni_pool_call, base), part, call);
 
-    self->sent = tni_pool_thread_blocks_pipe_signal() ? send_part(self) : send_without_signal(self);
+    self->sent = send_without_signal(self);
     return false;
 }
 

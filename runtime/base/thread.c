@@ -68,6 +68,18 @@ void tni_futex_wake(tni_a32 *word, int count)
     (void)syscall(SYS_futex, &word->value, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count, NULL, NULL, 0);
 }
 
+void tni_thread_mask_get(tni_thread_mask *out)
+{
+    int rc = pthread_sigmask(SIG_SETMASK, NULL, &out->set);
+    tni_assert(rc == 0, "pthread_sigmask failed");
+}
+
+void tni_thread_mask_set(const tni_thread_mask *mask)
+{
+    int rc = pthread_sigmask(SIG_SETMASK, &mask->set, NULL);
+    tni_assert(rc == 0, "pthread_sigmask failed");
+}
+
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
     sigset_t blocked;

@@ -16,6 +16,7 @@
 #else
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "base/atomic.h"
 #include "base/defs.h"
@@ -42,6 +43,15 @@ void tni_futex_wake(tni_a32 *word, int count);
 typedef struct {
     pthread_t id;
 } tni_thread;
+
+/* A set of signals that a thread blocks. */
+typedef struct {
+    sigset_t set;
+} tni_thread_mask;
+
+/* Gets and sets the signals that the calling thread blocks. */
+void tni_thread_mask_get(tni_thread_mask *out);
+void tni_thread_mask_set(const tni_thread_mask *mask);
 
 /* Starts `main(arg)` on a thread with all asynchronous signals (SIGPROF excepted) and SIGPIPE blocked. Returns 0 or a negative
  * errno value (TN_EAGAIN if the process cannot have another thread). */

@@ -244,6 +244,7 @@ static void take_options(tn_runtime *runtime, const tn_options *options)
     strncpy(runtime->name, options->name != NULL ? options->name : "tn", sizeof runtime->name - 1);
     runtime->log = (tni_log){.fn = options->log, .ctx = options->log_ctx};
     runtime->fork_generation = tni_fork_generation;
+    tni_thread_mask_get(&runtime->mask);
     runtime->asymmetric = tni_fence_asymmetric_init();
     runtime->core_count = choose_cores(options);
 }

@@ -19,7 +19,9 @@ void tni_os_pipe_signal_block(tni_os_pipe_signal *self)
     sigset_t pending;
 
     (void)sigprocmask(SIG_BLOCK, &set, &self->mask);
-    self->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
+    /* A thread that did not block the signal has none pending. */
+    self->was_pending = sigismember(&self->mask, SIGPIPE) == 1 && sigpending(&pending) == 0 &&
+                        sigismember(&pending, SIGPIPE) == 1;
 }
 
 void tni_os_pipe_signal_restore(const tni_os_pipe_signal *self, bool raised)

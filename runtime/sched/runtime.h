@@ -36,6 +36,7 @@ struct tn_runtime {
     tn_allocator allocator;
     tni_log log;
     char name[9];             /* options.name, shortened: thread names have 15 characters */
+    tni_thread_mask mask;     /* signal mask of the thread that created it, for threads that run user code */
     bool asymmetric;          /* light and heavy fences are available */
     uint32_t fork_generation; /* of the process that created it (base/fork.h) */
     unsigned core_count;

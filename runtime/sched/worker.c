@@ -532,10 +532,13 @@ static void wait_for_core(tni_worker *worker)
     tni_worker_withdraw(worker);
 }
 
-/* Whether signal handlers run on this thread. They need their own stack, because the stack of a fiber may be used up. */
-static bool runs_handlers(const tn_runtime *runtime)
+/* Whether the thread needs an alternate signal stack, because the stack of a fiber may be used up when a signal arrives. A thread
+ * of the program, which drives a current-thread runtime, gets one only for the handlers of the library. */
+static bool needs_signal_stack(const tni_worker *worker)
 {
-    return runtime->options.report_overflow || runtime->sampler != NULL;
+    const tn_runtime *runtime = worker->runtime;
+
+    return worker->owns_thread || runtime->options.report_overflow || runtime->sampler != NULL;
 }
 
 static void worker_begin(tni_worker *worker)
@@ -547,13 +550,13 @@ static void worker_begin(tni_worker *worker)
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
     /* Without an alternative stack (no memory) an overflow ends the process too, but without a message. */
-    if (runs_handlers(worker->runtime))
+    if (needs_signal_stack(worker))
         (void)tni_stack_overflow_thread_init(&worker->overflow);
 }
 
 static void worker_end(tni_worker *worker)
 {
-    if (runs_handlers(worker->runtime))
+    if (needs_signal_stack(worker))
         tni_stack_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_tls_get()->worker = NULL;
@@ -565,6 +568,7 @@ void *tni_worker_main(void *arg)
     tn_runtime *runtime = worker->runtime;
 
     tni_thread_name(worker->name);
+    tni_thread_mask_set(&runtime->mask);
     tni_worker_add(worker);
     tni_runtime_thread_begins(runtime);
     worker_begin(worker);

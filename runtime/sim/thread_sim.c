@@ -142,6 +142,17 @@ void tni_futex_wake(tni_a32 *word, int count)
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
 
+/* There are no signals. */
+void tni_thread_mask_get(tni_thread_mask *out)
+{
+    *out = (tni_thread_mask){false};
+}
+
+void tni_thread_mask_set(const tni_thread_mask *mask)
+{
+    (void)mask;
+}
+
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
     tni_sim_thread *thread;

@@ -25,6 +25,13 @@ typedef struct {
     uint32_t id;
 } tni_thread;
 
+typedef struct {
+    bool unused;
+} tni_thread_mask;
+
+void tni_thread_mask_get(tni_thread_mask *out);
+void tni_thread_mask_set(const tni_thread_mask *mask);
+
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
 void tni_thread_stack(void **base, size_t *size);
 void tni_thread_name(const char *name);

@@ -128,6 +128,17 @@ static void run_started(void *arg)
     (void)starts[id].main(starts[id].arg);
 }
 
+/* There are no signals. */
+void tni_thread_mask_get(tni_thread_mask *out)
+{
+    *out = (tni_thread_mask){false};
+}
+
+void tni_thread_mask_set(const tni_thread_mask *mask)
+{
+    (void)mask;
+}
+
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
     bool limited = engine.threads_left != UINT_MAX; /* then the order of starts matters */

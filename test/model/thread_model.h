@@ -24,6 +24,13 @@ typedef struct {
     unsigned id;
 } tni_thread;
 
+typedef struct {
+    bool unused;
+} tni_thread_mask;
+
+void tni_thread_mask_get(tni_thread_mask *out);
+void tni_thread_mask_set(const tni_thread_mask *mask);
+
 int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg);
 int tni_thread_at_fork(void (*in_child)(void));
 void tni_thread_stack(void **base, size_t *size);

@@ -195,6 +195,7 @@ Test(stuck_signal, a_handler_that_was_replaced_is_set_again)
     cr_assert(!is_ours(SIGUSR1));
 }
 
+/* Asserts that the signal is blocked (1) or not (0) on a worker. */
 static void *look_at_mask(void *arg)
 {
     sigset_t mask;
@@ -209,8 +210,11 @@ Test(stuck_signal, no_handler_unless_asked)
     stand *s = new_stand(sleep_some);
     tn_options options = options_for(s);
     tn_runtime *runtime;
+    sigset_t set;
     int blocked = 1;
 
+    cr_assert_eq(sigemptyset(&set) | sigaddset(&set, SIGURG), 0);
+    cr_assert_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
     options.report_stuck_ns = 0;
     runtime = create(&options);
     cr_assert(!is_ours(SIGURG));

@@ -133,7 +133,7 @@ static inline tn_options tn_options_default(void)
  * Signal handlers: tn_run handles SIGSEGV and SIGBUS while it runs, unless no_overflow_report is set. A runtime with
  * report_overflow does too, and one with report_stuck_ns handles stuck_signal. There are no others. Each passes on what is not
  * its own. The handler that was there before keeps its meaning (SA_RESETHAND, SA_NODEFER, sa_mask, SA_RESTART); only, it runs on
- * the alternate signal stack of its thread. The last runtime restores it.
+ * the alternate signal stack of its thread. The last runtime restores it. tn_runtime_create says which signals threads block.
  *
  * Suspends: until all tasks have ended; the calling thread is blocked.
  * Callable from: a plain thread.
@@ -144,6 +144,15 @@ static inline tn_options tn_options_default(void)
 TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
 
 /* Creates a runtime and starts its worker threads. `options`: NULL for the defaults.
+ *
+ * Each thread that runs user code blocks the signals that the calling thread blocks now; with report_stuck_ns stuck_signal is
+ * not blocked. So a program that such a thread starts inherits that mask. The monitor blocks all signals.
+ *
+ * A handler of the program may run on each of these threads, also inside a task. The call of this library that it interrupts
+ * does not fail by that. With SA_ONSTACK it runs on the alternate signal stack: each worker has one, and a job of the pool has a
+ * thread's stack. Without, it runs on the stack of the task. That must then have enough space for the handler and for the
+ * registers, which take up to 12 KiB on some processors. Of this library a handler may call tn_async_send alone. No write of
+ * this library raises SIGPIPE, but a write(2) of the program does.
  *
  * A runtime belongs to the process that creates it. A child of fork creates its own, also if the parent had one. Without exec,
  * these hold in the child for a runtime of the parent, and for its tasks, streams, listeners and files:
