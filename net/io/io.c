@@ -3,6 +3,7 @@
 #include <tn/io.h>
 
 #include "base/defs.h"
+#include "io/vector.h"
 
 #define IOV_COUNT_MAX 1024
 
@@ -80,17 +81,6 @@ int tn_io_write_all(tn_io io, const void *buf, size_t size)
     return 0;
 }
 
-/* Removes the first `n` bytes from the buffers. */
-static void advance(struct iovec *iov, size_t n)
-{
-    for (; n > 0; iov++) {
-        size_t part = n < iov->iov_len ? n : iov->iov_len;
-        iov->iov_base = (char *)iov->iov_base + part;
-        iov->iov_len -= part;
-        n -= part;
-    }
-}
-
 int tn_io_writev_all(tn_io io, struct iovec *iov, int count)
 {
     for (;;) {
@@ -104,7 +94,7 @@ int tn_io_writev_all(tn_io io, struct iovec *iov, int count)
         n = tn_io_writev(io, iov, count);
         if (n < 0)
             return (int)n;
-        advance(iov, (size_t)n);
+        tni_vector_advance(iov, (size_t)n);
     }
 }
 

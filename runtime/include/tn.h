@@ -18,6 +18,8 @@
  *     tn/names.h       looking up host names
  *     tn/net.h         TCP and Unix streams, listeners
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
+ *     tn/reader.h      reading lines and frames from a byte stream
+ *     tn/writer.h      writing text, frames and small pieces to one
  *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
  *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
  *                      wait_group, watch
@@ -54,8 +56,10 @@
 #include <tn/io.h>
 #include <tn/names.h>
 #include <tn/net.h>
+#include <tn/reader.h>
 #include <tn/runtime.h>
 #include <tn/sync.h>
 #include <tn/time.h>
+#include <tn/writer.h>
 
 #endif
