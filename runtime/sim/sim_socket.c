@@ -153,8 +153,12 @@ static void lose(tni_sim_socket *self)
         tni_sim_socket_break(self->other, ETIMEDOUT);
 }
 
+/* Behind a reset nothing arrives. */
 static void send_segment(tni_sim_socket *to, tni_sim_segment_kind kind, size_t bytes)
 {
+    if (to->reset_sent)
+        return;
+    to->reset_sent = kind == TNI_SIM_RESET_SEGMENT;
     tni_sim_pipe_send(&to->in, to->link, kind, bytes, on_arrival);
 }
 
@@ -235,6 +239,8 @@ size_t tni_sim_socket_send(tni_sim_socket *socket, const void *bytes, size_t siz
         return 0;
     if (other == NULL)
         return send_to_closed(socket, n);
+    if (other->reset_sent)
+        return n; /* the reset of this end is still on its way */
     if (tni_sim_choice_happens(TNI_SIM_RESET)) {
         sent = tni_sim_choice_below(TNI_SIM_RESET, (uint32_t)(n < UINT32_MAX ? n + 1 : n));
         tni_sim_pipe_put(&other->in, bytes, sent);

@@ -47,9 +47,10 @@ struct tni_sim_socket {
     int error; /* what SO_ERROR or the next call returns, positive; 0: none */
     bool read_shut;
     bool write_shut;
-    bool blocked;   /* a send has found no room since the last report */
-    bool vanished;  /* the peer is gone and will never respond */
-    size_t in_void; /* bytes sent to a peer that has vanished */
+    bool blocked;    /* a send has found no room since the last report */
+    bool reset_sent; /* to this socket */
+    bool vanished;   /* the peer is gone and will never respond */
+    size_t in_void;  /* bytes sent to a peer that has vanished */
 
     tni_sim_socket *other;
     tni_sim_link *link; /* NULL: a Unix socket */
