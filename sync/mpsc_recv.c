@@ -30,10 +30,11 @@ static void decongest_locked(tn_mpsc *channel)
     tni_short_lock_assert_held(&channel->waiting.lock);
     /* Relaxed, all: written under the lock, or by the receiver itself, which also is the only reader of `contended` without
      * it. */
-    uint64_t used = tni_a64_load(&channel->tail, TNI_RELAXED) - tni_a64_load(&channel->head, TNI_RELAXED);
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED);
+    uint64_t used = tni_a64_load(&channel->tail, TNI_RELAXED) - head;
 
     if (used + channel->reserved <= channel->capacity / 2)
-        tni_a32_store(&channel->contended, 0, TNI_RELAXED);
+        tni_a32_store(&channel->contended, 0, TNI_RELAXED); /* relaxed: as above */
 }
 
 static void grant_or_decongest(tn_mpsc *channel)
@@ -100,7 +101,9 @@ static int check_end_locked(const tn_mpsc *channel)
 
     tni_order_acquire();
     /* Relaxed, both: `head` is the receiver's own, `tail` is written under the lock. */
-    if (tni_a64_load(&channel->tail, TNI_RELAXED) != tni_a64_load(&channel->head, TNI_RELAXED))
+    uint64_t head = tni_a64_load(&channel->head, TNI_RELAXED);
+
+    if (tni_a64_load(&channel->tail, TNI_RELAXED) != head)
         return 0;
     return ended && channel->reserved == 0 ? TN_EPIPE : TN_EAGAIN;
 }

@@ -180,8 +180,16 @@ static inline void tni_san_unmap(void *base, size_t size)
 
 #define TNI_SAN_UNCHECKED
 
+#if defined(TNI_SIM)
+/* As large as with AddressSanitizer: how many headers are in a block decides what a simulated run does. */
+#define TNI_SAN_MEMBERS void *unused[5];
+#else
+#define TNI_SAN_MEMBERS
+#endif
+
 /* Without members. That is not ISO C, and -Wpedantic would report it in each file. */
 __extension__ typedef struct {
+    TNI_SAN_MEMBERS
 } tni_san_context;
 
 /* The message of a switch: what the context that is entered learns. Here it is that context itself, for fiber/announce.c, with a

@@ -22,7 +22,9 @@ static void announce_change(tni_reclaim *reclaim)
 bool tni_reclaim_is_due(const tni_core *core)
 {
     /* Relaxed, both: behind the fence of a worker that parks, which orders them after its mark; otherwise a hint. */
-    return tni_a32_load(&core->runtime->reclaim.round, TNI_RELAXED) != tni_a32_load(&core->reclaimed, TNI_RELAXED);
+    uint32_t round = tni_a32_load(&core->runtime->reclaim.round, TNI_RELAXED);
+
+    return round != tni_a32_load(&core->reclaimed, TNI_RELAXED); /* relaxed: as above */
 }
 
 void tni_reclaim_give(tni_core *core)

@@ -28,8 +28,9 @@ uint64_t tni_runtime_trim_next_ns(const tn_runtime *runtime, uint64_t now_ns)
 static bool wants_trim(const tni_core *core)
 {
     /* Relaxed, all: hints; an idle worker changes none until it trims. */
-    return tni_a32_load(&core->trim_again, TNI_RELAXED) != 0 ||
-           tni_a64_load(&core->counts.polls, TNI_RELAXED) != tni_a64_load(&core->trim_seen, TNI_RELAXED) ||
+    uint64_t seen = tni_a64_load(&core->trim_seen, TNI_RELAXED);
+
+    return tni_a32_load(&core->trim_again, TNI_RELAXED) != 0 || tni_a64_load(&core->counts.polls, TNI_RELAXED) != seen ||
            tni_slab_has_remote(&core->slabs);
 }
 
