@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The mutants of the model checker quote the source as it is."""
+"""The mutants of the model checker and of the simulator quote the source as it is."""
 
 import re
 
 LIST = "test/model/mutants.txt"
+SIMULATED = "test/sim/mutants.txt"
 
 RULES = ("mutant",)
 
@@ -21,6 +22,14 @@ def check(tree, report):
             report(LIST, line, "mutant", f"{name}: the old lines are {tree.texts[file].count(old)} times in {file}")
         if not any(f"test/model/{folder}/{program}.c" in tree.texts for folder in ("scenarios", "selftest")):
             report(LIST, line, "mutant", f"{name}: there is no scenario program {program}.c")
+
+
+    for line, head, old in entries(tree.texts.get(SIMULATED, "")):
+        match = re.fullmatch(r"\[([\w-]+)\] (\S+) (found|missed)", head)
+        if not match:
+            report(SIMULATED, line, "mutant", f"`{head}` is not [NAME] FILE EXPECTED")
+        elif tree.texts.get(match.group(2), "").count(old) != 1:
+            report(SIMULATED, line, "mutant", f"{match.group(1)}: the old lines are not once in {match.group(2)}")
 
 
 def entries(text):
