@@ -22,6 +22,7 @@ struct tn_file {
     tni_a32 references;
     int fd;
     tni_a32 kind;          /* W: tni_fs_kind; of an adopted descriptor unknown until its first transfer */
+    bool borrowed;         /* constant: the descriptor stays open */
     bool in_place;         /* S: a regular file: the fiber itself reads what is in the page cache */
     bool seeks_in_place;   /* S: and its file system moves the position without blocking */
     tni_position position; /* guards calls at the file's own position */
@@ -40,6 +41,7 @@ static tn_file *make(int fd)
     tni_a32_init(&file->references, 1);
     file->fd = fd;
     tni_a32_init(&file->kind, TNI_FS_UNKNOWN);
+    file->borrowed = false;
     file->in_place = false;
     file->seeks_in_place = false;
     tni_position_init(&file->position);
@@ -58,6 +60,15 @@ int tn_file_adopt(tn_file **out, int fd)
 {
     *out = make(fd);
     return *out != NULL ? 0 : TN_ENOMEM;
+}
+
+int tn_file_borrow(tn_file **out, int fd)
+{
+    int rc = tn_file_adopt(out, fd);
+
+    if (rc == 0)
+        (*out)->borrowed = true;
+    return rc;
 }
 
 /* In the caller's frame. */
@@ -177,6 +188,10 @@ void tn_file_close(tn_file *file)
     tni_assert(old != 0, "a file is closed more often than retained");
     if (old != 1)
         return;
+    if (file->borrowed) {
+        free_file(file);
+        return;
+    }
     tni_pool_work_init(&file->closing, &closing_ops, TNI_POOL_FILES);
     file->closing.mandatory = true;
     pool = pool_for_close();
@@ -419,6 +434,18 @@ static ssize_t move_one(tn_file *file, void *buf, size_t size, int64_t offset, b
     struct iovec one = {buf, size};
 
     return move(file, &one, 1, offset, writes);
+}
+
+int tn_file_wait(tn_file *file, bool writes)
+{
+    int rc;
+
+    if (kind_of(file) == TNI_FS_STORED)
+        return 0;
+    if (tni_tls_get()->task == NULL)
+        return tni_os_wait_ready(file->fd, writes);
+    rc = tni_fs_ready_wait(file->fd, writes);
+    return rc == TN_EAGAIN ? 0 : rc; /* a file that the kernel cannot watch is always ready */
 }
 
 ssize_t tn_file_read(tn_file *file, void *buf, size_t size)

@@ -67,6 +67,15 @@ TN_API int tn_file_open(tn_file **out, const char *path, int flags, unsigned mod
  * Cancellation: no. */
 TN_API int tn_file_adopt(tn_file **out, int fd);
 
+/* Makes a file of the open descriptor `fd`, which stays open when the file is closed: standard input and output, for example.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `fd` is borrowed until the last reference to the file has been given up; on success the caller owns one.
+ * Errors: TN_ENOMEM.
+ * Cancellation: no. */
+TN_API int tn_file_borrow(tn_file **out, int fd);
+
 /* Gives up a reference; NULL is allowed. The last one closes the file. On a worker a pool thread does so in the background,
  * unless none can be started or the runtime ends.
  *
@@ -94,6 +103,16 @@ TN_API tn_file *tn_file_retain(tn_file *file);
  * Errors: none.
  * Cancellation: no. */
 TN_API int tn_file_fd(const tn_file *file);
+
+/* Waits until a read (`writes`: a write) of a pipe, FIFO, terminal or the like need not wait, or would fail. For regular files
+ * and block devices it returns at once.
+ *
+ * Suspends: yes, if the file may wait for another party.
+ * Callable from: a fiber, a plain thread, a blocking job.
+ * Ownership: a reference to the file is borrowed for the call.
+ * Errors: TN_EMFILE, TN_ENOMEM and other errors of the kernel. TN_ECANCELED, TN_ETIMEDOUT.
+ * Cancellation: yes; nothing was read or written. A call that need not wait for another party does not check for it. */
+TN_API int tn_file_wait(tn_file *file, bool writes);
 
 /* Reads at most `size` bytes at the file's own position. Returns how many: fewer at the end of the file, and 0 there. It may
  * return fewer if the file is not a regular one. After an error that follows some bytes it returns their count.
