@@ -22,10 +22,10 @@ static ssize_t total_of(const struct iovec *iov, int count)
     return (ssize_t)total;
 }
 
-/* The first buffer that is not empty; an empty one if all are. */
+/* The first buffer that is not empty; an empty one if all are. It is never NULL, which a kind may not pass to memcpy. */
 static struct iovec first_of(const struct iovec *iov, int count)
 {
-    struct iovec none = {NULL, 0};
+    struct iovec none = {(void *)(uintptr_t) "", 0};
 
     for (int i = 0; i < count; i++)
         if (iov[i].iov_len > 0)

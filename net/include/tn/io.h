@@ -52,6 +52,21 @@ typedef struct tn_io {
  * Cancellation: no. */
 TN_API tn_io tn_stream_io(tn_stream *stream);
 
+/* Returns `file` as a byte stream at its own position: a regular file, a pipe, a FIFO, a terminal. In a fiber a read or write of
+ * those that may wait for another party occupies no thread, and can be cancelled. So this reads standard input with a deadline:
+ *
+ *     tn_file_borrow(&file, STDIN_FILENO);
+ *     n = tn_io_read(tn_file_io(file), buf, size);
+ *
+ * It can be neither aborted nor half-closed. `descriptor` returns that of the file.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the result stands for the caller's reference, which tn_io_close consumes.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API tn_io tn_file_io(tn_file *file);
+
 /* Reads at least 1 and at most `size` bytes into `buf`. Returns how many; 0 at the end of the stream, or if `size` is 0.
  *
  * Suspends: until a byte, the end or an error is there; also when the task's budget is used up.
@@ -62,7 +77,9 @@ TN_API tn_io tn_stream_io(tn_stream *stream);
  * Cancellation: yes; nothing was read. */
 static inline ssize_t tn_io_read(tn_io io, void *buf, size_t size)
 {
-    return io.ops->read != NULL ? io.ops->read(io.object, buf, size) : TN_ENOTSUP;
+    if (io.ops->read == NULL)
+        return TN_ENOTSUP;
+    return io.ops->read(io.object, buf, size);
 }
 
 /* Reads like tn_io_read, into `count` buffers in their order.
@@ -84,7 +101,9 @@ TN_API ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count);
  * Cancellation: yes; nothing was written. */
 static inline ssize_t tn_io_write(tn_io io, const void *buf, size_t size)
 {
-    return io.ops->write != NULL ? io.ops->write(io.object, buf, size) : TN_ENOTSUP;
+    if (io.ops->write == NULL)
+        return TN_ENOTSUP;
+    return io.ops->write(io.object, buf, size);
 }
 
 /* Writes like tn_io_write, from `count` buffers in their order.
