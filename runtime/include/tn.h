@@ -11,6 +11,7 @@
  *     tn/combine.h     select, race, join and timeout of futures; intervals
  *     tn/future_set.h  waiting for a changing number of futures
  *     tn/async.h       waking a task from a signal handler
+ *     tn/signal.h      waiting for signals, such as SIGTERM
  *     tn/runtime.h     creating, running and destroying a runtime; options, counters, dumps
  *     tn/time.h        paused time for tests
  *     tn/blocking.h    the pool of threads for calls that block
@@ -58,6 +59,7 @@
 #include <tn/net.h>
 #include <tn/reader.h>
 #include <tn/runtime.h>
+#include <tn/signal.h>
 #include <tn/sync.h>
 #include <tn/time.h>
 #include <tn/writer.h>

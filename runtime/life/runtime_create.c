@@ -10,6 +10,7 @@
 #include "base/tls.h"
 #include "fiber/announce.h"
 #include "fiber/stack_overflow.h"
+#include "future/signal.h"
 #include "os/cpus.h"
 #include "os/os_sigaction.h"
 #include "sched/schedule.h"
@@ -137,6 +138,7 @@ static void become_plain_thread(void)
         scope = tni_scopes_leave_task(local->task, &local->scope);
     *local = (tni_tls){.scope = scope}; /* with a new seed for the generator */
     tni_os_sigaction_in_child();
+    tni_signal_in_child();
 }
 
 /* --- Creating --------------------------------------------------------------------------------------------------------------- */

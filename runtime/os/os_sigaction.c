@@ -127,19 +127,25 @@ static void mask_for(const struct sigaction *previous, int number)
     (void)sigprocmask(SIG_UNBLOCK, &itself, NULL);
 }
 
-void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
+bool tni_os_sigaction_chain_function(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext)
 {
     const struct sigaction *previous = &action->previous;
 
-    if (previous->sa_handler == SIG_IGN && sent)
+    if (!take_handler(action))
+        return false;
+    mask_for(previous, number);
+    if ((previous->sa_flags & SA_SIGINFO) != 0)
+        previous->sa_sigaction(number, info, ucontext);
+    else
+        previous->sa_handler(number);
+    return true;
+}
+
+void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
+{
+    if (action->previous.sa_handler == SIG_IGN && sent)
         return;
-    if (take_handler(action)) {
-        mask_for(previous, number);
-        if ((previous->sa_flags & SA_SIGINFO) != 0)
-            previous->sa_sigaction(number, info, ucontext);
-        else
-            previous->sa_handler(number);
-    } else if (!is_ignored_by_default(number)) {
+    if (!tni_os_sigaction_chain_function(action, number, info, ucontext) && !is_ignored_by_default(number)) {
         struct sigaction standard = {.sa_handler = SIG_DFL};
         (void)sigaction(number, &standard, NULL);
         if (sent)

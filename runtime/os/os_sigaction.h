@@ -41,4 +41,8 @@ void tni_os_sigaction_clear_locked(tni_os_sigaction *action, int number, tni_os_
  * process; otherwise it is a fault, which is raised again when the handler returns. May not return. */
 void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent);
 
+/* Called in the handler as its last action, if the default action must not be taken: calls the previous handler if it is a
+ * function that is still to be called. Returns whether it was. May not return. */
+bool tni_os_sigaction_chain_function(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext);
+
 #endif

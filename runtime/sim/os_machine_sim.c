@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The twins of os/cpus.c, os/os_sigaction.c, os/os_thread_signal.c and fiber/stack_overflow.c: the number of processors, which
- * the seed chooses; no directed signals, so no stacks of stuck tasks; no report of an overflow, which ends the run by SIGSEGV. */
+/* The twins of os/cpus.c, os/os_sigaction.c, os/os_signal.c, os/os_thread_signal.c and fiber/stack_overflow.c: the number of
+ * processors, which the seed chooses; no signals, so no listeners and no stacks of stuck tasks; no report of an
+ * overflow, which ends the run by SIGSEGV. */
 #include <errno.h>
 
 #include "fiber/stack_overflow.h"
 #include "os/cpus.h"
 #include "os/os_sigaction.h"
+#include "os/os_signal.h"
 #include "os/os_thread_signal.h"
 #include "sim/sim_choice.h"
 
@@ -21,6 +23,20 @@ unsigned tni_cpus_quota_at(const char *root)
 }
 
 void tni_os_sigaction_in_child(void) {}
+void tni_os_sigaction_lock(void) {}
+void tni_os_sigaction_unlock(void) {}
+
+int tni_os_signal_install_locked(int number, tni_os_signal_fn fn)
+{
+    (void)number;
+    (void)fn;
+    return -ENOTSUP;
+}
+
+void tni_os_signal_uninstall_locked(int number)
+{
+    (void)number;
+}
 
 int tni_os_thread_signal_install(int number, tni_os_thread_signal_fn fn)
 {

@@ -118,6 +118,7 @@ static void *reporter_main(void *arg)
     bool stop = false;
 
     tni_thread_name("tn-reporter");
+    tni_thread_mask_set(&runtime->mask); /* it calls functions of the program */
     for (;;) {
         uint32_t bits = serve(runtime);
         stop = stop || (bits & STOP) != 0;

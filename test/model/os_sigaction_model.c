@@ -3,3 +3,5 @@
 #include "os/os_sigaction.h"
 
 void tni_os_sigaction_in_child(void) {}
+void tni_os_sigaction_lock(void) {}
+void tni_os_sigaction_unlock(void) {}
