@@ -19,6 +19,17 @@ void tni_native_call_make(tni_native_call *call)
         tni_monitor_notice(local->worker->runtime); /* as in tn_block_end */
 }
 
+void *tn_call_native(tn_entry_fn fn, void *arg)
+{
+    const tn_task *task = tni_tls_get()->task;
+    tni_native_call call = {.fn = fn, .arg = arg};
+
+    if (task == NULL || task->kind != TNI_TASK_FIBER)
+        return fn(arg);
+    tni_native_call_make(&call);
+    return call.result;
+}
+
 /* Out of line: it must not lengthen the path of each run. */
 __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
 {

@@ -227,6 +227,7 @@ TN_API int tn_yield(void);
  *     tn_spawn_blocking  run a function on a pool thread and continue; join the job later, or never (tn/blocking.h)
  *     tn_block_in_place  call a function that must stay on this thread; another thread takes over the other tasks of the core
  *     tn_block_begin     the same for a section of code, which tn_block_end ends
+ *     tn_call_native     call a function that needs the stack of a thread; for deep recursion and for other languages' code
  *     tn_block_on        the opposite direction: a plain thread runs a fiber and waits for its result (tn/runtime.h)
  */
 
@@ -257,6 +258,23 @@ TN_API void tn_block_end(void);
  * Errors: none of its own.
  * Cancellation: no. */
 TN_API void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg);
+
+/* Calls `fn(arg)` on the stack of the calling thread instead of the fiber's, and returns its result. For code that recurses
+ * deeply, or that must find the stack which the thread was started with, as Java and Python do. The stack of a worker has the
+ * size that the process gives threads (ulimit -s). Outside of a fiber it is a plain call.
+ *
+ * During the call the thread is a plain thread, which is in no task and no runtime. So calls that suspend elsewhere block it
+ * here, and `fn` must not wait for a pinned task. The task's own scopes and cancellation have no effect on what `fn` calls. A
+ * scope that `fn` enters must be left in it. A call that takes long loses the core like any long run
+ * (tn_options.stuck_after_ns), so the other tasks go on. `fn` must not leave by longjmp or by an exception, and must not
+ * return in a child of fork.
+ *
+ * Suspends: no. The task stays on its thread during the call.
+ * Callable from: anywhere but a signal handler.
+ * Ownership: `arg` is passed on to `fn`.
+ * Errors: none of its own.
+ * Cancellation: no. */
+TN_API void *tn_call_native(tn_entry_fn fn, void *arg);
 
 /* Sleeps for at least `ns` nanoseconds: never less; on an idle machine at most 2 ms more. If `ns` is 0, it yields like
  * tn_yield.
