@@ -2,11 +2,14 @@
 /* A TCP or Unix stream as a tn_io. */
 #include <tn/io.h>
 
-#include "stream/stream.h"
-
 static ssize_t stream_read(void *object, void *buf, size_t size)
 {
     return tn_read(object, buf, size);
+}
+
+static ssize_t stream_readv(void *object, const struct iovec *iov, int count)
+{
+    return tn_readv(object, iov, count);
 }
 
 static ssize_t stream_write(void *object, const void *buf, size_t size)
@@ -39,20 +42,16 @@ static int stream_wait(void *object, tn_direction direction)
     return tn_await(&future.base);
 }
 
-/* A close consumes a reference: this one gets one of its own. */
 static int stream_abort(void *object)
 {
-    tn_stream_close(tn_stream_retain(object));
+    tn_stream_abort(object);
     return 0;
 }
 
-/* Begins no operation: the header says how long the caller may use the descriptor. */
 static int stream_descriptor(void *object, tn_direction direction)
 {
-    tn_stream *stream = object;
-
     (void)direction;
-    return tni_endpoint_is_closing(&stream->endpoint) ? TN_EBADF : stream->endpoint.fd;
+    return tn_stream_fd(object);
 }
 
 tn_io tn_stream_io(tn_stream *stream)
@@ -60,6 +59,7 @@ tn_io tn_stream_io(tn_stream *stream)
     static const tn_io_ops ops = {
         .size = sizeof(tn_io_ops),
         .read = stream_read,
+        .readv = stream_readv,
         .write = stream_write,
         .writev = stream_writev,
         .close_write = stream_close_write,

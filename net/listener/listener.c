@@ -200,6 +200,12 @@ void tn_listener_close(tn_listener *listener)
         tni_endpoint_close(&listener->endpoint);
 }
 
+/* Begins no operation: the header says how long the caller may use the descriptor. */
+int tn_listener_fd(const tn_listener *listener)
+{
+    return tni_endpoint_is_closing(&listener->endpoint) ? TN_EBADF : listener->endpoint.fd;
+}
+
 int tn_listener_address(tn_listener *listener, char *buf, size_t size)
 {
     return tni_endpoint_address(&listener->endpoint, tni_os_local_address, buf, size);

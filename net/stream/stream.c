@@ -3,6 +3,8 @@
  * ready. */
 #include "stream/stream.h"
 
+#include <tn/io.h>
+
 #include "endpoint/attempt.h"
 #include "sched/runtime.h"
 
@@ -168,6 +170,51 @@ static ssize_t run_is_readable(tni_endpoint *endpoint, void *arg)
     return rc;
 }
 
+typedef struct {
+    const struct iovec *iov;
+    size_t count;
+} buffers;
+
+static ssize_t run_receivev(tni_endpoint *endpoint, void *arg)
+{
+    const buffers *into = arg;
+
+    endpoint->read_may_be_stale = true;
+    return tni_os_recvv(endpoint->fd, into->iov, into->count);
+}
+
+/* Adds the sizes up. Returns 0, or TN_EINVAL. */
+static int add_up(const struct iovec *iov, int count, size_t *total)
+{
+    *total = 0;
+    if (count < 0 || count > IOV_COUNT_MAX)
+        return TN_EINVAL;
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > (size_t)SSIZE_MAX - *total)
+            return TN_EINVAL;
+        *total += iov[i].iov_len;
+    }
+    return 0;
+}
+
+ssize_t tn_readv(tn_stream *stream, const struct iovec *iov, int count)
+{
+    buffers into = {iov, (size_t)count};
+    tni_attempt receivev = {run_receivev, &into, 0};
+    int rc = add_up(iov, count, &receivev.size);
+
+    if (rc != 0)
+        return rc;
+    if (receivev.size == 0 || count == 1)
+        return tn_read(stream, count == 1 ? iov->iov_base : NULL, receivev.size);
+    return tni_attempt_until_done(&stream->endpoint, TNI_READ, &receivev);
+}
+
+int tn_read_exact(tn_stream *stream, void *buf, size_t size, size_t *done)
+{
+    return tn_io_read_exact(tn_stream_io(stream), buf, size, done);
+}
+
 int tn_wait_readable(tn_stream *stream)
 {
     tni_attempt is_readable = {run_is_readable, NULL, 0};
@@ -212,11 +259,6 @@ ssize_t tn_try_write(tn_stream *stream, const void *buf, size_t size)
     return size > 0 ? tni_attempt_now(&stream->endpoint, TNI_WRITE, &send) : transfer_nothing(stream, TNI_OPERATION_WRITE);
 }
 
-typedef struct {
-    const struct iovec *iov;
-    size_t count;
-} buffers;
-
 static ssize_t run_sendv(tni_endpoint *endpoint, void *arg)
 {
     const buffers *from = arg;
@@ -228,14 +270,10 @@ ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
 {
     buffers from = {iov, (size_t)count};
     tni_attempt sendv = {run_sendv, &from, 0};
+    int rc = add_up(iov, count, &sendv.size);
 
-    if (count < 0 || count > IOV_COUNT_MAX)
-        return TN_EINVAL;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - sendv.size)
-            return TN_EINVAL;
-        sendv.size += iov[i].iov_len;
-    }
+    if (rc != 0)
+        return rc;
     if (sendv.size == 0 || count == 1)
         return tn_write(stream, count == 1 ? iov->iov_base : NULL, sendv.size);
     return tni_attempt_until_done(&stream->endpoint, TNI_WRITE, &sendv);
@@ -268,4 +306,9 @@ int tn_write_all(tn_stream *stream, const void *buf, size_t size)
     }
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_WRITE);
     return n < 0 ? (int)n : 0;
+}
+
+int tn_writev_all(tn_stream *stream, struct iovec *iov, int count)
+{
+    return tn_io_writev_all(tn_stream_io(stream), iov, count);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses and options of a stream, and its half-close: short uses of the fd, which never wait and exclude no other
+/* Addresses, options and descriptor of a stream, and its half-close: short uses of the fd, which never wait and exclude no other
  * operation. */
 #include "stream/stream.h"
 
@@ -14,6 +14,28 @@ int tn_stream_local_address(tn_stream *stream, char *buf, size_t size)
 int tn_stream_peer_address(tn_stream *stream, char *buf, size_t size)
 {
     return tni_endpoint_address(&stream->endpoint, tni_os_peer_address, buf, size);
+}
+
+int tn_stream_peer_credentials(tn_stream *stream, tn_peer_credentials *out)
+{
+    tni_os_credentials peer = {0, 0, 0};
+    int domain;
+    int rc = tni_endpoint_begin(&stream->endpoint, TNI_OPERATION_USE);
+
+    if (rc != 0)
+        return rc;
+    rc = tni_os_get_option(stream->endpoint.fd, SOL_SOCKET, SO_DOMAIN, &domain);
+    if (rc == 0)
+        rc = domain == AF_UNIX ? tni_os_peer_credentials(stream->endpoint.fd, &peer) : TN_EINVAL;
+    tni_endpoint_end(&stream->endpoint, TNI_OPERATION_USE);
+    *out = (tn_peer_credentials){peer.process, peer.user, peer.group};
+    return rc;
+}
+
+/* Begins no operation: the header says how long the caller may use the descriptor. */
+int tn_stream_fd(const tn_stream *stream)
+{
+    return tni_endpoint_is_closing(&stream->endpoint) ? TN_EBADF : stream->endpoint.fd;
 }
 
 int tn_stream_shutdown_write(tn_stream *stream)
@@ -64,6 +86,10 @@ static int set_keepalive(int fd, unsigned idle_s)
         if (rc == 0)
             rc = tni_os_set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
     }
+    /* The kernel has accepted `idle_s`, so it is at most 32767. */
+    if (rc == 0)
+        rc = tni_os_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                               idle_s > 0 ? ((int)idle_s + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S) * 1000 : 0);
     return rc != 0 ? rc : tni_os_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, idle_s > 0);
 }
 

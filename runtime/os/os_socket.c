@@ -130,6 +130,18 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     return n >= 0 ? n : tni_os_error(errno);
 }
 
+ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count)
+{
+    /* The cast is safe: recvmsg writes to the buffers, and not to the array. */
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = count};
+    ssize_t n;
+
+    do {
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : tni_os_error(errno);
+}
+
 int tni_os_socket_ready(int fd, bool to_write)
 {
     struct pollfd question = {.fd = fd, .events = to_write ? POLLOUT : POLLIN | POLLRDHUP};
@@ -204,6 +216,17 @@ int tni_os_local_address(int fd, struct sockaddr *address, socklen_t *length)
 int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length)
 {
     return getpeername(fd, address, length) == 0 ? 0 : -errno;
+}
+
+int tni_os_peer_credentials(int fd, tni_os_credentials *out)
+{
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0)
+        return -errno;
+    *out = (tni_os_credentials){peer.pid, peer.uid, peer.gid};
+    return 0;
 }
 
 int tni_os_set_nonblocking(int fd)

@@ -25,6 +25,8 @@ int tni_os_listen(int fd, int backlog);
 int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length);
 
 ssize_t tni_os_recv(int fd, void *buf, size_t size);
+/* Fills the buffers in their order. A count that is smaller than all of them means the same as one of tni_os_recv. */
+ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count);
 /* Asks whether a read, or a write, would return at once. Returns 0: it would; TN_EAGAIN; or an error that was pending, which a
  * read or write does not return any more. */
 int tni_os_socket_ready(int fd, bool to_write);
@@ -45,6 +47,15 @@ int tni_os_set_option(int fd, int level, int name, int value);
 /* *length: the size of the buffer; on return the size of the address. */
 int tni_os_local_address(int fd, struct sockaddr *address, socklen_t *length);
 int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length);
+
+/* Of the process at the other end of a Unix socket, when it connected or listened. */
+typedef struct {
+    pid_t process; /* 0: of another process namespace */
+    uid_t user;
+    gid_t group;
+} tni_os_credentials;
+
+int tni_os_peer_credentials(int fd, tni_os_credentials *out);
 
 int tni_os_set_nonblocking(int fd);
 

@@ -194,6 +194,24 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     return n;
 }
 
+ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count)
+{
+    tni_sim_socket *self = enter(fd);
+    ssize_t received = self == NULL ? -EBADF : tni_sim_choice_happens(TNI_SIM_CALL) ? -ENOMEM : 0;
+
+    for (size_t i = 0; received >= 0 && i < count; i++) {
+        ssize_t n = iov[i].iov_len == 0 ? 0 : receive(self, iov[i].iov_base, iov[i].iov_len);
+        if (n < 0 && received == 0)
+            received = n;
+        if (n > 0)
+            received += n;
+        if (n < (ssize_t)iov[i].iov_len)
+            break;
+    }
+    tni_sim_trace(TNI_SIM_TRACE_RECV, fd, received);
+    return received;
+}
+
 int tni_os_socket_ready(int fd, bool to_write)
 {
     tni_sim_socket *self = enter(fd);
@@ -378,6 +396,13 @@ int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length)
         return -ENOTCONN;
     tni_sim_address_write(&self->peer, self->domain, address, length);
     return 0;
+}
+
+/* All peers are one process of root. */
+int tni_os_peer_credentials(int fd, tni_os_credentials *out)
+{
+    *out = (tni_os_credentials){1, 0, 0};
+    return enter(fd) == NULL ? -EBADF : 0;
 }
 
 int tni_os_set_nonblocking(int fd)

@@ -176,6 +176,11 @@ ssize_t tni_os_recv(int fd, void *buf, size_t size)
     return (ssize_t)n;
 }
 
+ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count)
+{
+    return count == 0 ? 0 : tni_os_recv(fd, iov[0].iov_base, iov[0].iov_len);
+}
+
 int tni_os_socket_ready(int fd, bool to_write)
 {
     const connection *c = enter(fd, MODEL_PC);
@@ -328,6 +333,13 @@ int tni_os_peer_address(int fd, struct sockaddr *address, socklen_t *length)
     (void)fd;
     (void)address;
     (void)length;
+    return -ENOTCONN;
+}
+
+int tni_os_peer_credentials(int fd, tni_os_credentials *out)
+{
+    (void)fd;
+    (void)out;
     return -ENOTCONN;
 }
 

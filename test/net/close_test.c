@@ -90,11 +90,18 @@ static void *late_calls(void *arg)
     tn_ready_future ready;
     char text[TN_ADDRESS_SIZE];
     struct iovec iov = {text, 1};
+    tn_peer_credentials peer;
+    size_t done = 0;
 
     (void)arg;
     ns_tcp_pair(ends);
     tn_stream_close(tn_stream_retain(ends[0]));
     tt_check_eq(tn_read(ends[0], text, 1), TN_EBADF);
+    tt_check_eq(tn_readv(ends[0], &iov, 1), TN_EBADF);
+    tt_check_eq(tn_read_exact(ends[0], text, 1, &done), TN_EBADF);
+    tt_check_eq(tn_writev_all(ends[0], &iov, 1), TN_EBADF);
+    tt_check_eq(tn_stream_fd(ends[0]), TN_EBADF);
+    tt_check_eq(tn_stream_peer_credentials(ends[0], &peer), TN_EBADF);
     tt_check_eq(tn_read(ends[0], text, 0), TN_EBADF);
     tt_check_eq(tn_write(ends[0], text, 1), TN_EBADF);
     tt_check_eq(tn_writev(ends[0], &iov, 1), TN_EBADF);

@@ -447,7 +447,9 @@ static void *options(void *arg)
     tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPIDLE), 33);
     tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPINTVL), 10);
     tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_KEEPCNT), 3);
+    tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 63000);
     tt_check_eq(tn_stream_set_keepalive(ends[0], 0), 0);
+    tt_check_eq(option_of(ends[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 0);
     tt_check_eq(option_of(ends[0], SOL_SOCKET, SO_KEEPALIVE), 0);
     tt_check_eq(tn_stream_set_keepalive(ends[0], UINT_MAX), TN_EINVAL);
     tt_check_eq(tn_stream_set_keepalive(ends[0], 1000000), TN_EINVAL);

@@ -122,6 +122,16 @@ TN_API tn_listener *tn_listener_retain(tn_listener *listener);
  * Cancellation: no. */
 TN_API void tn_listener_release(tn_listener *listener);
 
+/* Returns the descriptor of the listener, for options of the socket or to hand it to another process. It may not be closed or
+ * made blocking. Close the listener only when no task uses the descriptor: its number may then be another file's.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the descriptor is borrowed, and stays the listener's.
+ * Errors: TN_EBADF: the listener is closed.
+ * Cancellation: no. */
+TN_API int tn_listener_fd(const tn_listener *listener);
+
 /* Writes the address that the listener listens on to `buf`, as text that tn_tcp_connect or tn_unix_connect takes. `size`: at
  * least TN_ADDRESS_SIZE bytes.
  *
@@ -180,6 +190,25 @@ TN_API int tn_stream_open(tn_runtime *runtime, tn_stream **out, int fd);
  * Cancellation: yes; nothing was read. */
 TN_API ssize_t tn_read(tn_stream *stream, void *buf, size_t size);
 
+/* Reads like tn_read, into `count` buffers in their order.
+ *
+ * Suspends: until a byte, the end or an error is there; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: those of tn_read; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
+ * Cancellation: yes; nothing was read. */
+TN_API ssize_t tn_readv(tn_stream *stream, const struct iovec *iov, int count);
+
+/* Reads until `buf` has `size` bytes. `*done`: how many are there already, 0 at first. It is right after an error too, so a
+ * call that a deadline has ended can be repeated, and no byte is lost.
+ *
+ * Suspends: until all bytes, the end or an error are there; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `buf` and `done` are borrowed for the call.
+ * Errors: those of tn_read; TN_EBADMSG: the stream has ended before.
+ * Cancellation: yes; `*done` bytes have been read. */
+TN_API int tn_read_exact(tn_stream *stream, void *buf, size_t size, size_t *done);
+
 /* Writes at least 1 and at most `size` bytes of `buf`. Returns how many; 0 if `size` is 0. It never raises SIGPIPE.
  *
  * Suspends: until the socket takes a byte; also when the task's budget is used up.
@@ -208,6 +237,16 @@ TN_API int tn_write_all(tn_stream *stream, const void *buf, size_t size);
  * Errors: those of tn_write; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
  * Cancellation: yes; nothing was written. */
 TN_API ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count);
+
+/* Writes all bytes of the `count` buffers in `iov`, whose elements it changes: afterwards they are what is left to write. So a
+ * call that a deadline has ended can be repeated. It never raises SIGPIPE.
+ *
+ * Suspends: until the socket has taken all bytes; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: those of tn_writev.
+ * Cancellation: yes; `iov` is what is left to write. */
+TN_API int tn_writev_all(tn_stream *stream, struct iovec *iov, int count);
 
 /* Sends at most `size` bytes of `file` from `offset` on, without a copy through the program. The file's own position does not
  * move. It never raises SIGPIPE.
@@ -303,6 +342,55 @@ TN_API int tn_stream_shutdown_write(tn_stream *stream);
  * Cancellation: no. */
 TN_API void tn_stream_close(tn_stream *stream);
 
+/* Closes the stream in order: sends the end, reads to the end that the peer sends, and closes. What the peer still sends is
+ * dropped. So the peer gets all that was written, whereas a close with unread bytes makes the kernel send a reset, which may
+ * overtake it. A peer may take for ever: put a scope with a deadline around the call. The stream is closed in every case.
+ *
+ * Suspends: until the peer has sent the end, or there is an error; also when the task's budget is used up.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: consumes the caller's reference, also after an error.
+ * Errors: those of tn_stream_shutdown_write and tn_read.
+ * Cancellation: yes; the stream is closed without the end of the peer. */
+TN_API int tn_stream_finish(tn_stream *stream);
+
+/* Ends the stream like tn_stream_close, and keeps the caller's reference, which the owner still gives up. It is how one task
+ * makes another one leave its read.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: borrows a reference.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_stream_abort(tn_stream *stream);
+
+/* Returns the descriptor of the stream, for calls that this library does not have: options of the socket, sendmsg with ancillary
+ * data, statistics. It may not be closed, made blocking, or watched by another epoll instance after the stream is closed. A
+ * program that reads or writes through it does so while no call of this library does, and makes its stream with
+ * tn_stream_open. Close the stream only when no task uses the descriptor: its number may then be another file's.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the descriptor is borrowed, and stays the stream's.
+ * Errors: TN_EBADF: the stream is closed.
+ * Cancellation: no. */
+TN_API int tn_stream_fd(const tn_stream *stream);
+
+/* The process at the other end of a Unix stream, as the kernel recorded it when the connection was made. */
+typedef struct tn_peer_credentials {
+    pid_t process; /* 0: it is not visible from the namespace of this process */
+    uid_t user;    /* effective user */
+    gid_t group;   /* effective group */
+} tn_peer_credentials;
+
+/* Unix: reads the credentials of the peer.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `out` is borrowed for the call.
+ * Errors: TN_EINVAL: not a Unix stream. TN_EBADF: the stream is closed. Other errors of the kernel.
+ * Cancellation: no. */
+TN_API int tn_stream_peer_credentials(tn_stream *stream, tn_peer_credentials *out);
+
 /* Adds a reference, for another task. Returns `stream`.
  *
  * Suspends: no.
@@ -330,7 +418,9 @@ TN_API void tn_stream_release(tn_stream *stream);
  * Cancellation: no. */
 TN_API int tn_stream_set_nodelay(tn_stream *stream, bool on);
 
-/* TCP: probes a silent peer after `idle_s` seconds, three times 10 s apart. 0 turns it off.
+/* TCP: probes a silent peer after `idle_s` seconds, three times 10 s apart. 0 turns it off. Data that the peer does not
+ * acknowledge has the same time, `idle_s` + 30 s: the kernel does not probe while it repeats data (TCP_USER_TIMEOUT). Then
+ * calls return TN_ETIME.
  *
  * Suspends: no.
  * Callable from: anywhere.
