@@ -105,8 +105,10 @@ __attribute__((noinline)) static int alloc_external(tn_runtime *runtime, bool in
 
     tni_injector_commit(&runtime->injector, NULL, &runtime->external.spawned);
     block = tni_slab_block_alloc(slabs);
-    if (block == NULL)
+    if (block == NULL) {
         tni_reclaim_memory(runtime, NULL);
+        block = tni_slab_block_alloc(slabs);
+    }
     if (!tni_injector_begin(&runtime->injector, inside)) {
         if (block != NULL)
             tni_slab_block_free(slabs, block);

@@ -222,6 +222,43 @@ static void use_what_the_burst_has_left(void *arg)
     tt_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, LIMIT_NS) == 0);
 }
 
+/* Allocates what the process may still map, and does not free it. */
+static void use_up_memory(void)
+{
+    limit_address_space(0);
+    for (size_t size = (size_t)1 << 20; size >= 256; size /= 2)
+        while (malloc(size) != NULL)
+            continue;
+}
+
+/* The slab of the largest stack is idle, all headers are in use, and the allocator cannot map more. */
+static void spawn_beside_an_idle_slab(void *arg)
+{
+    crowd *c = calloc(1, sizeof *c);
+    tn_options options = tt_options();
+    tn_spawn_options large = tn_spawn_options_default();
+    tn_task *task;
+
+    (void)arg;
+    options.trim_interval_ns = UINT64_MAX;
+    large.stack_size_bytes = (size_t)64 << 20;
+    tt_check(c != NULL && tn_runtime_create(&c->runtime, &options) == 0);
+    tt_check(tn_spawn_on(c->runtime, &large, &task, identity, NULL) == 0 && tn_join(task, NULL) == 0);
+    use_up_memory();
+    for (c->count = 0; c->count < BURST; c->count++)
+        tt_check(can_spawn_one(c));
+    end_all(c);
+    tt_check(tn_runtime_destroy(c->runtime, TN_SHUTDOWN_WAIT, LIMIT_NS) == 0);
+    free(c);
+}
+
+Test(reclaim, a_plain_thread_gets_headers_in_place_of_idle_stacks, .disabled = TT_SANITIZED) /* as below */
+{
+    tt_child child = tt_fork(spawn_beside_an_idle_slab, NULL);
+
+    cr_assert_eq(child.status, 0, "%s", child.said);
+}
+
 Test(reclaim, address_space_of_idle_stacks, .disabled = TT_SANITIZED) /* the sanitizers need address space too */
 {
     tt_child child = tt_fork(use_what_the_burst_has_left, NULL);
