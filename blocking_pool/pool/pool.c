@@ -521,7 +521,7 @@ static void detach_locked(tni_pool *pool, tni_pool_thread *thread)
 {
     tni_os_mutex_assert_held(&pool->lock);
     thread->detached = true;
-    pool->queues[thread->job->kind].running--;
+    thread->queue->running--; /* not by the job: it may have been completed and freed already */
     pool->detached++;
 }
 

@@ -72,7 +72,8 @@ struct tni_pool_thread {
     bool timed_out;            /* L: was the standby thread, and its time has passed */
     uint64_t idle_since_ns;    /* L */
     uint64_t now_ns;           /* private to the thread: its last reading of the clock */
-    tni_work *job;             /* L: the job that it runs; NULL: none */
+    tni_work *job;             /* L: the job that it runs; NULL: none. Other threads only compare it: it may be freed already */
+    tni_work_queue *queue;     /* L: of the class of `job` */
     bool detached;             /* L: `job` is counted in `detached` of the pool, no longer in `running` of its class */
     bool left;                 /* L: `job` waits to be detached: no caller waits for it, and `detached_max` was reached */
     const tni_done *waits_for; /* L: its job waits in tn_job_join for the job with this word; NULL: it does not */

@@ -68,6 +68,7 @@ static bool take_job_locked(tni_pool_thread *self)
             pool->takes++;
             pool->last_turn = job->kind;
             self->job = job;
+            self->queue = queue;
             self->detached = false;
             self->left = false;
             job->thread = self;
@@ -302,7 +303,6 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
 {
     tni_pool *pool = self->pool;
     tni_work *job = self->job;
-    tni_work_queue *queue = &pool->queues[job->kind];
     bool drops = tni_pool_is_closed(pool) && !job->mandatory;
     bool again = false;
     uint64_t began_ns;
@@ -343,7 +343,7 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
         pool->detached--;
         tni_pool_detach_left_locked(pool); /* this thread takes what can be started now */
     } else {
-        queue->running--;
+        self->queue->running--;
         pool->left -= self->left;
     }
 }
@@ -421,6 +421,7 @@ int tni_pool_start_thread_locked(tni_pool *pool)
     thread->has_token = thread->was_idle = true;
     thread->timed_out = false;
     thread->job = NULL;
+    thread->queue = NULL;
     thread->detached = false;
     thread->left = false;
     thread->waits_for = NULL;

@@ -26,6 +26,7 @@ struct pool_scene {
     errand errands[JOBS];
     tni_a32 gate;   /* 1: open */
     tni_a32 inside; /* 1: a job has begun to wait at the gate */
+    errand *freed;  /* an errand that is freed when it is over */
 };
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------- */
@@ -80,6 +81,15 @@ static bool run_and_open(tni_work *job)
 }
 
 static const tni_work_ops opens = {run_and_open, over};
+
+/* As `tells`, and the job is freed by its end, as a lookup that no caller waits for. */
+static void over_and_free(tni_work *job, int error)
+{
+    over(job, error);
+    model_free(tni_container_of(job, errand, base));
+}
+
+static const tni_work_ops tells_and_is_freed = {tell_and_run_at_gate, over_and_free};
 
 /* Runs in two parts. */
 static bool run_part(tni_work *job)
@@ -181,6 +191,12 @@ static void one_job_inside(void *state)
 {
     one_thread(state);
     submit(state, 0, &tells);
+}
+
+static void one_job_inside_one_detached(void *state)
+{
+    one_job_inside(state);
+    ((pool_scene *)state)->pool->detached_max = 1;
 }
 
 static void one_job_at_gate(void *state)
@@ -347,6 +363,24 @@ static void detach(void *state)
     detach_first(state);
 }
 
+/* Both jobs run. The second one waits to be detached until the first one has ended. It ends, and is freed, meanwhile. */
+static void detach_both(void *state)
+{
+    pool_scene *s = state;
+
+    detach_first(s);
+    tni_a32_store(&s->inside, 0, TNI_RELAXED);
+    s->freed = model_alloc(sizeof *s->freed, _Alignof(errand));
+    s->freed->scene = s;
+    model_check(tni_pool_reserve(s->pool, TNI_POOL_JOBS) == 0);
+    tni_pool_work_init(&s->freed->base, &tells_and_is_freed, TNI_POOL_JOBS);
+    tni_pool_push(s->pool, &s->freed->base);
+    wait_for(&s->inside);
+    tni_pool_detach(s->pool, &s->freed->base);
+    model_check(s->pool->detached == 1 && s->pool->left == 1);
+    set(&s->gate);
+}
+
 static void take_back(pool_scene *s, unsigned i)
 {
     s->errands[i].withdrawn = tni_pool_withdraw(s->pool, &s->errands[i].base);
@@ -369,6 +403,7 @@ static void check_queues(const tni_pool *pool)
 {
     model_check(tni_inbox_is_empty(&pool->inbox) && tni_pool_slots_taken(pool) == 0);
     model_check(tni_a32_load(&pool->threads, TNI_RELAXED) == 0 && pool->active == 0 && pool->detached == 0);
+    model_check(pool->left == 0);
     model_check(pool->idle.first == NULL);
     for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++)
         model_check(pool->queues[kind].length == 0 && pool->queues[kind].running == 0);
@@ -415,6 +450,7 @@ const model_scenario model_scenarios[] = {
     CASE("shortage_tended", only_one_thread, .threads = {shortage_tended}),
     CASE("detach", one_job_inside, .threads = {detach_then_second}),
     CASE("detach_beside", one_job_inside, .threads = {detach, second_opens}, .bound = 1),
+    CASE("detach_left", one_job_inside_one_detached, .threads = {detach_both}, .bound = 1),
     CASE("withdraw", one_job, .threads = {submit_and_take_back}),
     CASE("withdraw_first", one_job, .threads = {take_back_first, second}, .bound = 1),
     CASE("withdraw_part", one_job_of_two_parts, .threads = {take_back_first}, .bound = 3),
