@@ -9,6 +9,7 @@
 #include <tn/combine.h>
 #include <tn/scope.h>
 
+#include "support/allocator.h"
 #include "support/runtime.h"
 
 enum { HOUR_S = 3600 };
@@ -172,4 +173,38 @@ static void *open_and_close(void *arg)
 Test(signal, closing_gives_the_file_back)
 {
     tt_run(open_and_close, NULL);
+}
+
+/* Each allocation of the open fails in turn. */
+Test(signal, a_failed_open_leaves_nothing)
+{
+    tn_options options = tt_options();
+    tt_allocator allocator;
+    tn_runtime *runtime;
+    tn_async *signal;
+    long failures = 0;
+    int rc;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    do {
+        unsigned files = tt_files();
+        long blocks = atomic_load(&allocator.blocks);
+        tt_allocator_fail(&allocator, failures + 1, 1);
+        rc = tn_async_open(&signal, runtime);
+        tt_allocator_fail(&allocator, 0, 0);
+        if (rc == 0)
+            break;
+        cr_assert_eq(rc, TN_ENOMEM);
+        cr_assert_null(signal);
+        cr_assert_eq(tt_files(), files);
+        cr_assert_eq(atomic_load(&allocator.blocks), blocks);
+        failures++;
+    } while (failures < 100);
+    cr_assert_eq(rc, 0);
+    cr_assert_geq(failures, 2); /* the wake itself and its registration */
+    tn_async_close(signal);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
