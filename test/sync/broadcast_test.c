@@ -443,3 +443,51 @@ Test(watch, without_memory)
     tn_watch_release_sender(watch);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
+
+/* The last end frees the channel, and no earlier one: each is dropped last once. */
+Test(broadcast, the_last_end_frees_it)
+{
+    tn_channel_options options = tn_channel_options_default();
+    tt_allocator allocator;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    for (int sender_last = 0; sender_last < 2; sender_last++) {
+        tn_broadcast_receiver receiver;
+        tn_broadcast *channel;
+        cr_assert_eq(tn_broadcast_create(&channel, 8, 8, &options), 0);
+        tn_broadcast_subscribe(channel, &receiver);
+        if (!sender_last)
+            tn_broadcast_release_sender(channel);
+        else
+            tn_broadcast_unsubscribe(&receiver);
+        cr_assert_eq(atomic_load(&allocator.blocks), 1);
+        if (!sender_last)
+            tn_broadcast_unsubscribe(&receiver);
+        else
+            tn_broadcast_release_sender(channel);
+        cr_assert_eq(atomic_load(&allocator.blocks), 0);
+    }
+}
+
+Test(watch, the_last_end_frees_it)
+{
+    tn_channel_options options = tn_channel_options_default();
+    tn_watch_receiver receiver;
+    tt_allocator allocator;
+    tn_watch *watch;
+    int value = 1;
+
+    tt_allocator_init(&allocator);
+    options.allocator = &allocator.as_option;
+    cr_assert_eq(tn_watch_create(&watch, sizeof value, &value, &options), 0);
+    tn_watch_subscribe(watch, &receiver);
+    tn_watch_retain_sender(watch);
+    tn_watch_release_sender(watch);
+    cr_assert_eq(tn_watch_try_changed(&receiver), TN_EAGAIN); /* a sender is left */
+    tn_watch_release_sender(watch);
+    cr_assert_eq(tn_watch_try_changed(&receiver), TN_EPIPE);
+    cr_assert_eq(atomic_load(&allocator.blocks), 1);
+    tn_watch_unsubscribe(&receiver);
+    cr_assert_eq(atomic_load(&allocator.blocks), 0);
+}
