@@ -215,7 +215,74 @@ Test(fs_errors, a_deadline_has_passed_before_the_call)
     tt_run(begin_too_late_in_a_job, NULL);
 }
 
+/* --- Descriptor 0 ----------------------------------------------------------------------------------------------------------- */
+
+static void *use_descriptor_0(void *arg)
+{
+    const char *path = arg;
+    unsigned files = tt_files();
+    tn_file *file;
+
+    for (unsigned i = 0; i < 3; i++) { /* the later ones may be read in place */
+        tn_contents contents;
+        tt_check_eq(tn_fs_write_file(path, "abc", 3, 0600), 0);
+        tt_check_eq(tn_fs_read_file(path, 100, &contents), 0);
+        tt_check(contents.size == 3 && memcmp(contents.data, "abc", 3) == 0);
+        tn_contents_fini(&contents);
+        tt_check_eq(tn_fs_read_file(path, 2, &contents), -EFBIG);
+        tt_check_eq(tt_files(), files);
+        tt_check_eq(fcntl(0, F_GETFD), -1);
+    }
+    tt_check_eq(tn_file_open(&file, path, O_RDONLY, 0), 0);
+    tt_check_eq(tn_file_fd(file), 0);
+    tn_file_close(file);
+    return arg;
+}
+
+/* A process without standard input: what is opened next has the number 0. */
+static void run_without_input(void *arg)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    tt_check_eq(tn_runtime_create(&runtime, &options), 0);
+    tt_check(dup2(1, 0) == 0 && close(0) == 0); /* it was open or not */
+    tt_check_eq(tn_block_on(runtime, use_descriptor_0, arg, NULL), 0);
+    tt_check_eq(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, UINT64_MAX), 0);
+}
+
+Test(fs_errors, descriptor_0_is_one_like_others)
+{
+    char path[] = "/tmp/tn-fs-errors-XXXXXX";
+    tt_child child;
+    int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    (void)close(fd);
+    child = tt_fork(run_without_input, path);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(child.status, 0, "%s", child.said);
+}
+
 /* --- Arguments -------------------------------------------------------------------------------------------------------------- */
+
+/* A read of /dev/null finds the end whatever the sizes are, and without a look at the addresses. */
+static void *add_up_sizes(void *arg)
+{
+    struct iovec most[3] = {{NULL, 1}, {NULL, SSIZE_MAX - 2}, {NULL, 1}};
+    struct iovec more[3] = {{NULL, 1}, {NULL, SSIZE_MAX - 2}, {NULL, 2}};
+    tn_file *file;
+
+    tt_check_eq(tn_file_open(&file, "/dev/null", O_RDONLY, 0), 0);
+    tt_check_eq(tn_file_readv(file, most, 3), 0);
+    tt_check_eq(tn_file_writev(file, most, 3), -EBADF);
+    tt_check_eq(tn_file_readv(file, more, 3), TN_EINVAL);
+    tt_check_eq(tn_file_writev(file, more, 3), TN_EINVAL);
+    tt_check_eq(tn_file_preadv(file, more, 3, 0), TN_EINVAL);
+    tt_check_eq(tn_file_pwritev(file, more, 3, 0), TN_EINVAL);
+    tn_file_close(file);
+    return arg;
+}
 
 static void *ask_for_too_much(void *arg)
 {
@@ -238,6 +305,11 @@ static void *ask_for_too_much(void *arg)
     tt_check(tn_file_fd(file) >= 0 && fcntl(tn_file_fd(file), F_GETFD) == FD_CLOEXEC);
     tn_file_close(file);
     return arg;
+}
+
+Test(fs_errors, the_sizes_of_a_vector_are_added_up)
+{
+    tt_run(add_up_sizes, NULL);
 }
 
 Test(fs_errors, sizes_have_limits)
