@@ -139,8 +139,9 @@ void tni_thread_detach(tni_thread *thread)
 
 void tni_thread_clock_init(tni_thread_clock *clock)
 {
-    if (pthread_getcpuclockid(pthread_self(), &clock->id) != 0)
-        clock->id = CLOCK_THREAD_CPUTIME_ID;
+    int rc = pthread_getcpuclockid(pthread_self(), &clock->id);
+    /* No other clock would do: the thread that reads it is another one. */
+    tni_assert(rc == 0, "pthread_getcpuclockid failed");
 }
 
 uint64_t tni_thread_clock_ns(const tni_thread_clock *clock)

@@ -24,12 +24,11 @@ bool tni_os_thread_sleeps(int id)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return true;
-    n = read(fd, text, sizeof text - 1);
+    n = read(fd, text, sizeof text);
     close(fd);
     if (n <= 0)
         return true;
-    text[n] = '\0';
     /* The state is the letter behind the name. The name is in parentheses and may contain some. */
-    end = strrchr(text, ')');
-    return end == NULL || end[1] != ' ' || end[2] != 'R';
+    end = memrchr(text, ')', (size_t)n);
+    return end == NULL || end + 2 >= text + n || end[1] != ' ' || end[2] != 'R';
 }
