@@ -138,15 +138,15 @@ static void stop_waiting(tn_oneshot *oneshot)
         }
 }
 
-/* For the receiver: registers its waker. Returns TN_PENDING, or 0 if a send or a close was first. */
-static int start_waiting(tn_oneshot *oneshot, tn_waker *waker)
+/* For the receiver: registers its waker. Returns false if a send or a close was first. */
+static bool start_waiting(tn_oneshot *oneshot, tn_waker *waker)
 {
     /* Relaxed: the CAS verifies it. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_RELAXED);
 
     if (word & WAITING) {
         if (tni_aptr_load(&oneshot->waker, TNI_RELAXED) == waker) /* relaxed: written by the receiver itself */
-            return TN_PENDING;
+            return true;
         stop_waiting(oneshot);
         word = tni_a64_load(&oneshot->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     }
@@ -155,9 +155,9 @@ static int start_waiting(tn_oneshot *oneshot, tn_waker *waker)
     while (!(word & (SENDER_GONE | CLOSED)))
         /* Publishes the waker; on failure observes the element. Partners: sender_leave, tn_oneshot_close. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
-            return TN_PENDING;
+            return true;
     tn_waker_release(waker);
-    return 0;
+    return false;
 }
 
 /* A poll that returns anything but TN_PENDING makes its last access to the oneshot, which may then be freed; so the drop does
@@ -170,7 +170,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tn_oneshot_try_recv(future->oneshot, future->element);
-    if (rc == TN_EAGAIN && start_waiting(future->oneshot, waker) == TN_PENDING)
+    if (rc == TN_EAGAIN && start_waiting(future->oneshot, waker))
         return TN_PENDING;
     if (rc == TN_EAGAIN)
         rc = tn_oneshot_try_recv(future->oneshot, future->element);
