@@ -3,6 +3,7 @@
 #include "wake.h"
 
 #include "base/order.h"
+#include "base/tls.h"
 #include "task/task_upcalls.h"
 
 #define TO_QUEUE ((tni_wake)1)
@@ -15,7 +16,7 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
         return (tni_wake)waker;
     /* If the caller is not a worker of the task's runtime, only a reference to the task keeps that runtime alive until the wake
      * is done. Such a caller also releases it from outside the runtime. */
-    if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime))
+    if (task->runtime == NULL || !tni_tls_is_worker_of(task->runtime))
         return (tni_wake)tn_waker_retain(waker);
     tni_order_release();
     return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;

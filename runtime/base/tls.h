@@ -8,6 +8,7 @@
 #ifndef TNI_TLS_H
 #define TNI_TLS_H
 
+#include <tn/runtime.h>
 #include <tn/task.h>
 
 #include "base/defs.h"
@@ -19,6 +20,7 @@ typedef struct tni_worker tni_worker;
 
 typedef struct {
     tni_worker *worker;        /* NULL: the thread is not a worker */
+    const tn_runtime *runtime; /* that of `worker`, or NULL */
     tn_task *task;             /* the task that runs on this thread */
     struct tni_scope *scope;   /* the innermost cancel scope of a plain thread */
     tni_worker *native_worker; /* the worker of this thread while that runs a call as a plain thread (native.h) */
@@ -34,5 +36,12 @@ typedef struct {
 } tni_tls;
 
 tni_tls *tni_tls_get(void);
+
+/* Whether the calling thread is a worker of the runtime, which is not NULL. Each worker holds a reference, so the runtime is not
+ * retired meanwhile. */
+static inline bool tni_tls_is_worker_of(const tn_runtime *runtime)
+{
+    return tni_tls_get()->runtime == runtime;
+}
 
 #endif

@@ -57,12 +57,12 @@ void tni_core_leave(void)
 
 void tni_core_free_task(tn_task *task)
 {
-    tn_runtime *runtime = task->runtime;
-    tni_core *core = tni_core_enter();
+    const tni_tls *local = tni_tls_get();
+    tni_core *core = local->runtime == task->runtime ? tni_worker_enter(local->worker) : NULL;
 
-    tni_slab_free(core != NULL && core->runtime == runtime ? &core->slabs : NULL, task);
+    tni_slab_free(core != NULL ? &core->slabs : NULL, task);
     if (core != NULL)
-        tni_core_leave();
+        tni_worker_leave(local->worker);
 }
 
 static uint32_t load_of(const tni_core *core)

@@ -38,6 +38,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
 
     local->native_worker = worker;
     local->worker = NULL;
+    local->runtime = NULL;
     local->task = NULL;
     local->pool_thread = call->pool_thread;
     call->result = call->fn(call->arg);
@@ -48,6 +49,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     local->pool_thread = NULL;
     local->task = task;
     local->worker = worker;
+    local->runtime = worker->runtime;
     local->native_worker = NULL;
     tni_aptr_store(&worker->native, NULL, TNI_RELAXED); /* relaxed: as above */
     tni_context_switch(&worker->context, &task->body.fiber.context);

@@ -2,16 +2,8 @@
 /* What keeps a runtime in memory: its threads, and external threads that access it on behalf of a waker or handle. README.md
  * ("Shutdown") has the order in which they end. */
 #include "base/order.h"
-#include "base/tls.h"
 #include "sched/runtime.h"
 #include "sched/runtime_upcalls.h"
-
-bool tni_runtime_owns_caller(const tn_runtime *runtime)
-{
-    const tni_worker *worker = tni_tls_get()->worker;
-
-    return worker != NULL && worker->runtime == runtime;
-}
 
 void tni_runtime_external_begin(tn_runtime *runtime)
 {

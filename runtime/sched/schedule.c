@@ -127,19 +127,19 @@ static inline bool queue_elsewhere(tn_task *task)
 
 void tni_schedule_ready(tn_task *task)
 {
-    tni_worker *worker = tni_tls_get()->worker;
+    const tni_tls *local = tni_tls_get();
     tni_core *core;
 
     if (queue_elsewhere(task))
         return;
-    core = worker != NULL && worker->runtime == task->runtime ? tni_worker_enter(worker) : NULL;
+    core = local->runtime == task->runtime ? tni_worker_enter(local->worker) : NULL;
     if (core == NULL) {
         if (!tni_runtime_is_inherited(task->runtime)) /* otherwise it never runs in this child of fork */
             tni_schedule_inject(task->runtime, task, task, 1);
         return;
     }
     tni_schedule_push(core, task);
-    tni_worker_leave(worker);
+    tni_worker_leave(local->worker);
 }
 
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)

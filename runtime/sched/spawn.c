@@ -152,7 +152,7 @@ static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, 
     tni_core *core = NULL;
     int rc;
 
-    if (local->worker != NULL && local->worker->runtime == runtime)
+    if (local->runtime == runtime)
         core = tni_worker_enter(local->worker);
     if (core != NULL) {
         rc = spawn_on_core(core, plan, out);

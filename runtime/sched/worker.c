@@ -543,9 +543,12 @@ static bool needs_signal_stack(const tni_worker *worker)
 
 static void worker_begin(tni_worker *worker)
 {
-    tni_tls_get()->worker = worker;
+    tni_tls *local = tni_tls_get();
+
+    local->worker = worker;
+    local->runtime = worker->runtime;
     if (worker->runtime->options.seed != 0)
-        tni_tls_get()->random = tni_runtime_random_seed(worker->runtime);
+        local->random = tni_runtime_random_seed(worker->runtime);
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
@@ -560,6 +563,7 @@ static void worker_end(tni_worker *worker)
         tni_stack_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_tls_get()->worker = NULL;
+    tni_tls_get()->runtime = NULL;
 }
 
 void *tni_worker_main(void *arg)

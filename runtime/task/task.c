@@ -106,7 +106,7 @@ void tni_task_unref(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
 
-    if (runtime != NULL && !tni_runtime_owns_caller(runtime))
+    if (runtime != NULL && !tni_tls_is_worker_of(runtime))
         unref_from_outside(runtime, task);
     else if (is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
         tni_task_free(task);
@@ -115,7 +115,7 @@ void tni_task_unref(tn_task *task)
 void tni_task_wake(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    bool external = runtime != NULL && !tni_runtime_owns_caller(runtime);
+    bool external = runtime != NULL && !tni_tls_is_worker_of(runtime);
 
     tni_order_release();
     if (external)
@@ -144,7 +144,7 @@ void tn_waker_wake(tn_waker *waker)
 
     /* The reference is needed until the wake is done: a plain thread may resume and end meanwhile, and for a task of another
      * runtime only the reference keeps that runtime. */
-    if (task->runtime == NULL || !tni_runtime_owns_caller(task->runtime)) {
+    if (task->runtime == NULL || !tni_tls_is_worker_of(task->runtime)) {
         tni_task_wake(task);
         tni_task_unref(task);
         return;

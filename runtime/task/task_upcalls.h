@@ -12,12 +12,8 @@ void tni_schedule_ready(tn_task *task);
 /* Returns the header of a task that has ended to the slab that it came from. */
 void tni_core_free_task(tn_task *task);
 
-/* Whether the calling thread is a worker of the runtime. Each worker holds a reference, so the runtime is not retired
- * meanwhile. */
-bool tni_runtime_owns_caller(const tn_runtime *runtime);
-
-/* Called around each use of the runtime by any other thread, because that thread gives up the waker or handle that keeps the
- * runtime. Retiring waits until each begin has been followed by its end. */
+/* Called around each use of the runtime by a thread that is no worker of it (tni_tls_is_worker_of), because that thread gives up
+ * the waker or handle that keeps the runtime. Retiring waits until each begin has been followed by its end. */
 void tni_runtime_external_begin(tn_runtime *runtime);
 void tni_runtime_external_end(tn_runtime *runtime);
 

@@ -9,6 +9,8 @@
 
 #define MODEL_SCENARIO_THREADS 6
 
+struct tn_runtime;
+
 /* A scenario: `setup` runs first, then `threads` run in every order that the bound allows, then `finish`. All get the same
  * zeroed state of `state_bytes`. The threads see everything that setup wrote, and finish sees everything that the threads
  * wrote. A scenario file ends with the table model_scenarios, closed by an empty entry. */
@@ -50,6 +52,9 @@ void model_until_changed(const void *word, uint32_t from);
 
 /* Returns the number of the running thread of the scenario: 1 for threads[0], 0 in setup and finish. */
 unsigned model_self(void);
+
+/* For a setup without workers: all threads count as workers of the runtime (NULL: of none), so no wake comes from outside. */
+void model_be_workers_of(const struct tn_runtime *runtime);
 
 /* Advances the clock. */
 void model_time_passes(uint64_t ns);

@@ -61,7 +61,7 @@ static void desk_run(tn_task *task)
 
 static void setup(play *p, uint32_t wanted, unsigned references)
 {
-    desk_at_home = true;
+    model_be_workers_of(&p->runtime);
     p->wanted = wanted;
     p->future.ops = &ops;
     p->task = desk_fiber(&p->runtime, 1 + references, entry, p);

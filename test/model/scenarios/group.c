@@ -204,7 +204,7 @@ static void setup(void *state)
     camp *c = state;
 
     current = c;
-    desk_at_home = true;
+    model_be_workers_of(&c->runtime);
     c->runtime.allocator = tni_alloc_default;
     c->group = model_alloc(sizeof *c->group, _Alignof(tn_group));
     model_name_of(c->queued);

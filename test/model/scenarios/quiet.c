@@ -142,6 +142,7 @@ static void parent_of_waiter(void *state)
     tni_core *core;
 
     tni_tls_get()->worker = worker;
+    tni_tls_get()->runtime = worker->runtime;
     tni_tls_get()->task = h->parent;
     model_check(tn_spawn_future(NULL, NULL, NULL, &h->future) == 0);
     tni_tls_get()->task = NULL;
@@ -160,6 +161,7 @@ static void parent_of_waiter(void *state)
     }
     tni_worker_leave(worker);
     tni_tls_get()->worker = NULL;
+    tni_tls_get()->runtime = NULL;
     tni_runtime_thread_ended(h->runtime);
 }
 

@@ -107,7 +107,7 @@ static void thread_with_deadline(void *state)
 static void fiber(stage *s, unsigned references)
 {
     thread_alone(s);
-    desk_at_home = true;
+    model_be_workers_of(&s->runtime);
     s->task = desk_fiber(&s->runtime, 1 + references, entry, s);
 }
 

@@ -24,6 +24,7 @@ static void be_owner(registry *r)
     r->owner.asymmetric = true;
     tni_aptr_init(&r->owner.core, &r->core);
     tni_tls_get()->worker = &r->owner;
+    tni_tls_get()->runtime = &r->runtime;
 }
 
 /* The part of build in spawn.c on which walks depend. */

@@ -139,12 +139,6 @@ int tni_budget_enter(void)
     return 0;
 }
 
-bool tni_runtime_owns_caller(const tn_runtime *runtime)
-{
-    (void)runtime;
-    return false;
-}
-
 void tni_schedule_ready(tn_task *task)
 {
     (void)task;

@@ -57,6 +57,7 @@ static bool enter_and_leave(void)
 static void play(tni_worker *worker)
 {
     tni_tls_get()->worker = worker;
+    tni_tls_get()->runtime = worker->runtime;
 }
 
 /* A worker that has lost the core stays without one, whatever it tries. */

@@ -45,7 +45,7 @@ static const tn_future_ops ops = {poll, drop};
 /* `references` is their number besides the scheduler's. */
 static void begin(play *p, bool at_home, uint32_t wanted, unsigned references)
 {
-    desk_at_home = at_home;
+    model_be_workers_of(at_home ? &p->runtime : NULL);
     p->wanted = wanted;
     p->future.ops = &ops;
     p->task = desk_task(&p->runtime, TNI_TASK_FUTURE, 1 + references);

@@ -13,9 +13,6 @@
 #include "sched/schedule.h"
 #include "task/future_set.h"
 
-/* Constant while threads run. */
-static bool desk_at_home; /* threads count as workers of the runtime, not as external threads */
-
 /* Called for a task that is queued; the scenario defines it. */
 static void desk_run(tn_task *task);
 
@@ -54,6 +51,7 @@ static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
     worker->runtime = runtime;
     tni_context_init_thread(&worker->context);
     tni_tls_get()->worker = worker;
+    tni_tls_get()->runtime = runtime;
 }
 
 /* --- Runs, like those of run_task in worker.c ------------------------------------------------------------------------------- */
@@ -108,12 +106,6 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 void tni_runtime_task_ended(tn_runtime *runtime)
 {
     (void)runtime;
-}
-
-bool tni_runtime_owns_caller(const tn_runtime *runtime)
-{
-    (void)runtime;
-    return desk_at_home;
 }
 
 void tni_runtime_external_begin(tn_runtime *runtime)

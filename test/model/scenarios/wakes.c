@@ -76,7 +76,7 @@ static void add(house *h, int i, unsigned references)
 static void locked(house *h)
 {
     current = h;
-    desk_at_home = true;
+    model_be_workers_of(&h->runtime);
     model_check(tn_mutex_try_lock(&h->mutex) == 0);
     model_name(&h->mutex, 4, "mutex.word");
     model_name((const char *)&h->mutex + 8, 4, "mutex.lock");
@@ -106,7 +106,7 @@ static void two_tasks(void *state)
 static void one_task_elsewhere(void *state)
 {
     one_task(state);
-    desk_at_home = false;
+    model_be_workers_of(NULL);
 }
 
 /* --- Threads ---------------------------------------------------------------------------------------------------------------- */
