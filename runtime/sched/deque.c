@@ -50,11 +50,3 @@ bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count)
     }
     return true;
 }
-
-unsigned tni_deque_length(const tni_deque *d)
-{
-    /* Relaxed: a hint. A caller that must not miss an item makes a full fence before. */
-    int64_t top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
-    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
-    return bottom > top ? (unsigned)(bottom - top) : 0;
-}

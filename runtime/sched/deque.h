@@ -34,12 +34,18 @@ tni_take tni_deque_take(tni_deque *d, void **item);
  * removes nothing and returns false. */
 bool tni_deque_take_newest(tni_deque *d, void **items, unsigned count);
 
-/* Any thread: returns the number of items, by two loads that may be out of date. */
-unsigned tni_deque_length(const tni_deque *d);
-
 /* --- Inline, because they are on the path of every task ------------------------------------------------------------------- */
 
 #define TNI_DEQUE_MASK (TNI_DEQUE_CAPACITY - 1)
+
+/* Any thread: returns the number of items, by two loads that may be out of date. */
+static inline unsigned tni_deque_length(const tni_deque *d)
+{
+    /* Relaxed: a hint. A caller that must not miss an item makes a full fence before. */
+    int64_t top = (int64_t)tni_a64_load(&d->top, TNI_RELAXED);
+    int64_t bottom = (int64_t)tni_a64_load(&d->bottom, TNI_RELAXED);
+    return bottom > top ? (unsigned)(bottom - top) : 0;
+}
 
 /* Owner: appends `item`; returns false when the deque is full. The thread that takes the item observes what was written
  * before the push. */

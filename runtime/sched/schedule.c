@@ -61,7 +61,7 @@ static tni_deque *yielded_queue(tni_core *core)
     return &core->queues[tni_a32_load(&core->serving, TNI_RELAXED) ^ 1];
 }
 
-void tni_schedule_push(tni_core *core, tn_task *task)
+void tni_schedule_push_to_queue(tni_core *core, tn_task *task)
 {
     tn_task *displaced;
 
@@ -71,13 +71,7 @@ void tni_schedule_push(tni_core *core, tn_task *task)
         core->batch++;
         return;
     }
-    /* Relaxed: only the holder fills the slot, so an empty slot stays empty. */
-    if (tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL) {
-        /* Release: publishes the task to a thief; partner: steal_lifo_slot. */
-        tni_aptr_store(&core->lifo_slot, task, TNI_RELEASE);
-        return;
-    }
-    /* Release: as above. Acquire: observes the displaced task; partner: an earlier tni_schedule_push. */
+    /* Release: as in tni_schedule_push. Acquire: observes the displaced task; partner: an earlier tni_schedule_push. */
     displaced = tni_aptr_exchange(&core->lifo_slot, task, TNI_ACQ_REL);
     if (displaced != NULL) {
         append(core, run_queue(core), displaced);
@@ -264,24 +258,26 @@ static void swap_queues(tni_core *core)
     tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
 }
 
-tn_task *tni_schedule_next(tni_core *core)
+/* Whether the task of the LIFO slot comes before the run queue. A task in the queue waits for at most TNI_LIFO_STREAK_MAX runs
+ * out of the slot before a run takes from the queue, because this does not reset the streak while the queue has a task. */
+static bool is_lifo_first(tni_core *core)
+{
+    if (core->lifo_streak < TNI_LIFO_STREAK_MAX)
+        return true;
+    if (tni_schedule_backlog(core) > 0)
+        return false;
+    core->lifo_streak = 0; /* no task has waited; the length is not computed again before the next limit */
+    return true;
+}
+
+/* `displaced`: the task of the LIFO slot if the limit is reached, or NULL. Out of line: the path through the slot needs no stack
+ * frame. */
+__attribute__((noinline)) static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
 {
     tn_task *task;
 
-    tni_core_assert_holder(core);
-    /* If the run queue is empty, ignore the LIFO limit. */
-    if (core->lifo_streak < TNI_LIFO_STREAK_MAX || tni_schedule_backlog(core) == 0) {
-        task = take_lifo_slot(core);
-        if (task != NULL) {
-            core->lifo_streak++;
-            return task;
-        }
-    } else {
-        /* The limit is reached: this task is appended to the queue. */
-        task = take_lifo_slot(core);
-        if (task != NULL)
-            append(core, run_queue(core), task);
-    }
+    if (displaced != NULL)
+        append(core, run_queue(core), displaced);
     core->lifo_streak = 0;
     task = take_own(run_queue(core));
     if (task != NULL)
@@ -291,6 +287,18 @@ tn_task *tni_schedule_next(tni_core *core)
         return task;
     swap_queues(core);
     return take_own(run_queue(core));
+}
+
+tn_task *tni_schedule_next(tni_core *core)
+{
+    tn_task *task;
+
+    tni_core_assert_holder(core);
+    task = take_lifo_slot(core);
+    if (task == NULL || !is_lifo_first(core))
+        return next_from_queues(core, task);
+    core->lifo_streak++;
+    return task;
 }
 
 void tni_schedule_requeue_yielded(tni_core *core)

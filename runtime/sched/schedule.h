@@ -6,8 +6,21 @@
 #include "sched/core.h"
 #include "task/task_upcalls.h"
 
-/* Holder: queues a new or woken task on the core: in the LIFO slot, or at the end of the run queue within a batch. */
-void tni_schedule_push(tni_core *core, tn_task *task);
+/* For tni_schedule_push, within a batch or if the LIFO slot is not empty. */
+void tni_schedule_push_to_queue(tni_core *core, tn_task *task);
+
+/* Holder: queues a new or woken task on the core: in the LIFO slot, or at the end of the run queue within a batch. Inline,
+ * because a call costs more than the path through an empty slot. */
+static inline void tni_schedule_push(tni_core *core, tn_task *task)
+{
+    tni_core_assert_holder(core);
+    /* Relaxed: only the holder fills the slot, so an empty slot stays empty. */
+    if (tni_likely(!core->batching && tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL))
+        /* Release: publishes the task to a thief; partner: steal_lifo_slot. */
+        tni_aptr_store(&core->lifo_slot, task, TNI_RELEASE);
+    else
+        tni_schedule_push_to_queue(core, task);
+}
 
 /* Queues a task again that yielded (`to_the_end`), or was woken while it ran. `core`: the core on which it ran, or NULL. */
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end);
