@@ -256,26 +256,45 @@ static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t cl
     return rc;
 }
 
+static inline void begin_use(tni_stack_pool *pool, tni_stack *stack)
+{
+    bool is_dirty = pool->config.measure && stack->used_before;
+
+    tni_san_stack_live(stack->base, tni_stack_size(stack));
+    stack->live = true;
+    stack->used_before = true;
+    if (tni_unlikely(is_dirty))
+        tni_stack_clear(pool, stack);
+}
+
+/* Out of line: the path through the cache needs no stack frame. */
+__attribute__((noinline)) static int get_uncached(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index,
+                                                  tni_stack **out)
+{
+    tni_stack *stack;
+    int rc;
+
+    if (class_index == TNI_STACK_CLASSES)
+        return -EINVAL;
+    rc = get_from_pool(pool, cache, class_index, &stack);
+    if (rc < 0)
+        return rc;
+    begin_use(pool, stack);
+    *out = stack;
+    return 0;
+}
+
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out)
 {
     size_t class_index = size_bytes == 0 ? pool->default_class : class_of(pool, size_bytes);
     tni_stack *stack;
-    if (class_index == TNI_STACK_CLASSES)
-        return -EINVAL;
-    if (cache != NULL && cache->top != NULL && class_index == pool->default_class) {
-        stack = list_pop(&cache->top);
-        cache->count--;
-    } else {
-        int rc = get_from_pool(pool, cache, class_index, &stack);
-        if (rc < 0)
-            return rc;
-    }
-    tni_san_stack_live(stack->base, tni_stack_size(stack));
-    if (tni_unlikely(pool->config.measure) && stack->used_before)
-        tni_stack_clear(pool, stack);
-    stack->live = true;
-    stack->used_before = true;
+
+    if (cache == NULL || cache->top == NULL || class_index != pool->default_class)
+        return get_uncached(pool, cache, class_index, out);
+    stack = list_pop(&cache->top);
+    cache->count--;
     *out = stack;
+    begin_use(pool, stack);
     return 0;
 }
 
@@ -310,23 +329,42 @@ static void cache_halve(tni_stack_pool *pool, tni_stack_cache *cache)
     give_back(pool, cold);
 }
 
-void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
+static inline void cache_push(tni_stack_cache *cache, tni_stack *stack)
 {
-    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
-    stack->live = false;
-    if (tni_unlikely(stack->guard == TNI_GUARD_NONE))
+    stack->next = cache->top;
+    cache->top = stack;
+    cache->count++;
+}
+
+static inline bool is_cacheable(const tni_stack_pool *pool, const tni_stack_cache *cache, const tni_stack *stack)
+{
+    return cache != NULL && stack->class_index == pool->default_class && pool->cache_max != 0 && !tni_stack_waited_for(pool);
+}
+
+/* Puts a stack back that must be checked, or that a core's cache has no space for. Out of line: as get_uncached. */
+__attribute__((noinline)) static void put_slowly(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
+{
+    if (stack->guard == TNI_GUARD_NONE)
         tni_stack_guard_check(pool, stack);
-    tni_san_stack_idle(stack->base, tni_stack_size(stack));
-    if (cache == NULL || stack->class_index != pool->default_class || pool->cache_max == 0 || tni_stack_waited_for(pool)) {
+    if (!is_cacheable(pool, cache, stack)) {
         stack->next = NULL;
         give_back(pool, stack);
         return;
     }
     if (cache->count >= pool->cache_max)
         cache_halve(pool, cache);
-    stack->next = cache->top;
-    cache->top = stack;
-    cache->count++;
+    cache_push(cache, stack);
+}
+
+void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
+{
+    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
+    stack->live = false;
+    tni_san_stack_idle(stack->base, tni_stack_size(stack));
+    if (stack->guard != TNI_GUARD_NONE && is_cacheable(pool, cache, stack) && cache->count < pool->cache_max)
+        cache_push(cache, stack);
+    else
+        put_slowly(pool, cache, stack);
 }
 
 void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)
@@ -352,12 +390,6 @@ void tni_stack_wait_end(tni_stack_pool *pool)
     /* Partner and reason as in tni_stack_wait_begin(). A core that observes it late uses the pool once more instead of its
      * cache. */
     (void)tni_a32_fetch_sub(&pool->waiters, 1, TNI_RELAXED);
-}
-
-bool tni_stack_waited_for(const tni_stack_pool *pool)
-{
-    /* Observes tni_stack_wait_begin(). Relaxed: a hint that guards no data; the next check corrects a stale value. */
-    return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
 }
 
 /* --- The pool --------------------------------------------------------------------------------------------------------------- */

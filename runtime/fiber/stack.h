@@ -158,7 +158,11 @@ bool tni_stack_pool_has_surplus(tni_stack_pool *pool);
  * tni_stack_waited_for() before it sleeps, and now and then while it works. After wait_begin call tni_stack_get() once more. */
 void tni_stack_wait_begin(tni_stack_pool *pool);
 void tni_stack_wait_end(tni_stack_pool *pool);
-bool tni_stack_waited_for(const tni_stack_pool *pool);
+static inline bool tni_stack_waited_for(const tni_stack_pool *pool)
+{
+    /* Observes tni_stack_wait_begin(). Relaxed: a hint that guards no data; the next check corrects a stale value. */
+    return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
+}
 
 /* Whether a fault at `address` is an overflow of this stack: it is in the guard or not far below. Async-signal-safe. */
 bool tni_stack_owns_guard(const tni_stack *stack, const void *address);

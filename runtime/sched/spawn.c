@@ -19,8 +19,10 @@ typedef struct {
     tn_future *future;    /* stackless */
     tni_task_hook *extra; /* a hook that the task has from its creation, or NULL */
     const void *site;     /* code address of the spawn */
-    tn_spawn_options options;
+    const tn_spawn_options *options;
 } blueprint;
+
+static const tn_spawn_options no_options = {0}; /* of a spawn that is called without */
 
 /* Rounded up; 0 for sizes 0 and 1. */
 static unsigned log2_of(size_t size)
@@ -28,8 +30,12 @@ static unsigned log2_of(size_t size)
     return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
 }
 
-static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, bool with_handle)
+/* Inline: on the path of each spawn, and called by two functions. */
+__attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_task *task, const blueprint *plan,
+                                                        bool with_handle)
 {
+    const tn_spawn_options *options = plan->options;
+
     task->runtime = runtime;
     tni_wait_init(&task->join);
     if (plan->kind == TNI_TASK_FIBER) {
@@ -45,14 +51,14 @@ static void build(tn_runtime *runtime, tn_task *task, const blueprint *plan, boo
     task->timer = (tni_timer)TNI_TIMER_INIT;
     tni_aptr_init(&task->armed_in, NULL);
     task->kind = (uint8_t)plan->kind;
-    task->pinned = (plan->options.pinned || runtime->options.no_migration) & 1;
-    task->stack_log2 = log2_of(plan->options.stack_size_bytes) & 0x7f;
+    task->pinned = (options->pinned || runtime->options.no_migration) & 1;
+    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x7f;
     task->error = 0;
     task->hooks = plan->extra;
     task->spawn_site = plan->site;
     task->name[0] = '\0';
-    if (plan->options.name != NULL) {
-        strncpy(task->name, plan->options.name, sizeof task->name - 1);
+    if (options->name != NULL) {
+        strncpy(task->name, options->name, sizeof task->name - 1);
         task->name[sizeof task->name - 1] = '\0';
     }
     tni_task_publish(task, with_handle ? 2 : 1);
@@ -167,29 +173,30 @@ static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, 
     return rc;
 }
 
-/* Adds the hook that drops the result to the plan, as the last of its chain. */
-static int add_drop_hook(tn_runtime *runtime, blueprint *plan, tni_task_hook **drop)
+/* Adds the hook that drops the result to the plan, as the last of its chain. Returns it, or NULL: no memory. */
+static tni_task_hook *add_drop_hook(tn_runtime *runtime, blueprint *plan)
 {
-    *drop = tni_task_hook_new(runtime, TNI_TASK_HOOK_DROP_RESULT, NULL);
-    if (*drop == NULL)
-        return TN_ENOMEM;
-    (*drop)->fn = plan->options.drop_result;
+    tni_task_hook *drop = tni_task_hook_new(runtime, TNI_TASK_HOOK_DROP_RESULT, NULL);
+
+    if (drop == NULL)
+        return NULL;
+    drop->fn = plan->options->drop_result;
     if (plan->extra != NULL)
-        plan->extra->next = *drop;
+        plan->extra->next = drop;
     else
-        plan->extra = *drop;
-    return 0;
+        plan->extra = drop;
+    return drop;
 }
 
-static int read_options(const tn_runtime *runtime, blueprint *plan, const tn_spawn_options *given)
+static int read_options(const tn_runtime *runtime, const blueprint *plan, const tn_spawn_options *given, tn_spawn_options *out)
 {
     const char *call = plan->kind == TNI_TASK_FUTURE ? "tn_spawn_future" : "tn_spawn_on";
     int rc;
 
     if (plan->extra != NULL)
         call = "tn_group_spawn";
-    rc = tni_options_read(&plan->options, pinned, given, &runtime->log, call);
-    if (rc == 0 && plan->options.stack_size_bytes > TNI_STACK_MAX_BYTES)
+    rc = tni_options_read(out, pinned, given, &runtime->log, call);
+    if (rc == 0 && out->stack_size_bytes > TNI_STACK_MAX_BYTES)
         return tni_options_refuse(&runtime->log, call, "stack_size_bytes is over 64 MiB: use 0 for the size in tn_options");
     return rc;
 }
@@ -204,11 +211,31 @@ static int refuse_without_runtime(const blueprint *plan)
     return TN_EINVAL;
 }
 
+/* Out of line: a spawn without options needs no space for a copy of them. */
+__attribute__((noinline)) static int spawn_with_options(const tni_tls *local, tn_runtime *runtime, const tn_spawn_options *given,
+                                                        tn_task **out, blueprint *plan)
+{
+    tn_spawn_options options = {0};
+    tni_task_hook *drop = NULL;
+    int rc = read_options(runtime, plan, given, &options);
+
+    if (rc != 0)
+        return rc;
+    plan->options = &options;
+    if (options.drop_result != NULL) {
+        drop = add_drop_hook(runtime, plan);
+        if (drop == NULL)
+            return TN_ENOMEM;
+    }
+    rc = spawn_task(local, runtime, out, plan);
+    if (tni_unlikely(rc != 0) && drop != NULL)
+        tni_task_hook_free(runtime, drop);
+    return rc;
+}
+
 static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
 {
     const tni_tls *local = tni_tls_get();
-    tni_task_hook *drop = NULL;
-    int rc = 0;
 
     if (out != NULL)
         *out = NULL;
@@ -222,16 +249,9 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     }
     tni_order_release();
     if (options != NULL)
-        rc = read_options(runtime, plan, options);
-    if (tni_unlikely(rc != 0))
-        return rc;
-    if (tni_unlikely(plan->options.drop_result != NULL))
-        rc = add_drop_hook(runtime, plan, &drop);
-    if (rc == 0)
-        rc = spawn_task(local, runtime, out, plan);
-    if (tni_unlikely(rc != 0) && drop != NULL)
-        tni_task_hook_free(runtime, drop);
-    return rc;
+        return spawn_with_options(local, runtime, options, out, plan);
+    plan->options = &no_options;
+    return spawn_task(local, runtime, out, plan);
 }
 
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,

@@ -155,10 +155,16 @@ static inline tn_task *take_free(tni_slab_cache *cache)
     return task;
 }
 
+/* Called when the list `free` is empty. Out of line: the path past it needs no stack frame. */
+__attribute__((noinline)) static tn_task *alloc_without_free(tni_slab_cache *cache)
+{
+    return refill(cache) || grow(cache) ? take_free(cache) : NULL;
+}
+
 tn_task *tni_slab_alloc(tni_slab_cache *cache)
 {
-    if (cache->free == NULL && !refill(cache) && !grow(cache))
-        return NULL;
+    if (tni_unlikely(cache->free == NULL))
+        return alloc_without_free(cache);
     return take_free(cache);
 }
 
