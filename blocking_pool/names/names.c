@@ -201,7 +201,7 @@ int tn_resolve(tn_runtime *runtime, const char *host, const char *service, tn_na
         rc = tni_names_check(host, service, runtime != NULL ? &runtime->log : NULL);
     if (rc != 0)
         return rc;
-    if (runtime == NULL || tni_pool_thread_current() != NULL)
+    if (runtime == NULL || tni_pool_current_thread() != NULL)
         rc = ask_resolver(allocator, host, service, out); /* this thread may block */
     else
         rc = resolve_without_blocking(runtime, host, service, out);

@@ -100,11 +100,10 @@ static tn_job *make(tni_pool *pool, tni_pool_class kind, const tn_blocking_optio
 static bool may_wait_for_slot(const tni_pool *pool)
 {
     const tni_tls *local = tni_tls_get();
-    const tni_pool_thread *thread = tni_pool_thread_current();
+    const tni_pool_thread *thread = tni_pool_current_thread_of(local);
 
     if (thread != NULL && thread->pool == pool)
         return false;
-
     return local->task != NULL ? local->task->kind == TNI_TASK_FIBER : local->worker == NULL;
 }
 
@@ -294,7 +293,7 @@ static int join_in_job(tni_pool_thread *thread, tn_job_future *future)
 
 int tn_job_join(tn_job *job, void **result)
 {
-    tni_pool_thread *thread = tni_pool_thread_current();
+    tni_pool_thread *thread = tni_pool_current_thread();
     tn_job_future future;
     int rc;
 

@@ -101,7 +101,7 @@ tni_pool *tni_pool_of(tn_runtime *runtime, int *error)
 
 tn_runtime *tni_pool_current_runtime(void)
 {
-    const tni_pool_thread *thread = tni_pool_thread_current();
+    const tni_pool_thread *thread = tni_pool_current_thread();
 
     return thread != NULL ? thread->pool->runtime : tn_runtime_current();
 }

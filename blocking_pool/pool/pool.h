@@ -16,6 +16,7 @@
 #include "base/inbox.h"
 #include "base/list.h"
 #include "base/thread.h"
+#include "base/tls.h"
 #include "pool/done.h"
 #include "pool/inline_stats.h"
 #include "pool/inplace.h"
@@ -187,8 +188,16 @@ bool tni_pool_withdraw_or_stop(tni_pool *pool, tni_work *job);
  * has ended. The pool exists, and the job has not been completed when the call begins. */
 void tni_pool_detach(tni_pool *pool, tni_work *job);
 
-/* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. */
-tni_pool_thread *tni_pool_thread_current(void);
+/* The pool thread that runs the calling code as a job. NULL: the caller is not in a job. `local`: of the calling thread. */
+static inline tni_pool_thread *tni_pool_current_thread_of(const tni_tls *local)
+{
+    return local->task == NULL ? local->pool_thread : NULL;
+}
+
+static inline tni_pool_thread *tni_pool_current_thread(void)
+{
+    return tni_pool_current_thread_of(tni_tls_get());
+}
 
 /* The calling job, of class TNI_POOL_JOBS, waits for another job of its pool inside the scope `wait`, until tni_pool_join_end.
  * If its wait is chosen to end a deadlock, `wait` is cancelled, now or later, and tni_pool_join_end returns true. */

@@ -116,7 +116,7 @@ int tni_pool_call_run_on(tn_runtime *runtime, tni_pool_call *call, const tni_wor
     rc = tn_checkpoint();
     if (rc != 0)
         return rc;
-    if (tni_pool_thread_current() != NULL) { /* it may block; waiting for other threads of its pool could deadlock */
+    if (tni_pool_current_thread() != NULL) { /* it may block; waiting for other threads of its pool could deadlock */
         (void)run_parts(&(caller_run){call, ops});
         return 0;
     }
@@ -159,7 +159,7 @@ typedef struct {
 static bool function_run(tni_work *job)
 {
     function_call *self = tni_container_of(tni_container_of(job, tni_pool_call, base), function_call, base);
-    tni_pool_thread *thread = tni_pool_thread_current(); /* NULL: a plain thread */
+    tni_pool_thread *thread = tni_pool_current_thread(); /* NULL: a plain thread */
     uint64_t began_ns = tni_clock_ns();
 
     self->result = self->fn(self->arg);

@@ -144,7 +144,7 @@ static size_t abandon_threads(tni_pool *pool)
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
-    const tni_pool_thread *caller = tni_pool_thread_current();
+    const tni_pool_thread *caller = tni_pool_current_thread();
 
     tni_assert(caller == NULL || caller->pool != pool, "tn_runtime_destroy in one of the runtime's own blocking jobs");
     close_pool(pool);

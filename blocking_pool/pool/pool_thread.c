@@ -15,13 +15,6 @@
 /* or if the oldest job has waited for this long. */
 #define WAIT_MAX_NS TN_MS
 
-tni_pool_thread *tni_pool_thread_current(void)
-{
-    const tni_tls *local = tni_tls_get();
-
-    return local->task == NULL ? local->pool_thread : NULL;
-}
-
 /* --- Taking a job --------------------------------------------------------------------------------------------------------- */
 
 /* The classes take turns, so that no number of jobs in one of them delays another. Returns the next one that has a job and is

@@ -289,7 +289,7 @@ static void *do_many_things(void *arg)
     tn_scope scope;
     tn_job *job;
 
-    tt_check(tn_runtime_current() == NULL && tni_pool_thread_current() != NULL);
+    tt_check(tn_runtime_current() == NULL && tni_pool_current_thread() != NULL);
     tt_check(tni_pool_current_runtime() != NULL);
     tt_check(tn_spawn_blocking(&job, count_under_lock, self) == 0 && tn_job_join(job, NULL) == 0);
     tt_check(tn_run_blocking(count_under_lock, self, NULL) == 0);
