@@ -7,6 +7,7 @@
 #include "base/tls.h"
 #include "model.h"
 #include "no_monitor.h"
+#include "no_starter.h"
 #include "sched/runtime.h"
 #include "small_runtime.h"
 #include "stop_workers.h"

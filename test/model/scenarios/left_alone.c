@@ -7,6 +7,7 @@
 
 #include "model.h"
 #include "no_monitor.h"
+#include "no_starter.h"
 #include "sched/runtime.h"
 #include "stop_workers.h"
 #include "watch/stuck.h"
