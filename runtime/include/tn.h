@@ -23,7 +23,7 @@
  *     tn/writer.h      writing text, frames and small pieces to one
  *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
  *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
- *                      wait_group, watch
+ *                      task_tracker, wait_group, watch
  *
  * The comment of each function has five slots:
  *

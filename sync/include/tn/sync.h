@@ -13,6 +13,7 @@
 #include <tn/oneshot.h>
 #include <tn/rwlock.h>
 #include <tn/semaphore.h>
+#include <tn/task_tracker.h>
 #include <tn/wait_group.h>
 #include <tn/watch.h>
 
