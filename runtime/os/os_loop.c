@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop, by libuv 1.44. This file relies on details of its sources:
+/* The event loop, by libuv. This file relies on details of its sources, which were read from 1.44 to 1.52:
  *
  * A uv_poll handle is level-triggered, and stopping and starting it costs three epoll_ctl. So a handle is started once, for all
  * events. After its first report (which comes at once, because a fresh socket is writable) one EPOLL_CTL_MOD on the loop's own
  * epoll makes it edge-triggered. libuv never changes the registration of an fd again unless the handle is started anew, which
  * never happens here. bench/arming.c compares this with the alternatives.
+ *
+ * From 1.45 on libuv may collect the changes of its epoll in an io_uring, an EPOLL_CTL_ADD or an EPOLL_CTL_MOD for each. It
+ * hands them over before each epoll_pwait, and waits until they are done. So when a poll is reported, the kernel has its
+ * registration and no change of it is outstanding: this layer's MOD finds it and comes last. test/runtime/os_loop_test.c checks
+ * that for the libuv it runs with: it reads the registration from /proc.
  *
  * After an EPOLLERR libuv stops the handle for good. But the socket may be healthy: its error queue has an entry (a timestamp,
  * the end of a zero-copy send), which stays until the program takes it, and ends each level-triggered wait at once. So the
@@ -43,17 +48,15 @@ static uint64_t data_of(int fd, uint32_t generation)
     return (uint64_t)generation << 32 | (uint32_t)fd;
 }
 
-/* Descriptors that libuv opens for a loop: two, and four more for the first loop of a process. */
-#define FILES_NEEDED 6
-
-/* Checks that so many descriptors are free: without them libuv 1.44 leaks one or aborts, so it is not called. */
+/* Checks that all descriptors of a loop are free: without them libuv leaks one or aborts (it needs the pipe of the process), so
+ * it is not called. */
 static int check_files(void)
 {
-    int fds[FILES_NEEDED];
+    int fds[TNI_OS_LOOP_FILES];
     int count = 0;
     int rc = 0;
 
-    while (count < FILES_NEEDED && rc == 0) {
+    while (count < TNI_OS_LOOP_FILES && rc == 0) {
         fds[count] = tni_os_event_open();
         if (fds[count] >= 0)
             count++;

@@ -56,6 +56,11 @@ typedef struct {
     bool full; /* the kernel may have had more */
 } tni_os_fetched;
 
+/* The most descriptors that tni_os_loop_open opens: an epoll and an eventfd of this layer, and those of libuv. Counted for the
+ * first loop of a process: 6 with libuv 1.44 (an epoll, an eventfd, a pipe for the loop, one for the process), 8 from 1.45 to
+ * 1.48 (two io_urings too), 7 with 1.52 (one). The test checks the libuv that is there. */
+#define TNI_OS_LOOP_FILES 10
+
 /* Returns 0, or a negative errno value (TN_EMFILE, TN_ENOMEM) without leaking anything. */
 int tni_os_loop_open(tni_os_loop *loop);
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The OS layer for libuv: timeouts, wakes that are kept, events that a sleep has fetched: reported once, to the right poll. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/os_loop.h"
@@ -313,4 +316,117 @@ Test(os_loop, a_look_says_which_loops_have_something)
     let_go(&loops[2], &e);
     for (unsigned i = 0; i < 3; i++)
         tni_os_loop_close(&loops[i]);
+}
+
+/* --- What is assumed of libuv ----------------------------------------------------------------------------------------------- */
+
+/* What the kernel has for the fd in the loop's epoll. Returns false if it has nothing. */
+static bool read_registration(const tni_os_loop *loop, int fd, unsigned *events, unsigned long long *data)
+{
+    char path[64];
+    char line[256];
+    bool found = false;
+    int number;
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", uv_backend_fd(&loop->loop));
+    file = fopen(path, "re");
+    cr_assert_not_null(file);
+    while (!found && fgets(line, sizeof line, file) != NULL)
+        found = sscanf(line, "tfd: %d events: %x data: %llx", &number, events, data) == 3 && number == fd;
+    (void)fclose(file);
+    return found;
+}
+
+static void expect_edges(const tni_os_loop *loop, const end *e)
+{
+    unsigned long long data;
+    unsigned events;
+
+    cr_assert(read_registration(loop, e->fd, &events, &data));
+    cr_assert_eq(events & (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET),
+                 EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET);
+    cr_assert_eq(data, (unsigned long long)e->poll.generation << 32 | (unsigned)e->fd);
+    cr_assert_neq(e->poll.generation, 0);
+}
+
+/* Also the registration of a number that was registered before, and after other polls have come and gone. */
+Test(os_loop, the_registration_remains_edge_triggered)
+{
+    unsigned long long data;
+    unsigned events;
+    tni_os_loop loop;
+    end e;
+    end f;
+    int number;
+
+    open_loop(&loop);
+    watch_new(&loop, &e);
+    for (int i = 0; i < 3; i++) {
+        watch_new(&loop, &f);
+        number = f.fd;
+        expect_edges(&loop, &e);
+        expect_edges(&loop, &f);
+        send_byte(&e);
+        send_byte(&f);
+        tni_os_loop_run(&loop);
+        expect_edges(&loop, &e);
+        expect_edges(&loop, &f);
+        let_go(&loop, &f);
+        expect_edges(&loop, &e);
+        cr_assert(!read_registration(&loop, number, &events, &data));
+    }
+    let_go(&loop, &e);
+    tni_os_loop_close(&loop);
+}
+
+/* Returns the limit of descriptor numbers below which so many are free. */
+static rlim_t limit_for(unsigned room)
+{
+    int fds[TNI_OS_LOOP_FILES];
+    rlim_t limit = 0;
+
+    for (unsigned i = 0; i < room; i++) {
+        fds[i] = dup(2);
+        tt_check(fds[i] >= 0);
+        limit = (rlim_t)fds[i] + 1;
+    }
+    for (unsigned i = 0; i < room; i++)
+        tt_check(close(fds[i]) == 0);
+    return limit;
+}
+
+/* Opens the first loop of a process with room for `*arg` descriptors: all or nothing. Exit status 1: it succeeded. */
+static void open_with_few_files(void *arg)
+{
+    const unsigned *room = arg;
+    unsigned files = tt_files();
+    struct rlimit limit;
+    tni_os_loop loop;
+    int rc;
+
+    tt_check(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit_for(*room);
+    tt_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    rc = tni_os_loop_open(&loop);
+    limit.rlim_cur = limit.rlim_max;
+    tt_check(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (rc != 0) {
+        tt_check_eq(rc, TN_EMFILE);
+        tt_check_eq(tt_files(), files);
+        return;
+    }
+    tt_check(tt_files() - files <= TNI_OS_LOOP_FILES);
+    tni_os_loop_close(&loop);
+    tt_check(tt_files() - files <= 2); /* libuv keeps a pipe for the process */
+    _exit(1);
+}
+
+Test(os_loop, the_first_loop_needs_no_more_files_than_it_checks_for)
+{
+    for (unsigned room = 0; room <= TNI_OS_LOOP_FILES; room++) {
+        tt_child child = tt_fork(open_with_few_files, &room);
+        cr_assert(WIFEXITED(child.status), "%u: %s", room, child.said);
+        cr_assert_eq(WEXITSTATUS(child.status), room == TNI_OS_LOOP_FILES, "%u: %s", room, child.said);
+    }
 }
