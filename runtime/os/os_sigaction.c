@@ -3,6 +3,7 @@
 #include "os/os_sigaction.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/atomic.h"
 #include "base/held.h"
@@ -57,10 +58,19 @@ static int flags_kept(const struct sigaction *previous)
     return previous->sa_handler == SIG_IGN ? flags | SA_NOCLDWAIT : flags; /* it matters for SIGCHLD alone */
 }
 
+/* The C library adds flags of its own. */
+static bool is_same(const struct sigaction *a, const struct sigaction *b)
+{
+    const int flags = (int)SA_RESETHAND | SA_NODEFER | SA_SIGINFO | SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART | SA_ONSTACK;
+
+    return a->sa_handler == b->sa_handler && ((a->sa_flags ^ b->sa_flags) & flags) == 0 &&
+           memcmp(&a->sa_mask, &b->sa_mask, sizeof a->sa_mask) == 0;
+}
+
 int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    struct sigaction now;
+    struct sigaction now = {.sa_flags = 0}; /* the kernel fills a part of the mask */
 
     tni_held_assert(&lock, "the calling thread does not hold the lock of the handlers");
     if (sigaction(number, NULL, &now) != 0)
@@ -68,9 +78,12 @@ int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_han
     /* A handler that was set later may chain to this one. If the current action has no handler, this one was removed: set it
      * again. */
     if (!is_ours(&now, handler) && (!action->installed || !is_handled(&now))) {
-        /* Written before the handler is set, because it may run before the call returns. */
-        action->previous = now;
-        tni_a32_store(&action->spent, 0, TNI_RELAXED); /* relaxed: published like `previous`, by the system call */
+        /* Written before the handler is set, because it may run before the call returns. Not written if it is the same, because a
+         * handler that was called before the last clear may still read it. */
+        if (!is_same(&action->previous, &now))
+            action->previous = now;
+        /* Release: publishes `previous` to the handlers; partner: take_handler. The system call publishes it too. */
+        tni_a32_store(&action->spent, 0, TNI_RELEASE);
         ours.sa_flags |= flags_kept(&now);
         sigemptyset(&ours.sa_mask);
         if (sigaction(number, &ours, NULL) != 0)
@@ -102,9 +115,10 @@ static bool is_ignored_by_default(int number)
  * calls it, so of several threads one alone calls it. */
 static bool take_handler(tni_os_sigaction *action)
 {
-    uint32_t unspent = 0;
+    /* Acquire: observes `previous`; partner: tni_os_sigaction_set_locked. */
+    uint32_t unspent = tni_a32_load(&action->spent, TNI_ACQUIRE);
 
-    if (!is_handled(&action->previous))
+    if (unspent != 0 || !is_handled(&action->previous))
         return false;
     if ((action->previous.sa_flags & (int)SA_RESETHAND) == 0)
         return true;
@@ -143,6 +157,7 @@ bool tni_os_sigaction_chain_function(tni_os_sigaction *action, int number, sigin
 
 void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
 {
+    (void)tni_a32_load(&action->spent, TNI_ACQUIRE); /* as in take_handler */
     if (action->previous.sa_handler == SIG_IGN && sent)
         return;
     if (!tni_os_sigaction_chain_function(action, number, info, ucontext) && !is_ignored_by_default(number)) {

@@ -7,7 +7,8 @@
 #include "os/os_sigaction.h"
 
 static struct {
-    tni_os_signal_fn fn; /* set once, before the handler is installed */
+    tni_os_signal_fn fn; /* written once, before `ready` */
+    tni_a32 ready;       /* 1: `fn` is there */
     struct {
         unsigned count; /* installs minus uninstalls; protected by tni_os_sigaction_lock() */
         tni_os_sigaction action;
@@ -19,6 +20,7 @@ static void handler(int number, siginfo_t *info, void *ucontext)
     tni_os_sigaction *action = &state.of[number].action;
     int saved = errno;
 
+    (void)tni_a32_load(&state.ready, TNI_ACQUIRE); /* observes `fn`; partner: tni_os_signal_install_locked */
     if (state.fn(number))
         tni_os_sigaction_chain_function(action, number, info, ucontext);
     else
@@ -37,7 +39,11 @@ int tni_os_signal_install_locked(int number, tni_os_signal_fn fn)
 
     if (reports_a_fault(number))
         return -EINVAL;
-    state.fn = fn; /* always the same; the system call that installs the handler publishes it */
+    tni_assert(state.fn == NULL || state.fn == fn, "two different listeners to signals in one process");
+    if (state.fn == NULL)
+        state.fn = fn;
+    /* Release: publishes `fn`; partner: handler. The system call that installs the first handler publishes it too. */
+    tni_a32_store(&state.ready, 1, TNI_RELEASE);
     rc = tni_os_sigaction_set_locked(&state.of[number].action, number, handler);
     if (rc == 0)
         state.of[number].count++;
