@@ -39,7 +39,7 @@ static ssize_t send_without_signal(part *self)
 
     tni_os_pipe_signal_block(&signal);
     n = send_part(self);
-    tni_os_pipe_signal_restore(&signal, n == TN_EPIPE);
+    tni_os_pipe_signal_restore(&signal, n < 0 || (size_t)n < self->size);
     return n;
 }
 

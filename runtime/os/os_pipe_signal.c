@@ -24,12 +24,12 @@ void tni_os_pipe_signal_block(tni_os_pipe_signal *self)
                         sigismember(&pending, SIGPIPE) == 1;
 }
 
-void tni_os_pipe_signal_restore(const tni_os_pipe_signal *self, bool raised)
+void tni_os_pipe_signal_restore(const tni_os_pipe_signal *self, bool cut)
 {
     static const struct timespec at_once = {0, 0};
     sigset_t set = only_pipe();
 
-    if (raised && !self->was_pending) {
+    if (cut && !self->was_pending) {
         while (sigtimedwait(&set, NULL, &at_once) < 0 && errno == EINTR)
             ;
     }

@@ -13,10 +13,10 @@ typedef struct {
     bool was_pending;
 } tni_os_pipe_signal;
 
-/* Between the two, SIGPIPE is not delivered to the calling thread. `raised`: a write in between has failed with EPIPE; then the
- * signal that it has sent is taken back, and one that was pending before stays pending. The kernel sends it to the thread that
- * writes, so no other thread can receive it. */
+/* Between the two, SIGPIPE is not delivered to the calling thread. `cut`: a write in between has failed, or written less than it
+ * was given: the kernel sends the signal also if the reader left after a part. Then it is taken back, and one that was pending
+ * before stays pending. The kernel sends it to the thread that writes, so no other thread can receive it. */
 void tni_os_pipe_signal_block(tni_os_pipe_signal *self);
-void tni_os_pipe_signal_restore(const tni_os_pipe_signal *self, bool raised);
+void tni_os_pipe_signal_restore(const tni_os_pipe_signal *self, bool cut);
 
 #endif

@@ -44,5 +44,5 @@ TNI_SIM_REFUSE(bool, tni_os_fifo_has_writer, (int fd))
 TNI_SIM_REFUSE(bool, tni_os_is_terminal, (int fd))
 TNI_SIM_REFUSE(void, tni_os_set_nonblocking_mode, (int fd, bool on))
 TNI_SIM_REFUSE(void, tni_os_pipe_signal_block, (tni_os_pipe_signal * self))
-TNI_SIM_REFUSE(void, tni_os_pipe_signal_restore, (const tni_os_pipe_signal *self, bool raised))
+TNI_SIM_REFUSE(void, tni_os_pipe_signal_restore, (const tni_os_pipe_signal *self, bool cut))
 /* NOLINTEND(misc-unused-parameters) */

@@ -59,6 +59,36 @@ static void *write_to_nobody(void *arg)
     return arg;
 }
 
+static void *read_a_part(void *arg)
+{
+    int end = *(int *)arg;
+    char buf[100];
+
+    tt_check(read(end, buf, sizeof buf) > 0); /* the write has begun, and more than fits is left of it */
+    tt_check(close(end) == 0);
+    return NULL;
+}
+
+/* The reader leaves in the middle of a write: it returns what it has written, and sends the signal. */
+static void write_a_part(void)
+{
+    enum { SIZE = 1 << 20 };
+    char *bytes = calloc(1, SIZE);
+    pthread_t reader;
+    tn_file *file;
+    ssize_t n;
+    int ends[2];
+
+    tt_check(bytes != NULL && pipe(ends) == 0);
+    tt_check(tn_file_adopt(&file, ends[1]) == 0);
+    reader = tt_thread_start(read_a_part, &ends[0]);
+    n = tn_file_write(file, bytes, SIZE);
+    tt_check(n > 0 && n < SIZE);
+    tt_thread_join(reader);
+    tn_file_close(file);
+    free(bytes);
+}
+
 static void *send_to_nobody(void *arg)
 {
     tn_stream *stream;
@@ -93,6 +123,7 @@ Test(fs_errors, no_write_raises_the_signal)
 
     open_to_the_signal();
     write_to_nobody(NULL);
+    write_a_part();
     send_to_nobody(runtime);
     cr_assert_eq(tn_block_on(runtime, send_to_nobody, runtime, NULL), 0);
     cr_assert_eq(tn_block_on(runtime, in_a_job, runtime, NULL), 0);

@@ -24,7 +24,8 @@ static ssize_t store_write(void *object, const void *buf, size_t size)
     if (s->used == sizeof s->bytes)
         return s->fail;
     n = n < sizeof s->bytes - s->used ? n : sizeof s->bytes - s->used;
-    memcpy(s->bytes + s->used, buf, n);
+    if (n > 0)
+        memcpy(s->bytes + s->used, buf, n);
     s->used += n;
     return (ssize_t)n;
 }

@@ -299,9 +299,11 @@ static void *root(void *arg)
     for (uint64_t i = 0; i < count; i++)
         tn_sim_check(tn_join(tasks[i], NULL) == 0);
     over = true;
+    tn_cancel(tasks[count]);
+    tn_sim_check(tn_join(tasks[count], NULL) == 0);
     tn_listener_close(listener);
     tn_mpsc_release_sender(channel);
-    for (uint64_t i = count; i < count + 3; i++)
+    for (uint64_t i = count + 1; i < count + 3; i++)
         tn_sim_check(tn_join(tasks[i], NULL) == 0);
     tn_sim_check(sent == received);
     free(tasks);
