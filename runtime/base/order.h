@@ -3,9 +3,14 @@
  * So where a thread hands something over, the library says that what was done before happens before what others do later. There
  * is one order for the whole process.
  *
- * Other programs pay one branch where this is called, and nothing in the locks: the free and the locked value of a lock word
+ * Other programs pay one branch where this is called: at spawns, wakes, joins, and in the operations of semaphores, rwlocks,
+ * notifications and channels. The mutex and the short lock have no branch for it: the free and the locked value of their words
  * are compared with variables. With ThreadSanitizer no lock word is equal to them. So each comparison fails and leads to the
  * slow path, which reports the order.
+ *
+ * Known limit: a receiver of tn_mpsc does not report the slot that it frees. So if a bounded tn_mpsc is used as a semaphore,
+ * what the receiver did before it received is not reported to the sender that gets the slot, and ThreadSanitizer may report a
+ * race that is none. A report there would cost each receive a branch.
  *
  * Which functions report it: a release comes before each publication (spawn, wake, unlock, send, end of a task), an acquire after
  * each observation (run, join, lock, receive). A release that comes earlier, or an acquire that comes later, is right too if
