@@ -270,9 +270,8 @@ static bool is_lifo_first(tni_core *core)
     return true;
 }
 
-/* `displaced`: the task of the LIFO slot if the limit is reached, or NULL. Out of line: the path through the slot needs no stack
- * frame. */
-__attribute__((noinline)) static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
+/* `displaced`: the task of the LIFO slot if the limit is reached, or NULL. */
+static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
 {
     tn_task *task;
 
