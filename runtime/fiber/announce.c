@@ -220,25 +220,27 @@ static bool has_tool(void)
     return __sanitizer_start_switch_fiber != NULL || __tsan_switch_to_fiber != NULL || tni_os_memcheck_is_running();
 }
 
+/* No thread waits for another one that does the same: in a child of fork that thread does not exist. So each of several threads
+ * that are first at the same time writes the same values, which do not change afterwards. */
 void tni_announce_init(void)
 {
-    enum { NOT_BEGUN, BEGUN, DONE };
-    static tni_a32 state;
-    uint32_t before = NOT_BEGUN;
+    static tni_a32 done;
 
     if (!TNI_SAN_ANNOUNCES)
         return;
-    /* Acquire: observes what the first caller wrote; partner: tni_announce_init. */
-    while (!tni_a32_cas(&state, &before, BEGUN, TNI_ACQUIRE)) {
-        if (before == DONE)
-            return;
-        before = NOT_BEGUN;
-        tni_thread_yield();
-    }
+    /* Acquire: observes what the thread wrote that has set it; partner: tni_announce_init. */
+    if (tni_a32_load(&done, TNI_ACQUIRE) != 0)
+        return;
     if (has_tool()) {
         tni_order_init();
         tni_context_used = (tni_context_functions){make, init_thread, fini};
         tni_fiber_switch_used = announcing_switch;
     }
-    tni_a32_store(&state, DONE, TNI_RELEASE); /* release: publishes the functions that are used */
+    tni_a32_store(&done, 1, TNI_RELEASE); /* release: publishes the functions that are used */
+}
+
+void tni_announce_in_child(void)
+{
+    /* Relaxed: the child has one thread. */
+    tni_a32_store(&lock, 0, TNI_RELAXED);
 }

@@ -138,6 +138,7 @@ static void become_plain_thread(void)
         scope = tni_scopes_leave_task(local->task, &local->scope);
     *local = (tni_tls){.scope = scope}; /* with a new seed for the generator */
     tni_os_sigaction_in_child();
+    tni_announce_in_child();
     tni_signal_in_child();
 }
 
