@@ -211,14 +211,19 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     return larger != NULL ? 0 : -ENOMEM;
 }
 
-/* Whether the attempt has failed because no memory is left. */
-static bool is_shortage_locked(const tni_stack_pool *pool, int rc)
+bool tni_stack_is_short(tni_stack_pool *pool, int rc)
 {
-    tni_os_mutex_assert_held(&pool->lock);
-    return rc < 0 && (pool->config.stacks_max == 0 || pool->out < pool->config.stacks_max);
+    bool at_limit;
+
+    if (rc != -EAGAIN)
+        return rc == -ENOMEM;
+    tni_os_mutex_lock(&pool->lock);
+    at_limit = pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max;
+    tni_os_mutex_unlock(&pool->lock);
+    return !at_limit;
 }
 
-static void log_first_shortage(tni_stack_pool *pool)
+void tni_stack_log_shortage(tni_stack_pool *pool)
 {
     bool first;
 
@@ -233,27 +238,21 @@ static void log_first_shortage(tni_stack_pool *pool)
 
 static int get_from_pool(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
-    bool shortage;
-    bool trimmed = false;
     int rc;
 
-    for (;;) {
-        tni_os_mutex_lock(&pool->lock);
-        rc = take_locked(pool, class_index, out);
-        if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
-            refill_locked(pool, cache);
-        shortage = is_shortage_locked(pool, rc);
-        tni_os_mutex_unlock(&pool->lock);
-        if (tni_likely(!shortage) || trimmed)
-            break;
-        tni_stack_pool_trim(pool, true); /* idle stacks of other sizes may have the address space */
-        trimmed = true;
-    }
-    if (tni_unlikely(shortage) && rc == -EAGAIN)
-        log_first_shortage(pool);
+    tni_os_mutex_lock(&pool->lock);
+    rc = take_locked(pool, class_index, out);
+    if (rc == 0 && cache != NULL && class_index == pool->default_class && !tni_stack_waited_for(pool))
+        refill_locked(pool, cache);
+    tni_os_mutex_unlock(&pool->lock);
     if (rc == 0 && (*out)->guard == TNI_GUARD_AUTO)
         rc = guard_or_exchange(pool, out);
     return rc;
+}
+
+size_t tni_stack_class_of(const tni_stack_pool *pool, size_t size_bytes)
+{
+    return size_bytes == 0 ? pool->default_class : class_of(pool, size_bytes);
 }
 
 static inline void begin_use(tni_stack_pool *pool, tni_stack *stack)
@@ -267,9 +266,7 @@ static inline void begin_use(tni_stack_pool *pool, tni_stack *stack)
         tni_stack_clear(pool, stack);
 }
 
-/* Out of line: the path through the cache needs no stack frame. */
-__attribute__((noinline)) static int get_uncached(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index,
-                                                  tni_stack **out)
+static int get_uncached(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index, tni_stack **out)
 {
     tni_stack *stack;
     int rc;
@@ -284,13 +281,28 @@ __attribute__((noinline)) static int get_uncached(tni_stack_pool *pool, tni_stac
     return 0;
 }
 
+int tni_stack_get_silently(tni_stack_pool *pool, size_t size_bytes, tni_stack **out)
+{
+    return get_uncached(pool, NULL, tni_stack_class_of(pool, size_bytes), out);
+}
+
+/* Out of line: the path through the cache needs no stack frame. */
+__attribute__((noinline)) static int get_and_log(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index,
+                                                 tni_stack **out)
+{
+    int rc = get_uncached(pool, cache, class_index, out);
+
+    tni_stack_log_exhausted(pool);
+    return rc;
+}
+
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out)
 {
-    size_t class_index = size_bytes == 0 ? pool->default_class : class_of(pool, size_bytes);
+    size_t class_index = tni_stack_class_of(pool, size_bytes);
     tni_stack *stack;
 
     if (cache == NULL || cache->top == NULL || class_index != pool->default_class)
-        return get_uncached(pool, cache, class_index, out);
+        return get_and_log(pool, cache, class_index, out);
     stack = list_pop(&cache->top);
     cache->count--;
     *out = stack;
@@ -412,6 +424,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
         return -EINVAL;
     pool->default_class = (uint8_t)class_index;
     tni_a32_init(&pool->waiters, 0); /* no other thread has the pool yet */
+    tni_a32_init(&pool->exhausted, 0);
     tni_os_mutex_init(&pool->lock);
     return 0;
 }

@@ -118,13 +118,13 @@ struct tni_stack_pool {
     uint32_t cache_max;      /* most stacks in a core's cache */
     uint8_t default_class;   /* the class of requests for 0 bytes */
     tni_a32 waiters;         /* tasks that wait for a stack; while there are any, stacks bypass the caches */
+    tni_a32 exhausted;       /* no guard was left for a stack: 0: not so far; 1: the message is due; 2: it was logged */
 
     tni_os_mutex lock;                          /* over what follows */
     tni_stack_class classes[TNI_STACK_CLASSES]; /* by size */
     tni_list slabs;                             /* all slabs; fini unmaps them */
     size_t out;                                 /* stacks in use or in a core's cache */
     size_t mapped_guards_left;                  /* stacks that may still get a guard by mprotect */
-    bool exhausted_logged;                      /* the message that no guard is left was logged */
     bool shortage_logged;                       /* the message that no memory is left was logged */
 };
 
@@ -139,6 +139,22 @@ void tni_stack_pool_fini(tni_stack_pool *pool);
  * NULL. Returns 0; -EAGAIN if stacks_max is reached, or no memory is left, but stacks are in use or cached, so that one will be
  * put back; -ENOMEM if none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
+
+/* The class of stacks of that size (0: the default); TNI_STACK_CLASSES: there is none. */
+size_t tni_stack_class_of(const tni_stack_pool *pool, size_t size_bytes);
+
+/* Whether tni_stack_get has returned `rc` because there was no memory or no guard, so that a trim may help: idle stacks of other
+ * sizes have some. */
+bool tni_stack_is_short(tni_stack_pool *pool, int rc);
+
+/* Write a line to the log, once per pool: that there is no memory for a stack; that there was no guard for one. The caller holds
+ * no lock, because the function that gets the line is the user's. */
+void tni_stack_log_shortage(tni_stack_pool *pool);
+void tni_stack_log_exhausted(tni_stack_pool *pool);
+
+/* As tni_stack_get without a cache, for a caller that holds a lock: it calls tni_stack_log_exhausted when it has released the
+ * lock. */
+int tni_stack_get_silently(tni_stack_pool *pool, size_t size_bytes, tni_stack **out);
 
 /* Puts a stack back. No thread runs on it any more. */
 void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack);

@@ -90,16 +90,14 @@ static bool protect(tni_stack_pool *pool, tni_stack *stack)
     return false;
 }
 
-/* Logs, once per pool, what happens to the stacks for which no guard is left. */
-static void log_exhausted(tni_stack_pool *pool)
+void tni_stack_log_exhausted(tni_stack_pool *pool)
 {
-    bool first;
+    uint32_t due = 1;
 
-    tni_os_mutex_lock(&pool->lock);
-    first = !pool->exhausted_logged;
-    pool->exhausted_logged = true;
-    tni_os_mutex_unlock(&pool->lock);
-    if (!first || pool->config.log == NULL)
+    /* Relaxed load: a hint, on the path of each new fiber. The CAS chooses the thread that logs; it publishes nothing. */
+    if (tni_likely(tni_a32_load(&pool->exhausted, TNI_RELAXED) != 1) || !tni_a32_cas(&pool->exhausted, &due, 2, TNI_ACQUIRE))
+        return;
+    if (pool->config.log == NULL)
         return;
     if (pool->config.unguarded_fallback)
         pool->config.log(pool->config.log_arg, "tournant: no memory mapping is left for stack guards (vm.max_map_count); "
@@ -111,6 +109,8 @@ static void log_exhausted(tni_stack_pool *pool)
 
 int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack)
 {
+    uint32_t never = 0;
+
     tni_os_mutex_assert_not_held(&pool->lock); /* system calls */
     if (pool->guard == TNI_GUARD_LIGHT &&
         tni_os_advise(stack->base - stack->guard_size, stack->guard_size, TNI_ADVICE_GUARD) == 0) {
@@ -120,7 +120,7 @@ int tni_stack_guard_install(tni_stack_pool *pool, tni_stack *stack)
     } else if (protect(pool, stack)) {
         stack->guard = TNI_GUARD_MPROTECT;
     } else {
-        log_exhausted(pool);
+        (void)tni_a32_cas(&pool->exhausted, &never, 1, TNI_ACQUIRE); /* publishes nothing: see tni_stack_log_exhausted */
         if (!pool->config.unguarded_fallback)
             return -ENOMEM;
         stack->guard = TNI_GUARD_NONE;

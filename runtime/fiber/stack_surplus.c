@@ -4,7 +4,8 @@
  * A slab counts its stacks that are in use, in a cache, or without a guard (`busy`). When it has none, and no stack is left to
  * cut from it, all its stacks are in the lists of idle stacks, and the slab is in the list of free slabs of its size. Under the
  * lock the trimming thread removes the stacks from the lists, and the slab from the pool's. Then no other thread can reach the
- * slab, and it is unmapped without the lock.
+ * slab, and it is unmapped without the lock. Until then its stacks count as `out`: a fiber that finds no memory meanwhile waits,
+ * and the caller of the trim then tries again for it (tni_runtime_stacks_trim).
  *
  * *Nothing is unmapped in use.* A stack is busy from the step that takes it out of a list, under the lock, to the step that puts
  * it back, under the lock. The thread that puts it back touches nothing of it after that.
@@ -64,6 +65,7 @@ static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class 
         remove_idle_locked(pool, stack);
     }
     tni_list_remove(&pool->slabs, &slab->node);
+    pool->out += slots(slab);
     return slab;
 }
 
@@ -83,13 +85,18 @@ static size_t trim_slabs(tni_stack_pool *pool, tni_stack_class *class, size_t wa
 {
     for (size_t left = count_free_slabs(pool, class); left > 0; left--) {
         tni_stack_slab *slab;
+        size_t count;
         tni_os_mutex_lock(&pool->lock);
         slab = detach_slab_locked(pool, class, wanted);
         tni_os_mutex_unlock(&pool->lock);
         if (slab == NULL)
             continue;
-        wanted -= slots(slab) - slab->bare;
+        count = slots(slab);
+        wanted -= count - slab->bare;
         tni_stack_slab_unmap(slab);
+        tni_os_mutex_lock(&pool->lock);
+        pool->out -= count;
+        tni_os_mutex_unlock(&pool->lock);
     }
     return wanted;
 }

@@ -37,17 +37,39 @@ static tni_stack_cache *stack_cache(tni_core *core)
     return core == NULL ? NULL : &core->stacks;
 }
 
+/* Called after an attempt to get a stack that has returned `rc`. Returns as bind_stack. */
+__attribute__((noinline)) static int bind_in_need(tni_core *core, tn_task *task, int rc)
+{
+    tn_runtime *runtime = task->runtime;
+    tni_stack_pool *pool = &runtime->stacks;
+
+    for (;;) {
+        if (tni_stack_is_short(pool, rc)) {
+            tni_runtime_stacks_trim(runtime, true); /* idle stacks of other sizes may have the address space */
+            rc = tni_stack_get(pool, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
+        }
+        if (rc == TN_EAGAIN && tni_stack_is_short(pool, rc))
+            tni_stack_log_shortage(pool);
+        if (rc != TN_EAGAIN)
+            return rc;
+        rc = tni_runtime_wait_for_stack(runtime, task);
+        if (rc != TN_ENOMEM)
+            return rc;
+        /* All stacks have come back since the attempt before, and occupy the address space. */
+    }
+}
+
 /* Binds a stack at the first run, unless the task got one while it waited. Returns 0; 1: there is none now, and the caller no
  * longer owns the task; TN_ENOMEM: there will never be one. */
 static int bind_stack(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    int rc = task->error;
+    int rc = 0;
 
-    if (rc == 0 && task->body.fiber.stack == NULL) {
+    if (task->body.fiber.stack == NULL) {
         rc = tni_stack_get(&runtime->stacks, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
-        if (tni_unlikely(rc == TN_EAGAIN))
-            rc = tni_runtime_wait_for_stack(runtime, task);
+        if (tni_unlikely(rc != 0))
+            rc = bind_in_need(core, task, rc);
     }
     if (rc == 0)
         tni_context_make(&task->body.fiber.context, task->body.fiber.stack, fiber_main, task);

@@ -18,7 +18,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
      * thread finds the task in the list, or this attempt finds the stack. */
     tni_os_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
-    rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
+    rc = tni_stack_get_silently(&runtime->stacks, tni_task_stack_size(task), &task->body.fiber.stack);
     if (rc == TN_EAGAIN) {
         tni_task_set_waits_for_stack(task);
         task->queue_next = NULL;
@@ -28,6 +28,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
         tni_stack_wait_end(&runtime->stacks);
     }
     tni_os_mutex_unlock(&runtime->lock);
+    tni_stack_log_exhausted(&runtime->stacks);
     if (rc != TN_EAGAIN)
         return rc;
     /* Parked workers may have stacks in their caches. The fence orders the request before the check whether they are parked.
@@ -38,24 +39,38 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     return 1;
 }
 
-/* Removes from the list the first task for which there is a stack or will never be one, and gives it the stack or the error.
- * Returns that task; NULL: there is none. */
+/* Removes the task that *link leads to from the list. */
+static tn_task *remove_waiter_locked(tn_runtime *runtime, tn_task **link)
+{
+    tn_task *task = *link;
+
+    tni_os_mutex_assert_held(&runtime->lock);
+    *link = task->queue_next;
+    if (runtime->stack_waiters_end == &task->queue_next)
+        runtime->stack_waiters_end = link;
+    tni_stack_wait_end(&runtime->stacks);
+    tni_task_clear_waits_for_stack(task);
+    return task;
+}
+
+/* Removes from the list the first task for which there is a stack, or for which no stack will come back, and gives it the stack
+ * if there is one. Returns that task; NULL: there is none. Of each size there is one attempt, because a failed one costs system
+ * calls. */
 static tn_task *give_stack_to_waiter_locked(tn_runtime *runtime)
 {
+    uint32_t failed = 0; /* a bit per class */
+
     tni_os_mutex_assert_held(&runtime->lock);
     for (tn_task **link = &runtime->stack_waiters; *link != NULL; link = &(*link)->queue_next) {
         tn_task *task = *link;
-        int rc = tni_stack_get(&runtime->stacks, NULL, tni_task_stack_size(task), &task->body.fiber.stack);
-        if (rc == TN_EAGAIN)
-            continue; /* it may need a larger one; another task may not */
-        if (rc < 0)
-            task->error = (int16_t)rc;
-        *link = task->queue_next;
-        if (runtime->stack_waiters_end == &task->queue_next)
-            runtime->stack_waiters_end = link;
-        tni_stack_wait_end(&runtime->stacks);
-        tni_task_clear_waits_for_stack(task);
-        return task;
+        uint32_t class_bit = UINT32_C(1) << tni_stack_class_of(&runtime->stacks, tni_task_stack_size(task));
+        int rc;
+        if ((failed & class_bit) != 0)
+            continue;
+        rc = tni_stack_get_silently(&runtime->stacks, tni_task_stack_size(task), &task->body.fiber.stack);
+        if (rc != TN_EAGAIN)
+            return remove_waiter_locked(runtime, link); /* without a stack, tni_run_first trims and tries again */
+        failed |= class_bit;                            /* it may need a larger one; another task may not */
     }
     return NULL;
 }
@@ -68,10 +83,11 @@ void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
         tni_os_mutex_lock(&runtime->lock);
         task = give_stack_to_waiter_locked(runtime);
         tni_os_mutex_unlock(&runtime->lock);
+        tni_stack_log_exhausted(&runtime->stacks);
         if (task == NULL)
             return;
-        if (task->error == 0)
-            count--; /* otherwise the task got an error, and the stack is for the next one */
+        if (task->body.fiber.stack != NULL)
+            count--; /* otherwise the stack is for the next one */
         tni_schedule_inject(runtime, task, task, 1);
     }
 }

@@ -15,7 +15,7 @@
 
 #define LIMIT_NS (20 * TN_S)
 
-enum { BURST = 3000, EXTERNAL_MAX = 2000 };
+enum { BURST = 3000, EXTERNAL_MAX = 2000, OF_THREE_SIZES = 900 };
 
 /* --- Headers -------------------------------------------------------------------------------------------------------------- */
 
@@ -220,6 +220,45 @@ static void use_what_the_burst_has_left(void *arg)
     tt_check(tn_block_on(runtime, burst_of_fibers, NULL, NULL) == 0);
     tt_check(tt_wait_until(has_run_in_pool, runtime, LIMIT_NS));
     tt_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, LIMIT_NS) == 0);
+}
+
+static void *fibers_of_three_sizes(void *arg)
+{
+    static const size_t sizes[] = {0, (size_t)1 << 20, (size_t)8 << 20};
+    static tn_task *tasks[OF_THREE_SIZES];
+    tn_spawn_options options = tn_spawn_options_default();
+
+    for (int i = 0; i < OF_THREE_SIZES; i++) {
+        options.stack_size_bytes = sizes[i % 3];
+        tt_check(tn_spawn_on(arg, &options, &tasks[i], sleep_shortly, arg) == 0);
+    }
+    for (int i = 0; i < OF_THREE_SIZES; i++) {
+        void *result = NULL;
+        tt_check(tn_join(tasks[i], &result) == 0 && result == arg);
+    }
+    return arg;
+}
+
+/* Each fiber waits until there is a stack for it: what idle stacks of other sizes occupy goes to it. */
+static void run_fibers_of_three_sizes(void *arg)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    (void)arg;
+    options.trim_interval_ns = UINT64_MAX;
+    options.guard = TN_GUARD_NONE;
+    tt_check(tn_runtime_create(&runtime, &options) == 0);
+    limit_address_space((size_t)48 << 20);
+    tt_check(tn_block_on(runtime, fibers_of_three_sizes, runtime, NULL) == 0);
+    tt_check(tn_runtime_destroy(runtime, TN_SHUTDOWN_WAIT, LIMIT_NS) == 0);
+}
+
+Test(reclaim, no_fiber_waits_beside_idle_stacks_of_other_sizes, .disabled = TT_SANITIZED) /* as above */
+{
+    tt_child child = tt_fork(run_fibers_of_three_sizes, NULL);
+
+    cr_assert_eq(child.status, 0, "%s", child.said);
 }
 
 /* Allocates what the process may still map, and does not free it. */
