@@ -112,7 +112,12 @@ void tni_reclaim_memory_here(tn_runtime *runtime)
 {
     tni_core *core = tni_core_enter();
 
-    tni_reclaim_memory(runtime, core != NULL && core->runtime == runtime ? core : NULL);
+    /* The core of another runtime is left before the wait: otherwise that runtime could not take it from this thread. */
+    if (core != NULL && core->runtime != runtime) {
+        tni_core_leave();
+        core = NULL;
+    }
+    tni_reclaim_memory(runtime, core);
     if (core != NULL)
         tni_core_leave();
 }
