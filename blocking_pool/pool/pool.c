@@ -365,8 +365,15 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 
     if (!tni_pool_wants_maintenance(self))
         return false;
-    if (tni_pool_may_retry(pool, now_ns))
-        retry_start(pool, now_ns);
+    if (!tni_pool_may_retry(pool, now_ns))
+        return true;
+    /* There may be no address space left for the thread's stack, as in start_first. A worker of a TN_CURRENT_THREAD runtime holds
+     * its core here, and does not wait. */
+    if (tni_tls_get()->worker == NULL)
+        tni_reclaim_memory_here(pool->runtime);
+    retry_start(pool, now_ns);
+    if (tni_tls_get()->worker == NULL && tni_pool_wants_maintenance(self))
+        tni_reclaim_found_nothing(pool->runtime);
     return true;
 }
 
