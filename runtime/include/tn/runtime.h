@@ -28,7 +28,7 @@ typedef void (*tn_log_fn)(void *ctx, tn_log_level level, const char *message);
 /* Called first, or last, on each thread that runs tasks or blocking jobs: workers, their replacements, threads of the pool. It is
  * not called on a thread of the program, such as the caller of tn_block_on, nor on the three threads that watch the workers.
  * One of these calls tn_options.log and tn_options.on_deadlock for reports. Both may block: only tn_runtime_destroy waits for
- * them. It must not suspend. */
+ * them. The hook must not suspend. */
 typedef void (*tn_thread_hook_fn)(void *ctx);
 
 /* Which threads run the tasks of a runtime. With TN_CURRENT_THREAD, tn_options.workers is 0 or 1. */
@@ -207,6 +207,9 @@ typedef enum tn_shutdown {
  *   unlinked them.
  * - What is stored in its frames is gone for all others that use it: locks, elements of channels, cancel sources, arguments of
  *   tasks and jobs. Only for the tasks of its groups the frames stay until these tasks have ended.
+ *
+ * The timeout does not bound two waits: for a call of tn_options.log or tn_options.on_deadlock on a thread of the runtime, and
+ * for a thread that is being started.
  *
  * While a thread is inside a task or a job, nothing is done for abandoned tasks. The last such thread does all of it when it
  * returns. Until then everything that the tasks wait in, hold or use must stay. A join shows when it is done: once it returns
