@@ -352,7 +352,7 @@ static inline void check_shortage(tni_pool *pool, uint64_t now_ns)
 
 bool tni_pool_wants_maintenance(const tni_attachment *self)
 {
-    const tni_pool *pool = (const tni_pool *)((const char *)self - offsetof(tni_pool, base));
+    const tni_pool *pool = tni_container_of(self, tni_pool, base);
 
     /* Relaxed: after the fence of the thread that is about to sleep; partners: the fence in tni_pool_push, and the stores
      * before tni_runtime_request_maintenance. */

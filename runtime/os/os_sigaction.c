@@ -3,7 +3,6 @@
 #include "os/os_sigaction.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/atomic.h"
 #include "base/held.h"
@@ -58,13 +57,22 @@ static int flags_kept(const struct sigaction *previous)
     return previous->sa_handler == SIG_IGN ? flags | SA_NOCLDWAIT : flags; /* it matters for SIGCHLD alone */
 }
 
+/* Not by memcmp: the C library copies more bytes than the kernel has written. */
+static bool are_same_masks(const sigset_t *a, const sigset_t *b)
+{
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(a, number) != sigismember(b, number))
+            return false;
+    return true;
+}
+
 /* The C library adds flags of its own. */
 static bool is_same(const struct sigaction *a, const struct sigaction *b)
 {
     const int flags = (int)SA_RESETHAND | SA_NODEFER | SA_SIGINFO | SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART | SA_ONSTACK;
 
     return a->sa_handler == b->sa_handler && ((a->sa_flags ^ b->sa_flags) & flags) == 0 &&
-           memcmp(&a->sa_mask, &b->sa_mask, sizeof a->sa_mask) == 0;
+           are_same_masks(&a->sa_mask, &b->sa_mask);
 }
 
 int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
