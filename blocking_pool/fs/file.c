@@ -303,7 +303,7 @@ static ssize_t move_other(const transfer *self, const struct iovec *part, int co
 }
 
 /* A write to a pipe or socket without a reader sends SIGPIPE to the thread. */
-static ssize_t move_without_signal(const transfer *self, const struct iovec *part, int count)
+static ssize_t move_without_signal(const transfer *self, const struct iovec *part, int count, size_t size)
 {
     tni_os_pipe_signal signal;
     ssize_t n;
@@ -312,7 +312,7 @@ static ssize_t move_without_signal(const transfer *self, const struct iovec *par
         return move_other(self, part, count);
     tni_os_pipe_signal_block(&signal);
     n = move_other(self, part, count);
-    tni_os_pipe_signal_restore(&signal, true); /* perhaps cut: a pipe takes 64 KiB at a time */
+    tni_os_pipe_signal_restore(&signal, n < 0 || (size_t)n < size);
     return n;
 }
 
@@ -325,7 +325,7 @@ static bool transfer_run(tni_work *job)
     size_t size = next_part(self, part, &count);
     ssize_t n;
 
-    n = kind == TNI_FS_STORED ? move_part(self, part, count) : move_without_signal(self, part, count);
+    n = kind == TNI_FS_STORED ? move_part(self, part, count) : move_without_signal(self, part, count, size);
     self->blocked = n == -EAGAIN && kind == TNI_FS_WAITING && self->in_fiber;
     if (n < 0 && !self->blocked)
         self->error = (int)n;
@@ -442,8 +442,10 @@ int tn_file_wait(tn_file *file, bool writes)
 
     if (kind_of(file) == TNI_FS_STORED)
         return 0;
-    if (tni_tls_get()->task == NULL)
-        return tni_os_wait_ready(file->fd, writes);
+    if (tni_tls_get()->task == NULL) {
+        rc = tn_checkpoint();
+        return rc != 0 ? rc : tni_os_wait_ready(file->fd, writes);
+    }
     rc = tni_fs_ready_wait(file->fd, writes);
     return rc == TN_EAGAIN ? 0 : rc; /* a file that the kernel cannot watch is always ready */
 }

@@ -363,16 +363,20 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
 {
     tni_pool *pool = tni_container_of(self, tni_pool, base);
 
+    bool reclaims;
+
     if (!tni_pool_wants_maintenance(self))
         return false;
-    if (!tni_pool_may_retry(pool, now_ns))
-        return true;
-    /* There may be no address space left for the thread's stack, as in start_first. A worker of a TN_CURRENT_THREAD runtime holds
-     * its core here, and does not wait. */
-    if (tni_tls_get()->worker == NULL)
+    /* There may be no address space left for the thread's stack, as in start_first. At most once per pause, also if other threads
+     * make the attempts. A worker of a TN_CURRENT_THREAD runtime holds its core here, and does not wait. */
+    reclaims = tni_tls_get()->worker == NULL && tni_reclaim_is_allowed(pool->runtime);
+    if (reclaims) {
         tni_reclaim_memory_here(pool->runtime);
-    retry_start(pool, now_ns);
-    if (tni_tls_get()->worker == NULL && tni_pool_wants_maintenance(self))
+        now_ns = tni_clock_ns();
+    }
+    if (tni_pool_may_retry(pool, now_ns))
+        retry_start(pool, now_ns);
+    if (reclaims && tni_pool_wants_maintenance(self))
         tni_reclaim_found_nothing(pool->runtime);
     return true;
 }

@@ -23,7 +23,13 @@
 #define GONE (~COUNT)  /* in `taken`: the reader's end reads no more */
 
 /* The operation word of an end, as that of net/endpoint. */
-enum { READING = 1, WRITING = 2, CLOSING = 4, RELEASED = 8 };
+enum {
+    READING = 1,
+    WRITING = 2,
+    CLOSING = 4,
+    RELEASED = 8,
+    USE = 16, /* a half-close or an abort; any number at once */
+};
 
 typedef struct {
     tni_a64 written;      /* changed by the writer; ENDED by any task at the writer's end */
@@ -53,7 +59,7 @@ struct duplex {
 /* --- Operations ---------------------------------------------------------------------------------------------------------- */
 
 /* An end is over when it is released and nothing is in flight. Exactly one change of its word leads there, because nothing begins
- * after CLOSING, which comes before RELEASED. */
+ * after RELEASED: operation_begin refuses after CLOSING, and an abort is called before the close. */
 static void end_is_over(duplex *whole)
 {
     tn_allocator allocator = whole->allocator;
@@ -71,10 +77,10 @@ static int operation_begin(duplex_end *end, uint32_t operation)
     do {
         if (word & CLOSING)
             return TN_EBADF;
-        if (word & operation)
+        if (operation != USE && (word & operation))
             return TN_EBUSY;
         /* Acquire: observes what the last operation of this side did; partner: operation_end. */
-    } while (!tni_a32_cas(&end->operations, &word, word | operation, TNI_ACQUIRE));
+    } while (!tni_a32_cas(&end->operations, &word, word + operation, TNI_ACQUIRE));
     return 0;
 }
 
@@ -82,15 +88,15 @@ static void operation_end(duplex_end *end, uint32_t operation)
 {
     /* Release: publishes the accesses of this operation to the next one of its side, and to the thread that frees. Acquire: if
      * this call frees, it observes those of the others. Partners: operation_begin, duplex_close. */
-    uint32_t word = tni_a32_fetch_and(&end->operations, ~operation, TNI_ACQ_REL);
+    uint32_t word = tni_a32_fetch_sub(&end->operations, operation, TNI_ACQ_REL) - operation;
 
-    if ((word & ~operation) == (CLOSING | RELEASED))
+    if (word == (CLOSING | RELEASED))
         end_is_over(end->whole);
 }
 
 static bool is_closing(const duplex_end *end)
 {
-    /* Acquire: a caller that returns TN_EBADF observes what the task did that aborted the end; partner: duplex_abort. */
+    /* Acquire: a caller that returns TN_EBADF observes what the task did that aborted the end; partner: end_both. */
     return tni_a32_load(&end->operations, TNI_ACQUIRE) & CLOSING;
 }
 
@@ -133,7 +139,8 @@ static ssize_t put(duplex_end *end, const unsigned char *buf, size_t size)
     ring *out = &end->peer->in;
     /* Acquire: the reader has copied what was in the space; partner: take. */
     uint64_t taken = tni_a64_load(&out->taken, TNI_ACQUIRE);
-    uint64_t written = tni_a64_load(&out->written, TNI_RELAXED); /* relaxed: only this side counts here */
+    /* Acquire: if ENDED comes from an abort, is_closing observes CLOSING; partner: end_sending. */
+    uint64_t written = tni_a64_load(&out->written, TNI_ACQUIRE);
     size_t space = end->whole->capacity - (size_t)((written & COUNT) - (taken & COUNT));
     size_t n = size < space ? size : space;
     size_t offset;
@@ -172,10 +179,10 @@ static tni_wait *wait_of(const wait_future *future)
 static bool is_ready(const duplex_end *end, uint32_t operation)
 {
     const ring *between = operation == READING ? &end->in : &end->peer->in;
-    /* Relaxed: the exchange that armed the wait observes each change, because a wake comes after it, and what follows loads them
-     * again; partners: take, put, end_sending, duplex_abort. */
-    uint64_t written = tni_a64_load(&between->written, TNI_RELAXED);
-    uint64_t taken = tni_a64_load(&between->taken, TNI_RELAXED); /* relaxed: as above */
+    /* Acquire: as in put. Otherwise relaxed would do: the exchange that armed the wait observes each change, because a wake comes
+     * after it, and what follows loads them again; partners: take, put, end_sending, end_both. */
+    uint64_t written = tni_a64_load(&between->written, TNI_ACQUIRE);
+    uint64_t taken = tni_a64_load(&between->taken, TNI_RELAXED); /* relaxed: see above */
     uint64_t there = (written & COUNT) - (taken & COUNT);
 
     if (is_closing(end) || (written & ENDED))
@@ -287,23 +294,34 @@ static void end_sending(duplex_end *end)
 static int duplex_close_write(void *object)
 {
     duplex_end *end = object;
+    int rc = operation_begin(end, USE);
 
-    if (is_closing(end))
-        return TN_EBADF;
+    if (rc != 0)
+        return rc;
     end_sending(end);
+    operation_end(end, USE);
     return 0;
 }
 
-static int duplex_abort(void *object)
+static void end_both(duplex_end *end)
 {
-    duplex_end *end = object;
-
     /* Publishes what this task did to a call that returns TN_EBADF; partner: is_closing. It comes before the wakes below. */
     (void)tni_a32_fetch_or(&end->operations, CLOSING, TNI_RELEASE);
     end_sending(end);
     (void)tni_a64_fetch_or(&end->in.taken, GONE, TNI_RELEASE); /* as the change in end_sending, for the peer's writes */
     (void)tni_wait_wake(&end->in.writer);
     (void)tni_wait_wake(&end->in.reader);
+}
+
+static int duplex_abort(void *object)
+{
+    duplex_end *end = object;
+
+    /* Relaxed: the stream is not closed yet, so the memory is there. The owner may close as soon as it sees CLOSING; the count in
+     * the same word keeps the memory until operation_end. */
+    (void)tni_a32_fetch_add(&end->operations, USE, TNI_RELAXED);
+    end_both(end);
+    operation_end(end, USE);
     return 0;
 }
 
@@ -312,7 +330,7 @@ static void duplex_close(void *object)
     duplex_end *end = object;
     uint32_t word;
 
-    (void)duplex_abort(end);
+    end_both(end);
     /* Release and acquire: as in operation_end, of which one call, or this one, sees CLOSING, RELEASED and nothing else. */
     word = tni_a32_fetch_or(&end->operations, RELEASED, TNI_ACQ_REL);
     tni_assert(!(word & RELEASED), "tn_io_close: the end of a duplex is closed twice");

@@ -22,7 +22,7 @@ void tn_reader_fini(tn_reader *reader)
  * buffer there is probably more, and a wait would only ask the kernel once more. */
 static int wait_without_buffer(tn_reader *reader)
 {
-    if (reader->more_is_likely)
+    if (reader->more_is_likely && reader->buffer.capacity == reader->buffer.usual)
         return 0;
     tni_buffer_free(&reader->buffer);
     return tn_io_wait(reader->io, TN_READABLE);
@@ -149,6 +149,8 @@ int tn_reader_line(tn_reader *reader, tn_bytes *line, size_t limit)
     int rc = find(reader, '\n', most_of(limit, 2), &length);
 
     *line = bytes_at(reader, 0, 0);
+    if (rc == TN_EBADMSG && tni_buffer_used(&reader->buffer) > limit)
+        return TN_EMSGSIZE; /* the stream has ended, so the byte beyond the limit is no CR of a CRLF */
     if (rc <= 0)
         return give_rest(reader, line, rc);
     *line = bytes_at(reader, 0, length);
@@ -226,8 +228,10 @@ ssize_t tn_reader_read(tn_reader *reader, void *buf, size_t size)
 {
     size_t used = tni_buffer_used(&reader->buffer);
 
-    if (used == 0 && size >= reader->buffer.usual)
+    if (used == 0 && size >= reader->buffer.usual) {
+        tni_buffer_free(&reader->buffer);
         return tn_io_read(reader->io, buf, size);
+    }
     if (used == 0 && size > 0) {
         ssize_t n = fill(reader, reader->buffer.usual);
         if (n <= 0)
@@ -276,6 +280,8 @@ static int below_wait(void *object, tn_direction direction)
 
     if (direction == TN_READABLE && tni_buffer_used(&reader->buffer) > 0)
         return 0;
+    if (direction == TN_READABLE)
+        tni_buffer_free(&reader->buffer);
     return tn_io_wait(reader->io, direction);
 }
 

@@ -28,7 +28,8 @@ int tn_stream_peer_credentials(tn_stream *stream, tn_peer_credentials *out)
     if (rc == 0)
         rc = domain == AF_UNIX ? tni_os_peer_credentials(stream->endpoint.fd, &peer) : TN_EINVAL;
     tni_endpoint_end(&stream->endpoint, TNI_OPERATION_USE);
-    *out = (tn_peer_credentials){peer.process, peer.user, peer.group};
+    if (rc == 0)
+        *out = (tn_peer_credentials){peer.process, peer.user, peer.group};
     return rc;
 }
 

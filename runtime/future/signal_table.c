@@ -62,6 +62,8 @@ int tni_signal_listener_take(tni_signal_listener *listener)
 
     if (pending == 0)
         return 0;
-    (void)tni_a64_fetch_and(&listener->pending, ~bit, TNI_RELAXED); /* relaxed: the bit publishes nothing else */
+    /* Relaxed: the bit publishes nothing else. */
+    if ((tni_a64_fetch_and(&listener->pending, ~bit, TNI_RELAXED) & bit) == 0)
+        return tni_signal_listener_take(listener); /* another caller has taken it */
     return __builtin_ctzll(bit) + 1;
 }

@@ -96,11 +96,16 @@ static void give_external_headers(tn_runtime *runtime)
     tni_os_mutex_unlock(&runtime->injector.lock);
 }
 
+bool tni_reclaim_is_allowed(tn_runtime *runtime)
+{
+    /* Relaxed: a hint that guards no data. */
+    return tni_clock_ns() >= tni_a64_load(&runtime->reclaim.not_before_ns, TNI_RELAXED);
+}
+
 void tni_reclaim_memory(tn_runtime *runtime, tni_core *own)
 {
     give_external_headers(runtime);
-    /* Relaxed: a hint that guards no data. */
-    if (tni_clock_ns() >= tni_a64_load(&runtime->reclaim.not_before_ns, TNI_RELAXED)) {
+    if (tni_reclaim_is_allowed(runtime)) {
         uint32_t round = request(runtime);
         wait_for_cores(runtime, own, round);
         tni_stack_wait_end(&runtime->stacks);
@@ -124,8 +129,11 @@ void tni_reclaim_memory_here(tn_runtime *runtime)
 
 void tni_reclaim_found_nothing(tn_runtime *runtime)
 {
-    /* Relaxed: as above. */
-    tni_a64_store(&runtime->reclaim.not_before_ns, tni_clock_ns() + TNI_RECLAIM_PAUSE_NS, TNI_RELAXED);
+    uint64_t now_ns = tni_clock_ns();
+
+    /* A pause that runs is not prolonged, because nothing was requested in it. Relaxed, both: a hint that guards no data. */
+    if (now_ns >= tni_a64_load(&runtime->reclaim.not_before_ns, TNI_RELAXED))
+        tni_a64_store(&runtime->reclaim.not_before_ns, now_ns + TNI_RECLAIM_PAUSE_NS, TNI_RELAXED);
 }
 
 void *tni_reclaim_alloc(tn_runtime *runtime, size_t size_bytes, size_t align_bytes)

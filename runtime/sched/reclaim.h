@@ -47,6 +47,8 @@ void tni_reclaim_init(tni_reclaim *reclaim);
 /* Makes all cores give what they hold in reserve, and returns the memory of idle stacks to the kernel. Blocks the calling thread
  * for at most TNI_RECLAIM_WAIT_NS. `own`: the core that the caller holds, or NULL. The caller holds no lock. */
 void tni_reclaim_memory(tn_runtime *runtime, tni_core *own);
+/* Whether it would ask the cores now, or only trim: see tni_reclaim_found_nothing. */
+bool tni_reclaim_is_allowed(tn_runtime *runtime);
 /* The same for a caller outside of the scheduler, which may be inside a task. */
 void tni_reclaim_memory_here(tn_runtime *runtime);
 

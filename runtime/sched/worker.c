@@ -532,15 +532,6 @@ static void wait_for_core(tni_worker *worker)
     tni_worker_withdraw(worker);
 }
 
-/* Whether the thread needs an alternate signal stack, because the stack of a fiber may be used up when a signal arrives. A thread
- * of the program, which drives a current-thread runtime, gets one only for the handlers of the library. */
-static bool needs_signal_stack(const tni_worker *worker)
-{
-    const tn_runtime *runtime = worker->runtime;
-
-    return worker->owns_thread || runtime->options.report_overflow || runtime->sampler != NULL;
-}
-
 static void worker_begin(tni_worker *worker)
 {
     tni_tls *local = tni_tls_get();
@@ -552,15 +543,14 @@ static void worker_begin(tni_worker *worker)
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
     tni_context_init_thread(&worker->context);
-    /* Without an alternative stack (no memory) an overflow ends the process too, but without a message. */
-    if (needs_signal_stack(worker))
-        (void)tni_stack_overflow_thread_init(&worker->overflow);
+    /* The stack of a fiber may be used up when a signal arrives. Without an alternate stack (no memory) an overflow ends the
+     * process too, but without a message. */
+    (void)tni_stack_overflow_thread_init(&worker->overflow);
 }
 
 static void worker_end(tni_worker *worker)
 {
-    if (needs_signal_stack(worker))
-        tni_stack_overflow_thread_fini(&worker->overflow);
+    tni_stack_overflow_thread_fini(&worker->overflow);
     tni_context_fini(&worker->context);
     tni_tls_get()->worker = NULL;
     tni_tls_get()->runtime = NULL;

@@ -200,6 +200,8 @@ ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count)
     ssize_t received = self == NULL ? -EBADF : tni_sim_choice_happens(TNI_SIM_CALL) ? -ENOMEM : 0;
 
     for (size_t i = 0; received >= 0 && i < count; i++) {
+        if (received > 0 && self->in.arrived == 0)
+            break; /* an error that is pending is for the next call */
         ssize_t n = iov[i].iov_len == 0 ? 0 : receive(self, iov[i].iov_base, iov[i].iov_len);
         if (n < 0 && received == 0)
             received = n;

@@ -203,6 +203,29 @@ static void *flow_both_ways(void *arg)
     return NULL;
 }
 
+static void *read_and_close(void *arg)
+{
+    tn_io *ends = arg;
+    char byte;
+
+    tt_check_eq(tn_io_read(ends[0], &byte, 1), TN_EBADF);
+    close_both(ends);
+    return NULL;
+}
+
+/* The owner frees the memory as soon as it hears of the abort, which may still be in progress. */
+Test(duplex, the_owner_may_close_during_an_abort)
+{
+    for (unsigned long i = 0; i < tt_scaled(2000); i++) {
+        pthread_t owner;
+        tn_io ends[2];
+        open_with(ends, 4);
+        owner = tt_thread_start(read_and_close, ends);
+        cr_assert_eq(tn_io_abort(ends[0]), 0);
+        tt_thread_join(owner);
+    }
+}
+
 Test(duplex, nothing_is_lost_while_both_sides_wait)
 {
     tt_run(flow_both_ways, NULL);

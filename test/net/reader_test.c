@@ -117,6 +117,7 @@ Test(reader, a_line_may_have_the_limit_and_no_byte_more)
         cr_assert_eq(line_of("abcde\n", piece, 4), TN_EMSGSIZE);
         cr_assert_eq(line_of("abcde\r\n", piece, 4), TN_EMSGSIZE);
         cr_assert_eq(line_of("abcdefg", piece, 4), TN_EMSGSIZE); /* also without an end */
+        cr_assert_eq(line_of("abcde", piece, 4), TN_EMSGSIZE);
         cr_assert_eq(line_of("\n", piece, 0), 1);
         cr_assert_eq(line_of("a\n", piece, 0), TN_EMSGSIZE);
     }
@@ -204,6 +205,25 @@ Test(reader, frames_of_each_length)
     read_frame(TN_FRAME_32_LE, "\5\0\0\0", 4);
     read_frame(TN_FRAME_64_BE, "\0\0\0\0\0\0\0\5", 8);
     read_frame(TN_FRAME_64_LE, "\5\0\0\0\0\0\0\0", 8);
+}
+
+/* The buffer has grown to just the size of the frame, and the read has filled it. source_wait checks that it is gone. */
+Test(reader, a_large_frame_leaves_no_buffer)
+{
+    enum { SIZE = 100 };
+    char text[1 + SIZE + 1] = {SIZE};
+    source s;
+    tn_reader reader;
+    tn_bytes frame;
+
+    memset(text + 1, 'x', SIZE);
+    s = source_of(text, SIZE_MAX);
+    reader_init(&reader, &s, 64);
+    cr_assert_eq(tn_reader_frame(&reader, &frame, TN_FRAME_8, SIZE), 1);
+    cr_assert_eq(frame.size, SIZE);
+    cr_assert_eq(tn_reader_peek(&reader, &frame, 1), 0);
+    cr_assert_eq(s.waits, 2);
+    tn_reader_fini(&reader);
 }
 
 Test(reader, a_length_is_not_believed)

@@ -264,9 +264,11 @@ Test(reclaim, no_fiber_waits_beside_idle_stacks_of_other_sizes, .disabled = TT_S
 /* Allocates what the process may still map, and does not free it. */
 static void use_up_memory(void)
 {
+    static void *volatile last; /* otherwise the compiler may leave the calls out */
+
     limit_address_space(0);
     for (size_t size = (size_t)1 << 20; size >= 256; size /= 2)
-        while (malloc(size) != NULL)
+        while ((last = malloc(size)) != NULL)
             continue;
 }
 

@@ -419,8 +419,8 @@ TN_API void tn_stream_release(tn_stream *stream);
 TN_API int tn_stream_set_nodelay(tn_stream *stream, bool on);
 
 /* TCP: probes a silent peer after `idle_s` seconds, three times 10 s apart. 0 turns it off. Data that the peer does not
- * acknowledge has the same time, `idle_s` + 30 s: the kernel does not probe while it repeats data (TCP_USER_TIMEOUT). Then
- * calls return TN_ETIME.
+ * acknowledge has the same time, `idle_s` + 30 s: the kernel does not probe while it repeats data (TCP_USER_TIMEOUT). So has data
+ * for which a peer that is alive makes no space, because it does not read. Then calls return TN_ETIME.
  *
  * Suspends: no.
  * Callable from: anywhere.

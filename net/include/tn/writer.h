@@ -47,7 +47,8 @@ TN_API void tn_writer_fini(tn_writer *writer);
  * Callable from: a fiber, a plain thread.
  * Ownership: `data` is borrowed for the call.
  * Errors: those of tn_io_write; TN_ENOMEM. Nothing of `data` was taken. If the error is one of memory after a part was sent, it
- * stays, and the stream is of no more use. An error of the stream after a part was sent is returned by the next call.
+ * stays, and the stream is of no more use. If the stream fails after a part was sent, `data` is taken: a later call that sends
+ * returns the error that the stream has then.
  * TN_EINVAL: `size` is above SSIZE_MAX / 2.
  * Cancellation: yes; nothing of `data` was taken. A piece that fits in the buffer is taken without a check for it. */
 TN_API int tn_writer_write(tn_writer *writer, const void *data, size_t size);

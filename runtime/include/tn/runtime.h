@@ -151,8 +151,8 @@ TN_API int tn_run(tn_entry_fn entry, void *arg, const tn_options *options);
  * A handler of the program may run on each of these threads, also inside a task. The call of this library that it interrupts
  * does not fail by that. With SA_ONSTACK it runs on the alternate signal stack: each worker has one, and a job of the pool has a
  * thread's stack. Without, it runs on the stack of the task. That must then have enough space for the handler and for the
- * registers, which take up to 12 KiB on some processors. Of this library a handler may call tn_async_send alone. No write of
- * this library raises SIGPIPE, but a write(2) of the program does.
+ * registers, which take up to 12 KiB on some processors. Of this library a handler may call tn_async_send alone. No write to a
+ * stream or file raises SIGPIPE. A line of the log on a standard error without a reader does, and a write(2) of the program.
  *
  * A runtime belongs to the process that creates it. A child of fork creates its own, also if the parent had one. Without exec,
  * these hold in the child for a runtime of the parent, and for its tasks, streams, listeners and files:

@@ -16,7 +16,8 @@ extern "C" {
  *
  * While a signal is listened to, its default action is not taken, and SIG_IGN has no effect. A handler function that was there
  * before is still called. Interrupted calls are restarted (SA_RESTART), unless such a function does without. When the last
- * listener is closed, the former disposition is restored, unless another handler was set in the meantime.
+ * listener is closed, the former disposition is restored, unless another handler was set in the meantime. Such a handler must
+ * call the one that it replaced. Otherwise no signal of that number arrives any more, also for listeners that are opened later.
  *
  * A signal that all threads of the process block does not arrive. In a child of fork nothing listens: there the signal has its
  * former meaning. A program that is started by exec has the default action. */
@@ -40,7 +41,8 @@ TN_API int tn_signal_open(tn_signal **out, tn_runtime *runtime, const int *numbe
  * Suspends: unless a signal has arrived.
  * Callable from: a fiber, a plain thread.
  * Ownership: borrows the listener.
- * Errors: TN_EBUSY: another task or thread waits already. TN_ECANCELED, TN_ETIMEDOUT. Otherwise, why the loop cannot watch it.
+ * Errors: TN_EBUSY: another task or thread waits already, and no signal has arrived. TN_ECANCELED, TN_ETIMEDOUT. Otherwise, why
+ * the loop cannot watch it.
  * Cancellation: yes; no signal is lost. */
 TN_API int tn_signal_wait(tn_signal *signals);
 

@@ -266,7 +266,8 @@ TN_API void *tn_block_in_place(tn_blocking how, tn_entry_fn fn, void *arg);
  * During the call the thread is a plain thread, which is in no task and no runtime. So calls that suspend elsewhere block it
  * here, and `fn` must not wait for a pinned task. The task's own scopes and cancellation have no effect on what `fn` calls. A
  * scope that `fn` enters must be left in it. A call that takes long loses the core like any long run
- * (tn_options.stuck_after_ns), so the other tasks go on. `fn` must not leave by longjmp or by an exception, and must not
+ * (tn_options.stuck_after_ns), so the other tasks go on. In a TN_CURRENT_THREAD runtime nothing else runs during the call, so
+ * `fn` must not wait for its tasks, streams or listeners. `fn` must not leave by longjmp or by an exception, and must not
  * return in a child of fork.
  *
  * Suspends: no. The task stays on its thread during the call.

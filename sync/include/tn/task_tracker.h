@@ -36,7 +36,8 @@ TN_API void tn_task_tracker_init(tn_task_tracker *tracker);
  * Cancellation: no. */
 TN_API void tn_task_tracker_fini(tn_task_tracker *tracker);
 
-/* Counts one more. Call it before the task is spawned, and tn_task_tracker_leave if the spawn fails.
+/* Counts one more. Call it before the task is spawned, and tn_task_tracker_leave if the spawn fails. It must not be called when a
+ * wait may have returned: a task that accepts, and so calls it after the close, is itself counted.
  *
  * Suspends: no.
  * Callable from: anywhere.

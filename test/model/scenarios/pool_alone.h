@@ -205,6 +205,12 @@ void tni_runtime_request_maintenance(tn_runtime *runtime)
 }
 
 /* There are no cores. */
+bool tni_reclaim_is_allowed(tn_runtime *runtime)
+{
+    (void)runtime;
+    return true;
+}
+
 void tni_reclaim_memory_here(tn_runtime *runtime)
 {
     (void)runtime;
