@@ -163,6 +163,12 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     return TN_ENOMEM;
 }
 
+void tni_runtime_stacks_trim(tn_runtime *runtime, bool all)
+{
+    (void)runtime, (void)all;
+    model_check(false); /* there are always stacks */
+}
+
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count)
 {
     (void)runtime;
