@@ -2,7 +2,9 @@
 /* The connections of stock_server: reading requests, writing responses, each under its deadline; see stock.h. */
 #include "stock.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 64
@@ -56,13 +58,17 @@ static int read_line(input *in, char *line)
 static int respond(stock *self, tn_stream *conn, const char *line)
 {
     char text[LINE_MAX_BYTES];
-    unsigned count;
+    unsigned long count;
     unsigned left = 0;
+    char *end;
     int rc;
 
-    if (sscanf(line, "take %u", &count) != 1)
+    if (strncmp(line, "take ", 5) != 0)
         return -1;
-    rc = stock_take(self, count, &left);
+    count = strtoul(line + 5, &end, 10);
+    if (end == line + 5 || *end != '\0' || count > UINT_MAX)
+        return -1;
+    rc = stock_take(self, (unsigned)count, &left);
     if (rc < 0)
         return rc;
     if (rc == STOCK_SOLD_OUT)

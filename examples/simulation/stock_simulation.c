@@ -6,6 +6,7 @@
  *        and stock_broken, the same with an error in stock_take, fails and prints a line that repeats the run
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <tn.h>
@@ -90,7 +91,8 @@ static bool exchange(tn_stream *stream, char *line, size_t size)
 static bool request(tn_stream *stream)
 {
     char line[64];
-    unsigned left;
+    unsigned long left;
+    char *end;
 
     if (!exchange(stream, line, sizeof line)) {
         counts.unknown++;
@@ -100,7 +102,9 @@ static bool request(tn_stream *stream)
         counts.sold_out++;
         return true;
     }
-    tn_sim_check(sscanf(line, "left %u", &left) == 1 && left < STOCK);
+    tn_sim_check(strncmp(line, "left ", 5) == 0);
+    left = strtoul(line + 5, &end, 10);
+    tn_sim_check(end > line + 5 && *end == '\0' && left < STOCK);
     counts.served++;
     return true;
 }

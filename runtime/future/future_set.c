@@ -307,6 +307,7 @@ void tn_future_set_remove(tn_future_set *set, tn_future_set_member *member)
 {
     tn_future *future = member->future;
 
+    tni_assert(future != NULL, "tn_future_set_remove: the member is in no set any more");
     unlink_member(set, member);
     tn_future_drop(future);
     end_unlinked(member);

@@ -224,10 +224,11 @@ __attribute__((noinline)) static int spawn_with_options(const tni_tls *local, tn
     plan->options = &options;
     if (options.drop_result != NULL) {
         drop = add_drop_hook(runtime, plan);
-        if (drop == NULL)
-            return TN_ENOMEM;
+        rc = drop == NULL ? TN_ENOMEM : 0;
     }
-    rc = spawn_task(local, runtime, out, plan);
+    if (rc == 0)
+        rc = spawn_task(local, runtime, out, plan);
+    plan->options = NULL;
     if (tni_unlikely(rc != 0) && drop != NULL)
         tni_task_hook_free(runtime, drop);
     return rc;
