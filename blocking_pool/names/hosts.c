@@ -66,12 +66,8 @@ bool tni_hosts_are_first(const char *nsswitch)
 {
     for (const char *line = nsswitch; *line != '\0'; line = next_line(line)) {
         const char *at = line;
-        word database = next_database(&at);
-        word first = {at, 0};
-        if (!is_word(database, "hosts", 5))
-            continue;
-        first = next_word(&at);
-        return is_word(first, "files", 5);
+        if (is_word(next_database(&at), "hosts", 5))
+            return is_word(next_word(&at), "files", 5);
     }
     return true; /* the C library's default */
 }

@@ -49,7 +49,7 @@ static int move(tn_buffer *buffer, size_t capacity)
             return TN_ENOMEM;
     }
     if (used > 0)
-        memmove(bytes, buffer->bytes + buffer->begin, used);
+        memmove(bytes, buffer->bytes + buffer->begin, used); /* NOLINT(clang-analyzer-core.*): bytes that are used have memory */
     if (bytes != buffer->bytes)
         tni_free(&buffer->allocator, buffer->bytes, buffer->capacity);
     buffer->bytes = bytes;

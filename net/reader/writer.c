@@ -129,6 +129,7 @@ int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
     if (rc != 0)
         return rc;
     va_copy(again, arguments);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): copied above */
     size = vsnprintf(buffer->bytes + buffer->end, tni_buffer_space(buffer), format, again);
     va_end(again);
     if (size < 0)
@@ -139,6 +140,7 @@ int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
             rc = tni_buffer_reserve(buffer, (size_t)size + 1);
         if (rc != 0)
             return rc;
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the caller has started it */
         size = vsnprintf(buffer->bytes + buffer->end, tni_buffer_space(buffer), format, arguments);
         if (size < 0)
             return TN_EINVAL;

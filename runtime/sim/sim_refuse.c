@@ -104,6 +104,9 @@ REFUSED_FILE(ssize_t, write, (int fd, const void *buf, size_t size), (fd, buf, s
 REFUSED_FILE(ssize_t, recv, (int fd, void *buf, size_t size, int flags), (fd, buf, size, flags))
 REFUSED_FILE(ssize_t, send, (int fd, const void *buf, size_t size, int flags), (fd, buf, size, flags))
 
+/* The declarations that follow make the functions visible outside of the library. */
+/* NOLINTBEGIN(readability-redundant-declaration) */
+
 /* --- Pairs of sockets, and closing ------------------------------------------------------------------------------------------ */
 
 TN_API int socketpair(int domain, int type, int protocol, int fds[2]);
@@ -198,3 +201,5 @@ ssize_t getrandom(void *buf, size_t size, unsigned flags)
     }
     return (ssize_t)size;
 }
+
+/* NOLINTEND(readability-redundant-declaration) */

@@ -60,6 +60,7 @@ void tni_sim_time_set(tni_sim_event *event, uint64_t at_ns, void (*fire)(tni_sim
 {
     if (timeline.count == timeline.capacity) {
         timeline.capacity = timeline.capacity == 0 ? 64 : 2 * timeline.capacity;
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         timeline.heap = realloc(timeline.heap, timeline.capacity * sizeof *timeline.heap);
         if (timeline.heap == NULL)
             tni_sim_run_fail("memory", "the simulator has no memory");

@@ -24,7 +24,7 @@ void tni_dump_print(const tni_dump *d, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(line, sizeof line, format, args);
+    (void)vsnprintf(line, sizeof line, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it was started */
     va_end(args);
     d->line(d->ctx, line);
 }
