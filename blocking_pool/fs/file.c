@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open files: open, close, read, write, seek, sync. */
 #include "base/tls.h"
+#include "base/vector.h"
 #include "fs/fs_open.h"
 #include "fs/fs_ready.h"
 #include "os/os_pipe_signal.h"
@@ -10,8 +11,6 @@
 #include "pool/position.h"
 #include "sched/budget_fiber.h"
 #include "scope/scope.h"
-
-#define IOV_COUNT_MAX 1024
 
 /* Limits of one part of a transfer, in bytes and in buffers, so that a long transfer does not keep its thread. */
 #define PART_BYTES ((size_t)1 << 20)
@@ -409,16 +408,10 @@ static int transfer_to_end(transfer *self)
 static ssize_t move(tn_file *file, const struct iovec *iov, int count, int64_t offset, bool writes)
 {
     transfer self = {.file = file, .iov = iov, .count = count, .offset = offset, .writes = writes};
-    size_t total = 0;
     int rc;
 
-    if (count < 0 || count > IOV_COUNT_MAX)
+    if (tni_vector_total(iov, count) < 0)
         return TN_EINVAL;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - total)
-            return TN_EINVAL;
-        total += iov[i].iov_len;
-    }
     advance(&self, 0); /* skips empty buffers, so that each part but the last one moves data or finds the end */
     if (file->in_place && !writes && read_in_place(&self))
         return (ssize_t)self.done;

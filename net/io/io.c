@@ -3,24 +3,7 @@
 #include <tn/io.h>
 
 #include "base/defs.h"
-#include "io/vector.h"
-
-#define IOV_COUNT_MAX 1024
-
-/* The number of bytes; TN_EINVAL: the call may not be made with these buffers. */
-static ssize_t total_of(const struct iovec *iov, int count)
-{
-    size_t total = 0;
-
-    if (count < 0 || count > IOV_COUNT_MAX)
-        return TN_EINVAL;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - total)
-            return TN_EINVAL;
-        total += iov[i].iov_len;
-    }
-    return (ssize_t)total;
-}
+#include "base/vector.h"
 
 /* The first buffer that is not empty; an empty one if all are. It is never NULL, which a kind may not pass to memcpy. */
 static struct iovec first_of(const struct iovec *iov, int count)
@@ -35,7 +18,7 @@ static struct iovec first_of(const struct iovec *iov, int count)
 
 ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count)
 {
-    ssize_t total = total_of(iov, count);
+    ssize_t total = tni_vector_total(iov, count);
     struct iovec first;
 
     if (total < 0)
@@ -48,7 +31,7 @@ ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count)
 
 ssize_t tn_io_writev(tn_io io, const struct iovec *iov, int count)
 {
-    ssize_t total = total_of(iov, count);
+    ssize_t total = tni_vector_total(iov, count);
     struct iovec first;
 
     if (total < 0)

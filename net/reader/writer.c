@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/vector.h"
+#include "base/vector.h"
 #include "reader/buffer.h"
 
 int tn_writer_init(tn_writer *writer, tn_io io, const tn_buffer_options *options)

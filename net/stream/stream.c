@@ -5,10 +5,9 @@
 
 #include <tn/io.h>
 
+#include "base/vector.h"
 #include "endpoint/attempt.h"
 #include "sched/runtime.h"
-
-#define IOV_COUNT_MAX 1024
 
 /* --- Making ---------------------------------------------------------------------------------------------------------------- */
 
@@ -183,28 +182,15 @@ static ssize_t run_receivev(tni_endpoint *endpoint, void *arg)
     return tni_os_recvv(endpoint->fd, into->iov, into->count);
 }
 
-/* Adds the sizes up. Returns 0, or TN_EINVAL. */
-static int add_up(const struct iovec *iov, int count, size_t *total)
-{
-    *total = 0;
-    if (count < 0 || count > IOV_COUNT_MAX)
-        return TN_EINVAL;
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > (size_t)SSIZE_MAX - *total)
-            return TN_EINVAL;
-        *total += iov[i].iov_len;
-    }
-    return 0;
-}
-
 ssize_t tn_readv(tn_stream *stream, const struct iovec *iov, int count)
 {
     buffers into = {iov, (size_t)count};
     tni_attempt receivev = {run_receivev, &into, 0};
-    int rc = add_up(iov, count, &receivev.size);
+    ssize_t total = tni_vector_total(iov, count);
 
-    if (rc != 0)
-        return rc;
+    if (total < 0)
+        return total;
+    receivev.size = (size_t)total;
     if (receivev.size == 0 || count == 1)
         return tn_read(stream, count == 1 ? iov->iov_base : NULL, receivev.size);
     return tni_attempt_until_done(&stream->endpoint, TNI_READ, &receivev);
@@ -270,10 +256,11 @@ ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
 {
     buffers from = {iov, (size_t)count};
     tni_attempt sendv = {run_sendv, &from, 0};
-    int rc = add_up(iov, count, &sendv.size);
+    ssize_t total = tni_vector_total(iov, count);
 
-    if (rc != 0)
-        return rc;
+    if (total < 0)
+        return total;
+    sendv.size = (size_t)total;
     if (sendv.size == 0 || count == 1)
         return tn_write(stream, count == 1 ? iov->iov_base : NULL, sendv.size);
     return tni_attempt_until_done(&stream->endpoint, TNI_WRITE, &sendv);

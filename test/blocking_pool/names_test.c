@@ -445,7 +445,7 @@ Test(names, a_lookup_without_callers_leaves_its_place)
     tt_gate_open(&answered);
     for (unsigned i = 0; i < CROWD; i++)
         tt_join(tasks[i]);
-    cr_assert_leq(tt_gate_opened(&asked), 1 + CROWD); /* those that came after the answer ask again */
+    cr_assert_leq(tt_gate_opened(&asked), 1 + CROWD); /* those that came after the reply ask again */
     tt_runtime_destroy(runtime);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }

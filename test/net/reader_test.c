@@ -226,7 +226,7 @@ Test(reader, a_large_frame_leaves_no_buffer)
     tn_reader_fini(&reader);
 }
 
-Test(reader, a_length_is_not_believed)
+Test(reader, a_length_is_not_trusted)
 {
     source s = {.bytes = "\xff\xff\xff\xff\xff\xff\xff\xff", .size = 8, .piece = 8};
     tn_reader reader;
