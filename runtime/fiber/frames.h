@@ -28,6 +28,9 @@ typedef struct {
 /* Copies from the stack of the calling thread, where code was interrupted at `at`. The stack ends at `top`. */
 void tni_frames_interrupted(tni_frames *out, const tni_frames_at *at, uintptr_t top);
 
+/* The same, from a copy of the stack of another thread that sleeps. `copy`: the bytes from at->sp to `top`. */
+void tni_frames_copied(tni_frames *out, const tni_frames_at *at, uintptr_t top, const void *copy);
+
 /* Copies from the stack between `base` and `top` of a context that is not running. `pc` is NULL if the context is not suspended
  * on that stack. */
 void tni_frames_suspended(tni_frames *out, const tni_context *ctx, const void *base, const void *top);

@@ -3,8 +3,8 @@
  *
  * dladdr and dl_iterate_phdr wait for the lock of the dynamic linker. A thread inside dlopen holds it while the constructors of
  * a plug-in run, maybe for seconds. So the list of loaded objects is read here without a lock, as a debugger reads it: from the
- * DT_DEBUG entry of the program. Objects may come and go meanwhile. Therefore their memory is copied by the kernel
- * (process_vm_readv), which reports an address that is not mapped, and all that is copied is checked. What cannot be copied is
+ * DT_DEBUG entry of the program. Objects may come and go meanwhile. Therefore their memory is copied by
+ * tni_os_copy, which reports an address that is not mapped, and all that is copied is checked. What cannot be copied is
  * left out. Objects of other namespaces (dlmopen) are not found.
  */
 #include "os/os_symbol.h"
@@ -13,19 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "os/os_copy.h"
+
 /* --- Reading memory that may vanish --------------------------------------------------------------------------------------- */
-
-static bool copy(uintptr_t from, void *to, size_t size)
-{
-    struct iovec local = {to, size};
-    struct iovec remote = {(void *)from, size}; /* NOLINT(performance-no-int-to-ptr): it need not be mapped */
-
-    return syscall(SYS_process_vm_readv, getpid(), &local, 1UL, &remote, 1UL, 0UL) == (long)size;
-}
 
 /* Copies a string and cuts it. A string may end just before an address that is not mapped, so no piece crosses a page. */
 static bool copy_text(uintptr_t from, char *to, size_t size)
@@ -37,7 +29,7 @@ static bool copy_text(uintptr_t from, char *to, size_t size)
         size_t piece = PIECE - (from + length) % PIECE;
         if (piece > size - 1 - length)
             piece = size - 1 - length;
-        if (!copy(from + length, to + length, piece))
+        if (!tni_os_copy(from + length, to + length, piece))
             return false;
         if (memchr(to + length, '\0', piece) != NULL)
             return true;
@@ -65,7 +57,7 @@ typedef struct {
 static bool copy_segments(object *o, uintptr_t from, unsigned count)
 {
     o->count = count < SEGMENTS_MAX ? count : SEGMENTS_MAX;
-    return copy(from, o->segments, o->count * sizeof *o->segments);
+    return tni_os_copy(from, o->segments, o->count * sizeof *o->segments);
 }
 
 static const segment *segment_of_type(const object *o, uint32_t type)
@@ -95,7 +87,7 @@ static bool describe_loaded(object *o, const struct link_map *map)
 
     o->bias = map->l_addr;
     o->name = (uintptr_t)map->l_name;
-    return copy(map->l_addr, &header, sizeof header) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
+    return tni_os_copy(map->l_addr, &header, sizeof header) && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 &&
            header.e_phentsize == sizeof(segment) && copy_segments(o, map->l_addr + header.e_phoff, header.e_phnum);
 }
 
@@ -113,7 +105,7 @@ static bool dynamic_entry(const object *o, ElfW(Sxword) tag, uintptr_t *out)
     for (size_t i = 0; i < total; i++) {
         const ElfW(Dyn) *entry = &entries[i % ENTRIES];
         size_t rest = total - i;
-        if (i % ENTRIES == 0 && !copy(at + i * sizeof *entry, entries, (rest < ENTRIES ? rest : ENTRIES) * sizeof *entry))
+        if (i % ENTRIES == 0 && !tni_os_copy(at + i * sizeof *entry, entries, (rest < ENTRIES ? rest : ENTRIES) * sizeof *entry))
             return false;
         if (entry->d_tag == DT_NULL)
             return false;
@@ -131,7 +123,7 @@ static uintptr_t first_loaded(const object *program)
     struct r_debug list;
     uintptr_t at;
 
-    return dynamic_entry(program, DT_DEBUG, &at) && copy(at, &list, sizeof list) ? (uintptr_t)list.r_map : 0;
+    return dynamic_entry(program, DT_DEBUG, &at) && tni_os_copy(at, &list, sizeof list) ? (uintptr_t)list.r_map : 0;
 }
 
 /* Calls `visit` for each loaded object until it returns true. False: some objects could not be read. */
@@ -147,10 +139,10 @@ static bool each_object(bool (*visit)(const object *o, void *arg), void *arg)
     at = first_loaded(&o);
     if (visit(&o, arg))
         return true;
-    if (at == 0 || !copy(at, &map, sizeof map))
+    if (at == 0 || !tni_os_copy(at, &map, sizeof map))
         return false;
     for (unsigned i = 0; map.l_next != NULL; i++) {
-        if (i == OBJECTS_MAX || !copy((uintptr_t)map.l_next, &map, sizeof map))
+        if (i == OBJECTS_MAX || !tni_os_copy((uintptr_t)map.l_next, &map, sizeof map))
             return false;
         if (!describe_loaded(&o, &map))
             all = false;
@@ -181,12 +173,12 @@ static uint32_t count_by_gnu_hash(uintptr_t table)
     uint32_t last = 0;
     uintptr_t at;
 
-    if (!copy(table, head, sizeof head))
+    if (!tni_os_copy(table, head, sizeof head))
         return 0;
     at = table + sizeof head + head[2] * sizeof(ElfW(Addr));
     for (uint32_t done = 0; done < head[0]; done += SYMBOLS) {
         uint32_t count = head[0] - done < SYMBOLS ? head[0] - done : SYMBOLS;
-        if (!copy(at + done * sizeof *words, words, count * sizeof *words))
+        if (!tni_os_copy(at + done * sizeof *words, words, count * sizeof *words))
             return 0;
         for (uint32_t i = 0; i < count; i++)
             last = words[i] > last ? words[i] : last;
@@ -195,7 +187,7 @@ static uint32_t count_by_gnu_hash(uintptr_t table)
         return head[1];
     at += (head[0] + (uintptr_t)(last - head[1])) * sizeof *words;
     do /* a chain ends with an odd word */
-        if (!copy(at, words, sizeof *words))
+        if (!tni_os_copy(at, words, sizeof *words))
             return 0;
     while (at += sizeof *words, last++, (words[0] & 1) == 0);
     return last;
@@ -207,7 +199,7 @@ static uint32_t count_symbols(const object *o)
     uintptr_t table;
 
     if (dynamic_entry(o, DT_HASH, &table))
-        return copy(table, head, sizeof head) ? head[1] : 0;
+        return tni_os_copy(table, head, sizeof head) ? head[1] : 0;
     return dynamic_entry(o, DT_GNU_HASH, &table) ? count_by_gnu_hash(table) : 0;
 }
 
@@ -230,7 +222,7 @@ static bool find_symbol(const object *o, uintptr_t in_object, ElfW(Sym) * out)
         return false;
     for (uint32_t done = 0; done < total; done += SYMBOLS) {
         uint32_t count = total - done < SYMBOLS ? total - done : SYMBOLS;
-        if (!copy(table + done * sizeof *symbols, symbols, count * sizeof *symbols))
+        if (!tni_os_copy(table + done * sizeof *symbols, symbols, count * sizeof *symbols))
             return found;
         for (uint32_t i = 0; i < count; i++)
             if (covers(&symbols[i], in_object) && (!found || symbols[i].st_value > out->st_value)) {
@@ -346,7 +338,8 @@ static tni_symbol_found check_symbol(const wanted *w, uintptr_t symbols, uintptr
     ElfW(Sym) symbol;
     char name[64];
 
-    if (!copy(symbols + index * sizeof symbol, &symbol, sizeof symbol) || !copy_text(names + symbol.st_name, name, sizeof name))
+    if (!tni_os_copy(symbols + index * sizeof symbol, &symbol, sizeof symbol) ||
+        !copy_text(names + symbol.st_name, name, sizeof name))
         return TNI_SYMBOL_UNKNOWN;
     return symbol.st_shndx != SHN_UNDEF && strcmp(name, w->name) == 0 ? TNI_SYMBOL_DEFINED : TNI_SYMBOL_NONE;
 }
@@ -358,17 +351,17 @@ static tni_symbol_found check_chain(const wanted *w, uintptr_t table, uintptr_t 
     uint32_t word;
     uintptr_t at;
 
-    if (!copy(table, head, sizeof head) || head[0] == 0)
+    if (!tni_os_copy(table, head, sizeof head) || head[0] == 0)
         return TNI_SYMBOL_UNKNOWN;
     at = table + sizeof head + head[2] * sizeof(ElfW(Addr));
-    if (!copy(at + w->hash % head[0] * sizeof index, &index, sizeof index))
+    if (!tni_os_copy(at + w->hash % head[0] * sizeof index, &index, sizeof index))
         return TNI_SYMBOL_UNKNOWN;
     if (index < head[1])
         return TNI_SYMBOL_NONE; /* the chain is empty */
     at += (head[0] + (uintptr_t)(index - head[1])) * sizeof word;
     do { /* a chain ends with an odd word */
         tni_symbol_found found = TNI_SYMBOL_NONE;
-        if (!copy(at, &word, sizeof word))
+        if (!tni_os_copy(at, &word, sizeof word))
             return TNI_SYMBOL_UNKNOWN;
         if ((word | 1) == (w->hash | 1))
             found = check_symbol(w, symbols, names, index);
@@ -449,7 +442,7 @@ static bool follows_call(uintptr_t pc)
 {
     uint8_t code[CALL_BYTES_MAX];
 
-    return copy(pc - CALL_BYTES_MAX, code, sizeof code) && ends_with_call(code);
+    return tni_os_copy(pc - CALL_BYTES_MAX, code, sizeof code) && ends_with_call(code);
 }
 
 static bool check_object(const object *o, void *arg)

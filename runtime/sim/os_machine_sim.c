@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The twins of os/cpus.c, os/os_sigaction.c, os/os_signal.c, os/os_thread_signal.c and fiber/stack_overflow.c: the number of
- * processors, which the seed chooses; no signals, so no listeners and no stacks of stuck tasks; no report of an
+/* The twins of os/cpus.c, os/os_sigaction.c, os/os_signal.c, os/os_sleeper.c, os/os_thread_signal.c, and fiber/stack_overflow.c:
+ * the number of processors, which the seed chooses; no signals, so no listeners and no stacks of stuck tasks; no report of an
  * overflow, which ends the run by SIGSEGV. */
 #include <errno.h>
 
@@ -8,6 +8,7 @@
 #include "os/cpus.h"
 #include "os/os_sigaction.h"
 #include "os/os_signal.h"
+#include "os/os_sleeper.h"
 #include "os/os_thread_signal.h"
 #include "sim/sim_choice.h"
 
@@ -59,6 +60,21 @@ bool tni_os_thread_signal_send(int number, int thread_id)
 {
     (void)number;
     (void)thread_id;
+    return false;
+}
+
+/* A simulated thread that waits is not one that sleeps in the kernel. */
+bool tni_os_sleeper_find(int id, tni_os_sleeper *out)
+{
+    (void)id;
+    (void)out;
+    return false;
+}
+
+bool tni_os_sleeper_still(int id, const tni_os_sleeper *at)
+{
+    (void)id;
+    (void)at;
     return false;
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Stack samples: the signal handler, and the requests for it. README.md ("Stuck workers") has the protocol. */
+/* Stack samples: the signal handler, the requests for it, and reading the stack of a thread that sleeps. README.md ("The stack of
+ * a task that runs") has the protocol. */
 #include "watch/stack_sampler.h"
 
 #include "base/alloc.h"
 #include "base/tls.h"
+#include "os/os_copy.h"
+#include "os/os_memory.h"
+#include "os/os_sleeper.h"
 #include "sched/runtime.h"
 
 /* --- In the handler ------------------------------------------------------------------------------------------------------- */
@@ -92,6 +96,73 @@ static tni_worker *thread_of_locked(const tn_runtime *runtime, const tn_task *ta
     return NULL;
 }
 
+static tni_worker *thread_of(tn_runtime *runtime, const tn_task *task)
+{
+    tni_worker *worker;
+
+    tni_os_mutex_lock(&runtime->lock);
+    worker = thread_of_locked(runtime, task);
+    tni_os_mutex_unlock(&runtime->lock);
+    return worker;
+}
+
+/* Copies the stack of a fiber that a thread is inside of, from `sp` on, and sets its top. The fields are copied by the kernel,
+ * because the thread may write them meanwhile: then tni_os_sleeper_still says so. */
+static bool copy_stack(tni_stack_sampler *sampler, const tn_task *task, uintptr_t sp, uintptr_t *top)
+{
+    const tni_stack *stack;
+    const char *base;
+
+    if (!tni_os_copy((uintptr_t)&task->body.fiber.stack, &stack, sizeof stack) || stack == NULL ||
+        !tni_os_copy((uintptr_t)&stack->base, &base, sizeof base))
+        return false;
+    *top = (uintptr_t)tni_stack_top(stack);
+    if (sp % sizeof(void *) != 0 || sp < (uintptr_t)base || sp >= *top)
+        return false;
+    if (*top - sp > TNI_STACK_COPY_BYTES)
+        *top = sp + TNI_STACK_COPY_BYTES;
+    return tni_os_copy(sp, sampler->copy, *top - sp);
+}
+
+/* Takes the stack of a task whose thread sleeps. False: it does not, or has gone on meanwhile, or its stack cannot be copied. */
+static bool sample_sleeper(tni_stack_sampler *sampler, const tni_worker *worker, const tn_task *task)
+{
+    tni_os_sleeper at;
+    uintptr_t top = 0;
+    bool fiber;
+
+    if (!tni_os_sleeper_find(worker->thread_id, &at))
+        return false;
+    /* Relaxed, both: the thread sleeps, and wrote them before; if it does not, the result is dropped below. */
+    sampler->sample.inside = tni_aptr_load(&worker->current, TNI_RELAXED) == task &&
+                             tni_aptr_load(&worker->native, TNI_RELAXED) == NULL;
+    fiber = sampler->sample.inside && task->kind == TNI_TASK_FIBER;
+    if (fiber && !copy_stack(sampler, task, at.sp, &top))
+        return false;
+    if (!tni_os_sleeper_still(worker->thread_id, &at))
+        return false;
+    sampler->sample.stack.pc = NULL;
+    if (fiber)
+        tni_frames_copied(&sampler->sample.stack, &(tni_frames_at){at.pc, at.sp, 0}, top, sampler->copy);
+    return true;
+}
+
+/* A thread that is woken again and again, and sleeps at once, gets so many chances. */
+#define SLEEPER_TRIES 3
+
+/* The same, as a request that has its response. */
+static bool ask_kernel(tni_stack_sampler *sampler, const tni_worker *worker, const tn_task *task)
+{
+    for (int i = 0; i < SLEEPER_TRIES; i++) {
+        if (sample_sleeper(sampler, worker, task)) {
+            /* Relaxed: no handler takes part. */
+            tni_a32_store(&sampler->responses, ++sampler->number, TNI_RELAXED);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
 {
     tni_stack_sampler *sampler = runtime->sampler;
@@ -102,6 +173,13 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task)
      * last request and has not responded yet. */
     if (tni_a32_load(&sampler->responses, TNI_ACQUIRE) != sampler->number)
         return false;
+    /* A worker stays in memory as long as the runtime. Its thread may end, and the number be another thread's then: that does not
+     * sleep on the task's stack. */
+    worker = thread_of(runtime, task);
+    if (worker == NULL)
+        return false;
+    if (ask_kernel(sampler, worker, task))
+        return true;
     tni_os_mutex_lock(&runtime->lock);
     worker = thread_of_locked(runtime, task);
     if (worker != NULL) {
@@ -165,11 +243,16 @@ int tni_stack_sampler_install(tn_runtime *runtime)
     tni_a32_init(&sampler->responses, 0);
     sampler->sample.stack.word = sampler->sample.word;
     sampler->sample.stack.words_max = TNI_STACK_SAMPLE_WORDS;
-    rc = tni_os_thread_signal_install(runtime->options.stuck_signal, respond);
-    if (rc != 0)
-        tni_free(&runtime->allocator, sampler, sizeof *sampler);
-    else
-        runtime->sampler = sampler;
+    rc = tni_os_map(TNI_STACK_COPY_BYTES, &sampler->copy);
+    if (rc == 0) {
+        rc = tni_os_thread_signal_install(runtime->options.stuck_signal, respond);
+        if (rc == 0) {
+            runtime->sampler = sampler;
+            return 0;
+        }
+        (void)tni_os_unmap(sampler->copy, TNI_STACK_COPY_BYTES);
+    }
+    tni_free(&runtime->allocator, sampler, sizeof *sampler);
     return rc;
 }
 
@@ -178,5 +261,6 @@ void tni_stack_sampler_uninstall(tn_runtime *runtime)
     if (runtime->sampler == NULL)
         return;
     tni_os_thread_signal_uninstall(runtime->options.stuck_signal);
+    (void)tni_os_unmap(runtime->sampler->copy, TNI_STACK_COPY_BYTES);
     tni_free(&runtime->allocator, runtime->sampler, sizeof *runtime->sampler);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Stack samples: the stack of a running task, taken by the task's own thread in a signal handler, for the monitor or a dump.
- * Only in runtimes with report_stuck_ns. README.md ("Stuck workers") has the protocol. */
+/* Stack samples: the stack of a task that a thread is inside of, for the monitor or a dump. If the thread sleeps, the requester
+ * reads the stack. Otherwise the thread itself does, in a signal handler. Only in runtimes with report_stuck_ns. README.md ("The
+ * stack of a task that runs") has the protocol. */
 #ifndef TNI_STACK_SAMPLER_H
 #define TNI_STACK_SAMPLER_H
 
@@ -11,6 +12,8 @@
 
 /* Most words of a stack that a sample has. */
 #define TNI_STACK_SAMPLE_WORDS 1024
+/* Most bytes that are copied of the stack of a thread that sleeps. Of a deeper one only the innermost frames are found. */
+#define TNI_STACK_COPY_BYTES ((size_t)1024 * 1024)
 
 typedef struct {
     bool inside;      /* the thread was still inside this task */
@@ -24,6 +27,7 @@ struct tni_stack_sampler {
     tni_a32 responses;       /* number of the last request that has a response */
     uint32_t number;         /* number of the last request; the requester writes it before `target` */
     const tn_task *task;     /* the task of the last request; written like `number` */
+    void *copy;              /* the requester's: TNI_STACK_COPY_BYTES for the stack of a thread that sleeps */
     tni_stack_sample sample; /* the handler's from when it takes `target` out until it stores `responses` */
 };
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/thread.h"
+#include "os/os_sleeper.h"
 #include "os/os_thread.h"
 #include "support/runtime.h"
 
@@ -51,13 +52,47 @@ Test(os_thread, sleeps)
     cr_assert(sleeps(&s)); /* a thread that has ended */
 }
 
+static bool is_found(void *arg)
+{
+    tni_os_sleeper at;
+
+    return tni_os_sleeper_find(atomic_load(&((sleeper *)arg)->id), &at);
+}
+
+/* Its stack pointer is on its stack; and once it has run, it has not slept all the time. */
+Test(os_thread, where_it_sleeps)
+{
+    sleeper s = {.begins = TT_GATE_INIT, .ends = TT_GATE_INIT};
+    pthread_t thread = start_sleeper(&s);
+    pthread_attr_t attributes;
+    tni_os_sleeper at;
+    void *base;
+    size_t size;
+
+    cr_assert(tt_wait_until(sleeps, &s, 20 * TN_S));
+    cr_assert(tt_wait_until(is_found, &s, 20 * TN_S));
+    cr_assert(tni_os_sleeper_find(atomic_load(&s.id), &at));
+    cr_assert(tni_os_sleeper_still(atomic_load(&s.id), &at));
+    cr_assert_eq(pthread_getattr_np(thread, &attributes), 0);
+    cr_assert_eq(pthread_attr_getstack(&attributes, &base, &size), 0);
+    pthread_attr_destroy(&attributes);
+    cr_assert(at.sp > (uintptr_t)base && at.sp < (uintptr_t)base + size);
+    at.runs--;
+    cr_assert(!tni_os_sleeper_still(atomic_load(&s.id), &at));
+    tt_gate_open(&s.ends);
+    tt_thread_join(thread);
+    cr_assert(!is_found(&s)); /* a thread that has ended */
+}
+
 static void *look_at_itself(void *arg)
 {
     static const char *const names[] = {"runs", ") S (", "(((", ")))", ") S"};
+    tni_os_sleeper at;
 
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         tt_check(pthread_setname_np(pthread_self(), names[i]) == 0);
         tt_check(!tni_os_thread_sleeps(tni_os_thread_id()));
+        tt_check(!tni_os_sleeper_find(tni_os_thread_id(), &at));
     }
     return arg;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports of tasks that keep their thread: with a stack sample, at a limited rate, and whatever the thread does meanwhile. */
 /* ctest: timeout=120 */
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include <tn.h>
 
@@ -55,6 +57,61 @@ static void is_said_with_its_stack(void (*keep)(void))
 Test(stuck_report, of_a_sleeper)
 {
     is_said_with_its_stack(sleep_some);
+}
+
+/* A sleep of one second, and a poll: neither ends early because a report is made meanwhile. */
+static void sleep_whole(void)
+{
+    struct timespec second = {.tv_sec = 1};
+
+    tt_check(nanosleep(&second, NULL) == 0);
+    tt_check(poll(NULL, 0, 50) == 0);
+}
+
+Test(stuck_report, cuts_no_sleep_short)
+{
+    is_said_with_its_stack(sleep_whole);
+}
+
+/* More than a sample copies of a stack. */
+__attribute__((noinline)) static void sleep_deep(unsigned depth)
+{
+    volatile char bytes[4096];
+
+    bytes[0] = 0;
+    if (depth == 0)
+        sleep_whole();
+    else
+        sleep_deep(depth - 1);
+    bytes[1] = bytes[0];
+}
+
+static void *sleep_in_the_deep(void *arg)
+{
+    stand *s = arg;
+
+    atomic_store(&s->inside, 1);
+    while (!atomic_load(&s->over))
+        sleep_deep(300);
+    return NULL;
+}
+
+Test(stuck_report, of_a_deep_sleeper)
+{
+    stand *s = new_stand(sleep_whole);
+    tn_options options = options_for(s);
+    tn_spawn_options deep = tn_spawn_options_default();
+    tn_runtime *runtime = create(&options);
+    tn_task *task;
+
+    deep.stack_size_bytes = (size_t)4 * 1024 * 1024;
+    cr_assert_eq(tn_spawn_on(runtime, &deep, &task, sleep_in_the_deep, s), 0);
+    cr_assert(tt_wait_until(has_said_it, s, LIMIT_NS / 2));
+    atomic_store(&s->over, true);
+    tt_join(task);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(count_of(&s->page, KEEPS), 1, "%s", s->page.text);
+    cr_assert_geq(count_of(&s->page, "    #"), 1, "%s", s->page.text);
 }
 
 /* ThreadSanitizer delays signals until the thread makes a system call. */

@@ -75,7 +75,8 @@ typedef struct tn_options {
     unsigned replacement_threads_max; /* maximum number of replacement threads, beside the workers; 0: 64 */
     /* A task that keeps its thread for this many nanoseconds is logged with its stack, each task once, at most 5 per minute; 0:
      * none is. What counts is the processor time of the thread and the time that it sleeps, not the time in which it gets no
-     * processor. The thread gets a signal, by which sleep(3), poll(2) and similar calls end early with EINTR. */
+     * processor. The stack of a thread that sleeps is read from outside. A thread that computes gets a signal. A sleep(3),
+     * poll(2) or similar call that it begins at that moment may end early with EINTR. */
     uint64_t report_stuck_ns;
     unsigned blocking_threads; /* maximum number of threads that run blocking jobs, up to 10,000; 0: 512 */
     unsigned file_threads;     /* maximum number of further threads, for files, up to 10,000; 0: 64 */
@@ -273,9 +274,9 @@ typedef void (*tn_dump_fn)(void *ctx, const char *line);
  * Frames are names of functions that the dynamic linker knows, or else offsets for addr2line. Times lag by up to a few ms.
  *
  * It works at any time, also while workers are stuck. A task that runs meanwhile shows its frames only with
- * options.report_stuck_ns: its thread gets the signal, and the dump waits for such threads for at most one second in all. There
- * is no other wait, not for locks of the C library or the dynamic linker either, except in `line`. Names of functions need the
- * system call process_vm_readv; where it is refused, addresses are shown.
+ * options.report_stuck_ns. A thread that computes then gets the signal, and the dump waits for such threads for at most one
+ * second in all. There is no other wait, not for locks of the C library or the dynamic linker either, except in `line`. Names of
+ * functions need the system call process_vm_readv; where it is refused, addresses are shown.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.
