@@ -3,7 +3,9 @@
  * line in the log: new connections stay in the backlog, and accepted ones continue. It lasts if files or memory are short, or
  * if many connections in a row have failed, as when a filter of system calls denies accept(2).
  */
-#include "endpoint/attempt.h"
+#include <tn/stream_future.h>
+
+#include "endpoint/attempt_poll.h"
 #include "listener/listener.h"
 #include "sched/runtime.h"
 #include "time/deadline.h"
@@ -57,19 +59,24 @@ typedef struct {
     uint64_t deadline_ns;
 } pause_future;
 
-static int pause_poll(tn_future *self, tn_waker *waker)
+/* Returns 0: the pause is over; TN_EBADF: the listener is closed; TN_PENDING. */
+static int poll_pause(tn_listener *listener, uint64_t deadline_ns, tn_waker *waker)
 {
-    pause_future *future = tni_container_of(self, pause_future, base);
-    tn_listener *listener = future->listener;
-
-    if (tni_task_clock_ns() >= future->deadline_ns)
+    if (tni_task_clock_ns() >= deadline_ns)
         return 0;
     /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
     tni_wait_arm(&listener->pause, waker);
     if (tni_endpoint_is_closing(&listener->endpoint))
         return TN_EBADF;
-    tni_deadline_ask(waker, future->deadline_ns);
+    tni_deadline_ask(waker, deadline_ns);
     return TN_PENDING;
+}
+
+static int pause_poll(tn_future *self, tn_waker *waker)
+{
+    pause_future *future = tni_container_of(self, pause_future, base);
+
+    return poll_pause(future->listener, future->deadline_ns, waker);
 }
 
 static void pause_drop(tn_future *self)
@@ -91,10 +98,9 @@ static void pause_abandon(tn_future *self, tn_task *task)
 
 static const tn_future_ops pause_ops = {pause_poll, pause_drop, "accept, after an error", pause_abandon};
 
-static int pause_after(tn_listener *listener, int error)
+/* Chooses the length of the next pause, and returns its end. Logs a line if it is the first. */
+static uint64_t next_pause(tn_listener *listener, int error)
 {
-    pause_future future = {.base = {&pause_ops}, .listener = listener};
-
     if (listener->pause_ns == 0) {
         tni_log_write(&listener->endpoint.runtime->log, TN_LOG_WARNING,
                       "accept: %s; new connections wait in the backlog until it succeeds again%s", tn_strerror(error),
@@ -105,7 +111,13 @@ static int pause_after(tn_listener *listener, int error)
     } else {
         listener->pause_ns = PAUSE_MAX_NS;
     }
-    future.deadline_ns = tni_task_clock_ns() + listener->pause_ns;
+    return tni_task_clock_ns() + listener->pause_ns;
+}
+
+static int pause_after(tn_listener *listener, int error)
+{
+    pause_future future = {{&pause_ops}, listener, next_pause(listener, error)};
+
     return tn_await(&future.base);
 }
 
@@ -181,4 +193,69 @@ int tn_try_accept(tn_listener *listener, tn_stream **out)
         rc = TN_EBADF;
     tni_endpoint_end(&listener->endpoint, TNI_OPERATION_READ);
     return rc;
+}
+
+/* --- As a future ------------------------------------------------------------------------------------------------------------ */
+
+/* In flight. What accept_waiting does, in polls. */
+static int accept_in_polls(tn_accept_future *future, tn_waker *waker)
+{
+    tn_listener *listener = future->listener;
+    tni_attempt accept = {run_accept, future->out, 0};
+
+    for (;;) {
+        int rc = future->pause_until_ns == 0 ? 0 : poll_pause(listener, future->pause_until_ns, waker);
+        if (rc != 0)
+            return rc;
+        future->pause_until_ns = 0;
+        rc = tni_attempt_poll(&listener->endpoint, TNI_READ, &accept, &future->waiting, waker);
+        if (rc == 0 || rc == TN_PENDING)
+            return rc;
+        if (tni_endpoint_is_closing(&listener->endpoint))
+            return TN_EBADF;
+        if (lasts(listener, rc)) {
+            future->pause_until_ns = next_pause(listener, rc);
+        } else if (concerns_one_connection(rc)) {
+            /* Failed connections must not keep other tasks from running. */
+            (void)tni_budget_poll_leave(waker, rc);
+            if (!tni_budget_poll_enter(waker))
+                return TN_PENDING;
+        } else {
+            return rc;
+        }
+    }
+}
+
+static void stop_accepting(tn_accept_future *future)
+{
+    if (future->in_flight)
+        (void)tni_wait_disarm(&future->listener->pause);
+    tni_attempt_poll_end(&future->listener->endpoint, TNI_READ, &future->in_flight, &future->waiting);
+}
+
+static int accept_poll(tn_future *self, tn_waker *waker)
+{
+    tn_accept_future *future = tni_container_of(self, tn_accept_future, base);
+    int rc;
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    rc = tni_attempt_poll_begin(&future->listener->endpoint, TNI_READ, &future->in_flight);
+    if (rc == 0)
+        rc = accept_in_polls(future, waker);
+    if (rc != TN_PENDING)
+        stop_accepting(future);
+    return tni_budget_poll_leave(waker, rc);
+}
+
+static void accept_drop(tn_future *self)
+{
+    stop_accepting(tni_container_of(self, tn_accept_future, base));
+}
+
+void tn_accept_init(tn_accept_future *future, tn_listener *listener, tn_stream **out)
+{
+    static const tn_future_ops ops = {accept_poll, accept_drop, "accept"};
+
+    *future = (tn_accept_future){{&ops}, listener, out, 0, false, false};
 }

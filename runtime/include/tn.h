@@ -18,6 +18,7 @@
  *     tn/fs.h          files and folders
  *     tn/names.h       looking up host names
  *     tn/net.h         TCP and Unix streams, listeners
+ *     tn/stream_future.h  futures that accept, read and write
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/reader.h      reading lines and frames from a byte stream
  *     tn/writer.h      writing text, frames and small pieces to one
@@ -60,6 +61,7 @@
 #include <tn/reader.h>
 #include <tn/runtime.h>
 #include <tn/signal.h>
+#include <tn/stream_future.h>
 #include <tn/sync.h>
 #include <tn/time.h>
 #include <tn/writer.h>
