@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/config.h"
 #include "base/options.h"
+#include "sched/core.h"
 #include "sched/runtime.h"
 
-#define SIZE_DEFAULT 16384
+#define SIZE_DEFAULT TNI_BLOCK_BYTES
 #define SIZE_MIN 64
 #define SIZE_LARGEST ((size_t)1 << 40) /* so that twice a capacity does not overflow */
 
@@ -35,6 +37,22 @@ int tni_buffer_init(tn_buffer *buffer, const tn_buffer_options *given, const cha
     return 0;
 }
 
+/* Blocks of the default size go through the cache of the core. */
+static char *alloc_bytes(const tn_buffer *buffer, size_t capacity)
+{
+    if (capacity == TNI_BLOCK_BYTES)
+        return tni_core_block_alloc(&buffer->allocator);
+    return tni_alloc_uninitialized(&buffer->allocator, capacity, _Alignof(max_align_t));
+}
+
+static void free_bytes(const tn_buffer *buffer)
+{
+    if (buffer->capacity == TNI_BLOCK_BYTES)
+        tni_core_block_free(&buffer->allocator, buffer->bytes);
+    else
+        tni_free(&buffer->allocator, buffer->bytes, buffer->capacity);
+}
+
 /* Moves the bytes to the beginning of memory of `capacity` bytes, which may be that of the buffer. */
 static int move(tn_buffer *buffer, size_t capacity)
 {
@@ -44,14 +62,14 @@ static int move(tn_buffer *buffer, size_t capacity)
     if (capacity > SIZE_LARGEST)
         return TN_ENOMEM;
     if (capacity != buffer->capacity) {
-        bytes = tni_alloc(&buffer->allocator, capacity, _Alignof(max_align_t));
+        bytes = alloc_bytes(buffer, capacity);
         if (bytes == NULL)
             return TN_ENOMEM;
     }
     if (used > 0)
         memmove(bytes, buffer->bytes + buffer->begin, used); /* NOLINT(clang-analyzer-core.*): bytes that are used have memory */
     if (bytes != buffer->bytes)
-        tni_free(&buffer->allocator, buffer->bytes, buffer->capacity);
+        free_bytes(buffer);
     buffer->bytes = bytes;
     buffer->capacity = capacity;
     buffer->begin = 0;
@@ -87,7 +105,9 @@ int tni_buffer_reserve(tn_buffer *buffer, size_t size)
 
 void tni_buffer_free(tn_buffer *buffer)
 {
-    tni_free(&buffer->allocator, buffer->bytes, buffer->capacity);
+    if (buffer->bytes == NULL)
+        return;
+    free_bytes(buffer);
     buffer->bytes = NULL;
     buffer->capacity = 0;
     buffer->begin = buffer->end = 0;

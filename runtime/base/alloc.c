@@ -23,6 +23,14 @@ static void libc_free(void *ctx, void *ptr, size_t size_bytes)
 
 const tn_allocator tni_alloc_default = {.alloc = libc_alloc, .free = libc_free, .ctx = NULL};
 
+void *tni_alloc_uninitialized(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
+{
+    void *ptr = allocator->alloc(allocator->ctx, size_bytes, align_bytes);
+
+    tni_order_release(); /* ThreadSanitizer sees the allocation, and the free */
+    return ptr;
+}
+
 void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
 {
     void *ptr = allocator->alloc(allocator->ctx, size_bytes, align_bytes);

@@ -12,6 +12,8 @@ extern const tn_allocator tni_alloc_default;
 
 /* Returns zeroed memory, or NULL. `align_bytes`: a power of two, at least sizeof(void *). */
 void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes);
+/* The same, but the content is undefined. */
+void *tni_alloc_uninitialized(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes);
 /* NULL is allowed. */
 void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes);
 

@@ -34,6 +34,11 @@
 #define TNI_RECLAIM_WAIT_NS 20000000
 #endif
 
+/* Size of the blocks that a core keeps for the buffers of readers and writers, and the most that it keeps. A request of a server
+ * needs one or two for the length of one run, so few are enough for any number of connections. */
+#define TNI_BLOCK_BYTES 16384
+#define TNI_BLOCKS_MAX 32
+
 /* The monitor polls a loop that has not been polled for this long. */
 #define TNI_STUCK_LATE_NS 2000000
 /* The monitor records a worker that has been inside one task for this long. */

@@ -106,6 +106,16 @@ static inline void tni_san_stack_idle(void *base, size_t size)
     __asan_poison_memory_region(base, size);
 }
 
+/* The same for free memory that is kept, and is no stack. */
+static inline void tni_san_memory_live(void *base, size_t size)
+{
+    __asan_unpoison_memory_region(base, size);
+}
+static inline void tni_san_memory_idle(void *base, size_t size)
+{
+    __asan_poison_memory_region(base, size);
+}
+
 /* Called when the addresses are unmapped: makes them accessible, because the kernel may reuse them for other memory. */
 static inline void tni_san_unmap(void *base, size_t size)
 {
@@ -170,6 +180,14 @@ static inline void tni_san_stack_idle(void *base, size_t size)
 {
     (void)base, (void)size;
 }
+static inline void tni_san_memory_live(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_memory_idle(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
 static inline void tni_san_unmap(void *base, size_t size)
 {
     (void)base, (void)size;
@@ -226,6 +244,14 @@ static inline void tni_san_stack_live(void *base, size_t size)
     (void)base, (void)size;
 }
 static inline void tni_san_stack_idle(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_memory_live(void *base, size_t size)
+{
+    (void)base, (void)size;
+}
+static inline void tni_san_memory_idle(void *base, size_t size)
 {
     (void)base, (void)size;
 }

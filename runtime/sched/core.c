@@ -28,6 +28,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     core->batching = false;
     core->batch = 0;
     tni_slab_cache_init(&core->slabs, &runtime->allocator, index, runtime->core_count + 1);
+    core->blocks = (tni_block_cache){0};
     tni_aptr_init(&core->worker, NULL);
     tni_aptr_init(&core->lifo_slot, NULL);
     tni_a32_init(&core->serving, 0);
@@ -40,6 +41,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
 void tni_core_fini(tni_core *core)
 {
     tni_timers_fini(&core->timers);
+    tni_block_cache_clear(&core->blocks, &core->runtime->allocator);
     tni_slab_cache_fini(&core->slabs);
 }
 
@@ -101,6 +103,47 @@ void tni_core_arm_timer(tni_core *core, tn_task *task)
         core = tni_runtime_any_core(task->runtime);
     if (tni_timer_arm(&core->timers, task))
         tni_worker_wake_if_parked(core);
+}
+
+/* Enters the core of the calling thread, if blocks of the allocator may be in its cache; otherwise NULL. A block is only memory
+ * of its allocator, so it may come from one runtime and go to another one. */
+static tni_core *enter_for_block(const tn_allocator *allocator)
+{
+    tni_core *core = tni_core_enter();
+    const tn_allocator *own;
+
+    if (core == NULL)
+        return NULL;
+    own = &core->runtime->allocator;
+    if (own->alloc == allocator->alloc && own->free == allocator->free && own->ctx == allocator->ctx)
+        return core;
+    tni_core_leave();
+    return NULL;
+}
+
+void *tni_core_block_alloc(const tn_allocator *allocator)
+{
+    tni_core *core = enter_for_block(allocator);
+    void *block = NULL;
+
+    if (core != NULL) {
+        block = tni_block_cache_take(&core->blocks);
+        tni_core_leave();
+    }
+    return block != NULL ? block : tni_alloc_uninitialized(allocator, TNI_BLOCK_BYTES, _Alignof(max_align_t));
+}
+
+void tni_core_block_free(const tn_allocator *allocator, void *block)
+{
+    tni_core *core = enter_for_block(allocator);
+    bool is_kept = false;
+
+    if (core != NULL) {
+        is_kept = tni_block_cache_put(&core->blocks, block);
+        tni_core_leave();
+    }
+    if (!is_kept)
+        tni_free(allocator, block, TNI_BLOCK_BYTES);
 }
 
 unsigned tni_core_poll(tni_core *core, uint64_t now_ns)

@@ -16,6 +16,7 @@
 #ifndef TNI_CORE_H
 #define TNI_CORE_H
 
+#include "base/block_cache.h"
 #include "base/count.h"
 #include "base/held.h"
 #include "fiber/stack.h"
@@ -43,6 +44,7 @@ struct tni_core {
     uint64_t trim_due_ns;     /* when to trim the slabs next */
     tni_slab_cache slabs;
     tni_stack_cache stacks;
+    tni_block_cache blocks; /* of the runtime's allocator */
 
     /* Written by the holder, read by all. */
     tni_cache_aligned tni_counts counts;
@@ -81,6 +83,11 @@ void tni_core_leave(void);
 /* Called by the scheduler: tni_timer_arm with the timers of `core`, the core on which the task ran (NULL: of any core). Wakes
  * the core's worker if it would sleep too long. */
 void tni_core_arm_timer(tni_core *core, tn_task *task);
+
+/* Any thread: returns TNI_BLOCK_BYTES of the allocator for a buffer, or NULL; the content is undefined. They are from the
+ * calling worker's core, if that has some and its runtime has the same allocator. `free` puts them there, if the same holds. */
+void *tni_core_block_alloc(const tn_allocator *allocator);
+void tni_core_block_free(const tn_allocator *allocator, void *block);
 
 /* Any thread: fires the timers of a core, and polls its loop unless another thread polls it. Tasks that become runnable are
  * queued as by any other wake by the caller. Returns how many timers fired. */

@@ -38,6 +38,7 @@ void tni_reclaim_give(tni_core *core)
         return;
     if (core->stacks.count > 0)
         tni_runtime_flush_stacks(runtime, &core->stacks);
+    tni_block_cache_clear(&core->blocks, &runtime->allocator);
     tni_slab_give(&core->slabs);
     /* Release: publishes what was given. Weaker: the requester could find the inbox empty. Partner: all_have_given. */
     tni_a32_store(&core->reclaimed, round, TNI_RELEASE);

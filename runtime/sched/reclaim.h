@@ -13,7 +13,7 @@
  *                 while changes is the same; repeat
  *              4. withdraw the announcement; trim the idle stacks; take the headers that were given
  *   core:      at its periodic check, and before it parks, if stacks are waited for and `reclaimed` is not the round:
- *              1. load round; move the cached stacks to the pool, and headers to the inbox of the own cache
+ *              1. load round; move the cached stacks to the pool, and headers to the inbox of the own cache; free the blocks
  *              2. store that round to `reclaimed`; changes + 1, and wake the requesters
  *
  * *No request is missed.* A worker marks its core parked, makes a full fence, and then loads the announcement and the round

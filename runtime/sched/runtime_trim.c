@@ -87,6 +87,7 @@ void tn_runtime_trim(tn_runtime *runtime)
     if (core != NULL && core->runtime == runtime) {
         tni_runtime_flush_stacks(runtime, &core->stacks);
         (void)tni_slab_trim(&core->slabs);
+        tni_block_cache_clear(&core->blocks, &runtime->allocator);
     }
     if (core != NULL)
         tni_core_leave();

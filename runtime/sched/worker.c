@@ -136,8 +136,8 @@ static void share_memory(tni_core *core)
     tni_reclaim_give(core);
 }
 
-/* Now and then trims the slabs of headers; the maintaining thread wakes parked workers for it. */
-static void trim_headers(tni_core *core)
+/* Now and then trims the slabs of headers and the blocks for buffers; the maintaining thread wakes parked workers for it. */
+static void trim_core(tni_core *core)
 {
     /* Relaxed: own word; the last reading is accurate enough. */
     uint64_t now_ns = tni_a64_load(&core->clock_read_ns, TNI_RELAXED);
@@ -152,6 +152,7 @@ static void trim_headers(tni_core *core)
     again = tni_slab_trim(&core->slabs);
     if (!again && core->stacks.count > 0) /* no task was spawned here for an interval */
         tni_runtime_flush_stacks(core->runtime, &core->stacks);
+    again = tni_block_cache_trim(&core->blocks, &core->runtime->allocator) || again;
     tni_a32_store(&core->trim_again, again, TNI_RELAXED); /* as above, both */
     tni_a64_store(&core->trim_seen, tni_a64_load(&core->counts.polls, TNI_RELAXED), TNI_RELAXED);
 }
@@ -212,7 +213,7 @@ static void check_periodically(tni_core *core)
         poll_driver(core);
     if (now_ns - core->shares_taken_ns >= TNI_POLL_PERIOD_NS)
         take_shares(core, now_ns);
-    trim_headers(core);
+    trim_core(core);
     share_memory(core);
 }
 
@@ -352,7 +353,7 @@ static void park(tni_worker *worker, tni_core *core)
     /* From here on what this worker makes runnable is appended to its queue, not put in the LIFO slot, so one of the checks
      * below finds it. */
     tni_schedule_batch_begin(core);
-    trim_headers(core);
+    trim_core(core);
     share_memory(core);
     tni_idle_park(&runtime->idle, core->index);
     stop_searching(worker, core, false);

@@ -30,7 +30,7 @@ typedef enum tn_frame_length {
 /* Options of a reader or writer; begin with tn_buffer_options_default(). */
 typedef struct tn_buffer_options {
     size_t size;                   /* of this struct, in bytes; set by tn_buffer_options_default() */
-    size_t buffer_size;            /* bytes of the buffer while there is one; 0: 16384; at least 64 */
+    size_t buffer_size;            /* bytes of the buffer while there is one; 0: 16384, which cores keep; at least 64 */
     const tn_allocator *allocator; /* copied; NULL: that of the calling task's runtime, or the C library's */
 } tn_buffer_options;
 

@@ -2,9 +2,9 @@
 /* tournant: reading lines, frames and exact numbers of bytes from a byte stream.
  *
  * A call that a deadline or a cancellation ends has lost nothing: what has been read stays in the reader's buffer, and the call
- * can be repeated. The buffer is allocated when bytes are there, and freed before a call waits with nothing in it. So a
- * connection that is idle holds no buffer. After a read that has filled a buffer of the usual size the reader keeps it for one
- * more read.
+ * can be repeated. The buffer is taken when bytes are there, and given back before a call waits with nothing in it. So a
+ * connection that is idle holds no buffer. Each core keeps some buffers of the default size, so this costs no allocation. After
+ * a read that has filled a buffer of the usual size the reader keeps it for one more read.
  *
  * Each call has a limit, because the peer chooses what it sends. A line or frame that is longer is TN_EMSGSIZE, as soon as that
  * is certain. The buffer grows only as bytes arrive, and never beyond the limit and the framing. */
