@@ -14,7 +14,7 @@
 #define SIZE_MIN 64
 #define SIZE_LARGEST ((size_t)1 << 40) /* so that twice a capacity does not overflow */
 
-static const tn_allocator *allocator_here(void)
+const tn_allocator *tni_buffer_allocator_here(void)
 {
     tn_runtime *runtime = tn_runtime_current();
 
@@ -33,7 +33,7 @@ int tni_buffer_init(tn_buffer *buffer, const tn_buffer_options *given, const cha
     if (options.allocator != NULL && (options.allocator->alloc == NULL || options.allocator->free == NULL))
         return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
     *buffer = (tn_buffer){.usual = options.buffer_size != 0 ? options.buffer_size : SIZE_DEFAULT};
-    buffer->allocator = options.allocator != NULL ? *options.allocator : *allocator_here();
+    buffer->allocator = options.allocator != NULL ? *options.allocator : *tni_buffer_allocator_here();
     return 0;
 }
 

@@ -7,6 +7,9 @@
 
 #include "base/defs.h"
 
+/* The allocator of the calling task's runtime; on another thread that of the C library. */
+const tn_allocator *tni_buffer_allocator_here(void);
+
 /* Prepares an empty buffer. Returns 0, or TN_EINVAL after a line in the log that names `call`. */
 int tni_buffer_init(tn_buffer *buffer, const tn_buffer_options *given, const char *call);
 

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/vector.h"
 #include "reader/buffer.h"
+#include "reader/slice_queue.h"
 
 int tn_writer_init(tn_writer *writer, tn_io io, const tn_buffer_options *options)
 {
@@ -15,77 +17,162 @@ int tn_writer_init(tn_writer *writer, tn_io io, const tn_buffer_options *options
     return tni_buffer_init(&writer->buffer, options, "tn_writer_init");
 }
 
-void tn_writer_fini(tn_writer *writer)
+static size_t waiting(const tn_writer *writer)
 {
-    tni_buffer_free(&writer->buffer);
+    return tni_buffer_used(&writer->buffer) + (writer->slices != NULL ? writer->slices->bytes : 0);
 }
 
-/* Sends all that is in the buffer. */
-static int send_buffer(tn_writer *writer)
+/* Gives the memory back, also that of what was not sent. */
+static void free_all(tn_writer *writer)
+{
+    tn_slice_queue *slices = writer->slices;
+
+    tni_buffer_free(&writer->buffer);
+    if (slices == NULL)
+        return;
+    tni_slice_queue_clear(slices);
+    tni_free(&writer->buffer.allocator, slices, sizeof *slices);
+    writer->slices = NULL;
+}
+
+void tn_writer_fini(tn_writer *writer)
+{
+    free_all(writer);
+}
+
+/* Once: sends some of what waits, and of the piece in piece[0] and piece[1] behind it, which become what is left of it. */
+static int send_some(tn_writer *writer, struct iovec piece[2])
+{
+    tn_buffer *buffer = &writer->buffer;
+    size_t used = tni_buffer_used(buffer);
+    struct iovec iov[TNI_SLICES_IOV + 2];
+    int count = 0;
+    size_t sent;
+    ssize_t n;
+
+    if (writer->slices != NULL)
+        count = tni_slice_queue_gather(writer->slices, used > 0 ? buffer->bytes + buffer->begin : NULL, used, iov);
+    else if (used > 0)
+        iov[count++] = (struct iovec){buffer->bytes + buffer->begin, used};
+    for (unsigned i = 0; i < 2; i++)
+        if (piece[i].iov_len > 0)
+            iov[count++] = piece[i];
+    n = tn_io_writev(writer->io, iov, count);
+    if (n < 0)
+        return (int)n;
+    sent = (size_t)n;
+    if (writer->slices != NULL)
+        buffer->begin += tni_slice_queue_sent(writer->slices, &sent);
+    used = tni_buffer_used(buffer);
+    if (sent <= used) {
+        buffer->begin += sent;
+        return 0;
+    }
+    buffer->begin += used;
+    tni_vector_advance(piece, sent - used);
+    return 0;
+}
+
+/* Sends all that waits. */
+static int send_all(tn_writer *writer)
 {
     tn_buffer *buffer = &writer->buffer;
 
-    while (tni_buffer_used(buffer) > 0) {
-        ssize_t n = tn_io_write(writer->io, buffer->bytes + buffer->begin, tni_buffer_used(buffer));
+    while (waiting(writer) > 0) {
+        struct iovec none[2] = {{NULL, 0}, {NULL, 0}};
+        ssize_t n;
+        if (writer->slices != NULL)
+            n = send_some(writer, none);
+        else
+            n = tn_io_write(writer->io, buffer->bytes + buffer->begin, tni_buffer_used(buffer));
         if (n < 0)
             return (int)n;
         buffer->begin += (size_t)n;
     }
-    tni_buffer_free(buffer);
+    free_all(writer);
     return 0;
 }
 
-/* Once: sends some of what is in the buffer, and of the piece in iov[1] and iov[2] behind it. */
-static int send_some(tn_writer *writer, struct iovec iov[3])
+static int append(tn_buffer *buffer, const struct iovec piece[2])
 {
-    tn_buffer *buffer = &writer->buffer;
-    size_t used = tni_buffer_used(buffer);
-    ssize_t n;
-
-    iov[0] = (struct iovec){used > 0 ? buffer->bytes + buffer->begin : NULL, used};
-    n = tn_io_writev(writer->io, iov, 3);
-    if (n < 0)
-        return (int)n;
-    tni_vector_advance(iov, (size_t)n);
-    buffer->begin += used - iov[0].iov_len;
-    return 0;
-}
-
-static int append(tn_buffer *buffer, const struct iovec iov[3])
-{
-    int rc = tni_buffer_reserve(buffer, iov[1].iov_len + iov[2].iov_len);
+    int rc = tni_buffer_reserve(buffer, piece[0].iov_len + piece[1].iov_len);
 
     if (rc != 0)
         return rc;
-    for (unsigned i = 1; i < 3; i++) {
-        if (iov[i].iov_len > 0)
-            memcpy(buffer->bytes + buffer->end, iov[i].iov_base, iov[i].iov_len);
-        buffer->end += iov[i].iov_len;
+    for (unsigned i = 0; i < 2; i++) {
+        if (piece[i].iov_len > 0)
+            memcpy(buffer->bytes + buffer->end, piece[i].iov_base, piece[i].iov_len);
+        buffer->end += piece[i].iov_len;
     }
     return 0;
 }
 
-/* Takes a piece, iov[1] and iov[2]; iov[0] is for what is in the buffer. */
-static int put(tn_writer *writer, struct iovec iov[3])
+/* Takes a piece, piece[0] and piece[1]. */
+static int put(tn_writer *writer, struct iovec piece[2])
 {
-    const size_t size = iov[1].iov_len + iov[2].iov_len;
+    const size_t size = piece[0].iov_len + piece[1].iov_len;
     size_t left = size;
     int rc = writer->error;
 
-    while (rc == 0 && tni_buffer_used(&writer->buffer) + left > writer->buffer.usual) {
-        rc = send_some(writer, iov);
-        left = iov[1].iov_len + iov[2].iov_len;
+    while (rc == 0 && waiting(writer) + left > writer->buffer.usual) {
+        rc = send_some(writer, piece);
+        left = piece[0].iov_len + piece[1].iov_len;
     }
     if (rc != 0 && left == size)
         return rc;
     if (left > 0) {
-        rc = append(&writer->buffer, iov);
+        rc = append(&writer->buffer, piece);
         if (rc != 0 && left < size)
             writer->error = rc;
         return rc;
     }
-    if (tni_buffer_used(&writer->buffer) == 0)
-        tni_buffer_free(&writer->buffer);
+    if (waiting(writer) == 0)
+        free_all(writer);
+    return 0;
+}
+
+/* Makes a slot for a slice. Nothing else has changed if it fails. */
+static int make_slot(tn_writer *writer)
+{
+    tn_slice_queue *slices = writer->slices;
+    int rc = 0;
+
+    if (slices != NULL && slices->count < TNI_SLICES_MAX)
+        return 0;
+    if (slices != NULL)
+        rc = send_all(writer);
+    if (rc != 0)
+        return rc;
+    slices = tni_alloc_uninitialized(&writer->buffer.allocator, sizeof *slices, _Alignof(tn_slice_queue));
+    if (slices == NULL)
+        return TN_ENOMEM;
+    slices->count = 0;
+    slices->ahead = slices->bytes = 0;
+    writer->slices = slices;
+    return 0;
+}
+
+int tn_writer_slice(tn_writer *writer, tn_slice slice)
+{
+    struct iovec none[2] = {{NULL, 0}, {NULL, 0}};
+    tn_slice_queue *slices;
+    int rc = writer->error;
+
+    if (rc != 0 || slice.bytes.size == 0)
+        return rc;
+    rc = make_slot(writer);
+    if (rc != 0)
+        return rc;
+    slices = writer->slices;
+    tni_slice_queue_push(slices, tni_buffer_used(&writer->buffer), slice);
+    while (rc == 0 && waiting(writer) > writer->buffer.usual)
+        rc = send_some(writer, none);
+    if (rc != 0 && slices->count > 0 && slices->parts[slices->count - 1].left.size == slice.bytes.size) {
+        tni_slice_queue_pop(slices); /* it is the last one, and nothing of it was sent */
+        return rc;
+    }
+    if (waiting(writer) == 0)
+        free_all(writer);
     return 0;
 }
 
@@ -97,18 +184,18 @@ static struct iovec piece_of(const void *data, size_t size)
 
 int tn_writer_write(tn_writer *writer, const void *data, size_t size)
 {
-    struct iovec iov[3] = {{NULL, 0}, piece_of(data, size), {NULL, 0}};
+    struct iovec piece[2] = {piece_of(data, size), {NULL, 0}};
 
     if (size > SSIZE_MAX / 2)
         return TN_EINVAL;
-    return put(writer, iov);
+    return put(writer, piece);
 }
 
 int tn_writer_frame(tn_writer *writer, tn_frame_length length, const void *data, size_t size)
 {
     size_t prefix = tni_buffer_length_size(length);
     unsigned char bytes[8];
-    struct iovec iov[3] = {{NULL, 0}, {bytes, prefix}, piece_of(data, size)};
+    struct iovec piece[2] = {{bytes, prefix}, piece_of(data, size)};
 
     if (prefix == 0)
         return TN_EINVAL;
@@ -116,7 +203,7 @@ int tn_writer_frame(tn_writer *writer, tn_frame_length length, const void *data,
         return TN_EMSGSIZE;
     for (size_t i = 0; i < prefix; i++)
         bytes[tni_buffer_length_byte(length, prefix, i)] = (unsigned char)((uint64_t)size >> (8 * i));
-    return put(writer, iov);
+    return put(writer, piece);
 }
 
 int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
@@ -135,7 +222,7 @@ int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
     if (size < 0)
         return TN_EINVAL;
     if ((size_t)size >= tni_buffer_space(buffer)) { /* with its zero it does not fit */
-        rc = tni_buffer_used(buffer) + (size_t)size >= buffer->usual ? send_buffer(writer) : 0;
+        rc = waiting(writer) + (size_t)size >= buffer->usual ? send_all(writer) : 0;
         if (rc == 0)
             rc = tni_buffer_reserve(buffer, (size_t)size + 1);
         if (rc != 0)
@@ -164,7 +251,7 @@ int tn_writer_flush(tn_writer *writer)
 {
     if (writer->error != 0)
         return writer->error;
-    return writer->corks > 0 ? 0 : send_buffer(writer);
+    return writer->corks > 0 ? 0 : send_all(writer);
 }
 
 void tn_writer_cork(tn_writer *writer)

@@ -22,6 +22,7 @@
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/reader.h      reading lines and frames from a byte stream
  *     tn/writer.h      writing text, frames and small pieces to one
+ *     tn/slice.h       counted bytes that many writers share
  *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
  *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
  *                      task_tracker, wait_group, watch
@@ -61,6 +62,7 @@
 #include <tn/reader.h>
 #include <tn/runtime.h>
 #include <tn/signal.h>
+#include <tn/slice.h>
 #include <tn/stream_future.h>
 #include <tn/sync.h>
 #include <tn/time.h>

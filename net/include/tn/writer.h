@@ -9,16 +9,20 @@
 
 #include <stdarg.h>
 
-#include <tn/buffer.h>
+#include <tn/slice.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* The slices that wait in a writer. Opaque. */
+typedef struct tn_slice_queue tn_slice_queue;
+
 /* A writer of a byte stream. One task at a time. All members are private. */
 typedef struct tn_writer {
     tn_io io;
     tn_buffer buffer;
+    tn_slice_queue *slices; /* NULL: none waits */
     unsigned corks;
     int error; /* not 0: there was no memory for the rest of a piece that had been sent in part; it stays */
 } tn_writer;
@@ -32,7 +36,7 @@ typedef struct tn_writer {
  * Cancellation: no. */
 TN_API int tn_writer_init(tn_writer *writer, tn_io io, const tn_buffer_options *options);
 
-/* Frees the buffer; what is in it is lost, so call tn_writer_flush before. The stream stays open.
+/* Frees the buffer, and releases the slices; what was not sent is lost, so call tn_writer_flush before. The stream stays open.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -52,6 +56,17 @@ TN_API void tn_writer_fini(tn_writer *writer);
  * TN_EINVAL: `size` is above SSIZE_MAX / 2.
  * Cancellation: yes; nothing of `data` was taken. A piece that fits in the buffer is taken without a check for it. */
 TN_API int tn_writer_write(tn_writer *writer, const void *data, size_t size);
+
+/* Takes a slice, without a copy: the writer keeps a reference until the bytes are sent. They are sent in order with what is
+ * written before and after. It counts in full towards the size of the buffer; what exceeds that is sent.
+ *
+ * Suspends: when the buffer is full, or 16 slices wait.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: the caller keeps its reference.
+ * Errors: those of tn_io_write; TN_ENOMEM. Nothing of the slice was taken. If the stream fails after a part of it was sent, the
+ * slice is taken: a later call that sends returns the error that the stream has then.
+ * Cancellation: yes; nothing of the slice was taken. A slice that fits is taken without a check for it. */
+TN_API int tn_writer_slice(tn_writer *writer, tn_slice slice);
 
 /* Takes formatted text, as printf does; without the terminating zero.
  *
