@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "os/os_copy.h"
+#include "os/os_symbol_file.h"
 
 /* --- Reading memory that may vanish --------------------------------------------------------------------------------------- */
 
@@ -258,12 +259,31 @@ static bool copy_path(const object *o, char *path, size_t size)
     return length > 0;
 }
 
+/* Finds the function at an address of the object: among the symbols that the dynamic linker has loaded, which are those that the
+ * object exports, and else in its file. */
+static bool find_function(const object *o, uintptr_t in_object, char *name, size_t size, uintptr_t *begin)
+{
+    ElfW(Sym) symbol;
+    uintptr_t names;
+    char path[256];
+
+    if (find_symbol(o, in_object, &symbol) && dynamic_entry(o, DT_STRTAB, &names) &&
+        copy_text(names + symbol.st_name, name, size)) {
+        *begin = symbol.st_value;
+        return true;
+    }
+    if (o->name == 0)
+        (void)snprintf(path, sizeof path, "/proc/self/exe"); /* also if the file has been deleted or replaced */
+    else if (!copy_text(o->name, path, sizeof path))
+        return false;
+    return tni_os_symbol_in_file(path, (tni_symbol_file_id){o->segments, o->count}, in_object, name, size, begin);
+}
+
 static bool write_name(const object *o, void *arg)
 {
     const lookup *l = arg;
     const segment *first = segment_of_type(o, PT_LOAD);
-    ElfW(Sym) symbol;
-    uintptr_t names;
+    uintptr_t begin;
     char path[256];
     char name[128];
     size_t in_file;
@@ -273,10 +293,8 @@ static bool write_name(const object *o, void *arg)
     if (!copy_path(o, path, sizeof path))
         return true;
     in_file = l->pc - (o->bias + first->p_vaddr);
-    if (find_symbol(o, l->pc - o->bias, &symbol) && dynamic_entry(o, DT_STRTAB, &names) &&
-        copy_text(names + symbol.st_name, name, sizeof name))
-        (void)snprintf(l->out, l->size, "%s+0x%zx (%s+0x%zx)", name, (size_t)(l->pc - o->bias - symbol.st_value), base_name(path),
-                       in_file);
+    if (find_function(o, l->pc - o->bias, name, sizeof name, &begin))
+        (void)snprintf(l->out, l->size, "%s+0x%zx (%s+0x%zx)", name, (size_t)(l->pc - o->bias - begin), base_name(path), in_file);
     else
         (void)snprintf(l->out, l->size, "%s+0x%zx", base_name(path), in_file);
     return true;

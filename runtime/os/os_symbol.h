@@ -6,7 +6,8 @@
 
 #include "base/defs.h"
 
-/* Writes "name+0x12 (file+0x345)" for `pc`, or the part of it that is known. addr2line takes the offset in the file. */
+/* Writes "name+0x12 (file+0x345)" for `pc`, or the part of it that is known. addr2line takes the offset in the file. The name of
+ * a static function is read from the file, which may have to wait for the disk. */
 void tni_os_symbol(const void *pc, char *out, size_t size);
 
 /* Whether two addresses are in one loaded object. False also if that cannot be found out. */

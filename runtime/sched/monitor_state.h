@@ -54,6 +54,12 @@ typedef struct {
     bool sampling;              /* the report holds the sampler */
 } tni_stuck_log;
 
+/* The report of a stuck task, as the monitor gives it to the reporter. */
+typedef struct {
+    uint64_t kept_ns; /* how long the task had kept its thread; 0: there is nothing to report */
+    bool sampling;    /* the report holds the sampler */
+} tni_stuck_details;
+
 /* Lines that wait for the reporter. */
 #define TNI_REPORTER_LINES 128
 
@@ -74,7 +80,8 @@ typedef struct {
     unsigned dropped;               /* lock: lines that were dropped since the last one that was logged */
     unsigned deadlocks;             /* lock: deadlocks to report */
     tni_cache_aligned tni_a32 news; /* bits: there is something to report; end. The thread sleeps on it */
-    tni_aptr released;              /* tn_task *: a reference to release; NULL: the slot is free */
+    tni_aptr task;                  /* tn_task *: to report, and a reference to release; NULL: the slot is free */
+    tni_stuck_details stuck;        /* what to report of it; the monitor writes it before `task` */
 } tni_reporter;
 
 /* The monitor's thread, one per runtime. */

@@ -7,6 +7,7 @@
 #include "os/os_memory.h"
 #include "sched/runtime.h"
 #include "watch/deadlock.h"
+#include "watch/stuck.h"
 
 enum { NEWS = 1, STOP = 2 };
 
@@ -44,15 +45,18 @@ void tni_reporter_deadlock(tn_runtime *runtime)
     announce(&runtime->reporter, NEWS);
 }
 
-bool tni_reporter_can_release(const tn_runtime *runtime)
+bool tni_reporter_can_take(const tn_runtime *runtime)
 {
-    return tni_aptr_load(&runtime->reporter.released, TNI_RELAXED) == NULL; /* relaxed: only the monitor fills it */
+    /* Acquire: the reporter has read `stuck`; partner: report_task. */
+    return tni_aptr_load(&runtime->reporter.task, TNI_ACQUIRE) == NULL;
 }
 
-void tni_reporter_release(tn_runtime *runtime, tn_task *task)
+void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stuck)
 {
-    tni_assert(tni_reporter_can_release(runtime), "the monitor holds one task at a time");
-    tni_aptr_store(&runtime->reporter.released, task, TNI_RELEASE); /* release: publishes the task; partner: serve */
+    tni_assert(tni_reporter_can_take(runtime), "the monitor reports one task at a time");
+    runtime->reporter.stuck = stuck;
+    /* Release: publishes the task and `stuck`; partner: report_task. */
+    tni_aptr_store(&runtime->reporter.task, task, TNI_RELEASE);
     announce(&runtime->reporter, NEWS);
 }
 
@@ -88,6 +92,23 @@ static bool take_deadlock(tni_reporter *reporter)
     return any;
 }
 
+static void report_task(tn_runtime *runtime)
+{
+    tni_reporter *reporter = &runtime->reporter;
+    /* Acquire: observes the task and `stuck`; partner: tni_reporter_give. */
+    tn_task *task = tni_aptr_load(&reporter->task, TNI_ACQUIRE);
+    tni_stuck_details stuck;
+
+    if (task == NULL)
+        return;
+    stuck = reporter->stuck;
+    /* Release: `stuck` has been read; partner: tni_reporter_can_take. The monitor may fill the slot again at once. */
+    tni_aptr_store(&reporter->task, NULL, TNI_RELEASE);
+    if (stuck.kept_ns > 0)
+        tni_stuck_report_print(runtime, task, stuck);
+    tni_task_unref(task);
+}
+
 /* Makes all reports that are there. Returns the bits of `news`. */
 static uint32_t serve(tn_runtime *runtime)
 {
@@ -96,7 +117,6 @@ static uint32_t serve(tn_runtime *runtime)
     uint32_t bits = tni_a32_exchange(&reporter->news, 0, TNI_ACQUIRE);
     tni_report_line line;
     unsigned dropped;
-    tn_task *task;
 
     while (take_line(reporter, &line, &dropped))
         tni_log_write(&runtime->log, (tn_log_level)line.level, "%s", line.text);
@@ -105,10 +125,7 @@ static uint32_t serve(tn_runtime *runtime)
                       dropped);
     while (take_deadlock(reporter))
         tni_deadlock_report(runtime);
-    /* Acquire: observes the task; partner: tni_reporter_release. The monitor may fill the slot again at once. */
-    task = tni_aptr_exchange(&reporter->released, NULL, TNI_ACQUIRE);
-    if (task != NULL)
-        tni_task_unref(task);
+    report_task(runtime);
     return bits;
 }
 
@@ -144,7 +161,7 @@ void tni_reporter_init(tni_reporter *reporter)
     tni_os_mutex_init(&reporter->lock);
     tni_a32_init(&reporter->news, 0);
     reporter->started = false;
-    tni_aptr_init(&reporter->released, NULL);
+    tni_aptr_init(&reporter->task, NULL);
 }
 
 int tni_reporter_start(tn_runtime *runtime)

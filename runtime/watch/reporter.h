@@ -4,9 +4,10 @@
  * a task holds.
  *
  * The lines of the two threads go into a queue of TNI_REPORTER_LINES. A line that finds it full is dropped and counted, and the
- * count is logged. Deadlocks are counted too, and each is reported. The last reference to a task may be the monitor's, and its
- * release may call a function of the program. So the reporter releases it. There is a slot for one task, and the monitor chooses
- * no task to report while the slot is taken.
+ * count is logged. Deadlocks are counted too, and each is reported. Stuck tasks are reported here whole, because the names of
+ * functions are read from files, which may block. There is a slot for one task with a reference, and the monitor chooses no task
+ * to report while the slot is taken. The reporter releases the reference: it may be the last one, and then its release may call a
+ * function of the program.
  *
  *   monitor, starter: 1. write the report, under the lock; 2. set a bit of `news` (release); if it was 0: wake the thread
  *   reporter:         1. exchange `news` for 0 (acquire); 2. report what is there; 3. if it was 0, sleep while it is 0; repeat
@@ -32,8 +33,9 @@ void tni_reporter_stop(tn_runtime *runtime);
 /* The monitor: makes the reporter report a deadlock. */
 void tni_reporter_deadlock(tn_runtime *runtime);
 
-/* The monitor: whether the slot for a task is free; and gives the reporter a reference to a task, while it is. */
-bool tni_reporter_can_release(const tn_runtime *runtime);
-void tni_reporter_release(tn_runtime *runtime, tn_task *task);
+/* The monitor: whether the slot for a task is free; and gives the reporter a task, while it is: to report it, and to release the
+ * reference to it. */
+bool tni_reporter_can_take(const tn_runtime *runtime);
+void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stuck);
 
 #endif

@@ -110,14 +110,14 @@ static tni_worker *thread_of(tn_runtime *runtime, const tn_task *task)
  * because the thread may write them meanwhile: then tni_os_sleeper_still says so. */
 static bool copy_stack(tni_stack_sampler *sampler, const tn_task *task, uintptr_t sp, uintptr_t *top)
 {
-    const tni_stack *stack;
-    const char *base;
+    uintptr_t stack; /* of the tni_stack, which is where the stack ends */
+    uintptr_t base;
 
-    if (!tni_os_copy((uintptr_t)&task->body.fiber.stack, &stack, sizeof stack) || stack == NULL ||
-        !tni_os_copy((uintptr_t)&stack->base, &base, sizeof base))
+    if (!tni_os_copy((uintptr_t)&task->body.fiber.stack, &stack, sizeof stack) || stack == 0 ||
+        !tni_os_copy(stack + offsetof(tni_stack, base), &base, sizeof base))
         return false;
-    *top = (uintptr_t)tni_stack_top(stack);
-    if (sp % sizeof(void *) != 0 || sp < (uintptr_t)base || sp >= *top)
+    *top = stack;
+    if (sp % sizeof(void *) != 0 || sp < base || sp >= *top)
         return false;
     if (*top - sp > TNI_STACK_COPY_BYTES)
         *top = sp + TNI_STACK_COPY_BYTES;

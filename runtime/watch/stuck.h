@@ -16,6 +16,8 @@ bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *du
 bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns);
 /* Called when the monitor ends: gives up the report in progress. */
 void tni_stuck_report_end(tn_runtime *runtime);
+/* Called by the reporter: logs what the monitor has found. `task` is borrowed. */
+void tni_stuck_report_print(tn_runtime *runtime, const tn_task *task, tni_stuck_details stuck);
 
 /* Called by the monitor: logs that tasks keep their threads, and that no more replacement threads may be started. */
 void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns);

@@ -7,9 +7,9 @@
  * TNI_STUCK_SLEEP_MAX_NS: if the check is later than that, the monitor itself got no processor.
  *
  * The monitor checks every worker, with or without a core. The task's own thread takes its stack (stack_sampler.h). The
- * monitor does not wait for that: it continues to check the cores, and reports when the stack has arrived, or without it
- * after a second. It reports one task at a time, and at most TNI_STUCK_REPORTS_A_MINUTE. A task that exceeds this limit is
- * reported in the next minute, if it still keeps its thread. */
+ * monitor does not wait for that: it continues to check the cores. When the stack has arrived, or without it after a second, it
+ * gives the report to the reporter (reporter.h), which prints it. It reports one task at a time, and at most
+ * TNI_STUCK_REPORTS_A_MINUTE. A task that exceeds this limit is reported in the next minute, if it still keeps its thread. */
 #include "watch/stuck.h"
 
 #include "sched/runtime.h"
@@ -31,35 +31,52 @@ static bool may_report(tni_stuck_log *log, uint64_t now_ns)
     return log->reports < TNI_STUCK_REPORTS_A_MINUTE;
 }
 
-static void print_report(tn_runtime *runtime, const tni_stack_sample *sample)
+/* Copies the sample of a report and gives up the sampler, because the log may block. False: there is no sample. */
+static bool take_sample(tn_runtime *runtime, tni_stack_sample *out)
 {
-    tni_stuck_log *log = &runtime->stuck_log;
-    tn_task *task = log->task;
+    const tni_stack_sample *sample = tni_stack_sampler_result(runtime, 0);
+
+    if (sample != NULL) {
+        *out = *sample;
+        out->stack.word = out->word;
+    }
+    tni_stack_sampler_end(runtime);
+    return sample != NULL;
+}
+
+void tni_stuck_report_print(tn_runtime *runtime, const tn_task *task, tni_stuck_details stuck)
+{
     tni_dump d = tni_dump_to_log(runtime);
+    tni_stack_sample sample;
+    bool sampled = stuck.sampling && take_sample(runtime, &sample);
 
     tni_dump_print(&d, "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
-                   task->name, (unsigned long long)task->id, (unsigned long long)log->kept_ns / 1000000);
+                   task->name, (unsigned long long)task->id, (unsigned long long)stuck.kept_ns / 1000000);
     tni_dump_origin(&d, task);
-    if (sample == NULL)
+    if (!sampled)
         tni_dump_print(&d, "    its stack could not be taken");
-    else if (!sample->inside)
+    else if (!sample.inside)
         tni_dump_print(&d, "    it has left that run");
-    else if (sample->stack.pc == NULL)
+    else if (sample.stack.pc == NULL)
         tni_dump_print(&d, "    it runs on a stack that is not its own");
     else
-        tni_dump_stack(&d, &sample->stack);
-    if (log->sampling)
-        tni_stack_sampler_end(runtime);
+        tni_dump_stack(&d, &sample.stack);
+}
+
+/* The reporter prints it. */
+static void end_report(tn_runtime *runtime)
+{
+    tni_stuck_log *log = &runtime->stuck_log;
+
+    tni_reporter_give(runtime, log->task, (tni_stuck_details){log->kept_ns, log->sampling});
     log->sampling = false;
     log->task = NULL;
-    tni_reporter_release(runtime, task);
 }
 
 /* Continues the report in progress. */
 static void continue_report(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
-    const tni_stack_sample *sample = NULL;
     bool over = now_ns >= log->until_ns;
 
     if (!log->sampling && tni_stack_sampler_begin(runtime, 0)) { /* otherwise a dump has the sampler: tried again at the next
@@ -67,16 +84,14 @@ static void continue_report(tn_runtime *runtime, uint64_t now_ns)
         log->sampling = true;
         over = over || !tni_stack_sampler_ask(runtime, log->task);
     }
-    if (log->sampling && !over)
-        sample = tni_stack_sampler_result(runtime, 0);
-    if (sample != NULL || over)
-        print_report(runtime, sample);
+    if (over || (log->sampling && tni_stack_sampler_result(runtime, 0) != NULL))
+        end_report(runtime);
 }
 
 void tni_stuck_report_end(tn_runtime *runtime)
 {
     if (runtime->stuck_log.task != NULL)
-        print_report(runtime, NULL);
+        end_report(runtime);
 }
 
 void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns)
@@ -249,7 +264,7 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
         return false;
     if (log->task != NULL)
         continue_report(runtime, now_ns);
-    may_choose = log->task == NULL && may_report(log, now_ns) && tni_reporter_can_release(runtime);
+    may_choose = log->task == NULL && may_report(log, now_ns) && tni_reporter_can_take(runtime);
     again = check_runs(runtime, now_ns, may_choose ? &c : NULL);
     if (c.kept_ns > 0 && tni_task_set_reported(c.task)) {
         log->reports++;
@@ -258,7 +273,7 @@ bool tni_stuck_report(tn_runtime *runtime, uint64_t now_ns)
         log->until_ns = now_ns + SAMPLE_TIMEOUT_NS;
         continue_report(runtime, now_ns);
     } else if (c.task != NULL) {
-        tni_reporter_release(runtime, c.task);
+        tni_reporter_give(runtime, c.task, (tni_stuck_details){0, false});
     }
     return again || log->task != NULL;
 }

@@ -119,6 +119,8 @@ Test(dump, says_what_each_task_waits_for)
     cr_assert(tt_wait_until(says_all, &e, 30 * TN_S), "%s", e.page.text);
     cr_assert_eq(count_of(e.page.text, "spawned at"), 4);
     cr_assert_eq(count_of(e.page.text, "entry "), 3);
+    cr_assert_eq(count_of(e.page.text, "entry sleep_deep+0x0 ("), 1, "%s", e.page.text); /* a static function */
+    cr_assert_eq(count_of(e.page.text, "entry await_it+0x0 ("), 1, "%s", e.page.text);
     cr_assert(count_of(e.page.text, "    #1 ") >= 3, "%s", e.page.text); /* at least two frames per fiber */
     cr_assert(strstr(e.page.text, "4 tasks") != NULL);
     for (int i = 0; i < 4; i++)

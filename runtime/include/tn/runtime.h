@@ -271,7 +271,8 @@ TN_API int tn_worker_index(void);
 typedef void (*tn_dump_fn)(void *ctx, const char *line);
 
 /* Describes every task: its number, its name, what it waits for and for how long, where it was spawned, and a fiber's frames.
- * Frames are names of functions that the dynamic linker knows, or else offsets for addr2line. Times lag by up to a few ms.
+ * Frames are names of functions, with offsets for addr2line. Names of static functions are read from the files of the program and
+ * its libraries; of a stripped file there is only the offset. Times lag by up to a few ms.
  *
  * It works at any time, also while workers are stuck. A task that runs meanwhile shows its frames only with
  * options.report_stuck_ns. A thread that computes then gets the signal, and the dump waits for such threads for at most one

@@ -59,15 +59,15 @@ void tni_reporter_deadlock(tn_runtime *runtime)
     (void)runtime;
 }
 
-bool tni_reporter_can_release(const tn_runtime *runtime)
+bool tni_reporter_can_take(const tn_runtime *runtime)
 {
     (void)runtime;
     return false;
 }
 
-void tni_reporter_release(tn_runtime *runtime, tn_task *task)
+void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stuck)
 {
-    (void)runtime, (void)task;
+    (void)runtime, (void)task, (void)stuck;
 }
 
 #endif
