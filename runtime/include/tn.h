@@ -20,6 +20,7 @@
  *     tn/net.h         TCP and Unix streams, listeners
  *     tn/stream_future.h  futures that accept, read and write
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
+ *     tn/copy.h        copying between byte streams, in one direction or both
  *     tn/reader.h      reading lines and frames from a byte stream
  *     tn/writer.h      writing text, frames and small pieces to one
  *     tn/slice.h       counted bytes that many writers share
@@ -53,6 +54,7 @@
 #include <tn/async.h>
 #include <tn/blocking.h>
 #include <tn/combine.h>
+#include <tn/copy.h>
 #include <tn/fs.h>
 #include <tn/future_set.h>
 #include <tn/group.h>

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Copying in one direction: wait without a buffer, read, write all of it, and again. README.md ("Copying") has the rules. */
+#include "copy/copy.h"
+
+#include <stddef.h>
+
+#include "base/alloc.h"
+#include "base/options.h"
+#include "sched/runtime.h"
+#include "scope/scope.h"
+
+#define BUFFER_FIRST 4096
+#define BUFFER_DEFAULT 65536
+#define BUFFER_MIN 64
+#define BUFFER_MAX ((size_t)1 << 30)
+
+int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call)
+{
+    const tni_log *log = tni_runtime_log_here();
+    tn_runtime *runtime = tn_runtime_current();
+    tn_copy_options *options = &copy->options;
+    int rc;
+
+    *options = tn_copy_options_default();
+    rc = tni_options_read(options, allocator, given, log, call);
+    if (rc != 0)
+        return rc;
+    if (options->buffer_size == 0)
+        options->buffer_size = BUFFER_DEFAULT;
+    if (options->buffer_size < BUFFER_MIN || options->buffer_size > BUFFER_MAX)
+        return tni_options_refuse(log, call, "buffer_size is out of range: 0, or from 64 to 2^30");
+    if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
+        return tni_options_refuse(log, call, "allocator lacks a function: set alloc and free");
+    if (options->allocator == NULL)
+        options->allocator = runtime != NULL ? &runtime->allocator : &tni_alloc_default;
+    tni_a64_init(&copy->moved_at_ns, options->idle_ns != 0 ? tn_now() : 0);
+    return 0;
+}
+
+/* --- The idle timeout ------------------------------------------------------------------------------------------------------ */
+
+static void has_moved(tni_copy *copy)
+{
+    /* Relaxed: a time of its own, which publishes nothing; partner: idle_at. */
+    if (copy->options.idle_ns != 0)
+        tni_a64_store(&copy->moved_at_ns, tn_now(), TNI_RELAXED);
+}
+
+/* When the copy has been idle for too long, unless a byte moves before. */
+static uint64_t idle_at(const tni_copy *copy)
+{
+    /* Relaxed: an older time only makes the caller ask once more; partner: has_moved. */
+    uint64_t moved_at_ns = tni_a64_load(&copy->moved_at_ns, TNI_RELAXED);
+
+    return copy->options.idle_ns < TN_NEVER - moved_at_ns ? moved_at_ns + copy->options.idle_ns : TN_NEVER;
+}
+
+typedef enum { WAIT, READ, WRITE } step_kind;
+
+static ssize_t call_once(tni_copy_direction *self, step_kind kind, char *bytes, size_t size)
+{
+    switch (kind) {
+    case WAIT:
+        return tn_io_wait(self->from, TN_READABLE);
+    case READ:
+        return tn_io_read(self->from, bytes, size);
+    default:
+        return tn_io_write(self->to, bytes, size);
+    }
+}
+
+/* One call that may wait. A deadline that passes in it may be that of the idle timeout: then the call is repeated if the other
+ * direction has moved bytes meanwhile. */
+static ssize_t step(tni_copy_direction *self, step_kind kind, char *bytes, size_t size)
+{
+    while (self->copy->options.idle_ns != 0) {
+        uint64_t end_ns = idle_at(self->copy);
+        tn_scope idle;
+        ssize_t n;
+
+        tn_scope_enter(&idle, end_ns);
+        n = call_once(self, kind, bytes, size);
+        tn_scope_leave(&idle);
+        if (n > 0)
+            has_moved(self->copy);
+        if (n != TN_ETIMEDOUT)
+            return n;
+        n = tn_checkpoint(); /* it may be a deadline of the caller */
+        if (n != 0)
+            return n;
+        if (idle_at(self->copy) == end_ns)
+            return TN_ETIME;
+    }
+    return call_once(self, kind, bytes, size);
+}
+
+/* --- The buffer ------------------------------------------------------------------------------------------------------------ */
+
+static void drop_buffer(tni_copy_direction *self)
+{
+    if (self->buffer != NULL)
+        tni_free(self->copy->options.allocator, self->buffer, self->capacity);
+    self->buffer = NULL;
+}
+
+/* A larger one than before, if there is memory for it. */
+static int get_buffer(tni_copy_direction *self, size_t capacity)
+{
+    char *buffer;
+
+    if (self->buffer != NULL && self->capacity >= capacity)
+        return 0;
+    buffer = tni_alloc(self->copy->options.allocator, capacity, _Alignof(max_align_t));
+    if (buffer == NULL)
+        return self->buffer != NULL ? 0 : TN_ENOMEM;
+    drop_buffer(self);
+    self->buffer = buffer;
+    self->capacity = capacity;
+    return 0;
+}
+
+static int write_all(tni_copy_direction *self, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = step(self, WRITE, self->buffer + done, size - done);
+        if (n < 0) {
+            self->write_ended = n == TN_EPIPE || n == TN_ECONNRESET;
+            return (int)n;
+        }
+        done += (size_t)n;
+        self->bytes += (size_t)n;
+    }
+    return 0;
+}
+
+/* Something is there, or the end. Reads and writes as long as reads fill the buffer. Returns 1: nothing more is there now; 0: the
+ * end; or an error. */
+static int copy_burst(tni_copy_direction *self)
+{
+    size_t largest = self->copy->options.buffer_size;
+    size_t wanted = largest < BUFFER_FIRST ? largest : BUFFER_FIRST;
+
+    for (;;) {
+        ssize_t n;
+        int rc = get_buffer(self, wanted);
+
+        if (rc != 0)
+            return rc;
+        n = step(self, READ, self->buffer, self->capacity);
+        if (n <= 0)
+            return (int)n;
+        rc = write_all(self, (size_t)n);
+        if (rc != 0)
+            return rc;
+        if ((size_t)n < self->capacity)
+            return 1;
+        wanted = largest;
+    }
+}
+
+static void direction_end(tn_scope *scope, bool abandoned)
+{
+    (void)abandoned;
+    drop_buffer(tni_container_of(scope, tni_copy_direction, scope));
+}
+
+int tni_copy_run(tni_copy_direction *self)
+{
+    int rc;
+
+    tn_scope_enter(&self->scope, TN_NEVER);
+    tni_scope_on_end(&self->scope, direction_end);
+    do {
+        rc = (int)step(self, WAIT, NULL, 0);
+        if (rc == 0)
+            rc = copy_burst(self);
+        drop_buffer(self);
+    } while (rc == 1);
+    tn_scope_leave(&self->scope);
+    return rc;
+}
+
+int tn_copy(tn_io to, tn_io from, const tn_copy_options *options, uint64_t *bytes)
+{
+    tni_copy copy;
+    tni_copy_direction direction = {.copy = &copy, .from = from, .to = to};
+    int rc = tni_copy_init(&copy, options, "tn_copy");
+
+    if (rc == 0)
+        rc = tni_copy_run(&direction);
+    if (bytes != NULL)
+        *bytes = direction.bytes;
+    return rc;
+}

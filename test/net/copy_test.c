@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+/* Copying between streams: bytes in both directions, ends, errors, the idle timeout, cancellation, memory. */
+/* ctest: timeout=120 */
+#include <netinet/in.h>
+
+#include <tn.h>
+
+#include "net_flow.h"
+#include "support/abandoned.h"
+#include "support/allocator.h"
+
+/* a - near | copy | far - b: what is written to the stream `a` arrives at `b`, and the other way round. */
+typedef struct {
+    tn_stream *a[2];
+    tn_stream *b[2];
+    tn_copy_options options;
+    uint64_t bytes[2];
+    int rc;
+    tn_task *task;
+} proxy;
+
+static void *copy(void *arg)
+{
+    proxy *p = arg;
+
+    p->rc = tn_copy_both(tn_stream_io(p->a[1]), tn_stream_io(p->b[0]), &p->options, p->bytes);
+    return NULL;
+}
+
+static void proxy_begin(proxy *p, void (*pair)(tn_stream *ends[2]))
+{
+    p->options = p->options.size == 0 ? tn_copy_options_default() : p->options;
+    pair(p->a);
+    pair(p->b);
+    p->task = tt_spawn(copy, p);
+}
+
+static void proxy_end(proxy *p)
+{
+    tt_join(p->task);
+    ns_close_pair(p->a);
+    ns_close_pair(p->b);
+}
+
+/* --- Bytes ----------------------------------------------------------------------------------------------------------------- */
+
+static void both_flows(void (*pair)(tn_stream *ends[2]), size_t buffer_size, bool slow)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    nf_flow out[2];
+    nf_flow in[2];
+    tn_task *tasks[4];
+
+    p.options.buffer_size = buffer_size;
+    proxy_begin(&p, pair);
+    for (int i = 0; i < 2; i++) {
+        out[i] = (nf_flow){.stream = i == 0 ? p.a[0] : p.b[1], .chunk = NF_CHUNK};
+        in[i] = (nf_flow){.stream = i == 0 ? p.b[1] : p.a[0], .chunk = NF_CHUNK, .slow = slow && i == 0};
+        tasks[i] = tt_spawn(nf_send_big, &out[i]);
+        tasks[2 + i] = tt_spawn(nf_receive_big, &in[i]);
+    }
+    for (int i = 0; i < 4; i++)
+        tt_join(tasks[i]);
+    proxy_end(&p);
+    tt_check_eq(p.rc, 0);
+    for (int i = 0; i < 2; i++) {
+        nf_compare(&out[i], &in[i]);
+        tt_check_eq(p.bytes[i], ns_scaled(NF_BIG));
+    }
+}
+
+static void *flows(void *arg)
+{
+    both_flows(ns_tcp_pair, 0, false);
+    both_flows(ns_unix_pair, 0, true);
+    both_flows(ns_tcp_pair, 5000, true);
+    return arg;
+}
+
+Test(copy, both_directions_at_once)
+{
+    tt_run(flows, NULL);
+}
+
+static void *byte_by_byte(void *arg)
+{
+    proxy p = {.rc = 1};
+
+    proxy_begin(&p, ns_tcp_pair);
+    for (int i = 0; i < 500; i++) {
+        char byte = 0;
+        tt_check_eq(tn_write(p.a[0], &(char){(char)i}, 1), 1);
+        tt_check_eq(tn_read(p.b[1], &byte, 1), 1);
+        tt_check_eq(byte, (char)i);
+        tt_check_eq(tn_write(p.b[1], &(char){(char)(i + 1)}, 1), 1);
+        tt_check_eq(tn_read(p.a[0], &byte, 1), 1);
+        tt_check_eq(byte, (char)(i + 1));
+    }
+    tt_check_eq(tn_stream_shutdown_write(p.b[1]), 0);
+    tt_check_eq(tn_stream_shutdown_write(p.a[0]), 0);
+    proxy_end(&p);
+    tt_check_eq(p.rc, 0);
+    tt_check_eq(p.bytes[0], 500);
+    tt_check_eq(p.bytes[1], 500);
+    return arg;
+}
+
+Test(copy, one_byte_at_a_time)
+{
+    tt_run(byte_by_byte, NULL);
+}
+
+/* From a connection in memory whose ring is smaller than the buffer, on a plain thread. */
+static void *write_and_end(void *arg)
+{
+    tn_io *io = arg;
+    char block[1000];
+
+    for (int i = 0; i < 100; i++) {
+        memset(block, i, sizeof block);
+        tt_check_eq(tn_io_write_all(*io, block, sizeof block), 0);
+    }
+    tt_check_eq(tn_io_close_write(*io), 0);
+    return NULL;
+}
+
+static void *read_and_count(void *arg)
+{
+    tn_io *io = arg;
+
+    for (int i = 0; i < 100000; i++) {
+        char byte;
+        tt_check_eq(tn_io_read(*io, &byte, 1), 1);
+        tt_check_eq(byte, i / 1000);
+    }
+    return NULL;
+}
+
+Test(copy, between_plain_threads_in_memory)
+{
+    tn_duplex_options small = tn_duplex_options_default();
+    pthread_t threads[2];
+    tn_io from[2];
+    tn_io to[2];
+    uint64_t bytes = 0;
+    char byte;
+
+    small.capacity = 300;
+    cr_assert_eq(tn_duplex_open(from, &small), 0);
+    cr_assert_eq(tn_duplex_open(to, &small), 0);
+    threads[0] = tt_thread_start(write_and_end, &from[0]);
+    threads[1] = tt_thread_start(read_and_count, &to[1]);
+    cr_assert_eq(tn_copy(to[0], from[1], NULL, &bytes), 0);
+    cr_assert_eq(bytes, 100000);
+    for (int i = 0; i < 2; i++)
+        tt_thread_join(threads[i]);
+    cr_assert_eq(tn_io_close_write(to[0]), 0); /* tn_copy has left it open */
+    cr_assert_eq(tn_io_read(to[1], &byte, 1), 0);
+    for (int i = 0; i < 2; i++) {
+        tn_io_close(from[i]);
+        tn_io_close(to[i]);
+    }
+}
+
+/* --- Ends ------------------------------------------------------------------------------------------------------------------ */
+
+/* The end is passed on while the other direction has not begun. */
+static void *half_close(void *arg)
+{
+    proxy p = {.rc = 1};
+    char buf[8];
+
+    proxy_begin(&p, ns_tcp_pair);
+    tt_check_eq(tn_write(p.a[0], "question", 8), 8);
+    tt_check_eq(tn_stream_shutdown_write(p.a[0]), 0);
+    ns_read_all(p.b[1], buf, 8);
+    tt_check_eq(tn_read(p.b[1], buf, 1), 0);
+    tt_check_eq(tn_write(p.b[1], "reply", 5), 5);
+    ns_read_all(p.a[0], buf, 5);
+    tt_check(memcmp(buf, "reply", 5) == 0);
+    tt_check_eq(tn_stream_shutdown_write(p.b[1]), 0);
+    tt_check_eq(tn_read(p.a[0], buf, 1), 0);
+    proxy_end(&p);
+    tt_check_eq(p.rc, 0);
+    tt_check_eq(p.bytes[0], 8);
+    tt_check_eq(p.bytes[1], 5);
+    return arg;
+}
+
+Test(copy, a_half_close_is_passed_on)
+{
+    tt_run(half_close, NULL);
+}
+
+/* The server replies and reads no more: the client gets the reply although its own bytes cannot be written. */
+static void *early_reply(void *arg)
+{
+    proxy p = {.rc = 1};
+    char buf[8];
+
+    proxy_begin(&p, ns_unix_pair);
+    tt_check_eq(tn_write(p.b[1], "denied", 6), 6);
+    tn_stream_abort(p.b[1]);
+    tt_check(tn_write(p.a[0], "more", 4) == 4);
+    ns_read_all(p.a[0], buf, 6);
+    tt_check(memcmp(buf, "denied", 6) == 0);
+    tt_check_eq(tn_read(p.a[0], buf, 1), 0);
+    tt_check_eq(tn_stream_shutdown_write(p.a[0]), 0);
+    proxy_end(&p);
+    tt_check(p.rc == TN_EPIPE || p.rc == TN_ECONNRESET);
+    tt_check_eq(p.bytes[1], 6);
+    return arg;
+}
+
+Test(copy, what_a_peer_sent_before_it_went_arrives)
+{
+    tt_run(early_reply, NULL);
+}
+
+/* A reset of one side ends both directions, also the one whose peer is silent. */
+static void *reset(void *arg)
+{
+    proxy p = {.rc = 1};
+    struct linger reset_it = {.l_onoff = 1, .l_linger = 0};
+    char byte;
+
+    proxy_begin(&p, ns_tcp_pair);
+    tt_check_eq(tn_write(p.a[0], "a", 1), 1);
+    ns_read_all(p.b[1], &byte, 1);
+    tt_check_eq(setsockopt(tn_stream_fd(p.a[0]), SOL_SOCKET, SO_LINGER, &reset_it, sizeof reset_it), 0);
+    tn_stream_abort(p.a[0]);
+    tt_join(p.task);
+    tt_check_eq(p.rc, TN_ECONNRESET);
+    ns_close_pair(p.a);
+    ns_close_pair(p.b);
+    return arg;
+}
+
+Test(copy, a_reset_ends_both_directions)
+{
+    tt_run(reset, NULL);
+}
+
+static void *aborted(void *arg)
+{
+    proxy p = {.rc = 1};
+
+    proxy_begin(&p, ns_tcp_pair);
+    ns_settle();
+    tn_stream_abort(p.b[0]);
+    tt_join(p.task);
+    tt_check_eq(p.rc, TN_EBADF);
+    ns_close_pair(p.a);
+    ns_close_pair(p.b);
+    return arg;
+}
+
+Test(copy, an_abort_ends_both_directions)
+{
+    tt_run(aborted, NULL);
+}
+
+/* --- Time and cancellation ------------------------------------------------------------------------------------------------- */
+
+/* One direction is silent all the time; the connection is idle only when the other one is too. */
+static void *idle(void *arg)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    uint64_t last_ns = 0;
+
+    p.options.idle_ns = 200 * TN_MS;
+    proxy_begin(&p, ns_tcp_pair);
+    for (int i = 0; i < 30; i++) {
+        char byte;
+        tt_check_eq(tn_write(p.a[0], "a", 1), 1);
+        last_ns = tn_now();
+        ns_read_all(p.b[1], &byte, 1);
+        tt_check_eq(tn_sleep(20 * TN_MS), 0);
+    }
+    tt_join(p.task);
+    tt_check_eq(p.rc, TN_ETIME);
+    tt_check(tn_now() - last_ns >= 200 * TN_MS);
+    tt_check_eq(p.bytes[0], 30);
+    ns_close_pair(p.a);
+    ns_close_pair(p.b);
+    return arg;
+}
+
+Test(copy, idle_for_too_long)
+{
+    tt_run(idle, NULL);
+}
+
+/* The peer does not read: the write waits, and that is idle too. */
+static void *idle_write(void *arg)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    static char block[1 << 16];
+
+    p.options.idle_ns = 100 * TN_MS;
+    proxy_begin(&p, ns_unix_pair);
+    while (tn_write(p.a[0], block, sizeof block) > 0) /* until the copy has ended */
+        if (p.task != NULL && tn_try_write(p.a[0], block, 1) == TN_EAGAIN)
+            break;
+    tt_join(p.task);
+    tt_check_eq(p.rc, TN_ETIME);
+    ns_close_pair(p.a);
+    ns_close_pair(p.b);
+    return arg;
+}
+
+Test(copy, a_peer_that_does_not_read_is_idle)
+{
+    tt_run(idle_write, NULL);
+}
+
+static void *deadline(void *arg)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    tn_scope scope;
+    int rc;
+
+    for (int ended = 0; ended < 2; ended++) {
+        p.options.idle_ns = ended ? 10 * TN_S : 0;
+        ns_tcp_pair(p.a);
+        ns_tcp_pair(p.b);
+        if (ended) /* then the caller waits for the second direction alone */
+            tt_check_eq(tn_stream_shutdown_write(p.a[0]), 0);
+        tn_scope_enter_for(&scope, 30 * TN_MS);
+        rc = tn_copy_both(tn_stream_io(p.a[1]), tn_stream_io(p.b[0]), &p.options, NULL);
+        tn_scope_leave(&scope);
+        tt_check_eq(rc, TN_ETIMEDOUT);
+        ns_close_pair(p.a);
+        ns_close_pair(p.b);
+    }
+    return arg;
+}
+
+Test(copy, a_deadline_of_the_caller)
+{
+    tt_run(deadline, NULL);
+}
+
+static void *cancelled(void *arg)
+{
+    for (int i = 0; i < 20; i++) {
+        proxy p = {.rc = 1};
+        proxy_begin(&p, ns_tcp_pair);
+        tt_check_eq(tn_sleep((uint64_t)i * 100 * TN_US), 0);
+        tn_cancel(p.task);
+        proxy_end(&p);
+        tt_check_eq(p.rc, TN_ECANCELED);
+    }
+    return arg;
+}
+
+Test(copy, cancelled)
+{
+    tt_run(cancelled, NULL);
+}
+
+/* --- Memory ---------------------------------------------------------------------------------------------------------------- */
+
+static bool has_no_block(void *arg)
+{
+    return atomic_load(&((tt_allocator *)arg)->blocks) == 0;
+}
+
+static void *memory(void *arg)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    tt_allocator allocator;
+    static char block[1 << 16];
+    char byte;
+
+    tt_allocator_init(&allocator);
+    p.options.allocator = &allocator.as_option;
+    proxy_begin(&p, ns_unix_pair);
+    tt_check_eq(tn_write(p.a[0], "a", 1), 1);
+    ns_read_all(p.b[1], &byte, 1);
+    tt_check(tt_wait_until(has_no_block, &allocator, 20 * TN_S)); /* idle */
+    while (tn_try_write(p.a[0], block, sizeof block) > 0 || atomic_load(&allocator.blocks) == 0)
+        tt_check_eq(tn_yield(), 0);
+    tn_cancel(p.task); /* while it has bytes that its peer does not take */
+    proxy_end(&p);
+    tt_check_eq(p.rc, TN_ECANCELED);
+    tt_check_eq(atomic_load(&allocator.blocks), 0);
+    return arg;
+}
+
+Test(copy, an_idle_connection_holds_no_buffer)
+{
+    tt_run(memory, NULL);
+}
+
+static void *no_memory(void *arg)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    tt_allocator allocator;
+
+    tt_allocator_init(&allocator);
+    tt_allocator_fail(&allocator, 1, 1);
+    p.options.allocator = &allocator.as_option;
+    proxy_begin(&p, ns_unix_pair);
+    tt_check_eq(tn_write(p.a[0], "a", 1), 1);
+    proxy_end(&p);
+    tt_check_eq(p.rc, TN_ENOMEM);
+    return arg;
+}
+
+Test(copy, without_memory)
+{
+    tt_run(no_memory, NULL);
+}
+
+static void *refused(void *arg)
+{
+    tn_copy_options options = tn_copy_options_default();
+    tn_io ends[2];
+
+    tt_check_eq(tn_duplex_open(ends, NULL), 0);
+    options.buffer_size = 63;
+    tt_check_eq(tn_copy(ends[0], ends[1], &options, NULL), TN_EINVAL);
+    tt_check_eq(tn_copy_both(ends[0], ends[1], &options, NULL), TN_EINVAL);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+    return arg;
+}
+
+Test(copy, refuses_options)
+{
+    ns_log log;
+
+    ns_run_logged(&log, refused, NULL);
+    cr_assert_eq(log.lines, 2);
+    cr_assert_not_null(strstr(log.text, "options.buffer_size"), "%s", log.text);
+}
+
+/* --- Abandoned ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tn_io ends[2];
+    tt_allocator allocator;
+} abandoned_copy;
+
+static void *copy_for_ever(void *arg)
+{
+    abandoned_copy *c = arg;
+    tn_copy_options options = tn_copy_options_default();
+
+    options.allocator = &c->allocator.as_option;
+    (void)tn_copy(c->ends[0], c->ends[0], &options, NULL);
+    tt_check(false);
+    return NULL;
+}
+
+/* It waits in the write, with a buffer. */
+Test(copy, an_abandoned_copy_frees_its_buffer)
+{
+    tn_duplex_options small = tn_duplex_options_default();
+    abandoned_copy c;
+    tt_abandoned left;
+
+    small.capacity = 4;
+    tt_allocator_init(&c.allocator);
+    cr_assert_eq(tn_duplex_open(c.ends, &small), 0);
+    cr_assert_eq(tn_io_write(c.ends[1], "abcd", 4), 4);
+    cr_assert_eq(tn_io_write(c.ends[0], "abcd", 4), 4);
+    tt_abandon_begin(&left, copy_for_ever, &c);
+    tt_abandon_end(&left);
+    cr_assert_eq(atomic_load(&c.allocator.blocks), 0);
+    tn_io_close(c.ends[0]);
+    tn_io_close(c.ends[1]);
+}
