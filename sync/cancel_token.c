@@ -3,7 +3,7 @@
  *
  * The tree's lock, in the root, guards the links between tokens; each token's own lock guards its waiters and hooks. No lock is
  * held while a hook is called. A token retains its parent, so the root and its lock live longest. */
-#include <tn/cancel_token.h>
+#include "cancel_token.h"
 
 #include "base/alloc.h"
 #include "base/list.h"
@@ -124,6 +124,12 @@ void tn_cancel_token_release(tn_cancel_token *token)
         tni_free(&allocator, token, sizeof *token);
         token = parent; /* releases the reference to the parent too */
     }
+}
+
+void tni_cancel_token_discard(tn_cancel_token *token)
+{
+    if (tni_waiters_is_empty(&token->queue) && token->hooks == NULL)
+        tn_cancel_token_release(token);
 }
 
 /* --- Cancelling ------------------------------------------------------------------------------------------------------------- */

@@ -200,6 +200,17 @@ void tn_listener_close(tn_listener *listener)
         tni_endpoint_close(&listener->endpoint);
 }
 
+int tni_listener_refuse(tn_listener *listener)
+{
+    int rc = tni_endpoint_begin(&listener->endpoint, TNI_OPERATION_USE);
+
+    if (rc != 0)
+        return rc;
+    rc = tni_os_refuse_connections(listener->endpoint.fd, listener->endpoint.tcp);
+    tni_endpoint_end(&listener->endpoint, TNI_OPERATION_USE);
+    return rc;
+}
+
 /* Begins no operation: the header says how long the caller may use the descriptor. */
 int tn_listener_fd(const tn_listener *listener)
 {

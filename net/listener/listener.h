@@ -15,4 +15,7 @@ struct tn_listener {
     tn_stream *next_stream; /* acceptor: memory for the next stream; may be NULL */
 };
 
+/* From now on no connect begins to succeed; those that have begun can be accepted (tni_os_refuse_connections). */
+int tni_listener_refuse(tn_listener *listener);
+
 #endif

@@ -208,6 +208,19 @@ int tn_wait_readable(tn_stream *stream)
     return (int)tni_attempt_until_done(&stream->endpoint, TNI_READ, &is_readable);
 }
 
+int tni_stream_poll_readable(tn_stream *stream, tn_waker *waker)
+{
+    tni_attempt is_readable = {run_is_readable, NULL, 0};
+    int rc;
+
+    do {
+        rc = tni_endpoint_poll(&stream->endpoint, TNI_READ, waker);
+        if (rc == 0)
+            rc = (int)tni_attempt_once(&stream->endpoint, TNI_READ, &is_readable);
+    } while (rc == TN_EAGAIN);
+    return rc;
+}
+
 /* --- Writing ---------------------------------------------------------------------------------------------------------------- */
 
 /* The buffer is only read; iovec has no const because readv uses it too. */

@@ -18,7 +18,11 @@
  *     tn/fs.h          files and folders
  *     tn/names.h       looking up host names
  *     tn/net.h         TCP and Unix streams, listeners
+<<<<<<< HEAD
  *     tn/stream_future.h  futures that accept, read and write
+=======
+ *     tn/serve.h       a server: a handler for each connection, limits, an orderly end
+>>>>>>> 30a5f9f (net/serve: tn_serve, a server that ends in order)
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/copy.h        copying between byte streams, in one direction or both
  *     tn/reader.h      reading lines and frames from a byte stream
@@ -63,6 +67,7 @@
 #include <tn/net.h>
 #include <tn/reader.h>
 #include <tn/runtime.h>
+#include <tn/serve.h>
 #include <tn/signal.h>
 #include <tn/slice.h>
 #include <tn/stream_future.h>

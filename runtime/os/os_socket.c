@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -62,6 +63,30 @@ int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length)
 int tni_os_listen(int fd, int backlog)
 {
     return listen(fd, backlog) == 0 ? 0 : -errno;
+}
+
+/* The filter drops the first segment of each new connection, which the peer sends again after a while. All other segments pass,
+ * so a handshake that has begun is completed. */
+static int drop_new_connections(int fd)
+{
+    enum { FLAGS_OFFSET = 13, SYN = 0x02, SYN_ACK = 0x12 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_OFFSET),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof code / sizeof code[0], code};
+
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : -errno;
+}
+
+/* A Unix listener that is shut down refuses connects, and what its queue holds can still be accepted. On TCP a shutdown would
+ * reset what the queue holds. */
+int tni_os_refuse_connections(int fd, bool tcp)
+{
+    return tcp ? drop_new_connections(fd) : tni_os_shutdown(fd, SHUT_RD);
 }
 
 int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)

@@ -94,6 +94,23 @@ int tni_os_listen(int fd, int backlog)
     return 0;
 }
 
+/* A connect that has not arrived yet is refused. */
+int tni_os_refuse_connections(int fd, bool tcp)
+{
+    tni_sim_socket *self = enter(fd);
+
+    (void)tcp;
+    if (self == NULL)
+        return -EBADF;
+    if (self->state != TNI_SIM_SOCKET_LISTENING)
+        return -EINVAL;
+    if (tni_sim_choice_happens(TNI_SIM_CALL))
+        return -ENOMEM;
+    tni_sim_names_unbind(self);
+    tni_sim_trace(TNI_SIM_TRACE_SHUTDOWN, fd, SHUT_RD);
+    return 0;
+}
+
 int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     tni_sim_socket *self = enter(fd);

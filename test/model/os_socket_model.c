@@ -307,6 +307,13 @@ int tni_os_listen(int fd, int backlog)
     return 0;
 }
 
+int tni_os_refuse_connections(int fd, bool tcp)
+{
+    (void)fd;
+    (void)tcp;
+    return -ENOTSUP;
+}
+
 int tni_os_path_id(const char *path, tni_os_file_id *out)
 {
     (void)path;

@@ -5,7 +5,7 @@
 #include <tn/mutex.h>
 #include <tn/scope.h>
 
-#include "net_support.h"
+#include "serve_support.h"
 #include "task/task.h"
 
 enum { PAST_NS = 1, BYTES = 3 * TNI_BUDGET };
@@ -134,4 +134,38 @@ static void *take_all(void *arg)
 Test(ready_in_time, polls_of_a_stream_that_is_always_ready_let_others_run)
 {
     tt_run(take_all, NULL);
+}
+
+static void wait_each(tn_session *session, tn_stream *stream, void *arg)
+{
+    (void)stream;
+    tt_check_eq(tn_session_wait_request(session), 0); /* the first bytes, which stay */
+    for (int units = 0; units <= TNI_BUDGET; units++) {
+        tn_scope scope;
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        tt_check_eq(tn_session_wait_request(session), 0);
+        tn_scope_leave(&scope);
+    }
+    ss_drain(arg);
+}
+
+static void *wait_for_requests(void *arg)
+{
+    ss_server server;
+    tn_stream *client;
+
+    ss_open(&server, wait_each, &server);
+    ss_start(&server);
+    client = ss_connect(&server);
+    ss_send(client);
+    tt_check_eq(ss_join(&server), 0);
+    tt_check_eq(server.result.finished, 1);
+    tn_stream_close(client);
+    return arg;
+}
+
+Test(ready_in_time, request)
+{
+    tt_run(wait_for_requests, NULL);
 }
