@@ -43,20 +43,6 @@ static int open_stream(tn_stream **out)
     return is_unix(address) ? tn_unix_connect(NULL, out, address) : tn_tcp_connect(NULL, out, address);
 }
 
-/* Returns 0 at the end of `from`, or an error. */
-static int copy(tn_io from, tn_io to)
-{
-    char buf[4096];
-    ssize_t n;
-
-    while ((n = tn_io_read(from, buf, sizeof buf)) > 0) {
-        int rc = tn_io_write_all(to, buf, (size_t)n);
-        if (rc != 0)
-            return rc;
-    }
-    return (int)n;
-}
-
 /* In its own fiber: standard input to the socket. */
 static void *send_input(void *arg)
 {
@@ -64,7 +50,7 @@ static void *send_input(void *arg)
     tn_file *input;
 
     if (tn_file_borrow(&input, STDIN_FILENO) == 0) {
-        if (copy(tn_file_io(input), socket) == 0)
+        if (tn_copy(socket, tn_file_io(input), NULL, NULL) == 0)
             (void)tn_io_close_write(socket);
         tn_file_close(input);
     }
@@ -86,7 +72,7 @@ static void *run(void *arg)
     if (rc == 0)
         rc = tn_spawn(&sender, send_input, &socket);
     if (rc == 0) {
-        rc = copy(socket, tn_file_io(output));
+        rc = tn_copy(tn_file_io(output), socket, NULL, NULL);
         tn_cancel(sender);
         (void)tn_join(sender, NULL);
     }
