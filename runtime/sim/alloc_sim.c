@@ -48,6 +48,11 @@ void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_b
     return ptr;
 }
 
+void *tni_alloc_uninitialized(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
+{
+    return allocator->alloc(allocator->ctx, size_bytes, align_bytes);
+}
+
 void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
 {
     if (ptr != NULL)

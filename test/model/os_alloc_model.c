@@ -25,6 +25,11 @@ void *tni_alloc(const tn_allocator *allocator, size_t size_bytes, size_t align_b
     return arena_alloc(size_bytes, align_bytes, MODEL_PC);
 }
 
+void *tni_alloc_uninitialized(const tn_allocator *allocator, size_t size_bytes, size_t align_bytes)
+{
+    return tni_alloc(allocator, size_bytes, align_bytes);
+}
+
 void tni_free(const tn_allocator *allocator, void *ptr, size_t size_bytes)
 {
     (void)allocator;
