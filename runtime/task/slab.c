@@ -19,6 +19,9 @@ struct tni_slab_block {
 #define BLOCK_BYTES (TNI_SLAB_BYTES - 64)
 #define TASKS_PER_BLOCK ((BLOCK_BYTES - sizeof(tni_slab_block)) / sizeof(tn_task))
 
+/* For debuggers (tools/gdb), which do not see macros. */
+__attribute__((used)) static const unsigned tasks_per_block = TASKS_PER_BLOCK;
+
 static tni_slab_block *block_of(const tn_task *task)
 {
     return (tni_slab_block *)((uintptr_t)task & ~(uintptr_t)(TNI_SLAB_BYTES - 1));
