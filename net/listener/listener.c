@@ -98,23 +98,32 @@ static int listen_on(const tni_address *address, const tn_listen_options *option
     return rc;
 }
 
-/* Takes over the fd and the file at `path` (NULL: there is none), also on failure. */
+/* Takes over the fd. Returns 0 or TN_ENOMEM. `path`: what the socket was bound to; NULL: nothing is removed at the close. */
 static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const char *path)
 {
     tn_listener *listener = tni_reclaim_alloc(runtime, sizeof *listener, _Alignof(tn_listener));
 
-    if (listener == NULL) {
-        tni_os_close(fd);
-        if (path != NULL)
-            (void)tni_os_unlink(path);
+    if (listener == NULL)
         return TN_ENOMEM;
-    }
     tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd, tcp);
     tni_wait_init(&listener->pause);
     if (path != NULL && tni_os_path_id(path, &listener->file) == 0)
         memcpy(listener->path, path, strlen(path) + 1);
     *out = listener;
     return 0;
+}
+
+/* Undoes listen_on if there is no memory. */
+static int make_or_close(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const char *path)
+{
+    int rc = make(out, runtime, fd, tcp, path);
+
+    if (rc == 0)
+        return 0;
+    tni_os_close(fd);
+    if (path != NULL)
+        (void)tni_os_unlink(path);
+    return rc;
 }
 
 static void explain_tcp(const tni_log *log, const char *text, const tni_address *address, int rc)
@@ -164,7 +173,7 @@ static int listen_at(tn_listener **out, const char *text, const tn_listen_option
         fd = listen_on(&parsed, &wanted);
     }
     if (fd >= 0)
-        return make(out, wanted.runtime, fd, tcp, tcp || text[0] == '@' ? NULL : text);
+        return make_or_close(out, wanted.runtime, fd, tcp, tcp || text[0] == '@' ? NULL : text);
     if (tcp)
         explain_tcp(log, text, &parsed, fd);
     else
@@ -180,6 +189,54 @@ int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen_option
 int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options)
 {
     return listen_at(out, path, options, false);
+}
+
+int tn_tcp_listen_shared(tn_listener **out, unsigned count, const char *address, const tn_listen_options *options)
+{
+    tn_listen_options wanted;
+    char chosen[TN_ADDRESS_SIZE]; /* with the port that the first one got */
+    unsigned opened;
+    int rc = read_options(&wanted, options, "tn_tcp_listen_shared");
+
+    if (rc != 0)
+        return rc;
+    if (count == 0)
+        return TN_EINVAL;
+    wanted.reuse_port = true;
+    for (opened = 0; opened < count && rc == 0; opened++) {
+        out[opened] = NULL;
+        rc = tn_tcp_listen(&out[opened], opened == 0 ? address : chosen, &wanted);
+        if (rc == 0 && opened == 0)
+            rc = tn_listener_address(out[0], chosen, sizeof chosen);
+    }
+    while (rc != 0 && opened > 0)
+        tn_listener_close(out[--opened]); /* NULL: the one that failed */
+    return rc;
+}
+
+static bool has_option(int fd, int name, int value)
+{
+    int found;
+
+    return tni_os_get_option(fd, SOL_SOCKET, name, &found) == 0 && found == value;
+}
+
+int tn_listener_open(tn_runtime *runtime, tn_listener **out, int fd)
+{
+    int rc;
+
+    runtime = tni_endpoint_runtime(runtime, "tn_listener_open");
+    if (runtime == NULL)
+        return TN_EINVAL;
+    if (!has_option(fd, SO_TYPE, SOCK_STREAM) || !has_option(fd, SO_ACCEPTCONN, 1)) {
+        tni_log_write(&runtime->log, TN_LOG_ERROR,
+                      "tn_listener_open: file %d is not a socket of the type SOCK_STREAM that listens", fd);
+        return TN_EINVAL;
+    }
+    rc = tni_os_set_nonblocking(fd);
+    if (rc != 0)
+        return rc;
+    return make(out, runtime, fd, has_option(fd, SO_PROTOCOL, IPPROTO_TCP), NULL);
 }
 
 tn_listener *tn_listener_retain(tn_listener *listener)

@@ -71,6 +71,32 @@ TN_API int tn_tcp_listen(tn_listener **out, const char *address, const tn_listen
  * Cancellation: no. */
 TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_options *options);
 
+/* Opens `count` listeners that share one TCP port, one for each task that accepts, usually one per core. The kernel distributes
+ * the connections among them (SO_REUSEPORT). If the port is 0, the kernel chooses one for all. `options`: NULL for the defaults;
+ * reuse_port is implied.
+ *
+ * A close of one of them resets the connections that wait in its backlog, although the others listen on, unless the sysctl
+ * net.ipv4.tcp_migrate_req is 1. So close all of them together, at the end. tn_serve takes them all, and first accepts what
+ * waits.
+ *
+ * Suspends: no.
+ * Callable from: anywhere; a plain thread names the runtime in the options.
+ * Ownership: on success the caller owns a reference to each, and must give it to tn_listener_close. After an error there is none.
+ * Errors: those of tn_tcp_listen; TN_EINVAL: `count` is 0.
+ * Cancellation: no. */
+TN_API int tn_tcp_listen_shared(tn_listener **out, unsigned count, const char *address, const tn_listen_options *options);
+
+/* Makes a listener of `fd`, a socket of type SOCK_STREAM that listens already, such as one inherited from a supervisor, and makes
+ * the socket non-blocking. If it is a Unix socket, its path is not removed at the close. `runtime`: NULL for that of the calling
+ * task; required on a plain thread.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: on success `fd` is the listener's, and the caller owns a reference to it. After an error `fd` is the caller's.
+ * Errors: TN_EINVAL: not a socket of type SOCK_STREAM that listens, and the log says so. TN_ENOMEM.
+ * Cancellation: no. */
+TN_API int tn_listener_open(tn_runtime *runtime, tn_listener **out, int fd);
+
 /* Waits for the next connection.
  *
  * Connections that failed in the queue are skipped. When files or memory run out, or when 64 connections in a row have failed,
