@@ -23,6 +23,7 @@
 =======
  *     tn/serve.h       a server: a handler for each connection, limits, an orderly end
 >>>>>>> 30a5f9f (net/serve: tn_serve, a server that ends in order)
+ *     tn/write_queue.h  messages of several tasks to one stream, sent by one system call
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/copy.h        copying between byte streams, in one direction or both
  *     tn/reader.h      reading lines and frames from a byte stream
@@ -73,6 +74,7 @@
 #include <tn/stream_future.h>
 #include <tn/sync.h>
 #include <tn/time.h>
+#include <tn/write_queue.h>
 #include <tn/writer.h>
 
 #endif
