@@ -193,6 +193,7 @@ static void init_state(tn_runtime *runtime)
     tni_a32_init(&runtime->cancelling, 0);
     tni_a32_init(&runtime->stopping, 0);
     tni_a32_init(&runtime->any_core, 0);
+    tni_a32_init(&runtime->next_start, 0);
     tni_a32_init(&runtime->unrun, 0);
     tni_a32_init(&runtime->seeds, 0);
     tni_a32_init(&runtime->driven, 0);

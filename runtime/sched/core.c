@@ -34,6 +34,7 @@ int tni_core_init(tni_core *core, tn_runtime *runtime, unsigned index)
     tni_a32_init(&core->serving, 0);
     tni_deque_init(&core->queues[0]);
     tni_deque_init(&core->queues[1]);
+    tni_injector_init(&core->starts);
     tni_timers_init(&core->timers);
     return tni_driver_init(&core->driver, &runtime->allocator);
 }
@@ -42,6 +43,7 @@ void tni_core_fini(tni_core *core)
 {
     tni_timers_fini(&core->timers);
     tni_block_cache_clear(&core->blocks, &core->runtime->allocator);
+    tni_injector_fini(&core->starts);
     tni_slab_cache_fini(&core->slabs);
 }
 

@@ -22,6 +22,7 @@
 #include "fiber/stack.h"
 #include "io/driver_upcalls.h"
 #include "sched/deque.h"
+#include "sched/injector.h"
 #include "sched/monitor_state.h"
 #include "task/slab.h"
 #include "time/timer.h"
@@ -63,6 +64,7 @@ struct tni_core {
     tni_cache_aligned tni_aptr worker; /* tni_worker * that holds this core */
     tni_aptr lifo_slot;                /* the LIFO slot: the task woken last; runs first */
     tni_deque queues[2];
+    tni_injector starts; /* pinned tasks that have not begun; the holder takes them, and the monitor moves them away */
     tni_timers timers;
     tni_driver driver;
 };

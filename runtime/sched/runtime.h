@@ -47,6 +47,7 @@ struct tn_runtime {
     tni_a32 cancelling;                /* new tasks are cancelled from the start */
     tni_a32 stopping;                  /* workers leave as soon as they are out of their task */
     tni_a32 any_core;                  /* the next core for a caller without a core */
+    tni_a32 next_start;                /* the next core for a pinned task that begins */
     tni_a32 unrun;                     /* tasks that ended without a stack */
     tni_a32 seeds;                     /* how many generators have been seeded from options.seed */
     tni_a32 driven;                    /* current-thread: 1 while a thread is in tn_block_on */

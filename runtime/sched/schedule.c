@@ -415,6 +415,22 @@ static void take_oldest(tni_deque *queue, unsigned count, chain *c)
     }
 }
 
+/* What came later has a worker that runs, or the next check. */
+static void take_starts(tni_core *core, chain *c)
+{
+    unsigned left = tni_injector_length(&core->starts);
+    tn_task *tasks[TNI_INJECTED_MAX];
+
+    while (left > 0) {
+        unsigned count = tni_injector_take(&core->starts, tasks, left < TNI_INJECTED_MAX ? left : TNI_INJECTED_MAX);
+        for (unsigned i = 0; i < count; i++)
+            link_last(c, tasks[i]);
+        if (count == 0)
+            return;
+        left -= count;
+    }
+}
+
 void tni_schedule_evacuate(tni_core *core)
 {
     chain shared = {.count = 0};
@@ -431,6 +447,7 @@ void tni_schedule_evacuate(tni_core *core)
     if (next != NULL)
         link_last(&moved, next);
     take_oldest(yielded_queue(core), tni_deque_length(yielded_queue(core)), &moved);
+    take_starts(core, &moved);
     if (shared.count > 0)
         tni_injector_return(&core->runtime->injector, shared.first, shared.last, shared.count);
     if (moved.count > 0)

@@ -58,7 +58,7 @@ tn_task *tni_schedule_steal(tni_core *core);
  * worker. */
 void tni_schedule_evacuate(tni_core *core);
 
-/* Whether any queue but the LIFO slots has a task. Call it after a full fence. */
+/* Whether any queue from which a thief takes has a task. Call it after a full fence. */
 bool tni_schedule_any_work(const tn_runtime *runtime);
 
 /* Called after a submit: makes a full fence, and wakes a worker if one is needed. */

@@ -7,6 +7,7 @@
 #include "base/options.h"
 #include "base/order.h"
 #include "base/tls.h"
+#include "sched/pinned.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 #include "task/task_hooks.h"
@@ -85,6 +86,21 @@ __attribute__((noinline)) static tn_task *alloc_in_need(tni_core *core)
     return task;
 }
 
+/* Whether the task begins on another core in turn. Otherwise all pinned children of a task could begin where it runs, and would
+ * stay there. */
+static bool spreads(const tn_runtime *runtime, const blueprint *plan)
+{
+    return plan->options->pinned && runtime->core_count > 1;
+}
+
+static void start_in_turn(tn_task *task)
+{
+    tni_core *core = tni_pinned_next_core(task->runtime);
+
+    tni_pinned_push(core, task);
+    tni_pinned_wake(core);
+}
+
 static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
 {
     tn_task *task = tni_slab_alloc(&core->slabs);
@@ -97,7 +113,10 @@ static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
     build(core->runtime, task, plan, out != NULL);
     if (out != NULL)
         *out = task;
-    tni_schedule_push(core, task);
+    if (tni_unlikely(spreads(core->runtime, plan)))
+        start_in_turn(task);
+    else
+        tni_schedule_push(core, task);
     return 0;
 }
 
@@ -130,6 +149,17 @@ __attribute__((noinline)) static int alloc_external(tn_runtime *runtime, bool in
     return 0;
 }
 
+/* The last step of a spawn_external of a pinned task, under the injector's lock, as tni_injector_commit. */
+static void commit_in_turn(tn_runtime *runtime, tn_task *task)
+{
+    tni_core *core = tni_pinned_next_core(runtime);
+
+    tni_count(&runtime->external.spawned, 1);
+    tni_pinned_push(core, task);
+    tni_injector_commit(&runtime->injector, NULL, &runtime->external.spawned);
+    tni_pinned_wake(core);
+}
+
 /* `inside`: the spawn is by one of the runtime's own tasks, on a thread that has no core at the moment. */
 static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
 {
@@ -144,6 +174,10 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
         build(runtime, task, plan, out != NULL);
         if (out != NULL)
             *out = task;
+        if (spreads(runtime, plan)) {
+            commit_in_turn(runtime, task);
+            return 0;
+        }
     }
     tni_injector_commit(&runtime->injector, task, &runtime->external.spawned);
     if (task == NULL)

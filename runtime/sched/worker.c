@@ -6,6 +6,7 @@
 #include "base/tls.h"
 #include "fiber/exceptions.h"
 #include "sched/native.h"
+#include "sched/pinned.h"
 #include "sched/run.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
@@ -17,24 +18,6 @@ void tni_worker_mail(tni_worker *worker, tn_task *task)
 {
     tni_inbox_push(&worker->mailbox, &task->inbox_node);
     tni_worker_unpark(worker);
-}
-
-static bool has_mail(const tni_worker *worker)
-{
-    /* The check before a sleep needs no fence, because tni_worker_mail also unparks, and that wake is never lost. */
-    return worker->pinned != NULL || !tni_inbox_is_empty(&worker->mailbox);
-}
-
-static tn_task *take_mail(tni_worker *worker)
-{
-    tni_inbox_node *node = worker->pinned;
-
-    if (node == NULL)
-        node = tni_inbox_take(&worker->mailbox);
-    if (node == NULL)
-        return NULL;
-    worker->pinned = node->next;
-    return tni_container_of(node, tn_task, inbox_node);
 }
 
 /* --- Waking ----------------------------------------------------------------------------------------------------------------- */
@@ -254,7 +237,7 @@ static inline void stop_searching(tni_worker *worker, const tni_core *core, bool
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
-    return is_done(worker) || has_mail(worker) || tni_schedule_any_work(worker->runtime) ||
+    return is_done(worker) || tni_pinned_is_waiting(worker, core) || tni_schedule_any_work(worker->runtime) ||
            (tni_stack_waited_for(&worker->runtime->stacks) && (core->stacks.count > 0 || tni_reclaim_is_due(core)));
 }
 
@@ -468,19 +451,29 @@ static tn_task *next_from_unattended(tni_core *core)
     return polled_any ? tni_schedule_next(core) : NULL;
 }
 
+/* Every second time: a pinned task comes before the queues, and every second of these may be one that has not begun. */
+static inline tn_task *next_pinned_in_turn(tni_worker *worker, tni_core *core)
+{
+    if ((worker->turn & 2) != 0 && tni_pinned_begins(core))
+        return tni_pinned_take_start(core);
+    return tni_pinned_has_mail(worker) ? tni_pinned_take_mail(worker) : NULL;
+}
+
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
 
     if (is_check_due(core))
         check_periodically(core);
-    worker->pinned_turn = !worker->pinned_turn;
-    if (worker->pinned_turn && has_mail(worker))
-        task = take_mail(worker);
+    worker->turn++;
+    if ((worker->turn & 1) != 0)
+        task = next_pinned_in_turn(worker, core);
     if (task == NULL)
         task = tni_schedule_next(core);
-    if (task == NULL && has_mail(worker))
-        task = take_mail(worker);
+    if (task == NULL && tni_pinned_has_mail(worker))
+        task = tni_pinned_take_mail(worker);
+    if (task == NULL && tni_pinned_begins(core))
+        task = tni_pinned_take_start(core);
     if (task == NULL)
         task = next_from_loop(core);
     if (task == NULL) {
@@ -517,7 +510,7 @@ static void run_core(tni_worker *worker, tni_core *core)
 static void wait_for_core(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
-    tn_task *task = take_mail(worker);
+    tn_task *task = tni_pinned_take_mail(worker);
 
     /* Relaxed: own word, a hint for the monitor. */
     tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
@@ -528,7 +521,7 @@ static void wait_for_core(tni_worker *worker)
         return;
     }
     tni_worker_offer(worker);
-    while (!tni_runtime_is_stopping(runtime) && !has_mail(worker) && !tni_worker_was_given(worker))
+    while (!tni_runtime_is_stopping(runtime) && !tni_pinned_has_mail(worker) && !tni_worker_was_given(worker))
         tni_parker_wait(&worker->parker, TNI_FOREVER);
     tni_worker_withdraw(worker);
 }

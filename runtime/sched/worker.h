@@ -31,7 +31,7 @@ struct tni_worker {
     bool is_starting;                   /* counted in the runtime's replacements_starting */
     bool is_listed;                     /* in the runtime's list of workers, under its lock */
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
-    bool pinned_turn;                   /* this time the mailbox comes before the queues */
+    uint8_t turn;                       /* counts searches for a task; see next_pinned_in_turn */
     tni_inbox_node *pinned;             /* tasks taken from the mailbox, oldest first */
     bool has_pinned_tasks;              /* it has run tasks that no other worker may run again */
     tn_task *until;                     /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */

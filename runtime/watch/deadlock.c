@@ -2,6 +2,7 @@
 /* Deadlock check: whether any task can ever continue. README.md ("Dump and deadlock report") has the argument. */
 #include "watch/deadlock.h"
 
+#include "sched/pinned.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 #include "watch/dump.h"
@@ -51,7 +52,8 @@ static bool expects_nothing(tn_runtime *runtime)
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];
         /* Relaxed: it changes only in running tasks, and those show in the activity. */
-        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_sleep_for_good(&core->timers))
+        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_sleep_for_good(&core->timers) ||
+            tni_pinned_begins(core))
             return false;
     }
     return true;

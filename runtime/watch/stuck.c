@@ -23,6 +23,7 @@
  */
 #include "watch/stuck.h"
 
+#include "sched/pinned.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 
@@ -59,7 +60,7 @@ static bool poll_for(tni_core *core, uint64_t now_ns, bool late)
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED);
     tni_fence_full(); /* as in a submit; before the check below */
     /* Relaxed: behind the fence. Checks the LIFO slot too: no wake announces its task, and a searcher's last sweep takes it. */
-    waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL;
+    waits = tni_schedule_any_work(runtime) || tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL || tni_pinned_begins(core);
     if (waits)
         tni_schedule_wake_one(runtime);
     /* A fiber that waits for a stack may wait for one in this core's cache. */

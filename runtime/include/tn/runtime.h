@@ -54,7 +54,7 @@ typedef struct tn_options {
     size_t stacks_max;                 /* how many fibers may have a stack at once; the others wait for theirs; 0: no limit */
     tn_guard guard;                    /* what protects the memory below a stack */
     bool guard_fallback;               /* for a stack that can get no guard: a canary instead of TN_ENOMEM */
-    bool no_migration;                 /* each task stays on the worker that runs it first */
+    bool no_migration;                 /* each task stays on the worker that runs it first, often its parent's */
     bool report_overflow;              /* a handler of SIGSEGV and SIGBUS names the task whose stack overflowed, and aborts */
     bool measure_stacks;               /* record the deepest use of stacks: tn_counters.stack_used_max_bytes */
     bool force_migration;              /* for tests: every resume is on another worker than the last one */

@@ -27,7 +27,9 @@ typedef struct tn_spawn_options {
      * guard takes a quarter of it, at least 16 KiB and at most 64 KiB; tn_options.guard_size_bytes changes that. The library's
      * own data takes up to 2 KiB. No call of the library needs more than 8 KiB, except for what it calls of the program. */
     size_t stack_size_bytes;
-    bool pinned; /* the task stays on the worker thread that runs it first */
+    /* The task stays on the worker thread that runs it first. Pinned tasks begin on the workers in turn. If a worker is stuck or
+     * gets no processor, others begin what has not begun there. */
+    bool pinned;
     /* Called with the result if the task is never joined; NULL: none. The thread that gives back the last handle or waker of
      * the task calls it. It must not suspend. */
     void (*drop_result)(void *result);

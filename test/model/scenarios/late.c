@@ -8,7 +8,9 @@
 #include "model.h"
 #include "no_monitor.h"
 #include "no_starter.h"
+#include "sched/pinned.h"
 #include "sched/runtime.h"
+#include "sched/schedule.h"
 #include "small_runtime.h"
 #include "stop_workers.h"
 #include "until.h"
@@ -19,12 +21,22 @@
 typedef struct {
     tn_runtime *runtime;
     tn_task *task;
+    tn_task *starting; /* it, where a thread of the scenario queues it */
     until_future future;
     tni_wait bell;
     tni_a32 rung;
     int fd;
     tni_registration *registration;
 } scene;
+
+/* Like a spawn of a pinned task in a runtime with more cores: the task is to begin on the core. */
+static void push_start(void *state)
+{
+    scene *s = state;
+
+    tni_pinned_push(s->runtime->cores[0], s->starting);
+    tni_pinned_wake(s->runtime->cores[0]);
+}
 
 static void spawn(scene *s)
 {
@@ -120,6 +132,29 @@ static void ring(void *state)
 static void arrive(void *state)
 {
     model_fire(((scene *)state)->fd, TNI_OS_READABLE);
+}
+
+/* The task ends in its first run. It is in no queue before a thread of the scenario queues it. */
+static void setup_start(void *state)
+{
+    scene *s = state;
+
+    setup(state);
+    tni_a32_store(&s->rung, 1, TNI_RELAXED);
+    spawn(s);
+    model_name(&s->runtime->cores[0]->starts.length, 4, "starts.length");
+    model_check(tni_injector_take(&s->runtime->injector, &s->starting, 1) == 1);
+}
+
+/* Like move_work_away and poll_for in stuck.c, which move nothing if there is one core. */
+static void move_away(void *state)
+{
+    tn_runtime *runtime = ((scene *)state)->runtime;
+
+    tni_schedule_evacuate(runtime->cores[0]);
+    tni_fence_full();
+    if (tni_schedule_any_work(runtime))
+        tni_schedule_wake_one(runtime);
 }
 
 static void be_quiet(scene *s)
@@ -245,14 +280,26 @@ static void setup_pair(void *state)
 }
 
 /* A spawn from outside, then the check of the monitor, as late as possible. */
-static void spawn_and_look(void *state)
+static void spawn_and_look_at(pair_scene *s, bool pinned)
 {
-    pair_scene *s = state;
+    tn_spawn_options options = tn_spawn_options_default();
 
+    options.pinned = pinned;
     while (tni_a32_load(&s->inside, TNI_ACQUIRE) == 0)
         tni_futex_wait(&s->inside, 0, TNI_FOREVER);
-    model_check(tn_spawn_future(s->runtime, NULL, NULL, &s->one.base) == 0);
+    model_check(tn_spawn_future(s->runtime, &options, NULL, &s->one.base) == 0);
     look_late(s->runtime);
+}
+
+static void spawn_and_look(void *state)
+{
+    spawn_and_look_at(state, false);
+}
+
+/* The task is to begin on the core of the worker that does not run. */
+static void spawn_pinned_and_look(void *state)
+{
+    spawn_and_look_at(state, true);
 }
 
 static void finish_pair(void *state)
@@ -271,12 +318,21 @@ static void finish_pair(void *state)
 const model_scenario model_scenarios[] = {
     CASE("bell", setup_bell, .threads = {work, ring, monitor}, .no_preemptions = true),
     CASE("event", setup_event, .threads = {work, arrive, monitor}, .no_preemptions = true),
+    CASE("start", setup_start, .threads = {work, push_start}),
+    CASE("start_moved", setup_start, .threads = {work, push_start, move_away}, .bound = 1),
     CASE("reuse", setup_reported, .threads = {work, close_and_reuse}, .bound = 1),
     CASE("reuse_monitor", setup_reported, .threads = {work, close_and_reuse, monitor}, .no_preemptions = true),
     {.name = "late.chosen",
      .state_bytes = sizeof(pair_scene),
      .setup = setup_pair,
      .threads = {spawn_and_look},
+     .finish = finish_pair,
+     .no_chance = true,
+     .no_preemptions = true},
+    {.name = "late.pinned",
+     .state_bytes = sizeof(pair_scene),
+     .setup = setup_pair,
+     .threads = {spawn_pinned_and_look},
      .finish = finish_pair,
      .no_chance = true,
      .no_preemptions = true},

@@ -7,6 +7,7 @@
 
 #include "base/tls.h"
 #include "model.h"
+#include "sched/pinned.h"
 #include "small_runtime.h"
 #include "stop_workers.h"
 #include "watch/stuck.h"
@@ -274,6 +275,22 @@ static void helped(void *state)
 {
     two_tasks(state, block_until_helped, help, true);
 }
+
+/* Both tasks are pinned and are to begin on the core. The second one goes with the core to the replacement thread. */
+static void begins(void *state)
+{
+    stuck_scene *s = state;
+    tn_task *tasks[2];
+
+    two_tasks(s, block_until_helped, help, true);
+    model_check(tni_injector_take(&s->runtime->injector, tasks, 2) == 2);
+    for (unsigned i = 0; i < 2; i++) {
+        tasks[i]->pinned = 1;
+        tni_pinned_push(s->core, tasks[i]);
+        tni_pinned_wake(s->core);
+    }
+}
+
 static void back(void *state)
 {
     two_tasks(state, block_until_helped, help_and_block, true);
@@ -460,6 +477,7 @@ const model_scenario model_scenarios[] = {
     CASE("spawns", spawns, .bound = 1),
     CASE("wakes", wakes, .bound = 1),
     CASE("pinned", pinned, .no_preemptions = true),
+    CASE("begins", begins, .no_preemptions = true),
     CASE("take", spawns_lazily, .threads = {take}, .bound = 1),
     CASE("provide", no_block, .threads = {provide}, .bound = 1),
     CASE("silent", silent, .threads = {monitor}, .bound = 1, .asleep = true),
