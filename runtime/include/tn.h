@@ -18,17 +18,15 @@
  *     tn/fs.h          files and folders
  *     tn/names.h       looking up host names
  *     tn/net.h         TCP and Unix streams, listeners
-<<<<<<< HEAD
  *     tn/stream_future.h  futures that accept, read and write
-=======
  *     tn/serve.h       a server: a handler for each connection, limits, an orderly end
->>>>>>> 30a5f9f (net/serve: tn_serve, a server that ends in order)
  *     tn/write_queue.h  messages of several tasks to one stream, sent by one system call
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/copy.h        copying between byte streams, in one direction or both
  *     tn/reader.h      reading lines and frames from a byte stream
  *     tn/writer.h      writing text, frames and small pieces to one
  *     tn/slice.h       counted bytes that many writers share
+ *     tn/fd.h          waiting for descriptors of other libraries
  *     tn/sync.h        all primitives by which tasks wait for each other; each of them also has its own header:
  *                      barrier, broadcast, cancel_token, channel, mpsc, mutex, notify, once, oneshot, rwlock, semaphore,
  *                      task_tracker, wait_group, watch
@@ -60,6 +58,7 @@
 #include <tn/blocking.h>
 #include <tn/combine.h>
 #include <tn/copy.h>
+#include <tn/fd.h>
 #include <tn/fs.h>
 #include <tn/future_set.h>
 #include <tn/group.h>

@@ -27,16 +27,22 @@ struct tni_registration {
 
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator)
 {
+    int rc;
+
     driver->allocator = allocator;
     driver->fork_generation = tni_fork_generation;
     tni_a32_init(&driver->owned, 0);
     tni_a32_init(&driver->incomplete, 0);
     driver->fetched.count = 0;
     driver->fetched.full = false;
+    driver->fetched.borrowed = false;
     tni_inbox_init(&driver->inbox);
     tni_a32_init(&driver->registrations, 0);
     tni_a64_init(&driver->events, 0);
-    return tni_os_loop_open(&driver->loop);
+    rc = tni_os_loop_open(&driver->loop);
+    if (rc == 0)
+        tni_fd_waits_init(&driver->fd_waits, &driver->loop, &driver->registrations, allocator);
+    return rc;
 }
 
 bool tni_driver_try_own(tni_driver *driver)
@@ -242,6 +248,7 @@ void tni_driver_fini(tni_driver *driver)
 {
     tni_held_add(&driver->owned); /* no other thread uses it, so there is no need to take the word */
     drain_inbox(driver);
+    tni_fd_waits_fini(&driver->fd_waits);
     tni_os_loop_close(&driver->loop);
     tni_held_remove(&driver->owned);
 }
@@ -252,6 +259,8 @@ void tni_driver_poll(tni_driver *driver)
     /* Relaxed: only the owner writes it. */
     tni_a32_store(&driver->incomplete, 0, TNI_RELAXED);
     tni_os_loop_run(&driver->loop);
+    if (tni_fd_waits_may_report(&driver->fd_waits))
+        tni_fd_waits_report(&driver->fd_waits);
 }
 
 void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
@@ -261,8 +270,15 @@ void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns)
 
 bool tni_driver_report(tni_driver *driver)
 {
+    bool all;
+
     tni_driver_assert_owner(driver);
-    return tni_os_loop_report(&driver->loop, &driver->fetched);
+    all = tni_os_loop_report(&driver->loop, &driver->fetched);
+    if (driver->fetched.borrowed) {
+        driver->fetched.borrowed = false;
+        tni_fd_waits_report(&driver->fd_waits);
+    }
+    return all;
 }
 
 bool tni_driver_has_incomplete(const tni_driver *driver)

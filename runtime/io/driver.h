@@ -35,6 +35,7 @@
 #include "base/fork.h"
 #include "base/held.h"
 #include "base/inbox.h"
+#include "io/fd_waits.h"
 #include "os/os_loop.h"
 #include "task/wait.h"
 
@@ -45,11 +46,12 @@ typedef struct {
     tni_a32 incomplete;                /* written by the owner; 1: the loop has opens or closes to complete */
     tni_os_loop loop;                  /* owner, except for sleeps and wakes */
     tni_os_fetched fetched;            /* holder of the core: what its sleep has fetched and is not reported */
-    tni_a32 registrations;             /* number of registrations; a hint for choosing a loop */
+    tni_a32 registrations;             /* number of registrations and of waits in fd_waits; a hint for choosing a loop */
     tni_a64 events;                    /* written by the owner: number of reports since the loop was opened */
     const tn_allocator *allocator;     /* constant; for registrations */
     uint32_t fork_generation;          /* constant; of the process that opened the loop (base/fork.h) */
     tni_cache_aligned tni_inbox inbox; /* registrations with requests */
+    tni_cache_aligned tni_fd_waits fd_waits;
 } tni_driver;
 
 int tni_driver_init(tni_driver *driver, const tn_allocator *allocator);
@@ -71,7 +73,7 @@ void tni_driver_sleep(tni_driver *driver, uint64_t timeout_ns);
 /* Holder of the core: whether a sleep has fetched events that are not reported yet. */
 static inline bool tni_driver_has_fetched(const tni_driver *driver)
 {
-    return driver->fetched.count != 0;
+    return driver->fetched.count != 0 || driver->fetched.borrowed;
 }
 /* Holder of the core and owner: reports what its sleep has fetched. False: there may be more, which a poll reports. */
 bool tni_driver_report(tni_driver *driver);

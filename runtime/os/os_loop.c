@@ -24,7 +24,8 @@
  * finds them again.
  *
  * libuv skips events whose fd is -1. So the eventfd of wakes can be in its epoll, level-triggered, without a handle. Only a sleep
- * reads the eventfd, so no other thread can consume a wake.
+ * reads the eventfd, so no other thread can consume a wake. The epoll of borrowed descriptors is there in the same way: while one
+ * of them is ready it ends each sleep, and a sleep reports only that.
  */
 #include "os/os_loop.h"
 
@@ -40,8 +41,9 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the fd is the lower half of the data of an event");
 
-/* What libuv takes for an event that it has to skip. */
+/* What libuv takes for events that it has to skip. */
 #define WAKE_DATA UINT64_C(0xffffffff)
+#define BORROWED_DATA UINT64_C(0x1ffffffff)
 
 static uint64_t data_of(int fd, uint32_t generation)
 {
@@ -112,6 +114,34 @@ static int open_wake(tni_os_loop *loop)
     return rc;
 }
 
+static int open_borrowed(tni_os_loop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = BORROWED_DATA};
+    int rc;
+
+    loop->borrowed_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->borrowed_fd < 0)
+        return -errno;
+    if (epoll_ctl(uv_backend_fd(&loop->loop), EPOLL_CTL_ADD, loop->borrowed_fd, &event) == 0)
+        return 0;
+    rc = -errno;
+    (void)close(loop->borrowed_fd);
+    return rc;
+}
+
+/* What this layer has beside libuv. */
+static int open_own(tni_os_loop *loop)
+{
+    int rc = open_borrowed(loop);
+
+    if (rc != 0)
+        return rc;
+    rc = open_wake(loop);
+    if (rc != 0)
+        (void)close(loop->borrowed_fd);
+    return rc;
+}
+
 int tni_os_loop_open(tni_os_loop *loop)
 {
     int rc = check_files();
@@ -124,7 +154,7 @@ int tni_os_loop_open(tni_os_loop *loop)
     loop->generation = 0;
     rc = open_apart(loop);
     if (rc == 0) {
-        rc = open_wake(loop);
+        rc = open_own(loop);
         if (rc != 0)
             close_apart(loop);
     }
@@ -154,6 +184,7 @@ void tni_os_loop_close(tni_os_loop *loop)
     rc = uv_loop_close(&loop->loop);
     tni_assert(rc == 0, "a loop is closed while it has handles");
     tni_os_event_close(loop->wake_fd);
+    (void)close(loop->borrowed_fd);
 }
 
 void tni_os_loop_run(tni_os_loop *loop)
@@ -346,9 +377,12 @@ void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *f
     tni_assert(count >= 0 || errno == EINTR, "epoll_wait failed");
     fetched->count = 0;
     fetched->full = count == TNI_OS_FETCH_MAX; /* the wake counts too */
+    fetched->borrowed = false;
     for (int i = 0; i < count; i++) {
         if (fetched->events[i].data.u64 == WAKE_DATA)
             tni_os_event_drain(loop->wake_fd);
+        else if (fetched->events[i].data.u64 == BORROWED_DATA)
+            fetched->borrowed = true;
         else
             fetched->events[fetched->count++] = fetched->events[i];
     }

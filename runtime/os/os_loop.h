@@ -43,6 +43,7 @@ typedef struct {
     int wake_fd;          /* constant: an eventfd */
     int apart_fd;         /* constant: an epoll for sockets that have had an error; libuv watches it */
     uv_poll_t apart;      /* of apart_fd */
+    int borrowed_fd;      /* constant: an epoll for descriptors of other libraries (os_borrowed.h); in the loop's epoll */
     uint64_t open_polls;  /* polls that are not closed */
     uint64_t apart_polls; /* of these, in apart_fd */
     uint32_t generation;  /* the last one that was assigned */
@@ -53,13 +54,14 @@ typedef struct {
 typedef struct {
     struct epoll_event events[TNI_OS_FETCH_MAX];
     unsigned count;
-    bool full; /* the kernel may have had more */
+    bool full;     /* the kernel may have had more */
+    bool borrowed; /* tni_os_borrowed_fetch has something */
 } tni_os_fetched;
 
-/* The most descriptors that tni_os_loop_open opens: an epoll and an eventfd of this layer, and those of libuv. Counted for the
+/* The most descriptors that tni_os_loop_open opens: two epolls and an eventfd of this layer, and those of libuv. Counted for the
  * first loop of a process: 6 with libuv 1.44 (an epoll, an eventfd, a pipe for the loop, one for the process), 8 from 1.45 to
  * 1.48 (two io_urings too), 7 with 1.52 (one). The test checks the libuv that is there. */
-#define TNI_OS_LOOP_FILES 10
+#define TNI_OS_LOOP_FILES 11
 
 /* Returns 0, or a negative errno value (TN_EMFILE, TN_ENOMEM) without leaking anything. */
 int tni_os_loop_open(tni_os_loop *loop);
@@ -75,8 +77,8 @@ void tni_os_loop_run(tni_os_loop *loop);
  * before the next sleep. */
 void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *fetched);
 
-/* Owner: reports and clears what was fetched, except for polls that were closed in between. Returns false if more events are
- * ready, which tni_os_loop_run reports. */
+/* Owner: reports and clears what was fetched, except for polls that were closed in between, and except for `borrowed`. Returns
+ * false if more events are ready, which tni_os_loop_run reports. */
 bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched);
 
 /* Makes the current tni_os_loop_sleep, or otherwise the next one, return soon. Any thread. */

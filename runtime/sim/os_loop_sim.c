@@ -15,6 +15,7 @@
 
 #include "base/thread.h"
 #include "os/os_loop.h"
+#include "sim/os_borrowed_sim.h"
 #include "sim/sim_run.h"
 #include "sim/sim_thread.h"
 #include "sim/sim_trace.h"
@@ -76,6 +77,11 @@ static void wake_for_loop(const sim_loop *loop)
                 tni_sim_thread_wake(each->thread);
 }
 
+void tni_os_loop_sim_wake(const void *loop)
+{
+    wake_for_loop(loop);
+}
+
 static void list(tni_sim_watch *watch)
 {
     if (watch->listed)
@@ -97,6 +103,7 @@ void tni_os_loop_sim_event(tni_sim_file *file, uint32_t events)
 {
     if (file->watch != NULL && file->watch->known && events != 0)
         list(file->watch);
+    tni_os_borrowed_sim_event(file);
     for (onlooker *each = onlookers; each != NULL; each = each->next)
         if (each->event >= 0 && each->event == file->fd)
             tni_sim_thread_wake(each->thread);
@@ -145,6 +152,7 @@ void tni_os_loop_close(tni_os_loop *loop)
     while (!TAILQ_EMPTY(&self->all))
         tni_os_poll_close(loop, TAILQ_FIRST(&self->all)->poll);
     finish_closing(self);
+    tni_os_borrowed_sim_loop_closed(self);
     loop->loop.data = NULL;
     free(self);
 }
@@ -268,7 +276,7 @@ bool tni_os_loop_report(tni_os_loop *loop, tni_os_fetched *fetched)
 
 static bool has_events(const sim_loop *loop)
 {
-    return loop->woken || !TAILQ_EMPTY(&loop->ready);
+    return loop->woken || !TAILQ_EMPTY(&loop->ready) || tni_os_borrowed_sim_is_ready(loop);
 }
 
 /* Whole milliseconds from now, rounded up, as the kernel's calls take them; sometimes less: a sleep may return early. */
@@ -290,6 +298,7 @@ static void fetch_all(sim_loop *loop, tni_os_fetched *fetched)
     tni_sim_watch *watch = TAILQ_FIRST(&loop->ready);
 
     fetched->count = 0;
+    fetched->borrowed = tni_os_borrowed_sim_is_ready(loop);
     while (watch != NULL && fetched->count < TNI_OS_FETCH_MAX) {
         tni_sim_watch *next = TAILQ_NEXT(watch, link);
         struct epoll_event *event = &fetched->events[fetched->count];

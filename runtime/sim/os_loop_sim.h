@@ -8,4 +8,7 @@
 /* The file has become ready for `events`: marks its poll, and wakes the threads that wait for the file or its loop. */
 void tni_os_loop_sim_event(tni_sim_file *file, uint32_t events);
 
+/* Something borrowed has become ready in a loop: wakes the threads that wait for it. `loop` is the loop's state. */
+void tni_os_loop_sim_wake(const void *loop);
+
 #endif

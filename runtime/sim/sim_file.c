@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sim/os_borrowed_sim.h"
 #include "sim/sim_choice.h"
 #include "sim/sim_run.h"
 #include "sim/sim_trace.h"
@@ -62,6 +63,7 @@ void tni_sim_file_close(int fd)
     if (file->watch != NULL)
         tni_sim_run_fail("assertion", "file %d is closed while a loop watches it", fd);
     tni_sim_trace(TNI_SIM_TRACE_CLOSE, fd, 0);
+    tni_os_borrowed_sim_closed(file);
     files.all[index] = NULL;
     files.count--;
     if (index < files.lowest)

@@ -23,6 +23,9 @@
     X(LOOP_WAKE, "wakes loop %lld") \
     X(POLL_OPEN, "loop %lld watches file %lld") \
     X(POLL_CLOSE, "loop %lld watches file %lld no more") \
+    X(BORROWED_ARM, "arms borrowed file %lld for %lld") \
+    X(BORROWED_REMOVE, "removes borrowed file %lld: %lld") \
+    X(BORROWED_FETCH, "fetches %lld borrowed files") \
     X(EVENT_OPEN, "opens event %lld") \
     X(EVENT_POST, "posts event %lld") \
     X(SOCKET, "opens socket %lld") \

@@ -152,6 +152,7 @@ void race_free(const void *ptr, size_t bytes, const void *pc);
 
 /* --- The models of the OS layer that keep state: begin again at each execution --- */
 void os_loop_model_reset(void);
+void os_borrowed_model_reset(void);
 void os_socket_model_reset(void);
 void os_tls_model_reset(void);
 void os_memory_model_reset(void);
@@ -166,6 +167,16 @@ int model_file_new(void);
 void model_file_event(int fd, uint32_t events);
 uint32_t model_socket_ready(int fd);
 void model_socket_closed(int fd);
+
+/* Files as os_borrowed_model.c knows them: the id of the open file with this number (0: none), and what a file is ready for. */
+unsigned model_file_id(int fd);
+uint32_t model_file_ready(unsigned id);
+/* Something has become ready in this tni_os_loop: its sleep ends. */
+void model_loop_event(const void *loop);
+/* For os_loop_model.c: whether a descriptor in this tni_os_loop is ready; one may have become ready; a number is closed. */
+bool model_borrowed_is_ready(const void *loop);
+void model_borrowed_event(void);
+void model_borrowed_closed(int fd, unsigned file);
 
 /* --- The printed interleaving (trace.c) --- */
 void trace_reset(void);

@@ -75,6 +75,12 @@ void model_fire(int fd, uint32_t events);
 /* Opens a file; returns the lowest number that is free. */
 int model_fd_open(void);
 bool model_fd_is_open(int fd);
+/* Whether events have occurred on it. */
+bool model_fd_is_ready(int fd);
+/* A copy of the descriptor is open elsewhere, so the file lives on when `fd` is closed. Returns the copy. */
+unsigned model_fd_copy(int fd);
+/* Events occur on the file of a copy. */
+void model_fire_copy(unsigned copy, uint32_t events);
 /* From now on a loop that starts to watch `fd` fails with this negative errno value. */
 void model_fd_refuse(int fd, int error);
 

@@ -43,6 +43,8 @@ static struct {
     bool open;
     bool posted;    /* of an event: it has been posted */
     uint32_t ready; /* by model_fire; for a socket see model_socket_ready */
+    unsigned id;    /* no other file has it */
+    bool copied;    /* a copy of the descriptor is open elsewhere */
     int refused;    /* the error for a loop that starts to watch it, a negative errno value, or 0 */
 } files[FILES];
 /* The thread that waits in tni_os_loops_poll: at most one. */
@@ -54,6 +56,8 @@ static struct {
     int event;
 } onlooker;
 static uint32_t generations;
+static uint32_t ready_of[FILES]; /* by id; also of files that are closed */
+static unsigned ids;
 static const char kernel; /* its address stands for eventfds, epoll and the table of files */
 
 void os_loop_model_reset(void)
@@ -63,6 +67,9 @@ void os_loop_model_reset(void)
     memset(files, 0, sizeof files);
     memset(&onlooker, 0, sizeof onlooker);
     generations = 0;
+    memset(ready_of, 0, sizeof ready_of);
+    ids = 0;
+    os_borrowed_model_reset();
 }
 
 void model_kernel_step(void)
@@ -95,6 +102,13 @@ static void wake_sleeper(const loop_state *state)
             wake_onlooker();
 }
 
+void model_loop_event(const void *loop)
+{
+    for (unsigned i = 0; i < LOOPS; i++)
+        if (loops[i].loop == loop)
+            wake_sleeper(&loops[i]);
+}
+
 /* --- Files ------------------------------------------------------------------------------------------------------------------ */
 
 static bool is_open(int fd)
@@ -110,6 +124,8 @@ int model_file_new(void)
             files[fd].posted = false;
             files[fd].ready = 0;
             files[fd].refused = 0;
+            files[fd].id = ids < FILES - 1 ? ++ids : 0;
+            files[fd].copied = false;
             return fd;
         }
     return -1;
@@ -125,6 +141,36 @@ int model_fd_open(void)
         model_fail("leak", "the scenario opens more than %d files", FILES - FIRST_FILE);
     trace_add(MODEL_PC, "opens file %d", fd);
     return fd;
+}
+
+unsigned model_file_id(int fd)
+{
+    return is_open(fd) ? files[fd].id : 0;
+}
+
+uint32_t model_file_ready(unsigned id)
+{
+    return ready_of[id];
+}
+
+bool model_fd_is_ready(int fd)
+{
+    return files[fd].ready != 0;
+}
+
+unsigned model_fd_copy(int fd)
+{
+    model_kernel_step();
+    files[fd].copied = true;
+    return files[fd].id;
+}
+
+void model_fire_copy(unsigned copy, uint32_t events)
+{
+    model_kernel_step();
+    trace_add(MODEL_PC, "event %#x on the file of copy %u", events, copy);
+    ready_of[copy] |= events;
+    model_borrowed_event();
 }
 
 bool model_fd_is_open(int fd)
@@ -155,6 +201,8 @@ void model_fire(int fd, uint32_t events)
     if (!is_open(fd))
         return;
     files[fd].ready |= events;
+    ready_of[files[fd].id] |= events;
+    model_borrowed_event();
     model_file_event(fd, events);
 }
 
@@ -168,6 +216,8 @@ void tni_os_close(int fd)
     for (unsigned i = 0; i < WATCHES; i++)
         if (watches[i].poll != NULL && watches[i].fd == fd)
             model_fail("assertion", "file %d is closed while a loop watches it", fd);
+    if (!files[fd].copied)
+        model_borrowed_closed(fd, files[fd].id);
     files[fd].open = false;
     model_socket_closed(fd);
 }
@@ -231,7 +281,7 @@ static bool is_watched(const watch *w, const loop_state *state)
 /* What would end a sleep? */
 static bool has_events(const loop_state *state)
 {
-    if (state->signalled)
+    if (state->signalled || model_borrowed_is_ready(state->loop))
         return true;
     for (unsigned i = 0; i < WATCHES; i++)
         if (is_watched(&watches[i], state) && watches[i].added && watches[i].unreported != 0)
@@ -321,6 +371,7 @@ void tni_os_loop_sleep(tni_os_loop *loop, uint64_t timeout_ns, tni_os_fetched *f
             if (watches[i].reported)
                 watches[i].unreported = 0;
         }
+    fetched->borrowed = model_borrowed_is_ready(loop);
     state->signalled = false;
     trace_add(MODEL_PC, "its sleep ends with %u", fetched->count);
     race_access(fetched, sizeof *fetched, RACE_WRITE, MODEL_PC);
