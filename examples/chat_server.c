@@ -65,13 +65,13 @@ static void send_line(client *self, const char *text, size_t size)
 }
 
 /* Sends each line of the client to the channel. A line that is too long is sent in pieces. */
-static void read_lines(client *self)
+static void read_lines(client *self, tn_session *session)
 {
     char text[LINE_MAX_BYTES];
     size_t have = 0;
     ssize_t n;
 
-    while ((n = tn_read(self->conn, text + have, sizeof text - have)) > 0) {
+    while (tn_session_wait_request(session) == 0 && (n = tn_read(self->conn, text + have, sizeof text - have)) > 0) {
         char *end;
         have += (size_t)n;
         while ((end = memchr(text, '\n', have)) != NULL) {
@@ -87,20 +87,22 @@ static void read_lines(client *self)
     }
 }
 
-static void *session(void *conn)
+static void chat(tn_session *session, tn_stream *conn, void *arg)
 {
     client self = {.conn = conn, .number = atomic_fetch_add(&clients, 1) + 1};
     tn_task *writer;
 
+    (void)arg;
     tn_broadcast_subscribe(channel, &self.receiver);
     if (tn_spawn(&writer, write_lines, &self) == 0) {
-        read_lines(&self);
+        tn_scope shield; /* the writer uses this frame, so it is joined also when the server ends all */
+        read_lines(&self, session);
         tn_cancel(writer); /* it waits for a line, or for a client that does not read */
+        tn_shield_enter(&shield, TN_NEVER);
         tn_join(writer, NULL);
+        tn_scope_leave(&shield);
     }
     tn_broadcast_unsubscribe(&self.receiver);
-    tn_stream_close(conn);
-    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -116,7 +118,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: cannot make the channel: %s\n", options.name, tn_strerror(rc));
         return 1;
     }
-    rc = server_main(&options, argc, argv, "", session);
+    rc = server_main(&options, argc, argv, "", chat, NULL);
     tn_broadcast_release_sender(channel);
     return rc;
 }

@@ -39,6 +39,7 @@ typedef struct {
     bool in_value;
     bool too_long;
     bool complete;
+    bool begun; /* a part of a request has been parsed */
 } request;
 
 static int on_begin(http_parser *parser)
@@ -47,6 +48,7 @@ static int on_begin(http_parser *parser)
 
     self->target_size = self->range_size = self->field_size = 0;
     self->in_value = self->too_long = self->complete = false;
+    self->begun = true;
     return 0;
 }
 
@@ -267,25 +269,27 @@ static int respond(tn_stream *conn, const request *self, bool keep)
 /* --- The server ---------------------------------------------------------------------------------------------------------- */
 
 /* One connection: one request after the other. */
-static void *session(void *conn)
+static void handle(tn_session *session, tn_stream *conn, void *arg)
 {
-    request self = {.complete = false};
+    request self = {.begun = false};
     char buf[READ_SIZE];
     ssize_t n;
     int rc = 0;
 
+    (void)arg;
     http_parser_init(&self.parser, HTTP_REQUEST);
     self.parser.data = &self;
-    while (rc == 0 && (n = tn_read(conn, buf, sizeof buf)) > 0) {
+    while (rc == 0 && (self.begun || tn_session_wait_request(session) == 0) && (n = tn_read(conn, buf, sizeof buf)) > 0) {
         size_t used = 0;
         while (rc == 0 && used < (size_t)n) {
             used += http_parser_execute(&self.parser, &callbacks, buf + used, (size_t)n - used);
             if (self.complete) {
-                bool keep = http_should_keep_alive(&self.parser) != 0 && self.parser.upgrade == 0;
+                bool keep = http_should_keep_alive(&self.parser) != 0 && self.parser.upgrade == 0 &&
+                            !tn_session_is_ending(session);
                 rc = respond(conn, &self, keep);
                 if (!keep)
                     rc = TN_ECANCELED;
-                self.complete = false;
+                self.complete = self.begun = false;
                 http_parser_pause(&self.parser, 0);
             } else if (HTTP_PARSER_ERRNO(&self.parser) != HPE_OK) {
                 (void)respond_empty(conn, "400 Bad Request", "", false); /* the connection ends in any case */
@@ -293,8 +297,6 @@ static void *session(void *conn)
             }
         }
     }
-    tn_stream_close(conn);
-    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -305,5 +307,5 @@ int main(int argc, char **argv)
         .port = 8080,
     };
 
-    return server_main(&options, argc, argv, "http://", session);
+    return server_main(&options, argc, argv, "http://", handle, NULL);
 }

@@ -95,6 +95,7 @@ static int on_message_begin(http_parser *parser)
     http_session *session = parser->data;
 
     session->target = TARGET_START;
+    session->in_request = true;
     return 0;
 }
 
@@ -118,7 +119,8 @@ static int on_message_complete(http_parser *parser)
 
     if (parser->method != HTTP_GET && parser->method != HTTP_HEAD)
         status = NOT_ALLOWED;
-    if (!http_should_keep_alive(parser))
+    session->in_request = false;
+    if (!http_should_keep_alive(parser) || (session->is_ending != NULL && session->is_ending(session->conn)))
         connection = CLOSE;
     else if (parser->http_major < 1 || (parser->http_major == 1 && parser->http_minor < 1))
         connection = KEEP_ALIVE;
@@ -212,10 +214,17 @@ static void drain(const http_io *io, void *conn, char *buf)
         left -= (size_t)n < left ? (size_t)n : left;
 }
 
-/* Serves the connection from the first byte on. What each request uses is together at the low end of the frame, next to the
- * frames of the functions that are called from here. While a connection waits, its memory leaves the processor's caches, and
- * each of its cache lines must be loaded again. */
-__attribute__((noinline)) static void serve_requests(const http_io *io, void *conn)
+/* Reads more of a request, or the next one. Returns what a read does; 0: there is no request any more. */
+static ssize_t read_more(const http_io *io, void *conn, const http_session *session, char *buf)
+{
+    if (io->wait_request != NULL && !session->in_request && io->wait_request(conn) != 0)
+        return 0;
+    return io->read(conn, buf, HTTP_READ_SIZE);
+}
+
+/* What each request uses is together at the low end of the frame, next to the frames of the functions that are called from here.
+ * While a connection waits, its memory leaves the processor's caches, and each of its cache lines must be loaded again. */
+void http_serve(const http_io *io, void *conn)
 {
     struct {
         http_session session;
@@ -224,7 +233,9 @@ __attribute__((noinline)) static void serve_requests(const http_io *io, void *co
     ssize_t n;
 
     http_session_init(&c.session);
-    while (!c.session.closing && (n = io->read(conn, c.buf, sizeof c.buf)) > 0) {
+    c.session.is_ending = io->is_ending;
+    c.session.conn = conn;
+    while (!c.session.closing && (n = read_more(io, conn, &c.session, c.buf)) > 0) {
         size_t used = 0;
         while (used < (size_t)n && !c.session.closing) {
             used += http_feed(&c.session, c.buf + used, (size_t)n - used);
@@ -234,12 +245,4 @@ __attribute__((noinline)) static void serve_requests(const http_io *io, void *co
         if (c.session.closing && (c.session.failed || used < (size_t)n))
             drain(io, conn, c.buf);
     }
-}
-
-void http_serve(const http_io *io, void *conn)
-{
-    /* Outside of serve_requests, so that a client that has not sent anything yet holds no buffer. Later this would save
-     * nothing, because stack memory stays committed once it has been used. */
-    if (io->wait_readable == NULL || io->wait_readable(conn) == 0)
-        serve_requests(io, conn);
 }

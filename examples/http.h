@@ -32,7 +32,9 @@ typedef struct http_io {
     ssize_t (*read)(void *conn, void *buf, size_t size);        /* waits for a byte; returns 0 at the end */
     int (*write_all)(void *conn, const void *buf, size_t size); /* waits until all is written; returns 0 */
     void (*shutdown_write)(void *conn);                         /* the client reads the end; reading remains possible */
-    int (*wait_readable)(void *conn);                           /* returns 0 when a read would not wait; NULL: the read waits */
+    /* Waits for the first byte of the next request. Returns 0, or an error: then the connection ends. NULL: the read waits. */
+    int (*wait_request)(void *conn);
+    bool (*is_ending)(void *conn); /* whether the response that begins now is the last one; NULL: it is not */
 } http_io;
 
 /* Responds to the requests of one connection until it ends. The caller closes the connection afterwards. */
@@ -49,9 +51,12 @@ typedef struct http_session {
     bool failed;    /* that response reports an invalid request: more input may follow */
     uint8_t count;
     uint8_t responses[HTTP_RESPONSES_MAX];
+    bool in_request; /* a part of a request has been parsed */
+    bool (*is_ending)(void *conn);
+    void *conn; /* of is_ending */
 } http_session;
 
-/* Prepares the session of a new connection. */
+/* Prepares the session of a new connection. The program may set is_ending and conn afterwards. */
 void http_session_init(http_session *session);
 
 /* Parses `data` and queues the responses. Returns how many bytes it used. If that is less than `size`, the connection is

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* http_server: an HTTP server with one fiber per connection.
  *
- * It shows how a server is written: one task accepts connections (server.c), and each connection has its own task, which reads
- * and writes in straight-line code. A few worker threads run all tasks. An idle connection costs only memory.
+ * It shows how a server is written: tn_serve accepts connections (server.c), and each connection has its own task, which reads
+ * and writes in straight-line code. A few worker threads run all tasks. An idle connection costs only memory. When the server is
+ * to end, no client sees an error: each response says that it is the last one, and a connection is closed after it.
  *
  * Run:   http_server --port 8080
  * See:   http_server: listening on http://127.0.0.1:8080/
@@ -13,39 +14,52 @@
 #include "http.h"
 #include "server.h"
 
-static ssize_t stream_read(void *conn, void *buf, size_t size)
+typedef struct connection {
+    tn_session *session;
+    tn_stream *stream;
+} connection;
+
+static ssize_t connection_read(void *conn, void *buf, size_t size)
 {
-    return tn_read(conn, buf, size);
+    return tn_read(((connection *)conn)->stream, buf, size);
 }
 
-static int stream_write_all(void *conn, const void *buf, size_t size)
+static int connection_write_all(void *conn, const void *buf, size_t size)
 {
-    return tn_write_all(conn, buf, size);
+    return tn_write_all(((connection *)conn)->stream, buf, size);
 }
 
-static void stream_shutdown_write(void *conn)
+static void connection_shutdown_write(void *conn)
 {
-    tn_stream_shutdown_write(conn); /* fails only if the client is already gone */
+    tn_stream_shutdown_write(((connection *)conn)->stream); /* fails only if the client is already gone */
 }
 
-static int stream_wait_readable(void *conn)
+static int connection_wait_request(void *conn)
 {
-    return tn_wait_readable(conn);
+    return tn_session_wait_request(((connection *)conn)->session);
 }
 
-static const http_io stream_io = {
-    .read = stream_read,
-    .write_all = stream_write_all,
-    .shutdown_write = stream_shutdown_write,
-    .wait_readable = stream_wait_readable, /* NULL would mean: wait in the read, with a buffer allocated */
+/* While the server drains, each response has the header "Connection: close". */
+static bool connection_is_ending(void *conn)
+{
+    return tn_session_is_ending(((connection *)conn)->session);
+}
+
+static const http_io connection_io = {
+    .read = connection_read,
+    .write_all = connection_write_all,
+    .shutdown_write = connection_shutdown_write,
+    .wait_request = connection_wait_request,
+    .is_ending = connection_is_ending,
 };
 
-/* One connection. Its errors affect no other connection. */
-static void *session(void *conn)
+/* One connection. Its errors affect no other connection. It is closed by tn_serve. */
+static void handle(tn_session *session, tn_stream *stream, void *arg)
 {
-    http_serve(&stream_io, conn);
-    tn_stream_close(conn);
-    return NULL;
+    connection conn = {session, stream};
+
+    (void)arg;
+    http_serve(&connection_io, &conn);
 }
 
 int main(int argc, char **argv)
@@ -56,5 +70,5 @@ int main(int argc, char **argv)
         .port = 8080,
     };
 
-    return server_main(&options, argc, argv, "http://", session);
+    return server_main(&options, argc, argv, "http://", handle, NULL);
 }

@@ -79,17 +79,14 @@ static int respond(stock *self, tn_stream *conn, const char *line)
 }
 
 /* One scope for the whole request: what is read, waited for and written in it shares one deadline. */
-static int serve_request(stock *self, input *in)
+static int serve_request(stock *self, tn_session *session, input *in)
 {
     char line[LINE_MAX_BYTES];
     tn_scope scope;
     int rc = 0;
 
-    if (in->count == 0) {
-        tn_scope_enter_for(&scope, STOCK_IDLE_NS);
-        rc = read_more(in);
-        tn_scope_leave(&scope);
-    }
+    if (in->count == 0)
+        rc = tn_session_wait_request(session);
     if (rc != 0)
         return rc;
     tn_scope_enter_for(&scope, STOCK_REQUEST_NS);
@@ -100,11 +97,10 @@ static int serve_request(stock *self, input *in)
     return rc;
 }
 
-void stock_serve(stock *self, tn_stream *conn)
+void stock_serve(stock *self, tn_session *session, tn_stream *conn)
 {
     input in = {.conn = conn};
 
-    while (serve_request(self, &in) == 0)
+    while (serve_request(self, session, &in) == 0)
         ;
-    tn_stream_close(conn);
 }

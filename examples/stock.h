@@ -9,7 +9,6 @@
 #include <tn.h>
 
 #define STOCK_REQUEST_NS (2 * TN_S) /* from the first byte of a request until its response is written */
-#define STOCK_IDLE_NS (60 * TN_S)   /* until the first byte of the next request */
 
 enum { STOCK_SOLD_OUT = 1 };
 
@@ -26,7 +25,7 @@ void stock_fini(stock *self);
 /* Takes `count` things. Returns 0 and sets *left, STOCK_SOLD_OUT, or an error: then nothing was taken. */
 int stock_take(stock *self, unsigned count, unsigned *left);
 
-/* Serves one connection, and closes it. */
-void stock_serve(stock *self, tn_stream *conn);
+/* Serves one connection. */
+void stock_serve(stock *self, tn_session *session, tn_stream *conn);
 
 #endif

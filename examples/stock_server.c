@@ -18,10 +18,9 @@ static int fetch(unsigned count)
     return tn_sleep(count * TN_MS);
 }
 
-static void *session(void *arg)
+static void sell(tn_session *session, tn_stream *conn, void *arg)
 {
-    stock_serve(&things, arg);
-    return NULL;
+    stock_serve(arg, session, conn);
 }
 
 int main(int argc, char **argv)
@@ -33,5 +32,5 @@ int main(int argc, char **argv)
     };
 
     stock_init(&things, 1000, fetch);
-    return server_main(&options, argc, argv, "", session);
+    return server_main(&options, argc, argv, "", sell, &things);
 }

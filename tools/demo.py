@@ -4,19 +4,26 @@ import argparse
 import collections
 import os
 import shutil
+import signal
 import sys
+import time
 
 from kit import packages, processes
+from kit.checked_load import Load
 from kit.processes import say
 from kit.servers import Server, Wrk, raise_file_limit
 
 SERVERS = ["examples/http_server", "examples/http_server_threads"]
 CONNECTIONS = [64, 1000, 8000]
 RATIO_AT = 1000       # connections
+DRAIN_KEPT, DRAIN_FRESH = 48, 16  # clients of the drain
+DRAIN_AFTER_S = 2
+DRAIN_MAX_S = 60
 
 HELP = """Builds the release preset and runs http_server (tournant: one fiber a connection) and http_server_threads (one thread a
 connection) under `wrk -t1` at 64, 1000 and 8000 keep-alive connections, in turn, a fresh server each time. Prints one table, and
-how much processor time tournant takes of what threads take. Takes about a minute and a half.
+how much processor time tournant takes of what threads take. Then it ends http_server in the middle of a load whose clients check
+each response, and prints how many requests failed. Takes about a minute and a half.
 
 Installs what is missing on Debian 12: """ + " ".join(packages.PACKAGES) + """."""
 
@@ -113,6 +120,29 @@ def print_ratio(runs):
           % (count, cpu_us(ours), cpu_us(theirs), cpu_us(ours) / cpu_us(theirs)))
 
 
+# --- The end of a server ----------------------------------------------------------------------------------------------------
+
+
+def drain(path):
+    """Ends the server while clients send requests. Failure when one of these failed."""
+    server = Server([path])
+    load = Load(server.port, DRAIN_KEPT, DRAIN_FRESH)
+    time.sleep(DRAIN_AFTER_S)
+    before = load.responses
+    load.ending.set()
+    began = time.monotonic()
+    server.child.send_signal(signal.SIGTERM)
+    load.join()
+    status = server.child.wait(DRAIN_MAX_S)
+    took_s = time.monotonic() - began
+    processes.forget(server.child)
+    print("SIGTERM in the middle of a load of %d kept and %d new connections: %d responses before it, %d after it, "
+          "%d failed requests; the server ended after %.1f s with status %d"
+          % (DRAIN_KEPT, DRAIN_FRESH, before, load.responses - before, len(load.failures), took_s, status))
+    if load.failures or status != 0:
+        raise processes.Failure("requests failed: %s" % load.failures[:3])
+
+
 # --- The program ------------------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +191,7 @@ def demo(options):
     print_table(runs)
     print()
     print_ratio(runs)
+    drain(paths[0])
 
 
 def main():

@@ -20,7 +20,8 @@
 
 static stock things;
 static tn_listener *listener;
-static uint64_t slowest_ns; /* of the warehouse */
+static tn_cancel_token *drain; /* of the server */
+static uint64_t slowest_ns;    /* of the warehouse */
 
 static struct {
     unsigned served;
@@ -37,24 +38,20 @@ static int fetch(unsigned count)
     return tn_sleep(slowest_ns > 0 ? tn_sim_choose((uint32_t)(slowest_ns / TN_MS)) * TN_MS : 0);
 }
 
-static void *session(void *arg)
+static void sell(tn_session *session, tn_stream *conn, void *arg)
 {
-    stock_serve(&things, arg);
-    return NULL;
+    stock_serve(arg, session, conn);
 }
 
-/* Leaving the group would cancel the sessions: they have to end by themselves. */
+/* All sessions have to end by themselves. */
 static void *serve(void *arg)
 {
-    tn_group sessions;
-    tn_stream *conn;
+    tn_serve_options options = tn_serve_options_default();
+    tn_serve_result result;
 
-    tn_group_enter(&sessions, NULL);
-    while (tn_accept(listener, &conn) == 0)
-        if (tn_group_spawn(&sessions, NULL, session, conn) != 0)
-            tn_stream_close(conn);
-    tn_sim_check(tn_group_wait(&sessions) == 0);
-    tn_group_leave(&sessions);
+    options.drain = drain;
+    tn_sim_check(tn_serve(&listener, 1, sell, &things, &options, &result) == 0);
+    tn_sim_check(result.finished == result.accepted);
     return arg;
 }
 
@@ -148,6 +145,7 @@ static void *simulate(void *arg)
 
     stock_init(&things, STOCK, fetch);
     tn_sim_check(tn_tcp_listen(&listener, ADDRESS, NULL) == 0);
+    tn_sim_check(tn_cancel_token_create(&drain, NULL, NULL) == 0);
     tn_sim_check(tn_spawn(&server, serve, NULL) == 0);
     tn_sim_allow_faults(TN_SIM_FAULT_RESET | TN_SIM_FAULT_HALF_OPEN | TN_SIM_FAULT_REFUSE | TN_SIM_FAULT_ABORT);
     slowest_ns = 4 * TN_S;
@@ -162,10 +160,11 @@ static void *simulate(void *arg)
         run_clients(1);
     tn_sim_check(counts.served + counts.sold_out > before);
 
-    tn_listener_close(listener);
+    tn_cancel_token_cancel(drain);
     began_ns = tn_now();
     tn_sim_check(tn_join(server, NULL) == 0);
-    tn_sim_check(tn_now() - began_ns < STOCK_IDLE_NS + STOCK_REQUEST_NS + TN_S);
+    tn_sim_check(tn_now() - began_ns < STOCK_REQUEST_NS + 4 * TN_S);
+    tn_cancel_token_release(drain);
     tn_sim_check(STOCK - things.left >= counts.served && STOCK - things.left <= counts.served + counts.unknown);
     stock_fini(&things);
     return arg;
