@@ -62,7 +62,7 @@ static int grow_locked(tni_fd_waits *set)
     /* Relaxed: it is written under the lock. */
     if (old_count == BUCKETS_MAX || tni_a32_load(&set->waiting, TNI_RELAXED) < old_count)
         return 0;
-    buckets = tni_alloc(set->allocator, count * sizeof *buckets, _Alignof(tni_fd_wait *));
+    buckets = tni_alloc(set->allocator, count * sizeof(tni_fd_wait *), _Alignof(tni_fd_wait *));
     if (buckets == NULL)
         return old_count == 0 ? TN_ENOMEM : 0;
     for (uint32_t i = 0; i < count; i++)
