@@ -251,7 +251,7 @@ bool tni_slab_trim_begin(tni_slab_cache *cache, tni_list *out)
         cache->unsorted = cache->unsorted->next;
         sort(cache, task);
     }
-    return cache->unsorted != NULL || allocated > 0 || cache->full.first != cache->full.last ||
+    return cache->unsorted != NULL || cache->free != NULL || allocated > 0 || cache->full.first != cache->full.last ||
            !tni_inbox_is_empty(&cache->remote); /* a hint: the next trim takes what it misses */
 }
 

@@ -196,3 +196,37 @@ Test(slab, others_free_and_walk_meanwhile)
     tni_slab_cache_fini(&c.cache);
     cr_assert_eq(atomic_load(&allocator.blocks), 0);
 }
+
+/* How many headers a trim has not given back. */
+static unsigned not_blank(tni_slab_cache *cache)
+{
+    unsigned count = 0;
+
+    tni_slab_walk(cache, count_visit, &count);
+    return count;
+}
+
+/* The owner frees headers while a trim in steps has set others aside. They must not wait for the next burst. */
+Test(slab, a_trim_forgets_no_header_freed_between_its_steps)
+{
+    enum { FIRST = TNI_SLAB_STEP + 100, SECOND = 20000, ALL = FIRST + SECOND };
+    static tn_task *tasks[ALL];
+    tni_slab_cache cache;
+    unsigned trims = 0;
+
+    tni_slab_cache_init(&cache, &tni_alloc_default, 0, 1);
+    for (unsigned i = 0; i < ALL; i++)
+        cr_assert_not_null(tasks[i] = tni_slab_alloc(&cache));
+    cr_assert(tni_slab_trim(&cache)); /* the first interval after the burst */
+    for (unsigned i = 1; i < FIRST; i++)
+        tni_slab_free(&cache, tasks[i]);
+    cr_assert(tni_slab_trim(&cache));
+    /* The next trim sorts the others of the first block, which is not full yet, and finds nothing else to do. */
+    tni_slab_free(&cache, tasks[0]);
+    for (unsigned i = FIRST; i < ALL; i++)
+        tni_slab_free(&cache, tasks[i]);
+    while (tni_slab_trim(&cache))
+        cr_assert_lt(++trims, 10);
+    cr_assert_leq(not_blank(&cache), 3 * TNI_SLAB_BYTES / sizeof(tn_task));
+    tni_slab_cache_fini(&cache);
+}
