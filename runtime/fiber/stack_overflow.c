@@ -82,8 +82,8 @@ static void handler(int signal_number, siginfo_t *info, void *ucontext)
     if (find != NULL && info->si_code > 0 && (*find)(info->si_addr, &found))
         report(&found, info->si_addr);
     /* When the handler returns, a fault is raised again by itself; a signal that was sent (si_code <= 0) is not. */
-    tni_os_sigaction_chain(&state.actions[signal_number == reported[0] ? 0 : 1], signal_number, info, ucontext,
-                           info->si_code <= 0);
+    (void)tni_os_sigaction_chain(&state.actions[signal_number == reported[0] ? 0 : 1], signal_number, info, ucontext,
+                                 info->si_code <= 0, NULL);
 }
 
 /* --- Installing ------------------------------------------------------------------------------------------------------------- */

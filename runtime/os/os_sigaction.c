@@ -3,31 +3,63 @@
 #include "os/os_sigaction.h"
 
 #include <errno.h>
+#include <ucontext.h>
 
 #include "base/atomic.h"
 #include "base/held.h"
 
-static tni_a32 lock; /* 1 while it is held */
+static tni_a32 lock;         /* 1 while it is held */
+static sigset_t mask_before; /* of the thread that holds it; under the lock */
 
-/* A spin lock, because a tni_os_mutex has no static initializer. It is taken rarely and for a short time. */
-void tni_os_sigaction_lock(void)
+/* All signals but those by which the kernel reports a fault of the running code: a fault is fatal while its signal is blocked. */
+static void fill_mask(sigset_t *mask)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+
+    sigfillset(mask);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(mask, faults[i]);
+}
+
+/* A spin lock, because a tni_os_mutex has no static initializer, and because handlers take it. Each holder has blocked its
+ * signals, so a handler never waits for the thread that it has interrupted. It is held rarely and for a short time. */
+static void acquire(void)
 {
     uint32_t expected = 0;
 
-    tni_held_assert_not(&lock, "a thread takes the lock of the handlers, which it holds");
-    /* Acquire: observes what the previous holder wrote under the lock; partner: tni_os_sigaction_unlock. */
+    /* Acquire: observes what the previous holder wrote under the lock; partner: release. */
     while (!tni_a32_cas(&lock, &expected, 1, TNI_ACQUIRE)) {
         expected = 0;
         tni_spin_hint();
     }
+}
+
+static void release(void)
+{
+    /* Release: publishes what was written under the lock to the next acquire. Weaker: that could miss a count. */
+    tni_a32_store(&lock, 0, TNI_RELEASE);
+}
+
+void tni_os_sigaction_lock(void)
+{
+    sigset_t all;
+    sigset_t before;
+
+    tni_held_assert_not(&lock, "a thread takes the lock of the handlers, which it holds");
+    fill_mask(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, &before); /* on Linux this affects the calling thread only */
+    acquire();
+    mask_before = before;
     tni_held_add(&lock);
 }
 
 void tni_os_sigaction_unlock(void)
 {
+    sigset_t before = mask_before;
+
     tni_held_remove(&lock);
-    /* Release: publishes what was written under the lock to the next tni_os_sigaction_lock. Weaker: that could miss a count. */
-    tni_a32_store(&lock, 0, TNI_RELEASE);
+    release();
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void tni_os_sigaction_in_child(void)
@@ -57,24 +89,6 @@ static int flags_kept(const struct sigaction *previous)
     return previous->sa_handler == SIG_IGN ? flags | SA_NOCLDWAIT : flags; /* it matters for SIGCHLD alone */
 }
 
-/* Not by memcmp: the C library copies more bytes than the kernel has written. */
-static bool are_same_masks(const sigset_t *a, const sigset_t *b)
-{
-    for (int number = 1; number < NSIG; number++)
-        if (sigismember(a, number) != sigismember(b, number))
-            return false;
-    return true;
-}
-
-/* The C library adds flags of its own. */
-static bool is_same(const struct sigaction *a, const struct sigaction *b)
-{
-    const int flags = (int)SA_RESETHAND | SA_NODEFER | SA_SIGINFO | SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART | SA_ONSTACK;
-
-    return a->sa_handler == b->sa_handler && ((a->sa_flags ^ b->sa_flags) & flags) == 0 &&
-           are_same_masks(&a->sa_mask, &b->sa_mask);
-}
-
 int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_handler_fn handler)
 {
     struct sigaction ours = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -86,14 +100,11 @@ int tni_os_sigaction_set_locked(tni_os_sigaction *action, int number, tni_os_han
     /* A handler that was set later may chain to this one. If the current action has no handler, this one was removed: set it
      * again. */
     if (!is_ours(&now, handler) && (!action->installed || !is_handled(&now))) {
-        /* Written before the handler is set, because it may run before the call returns. Not written if it is the same, because a
-         * handler that was called before the last clear may still read it. */
-        if (!is_same(&action->previous, &now))
-            action->previous = now;
-        /* Release: publishes `previous` to the handlers; partner: take_handler. The system call publishes it too. */
-        tni_a32_store(&action->spent, 0, TNI_RELEASE);
+        action->previous = now;
+        action->spent = false;
         ours.sa_flags |= flags_kept(&now);
-        sigemptyset(&ours.sa_mask);
+        /* A handler of the program that interrupted ours could leave by longjmp: a listener would wait for ours for ever. */
+        fill_mask(&ours.sa_mask);
         if (sigaction(number, &ours, NULL) != 0)
             return -errno;
     }
@@ -108,7 +119,7 @@ void tni_os_sigaction_clear_locked(tni_os_sigaction *action, int number, tni_os_
     tni_held_assert(&lock, "the calling thread does not hold the lock of the handlers");
     if (!action->installed || sigaction(number, NULL, &now) != 0 || !is_ours(&now, handler))
         return;
-    if (tni_a32_load(&action->spent, TNI_RELAXED) != 0) /* relaxed: a handler that runs at this moment is as good as later */
+    if (action->spent)
         action->previous.sa_handler = SIG_DFL;
     if (sigaction(number, &action->previous, NULL) == 0)
         action->installed = false;
@@ -119,59 +130,84 @@ static bool is_ignored_by_default(int number)
     return number == SIGURG || number == SIGCHLD || number == SIGWINCH || number == SIGCONT;
 }
 
-/* Whether the previous handler must be called. The kernel replaces a handler with SA_RESETHAND by the default action before it
- * calls it, so of several threads one alone calls it. */
-static bool take_handler(tni_os_sigaction *action)
+/* Reads the previous action, in a handler. Returns whether its handler must be called. The kernel replaces a handler with
+ * SA_RESETHAND by the default action before it calls it, so of several threads one alone calls it. */
+static bool take_handler(tni_os_sigaction *action, struct sigaction *previous)
 {
-    /* Acquire: observes `previous`; partner: tni_os_sigaction_set_locked. */
-    uint32_t unspent = tni_a32_load(&action->spent, TNI_ACQUIRE);
+    bool call;
 
-    if (unspent != 0 || !is_handled(&action->previous))
-        return false;
-    if ((action->previous.sa_flags & (int)SA_RESETHAND) == 0)
-        return true;
-    /* Nothing is published by this; acquire because no success may be weaker than the failure, which acquires. */
-    return tni_a32_cas(&action->spent, &unspent, 1, TNI_ACQUIRE);
+    acquire();
+    *previous = action->previous;
+    if (action->spent)
+        previous->sa_handler = SIG_DFL;
+    call = is_handled(previous);
+    if (call && (previous->sa_flags & (int)SA_RESETHAND) != 0)
+        action->spent = true;
+    release();
+    return call;
 }
 
-/* Changes the signal mask of the thread to that under which the kernel would call the previous handler. At this moment the mask
- * is that of the interrupted code and the signal itself. When the outer handler returns, the kernel restores the former.
- * On Linux sigprocmask affects the calling thread only. */
-static void mask_for(const struct sigaction *previous, int number)
+/* Changes the signal mask of the thread to that under which the kernel would call the previous handler: that of the interrupted
+ * code, its own, and the signal itself. When the outer handler returns, the kernel restores the first. The signals are copied one
+ * by one, because the kernel has written a part of the set alone. */
+static void mask_for(const struct sigaction *previous, int number, const ucontext_t *interrupted)
 {
-    sigset_t itself;
+    sigset_t mask;
 
-    (void)sigprocmask(SIG_BLOCK, &previous->sa_mask, NULL);
-    if ((previous->sa_flags & SA_NODEFER) == 0 || sigismember(&previous->sa_mask, number) == 1)
-        return;
-    sigemptyset(&itself);
-    sigaddset(&itself, number);
-    (void)sigprocmask(SIG_UNBLOCK, &itself, NULL);
+    sigemptyset(&mask);
+    for (int other = 1; other < NSIG; other++)
+        if (sigismember(&interrupted->uc_sigmask, other) == 1 || sigismember(&previous->sa_mask, other) == 1)
+            sigaddset(&mask, other);
+    if ((previous->sa_flags & SA_NODEFER) == 0)
+        sigaddset(&mask, number);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-bool tni_os_sigaction_chain_function(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext)
+static void call_handler(const struct sigaction *previous, int number, siginfo_t *info, void *ucontext)
 {
-    const struct sigaction *previous = &action->previous;
-
-    if (!take_handler(action))
-        return false;
-    mask_for(previous, number);
+    mask_for(previous, number, ucontext);
     if ((previous->sa_flags & SA_SIGINFO) != 0)
         previous->sa_sigaction(number, info, ucontext);
     else
         previous->sa_handler(number);
-    return true;
 }
 
-void tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent)
+void tni_os_sigaction_chain_function(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext)
 {
-    (void)tni_a32_load(&action->spent, TNI_ACQUIRE); /* as in take_handler */
-    if (action->previous.sa_handler == SIG_IGN && sent)
-        return;
-    if (!tni_os_sigaction_chain_function(action, number, info, ucontext) && !is_ignored_by_default(number)) {
-        struct sigaction standard = {.sa_handler = SIG_DFL};
+    struct sigaction previous;
+
+    if (take_handler(action, &previous))
+        call_handler(&previous, number, info, ucontext);
+}
+
+/* False: it is not taken, because *users is not 0. */
+static bool take_default_action(int number, const unsigned *users)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    bool take;
+
+    acquire();
+    take = users == NULL || *users == 0;
+    if (take)
         (void)sigaction(number, &standard, NULL);
-        if (sent)
-            (void)raise(number); /* delivered when the outer handler returns */
+    release();
+    return take;
+}
+
+bool tni_os_sigaction_chain(tni_os_sigaction *action, int number, siginfo_t *info, void *ucontext, bool sent,
+                            const unsigned *users)
+{
+    struct sigaction previous;
+
+    if (take_handler(action, &previous)) {
+        call_handler(&previous, number, info, ucontext);
+        return true;
     }
+    if ((previous.sa_handler == SIG_IGN && sent) || is_ignored_by_default(number))
+        return true;
+    if (!take_default_action(number, users))
+        return false;
+    if (sent)
+        (void)raise(number); /* delivered when the outer handler returns */
+    return true;
 }

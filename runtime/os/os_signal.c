@@ -23,8 +23,9 @@ static void handler(int number, siginfo_t *info, void *ucontext)
     (void)tni_a32_load(&state.ready, TNI_ACQUIRE); /* observes `fn`; partner: tni_os_signal_install_locked */
     if (state.fn(number))
         tni_os_sigaction_chain_function(action, number, info, ucontext);
-    else
-        tni_os_sigaction_chain(action, number, info, ucontext, true);
+    else if (!tni_os_sigaction_chain(action, number, info, ucontext, true, &state.of[number].count) && !state.fn(number))
+        /* Not a listener that came meanwhile: this is a child of fork, where none listens. */
+        (void)tni_os_sigaction_chain(action, number, info, ucontext, true, NULL);
     errno = saved;
 }
 

@@ -46,7 +46,7 @@ static void handler(int number, siginfo_t *info, void *ucontext)
         tni_os_interrupted at = interrupted(ucontext);
         state.fn(&at);
     } else {
-        tni_os_sigaction_chain(&state.of[number].action, number, info, ucontext, true);
+        (void)tni_os_sigaction_chain(&state.of[number].action, number, info, ucontext, true, NULL);
     }
     errno = saved;
 }
