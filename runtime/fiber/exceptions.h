@@ -34,7 +34,9 @@ __attribute__((always_inline)) static inline bool tni_exceptions_possible(void)
 {
     /* Relaxed: a value that another thread has written since causes one more look-up, or one less at a generation at which this
      * thread has used no record. */
-    return tni_unlikely(tni_os_exceptions_generation() >= tni_a64_load(&tni_exceptions_found.none_before, TNI_RELAXED));
+    uint64_t none_before = tni_a64_load(&tni_exceptions_found.none_before, TNI_RELAXED);
+
+    return tni_unlikely(tni_os_exceptions_generation() >= none_before);
 }
 #endif
 

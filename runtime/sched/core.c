@@ -77,11 +77,17 @@ static uint32_t load_of(const tni_core *core)
 static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
 {
     tni_core *least = own;
+    uint32_t own_load = load_of(own);
+    uint32_t least_load = own_load;
 
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        if (load_of(runtime->cores[i]) < load_of(least))
+    for (unsigned i = 0; i < runtime->core_count; i++) {
+        uint32_t load = load_of(runtime->cores[i]);
+        if (load < least_load) {
+            least_load = load;
             least = runtime->cores[i];
-    return load_of(least) + TNI_REGISTRATIONS_SLACK < load_of(own) ? least : own;
+        }
+    }
+    return least_load + TNI_REGISTRATIONS_SLACK < own_load ? least : own;
 }
 
 tni_driver *tni_core_choose_driver(tn_runtime *runtime)

@@ -100,7 +100,9 @@ static void give_external_headers(tn_runtime *runtime)
 bool tni_reclaim_is_allowed(tn_runtime *runtime)
 {
     /* Relaxed: a hint that guards no data. */
-    return tni_clock_ns() >= tni_a64_load(&runtime->reclaim.not_before_ns, TNI_RELAXED);
+    uint64_t not_before_ns = tni_a64_load(&runtime->reclaim.not_before_ns, TNI_RELAXED);
+
+    return tni_clock_ns() >= not_before_ns;
 }
 
 void tni_reclaim_memory(tn_runtime *runtime, tni_core *own)

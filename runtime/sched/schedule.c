@@ -17,8 +17,9 @@ void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, uns
  * stays until it has run, because otherwise the same tasks could go back and forth forever. */
 static unsigned newer_than_share(const tni_core *core, const tni_deque *queue)
 {
-    /* Relaxed: the word of the core's holder; for the monitor, which evacuates, a hint. */
-    uint64_t newer = tni_deque_end(queue) - tni_a64_load(&core->share_end[queue - core->queues], TNI_RELAXED);
+    /* Relaxed: the word of the core's holder; for the monitor, which evacuates, a hint. Read first: it is not beyond the end. */
+    uint64_t share_end = tni_a64_load(&core->share_end[queue - core->queues], TNI_RELAXED);
+    uint64_t newer = tni_deque_end(queue) - share_end;
 
     return newer < TNI_DEQUE_CAPACITY ? (unsigned)newer : TNI_DEQUE_CAPACITY;
 }
@@ -205,8 +206,11 @@ static unsigned free_slots(const tni_core *core)
 /* Records that what is in the run queue now is no newer than the last share of the injector. */
 static void note_share(tni_core *core)
 {
+    const tni_deque *queue = run_queue(core);
+    uint64_t end = tni_deque_end(queue);
+
     /* Relaxed: as in newer_than_share. */
-    tni_a64_store(&core->share_end[run_queue(core) - core->queues], tni_deque_end(run_queue(core)), TNI_RELAXED);
+    tni_a64_store(&core->share_end[queue - core->queues], end, TNI_RELAXED);
 }
 
 void tni_schedule_append_injected(tni_core *core, unsigned max)
@@ -435,18 +439,23 @@ void tni_schedule_evacuate(tni_core *core)
 {
     chain shared = {.count = 0};
     chain moved = {.count = 0};
+    /* The core's worker may return at any moment, swap the queues and queue more. So which queue is which is read once, and only
+     * the tasks that are there now are moved. */
+    tni_deque *queue = run_queue(core);
+    tni_deque *yielded = queue == &core->queues[0] ? &core->queues[1] : &core->queues[0];
+    unsigned waiting = tni_deque_length(queue);
+    unsigned newer = newer_than_share(core, queue);
+    unsigned waiting_yielded;
     tn_task *next;
 
-    /* Only the tasks that are there now: the queue's worker may return at any moment and queue more. */
-    unsigned waiting = tni_deque_length(run_queue(core));
-    unsigned newer = newer_than_share(core, run_queue(core));
     /* Tasks that a share has brought return to the front of the injector. Otherwise they could be moved to its end each time. */
-    take_oldest(run_queue(core), waiting > newer ? waiting - newer : 0, &shared);
-    take_oldest(run_queue(core), waiting < newer ? waiting : newer, &moved);
+    take_oldest(queue, waiting > newer ? waiting - newer : 0, &shared);
+    take_oldest(queue, waiting < newer ? waiting : newer, &moved);
     next = steal_lifo_slot(core);
     if (next != NULL)
         link_last(&moved, next);
-    take_oldest(yielded_queue(core), tni_deque_length(yielded_queue(core)), &moved);
+    waiting_yielded = tni_deque_length(yielded);
+    take_oldest(yielded, waiting_yielded, &moved);
     take_starts(core, &moved);
     if (shared.count > 0)
         tni_injector_return(&core->runtime->injector, shared.first, shared.last, shared.count);

@@ -143,8 +143,8 @@ static void visit(void *arg, tn_task *task)
             tni_schedule_ready(task); /* woken meanwhile */
         print_suspended(d, task, &was);
     } else {
-        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, task->name, kind_of(task),
-                       tni_task_waits_for_stack(task) ? "waits for a stack" : "runs, or is about to");
+        const char *does = tni_task_waits_for_stack(task) ? "waits for a stack" : "runs, or is about to";
+        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, task->name, kind_of(task), does);
         tni_dump_origin(d, task);
         print_running(d, task);
     }

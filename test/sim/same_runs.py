@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """same_runs.py BUILD BUILD...: that builds of other compilers and sanitizers make the same runs of the same seeds. Each BUILD is
-a build folder of this version, such as build/dev, build/asan and build/dev-clang. Fine mode is not among them: its runs are the
-same with and without AddressSanitizer, but a few seeds differ between gcc and clang. Prints the simulations that differ, and how.
+a build folder of this version, such as build/dev, build/asan and build/dev-clang. Prints the simulations that differ, and how.
 The last line is `N passed, N failed`."""
 import os
 import subprocess
@@ -14,9 +13,12 @@ SIMULATIONS = [
     ("sim_program_tournant_sim_static", "--seeds", "20", "--", "single_fault"),
     ("sim_network", "--seeds", "3"),
     ("sim_whole", "--seeds", "20"),
+    ("sim_whole", "--seeds", "40", "--fine"),
+    ("sim_program_tournant_sim_static", "--seeds", "5", "--fine", "--", "echo"),
     ("sim_blocking_pool_pool_call_test", "--seeds", "3"),
     ("sim_runtime_group_test", "--seeds", "3"),
     ("sim_sync_mpsc_test", "--seeds", "3"),
+    ("sim_sync_mpsc_test", "--seeds", "3", "--fine"),
 ]
 
 
