@@ -23,39 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
 LIMIT_S = 120
 
-
-class Mutant:
-    """An entry: `[NAME] FILE SCENARIO KIND`, the old lines after `- `, the new ones after `+ `."""
-
-    def __init__(self, head):
-        match = re.fullmatch(r"\[([\w-]+)\] (\S+) (\S+) (\S+)", head)
-        if not match:
-            sys.exit(f"mutants.txt: not an entry's head: {head}")
-        self.name, self.file, self.scenario, kinds = match.groups()
-        self.kinds = kinds.split("|")
-        self.old = []
-        self.new = []
-
-    def apply(self, text):
-        old = "\n".join(self.old)
-        if text.count(old) != 1:
-            sys.exit(f"{self.name}: the old text is found {text.count(old)} times in {self.file}")
-        return text.replace(old, "\n".join(self.new))
-
-
-def read_mutants():
-    found = []
-    with open(os.path.join(HERE, "mutants.txt"), encoding="utf-8") as file:
-        for line in file.read().split("\n"):
-            if line.startswith("["):
-                found.append(Mutant(line))
-            elif line.startswith("- "):
-                found[-1].old.append(line[2:])
-            elif line.startswith("+ ") or line == "+":
-                found[-1].new.append(line[2:])
-            elif line and not line.startswith("#"):
-                sys.exit(f"mutants.txt: {line}")
-    return found
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+from kit import mutants as lists  # noqa: E402
 
 
 class Build:
@@ -128,17 +97,21 @@ def run(arguments):
     return done.stdout
 
 
+def scenario_of(mutant):
+    return mutant.words[0]
+
+
+def kinds_of(mutant):
+    return mutant.words[1].split("|")
+
+
 def build_mutant(build, mutant):
     tree = os.path.join(build.scratch, mutant.name)
-    program = mutant.scenario.split(".")[0]
+    program = scenario_of(mutant).split(".")[0]
     for layer in LAYERS:
         if os.path.isdir(os.path.join(ROOT, layer)):
             shutil.copytree(os.path.join(ROOT, layer), os.path.join(tree, layer), ignore=shutil.ignore_patterns("*.md"))
-    path = os.path.join(tree, mutant.file)
-    with open(path, encoding="utf-8") as file:
-        text = mutant.apply(file.read())
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    lists.change(ROOT, mutant, os.path.join(tree, mutant.file))
     scenario = build.scenario_object(program)
     if mutant.file.endswith(".c"):
         changed = [os.path.join(ROOT, mutant.file)]
@@ -162,18 +135,18 @@ def try_mutant(build, mutant):
         return f"DOES NOT BUILD {mutant.name}: {error}", False
     try:
         output = subprocess.run(
-            [program, mutant.scenario], capture_output=True, text=True, timeout=LIMIT_S, check=False
+            [program, scenario_of(mutant)], capture_output=True, text=True, timeout=LIMIT_S, check=False
         ).stdout
     except subprocess.TimeoutExpired:
         output = ""
     shutil.rmtree(os.path.dirname(program))
-    match = re.search(rf"^{re.escape(mutant.scenario)}: bound \d+, (\d+) executions.*: ([\w -]+)$", output, re.M)
+    match = re.search(rf"^{re.escape(scenario_of(mutant))}: bound \d+, (\d+) executions.*: ([\w -]+)$", output, re.M)
     kind = match.group(2) if match else f"nothing within {LIMIT_S} s"
     said = f"{kind}, {match.group(1) if match else '?'} executions, {time.monotonic() - begin:.1f} s"
-    if mutant.kinds == ["harmless"]:
+    if kinds_of(mutant) == ["harmless"]:
         good = kind == "nothing found"
         return f"{'harmless' if good else 'NOT HARMLESS'} {mutant.name}: {said}", good
-    good = kind in mutant.kinds and "the replay did not" not in output
+    good = kind in kinds_of(mutant) and "the replay did not" not in output
     return f"{'caught' if good else 'MISSED'} {mutant.name}: {said}", good
 
 
@@ -182,9 +155,10 @@ def main():
         print(__doc__)
         return 2
     build = Build(sys.argv[1])
-    mutants = [mutant for mutant in read_mutants() if not sys.argv[2:] or mutant.name in sys.argv[2:]]
-    if len({mutant.name for mutant in mutants}) != len(mutants) or not mutants:
-        sys.exit("mutants.txt: two entries of one name, or none to try")
+    mutants = lists.read(os.path.join(HERE, "mutants.txt"))
+    mutants = [mutant for mutant in mutants if not sys.argv[2:] or mutant.name in sys.argv[2:]]
+    if not mutants:
+        sys.exit("mutants.txt has none to try")
     wrong = 0
     with ThreadPoolExecutor(max_workers=2) as pool:
         for said, good in pool.map(lambda mutant: try_mutant(build, mutant), mutants):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The mutants of the model checker and of the simulator quote the source as it is."""
-
 import re
+
+from kit import mutants
 
 LIST = "test/model/mutants.txt"
 SIMULATED = "test/sim/mutants.txt"
@@ -10,35 +11,28 @@ RULES = ("mutant",)
 
 
 def check(tree, report):
-    for line, head, old in entries(tree.texts.get(LIST, "")):
-        match = re.fullmatch(r"\[([\w-]+)\] (\S+) (\w+)\.\w+ \S+", head)
-        if not match:
-            report(LIST, line, "mutant", f"`{head}` is not [NAME] FILE SCENARIO KIND")
+    for path in (LIST, SIMULATED):
+        try:
+            found = mutants.parse(tree.texts.get(path, ""))
+        except ValueError as error:
+            report(path, 1, "mutant", str(error))
             continue
-        name, file, program = match.groups()
-        if file not in tree.texts:
-            report(LIST, line, "mutant", f"{name}: there is no {file}")
-        elif tree.texts[file].count(old) != 1:
-            report(LIST, line, "mutant", f"{name}: the old lines are {tree.texts[file].count(old)} times in {file}")
+        for mutant in found:
+            for wrong in wrongs(tree, path, mutant):
+                report(path, mutant.line, "mutant", f"{mutant.name}: {wrong}")
+
+
+def wrongs(tree, path, mutant):
+    if mutant.file not in tree.texts:
+        yield f"there is no {mutant.file}"
+    elif mutant.count_in(tree.texts[mutant.file]) != 1:
+        yield f"the old lines are {mutant.count_in(tree.texts[mutant.file])} times in {mutant.file}"
+    if path == SIMULATED:
+        if mutant.words not in (["found"], ["missed"]):
+            yield "its head is not [NAME] FILE EXPECTED"
+    elif len(mutant.words) != 2 or not re.fullmatch(r"\w+\.\w+", mutant.words[0]):
+        yield "its head is not [NAME] FILE SCENARIO KIND"
+    else:
+        program = mutant.words[0].split(".")[0]
         if not any(f"test/model/{folder}/{program}.c" in tree.texts for folder in ("scenarios", "selftest")):
-            report(LIST, line, "mutant", f"{name}: there is no scenario program {program}.c")
-
-
-    for line, head, old in entries(tree.texts.get(SIMULATED, "")):
-        match = re.fullmatch(r"\[([\w-]+)\] (\S+) (found|missed)", head)
-        if not match:
-            report(SIMULATED, line, "mutant", f"`{head}` is not [NAME] FILE EXPECTED")
-        elif tree.texts.get(match.group(2), "").count(old) != 1:
-            report(SIMULATED, line, "mutant", f"{match.group(1)}: the old lines are not once in {match.group(2)}")
-
-
-def entries(text):
-    """(line, head, old lines) of each."""
-    line, head, old = 0, None, []
-    for number, content in enumerate([*text.split("\n"), "["], 1):
-        if content.startswith("["):
-            if head is not None:
-                yield line, head, "\n".join(old)
-            line, head, old = number, content, []
-        elif content.startswith("- ") or content == "-":
-            old.append(content[2:])
+            yield f"there is no scenario program {program}.c"
