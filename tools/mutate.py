@@ -2,13 +2,17 @@
 """tools/mutate: changes ordinary statements of the library, one at a time, and reports the changes that no test notices.
 
 A change is one of: a comparison, a condition that is negated, `&&` and `||`, a statement that is dropped, a returned value, a
-constant, `+` and `-`. Each is made in a copy of the tree (build/mutate) with the committed files. The tests of its layer are
-built and run, without @16 and @migrate. A change that no test notices has survived. equivalent.txt lists survivors that change
-nothing that a program can observe, with the reason; they are not counted. The last line is `N passed, N failed`: killed, and
-survived. Exit status 1 if less than --percent of those that count were killed.
+constant, `+` and `-`. The build folder of the preset `dev` is brought up to date first. Then the changed file is compiled apart
+from it, and linked to one test of its layer after the other, the likeliest first, until one fails: those that execute the line,
+without @16 and @migrate, and then the same tests on the simulated machine. Which tests execute a line is measured once for each
+state of the library, in some minutes. A test may take five times as long as without a change, and 20 s more.
+
+A change that no test notices has survived. equivalent.txt lists survivors that change nothing that a program can observe, with
+the reason; they are not counted. The last line is `N passed, N failed`: killed, and survived. Exit status 1 if less than
+--percent of those that count were killed.
 
 --seed and --count choose the changes: the same numbers give the same ones, as long as the sources are the same. --list prints
-them. --only takes a regular expression for `FILE:LINE`.
+them. --only takes a regular expression for `FILE:LINE:`. --minutes begins no change after that time.
 """
 import argparse
 import os
@@ -17,14 +21,17 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+
+from kit import coverage, rebuild
 
 TOOLS = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(TOOLS)
-COPY = os.path.join(ROOT, "build", "mutate", "tree")
+BUILD = os.path.join(ROOT, "build", "dev")
+SCRATCH = os.path.join(ROOT, "build", "mutate")
 EQUIVALENT = os.path.join(TOOLS, "equivalent.txt")
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
 LEFT_OUT = ("runtime/sim/",)  # not part of the library
-LIMIT_S = 600
 
 # What is no ordinary statement: checks of the program itself, counters, text for people.
 NO_STATEMENT = re.compile(r"\b(tni_\w*assert\w*|_Static_assert|static_assert|tni_count\w*|__builtin_prefetch|\w*prefetch\w*)\b")
@@ -103,11 +110,14 @@ def changes_of(file):
                 yield Change(file, number, line, new)
 
 
-def all_changes():
+def files():
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", *LAYERS], capture_output=True, text=True, check=True).stdout.split()
-    for file in listed:
-        if file.endswith((".c", ".h")) and "/include/" not in file and not file.startswith(LEFT_OUT):
-            yield from changes_of(file)
+    return [file for file in listed if file.endswith((".c", ".h")) and "/include/" not in file and not file.startswith(LEFT_OUT)]
+
+
+def all_changes():
+    for file in files():
+        yield from changes_of(file)
 
 
 def read_equivalent():
@@ -124,60 +134,77 @@ def read_equivalent():
 # --- Trying them ------------------------------------------------------------------------------------------------------------
 
 
-def run(line, limit_s=LIMIT_S):
-    """The output, or None if the command fails or takes too long."""
-    try:
-        done = subprocess.run(
-            line, cwd=COPY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=limit_s, check=False, env={**os.environ, "TN_TEST_SCALE": "10"},
+class Tests:
+    """The tests that a change is tried with."""
+
+    def __init__(self, fresh):
+        ninja = ["ninja", "-C", BUILD, "-j", str(os.cpu_count())]
+        if not os.path.exists(os.path.join(BUILD, "build.ninja")):
+            rebuild.run(["cmake", "--preset", "dev"], ROOT)
+        rebuild.run(ninja, ROOT)
+        os.makedirs(SCRATCH, exist_ok=True)
+        self.build = rebuild.Build(BUILD, SCRATCH)
+        self.all = self.build.tests()
+        self.fresh = fresh
+        self.coverages = {}  # {LAYER: which of its tests execute which of its lines}
+        self.killers = {}  # {file: tests that have failed for a change of it, the last one first}
+
+    def coverage_of(self, layer):
+        if layer not in self.coverages:
+            kept = os.path.join(SCRATCH, f"coverage-{layer}-{coverage.version(ROOT, files())}.json")
+            if self.fresh or not os.path.exists(kept):
+                print(f"measures which tests of {layer} execute which lines", flush=True)
+                tests = {name: test for name, test in self.all.items() if re.fullmatch(rf"{layer}/[^@]*", name)}
+                coverage.measure(self.build, layer, tests, os.cpu_count()).save(kept)
+            self.coverages[layer] = coverage.load(kept)
+        return self.coverages[layer]
+
+    def of(self, change):
+        """The tests of its layer that execute the line, the likeliest first; then their simulated ones."""
+        layer, stem = change.file.split("/")[0], os.path.basename(change.file).rpartition(".")[0]
+        killers = self.killers.get(change.file, [])
+        known = self.coverage_of(layer)
+        names = known.tests_of(change.file, change.line)
+        names.sort(
+            key=lambda name: (
+                killers.index(name) if name in killers else len(killers),
+                stem not in name and name.split("/")[1].removesuffix("_test") not in stem,
+                known.seconds[name],
+            )
         )
-    except subprocess.TimeoutExpired:
-        return None
-    return done.stdout if done.returncode == 0 else None
+        return [*names, *(f"sim/{name}" for name in names if f"sim/{name}" in self.all)]
 
+    def fails(self, name, objects):
+        """Whether the test fails with the changed objects."""
+        part = rebuild.SIMULATOR if name.startswith("sim/") else rebuild.LIBRARY
+        test = self.all[name]
+        program = self.build.link(test.target, objects(part))
+        ordinary = name.removeprefix("sim/")
+        limit_s = 5 * self.coverage_of(ordinary.split("/")[0]).seconds[ordinary] + 20
+        return test.run(program, limit_s, TN_TEST_SCALE="10" if part == rebuild.LIBRARY else "2") not in (0, 77)
 
-def prepare():
-    """The copy: what is committed, in a build of its own."""
-    os.makedirs(os.path.dirname(COPY), exist_ok=True)
-    if not os.path.exists(COPY):
-        subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", COPY, "HEAD"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["git", "-C", COPY, "checkout", "--force", "--detach", git_head()], check=True, capture_output=True)
-    if run(["cmake", "--preset", "dev"]) is None:
-        sys.exit("the copy cannot be configured: " + COPY)
+    def attempt(self, change):
+        """killed, survived, or unbuildable; and by which test, or how many have passed"""
+        with open(os.path.join(ROOT, change.file), encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        lines[change.line - 1] = change.new
+        compiled = {}
 
+        def objects(part):
+            if part not in compiled:
+                compiled[part] = self.build.compile(change.file, "\n".join(lines), part)
+            return compiled[part]
 
-def git_head():
-    return subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def tests_of(file):
-    layer = file.split("/")[0]
-    return ["ctest", "--preset", "dev", "-j", "2", "--stop-on-failure", "--timeout", "60", "-R", f"^(sim/)?{layer}/", "-E", "@"]
-
-
-def targets_of(file):
-    """The programs of those tests."""
-    layer = file.split("/")[0]
-    listed = run(["ninja", "-C", "build/dev", "-t", "targets", "all"]) or ""
-    return sorted(set(re.findall(rf"(?m)^((?:sim_)?{layer}_\w+_test): phony", listed)))
-
-
-def try_change(change):
-    """killed, survived, or unbuildable"""
-    path = os.path.join(COPY, change.file)
-    with open(path, encoding="utf-8") as file:
-        before = file.read()
-    lines = before.split("\n")
-    lines[change.line - 1] = change.new
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
-    try:
-        if run(["cmake", "--build", "--preset", "dev", "--target", *targets_of(change.file)], 3600) is None:
-            return "unbuildable"
-        return "killed" if run(tests_of(change.file), 3600) is None else "survived"
-    finally:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(before)
+        try:
+            objects(rebuild.LIBRARY)
+            names = self.of(change)
+            for name in names:
+                if self.fails(name, objects):
+                    self.killers.setdefault(change.file, []).insert(0, name)
+                    return "killed", name
+            return "survived", f"{len(names)} tests pass" if names else "no test executes the line"
+        except rebuild.CannotBuild:
+            return "unbuildable", ""
 
 
 def choose(options):
@@ -195,6 +222,8 @@ def parse():
     parser.add_argument("--count", type=int, default=20, metavar="N", help="how many (20)")
     parser.add_argument("--only", default="", metavar="REGEX", help="only places that match")
     parser.add_argument("--percent", type=float, default=95, metavar="P", help="so many must be killed (95)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), metavar="N", help="begins no change after that time")
+    parser.add_argument("--fresh", action="store_true", help="measures again which tests execute which lines")
     parser.add_argument("--list", action="store_true", help="prints the changes, and makes none")
     return parser.parse_args()
 
@@ -210,19 +239,15 @@ def main():
     if shutil.which("ninja") is None:
         sys.exit("ninja is needed")
     known = read_equivalent()
-    prepare()
-    for layer in sorted({change.file.split("/")[0] for change in places[: options.count]}):
-        if run(["cmake", "--build", "--preset", "dev", "--target", *targets_of(layer + "/")], 3600) is None:
-            sys.exit(f"the tests of {layer} do not build: {COPY}")
-        if run(tests_of(layer + "/"), 3600) is None:
-            sys.exit(f"the tests of {layer} fail without a change")
+    until_s = time.monotonic() + 60 * options.minutes
+    tests = Tests(options.fresh)
     counts = {"killed": 0, "survived": 0, "unbuildable": 0, "equivalent": 0}
     for change in places:
-        if counts["killed"] + counts["survived"] + counts["equivalent"] == options.count:
+        if counts["killed"] + counts["survived"] + counts["equivalent"] == options.count or time.monotonic() > until_s:
             break
-        outcome = "equivalent" if change.is_equivalent(known) else try_change(change)
+        outcome, why = ("equivalent", "") if change.is_equivalent(known) else tests.attempt(change)
         counts[outcome] += 1
-        print(f"{outcome:11} {change}", flush=True)
+        print(f"{outcome:11} {change}{'  -- ' + why if why else ''}", flush=True)
     tried = counts["killed"] + counts["survived"]
     print(f"{counts['equivalent']} equivalent, {counts['unbuildable']} do not build")
     print(f"{counts['killed']} passed, {counts['survived']} failed")
