@@ -2,14 +2,51 @@
 /* The twin of base/alloc.c: any allocation may fail, by the seed. */
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/alloc_sim.h"
+#include "sim/os_memory_sim.h"
 #include "sim/sim_choice.h"
 #include "sim/sim_run.h"
 
+/* How much of the heap is tracked, and by how much it grows. */
+#define HEAP_BYTES_MAX ((size_t)8 << 20)
+
 static uint64_t in_use;
+static char *heap; /* where the blocks of the run begin */
+static size_t heap_bytes;
+
+void tni_sim_alloc_prepare(void)
+{
+    (void)mallopt(M_TOP_PAD, (int)HEAP_BYTES_MAX);
+    (void)mallopt(M_TRIM_THRESHOLD, (int)(2 * HEAP_BYTES_MAX));
+    (void)mallopt(M_MMAP_THRESHOLD, (int)HEAP_BYTES_MAX);
+}
+
+void tni_sim_alloc_begin(size_t expected_bytes)
+{
+    size_t bytes = expected_bytes + 1;
+
+    heap = malloc(bytes); /* from the end of the heap, which it is given back to */
+    if (heap != NULL)
+        tni_os_memory_sim_populate(heap, bytes);
+    free(heap);
+}
+
+size_t tni_sim_alloc_heap_bytes(void)
+{
+    return heap_bytes;
+}
+
+static void note_heap(const char *block, size_t size_bytes)
+{
+    size_t end = (uintptr_t)block > (uintptr_t)heap ? (uintptr_t)block - (uintptr_t)heap + size_bytes : 0;
+
+    if (end > heap_bytes && end <= HEAP_BYTES_MAX)
+        heap_bytes = end;
+}
 
 uint64_t tni_sim_alloc_in_use(void)
 {
@@ -26,6 +63,7 @@ static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
     if (posix_memalign(&ptr, align_bytes, size_bytes) != 0)
         return NULL;
     in_use++;
+    note_heap(ptr, size_bytes);
     return ptr;
 }
 

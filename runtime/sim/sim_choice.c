@@ -97,6 +97,11 @@ uint32_t tni_sim_choice_interval(tni_sim_kind kind)
     return 1 + (uint32_t)((tni_sim_choice_bits(kind) >> 32) * (2 * (uint64_t)one_in - 1) >> 32);
 }
 
+bool tni_sim_choice_is_left_out(tni_sim_kind kind)
+{
+    return choices.limits.without[kind];
+}
+
 static bool is_fault(tni_sim_kind kind)
 {
     return kind >= TNI_SIM_FIRST_FAULT;

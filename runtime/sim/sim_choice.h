@@ -81,6 +81,9 @@ uint32_t tni_sim_choice_interval(tni_sim_kind kind);
 
 uint64_t tni_sim_choice_bits(tni_sim_kind kind);
 
+/* Whether the command line says that it never happens. */
+bool tni_sim_choice_is_left_out(tni_sim_kind kind);
+
 /* The seed itself has been read. */
 void tni_sim_choice_seed_matters(void);
 

@@ -18,6 +18,7 @@
 
 #include <tn/sim.h>
 
+#include "sim/alloc_sim.h"
 #include "sim/sim_options.h"
 #include "sim/sim_refuse.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     uint64_t runs;
     uint64_t events;
     uint64_t virtual_ns;
+    tni_sim_use use;              /* of the last run */
     tni_sim_choice_counts counts; /* of all runs; `met` of a kind: also in how many runs: */
     uint64_t runs_with[TNI_SIM_KINDS];
 } session;
@@ -138,9 +140,11 @@ static bool run_seed(session *self, uint64_t seed)
     int status;
 
     options.seed = seed;
+    options.expected = self->use;
     status = run_once(self, &options);
     failed = has_failed(self, status, why);
     count_run(self);
+    self->use = self->result->use;
     digest = self->result->digest;
     if (!failed && self->options.twice) {
         status = run_once(self, &options);
@@ -265,6 +269,7 @@ int tn_sim_main(int argc, char **argv, tn_sim_fn fn, void *arg)
         perror("mmap");
         return EXIT_FAILURE;
     }
+    tni_sim_alloc_prepare();
     if (self.options.here) {
         tni_sim_run(&self.options.run, fn, arg, self.result);
         return EXIT_SUCCESS;

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --twice              makes each run twice and compares both traces\n"
     "  --fail KIND:NUMBER   lets the fault of this kind happen once, at its chance with this number, from 1\n"
     "  --without KIND       decisions or faults of this kind never happen\n"
+    "  --starve THREAD      a thread of this name gets no processor: `tn-monitor` makes good what others have missed\n"
     "  --faults COUNT       no fault after so many\n"
     "  --size NAME=NUMBER   a number of the program (tn_sim_size)\n"
     "  --here               runs in this process, for debuggers\n"
@@ -131,6 +132,10 @@ static bool parse_other(tni_sim_options *out, const char *name, const char *valu
         out->seeds = 1;
         return parse_number(value, &out->run.seed);
     }
+    if (strcmp(name, "--starve") == 0) {
+        out->run.starved = value;
+        return value != NULL;
+    }
     if (strcmp(name, "--fail") == 0)
         return parse_fail(&out->run.limits, value);
     if (strcmp(name, "--without") == 0)
@@ -193,6 +198,8 @@ void tni_sim_options_print(const tni_sim_options *options, FILE *to)
         if (limits->without[kind])
             (void)fprintf(to, " --without %s", tni_sim_choice_name(kind));
     }
+    if (options->run.starved != NULL)
+        (void)fprintf(to, " --starve %s", options->run.starved);
     print_unless(to, "--faults", limits->faults_max, UINT64_MAX);
     print_unless(to, "--events", options->run.events_max, EVENTS_USUAL);
     print_unless(to, "--virtual-seconds", options->virtual_seconds, VIRTUAL_SECONDS_USUAL);

@@ -35,6 +35,7 @@ static void fill_result(void)
 {
     run.result->digest = tni_sim_trace_digest();
     run.result->events = tni_sim_trace_count();
+    run.result->use = (tni_sim_use){tni_sim_alloc_heap_bytes(), tni_os_memory_sim_used()};
     run.result->virtual_ns = tni_sim_time_ns() - TNI_SIM_TIME_BEGIN_NS;
 }
 
@@ -89,8 +90,10 @@ void tni_sim_run(const tni_sim_run_options *options, tn_sim_fn fn, void *arg, tn
     run.options = *options;
     run.result = result;
     tni_sim_choice_met = &result->counts;
+    tni_sim_alloc_begin(options->expected.heap_bytes);
+    tni_os_memory_sim_begin(&options->expected.stacks);
     tni_sim_choice_begin(options->seed, &options->limits);
-    tni_sim_thread_begin();
+    tni_sim_thread_begin(options->starved);
     tni_sim_trace_begin(options->print, options->stop_at);
     tni_sim_fine_begin(options->preemptions_max);
     run.on = true;

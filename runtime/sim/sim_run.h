@@ -6,6 +6,7 @@
 #include <tn/sim.h>
 
 #include "base/defs.h"
+#include "sim/os_memory_sim.h"
 #include "sim/sim_choice.h"
 
 #define TNI_SIM_SIZES_MAX 8
@@ -16,15 +17,23 @@ typedef struct {
     uint64_t value;
 } tni_sim_size;
 
+/* Memory that a run has used. A run that knows it makes the memory present at once, which saves time and changes nothing else. */
+typedef struct {
+    size_t heap_bytes;
+    tni_os_memory_sim_use stacks;
+} tni_sim_use;
+
 typedef struct {
     uint64_t seed;
     uint64_t preemptions_max; /* 0: coarse mode */
     uint64_t virtual_max_ns;  /* a run that takes longer fails */
     uint64_t events_max;
-    bool print;       /* the trace */
-    uint64_t stop_at; /* 0: nowhere */
+    bool print;          /* the trace */
+    uint64_t stop_at;    /* 0: nowhere */
+    const char *starved; /* the name of a thread that gets no processor; NULL: none */
     tni_sim_choice_limits limits;
     tni_sim_size sizes[TNI_SIM_SIZES_MAX]; /* "" ends them */
+    tni_sim_use expected;                  /* what a run before has used; all 0: unknown */
 } tni_sim_run_options;
 
 /* In memory that the process shares with its parent. */
@@ -34,6 +43,7 @@ typedef struct {
     uint64_t digest;  /* of the trace */
     uint64_t events;
     uint64_t virtual_ns;
+    tni_sim_use use;
     tni_sim_choice_counts counts;
     tni_sim_size sizes[TNI_SIM_SIZES_MAX]; /* those that the program has asked for */
 } tni_sim_run_result;

@@ -9,11 +9,14 @@
 #include <sys/mman.h>
 
 #include "base/thread.h"
+#include "sim/os_memory_sim.h"
+#include "sim/sim_lost.h"
 #include "sim/sim_run.h"
 #include "sim/sim_trace.h"
 
 #define STACK_BYTES ((size_t)8 << 20)
 #define GUARD_BYTES ((size_t)4096)
+#define POPULATED_BYTES ((size_t)12288) /* of a stack, at first: most threads use no more */
 
 /* The longest time for which a thread loses its processor, or for which a spin lets the time pass. */
 #define STALL_MAX_NS (UINT64_C(16) * 1000000)
@@ -21,6 +24,9 @@
 
 /* Among several threads that spin, a step takes at most SPIN_NS << SPIN_SHIFT_MAX: one of them may be at work meanwhile. */
 #define SPIN_SHIFT_MAX 10
+
+/* After so many spins without a call the limits of the run are checked: there may be no event that does it. */
+#define LIMIT_SPINS 1024
 
 /* A thread that has read the clock so often without another call gives way, and again after half as many reads. */
 #define CLOCK_READS_MAX 32
@@ -31,9 +37,10 @@ static struct {
     uint32_t count;
     tni_sim_thread **ready; /* the caller is among them while it runs */
     uint32_t ready_count;
-    uint32_t capacity;  /* of `all` and of `ready` */
-    uint32_t spins;     /* of all threads, since one of them has made a call or slept */
-    char *unused_stack; /* the first word of each points to the next one */
+    uint32_t capacity;   /* of `all` and of `ready` */
+    uint32_t spins;      /* of all threads, since one of them has made a call or slept */
+    const char *starved; /* the name of a thread that gets no processor; NULL: none */
+    char *unused_stack;  /* the first word of each points to the next one */
 } threads;
 
 tni_sim_thread *tni_sim_thread_self(void)
@@ -60,8 +67,17 @@ const char *tni_sim_thread_name_of(const tni_sim_thread *thread)
 
 /* --- The list of ready threads ---------------------------------------------------------------------------------------------- */
 
+static bool is_starved(const tni_sim_thread *thread)
+{
+    return threads.starved != NULL && thread->joiner == NULL && strcmp(thread->name, threads.starved) == 0;
+}
+
 static void make_ready(tni_sim_thread *thread)
 {
+    if (tni_unlikely(is_starved(thread))) {
+        thread->state = TNI_SIM_STARVED;
+        return;
+    }
     thread->state = TNI_SIM_READY;
     thread->ready_at = threads.ready_count;
     threads.ready[threads.ready_count++] = thread;
@@ -102,9 +118,11 @@ static void continue_with(tni_sim_thread *next)
 /* Chooses among the ready threads; lets the time pass while there is none. */
 static void choose_next(void)
 {
-    while (threads.ready_count == 0)
+    while (threads.ready_count == 0) {
+        tni_sim_lost_check((const tni_sim_thread *const *)threads.all, threads.count);
         if (!tni_sim_time_jump())
             tni_sim_run_fail("deadlock", "no thread can continue, and nothing will happen any more");
+    }
     continue_with(threads.ready[tni_sim_choice_below(TNI_SIM_PICK, threads.ready_count)]);
 }
 
@@ -180,7 +198,7 @@ void tni_sim_thread_preempt(void)
 
     if (other != NULL)
         continue_with(other);
-    else
+    else if (!tni_sim_choice_is_left_out(TNI_SIM_STALL))
         stall();
 }
 
@@ -191,6 +209,8 @@ void tni_sim_thread_spin(void)
     uint64_t ns = (uint64_t)TNI_SIM_SPIN_NS << (self->spins < 24 ? self->spins : 24);
     uint32_t rounds = threads.spins++ / (2 * threads.ready_count);
 
+    if (threads.spins % LIMIT_SPINS == 0)
+        tni_sim_run_check_limits();
     tni_sim_time_pass((uint64_t)TNI_SIM_SPIN_NS << (rounds < SPIN_SHIFT_MAX ? rounds : SPIN_SHIFT_MAX));
     other = another();
     if (other != NULL) {
@@ -247,6 +267,7 @@ static char *stack_get(void)
     if (memory == MAP_FAILED)
         return NULL;
     (void)mprotect(memory, GUARD_BYTES, PROT_NONE);
+    tni_os_memory_sim_populate(memory + STACK_BYTES - POPULATED_BYTES, POPULATED_BYTES);
     return memory;
 }
 
@@ -294,7 +315,7 @@ static tni_sim_thread *add_thread(void)
     return thread;
 }
 
-void tni_sim_thread_begin(void)
+void tni_sim_thread_begin(const char *starved)
 {
     tni_sim_thread *main = add_thread();
 
@@ -302,6 +323,7 @@ void tni_sim_thread_begin(void)
         abort();
     tni_context_init_thread(&main->context);
     main->joined = true;
+    threads.starved = starved;
     threads.self = main;
     make_ready(main);
 }
@@ -332,6 +354,8 @@ void *tni_sim_thread_join(tni_sim_thread *thread)
         tni_sim_run_fail("assertion", "thread %u is joined twice, or after it was detached", thread->id);
     thread->joined = true;
     thread->joiner = threads.self;
+    if (thread->state == TNI_SIM_STARVED)
+        make_ready(thread);
     while (thread->state != TNI_SIM_ENDED)
         (void)tni_sim_thread_sleep("a join", thread, TNI_FOREVER);
     return thread->result;
@@ -355,6 +379,8 @@ void tni_sim_thread_print_all(void)
         const tni_sim_thread *thread = threads.all[i];
         if (thread->state == TNI_SIM_ASLEEP)
             (void)fprintf(stderr, "  %s sleeps in %s\n", tni_sim_thread_name_of(thread), thread->asleep);
+        else if (thread->state == TNI_SIM_STARVED)
+            (void)fprintf(stderr, "  %s gets no processor\n", tni_sim_thread_name_of(thread));
         else if (thread->state == TNI_SIM_READY)
             (void)fprintf(stderr, "  %s can run\n", tni_sim_thread_name_of(thread));
     }

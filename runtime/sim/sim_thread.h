@@ -8,7 +8,7 @@
 #include "sim/sim_choice.h"
 #include "sim/sim_time.h"
 
-typedef enum { TNI_SIM_READY, TNI_SIM_ASLEEP, TNI_SIM_ENDED } tni_sim_thread_state;
+typedef enum { TNI_SIM_READY, TNI_SIM_ASLEEP, TNI_SIM_STARVED, TNI_SIM_ENDED } tni_sim_thread_state;
 
 typedef struct tni_sim_thread tni_sim_thread;
 struct tni_sim_thread {
@@ -36,8 +36,9 @@ struct tni_sim_thread {
     char *memory; /* its stack; NULL: that of the process */
 };
 
-/* Makes the caller thread 0. */
-void tni_sim_thread_begin(void);
+/* Makes the caller thread 0. A thread that takes the name `starved` (NULL: none) gets no processor from its next sleep on, until
+ * another thread joins it. */
+void tni_sim_thread_begin(const char *starved);
 
 tni_sim_thread *tni_sim_thread_self(void);
 /* NULL: there is none. */
@@ -53,7 +54,7 @@ void tni_sim_thread_clock(void);
 /* The caller waits for others by spinning: another one continues, or time passes. */
 void tni_sim_thread_spin(void);
 
-/* Lets another thread continue, or the time pass if there is none; for fine mode. */
+/* Lets another thread continue, or the time pass if there is none and threads may lose their processors; for fine mode. */
 void tni_sim_thread_preempt(void);
 
 /* Sleeps until tni_sim_thread_wake or the deadline (TNI_FOREVER: none). Returns whether it was woken. */

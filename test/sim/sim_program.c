@@ -306,6 +306,31 @@ static void *leave_sockets(void *arg)
     return arg;
 }
 
+static bool child_has_run;
+
+static void *run_child(void *arg)
+{
+    child_has_run = true;
+    return arg;
+}
+
+/* Keeps its thread until a task has run that only another thread can run. */
+static void *keep_thread(void *arg)
+{
+    tn_sim_check(tn_spawn(NULL, run_child, NULL) == 0);
+    while (!child_has_run)
+        (void)tn_now();
+    return arg;
+}
+
+static void run_kept_thread(void)
+{
+    tn_options options = tn_options_default();
+
+    options.workers = 1;
+    tn_sim_check(tn_run(keep_thread, NULL, &options) == 0);
+}
+
 static void *pass_an_hour(void *arg)
 {
     uint64_t began_ns = tn_now();
@@ -333,6 +358,8 @@ static void run(void *arg)
         run_faults();
     if (strcmp(name, "single_fault") == 0)
         run_single_fault();
+    if (strcmp(name, "kept_thread") == 0)
+        run_kept_thread();
     if (strcmp(name, "own_seed") == 0)
         tn_sim_check(tn_sim_seed() > 0);
     for (size_t i = 0; i < sizeof simulations / sizeof simulations[0]; i++)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""sim_test.py PROGRAM SHARED TOOL BOTH...: that a simulation passes, fails as it should, and is the same again. PROGRAM:
-sim_program with the static library; SHARED: the same with the shared one; TOOL: tools/sim; BOTH: linked with tournant too."""
+"""sim_test.py PROGRAM SHARED TOOL LOST BOTH...: that a simulation passes, fails as it should, and is the same again. PROGRAM:
+sim_program with the static library; SHARED: the same with the shared one; TOOL: tools/sim; LOST: lost.c;
+BOTH: linked with tournant too."""
 import re
 import subprocess
 import sys
 import unittest
 
-PROGRAM, SHARED, TOOL, *BOTH = sys.argv[1:]
+PROGRAM, SHARED, TOOL, LOST, *BOTH = sys.argv[1:]
 SUMMARY = re.compile(r"(\d+) runs, (\d+) failed")
 DIGEST = re.compile(r"^run \d+ ok digest (\w+)", re.M)
 
@@ -62,6 +63,32 @@ class Simulations(unittest.TestCase):
         self.fails("deadlock", "deadlock", "--seeds", "1")
         self.fails("refused", "nanosleep: the simulated machine does not have it", "--seeds", "1")
         self.fails("leak", "sockets or events are open", "--seeds", "1")
+
+    def test_a_wake_that_is_lost_is_noticed_at_once(self):
+        texts = {
+            "mail": "a task in its mailbox",
+            "parked": "its own mark",
+            "searching": "still marked as searching",
+            "event": "an event that its last sleep has fetched",
+            "open": "a registration that only a poll completes",
+            "owned": "a loop is still owned",
+            "timer": "a timer that is due earlier",
+            "token": "the pool's wake token is still held",
+        }
+        for name, text in texts.items():
+            done = run("--seeds", "1", "--without", "stall", "--", name, program=LOST)
+            self.assertEqual(done.returncode, 1, name + done.stdout + done.stderr)
+            self.assertIn("lost wake", done.stderr)
+            self.assertIn(text, done.stderr)
+        self.assertEqual(run("--seeds", "5", "--", "nothing", program=LOST).returncode, 0)
+
+    def test_a_thread_that_is_starved_ends_when_it_is_joined(self):
+        self.passes("echo", "--seeds", "5", "--size", "clients=5", "--starve", "tn-monitor", "--without", "stall")
+
+    def test_what_only_the_monitor_does_is_missing_without_it(self):
+        self.passes("kept_thread", "--seeds", "5")
+        said = self.fails("kept_thread", "", "--seeds", "5", "--starve", "tn-monitor", "--virtual-seconds", "5").stderr
+        self.assertIn("--starve tn-monitor", re.search(r"^repeat it by: (.*)$", said, re.M).group(1))
 
     def test_a_failure_is_repeated_by_its_line(self):
         said = self.fails("race", "counter == 2", "--seeds", "50").stderr
