@@ -55,6 +55,7 @@ def first_steps():
         Step("model checker: 1000 random programs of three threads", [fuzz, "--compare", "1000", "fuzz.three_threads"], 3600),
         test("release: all tests", "release", "--werror"),
         test("clang: all tests", "dev-clang", "--werror"),
+        Step("parsers: fuzzed for 20 minutes each", ["./tools/fuzz", "--seconds", "1200"], 2 * 3600),
         Step("simulator: 1000 seeds of each test", ["python3", "test/sim/many_seeds.py", "build/dev", "1000"], 4 * 3600),
         Step("simulator: mutants", ["python3", "test/sim/whole_mutants.py", "--quick", "build/dev"], 3600),
         Step("300 mutants of ordinary statements", ["./tools/mutate", "--seed", "1", "--count", "300"], 12 * 3600),
