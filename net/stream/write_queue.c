@@ -14,6 +14,9 @@ enum { BUFFERS_MAX = 64, OTHERS_MAX = TNI_WAKE_BATCH - 1 };
 /* A verdict: the message is the holder's own now. */
 enum { TURN = TNI_WAITER_CLOSED + 1 };
 
+/* A result of send_once: a part of the holder's own message is left. */
+enum { TO_SEND_ON = 1 };
+
 typedef struct {
     tni_waiters waiting; /* messages in their order; none of them has begun */
     tn_stream *stream;   /* constant */
@@ -132,12 +135,35 @@ static ssize_t run_send(tni_endpoint *endpoint, void *arg)
     return tni_os_sendv(endpoint->fd, all->iov, all->count);
 }
 
-/* One system call. It is made without the lock; until it has ended, no message leaves the queue, and none is freed. */
-static ssize_t send_pieces(message *own)
+/* `n` bytes have been sent. True: they end the holder's own message, and its turn. */
+static bool count_sent_locked(message *own, size_t n, tni_wake_batch *batch)
+{
+    write_queue *queue = own->queue;
+    size_t of_own = n < own->size - own->done ? n : own->size - own->done;
+
+    own->done += of_own;
+    n -= of_own;
+    if (own->done < own->size)
+        return false;
+    while (n > 0 && n >= first_locked(queue)->size) {
+        n -= first_locked(queue)->size;
+        tni_wake_batch_add(batch, tni_waiters_complete_first_locked(&queue->waiting, TNI_WAITER_GRANTED));
+    }
+    if (n > 0)
+        first_locked(queue)->done = n; /* it has the next turn, so it has begun and does not wait */
+    pass_on_locked(queue, batch);
+    return true;
+}
+
+/* One system call, without the lock. Until what it has sent is counted, no message leaves the queue, and none is freed. Returns 0
+ * when the holder's own message has been sent; TN_EAGAIN: there is no space; TO_SEND_ON; or the error. */
+static int send_once(message *own)
 {
     write_queue *queue = own->queue;
     pieces all = {.count = 0};
     tni_attempt send = {run_send, &all, 0};
+    tni_wake_batch batch = {.count = 0};
+    bool over;
     ssize_t n;
 
     tni_short_lock_acquire(&queue->waiting.lock);
@@ -147,33 +173,13 @@ static ssize_t send_pieces(message *own)
     send.size = all.size;
     n = tni_attempt_now(&queue->stream->endpoint, TNI_WRITE, &send);
     tni_short_lock_acquire(&queue->waiting.lock);
+    over = n > 0 && count_sent_locked(own, (size_t)n, &batch);
     tni_a32_store(&queue->sending, 0, TNI_RELAXED); /* relaxed: as above */
     tni_short_lock_release(&queue->waiting.lock);
-    return n;
-}
-
-/* `n` bytes have been sent. True: they end the holder's own message, and its turn. */
-static bool count_sent(message *own, size_t n)
-{
-    write_queue *queue = own->queue;
-    size_t of_own = n < own->size - own->done ? n : own->size - own->done;
-    tni_wake_batch batch = {.count = 0};
-
-    own->done += of_own;
-    n -= of_own;
-    if (own->done < own->size)
-        return false;
-    tni_short_lock_acquire(&queue->waiting.lock);
-    while (n > 0 && n >= first_locked(queue)->size) {
-        n -= first_locked(queue)->size;
-        tni_wake_batch_add(&batch, tni_waiters_complete_first_locked(&queue->waiting, TNI_WAITER_GRANTED));
-    }
-    if (n > 0)
-        first_locked(queue)->done = n; /* it has the next turn, so it has begun and does not wait */
-    pass_on_locked(queue, &batch);
-    tni_short_lock_release(&queue->waiting.lock);
     tni_wake_batch_wake(&batch);
-    return true;
+    if (n < 0)
+        return (int)n;
+    return over ? 0 : TO_SEND_ON;
 }
 
 /* The holder waits for space. */
@@ -213,29 +219,20 @@ static int wait_for_space(message *own)
 /* The holder's turn. */
 static int take_turn(message *own)
 {
-    for (;;) {
-        ssize_t n = send_pieces(own);
-        int rc;
+    int rc;
 
-        if (n >= 0) {
-            if (count_sent(own, (size_t)n))
-                return 0;
-            continue;
-        }
-        if (n != TN_EAGAIN) {
-            break_queue(own->queue, (int)n);
-            return (int)n;
-        }
-        rc = wait_for_space(own);
-        if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT) {
-            give_up_turn(own);
-            return rc;
-        }
-        if (rc != 0) {
-            break_queue(own->queue, rc);
-            return rc;
-        }
-    }
+    do {
+        rc = send_once(own);
+        if (rc == TN_EAGAIN)
+            rc = wait_for_space(own);
+        else if (rc == 0)
+            return 0;
+    } while (rc == TO_SEND_ON || rc == 0);
+    if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)
+        give_up_turn(own);
+    else
+        break_queue(own->queue, rc);
+    return rc;
 }
 
 /* --- Waiting for the turn -------------------------------------------------------------------------------------------------- */
