@@ -6,8 +6,10 @@
 
 #include "base/alloc.h"
 #include "base/options.h"
+#include "io/stream_io.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
+#include "stream/stream_splice.h"
 
 #define BUFFER_FIRST 4096
 #define BUFFER_DEFAULT 65536
@@ -39,7 +41,7 @@ int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call
 
 /* --- The idle timeout ------------------------------------------------------------------------------------------------------ */
 
-static void has_moved(tni_copy *copy)
+void tni_copy_has_moved(tni_copy *copy)
 {
     /* Relaxed: a time of its own, which publishes nothing; partner: idle_at. */
     if (copy->options.idle_ns != 0)
@@ -49,21 +51,21 @@ static void has_moved(tni_copy *copy)
 /* When the copy has been idle for too long, unless a byte moves before. */
 static uint64_t idle_at(const tni_copy *copy)
 {
-    /* Relaxed: an older time only makes the caller ask once more; partner: has_moved. */
+    /* Relaxed: an older time only makes the caller ask once more; partner: tni_copy_has_moved. */
     uint64_t moved_at_ns = tni_a64_load(&copy->moved_at_ns, TNI_RELAXED);
 
     return copy->options.idle_ns < TN_NEVER - moved_at_ns ? moved_at_ns + copy->options.idle_ns : TN_NEVER;
 }
 
-typedef enum { WAIT, READ, WRITE } step_kind;
-
-static ssize_t call_once(tni_copy_direction *self, step_kind kind, char *bytes, size_t size)
+static ssize_t call_once(tni_copy_direction *self, tni_copy_step_kind kind, char *bytes, size_t size)
 {
     switch (kind) {
-    case WAIT:
+    case TNI_COPY_WAIT:
         return tn_io_wait(self->from, TN_READABLE);
-    case READ:
+    case TNI_COPY_READ:
         return tn_io_read(self->from, bytes, size);
+    case TNI_COPY_SPLICE:
+        return tni_stream_splice_out(tni_stream_io_get(self->to), self->pipe[0], size);
     default:
         return tn_io_write(self->to, bytes, size);
     }
@@ -71,7 +73,7 @@ static ssize_t call_once(tni_copy_direction *self, step_kind kind, char *bytes, 
 
 /* One call that may wait. A deadline that passes in it may be that of the idle timeout: then the call is repeated if the other
  * direction has moved bytes meanwhile. */
-static ssize_t step(tni_copy_direction *self, step_kind kind, char *bytes, size_t size)
+ssize_t tni_copy_step(tni_copy_direction *self, tni_copy_step_kind kind, char *bytes, size_t size)
 {
     while (self->copy->options.idle_ns != 0) {
         uint64_t end_ns = idle_at(self->copy);
@@ -82,7 +84,7 @@ static ssize_t step(tni_copy_direction *self, step_kind kind, char *bytes, size_
         n = call_once(self, kind, bytes, size);
         tn_scope_leave(&idle);
         if (n > 0)
-            has_moved(self->copy);
+            tni_copy_has_moved(self->copy);
         if (n != TN_ETIMEDOUT)
             return n;
         n = tn_checkpoint(); /* it may be a deadline of the caller */
@@ -119,14 +121,18 @@ static int get_buffer(tni_copy_direction *self, size_t capacity)
     return 0;
 }
 
+int tni_copy_write_failed(tni_copy_direction *self, int rc)
+{
+    self->write_ended = rc == TN_EPIPE || rc == TN_ECONNRESET;
+    return rc;
+}
+
 static int write_all(tni_copy_direction *self, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t n = step(self, WRITE, self->buffer + done, size - done);
-        if (n < 0) {
-            self->write_ended = n == TN_EPIPE || n == TN_ECONNRESET;
-            return (int)n;
-        }
+        ssize_t n = tni_copy_step(self, TNI_COPY_WRITE, self->buffer + done, size - done);
+        if (n < 0)
+            return tni_copy_write_failed(self, (int)n);
         done += (size_t)n;
         self->bytes += (size_t)n;
     }
@@ -146,7 +152,7 @@ static int copy_burst(tni_copy_direction *self)
 
         if (rc != 0)
             return rc;
-        n = step(self, READ, self->buffer, self->capacity);
+        n = tni_copy_step(self, TNI_COPY_READ, self->buffer, self->capacity);
         if (n <= 0)
             return (int)n;
         rc = write_all(self, (size_t)n);
@@ -154,14 +160,21 @@ static int copy_burst(tni_copy_direction *self)
             return rc;
         if ((size_t)n < self->capacity)
             return 1;
+        if (self->capacity == largest && tni_copy_can_splice(self)) {
+            drop_buffer(self);
+            return tni_copy_splice(self);
+        }
         wanted = largest;
     }
 }
 
 static void direction_end(tn_scope *scope, bool abandoned)
 {
+    tni_copy_direction *self = tni_container_of(scope, tni_copy_direction, scope);
+
     (void)abandoned;
-    drop_buffer(tni_container_of(scope, tni_copy_direction, scope));
+    drop_buffer(self);
+    tni_copy_close_pipe(self);
 }
 
 int tni_copy_run(tni_copy_direction *self)
@@ -171,7 +184,7 @@ int tni_copy_run(tni_copy_direction *self)
     tn_scope_enter(&self->scope, TN_NEVER);
     tni_scope_on_end(&self->scope, direction_end);
     do {
-        rc = (int)step(self, WAIT, NULL, 0);
+        rc = (int)tni_copy_step(self, TNI_COPY_WAIT, NULL, 0);
         if (rc == 0)
             rc = copy_burst(self);
         drop_buffer(self);

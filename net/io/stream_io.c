@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A TCP or Unix stream as a tn_io. */
-#include <tn/io.h>
+#include "io/stream_io.h"
 
 static ssize_t stream_read(void *object, void *buf, size_t size)
 {
@@ -54,21 +54,27 @@ static int stream_descriptor(void *object, tn_direction direction)
     return tn_stream_fd(object);
 }
 
+static const tn_io_ops stream_io_ops = {
+    .size = sizeof(tn_io_ops),
+    .read = stream_read,
+    .readv = stream_readv,
+    .write = stream_write,
+    .writev = stream_writev,
+    .close_write = stream_close_write,
+    .close = stream_close,
+    .wait = stream_wait,
+    .abort = stream_abort,
+    .descriptor = stream_descriptor,
+};
+
 tn_io tn_stream_io(tn_stream *stream)
 {
-    static const tn_io_ops ops = {
-        .size = sizeof(tn_io_ops),
-        .read = stream_read,
-        .readv = stream_readv,
-        .write = stream_write,
-        .writev = stream_writev,
-        .close_write = stream_close_write,
-        .close = stream_close,
-        .wait = stream_wait,
-        .abort = stream_abort,
-        .descriptor = stream_descriptor,
-    };
-    tn_io io = {&ops, stream};
+    tn_io io = {&stream_io_ops, stream};
 
     return io;
+}
+
+tn_stream *tni_stream_io_get(tn_io io)
+{
+    return io.ops == &stream_io_ops ? io.object : NULL;
 }

@@ -1,13 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* Copying between streams: bytes in both directions, ends, errors, the idle timeout, cancellation, memory. */
 /* ctest: timeout=120 */
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 
 #include <tn.h>
 
 #include "net_flow.h"
 #include "support/abandoned.h"
 #include "support/allocator.h"
+
+/* Counts the moves inside the kernel, and fails on demand. */
+static atomic_uint splices;
+static atomic_bool no_pipes;
+
+ssize_t splice(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size, unsigned flags)
+{
+    atomic_fetch_add(&splices, 1);
+    return syscall(SYS_splice, from, from_offset, to, to_offset, size, flags);
+}
+
+int pipe2(int ends[2], int flags)
+{
+    if (atomic_load(&no_pipes)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return (int)syscall(SYS_pipe2, ends, flags);
+}
 
 /* a - near | copy | far - b: what is written to the stream `a` arrives at `b`, and the other way round. */
 typedef struct {
@@ -75,6 +97,96 @@ static void *flows(void *arg)
     both_flows(ns_unix_pair, 0, true);
     both_flows(ns_tcp_pair, 5000, true);
     return arg;
+}
+
+/* Much is there at once: it moves inside the kernel, unless it must not, or there is no pipe. */
+static bool is_spliced(void (*pair)(tn_stream *ends[2]), bool no_splice)
+{
+    proxy p = {.options = tn_copy_options_default()};
+    nf_flow out;
+    nf_flow in;
+    tn_task *tasks[2];
+    unsigned before = atomic_load(&splices);
+
+    p.options.no_splice = no_splice;
+    pair(p.a);
+    pair(p.b);
+    out = (nf_flow){.stream = p.a[0], .chunk = NF_CHUNK};
+    in = (nf_flow){.stream = p.b[1], .chunk = NF_CHUNK};
+    tasks[0] = tt_spawn(nf_send_big, &out);
+    ns_settle(); /* the socket is full */
+    p.task = tt_spawn(copy, &p);
+    tasks[1] = tt_spawn(nf_receive_big, &in);
+    for (int i = 0; i < 2; i++)
+        tt_join(tasks[i]);
+    tt_check_eq(tn_stream_shutdown_write(p.b[1]), 0);
+    proxy_end(&p);
+    tt_check_eq(p.rc, 0);
+    nf_compare(&out, &in);
+    tt_check_eq(p.bytes[0], ns_scaled(NF_BIG));
+    return atomic_load(&splices) != before;
+}
+
+static void *inside_the_kernel(void *arg)
+{
+    unsigned files = tt_files();
+
+    tt_check(is_spliced(ns_tcp_pair, false));
+    tt_check(!is_spliced(ns_tcp_pair, true));
+    tt_check(!is_spliced(ns_unix_pair, false));
+    atomic_store(&no_pipes, true);
+    tt_check(!is_spliced(ns_tcp_pair, false));
+    atomic_store(&no_pipes, false);
+    tt_check(ns_files_become(files) == files); /* no pipe is left */
+    return arg;
+}
+
+Test(copy, much_at_once_moves_inside_the_kernel)
+{
+    tt_run(inside_the_kernel, NULL);
+}
+
+/* The receiver goes, or the copy is cancelled or aborted, while the pipe is full: no signal ends the process, no pipe is left. */
+static void *cut_in_the_kernel(void *arg)
+{
+    unsigned files = tt_files();
+
+    for (int i = 0; i < 3; i++) {
+        proxy p = {.rc = 1};
+        nf_flow out;
+        char byte;
+
+        proxy_begin(&p, ns_tcp_pair);
+        out = (nf_flow){.stream = p.a[0]};
+        while (tn_try_write(out.stream, (char[4096]){0}, 4096) > 0) /* fills all that is between */
+            ;
+        for (int round = 0; round < 200; round++) {
+            static char block[1 << 16];
+            (void)tn_try_write(out.stream, block, sizeof block);
+            if (round > 100 && tn_try_write(out.stream, block, 1) == TN_EAGAIN)
+                break;
+            tt_check_eq(tn_sleep(TN_MS), 0);
+        }
+        ns_read_all(p.b[1], &byte, 1);
+        if (i == 0)
+            tn_stream_abort(p.b[1]);
+        else if (i == 1)
+            tn_cancel(p.task);
+        else
+            tn_stream_abort(p.b[0]);
+        tn_stream_abort(p.a[0]);
+        tt_join(p.task);
+        tt_check(p.rc < 0);
+        ns_close_pair(p.a);
+        ns_close_pair(p.b);
+    }
+    tt_check(ns_files_become(files) == files);
+    return arg;
+}
+
+Test(copy, cut_while_bytes_are_inside_the_kernel)
+{
+    tt_run(cut_in_the_kernel, NULL);
 }
 
 Test(copy, both_directions_at_once)

@@ -15,6 +15,8 @@ typedef struct tn_copy_options {
     size_t buffer_size;            /* largest buffer of a direction, in bytes; 0: 65536 */
     uint64_t idle_ns;              /* the copy ends with TN_ETIME if no byte has moved for so long; 0: never */
     const tn_allocator *allocator; /* copied; NULL: that of the runtime, on a plain thread the C library's */
+    bool no_splice;                /* never moves bytes inside the kernel */
+    unsigned char reserved[7];     /* 0 */
 } tn_copy_options;
 
 /* Returns the default options.
@@ -26,21 +28,23 @@ typedef struct tn_copy_options {
  * Cancellation: no. */
 static inline tn_copy_options tn_copy_options_default(void)
 {
-    tn_copy_options options = {sizeof(tn_copy_options), 0, 0, NULL};
+    tn_copy_options options = {sizeof(tn_copy_options), 0, 0, NULL, false, {0}};
     return options;
 }
 
 /* Copies from `from` to `to` until `from` ends. It neither ends nor closes `to`. `options`: NULL for the defaults.
  *
  * While `from` is idle it holds no buffer. Otherwise it holds one, of 4 KiB at first; it becomes one of `buffer_size` while full
- * reads show that more is there. `*bytes`, unless NULL, receives how many bytes were written, also after an error.
+ * reads show that more is there. Between TCP streams the bytes then move inside the kernel, through a pipe of 1 MiB (splice(2)),
+ * if the kernel grants one. `*bytes`, unless NULL, receives how many bytes were written, also after an error.
  *
  * Suspends: until `from` has ended or there is an error; also when the task's budget is used up.
  * Callable from: a fiber, a plain thread.
  * Ownership: borrows both streams; it is the reader of `from` and the writer of `to`.
  * Errors: those of tn_io_read and tn_io_write. TN_ETIME: it was idle for `idle_ns`. TN_ENOMEM. TN_EINVAL: an option is refused
  * (tn/base.h), and the log says which.
- * Cancellation: yes; `*bytes` have been written, and at most `buffer_size` bytes have been read and are lost. */
+ * Cancellation: yes; `*bytes` have been written. At most `buffer_size` bytes, or those in the pipe, have been read and are
+ * lost. */
 TN_API int tn_copy(tn_io to, tn_io from, const tn_copy_options *options, uint64_t *bytes);
 
 /* Copies from `a` to `b` and from `b` to `a` until both have ended. The end of one stream is passed on by tn_io_close_write of
