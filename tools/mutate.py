@@ -2,10 +2,10 @@
 """tools/mutate: changes ordinary statements of the library, one at a time, and reports the changes that no test notices.
 
 A change is one of: a comparison, a condition that is negated, `&&` and `||`, a statement that is dropped, a returned value, a
-constant, `+` and `-`. The build folder of the preset `dev` is brought up to date first. Then the changed file is compiled apart
-from it, and linked to one test of its layer after the other, the likeliest first, until one fails: those that execute the line,
-without @16 and @migrate, and then the same tests on the simulated machine. Which tests execute a line is measured once for each
-state of the library, in some minutes. A test may take five times as long as without a change, and 20 s more.
+constant, `+` and `-`. What is needed of the build folder of the preset `dev` is brought up to date. The changed file is compiled
+apart from it, and linked to one test of its layer after the other, the likeliest first, until one fails: those that execute the
+line, without @16 and @migrate, and then the same tests on the simulated machine. Which tests execute a line is measured once for
+each layer and state of the library, in some minutes. A test may take five times as long as without a change, and 20 s more.
 
 A change that no test notices has survived. equivalent.txt lists survivors that change nothing that a program can observe, with
 the reason; they are not counted. The last line is `N passed, N failed`: killed, and survived. Exit status 1 if less than
@@ -138,16 +138,22 @@ class Tests:
     """The tests that a change is tried with."""
 
     def __init__(self, fresh):
-        ninja = ["ninja", "-C", BUILD, "-j", str(os.cpu_count())]
         if not os.path.exists(os.path.join(BUILD, "build.ninja")):
             rebuild.run(["cmake", "--preset", "dev"], ROOT)
-        rebuild.run(ninja, ROOT)
         os.makedirs(SCRATCH, exist_ok=True)
         self.build = rebuild.Build(BUILD, SCRATCH)
         self.all = self.build.tests()
         self.fresh = fresh
+        self.ready = set()  # programs that are up to date
         self.coverages = {}  # {LAYER: which of its tests execute which of its lines}
         self.killers = {}  # {file: tests that have failed for a change of it, the last one first}
+
+    def make(self, tests):
+        """Brings their programs up to date, and with them the library."""
+        targets = sorted({test.target for test in tests} - self.ready)
+        if targets:
+            rebuild.run(["ninja", "-C", BUILD, "-j", str(os.cpu_count()), *targets], ROOT)
+            self.ready.update(targets)
 
     def coverage_of(self, layer):
         if layer not in self.coverages:
@@ -155,6 +161,7 @@ class Tests:
             if self.fresh or not os.path.exists(kept):
                 print(f"measures which tests of {layer} execute which lines", flush=True)
                 tests = {name: test for name, test in self.all.items() if re.fullmatch(rf"{layer}/[^@]*", name)}
+                self.make(tests.values())
                 coverage.measure(self.build, layer, tests, os.cpu_count()).save(kept)
             self.coverages[layer] = coverage.load(kept)
         return self.coverages[layer]
@@ -178,6 +185,7 @@ class Tests:
         """Whether the test fails with the changed objects."""
         part = rebuild.SIMULATOR if name.startswith("sim/") else rebuild.LIBRARY
         test = self.all[name]
+        self.make([test])
         program = self.build.link(test.target, objects(part))
         ordinary = name.removeprefix("sim/")
         limit_s = 5 * self.coverage_of(ordinary.split("/")[0]).seconds[ordinary] + 20

@@ -26,10 +26,10 @@ from kit import rebuild  # noqa: E402
 
 PROMPT = ["--without", "stall", "--without", "short", "--size", "prompt_us=2000", "--starve", "tn-monitor"]
 RUNS = (
-    ("", ["--seeds", "1000"]),
-    ("strict ", ["--seeds", "1000", *PROMPT]),
-    ("fine ", ["--fine", "--seeds", "300"]),
-    ("strict, fine ", ["--fine", "--seeds", "500", *PROMPT]),
+    ("", ["--seeds", "400"]),
+    ("strict ", ["--seeds", "400", *PROMPT]),
+    ("fine ", ["--fine", "--seeds", "150"]),
+    ("strict, fine ", ["--fine", "--seeds", "200", *PROMPT]),
 )
 
 
