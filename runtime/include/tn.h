@@ -23,6 +23,7 @@
  *     tn/write_queue.h  messages of several tasks to one stream, sent by one system call
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/copy.h        copying between byte streams, in one direction or both
+ *     tn/process.h     child processes: starting, pipes, signals, output
  *     tn/reader.h      reading lines and frames from a byte stream
  *     tn/writer.h      writing text, frames and small pieces to one
  *     tn/slice.h       counted bytes that many writers share
@@ -65,6 +66,7 @@
 #include <tn/io.h>
 #include <tn/names.h>
 #include <tn/net.h>
+#include <tn/process.h>
 #include <tn/reader.h>
 #include <tn/runtime.h>
 #include <tn/serve.h>

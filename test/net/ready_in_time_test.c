@@ -5,6 +5,7 @@
 #include <tn/mutex.h>
 #include <tn/scope.h>
 
+#include "process_support.h"
 #include "serve_support.h"
 #include "task/task.h"
 
@@ -168,4 +169,39 @@ static void *wait_for_requests(void *arg)
 Test(ready_in_time, request)
 {
     tt_run(wait_for_requests, NULL);
+}
+
+/* A child that has ended, and a pipe with bytes. */
+static void *wait_for_child(void *arg)
+{
+    tn_process_options options = tn_process_options_default();
+    tn_process *process;
+    char byte;
+    tn_io out;
+
+    options.out = TN_PROCESS_PIPE;
+    process = ps_start("printf %200s x", &options);
+    out = tn_process_take_pipe(process, 1);
+    tt_check_eq(tn_process_wait(process, NULL), 0);
+    tt_check_eq(tn_io_wait(out, TN_READABLE), 0);
+    for (int units = 0; units <= TNI_BUDGET; units++) {
+        tn_scope scope;
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        tt_check_eq(tn_process_wait(process, NULL), 0);
+        tn_scope_leave(&scope);
+        spend(units);
+        tn_scope_enter(&scope, PAST_NS);
+        tt_check_eq(tn_io_read(out, &byte, 1), 1);
+        tn_scope_leave(&scope);
+    }
+    tn_io_close(out);
+    tn_process_close(process);
+    return arg;
+}
+
+Test(ready_in_time, child)
+{
+    tt_run(wait_for_child, NULL);
+    ps_expect_no_children();
 }

@@ -9,7 +9,7 @@ FOLDERS = {
     "runtime": ("include", "base", "os", "fiber", "task", "time", "io", "scope", "sched", "future", "watch", "life"),
     "sync": ("include", ""),
     "blocking_pool": ("include", "pool", "fs", "names"),
-    "net": ("include", "address", "endpoint", "stream", "listener", "connect", "io", "copy", "reader", "serve", "fd"),
+    "net": ("include", "address", "endpoint", "stream", "listener", "connect", "io", "copy", "reader", "serve", "fd", "process"),
 }
 UMBRELLA = r"runtime/(include/)?tn\.h"  # includes every public header, of all layers
 
