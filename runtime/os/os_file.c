@@ -156,17 +156,32 @@ int tni_os_truncate(int fd, int64_t size)
 
 int tni_os_fstat(int fd, struct stat *out)
 {
-    return fstat(fd, out) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = fstat(fd, out);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_set_owner(int fd, unsigned user, unsigned group)
 {
-    return fchown(fd, user, group) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = fchown(fd, user, group);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_set_mode(int fd, unsigned mode)
 {
-    return fchmod(fd, (mode_t)mode) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = fchmod(fd, (mode_t)mode);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
@@ -181,33 +196,61 @@ ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
 
 int tni_os_stat(const char *path, bool follow, struct stat *out)
 {
-    return (follow ? stat(path, out) : lstat(path, out)) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = follow ? stat(path, out) : lstat(path, out);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_mkdir(const char *path, unsigned mode)
 {
-    return mkdir(path, (mode_t)mode) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = mkdir(path, (mode_t)mode);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_rmdir(const char *path)
 {
-    return rmdir(path) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = rmdir(path);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_rename(const char *from, const char *to)
 {
-    return rename(from, to) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = rename(from, to);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 int tni_os_symlink(const char *target, const char *path)
 {
-    return symlink(target, path) == 0 ? 0 : tni_os_error(errno);
+    int rc;
+
+    do {
+        rc = symlink(target, path);
+    } while (rc != 0 && errno == EINTR);
+    return rc == 0 ? 0 : tni_os_error(errno);
 }
 
 ssize_t tni_os_readlink(const char *path, char *buf, size_t size)
 {
-    ssize_t n = readlink(path, buf, size);
+    ssize_t n;
 
+    do {
+        n = readlink(path, buf, size);
+    } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : tni_os_error(errno);
 }
 
@@ -221,8 +264,10 @@ int tni_os_dir_open(const char *path, DIR **out)
 
 int tni_os_dir_read(DIR *dir, struct dirent **out)
 {
-    errno = 0;
-    *out = readdir(dir);
+    do {
+        errno = 0;
+        *out = readdir(dir);
+    } while (*out == NULL && errno == EINTR);
     if (*out != NULL)
         return 1;
     return tni_os_error(errno);
