@@ -168,7 +168,7 @@ static int take_locked(tni_stack_pool *pool, size_t class_index, tni_stack **out
     if (*out == NULL && take_new_locked(pool, class_index, out) < 0)
         *out = take_larger_locked(pool, class_index);
     if (*out == NULL)
-        return pool->out > 0 ? -EAGAIN : -ENOMEM;
+        return pool->out > 0 ? -ENOBUFS : -ENOMEM;
     pool->out++;
     return 0;
 }
@@ -209,18 +209,6 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     tni_os_mutex_unlock(&pool->lock);
     *stack = larger;
     return larger != NULL ? 0 : -ENOMEM;
-}
-
-bool tni_stack_is_short(tni_stack_pool *pool, int rc)
-{
-    bool at_limit;
-
-    if (rc != -EAGAIN)
-        return rc == -ENOMEM;
-    tni_os_mutex_lock(&pool->lock);
-    at_limit = pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max;
-    tni_os_mutex_unlock(&pool->lock);
-    return !at_limit;
 }
 
 void tni_stack_log_shortage(tni_stack_pool *pool)

@@ -13,6 +13,8 @@
 #ifndef TNI_STACK_H
 #define TNI_STACK_H
 
+#include <errno.h>
+
 #include "base/atomic.h"
 #include "base/config.h"
 #include "base/defs.h"
@@ -136,8 +138,8 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config);
 void tni_stack_pool_fini(tni_stack_pool *pool);
 
 /* Gets a stack whose slot has at least size_bytes (0: the default). It never waits. `cache` is that of the caller's core, or
- * NULL. Returns 0; -EAGAIN if stacks_max is reached, or no memory is left, but stacks are in use or cached, so that one will be
- * put back; -ENOMEM if none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
+ * NULL. Returns 0; -EAGAIN if stacks_max is reached; -ENOBUFS if no memory is left, but stacks are in use or cached; -ENOMEM if
+ * none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
 
 /* The class of stacks of that size (0: the default); TNI_STACK_CLASSES: there is none. */
@@ -145,7 +147,16 @@ size_t tni_stack_class_of(const tni_stack_pool *pool, size_t size_bytes);
 
 /* Whether tni_stack_get has returned `rc` because there was no memory or no guard, so that a trim may help: idle stacks of other
  * sizes have some. */
-bool tni_stack_is_short(tni_stack_pool *pool, int rc);
+static inline bool tni_stack_is_short(int rc)
+{
+    return rc == -ENOBUFS || rc == -ENOMEM;
+}
+
+/* Whether tni_stack_get has returned `rc` because stacks are in use or cached: one will be put back. */
+static inline bool tni_stack_comes_back(int rc)
+{
+    return rc == -EAGAIN || rc == -ENOBUFS;
+}
 
 /* Write a line to the log, once per pool: that there is no memory for a stack; that there was no guard for one. The caller holds
  * no lock, because the function that gets the line is the user's. */

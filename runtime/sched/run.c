@@ -44,17 +44,17 @@ __attribute__((noinline)) static int bind_in_need(tni_core *core, tn_task *task,
     tni_stack_pool *pool = &runtime->stacks;
 
     for (;;) {
-        while (tni_stack_is_short(pool, rc)) {
+        while (tni_stack_is_short(rc)) {
             int before = rc;
             tni_runtime_stacks_trim(runtime, true); /* idle stacks of other sizes may have the address space */
             rc = tni_stack_get(pool, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
             if (rc != TN_ENOMEM || before == TN_ENOMEM)
                 break; /* otherwise all stacks have come back after the trim, so another trim finds them */
         }
-        if (rc == TN_EAGAIN && tni_stack_is_short(pool, rc))
-            tni_stack_log_shortage(pool);
-        if (rc != TN_EAGAIN)
+        if (!tni_stack_comes_back(rc))
             return rc;
+        if (tni_stack_is_short(rc))
+            tni_stack_log_shortage(pool);
         rc = tni_runtime_wait_for_stack(runtime, task);
         if (rc != TN_ENOMEM)
             return rc;

@@ -19,7 +19,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     tni_os_mutex_lock(&runtime->lock);
     tni_stack_wait_begin(&runtime->stacks);
     rc = tni_stack_get_silently(&runtime->stacks, tni_task_stack_size(task), &task->body.fiber.stack);
-    if (rc == TN_EAGAIN) {
+    if (tni_stack_comes_back(rc)) {
         tni_task_set_waits_for_stack(task);
         task->queue_next = NULL;
         *runtime->stack_waiters_end = task;
@@ -29,7 +29,7 @@ int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
     }
     tni_os_mutex_unlock(&runtime->lock);
     tni_stack_log_exhausted(&runtime->stacks);
-    if (rc != TN_EAGAIN)
+    if (!tni_stack_comes_back(rc))
         return rc;
     /* Parked workers may have stacks in their caches. The fence orders the request before the check whether they are parked.
      * A worker's fence is between its announcement that it parks and its last check. */
@@ -68,7 +68,7 @@ static tn_task *give_stack_to_waiter_locked(tn_runtime *runtime)
         if ((failed & class_bit) != 0)
             continue;
         rc = tni_stack_get_silently(&runtime->stacks, tni_task_stack_size(task), &task->body.fiber.stack);
-        if (rc != TN_EAGAIN)
+        if (!tni_stack_comes_back(rc))
             return remove_waiter_locked(runtime, link); /* without a stack, tni_run_first trims and tries again */
         failed |= class_bit;                            /* it may need a larger one; another task may not */
     }
