@@ -92,6 +92,10 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     if (!future->waiting && !tni_a32_cas(&async->waiting, &none, 1, TNI_ACQUIRE))
         return TN_EBUSY;
     future->waiting = true;
+    if (tni_registration_is_inherited(async->registration)) {
+        tni_fork_log_refusal("a wait for an event"); /* before the drain: the eventfd is the parent's too */
+        return TN_ESHUTDOWN;
+    }
     do {
         uint64_t seen = tni_registration_readiness(async->registration);
         tni_os_event_drain(async->fd);

@@ -330,6 +330,11 @@ uint64_t tni_registration_readiness(const tni_registration *registration)
     return tni_a64_load(&registration->readiness, TNI_ACQUIRE);
 }
 
+bool tni_registration_is_inherited(const tni_registration *registration)
+{
+    return tni_fork_is_inherited(registration->driver->fork_generation);
+}
+
 int tni_registration_poll(tni_registration *registration, tni_side side, tn_waker *waker)
 {
     if (!tni_readiness_has(tni_registration_readiness(registration), side)) {

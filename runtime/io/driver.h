@@ -107,6 +107,9 @@ void tni_registration_unregister(tni_registration *registration, tni_side side);
 /* Ends the waits of both sides, present and later ones, because the stream is being closed. */
 void tni_registration_cancel_all(tni_registration *registration);
 
+/* Whether this process is a child of fork, and the driver belongs to its parent. */
+bool tni_registration_is_inherited(const tni_registration *registration);
+
 /* Returns the readiness word. Call it before a read or write, and pass the value to tni_registration_clear after it. */
 uint64_t tni_registration_readiness(const tni_registration *registration);
 

@@ -248,6 +248,25 @@ Test(fork, of_a_current_thread_runtime)
 
 /* --- A task must not return in a child -------------------------------------------------------------------------------------- */
 
+/* The event was sent before the fork. */
+static void wait_for_event(void *arg)
+{
+    need(tn_async_wait(arg) == TN_ESHUTDOWN);
+}
+
+Test(fork, a_child_leaves_the_event_to_the_parent, .disabled = TT_SANITIZED)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_async *event;
+
+    cr_assert_eq(tn_async_open(&event, runtime), 0);
+    tn_async_send(event);
+    cr_assert_eq(fork_and_wait(wait_for_event, event), 0);
+    cr_assert_eq(tn_async_wait(event), 0);
+    tn_async_close(event);
+    tt_runtime_destroy(runtime);
+}
+
 static void *fork_and_return(void *arg)
 {
     int status = -1;

@@ -36,7 +36,8 @@ TN_API void tn_async_send(tn_async *signal);
  * Suspends: unless the event has been sent.
  * Callable from: a fiber, a plain thread.
  * Ownership: borrows the event.
- * Errors: TN_EBUSY: another task or thread waits already. TN_ECANCELED, TN_ETIMEDOUT. Otherwise, why the loop cannot watch it.
+ * Errors: TN_EBUSY: another task or thread waits already. TN_ECANCELED, TN_ETIMEDOUT. TN_ESHUTDOWN: this process is a child of
+ * fork, and the event is the parent's, which keeps it. Otherwise, why the loop cannot watch it.
  * Cancellation: yes; no send is lost. */
 TN_API int tn_async_wait(tn_async *signal);
 
