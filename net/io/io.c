@@ -36,8 +36,10 @@ ssize_t tn_io_writev(tn_io io, const struct iovec *iov, int count)
 
     if (total < 0)
         return total;
-    if (io.ops->writev != NULL && total > 0)
-        return io.ops->writev(io.object, iov, count);
+    if (io.ops->writev != NULL && total > 0) {
+        ssize_t n = io.ops->writev(io.object, iov, count);
+        return n == 0 ? TN_EIO : n;
+    }
     first = first_of(iov, count);
     return tn_io_write(io, first.iov_base, first.iov_len);
 }

@@ -114,6 +114,34 @@ Test(io, all_means_all_or_an_error)
     cr_assert_arr_eq(buf, "aop", 3);
 }
 
+static ssize_t take_nothing(void *object, const void *buf, size_t size)
+{
+    (void)object;
+    (void)buf;
+    (void)size;
+    return 0;
+}
+
+static ssize_t take_nothing_of_many(void *object, const struct iovec *iov, int count)
+{
+    return take_nothing(object, iov, (size_t)count);
+}
+
+/* A loop over it would never end. */
+Test(io, a_kind_that_takes_nothing_is_an_error)
+{
+    static const tn_io_ops one = {.size = sizeof one, .write = take_nothing};
+    static const tn_io_ops many = {.size = sizeof many, .write = take_nothing, .writev = take_nothing_of_many};
+    char text[] = "abc";
+    struct iovec iov = {text, 3};
+
+    cr_assert_eq(tn_io_write((tn_io){&one, NULL}, text, 0), 0);
+    cr_assert_eq(tn_io_write_all((tn_io){&one, NULL}, text, 3), TN_EIO);
+    cr_assert_eq(tn_io_writev_all((tn_io){&one, NULL}, &iov, 1), TN_EIO);
+    cr_assert_eq(tn_io_writev_all((tn_io){&many, NULL}, &iov, 1), TN_EIO);
+    cr_assert_eq(tn_io_writev((tn_io){&many, NULL}, &iov, 0), 0);
+}
+
 /* --- Streams ------------------------------------------------------------------------------------------------------------- */
 
 static void *use_streams(void *arg)

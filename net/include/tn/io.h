@@ -97,13 +97,13 @@ TN_API ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count);
  * Callable from: a fiber, a plain thread.
  * Ownership: `buf` is borrowed for the call.
  * Errors: those of the kind; TN_ENOTSUP: it cannot be written. TN_EPIPE: the peer reads no more, or the end has been sent.
- * TN_EBUSY: another task writes. TN_EBADF: it has been aborted. TN_ECANCELED, TN_ETIMEDOUT.
+ * TN_EBUSY: another task writes. TN_EBADF: it has been aborted. TN_EIO: the kind has returned 0. TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; nothing was written. */
 static inline ssize_t tn_io_write(tn_io io, const void *buf, size_t size)
 {
-    if (io.ops->write == NULL)
-        return TN_ENOTSUP;
-    return io.ops->write(io.object, buf, size);
+    ssize_t n = io.ops->write != NULL ? io.ops->write(io.object, buf, size) : TN_ENOTSUP;
+
+    return n == 0 && size > 0 ? TN_EIO : n;
 }
 
 /* Writes like tn_io_write, from `count` buffers in their order.

@@ -35,6 +35,7 @@ enum {
     TN_ECONNRESET = -ECONNRESET,     /* the peer reset the connection */
     TN_EDEADLK = -EDEADLK,           /* every thread that could end this wait is waiting itself */
     TN_EINVAL = -EINVAL,             /* an argument is out of its range */
+    TN_EIO = -EIO,                   /* a device has failed; a stream took no byte of a write, and gave no reason */
     TN_EMFILE = -EMFILE,             /* this process may open no more files */
     TN_EMSGSIZE = -EMSGSIZE,         /* a line or frame is longer than the limit of the call */
     TN_ENODATA = -ENODATA,           /* the job was cancelled before it started, and has no result */
