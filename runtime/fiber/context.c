@@ -26,4 +26,4 @@ static void fini(tni_context *ctx)
 const tni_context_functions tni_context_ordinary = {make, init_thread, fini};
 tni_context_functions tni_context_used = {make, init_thread, fini};
 
-void *(*tni_fiber_switch_used)(void **save_sp, void *to_sp, void *message) = tni_fiber_switch;
+tni_fiber_switches tni_fiber_used = {tni_fiber_switch, tni_fiber_enter_from_home, tni_fiber_exit};

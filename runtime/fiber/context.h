@@ -17,6 +17,16 @@ typedef struct {
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
+/* The context of a thread's own stack, as the scheduler uses it: the floating-point control words are the same each time it is left.
+ * What runs there keeps them, as the ABI demands of every function. So a switch to a fiber does not store them again. */
+typedef struct {
+    uint64_t control;    /* the control words, as in the frame of a suspended context; set by tni_context_init_home */
+    tni_context context; /* suspended while a fiber runs */
+} tni_context_home;
+
+_Static_assert(offsetof(tni_context_home, context) == sizeof(uint64_t) && offsetof(tni_context, sp) == 0,
+               "fiber_x86_64.S finds the control words before the saved stack pointer");
+
 /* The functions behind the three below: those of context.c, or those that also announce contexts (announce.c). Written before
  * there are fibers. */
 typedef struct {
@@ -38,6 +48,13 @@ static inline void tni_context_make(tni_context *ctx, tni_stack *stack, void (*e
 static inline void tni_context_init_thread(tni_context *ctx)
 {
     tni_context_used.init_thread(ctx);
+}
+
+/* The same, and records the control words of the calling thread. */
+static inline void tni_context_init_home(tni_context_home *home)
+{
+    tni_fiber_control(&home->control);
+    tni_context_init_thread(&home->context);
 }
 
 /* Cache lines that a resume touches first: those of the switch and of the suspended calls. */
@@ -65,14 +82,25 @@ static inline void tni_context_fini(tni_context *ctx)
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, tni_fiber_enter(&from->sp, to->sp, tni_san_message(&from->san, &to->san, false)));
+    tni_san_arrive(&from->san, tni_fiber_enter(&tni_fiber_used.suspend, &from->sp, to->sp,
+                                               tni_san_message(&from->san, &to->san, false)));
+}
+
+/* The same for a thread that leaves its home stack. */
+__attribute__((always_inline)) static inline void tni_context_enter(tni_context_home *home, tni_context *to)
+{
+    tni_context *from = &home->context;
+
+    tni_san_leave(&from->san, &to->san, false);
+    tni_san_arrive(&from->san, tni_fiber_enter(&tni_fiber_used.resume, &from->sp, to->sp,
+                                               tni_san_message(&from->san, &to->san, false)));
 }
 
 /* As tni_context_switch, but `from` is never resumed: the code at `to` may free it and its stack. */
 __attribute__((always_inline)) _Noreturn static inline void tni_context_exit_to(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, true);
-    (void)tni_fiber_enter(&from->sp, to->sp, tni_san_message(&from->san, &to->san, true));
+    (void)tni_fiber_enter(&tni_fiber_used.leave, &from->sp, to->sp, tni_san_message(&from->san, &to->san, true));
     __builtin_unreachable();
 }
 

@@ -22,9 +22,15 @@
  * stack pointer to *save_sp, resumes the context at to_sp and returns `message` there. */
 __attribute__((visibility("hidden"))) void *tni_fiber_switch(void **save_sp, void *to_sp, void *message);
 
-/* The function that is called to enter a fiber: tni_fiber_switch, or one that announces the switch to a tool (announce.c).
- * Written before there are fibers. The indirect jump is one instruction, as a direct one is. */
-__attribute__((visibility("hidden"))) extern void *(*tni_fiber_switch_used)(void **save_sp, void *to_sp, void *message);
+/* The functions that are called to enter a context: those below, or one that announces the switch to a tool (announce.c). Written
+ * before there are fibers. The indirect jump is one instruction, as a direct one is. */
+typedef void *tni_fiber_switch_fn(void **save_sp, void *to_sp, void *message);
+typedef struct {
+    tni_fiber_switch_fn *suspend; /* any context to any other */
+    tni_fiber_switch_fn *resume;  /* from the home stack of a thread (tni_context_home) */
+    tni_fiber_switch_fn *leave;   /* from a context that is never resumed */
+} tni_fiber_switches;
+__attribute__((visibility("hidden"))) extern tni_fiber_switches tni_fiber_used;
 
 /* Offsets of the frame pointer and the resume address from a suspended context's `sp`; fiber_<machine>.S has the rest. */
 #if defined(__x86_64__)
@@ -39,6 +45,12 @@ __attribute__((visibility("hidden"))) extern void *(*tni_fiber_switch_used)(void
 
 #if defined(__x86_64__)
 
+/* In fiber_x86_64.S: the same with less to save. resume: the control words are constant, and stored before *save_sp. leave: nothing
+ * is saved. */
+__attribute__((visibility("hidden"))) void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message);
+__attribute__((visibility("hidden"))) void *tni_fiber_exit(void **save_sp, void *to_sp, void *message);
+__attribute__((visibility("hidden"))) void tni_fiber_control(uint64_t *control);
+
 #ifdef __AVX512F__
 #define TNI_FIBER_WIDE_REGISTERS \
     , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", \
@@ -47,7 +59,8 @@ __attribute__((visibility("hidden"))) extern void *(*tni_fiber_switch_used)(void
 #define TNI_FIBER_WIDE_REGISTERS
 #endif
 
-__attribute__((always_inline)) static inline void *tni_fiber_enter(void **save_sp, void *to_sp, void *message)
+__attribute__((always_inline)) static inline void *tni_fiber_enter(tni_fiber_switch_fn **used, void **save_sp,
+                                                                    void *to_sp, void *message)
 {
     void *result;
 
@@ -59,7 +72,7 @@ __attribute__((always_inline)) static inline void *tni_fiber_enter(void **save_s
                      "1:\n\t"
                      "leaq 128(%%rsp), %%rsp"
                      : "=a"(result), "+D"(save_sp), "+S"(to_sp), "+d"(message)
-                     : [used] "m"(tni_fiber_switch_used)
+                     : [used] "m"(*used)
                      : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
                        "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" TNI_FIBER_WIDE_REGISTERS);
     return result;
@@ -67,9 +80,18 @@ __attribute__((always_inline)) static inline void *tni_fiber_enter(void **save_s
 
 #else
 
-static inline void *tni_fiber_enter(void **save_sp, void *to_sp, void *message)
+/* The control word is one instruction to read, so there is nothing to save. */
+#define tni_fiber_enter_from_home tni_fiber_switch
+#define tni_fiber_exit tni_fiber_switch
+
+static inline void tni_fiber_control(uint64_t *control)
 {
-    return tni_fiber_switch_used(save_sp, to_sp, message);
+    *control = 0;
+}
+
+static inline void *tni_fiber_enter(tni_fiber_switch_fn **used, void **save_sp, void *to_sp, void *message)
+{
+    return (*used)(save_sp, to_sp, message);
 }
 
 #endif

@@ -22,6 +22,9 @@
 #define MXCSR_AT_START 0x1f80
 #define X87_CW_AT_START 0x037f
 
+/* Offset of tni_context_home.control from tni_context_home.context.sp. */
+#define HOME_CONTROL -8
+
     .text
 
 /* void *tni_fiber_switch(void **save_sp, void *to_sp, void *message)
@@ -64,6 +67,7 @@ tni_fiber_switch:
 
     /* The frame of `to` has the same layout: the unwind information above holds on its stack too. */
     movq %rsi, %rsp
+.Lresume:
     movq %rdx, %rax
     ldmxcsr FRAME_MXCSR(%rsp)
     cmpw FRAME_X87_CW(%rsp), %cx
@@ -101,6 +105,83 @@ tni_fiber_switch:
     jmp .Lx87_cw_is_right
     .cfi_endproc
     .size tni_fiber_switch, . - tni_fiber_switch
+
+/* void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message)
+ *
+ * As tni_fiber_switch, for a caller on the home stack of a thread, whose control words are constant: they are read from the eight
+ * bytes before *save_sp (tni_context_home). Storing MXCSR waits for all earlier floating-point instructions
+ * (bench/README.md has the figures). */
+    .p2align 6
+    .globl tni_fiber_enter_from_home
+    .hidden tni_fiber_enter_from_home
+    .type tni_fiber_enter_from_home, @function
+tni_fiber_enter_from_home:
+    .cfi_startproc
+    endbr64
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r15, 0
+    pushq HOME_CONTROL(%rdi)
+    .cfi_adjust_cfa_offset 8
+    movzwl HOME_CONTROL + FRAME_X87_CW(%rdi), %ecx
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    jmp .Lresume
+    .cfi_endproc
+    .size tni_fiber_enter_from_home, . - tni_fiber_enter_from_home
+
+/* void *tni_fiber_exit(void **save_sp, void *to_sp, void *message): resumes `to`, and saves nothing, because the caller is never
+ * resumed. It does not know the x87 word that the caller leaves, so it loads the other one without a comparison. */
+    .p2align 4
+    .globl tni_fiber_exit
+    .hidden tni_fiber_exit
+    .type tni_fiber_exit, @function
+tni_fiber_exit:
+    .cfi_startproc
+    endbr64
+    fldcw FRAME_X87_CW(%rsi)
+    movzwl FRAME_X87_CW(%rsi), %ecx
+    movq %rsi, %rsp
+    .cfi_def_cfa_offset FRAME_SIZE
+    .cfi_rel_offset %rbp, FRAME_RBP
+    .cfi_rel_offset %rbx, FRAME_RBX
+    .cfi_rel_offset %r12, FRAME_R12
+    .cfi_rel_offset %r13, FRAME_R13
+    .cfi_rel_offset %r14, FRAME_R14
+    .cfi_rel_offset %r15, FRAME_R15
+    jmp .Lresume
+    .cfi_endproc
+    .size tni_fiber_exit, . - tni_fiber_exit
+
+/* void tni_fiber_control(uint64_t *control): stores the control words as they are in a frame. */
+    .p2align 4
+    .globl tni_fiber_control
+    .hidden tni_fiber_control
+    .type tni_fiber_control, @function
+tni_fiber_control:
+    .cfi_startproc
+    endbr64
+    movq $0, (%rdi)
+    stmxcsr FRAME_MXCSR(%rdi)
+    fnstcw FRAME_X87_CW(%rdi)
+    retq
+    .cfi_endproc
+    .size tni_fiber_control, . - tni_fiber_control
 
 /* The root frame of every fiber. It has no return address and a zero frame pointer, so unwinders of either kind stop here. The
  * `nop` is part of it because unwinders use the byte before a return address, and that of an unstarted fiber is

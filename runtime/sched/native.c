@@ -14,7 +14,7 @@ void tni_native_call_make(tni_native_call *call)
 
     /* Relaxed: own word; a hint for other threads. */
     tni_aptr_store(&local->worker->native, call, TNI_RELAXED);
-    tni_context_switch(&local->task->body.fiber.context, &local->worker->context);
+    tni_context_switch(&local->task->body.fiber.context, &local->worker->home.context);
     if (local->worker->runtime->sampler != NULL)
         tni_monitor_notice(local->worker->runtime); /* as in tn_block_end */
 }
@@ -52,5 +52,5 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     local->runtime = worker->runtime;
     local->native_worker = NULL;
     tni_aptr_store(&worker->native, NULL, TNI_RELAXED); /* relaxed: as above */
-    tni_context_switch(&worker->context, &task->body.fiber.context);
+    tni_context_enter(&worker->home, &task->body.fiber.context);
 }

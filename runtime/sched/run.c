@@ -29,7 +29,7 @@ static void fiber_main(void *arg)
     task->run_result = TNI_RUN_ENDED;
     worker = tni_tls_get()->worker;
     tni_assert(worker != NULL, RETURNS_IN_CHILD);
-    tni_context_exit_to(&task->body.fiber.context, &worker->context);
+    tni_context_exit_to(&task->body.fiber.context, &worker->home.context);
 }
 
 static tni_stack_cache *stack_cache(tni_core *core)
@@ -103,7 +103,7 @@ void tni_run_leave_with_exceptions(tn_task *task)
     tni_os_exceptions exceptions;
     bool taken = tni_exceptions_take(&exceptions);
 
-    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+    tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->home.context);
     if (taken)
         tni_exceptions_put(&exceptions);
 }

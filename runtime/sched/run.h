@@ -31,7 +31,7 @@ __attribute__((always_inline)) static inline void tni_run_leave(tn_task *task, t
     if (tni_exceptions_possible() && tni_exceptions_in_use())
         tni_run_leave_with_exceptions(task);
     else
-        tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->context);
+        tni_context_switch(&task->body.fiber.context, &tni_tls_get()->worker->home.context);
 }
 
 #endif

@@ -387,7 +387,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     if (core != NULL)
         tni_worker_leave(worker);
     if (task->kind == TNI_TASK_FIBER)
-        tni_context_switch(&worker->context, &task->body.fiber.context);
+        tni_context_enter(&worker->home, &task->body.fiber.context);
     else
         tni_run_future(task);
     while (tni_unlikely(tni_aptr_load(&worker->native, TNI_RELAXED) != NULL)) /* relaxed: own word */
@@ -536,7 +536,7 @@ static void worker_begin(tni_worker *worker)
         local->random = tni_runtime_random_seed(worker->runtime);
     worker->thread_id = tni_os_thread_id();
     tni_thread_clock_init(&worker->clock);
-    tni_context_init_thread(&worker->context);
+    tni_context_init_home(&worker->home);
     /* The stack of a fiber may be used up when a signal arrives. Without an alternate stack (no memory) an overflow ends the
      * process too, but without a message. */
     (void)tni_stack_overflow_thread_init(&worker->overflow);
@@ -545,7 +545,7 @@ static void worker_begin(tni_worker *worker)
 static void worker_end(tni_worker *worker)
 {
     tni_stack_overflow_thread_fini(&worker->overflow);
-    tni_context_fini(&worker->context);
+    tni_context_fini(&worker->home.context);
     tni_tls_get()->worker = NULL;
     tni_tls_get()->runtime = NULL;
 }

@@ -26,7 +26,7 @@ struct tni_worker {
     tni_thread_clock clock;
 
     /* Written and read by the thread itself. */
-    tni_context context;                /* where the scheduler continues when a task leaves */
+    tni_context_home home;              /* where the scheduler continues when a task leaves */
     tni_stack_overflow_thread overflow; /* the alternative stack on which signal handlers run */
     bool is_starting;                   /* counted in the runtime's replacements_starting */
     bool is_listed;                     /* in the runtime's list of workers, under its lock */

@@ -18,18 +18,18 @@
 #endif
 
 static tni_stack_pool pool;
-static tni_context test_ctx;
+static tni_context_home home;
 
 static void set_up(void)
 {
     tni_stack_config config = {.unguarded_fallback = true};
     cr_assert_eq(tni_stack_pool_init(&pool, &config), 0);
-    tni_context_init_thread(&test_ctx);
+    tni_context_init_home(&home);
 }
 
 static void tear_down(void)
 {
-    tni_context_fini(&test_ctx);
+    tni_context_fini(&home.context);
     tni_stack_pool_fini(&pool);
 }
 
@@ -46,7 +46,7 @@ typedef struct {
 
 static void fiber_make(fiber *f, void (*entry)(void *), uint64_t number)
 {
-    *f = (fiber){.back = &test_ctx, .number = number};
+    *f = (fiber){.back = &home.context, .number = number};
     cr_assert_eq(tni_stack_get(&pool, NULL, 0, &f->stack), 0);
     tni_context_make(&f->ctx, f->stack, entry, f);
 }
@@ -70,7 +70,7 @@ _Noreturn static void fiber_end(fiber *f)
 
 static void fiber_resume(fiber *f)
 {
-    tni_context_switch(&test_ctx, &f->ctx);
+    tni_context_enter(&home, &f->ctx);
 }
 
 /* --- Switching there and back -------------------------------------------------------------------------------------------- */
@@ -209,9 +209,10 @@ Test(fiber, contexts_nest)
 
 /* --- Registers ----------------------------------------------------------------------------------------------------------- */
 
-/* Loads every callee-saved register from `in`, does what tni_fiber_switch does, and stores the registers to `out` when the
+/* Loads every callee-saved register from `in`, does what `function` does, and stores the registers to `out` when the
  * other side has switched back. */
-void *switch_with_registers(void **save_sp, void *to_sp, void *message, const uint64_t *in, uint64_t *out);
+void *switch_with_registers(void **save_sp, void *to_sp, void *message, const uint64_t *in, uint64_t *out,
+                            tni_fiber_switch_fn *function);
 
 #if defined(__x86_64__)
 #define KEPT 6
@@ -221,7 +222,7 @@ __asm__(".text\n"
         "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n    pushq %r13\n    pushq %r14\n    pushq %r15\n    pushq %r8\n"
         "    movq 0(%rcx), %rbp\n    movq 8(%rcx), %rbx\n    movq 16(%rcx), %r12\n"
         "    movq 24(%rcx), %r13\n    movq 32(%rcx), %r14\n    movq 40(%rcx), %r15\n"
-        "    call tni_fiber_switch\n"
+        "    call *%r9\n"
         "    popq %rcx\n"
         "    movq %rbp, 0(%rcx)\n    movq %rbx, 8(%rcx)\n    movq %r12, 16(%rcx)\n"
         "    movq %r13, 24(%rcx)\n    movq %r14, 32(%rcx)\n    movq %r15, 40(%rcx)\n"
@@ -242,7 +243,7 @@ __asm__(".text\n"
         "    ldp x25, x26, [x3, #48]\n    ldp x27, x28, [x3, #64]\n"
         "    ldp d8, d9, [x3, #80]\n    ldp d10, d11, [x3, #96]\n    ldp d12, d13, [x3, #112]\n    ldp d14, d15, [x3, #128]\n"
         "    ldr x29, [x3, #144]\n"
-        "    bl tni_fiber_switch\n"
+        "    blr x5\n"
         "    ldr x4, [sp, #160]\n"
         "    stp x19, x20, [x4, #0]\n    stp x21, x22, [x4, #16]\n    stp x23, x24, [x4, #32]\n"
         "    stp x25, x26, [x4, #48]\n    stp x27, x28, [x4, #64]\n"
@@ -259,13 +260,13 @@ __asm__(".text\n"
 #define ROUNDS 20
 
 /* Switches from one side to the other. Returns whether every register had its value again afterwards. */
-static bool keeps_registers(tni_context *from, tni_context *to, uint64_t seed)
+static bool keeps_registers(tni_context *from, tni_context *to, uint64_t seed, tni_fiber_switch_fn *function)
 {
     uint64_t in[KEPT], out[KEPT] = {0};
     for (size_t i = 0; i < KEPT; i++)
         in[i] = (uint64_t)tni_random_next(&seed) << 32 | tni_random_next(&seed);
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, switch_with_registers(&from->sp, to->sp, &from->san, in, out));
+    tni_san_arrive(&from->san, switch_with_registers(&from->sp, to->sp, &from->san, in, out, function));
     return memcmp(in, out, sizeof in) == 0;
 }
 
@@ -275,7 +276,7 @@ static void keep_registers(void *arg)
     f->number = 0;
     fiber_pause(f);
     for (uint64_t i = 0; i < ROUNDS; i++)
-        f->number += keeps_registers(&f->ctx, f->back, 1000 + i);
+        f->number += keeps_registers(&f->ctx, f->back, 1000 + i, tni_fiber_switch);
     fiber_end(f);
 }
 
@@ -286,7 +287,7 @@ Test(fiber, registers_are_kept)
     fiber_make(&f, keep_registers, 0);
     fiber_resume(&f);
     for (uint64_t i = 0; i < ROUNDS; i++)
-        kept += keeps_registers(&test_ctx, &f.ctx, 1 + i);
+        kept += keeps_registers(&home.context, &f.ctx, 1 + i, i % 2 == 0 ? tni_fiber_switch : tni_fiber_enter_from_home);
     fiber_resume(&f);
     cr_assert(f.done);
     cr_assert_eq(kept, ROUNDS);
@@ -319,6 +320,8 @@ Test(fiber, each_has_its_floating_point_modes)
 {
     fiber f;
     fesetround(FE_DOWNWARD);
+    tni_context_fini(&home.context);
+    tni_context_init_home(&home);
     fiber_make(&f, round_up, 0);
     while (!f.done) {
         fiber_resume(&f);
@@ -362,13 +365,13 @@ Test(fiber, floating_point_values_are_kept)
     double in_fiber;
     fiber_make(&quiet, churn_quietly, 0);
     fiber_make(&loud, churn_loudly, 3);
-    double expected = churn(&test_ctx, &quiet.ctx, 3);
-    double beside = churn(&test_ctx, &loud.ctx, 17);
+    double expected = churn(&home.context, &quiet.ctx, 3);
+    double beside = churn(&home.context, &loud.ctx, 17);
     while (!loud.done)
         fiber_resume(&loud);
     memcpy(&in_fiber, &loud.number, sizeof in_fiber);
     cr_assert_eq(in_fiber, expected);
-    cr_assert_eq(beside, churn(&test_ctx, &quiet.ctx, 17));
+    cr_assert_eq(beside, churn(&home.context, &quiet.ctx, 17));
     fiber_drop(&quiet);
     fiber_drop(&loud);
 }

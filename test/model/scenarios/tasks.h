@@ -49,7 +49,7 @@ static inline tn_task *desk_fiber(tn_runtime *runtime, unsigned references, tn_e
 static inline void desk_enter(tni_worker *worker, tn_runtime *runtime)
 {
     worker->runtime = runtime;
-    tni_context_init_thread(&worker->context);
+    tni_context_init_home(&worker->home);
     tni_tls_get()->worker = worker;
     tni_tls_get()->runtime = runtime;
 }
@@ -80,7 +80,7 @@ static inline void desk_run_fiber(tn_task *task)
     if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
         return;
     local->task = task;
-    tni_context_switch(&local->worker->context, &task->body.fiber.context);
+    tni_context_enter(&local->worker->home, &task->body.fiber.context);
     local->task = NULL;
     *saved = *saved; /* the switch wrote it, where the checker does not see it */
     tni_run_complete(NULL, task);
