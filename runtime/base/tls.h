@@ -18,7 +18,7 @@ typedef struct tni_worker tni_worker;
 /* The most that a thread holds at a time. */
 #define TNI_TLS_HELD_MAX 16
 
-typedef struct {
+typedef struct tni_tls {
     tni_worker *worker;        /* NULL: the thread is not a worker */
     const tn_runtime *runtime; /* that of `worker`, or NULL */
     tn_task *task;             /* the task that runs on this thread */

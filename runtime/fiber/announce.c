@@ -234,6 +234,7 @@ void tni_announce_init(void)
     if (has_tool()) {
         tni_order_init();
         tni_context_used = (tni_context_functions){make, init_thread, fini};
+        tni_context_announced = true;
         tni_fiber_used = (tni_fiber_switches){announcing_switch, announcing_switch, announcing_switch};
     }
     tni_a32_store(&done, 1, TNI_RELEASE); /* release: publishes the functions that are used */

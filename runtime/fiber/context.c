@@ -26,4 +26,6 @@ static void fini(tni_context *ctx)
 const tni_context_functions tni_context_ordinary = {make, init_thread, fini};
 tni_context_functions tni_context_used = {make, init_thread, fini};
 
+bool tni_context_announced;
+
 tni_fiber_switches tni_fiber_used = {tni_fiber_switch, tni_fiber_enter_from_home, tni_fiber_exit};

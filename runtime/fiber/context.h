@@ -17,8 +17,8 @@ typedef struct {
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
-/* The context of a thread's own stack, as the scheduler uses it: the floating-point control words are the same each time it is left.
- * What runs there keeps them, as the ABI demands of every function. So a switch to a fiber does not store them again. */
+/* The context of a thread's own stack, as the scheduler uses it: the floating-point control words are the same each time it is
+ * left. What runs there keeps them, as the ABI demands of every function. So a switch to a fiber does not store them again. */
 typedef struct {
     uint64_t control;    /* the control words, as in the frame of a suspended context; set by tni_context_init_home */
     tni_context context; /* suspended while a fiber runs */
@@ -36,6 +36,10 @@ typedef struct {
 } tni_context_functions;
 __attribute__((visibility("hidden"))) extern tni_context_functions tni_context_used;
 __attribute__((visibility("hidden"))) extern const tni_context_functions tni_context_ordinary; /* those of context.c */
+
+/* Whether the functions of context.c are not the ones used. A constant where this build knows its sanitizer. */
+__attribute__((visibility("hidden"))) extern bool tni_context_announced;
+#define TNI_CONTEXT_ANNOUNCED (!TNI_SAN_ANNOUNCES || tni_unlikely(tni_context_announced))
 
 /* Prepares ctx so that the first switch to it calls entry(arg) on `stack`. `entry` must not return: it ends with
  * tni_context_exit_to(). From now on neither ctx nor stack may move. */
@@ -75,15 +79,18 @@ __attribute__((no_sanitize("thread"))) static inline void tni_context_prefetch(c
 /* Finalizes a context that is never resumed again and is not running. The stack still belongs to the caller. */
 static inline void tni_context_fini(tni_context *ctx)
 {
-    tni_context_used.fini(ctx);
+    if (TNI_CONTEXT_ANNOUNCED)
+        tni_context_used.fini(ctx);
+    else
+        ctx->sp = NULL;
 }
 
 /* Suspends the caller in `from` and resumes `to`. Returns when `from` is resumed, maybe on another thread. */
 __attribute__((always_inline)) static inline void tni_context_switch(tni_context *from, tni_context *to)
 {
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, tni_fiber_enter(&tni_fiber_used.suspend, &from->sp, to->sp,
-                                               tni_san_message(&from->san, &to->san, false)));
+    tni_san_arrive(&from->san,
+                   tni_fiber_enter(&tni_fiber_used.suspend, &from->sp, to->sp, tni_san_message(&from->san, &to->san, false)));
 }
 
 /* The same for a thread that leaves its home stack. */
@@ -92,8 +99,20 @@ __attribute__((always_inline)) static inline void tni_context_enter(tni_context_
     tni_context *from = &home->context;
 
     tni_san_leave(&from->san, &to->san, false);
-    tni_san_arrive(&from->san, tni_fiber_enter(&tni_fiber_used.resume, &from->sp, to->sp,
-                                               tni_san_message(&from->san, &to->san, false)));
+    tni_san_arrive(&from->san,
+                   tni_fiber_enter(&tni_fiber_used.resume, &from->sp, to->sp, tni_san_message(&from->san, &to->san, false)));
+}
+
+/* As tni_context_make and then tni_context_enter. Until ctx is left, its `sp` is what it was before. */
+__attribute__((always_inline)) static inline void tni_context_start(tni_context_home *home, tni_context *ctx, tni_stack *stack,
+                                                                    void (*entry)(void *), void *arg)
+{
+    if (TNI_FIBER_STARTS && !TNI_CONTEXT_ANNOUNCED) {
+        tni_fiber_start(&home->context.sp, tni_stack_top(stack), entry, arg);
+    } else {
+        tni_context_make(ctx, stack, entry, arg);
+        tni_context_enter(home, ctx);
+    }
 }
 
 /* As tni_context_switch, but `from` is never resumed: the code at `to` may free it and its stack. */

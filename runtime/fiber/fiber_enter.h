@@ -45,8 +45,8 @@ __attribute__((visibility("hidden"))) extern tni_fiber_switches tni_fiber_used;
 
 #if defined(__x86_64__)
 
-/* In fiber_x86_64.S: the same with less to save. resume: the control words are constant, and stored before *save_sp. leave: nothing
- * is saved. */
+/* In fiber_x86_64.S: the same with less to save. enter_from_home: the control words are constant, and stored before *save_sp.
+ * exit: nothing is saved. control: stores the control words, for tni_context_home. */
 __attribute__((visibility("hidden"))) void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message);
 __attribute__((visibility("hidden"))) void *tni_fiber_exit(void **save_sp, void *to_sp, void *message);
 __attribute__((visibility("hidden"))) void tni_fiber_control(uint64_t *control);
@@ -59,8 +59,8 @@ __attribute__((visibility("hidden"))) void tni_fiber_control(uint64_t *control);
 #define TNI_FIBER_WIDE_REGISTERS
 #endif
 
-__attribute__((always_inline)) static inline void *tni_fiber_enter(tni_fiber_switch_fn **used, void **save_sp,
-                                                                    void *to_sp, void *message)
+__attribute__((always_inline)) static inline void *tni_fiber_enter(tni_fiber_switch_fn **used, void **save_sp, void *to_sp,
+                                                                   void *message)
 {
     void *result;
 
@@ -78,7 +78,36 @@ __attribute__((always_inline)) static inline void *tni_fiber_enter(tni_fiber_swi
     return result;
 }
 
+/* Makes a context on the new stack whose upper end is `top`, and enters it from the home stack of a thread: entry(arg) is called
+ * there. As tni_fiber_enter otherwise. */
+#define TNI_FIBER_STARTS true
+
+__attribute__((always_inline)) static inline void tni_fiber_start(void **save_sp, void *top, void (*entry)(void *), void *arg)
+{
+    void *result;
+
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+                     "leaq 1f(%%rip), %%rax\n\t"
+                     "pushq %%rax\n\t"
+                     "jmp tni_fiber_begin\n"
+                     "1:\n\t"
+                     "leaq 128(%%rsp), %%rsp"
+                     : "=a"(result), "+D"(save_sp), "+S"(top), "+d"(entry), "+c"(arg)
+                     :
+                     : "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" TNI_FIBER_WIDE_REGISTERS);
+    (void)result;
+}
+
 #else
+
+/* Only x86-64 has a start without a frame. */
+#define TNI_FIBER_STARTS false
+
+static inline void tni_fiber_start(void **save_sp, void *top, void (*entry)(void *), void *arg)
+{
+    (void)save_sp, (void)top, (void)entry, (void)arg;
+}
 
 /* The control word is one instruction to read, so there is nothing to save. */
 #define tni_fiber_enter_from_home tni_fiber_switch

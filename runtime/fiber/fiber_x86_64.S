@@ -108,9 +108,8 @@ tni_fiber_switch:
 
 /* void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message)
  *
- * As tni_fiber_switch, for a caller on the home stack of a thread, whose control words are constant: they are read from the eight
- * bytes before *save_sp (tni_context_home). Storing MXCSR waits for all earlier floating-point instructions
- * (bench/README.md has the figures). */
+ * As tni_fiber_switch, for a caller on the home stack of a thread, whose control words are constant: they are read from the
+ * eight bytes before *save_sp (tni_context_home). Storing MXCSR is slow (bench/README.md has the figures). */
     .p2align 6
     .globl tni_fiber_enter_from_home
     .hidden tni_fiber_enter_from_home
@@ -144,6 +143,63 @@ tni_fiber_enter_from_home:
     jmp .Lresume
     .cfi_endproc
     .size tni_fiber_enter_from_home, . - tni_fiber_enter_from_home
+
+/* tni_fiber_begin, entered by tni_fiber_start alone: saves the caller as tni_fiber_enter_from_home does, and calls the function
+ * in %rdx with the argument in %rcx on the new stack that ends at %rsi. It does what tni_fiber_frame, the second half of
+ * tni_fiber_switch, and tni_fiber_root do together. */
+    .p2align 6
+    .globl tni_fiber_begin
+    .hidden tni_fiber_begin
+    .type tni_fiber_begin, @function
+tni_fiber_begin:
+    .cfi_startproc
+    endbr64
+    pushq %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbp, 0
+    pushq %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %rbx, 0
+    pushq %r12
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r12, 0
+    pushq %r13
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r13, 0
+    pushq %r14
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r14, 0
+    pushq %r15
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %r15, 0
+    pushq HOME_CONTROL(%rdi)
+    .cfi_adjust_cfa_offset 8
+    movzwl HOME_CONTROL + FRAME_X87_CW(%rdi), %eax
+    movq %rsp, (%rdi)
+    xorl %ebp, %ebp
+    movq %rsi, %rsp
+    /* From here on this is a root frame. */
+    .cfi_undefined %rip
+    ldmxcsr .Lcontrol_at_start + FRAME_MXCSR(%rip)
+    cmpw $X87_CW_AT_START, %ax
+    jne .Lload_first_x87_cw
+.Lfirst_x87_cw_is_right:
+    movq %rcx, %rdi
+    leaq tni_fiber_root_end(%rip), %rcx
+    pushq %rcx
+    jmp *%rdx
+.Lload_first_x87_cw:
+    fldcw .Lcontrol_at_start + FRAME_X87_CW(%rip)
+    jmp .Lfirst_x87_cw_is_right
+    .cfi_endproc
+    .size tni_fiber_begin, . - tni_fiber_begin
+
+    .section .rodata
+    .p2align 3
+.Lcontrol_at_start:
+    .long MXCSR_AT_START
+    .long X87_CW_AT_START
+    .text
 
 /* void *tni_fiber_exit(void **save_sp, void *to_sp, void *message): resumes `to`, and saves nothing, because the caller is never
  * resumed. It does not know the x87 word that the caller leaves, so it loads the other one without a comparison. */

@@ -19,6 +19,7 @@
 #include "base/config.h"
 #include "base/defs.h"
 #include "base/list.h"
+#include "base/san.h"
 #include "base/thread.h"
 
 /* Slot sizes are the powers of two from TNI_STACK_MIN_BYTES to TNI_STACK_MAX_BYTES. A request is rounded up. */
@@ -130,6 +131,13 @@ struct tni_stack_pool {
     bool shortage_logged;                       /* the message that no memory is left was logged */
 };
 
+/* Whether a task waits for a stack; see tni_stack_wait_begin. */
+static inline bool tni_stack_waited_for(const tni_stack_pool *pool)
+{
+    /* Observes tni_stack_wait_begin(). Relaxed: a hint that guards no data; the next check corrects a stale value. */
+    return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
+}
+
 /* Initializes the pool and tests which guards the kernel supports. Returns 0; -ENOTSUP if the kind asked for is not supported;
  * -EINVAL for a default size above the largest class; or the error of mapping memory or of the test. */
 int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config);
@@ -141,6 +149,22 @@ void tni_stack_pool_fini(tni_stack_pool *pool);
  * NULL. Returns 0; -EAGAIN if stacks_max is reached; -ENOBUFS if no memory is left, but stacks are in use or cached; -ENOMEM if
  * none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
+
+/* tni_stack_get of a stack of the default size from the cache alone. NULL: it has none, or the stack must be prepared; call
+ * tni_stack_get. */
+static inline tni_stack *tni_stack_get_cached(const tni_stack_pool *pool, tni_stack_cache *cache)
+{
+    tni_stack *stack = cache->top;
+
+    if (tni_unlikely(stack == NULL || pool->config.measure))
+        return NULL;
+    cache->top = stack->next;
+    cache->count--;
+    tni_san_stack_live(stack->base, tni_stack_size(stack));
+    stack->live = true;
+    stack->used_before = true;
+    return stack;
+}
 
 /* The class of stacks of that size (0: the default); TNI_STACK_CLASSES: there is none. */
 size_t tni_stack_class_of(const tni_stack_pool *pool, size_t size_bytes);
@@ -170,6 +194,21 @@ int tni_stack_get_silently(tni_stack_pool *pool, size_t size_bytes, tni_stack **
 /* Puts a stack back. No thread runs on it any more. */
 void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack);
 
+/* tni_stack_put into the cache alone. False: nothing was done; call tni_stack_put. */
+static inline bool tni_stack_put_cached(const tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
+{
+    if (tni_unlikely(stack->class_index != pool->default_class || cache->count >= pool->cache_max ||
+                     stack->guard == TNI_GUARD_NONE || tni_stack_waited_for(pool)))
+        return false;
+    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
+    stack->live = false;
+    tni_san_stack_idle(stack->base, tni_stack_size(stack));
+    stack->next = cache->top;
+    cache->top = stack;
+    cache->count++;
+    return true;
+}
+
 /* Moves the idle stacks of a core's cache to the pool, where all cores find them. */
 void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache);
 
@@ -185,11 +224,6 @@ bool tni_stack_pool_has_surplus(tni_stack_pool *pool);
  * tni_stack_waited_for() before it sleeps, and now and then while it works. After wait_begin call tni_stack_get() once more. */
 void tni_stack_wait_begin(tni_stack_pool *pool);
 void tni_stack_wait_end(tni_stack_pool *pool);
-static inline bool tni_stack_waited_for(const tni_stack_pool *pool)
-{
-    /* Observes tni_stack_wait_begin(). Relaxed: a hint that guards no data; the next check corrects a stale value. */
-    return tni_a32_load(&pool->waiters, TNI_RELAXED) != 0;
-}
 
 /* Whether a fault at `address` is an overflow of this stack: it is in the guard or not far below. Async-signal-safe. */
 bool tni_stack_owns_guard(const tni_stack *stack, const void *address);

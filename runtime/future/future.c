@@ -13,7 +13,9 @@
 
 /* --- Awaiting --------------------------------------------------------------------------------------------------------------- */
 
-static int await_in_fiber(tn_task *task, tn_future *future)
+/* Inline: for a future whose kind the caller knows, `poll_it` is a direct call. */
+__attribute__((always_inline)) static inline int await_in_fiber(tn_task *task, tn_future *future,
+                                                                int (*poll_it)(tn_future *self, tn_waker *waker))
 {
     bool full_budget = !tni_budget_take(task); /* the poll has a full budget, because it is the first of this run */
     int rc = tni_unlikely(full_budget) ? tni_budget_over(task, future) : tni_scope_check_fiber(task);
@@ -22,7 +24,7 @@ static int await_in_fiber(tn_task *task, tn_future *future)
         /* Cancellation is level-triggered and checked before each poll. So a cancellation that comes together with the event
          * wins, and drop returns what the event had granted. A deadline is checked after the poll: an event that comes with it
          * wins. */
-        rc = future->ops->poll(future, tni_task_waker(task));
+        rc = poll_it(future, tni_task_waker(task));
         if (rc != TN_PENDING)
             return rc;
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
@@ -110,7 +112,7 @@ int tn_await(tn_future *future)
         return await_in_thread(future);
     }
     tni_assert(local->task->kind == TNI_TASK_FIBER, "a suspending call in a poll function: poll the future instead");
-    rc = await_in_fiber(local->task, future);
+    rc = await_in_fiber(local->task, future, future->ops->poll);
     future->ops->drop(future);
     return rc;
 }
@@ -158,7 +160,7 @@ uint64_t tn_now(void)
 
 /* --- Join ------------------------------------------------------------------------------------------------------------------- */
 
-static int join_poll(tn_future *self, tn_waker *waker)
+static inline int join_poll(tn_future *self, tn_waker *waker)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
     tn_task *task = future->task;
@@ -186,7 +188,7 @@ static int join_poll(tn_future *self, tn_waker *waker)
     return tni_budget_poll_leave(waker, task->error);
 }
 
-static void join_drop(tn_future *self)
+static inline void join_drop(tn_future *self)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
 
@@ -209,12 +211,17 @@ void tn_join_init(tn_join_future *future, tn_task *task)
 
 int tn_join(tn_task *task, void **result)
 {
-    tn_join_future future;
+    tn_task *self = tni_tls_get()->task;
+    tn_join_future future = {.base.ops = &join_ops, .task = task};
     int rc;
 
-    tni_assert(task != tni_tls_get()->task, "a task joins itself");
-    tn_join_init(&future, task);
-    rc = tn_await(&future.base);
+    tni_assert(task != self, "a task joins itself");
+    if (tni_likely(self != NULL && self->kind == TNI_TASK_FIBER)) { /* tn_await, inline */
+        rc = await_in_fiber(self, &future.base, join_poll);
+        join_drop(&future.base);
+    } else {
+        rc = tn_await(&future.base);
+    }
     if (!future.ended)
         return rc;
     if (result != NULL)

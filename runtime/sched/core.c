@@ -59,9 +59,8 @@ void tni_core_leave(void)
     tni_worker_leave(tni_tls_get()->worker);
 }
 
-void tni_core_free_task(tn_task *task)
+void tni_core_free_task(const tni_tls *local, tn_task *task)
 {
-    const tni_tls *local = tni_tls_get();
     tni_core *core = local->runtime == task->runtime ? tni_worker_enter(local->worker) : NULL;
 
     tni_slab_free(core != NULL ? &core->slabs : NULL, task);

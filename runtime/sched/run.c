@@ -16,7 +16,7 @@
 
 #define RETURNS_IN_CHILD "a task returns in a child of fork: end the child by _exit or exec"
 
-static void fiber_main(void *arg)
+void tni_run_fiber_main(void *arg)
 {
     tn_task *task = arg;
     tni_worker *worker;
@@ -74,17 +74,15 @@ static int bind_stack(tni_core *core, tn_task *task)
         if (tni_unlikely(rc != 0))
             rc = bind_in_need(core, task, rc);
     }
-    if (rc == 0)
-        tni_context_make(&task->body.fiber.context, task->body.fiber.stack, fiber_main, task);
     return rc;
 }
 
-static void release_stack(tni_core *core, tn_task *task)
+/* Called when the stack must be measured, or cannot simply be put into the core's cache. */
+__attribute__((noinline)) static void release_stack_slowly(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_stack *stack = task->body.fiber.stack;
 
-    tni_context_fini(&task->body.fiber.context);
     if (runtime->options.measure_stacks) {
         uint64_t used = tni_stack_used(stack);
         tni_counts *counts = core != NULL ? &core->counts : &runtime->external;
@@ -96,6 +94,16 @@ static void release_stack(tni_core *core, tn_task *task)
     tni_stack_put(&runtime->stacks, stack_cache(core), stack);
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
         tni_runtime_stacks_came_back(runtime, 1);
+}
+
+static inline void release_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    tni_context_fini(&task->body.fiber.context);
+    if (tni_unlikely(core == NULL || runtime->options.measure_stacks ||
+                     !tni_stack_put_cached(&runtime->stacks, &core->stacks, task->body.fiber.stack)))
+        release_stack_slowly(core, task);
 }
 
 void tni_run_leave_with_exceptions(tn_task *task)
@@ -129,8 +137,38 @@ void tni_run_future(tn_task *task)
     task->run_result = TNI_RUN_ENDED;
 }
 
+/* Frees the header of a task that has ended: tni_task_free for a caller that may hold the core. */
+__attribute__((always_inline)) static inline void free_header(tni_core *core, tn_task *task)
+{
+    if (tni_unlikely(core == NULL)) {
+        tni_task_free(task);
+        return;
+    }
+    if (tni_unlikely(task->hooks != NULL))
+        tni_task_hooks_at_free(task);
+    tni_task_set_free(task);
+    tni_slab_free(&core->slabs, task);
+}
+
+/* tn_waker_wake for a caller that may hold the core. */
+__attribute__((always_inline)) static inline void wake_joiner(tni_core *core, tn_waker *joiner)
+{
+    tn_task *task = tni_task_of(joiner);
+    bool ended;
+
+    if (tni_unlikely(core == NULL || task->runtime != core->runtime)) {
+        tn_waker_wake(joiner);
+        return;
+    }
+    tni_order_release();
+    if (tni_task_notify_spending(task, TNI_TASK_REF, &ended)) /* as in tn_waker_wake */
+        tni_schedule_ready_on(core, task);
+    else if (ended)
+        tni_task_unref(task);
+}
+
 /* Publishes the end of the task: wakes the joiner, and gives back the scheduler's reference. */
-static void complete(tn_task *task)
+__attribute__((always_inline)) static inline void complete(tni_core *core, tn_task *task)
 {
     tn_waker *joiner = NULL;
 
@@ -139,12 +177,13 @@ static void complete(tn_task *task)
     if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
         joiner = tni_wait_end(&task->join);
     if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
-        tni_task_free(task);
+        free_header(core, task);
     if (joiner != NULL)
-        tn_waker_wake(joiner);
+        wake_joiner(core, joiner);
 }
 
-static void finish(tni_core *core, tn_task *task)
+/* Inline: with and without a core it is different code. */
+__attribute__((always_inline)) static inline void finish(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
 
@@ -155,11 +194,11 @@ static void finish(tni_core *core, tn_task *task)
         tni_count(&core->counts.finished, 1);
     else
         tni_count_shared(&runtime->external.finished, 1);
-    complete(task);
+    complete(core, task);
     tni_runtime_task_ended(runtime);
 }
 
-static void finish_unrun(tni_core *core, tn_task *task, int error)
+__attribute__((noinline)) static void finish_unrun(tni_core *core, tn_task *task, int error)
 {
     tn_runtime *runtime = task->runtime;
     /* Relaxed: it only decides which of them are logged. */
@@ -192,8 +231,10 @@ void tni_run_complete(tni_core *core, tn_task *task)
         task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: own word */
         if (!tni_task_rest(task))
             tni_schedule_requeue(core, task, false);
-    } else {
+    } else if (tni_likely(core != NULL)) {
         finish(core, task);
+    } else {
+        finish(NULL, task);
     }
 }
 

@@ -6,11 +6,24 @@
 
 #include "base/tls.h"
 #include "fiber/exceptions.h"
+#include "sched/runtime.h"
 #include "sched/worker.h"
 
 /* Binds a stack to a fiber that has none yet. False: the fiber must not run now, and the caller no longer owns it. `core`:
  * the worker's, or NULL. */
 bool tni_run_first(tni_core *core, tn_task *task);
+
+/* The same, inline for a stack of the core's cache. */
+static inline bool tni_run_bind_stack(tni_core *core, tn_task *task)
+{
+    if (tni_unlikely(core == NULL || task->stack_log2 != 0 || task->body.fiber.stack != NULL))
+        return tni_run_first(core, task);
+    task->body.fiber.stack = tni_stack_get_cached(&task->runtime->stacks, &core->stacks);
+    return tni_likely(task->body.fiber.stack != NULL) || tni_run_first(core, task);
+}
+
+/* The first function on the stack of a fiber. `task`: its tn_task. */
+_Noreturn void tni_run_fiber_main(void *task);
 
 /* Polls a stackless task once. */
 void tni_run_future(tn_task *task);

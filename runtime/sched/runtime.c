@@ -71,13 +71,8 @@ void tni_runtime_become_quiet(tn_runtime *runtime)
     tni_futex_wake(&runtime->quiet, 1);
 }
 
-void tni_runtime_task_ended(tn_runtime *runtime)
+void tni_runtime_task_ended_closing(tn_runtime *runtime)
 {
-    /* Orders the count of this end before the load, against the heavy fence in tn_runtime_destroy. */
-    tni_fence_light(runtime->asymmetric);
-    /* Relaxed: behind the fence. */
-    if (tni_likely(tni_a32_load(&runtime->closing, TNI_RELAXED) == 0))
-        return;
     /* Two last tasks may end on two cores at once: each one's count comes before its sum, so one of them sees both. */
     tni_fence_full();
     if (tni_runtime_live(runtime) == 0)

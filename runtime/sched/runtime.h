@@ -96,10 +96,20 @@ struct tn_runtime {
 /* Returns the number of tasks that were spawned and have not ended. 0 is exact once no external thread spawns. */
 uint64_t tni_runtime_live(const tn_runtime *runtime);
 
-/* Called when a task has ended: wakes tn_runtime_destroy if it was the last one. */
-void tni_runtime_task_ended(tn_runtime *runtime);
+/* Called when a task has ended and the runtime is closing: wakes tn_runtime_destroy if it was the last one. */
+void tni_runtime_task_ended_closing(tn_runtime *runtime);
 /* Called when tn_runtime_destroy has begun and no task is left: wakes it. */
 void tni_runtime_become_quiet(tn_runtime *runtime);
+
+/* Called when a task has ended: wakes tn_runtime_destroy if it was the last one. */
+static inline void tni_runtime_task_ended(tn_runtime *runtime)
+{
+    /* Orders the count of this end before the load, against the heavy fence in tn_runtime_destroy. */
+    tni_fence_light(runtime->asymmetric);
+    /* Relaxed: behind the fence. */
+    if (tni_unlikely(tni_a32_load(&runtime->closing, TNI_RELAXED) != 0))
+        tni_runtime_task_ended_closing(runtime);
+}
 
 /* Picks a core round-robin, for callers without a core. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);

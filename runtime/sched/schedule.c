@@ -107,7 +107,7 @@ static void wake_without_queue(tn_task *task)
         (void)tni_parker_notify(&task->body.parker);
 }
 
-static inline bool queue_elsewhere(tn_task *task)
+bool tni_schedule_specially(tn_task *task)
 {
     if (task->kind >= TNI_TASK_THREAD) {
         wake_without_queue(task);
@@ -117,7 +117,7 @@ static inline bool queue_elsewhere(tn_task *task)
         tni_worker_mail(task->pinned_worker, task);
         return true;
     }
-    return tni_unlikely(task->runtime->options.force_migration) && migrate(task);
+    return task->runtime->options.force_migration && migrate(task);
 }
 
 void tni_schedule_ready(tn_task *task)
@@ -125,7 +125,7 @@ void tni_schedule_ready(tn_task *task)
     const tni_tls *local = tni_tls_get();
     tni_core *core;
 
-    if (queue_elsewhere(task))
+    if (tni_schedule_elsewhere(task))
         return;
     core = local->runtime == task->runtime ? tni_worker_enter(local->worker) : NULL;
     if (core == NULL) {
@@ -139,7 +139,7 @@ void tni_schedule_ready(tn_task *task)
 
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 {
-    if (queue_elsewhere(task))
+    if (tni_schedule_elsewhere(task))
         return;
     if (core == NULL) {
         tni_schedule_inject(task->runtime, task, task, 1);
@@ -292,7 +292,7 @@ static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
     return take_own(run_queue(core));
 }
 
-tn_task *tni_schedule_next(tni_core *core)
+tn_task *tni_schedule_next_from_queues(tni_core *core)
 {
     tn_task *task;
 

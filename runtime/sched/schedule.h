@@ -3,7 +3,8 @@
 #ifndef TNI_SCHEDULE_H
 #define TNI_SCHEDULE_H
 
-#include "sched/core.h"
+#include "sched/runtime.h"
+#include "task/task.h"
 #include "task/task_upcalls.h"
 
 /* For tni_schedule_push, within a batch or if the LIFO slot is not empty. */
@@ -22,6 +23,23 @@ static inline void tni_schedule_push(tni_core *core, tn_task *task)
         tni_schedule_push_to_queue(core, task);
 }
 
+/* The rest of tni_schedule_elsewhere. */
+bool tni_schedule_specially(tn_task *task);
+
+/* Queues a task that no queue of a core may hold: a thread's, a member of a set, a pinned one. False: a queue of a core may. */
+static inline bool tni_schedule_elsewhere(tn_task *task)
+{
+    return tni_unlikely(task->kind >= TNI_TASK_THREAD || task->pinned_worker != NULL || task->runtime->options.force_migration) &&
+           tni_schedule_specially(task);
+}
+
+/* Holder: tni_schedule_ready for a task of this runtime. */
+static inline void tni_schedule_ready_on(tni_core *core, tn_task *task)
+{
+    if (!tni_schedule_elsewhere(task))
+        tni_schedule_push(core, task);
+}
+
 /* Queues a task again that yielded (`to_the_end`), or was woken while it ran. `core`: the core on which it ran, or NULL. */
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end);
 
@@ -30,7 +48,25 @@ void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, uns
 
 /* Holder: takes the next task without a search: from the LIFO slot, the run queue, the injector, or the queue of tasks that
  * yielded. NULL: none. */
-tn_task *tni_schedule_next(tni_core *core);
+tn_task *tni_schedule_next_from_queues(tni_core *core);
+
+/* Inline, because most tasks of a busy core come from the LIFO slot. */
+static inline tn_task *tni_schedule_next(tni_core *core)
+{
+    tn_task *task;
+
+    tni_core_assert_holder(core);
+    /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
+    if (tni_likely(core->lifo_streak < TNI_LIFO_STREAK_MAX && tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL)) {
+        /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
+        task = tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
+        if (tni_likely(task != NULL)) {
+            core->lifo_streak++;
+            return task;
+        }
+    }
+    return tni_schedule_next_from_queues(core);
+}
 
 /* Holder: the number of tasks in the run queue. */
 static inline unsigned tni_schedule_backlog(const tni_core *core)

@@ -23,20 +23,27 @@ typedef struct {
     const tn_spawn_options *options;
 } blueprint;
 
-static const tn_spawn_options no_options = {0}; /* of a spawn that is called without */
-
 /* Rounded up; 0 for sizes 0 and 1. */
 static unsigned log2_of(size_t size)
 {
     return size <= 1 ? 0 : 64 - (unsigned)__builtin_clzll((unsigned long long)size - 1);
 }
 
-/* Inline: on the path of each spawn, and called by two functions. */
+/* The options that the header keeps. */
+static void build_options(tn_task *task, const tn_spawn_options *options)
+{
+    task->pinned |= options->pinned & 1;
+    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x7f;
+    if (options->name != NULL) {
+        strncpy(task->name, options->name, sizeof task->name - 1);
+        task->name[sizeof task->name - 1] = '\0';
+    }
+}
+
+/* Inline: on the path of each spawn. */
 __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_task *task, const blueprint *plan,
                                                         bool with_handle)
 {
-    const tn_spawn_options *options = plan->options;
-
     task->runtime = runtime;
     tni_wait_init(&task->join);
     if (plan->kind == TNI_TASK_FIBER) {
@@ -49,19 +56,17 @@ __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_
     }
     task->result = plan->arg;
     task->pinned_worker = NULL;
-    task->timer = (tni_timer)TNI_TIMER_INIT;
+    task->timer.prev = NULL; /* in no wheel; the rest is set when it is armed */
     tni_aptr_init(&task->armed_in, NULL);
     task->kind = (uint8_t)plan->kind;
-    task->pinned = (options->pinned || runtime->options.no_migration) & 1;
-    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x7f;
+    task->pinned = runtime->options.no_migration & 1;
+    task->stack_log2 = 0;
     task->error = 0;
     task->hooks = plan->extra;
     task->spawn_site = plan->site;
     task->name[0] = '\0';
-    if (options->name != NULL) {
-        strncpy(task->name, options->name, sizeof task->name - 1);
-        task->name[sizeof task->name - 1] = '\0';
-    }
+    if (tni_unlikely(plan->options != NULL))
+        build_options(task, plan->options);
     tni_task_publish(task, with_handle ? 2 : 1);
     /* Orders the creation before the load, against the heavy fence in tn_runtime_destroy: either this load sees destroy's
      * decision or destroy's walk sees the task. */
@@ -90,7 +95,7 @@ __attribute__((noinline)) static tn_task *alloc_in_need(tni_core *core)
  * stay there. */
 static bool spreads(const tn_runtime *runtime, const blueprint *plan)
 {
-    return plan->options->pinned && runtime->core_count > 1;
+    return tni_unlikely(plan->options != NULL) && plan->options->pinned && runtime->core_count > 1;
 }
 
 static void start_in_turn(tn_task *task)
@@ -101,14 +106,16 @@ static void start_in_turn(tn_task *task)
     tni_pinned_wake(core);
 }
 
-static int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
+/* Inline: as build. */
+__attribute__((always_inline)) static inline int spawn_on_core(tni_core *core, const blueprint *plan, tn_task **out)
 {
     tn_task *task = tni_slab_alloc(&core->slabs);
 
-    if (tni_unlikely(task == NULL))
+    if (tni_unlikely(task == NULL)) {
         task = alloc_in_need(core);
-    if (task == NULL)
-        return TN_ENOMEM;
+        if (task == NULL)
+            return TN_ENOMEM;
+    }
     tni_count(&core->counts.spawned, 1);
     build(core->runtime, task, plan, out != NULL);
     if (out != NULL)
@@ -186,7 +193,7 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
     return 0;
 }
 
-/* The options are valid, and `runtime` is not NULL. */
+/* The options are valid or NULL, and `runtime` is not NULL. */
 static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
 {
     tni_core *core = NULL;
@@ -268,8 +275,12 @@ __attribute__((noinline)) static int spawn_with_options(const tni_tls *local, tn
     return rc;
 }
 
-static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, blueprint *plan)
+/* Out of line: what is not on the path of a spawn without options in a task of the runtime that has a core. */
+__attribute__((noinline)) static int spawn_slowly(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out,
+                                                  tn_entry_fn entry, void *arg, const void *site, tni_task_kind kind,
+                                                  tn_future *future, tni_task_hook *extra)
 {
+    blueprint plan = {.kind = kind, .entry = entry, .arg = arg, .future = future, .extra = extra, .site = site};
     const tni_tls *local = tni_tls_get();
 
     if (out != NULL)
@@ -277,16 +288,37 @@ static int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task *
     if (runtime == NULL && local->task != NULL)
         runtime = local->task->runtime;
     if (tni_unlikely(runtime == NULL))
-        return refuse_without_runtime(plan);
+        return refuse_without_runtime(&plan);
     if (tni_runtime_is_inherited(runtime)) {
         tni_fork_log_refusal("a spawn");
         return TN_ESHUTDOWN;
     }
     tni_order_release();
     if (options != NULL)
-        return spawn_with_options(local, runtime, options, out, plan);
-    plan->options = &no_options;
-    return spawn_task(local, runtime, out, plan);
+        return spawn_with_options(local, runtime, options, out, &plan);
+    return spawn_task(local, runtime, out, &plan);
+}
+
+/* Inline: so that a plan needs no memory. */
+__attribute__((always_inline)) static inline int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out,
+                                                       blueprint plan)
+{
+    const tni_tls *local = tni_tls_get();
+    tni_worker *worker = local->worker;
+    tni_core *core = NULL;
+    int rc;
+
+    /* A thread in a child of fork is no worker, so the runtime of a worker is not inherited. */
+    if (tni_likely(options == NULL && local->task != NULL && (runtime == NULL || local->runtime == runtime)))
+        core = tni_worker_enter(worker);
+    if (tni_unlikely(core == NULL))
+        return spawn_slowly(runtime, options, out, plan.entry, plan.arg, plan.site, plan.kind, plan.future, plan.extra);
+    tni_order_release();
+    rc = spawn_on_core(core, &plan, out);
+    tni_worker_leave(worker);
+    if (tni_unlikely(rc != 0) && out != NULL)
+        *out = NULL;
+    return rc;
 }
 
 int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg,
@@ -294,26 +326,26 @@ int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task
 {
     blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .extra = extra, .site = site};
 
-    return spawn(runtime, options, out, &plan);
+    return spawn(runtime, options, out, plan);
 }
 
 int tn_spawn_on(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_entry_fn entry, void *arg)
 {
     blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
 
-    return spawn(runtime, options, out, &plan);
+    return spawn(runtime, options, out, plan);
 }
 
 int tn_spawn(tn_task **out, tn_entry_fn entry, void *arg)
 {
     blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = __builtin_return_address(0)};
 
-    return spawn(NULL, NULL, out, &plan);
+    return spawn(NULL, NULL, out, plan);
 }
 
 int tn_spawn_future(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out, tn_future *future)
 {
     blueprint plan = {.kind = TNI_TASK_FUTURE, .future = future, .site = __builtin_return_address(0)};
 
-    return spawn(runtime, options, out, &plan);
+    return spawn(runtime, options, out, plan);
 }

@@ -217,16 +217,18 @@ static void stop_search(tni_worker *worker, const tni_core *core, bool found)
         tni_schedule_wake_one(runtime);
 }
 
-/* Whether the worker must leave its loop. */
-static bool is_done(const tni_worker *worker)
+/* The rest of is_done for a thread that drives a current-thread runtime. */
+__attribute__((noinline)) static bool is_driven_enough(const tni_worker *worker)
 {
-    if (tni_runtime_is_stopping(worker->runtime))
-        return true;
-    if (worker->owns_thread)
-        return false;
     return (worker->until != NULL && tni_task_has_ended(worker->until)) ||
            (worker->until == NULL && tni_runtime_is_quiet(worker->runtime)) ||
            (worker->until_ns != TNI_FOREVER && tni_clock_ns() >= worker->until_ns);
+}
+
+/* Whether the worker must leave its loop. */
+static inline bool is_done(const tni_worker *worker)
+{
+    return tni_runtime_is_stopping(worker->runtime) || (!worker->owns_thread && is_driven_enough(worker));
 }
 
 static inline void stop_searching(tni_worker *worker, const tni_core *core, bool found)
@@ -361,9 +363,9 @@ static void park(tni_worker *worker, tni_core *core)
 
 /* Runs a task that this worker took from a queue. `core`: the worker's core, entered once, or NULL. Returns the core that the
  * worker still holds afterwards, entered once, or NULL. Inline, because a return after a switch is mispredicted. */
-__attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_core *core, tn_task *task)
+__attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_tls *local, tni_core *core, tn_task *task)
 {
-    tni_tls *local = tni_tls_get();
+    bool starts;
 
     tni_task_begin_run(task);
     task->budget = worker->budget;
@@ -378,21 +380,24 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     } else {
         tni_count_shared(&worker->runtime->external.polls, 1);
     }
-    if (task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL && !tni_run_first(core, task))
+    starts = task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL;
+    if (starts && !tni_run_bind_stack(core, task))
         return core;
     local->task = task;
     /* Release: publishes thread_id and clock with it; otherwise a hint. Partners: is_inside (stuck.c),
      * record_run_locked (stuck_report.c). */
     tni_aptr_store(&worker->current, task, TNI_RELEASE);
     if (core != NULL)
-        tni_worker_leave(worker);
-    if (task->kind == TNI_TASK_FIBER)
-        tni_context_enter(&worker->home, &task->body.fiber.context);
-    else
+        tni_worker_leave_last(worker);
+    if (task->kind != TNI_TASK_FIBER)
         tni_run_future(task);
+    else if (starts)
+        tni_context_start(&worker->home, &task->body.fiber.context, task->body.fiber.stack, tni_run_fiber_main, task);
+    else
+        tni_context_enter(&worker->home, &task->body.fiber.context);
     while (tni_unlikely(tni_aptr_load(&worker->native, TNI_RELAXED) != NULL)) /* relaxed: own word */
         tni_native_run(worker, task);
-    core = tni_worker_enter(worker);
+    core = tni_worker_enter_first(worker);
     local->task = NULL;
     /* Relaxed: own words. */
     tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
@@ -406,7 +411,7 @@ static inline bool is_check_due(tni_core *core)
     /* Relaxed, both: own count; the monitor may set it to 0. */
     uint32_t left = tni_a32_load(&core->ticks_left, TNI_RELAXED);
 
-    if (left == 0)
+    if (tni_unlikely(left == 0))
         return true;
     tni_a32_store(&core->ticks_left, left - 1, TNI_RELAXED); /* as above */
     return false;
@@ -489,16 +494,19 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
     return task;
 }
 
-/* Runs tasks until the worker must stop or has lost its core. `core` is entered once. */
-static void run_core(tni_worker *worker, tni_core *core)
+/* Runs tasks until the worker must stop or has lost its core. `core` is entered once. The thread's own stack stays on the
+ * thread, so the address of its thread-local state is kept here. */
+__attribute__((nonnull)) static void run_core(tni_worker *worker, tni_core *core)
 {
+    tni_tls *local = tni_tls_get();
+
     while (!is_done(worker)) {
         tn_task *task = find_task(worker, core);
         if (task == NULL) {
             park(worker, core);
             continue;
         }
-        core = run_task(worker, core, task);
+        core = run_task(worker, local, core, task);
         if (core == NULL)
             return;
     }
@@ -516,7 +524,7 @@ static void wait_for_core(tni_worker *worker)
     tni_a32_store(&worker->rounds, tni_a32_load(&worker->rounds, TNI_RELAXED) + 1, TNI_RELAXED);
     if (task != NULL) {
         tni_monitor_notice(runtime); /* all cores may be parked, and the monitor may have to report this task */
-        if (run_task(worker, NULL, task) != NULL)
+        if (run_task(worker, tni_tls_get(), NULL, task) != NULL)
             tni_worker_leave(worker); /* it was given a core meanwhile; the caller enters it */
         return;
     }

@@ -110,6 +110,17 @@ static inline void tni_worker_record_leave(tni_worker *worker)
 /* The rest of enter if the claim word is not HELD. */
 tni_core *tni_worker_enter_claimed(tni_worker *worker, tni_core *core);
 
+/* The rest of enter, with a depth of 1: the worker has `core`. */
+static inline tni_core *tni_worker_enter_outermost(tni_worker *worker, tni_core *core)
+{
+    tni_fence_light(worker->asymmetric);
+    /* Observes an earlier claim; partner: tni_worker_claim. */
+    if (tni_unlikely(tni_a32_load(&worker->claim, TNI_ACQUIRE) != TNI_CLAIM_HELD))
+        return tni_worker_enter_claimed(worker, core);
+    tni_worker_record_enter(worker, core);
+    return core;
+}
+
 static inline tni_core *tni_worker_enter(tni_worker *worker)
 {
     /* Relaxed: own words. */
@@ -121,14 +132,18 @@ static inline tni_core *tni_worker_enter(tni_worker *worker)
     /* Publishes that the worker is in, before it reads the claim. Relaxed: ordered by the light fence, which pairs with the
      * claimer's heavy one; partner: tni_worker_claim. */
     tni_a32_store(&worker->in_runtime, depth + 1, TNI_RELAXED);
-    if (depth > 0)
-        return core;
-    tni_fence_light(worker->asymmetric);
-    /* Observes an earlier claim; partner: tni_worker_claim. */
-    if (tni_unlikely(tni_a32_load(&worker->claim, TNI_ACQUIRE) != TNI_CLAIM_HELD))
-        return tni_worker_enter_claimed(worker, core);
-    tni_worker_record_enter(worker, core);
-    return core;
+    return depth > 0 ? core : tni_worker_enter_outermost(worker, core);
+}
+
+/* tni_worker_enter where the worker's loop calls it: behind tni_worker_leave_last. */
+static inline tni_core *tni_worker_enter_first(tni_worker *worker)
+{
+    tni_core *core = tni_aptr_load(&worker->core, TNI_RELAXED); /* relaxed: own word */
+
+    if (tni_unlikely(core == NULL))
+        return NULL;
+    tni_a32_store(&worker->in_runtime, 1, TNI_RELAXED); /* as in tni_worker_enter */
+    return tni_worker_enter_outermost(worker, core);
 }
 
 static inline void tni_worker_leave(tni_worker *worker)
@@ -139,6 +154,13 @@ static inline void tni_worker_leave(tni_worker *worker)
         tni_worker_record_leave(worker);
     /* Release: publishes what this worker did to the core to a claimer that reads 0; partner: tni_worker_claim. */
     tni_a32_store(&worker->in_runtime, depth, TNI_RELEASE);
+}
+
+/* The same where the worker's loop calls it: the worker has entered once. */
+static inline void tni_worker_leave_last(tni_worker *worker)
+{
+    tni_worker_record_leave(worker);
+    tni_a32_store(&worker->in_runtime, 0, TNI_RELEASE); /* as in tni_worker_leave */
 }
 
 #endif

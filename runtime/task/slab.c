@@ -4,16 +4,6 @@
 
 #include "os/os_memory.h"
 
-struct tni_slab_block {
-    tni_slab_block *next;  /* older block; constant once published */
-    tni_slab_cache *cache; /* constant */
-    tni_list_node node;    /* owner: link of the cache's list that it is in */
-    tni_inbox_node *free;  /* owner: sorted headers; NULL also if it is blank */
-    unsigned free_count;   /* owner: their number; 0: the block is in no list */
-    tni_a32 blank;         /* 1: no header is in use, and the pages may have been given back; walks skip the block */
-    tn_task tasks[];
-};
-
 /* A little less than the alignment. This leaves space for the allocator's own words before the next block, so blocks follow
  * each other without a gap. */
 #define BLOCK_BYTES (TNI_SLAB_BYTES - 64)
@@ -21,11 +11,6 @@ struct tni_slab_block {
 
 /* For debuggers (tools/gdb), which do not see macros. */
 __attribute__((used)) static const unsigned tasks_per_block = TASKS_PER_BLOCK;
-
-static tni_slab_block *block_of(const tn_task *task)
-{
-    return (tni_slab_block *)((uintptr_t)task & ~(uintptr_t)(TNI_SLAB_BYTES - 1));
-}
 
 void tni_slab_cache_init(tni_slab_cache *cache, const tn_allocator *allocator, unsigned index, unsigned count)
 {
@@ -146,49 +131,16 @@ static bool refill(tni_slab_cache *cache)
     return cache->free != NULL;
 }
 
-/* The list `free` is not empty. */
-static inline tn_task *take_free(tni_slab_cache *cache)
+tn_task *tni_slab_alloc_slowly(tni_slab_cache *cache)
 {
-    tn_task *task = tni_container_of(cache->free, tn_task, inbox_node);
-
-    cache->free = task->inbox_node.next;
-    task->queue_next = NULL;
-    task->id = cache->next_id;
-    cache->next_id += cache->id_stride;
-    return task;
-}
-
-/* Called when the list `free` is empty. Out of line: the path past it needs no stack frame. */
-__attribute__((noinline)) static tn_task *alloc_without_free(tni_slab_cache *cache)
-{
-    return refill(cache) || grow(cache) ? take_free(cache) : NULL;
-}
-
-tn_task *tni_slab_alloc(tni_slab_cache *cache)
-{
-    if (tni_unlikely(cache->free == NULL))
-        return alloc_without_free(cache);
-    return take_free(cache);
+    return refill(cache) || grow(cache) ? tni_slab_take_free(cache) : NULL;
 }
 
 tn_task *tni_slab_take(tni_slab_cache *cache)
 {
     if (cache->free == NULL && !refill(cache))
         return NULL;
-    return take_free(cache);
-}
-
-void tni_slab_free(tni_slab_cache *own, tn_task *task)
-{
-    tni_slab_cache *cache = block_of(task)->cache;
-
-    if (cache == own) {
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): each block has a cache */
-        task->inbox_node.next = cache->free;
-        cache->free = &task->inbox_node;
-    } else {
-        tni_inbox_push(&cache->remote, &task->inbox_node); /* publishes this thread's last accesses to the owner */
-    }
+    return tni_slab_take_free(cache);
 }
 
 /* --- Trimming --------------------------------------------------------------------------------------------------------------- */
@@ -209,7 +161,7 @@ static void make_blank(tni_slab_block *block)
 
 static void sort(tni_slab_cache *cache, tn_task *task)
 {
-    tni_slab_block *block = block_of(task);
+    tni_slab_block *block = tni_slab_block_of(task);
 
     if (block->cache != cache) {
         tni_slab_free(NULL, task); /* it was taken over */

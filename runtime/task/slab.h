@@ -19,8 +19,19 @@
 #include "task/task.h"
 
 typedef struct tni_slab_block tni_slab_block;
+typedef struct tni_slab_cache tni_slab_cache;
 
-typedef struct {
+struct tni_slab_block {
+    tni_slab_block *next;  /* older block; constant once published */
+    tni_slab_cache *cache; /* constant */
+    tni_list_node node;    /* owner: link of the cache's list that it is in */
+    tni_inbox_node *free;  /* owner: sorted headers; NULL also if it is blank */
+    unsigned free_count;   /* owner: their number; 0: the block is in no list */
+    tni_a32 blank;         /* 1: no header is in use, and the pages may have been given back; walks skip the block */
+    tn_task tasks[];
+};
+
+struct tni_slab_cache {
     tni_inbox_node *free;               /* owner: free headers */
     tni_inbox_node *unsorted;           /* owner: free headers that a trim has set aside and not sorted yet */
     tni_list partial;                   /* owner: blocks of which some headers are sorted */
@@ -33,15 +44,38 @@ typedef struct {
     const tn_allocator *allocator;      /* constant */
     tni_cache_aligned tni_inbox remote; /* headers freed by other threads */
     tni_aptr blocks;                    /* newest block first; grown by the owner, walked by any thread */
-} tni_slab_cache;
+};
+
+static inline tni_slab_block *tni_slab_block_of(const tn_task *task)
+{
+    return (tni_slab_block *)((uintptr_t)task & ~(uintptr_t)(TNI_SLAB_BYTES - 1));
+}
 
 /* `index` of `count` caches: each cache numbers its tasks with ids of its own. */
 void tni_slab_cache_init(tni_slab_cache *cache, const tn_allocator *allocator, unsigned index, unsigned count);
 /* Frees all blocks. No header may be referenced any more. */
 void tni_slab_cache_fini(tni_slab_cache *cache);
 
+/* For tni_slab_alloc if the list `free` is empty. */
+tn_task *tni_slab_alloc_slowly(tni_slab_cache *cache);
+
+/* Owner only. The list `free` is not empty. */
+static inline tn_task *tni_slab_take_free(tni_slab_cache *cache)
+{
+    tn_task *task = tni_container_of(cache->free, tn_task, inbox_node);
+
+    cache->free = task->inbox_node.next;
+    task->queue_next = NULL;
+    task->id = cache->next_id;
+    cache->next_id += cache->id_stride;
+    return task;
+}
+
 /* Owner only. Returns a header with a new id and the state word COMPLETE (free); nothing else is set. NULL: no memory. */
-tn_task *tni_slab_alloc(tni_slab_cache *cache);
+static inline tn_task *tni_slab_alloc(tni_slab_cache *cache)
+{
+    return tni_likely(cache->free != NULL) ? tni_slab_take_free(cache) : tni_slab_alloc_slowly(cache);
+}
 
 /* The same for an owner that holds a lock, under which memory must not be allocated. take: NULL: there is no free header. Then,
  * without the lock: alloc, which returns NULL if there is no memory; and with it: add, or free. */
@@ -71,7 +105,18 @@ void tni_slab_give(tni_slab_cache *cache);
 bool tni_slab_take_over(tni_slab_cache *cache, tni_slab_cache *from);
 
 /* Returns a header to the cache it came from. `own`: the cache that the caller owns, or NULL. */
-void tni_slab_free(tni_slab_cache *own, tn_task *task);
+static inline void tni_slab_free(tni_slab_cache *own, tn_task *task)
+{
+    tni_slab_cache *cache = tni_slab_block_of(task)->cache;
+
+    if (tni_likely(cache == own)) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): each block has a cache */
+        task->inbox_node.next = cache->free;
+        cache->free = &task->inbox_node;
+    } else {
+        tni_inbox_push(&cache->remote, &task->inbox_node); /* publishes this thread's last accesses to the owner */
+    }
+}
 
 /* Calls visit(arg, task) for every header of the cache, including free ones: `visit` checks the state word first. */
 void tni_slab_walk(tni_slab_cache *cache, void (*visit)(void *arg, tn_task *task), void *arg);

@@ -22,24 +22,30 @@ bool tni_task_ref_if_alive(tn_task *task)
     return true;
 }
 
-void tni_task_free(tn_task *task)
+/* tni_task_free for the headers that are in no slab. */
+__attribute__((noinline)) static void free_special(tn_task *task)
 {
-    if (task->kind == TNI_TASK_THREAD) {
+    if (task->kind == TNI_TASK_THREAD)
         tni_free(&tni_alloc_default, task, sizeof *task);
-        return;
-    }
-    if (task->kind == TNI_TASK_MEMBER) {
+    else
         tni_future_set_free(task);
+}
+
+static inline void free_here(const tni_tls *local, tn_task *task)
+{
+    if (tni_unlikely(task->kind >= TNI_TASK_THREAD)) {
+        free_special(task);
         return;
     }
     if (tni_unlikely(task->hooks != NULL))
         tni_task_hooks_at_free(task);
-    /* The count becomes 0 too: is_last_reference() leaves the last reference in it. No walk takes a reference to an ended task.
-     * Release: the walk of retiring, which finds the header free, observes tni_runtime_external_begin() of this thread;
-     * partner: tni_task_mark_outliving. A relaxed store would end the release sequence of drop_reference, and the runtime could
-     * be freed while this thread uses it. */
-    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
-    tni_core_free_task(task);
+    tni_task_set_free(task);
+    tni_core_free_task(local, task);
+}
+
+void tni_task_free(tn_task *task)
+{
+    free_here(tni_tls_get(), task);
 }
 
 void tni_task_abandon(tn_task *task)
@@ -105,11 +111,12 @@ static bool is_last_reference(const tn_task *task)
 void tni_task_unref(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
+    const tni_tls *local = tni_tls_get();
 
-    if (runtime != NULL && !tni_tls_is_worker_of(runtime))
+    if (tni_unlikely(runtime != NULL && local->runtime != runtime))
         unref_from_outside(runtime, task);
     else if (is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
-        tni_task_free(task);
+        free_here(local, task);
 }
 
 void tni_task_wake(tn_task *task)

@@ -191,6 +191,16 @@ static inline uint64_t tni_task_complete(tn_task *task, uint64_t spent)
     return old;
 }
 
+/* Makes the header of a task that has ended a free one. The caller has the last reference. */
+static inline void tni_task_set_free(tn_task *task)
+{
+    /* The count becomes 0 too: is_last_reference() leaves the last reference in it. No walk takes a reference to an ended task.
+     * Release: the walk of retiring, which finds the header free, observes tni_runtime_external_begin() of this thread;
+     * partner: tni_task_mark_outliving. A relaxed store would end the release sequence of drop_reference, and the runtime could
+     * be freed while this thread uses it. */
+    tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
+}
+
 /* Borrows a resting task to inspect it: resting -> ACTIVE, so that no other thread runs it or touches what it owns.
  * tni_task_rest ends the borrow; if that returns false, the caller must queue the task. Returns false if the task runs, is
  * queued, or has ended. */

@@ -6,11 +6,13 @@
 
 #include <tn/runtime.h>
 
+struct tni_tls;
+
 /* Queues a task that a wake has just made ACTIVE. Any thread. */
 void tni_schedule_ready(tn_task *task);
 
-/* Returns the header of a task that has ended to the slab that it came from. */
-void tni_core_free_task(tn_task *task);
+/* Returns the header of a task that has ended to the slab that it came from. `local`: of the calling thread. */
+void tni_core_free_task(const struct tni_tls *local, tn_task *task);
 
 /* Called around each use of the runtime by a thread that is no worker of it (tni_tls_is_worker_of), because that thread gives up
  * the waker or handle that keeps the runtime. Retiring waits until each begin has been followed by its end. */

@@ -89,22 +89,13 @@ bool tni_timer_arm(tni_timers *timers, tn_task *task)
 }
 
 /* Out of line: the end of a task whose node is in no wheel needs no stack frame. */
-__attribute__((noinline)) static void disarm(tni_timers *armed, tn_task *task)
+__attribute__((noinline)) void tni_timer_disarm_from(tni_timers *armed, tn_task *task)
 {
     tni_os_mutex_lock(&armed->lock);
     /* Relaxed: under the lock. */
     if (tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL)
         remove_node_locked(armed, task);
     tni_os_mutex_unlock(&armed->lock);
-}
-
-void tni_timer_disarm(tn_task *task)
-{
-    /* Observes that the node was removed and that the remover has finished with it; partner: remove_node_locked. */
-    tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
-
-    if (armed != NULL)
-        disarm(armed, task);
 }
 
 /* Removes the nodes that are due and writes their tasks to `due`, with a reference to each. Returns how many. */

@@ -44,8 +44,18 @@ static inline bool tni_timer_is_armed(const tn_task *task)
     return tni_aptr_load(&task->armed_in, TNI_RELAXED) != NULL;
 }
 
-/* Called by the scheduler when the task ends: removes its node from the wheel, if it is in one. */
-void tni_timer_disarm(tn_task *task);
+/* Called by the scheduler when the task ends: removes its node from the wheel that it was in. */
+void tni_timer_disarm_from(tni_timers *timers, tn_task *task);
+
+/* The same, if it is in one. */
+static inline void tni_timer_disarm(tn_task *task)
+{
+    /* Observes that the node was removed and that the remover has finished with it; partner: remove_node_locked. */
+    tni_timers *armed = tni_aptr_load(&task->armed_in, TNI_ACQUIRE);
+
+    if (tni_unlikely(armed != NULL))
+        tni_timer_disarm_from(armed, task);
+}
 
 /* Wakes the tasks whose deadline has passed; returns how many. Called by each thread that polls the core's loop. */
 unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns);

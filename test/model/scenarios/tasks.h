@@ -77,8 +77,11 @@ static inline void desk_run_fiber(tn_task *task)
     void *volatile *saved = &task->body.fiber.context.sp;
 
     desk_begin(task);
-    if (task->body.fiber.context.sp == NULL && !tni_run_first(NULL, task))
-        return;
+    if (task->body.fiber.context.sp == NULL) {
+        if (!tni_run_first(NULL, task))
+            return;
+        tni_context_make(&task->body.fiber.context, task->body.fiber.stack, tni_run_fiber_main, task);
+    }
     local->task = task;
     tni_context_enter(&local->worker->home, &task->body.fiber.context);
     local->task = NULL;
@@ -103,7 +106,20 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
     tni_schedule_ready(task);
 }
 
-void tni_runtime_task_ended(tn_runtime *runtime)
+bool tni_schedule_specially(tn_task *task)
+{
+    (void)task;
+    model_check(false); /* the desk holds no core */
+    return false;
+}
+
+void tni_schedule_push_to_queue(tni_core *core, tn_task *task)
+{
+    (void)core, (void)task;
+    model_check(false); /* as above */
+}
+
+void tni_runtime_task_ended_closing(tn_runtime *runtime)
 {
     (void)runtime;
 }
@@ -134,8 +150,9 @@ const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
     return &runtime->allocator;
 }
 
-void tni_core_free_task(tn_task *task)
+void tni_core_free_task(const tni_tls *local, tn_task *task)
 {
+    (void)local;
     model_free(task);
 }
 
@@ -151,9 +168,9 @@ void tni_core_arm_timer(tni_core *core, tn_task *task)
     (void)task;
 }
 
-void tni_timer_disarm(tn_task *task)
+void tni_timer_disarm_from(tni_timers *timers, tn_task *task)
 {
-    (void)task;
+    (void)timers, (void)task;
 }
 
 int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task)
