@@ -64,8 +64,9 @@ int tn_async_open(tn_async **out, tn_runtime *runtime)
 void tn_async_send(tn_async *async)
 {
     tni_order_release();
-    /* Publishes what the caller wrote; partner: take_post. It comes before the write that makes the fd readable. */
-    tni_a32_store(&async->posted, 1, TNI_RELEASE);
+    /* Publishes what the caller wrote; partner: take_post. It comes before the write that makes the fd readable. A
+     * read-modify-write: a store could come before one of another sender that has been taken already, and be lost with it. */
+    (void)tni_a32_exchange(&async->posted, 1, TNI_RELEASE);
     tni_os_event_post(async->fd);
 }
 

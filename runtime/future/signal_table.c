@@ -35,7 +35,7 @@ void tni_signal_table_wait(tni_signal_table *table)
 bool tni_signal_table_deliver(tni_signal_table *table, int number)
 {
     uint64_t bit = tni_signal_bit(number);
-    bool heard = false;
+    bool has_listener = false;
 
     (void)tni_a32_fetch_add(&table->running, 1, TNI_RELAXED); /* relaxed: the fence orders it */
     tni_fence_full();                                         /* partner: that of tni_signal_table_wait */
@@ -47,11 +47,11 @@ bool tni_signal_table_deliver(tni_signal_table *table, int number)
         /* Relaxed: published by the send; partner: tni_signal_listener_take. */
         (void)tni_a64_fetch_or(&at->pending, bit, TNI_RELAXED);
         tn_async_send(at->async);
-        heard = true;
+        has_listener = true;
     }
     /* Release: the accesses to listeners are over; partner: tni_signal_table_wait. Weaker: one could be freed under them. */
     (void)tni_a32_fetch_sub(&table->running, 1, TNI_RELEASE);
-    return heard;
+    return has_listener;
 }
 
 int tni_signal_listener_take(tni_signal_listener *listener)
