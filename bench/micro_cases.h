@@ -72,6 +72,11 @@ void micro_blocking_sleepers(const micro_settings *settings);
 void micro_block_declared(const micro_settings *settings);
 void micro_block_eager(const micro_settings *settings);
 
+/* micro_reading.c */
+void micro_read_lines(const micro_settings *settings);
+void micro_read_frames(const micro_settings *settings);
+void micro_io_read(const micro_settings *settings);
+
 /* micro_stuck.c */
 void micro_takeover(const micro_settings *settings);
 

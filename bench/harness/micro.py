@@ -15,7 +15,8 @@ CASES = ["switch_loop", "spawn_join", "spawn_many_local", "spawn_many_remote", "
          "chained_spawn", "chan_pingpong", "mpsc_1", "mpsc_4", "mutex_2", "mutex_64", "mutex_wake", "mutex_free",
          "semaphore_wake", "wake_local", "await_ready", "select_ready", "timeout_unused", "await_for", "first_touch", "timers",
          "lateness", "takeover", "thread_wake", "spawn_blocking_batch", "spawn_blocking_roundtrip", "blocking_run",
-         "blocking_submitters", "blocking_sleepers", "block_declared", "block_eager", "files_small", "files_large"]
+         "blocking_submitters", "blocking_sleepers", "block_declared", "block_eager", "files_small", "files_large",
+         "read_lines", "read_frames", "io_read"]
 ROUNDS, QUICK_ROUNDS = 5, 2
 ALSO_ON_ONE = ["mutex_wake"]  # its price for a second worker is a figure of its own
 

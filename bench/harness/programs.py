@@ -77,7 +77,7 @@ ALL = [
 
 NAMES = [program.name for program in ALL]
 TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
-           "servers_plain_epoll_server", "servers_uv_server", "virtual_micro", "virtual_tournant_server"]
+           "servers_plain_epoll_server", "servers_uv_server", "virtual_micro", "virtual_tournant_server", "examples_mini_redis"]
 
 
 def switch_loop():

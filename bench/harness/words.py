@@ -6,7 +6,7 @@ PROGRAMS = {"tournant": "tournant", "tokio": "Tokio", "go": "Go", "threads": "th
             "threads_barging": "pthread mutex (not fair)"}
 
 AREAS = {"server": "HTTP server", "scale": "As the load grows", "memory": "Waiting tasks and connections",
-         "mixed": "HTTP server beside blocking tasks"}
+         "redis": "mini_redis under redis-benchmark", "mixed": "HTTP server beside blocking tasks"}
 
 CASES = {
     "switch_loop": "switch contexts, no scheduler",
@@ -53,6 +53,16 @@ CASES = {
     "block_eager_call": "call that hands the core over",
     "files_small": "read a cached file of 4 KiB",
     "files_large": "read a cached GiB",
+    "read_lines": "read a line, 2048 at once",
+    "read_lines_hand": "read a line by hand, 2048 at once",
+    "read_lines_each": "read a line, one at once",
+    "read_lines_each_hand": "read a line by hand, one at once",
+    "read_frames": "read a frame, 2048 at once",
+    "read_frames_hand": "read a frame by hand, 2048 at once",
+    "read_frames_each": "read a frame, one at once",
+    "read_frames_each_hand": "read a frame by hand, one at once",
+    "io_read": "read 32 bytes by tn_io",
+    "io_read_stream": "read 32 bytes by tn_stream",
     "live_spawn": "spawn a task that waits",
     "live_size": "hold a task that waits",
     "live_wake": "wake a task that waits",
@@ -68,6 +78,7 @@ CASES = {
     "live": "spawn, hold and wake a task",
     "burst_fibers": "20,000 fibers at once",
     "burst_stackless": "300,000 stackless tasks at once",
+    "ping_mbulk": "PING", "set": "SET", "get": "GET", "incr": "INCR",
     "mixed_undisturbed": "no blocking tasks",
     "mixed_sleep": "tasks that sleep in their thread",
     "mixed_busy": "tasks that compute for 100 ms",
@@ -89,6 +100,7 @@ LATENCY = "latency"
 UNITS = {
     "requests/s": ("requests answered", "requests per second"),
     "cpu_us/request": ("processor time per request", "processor time per request, unit at each tick"),
+    "requests/cpu_s": ("requests per processor second", "requests per second of processor time"),
     "bytes/connection": ("memory per connection", "bytes per connection"),
     "bytes/task": ("memory per waiting task", "bytes per task"),
     "syscalls/request": ("system calls per request", "system calls per request"),
