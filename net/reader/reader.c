@@ -85,7 +85,11 @@ static void consume(tn_reader *reader, size_t size)
 
 /* --- Up to a delimiter --------------------------------------------------------------------------------------------------- */
 
-/* Searches the first `most` bytes for the delimiter, and reads until it is there. `*length`: of what is before it. */
+/* What find returns if the stream has ended inside a part. It is no error code: a stream may fail with any. */
+#define ENDED_INSIDE 2
+
+/* Searches the first `most` bytes for the delimiter, and reads until it is there. `*length`: of what is before it. Returns 1; 0
+ * at the end; ENDED_INSIDE; or an error. */
 static int find(tn_reader *reader, char delimiter, size_t most, size_t *length)
 {
     if (reader->delimiter != (unsigned char)delimiter)
@@ -109,7 +113,7 @@ static int find(tn_reader *reader, char delimiter, size_t most, size_t *length)
         if (n < 0)
             return (int)n;
         if (n == 0)
-            return at_the_end(reader);
+            return tni_buffer_used(&reader->buffer) == 0 ? 0 : ENDED_INSIDE;
     }
 }
 
@@ -122,12 +126,13 @@ static size_t most_of(size_t limit, size_t slack)
 /* The end of a call that has searched, with the result `rc`. The stream has ended inside the part: that is all there is. */
 static int give_rest(tn_reader *reader, tn_bytes *part, int rc)
 {
-    if (rc == TN_EBADMSG) {
+    if (rc == ENDED_INSIDE) {
         size_t size = tni_buffer_used(&reader->buffer);
         *part = bytes_at(reader, 0, size);
         consume(reader, size);
+        return TN_EBADMSG;
     }
-    return rc;
+    return rc; /* TN_EBADMSG too, which may be an error of the stream: more of the part may follow */
 }
 
 int tn_reader_until(tn_reader *reader, tn_bytes *part, char delimiter, size_t limit)
@@ -136,7 +141,7 @@ int tn_reader_until(tn_reader *reader, tn_bytes *part, char delimiter, size_t li
     int rc = find(reader, delimiter, most_of(limit, 1), &length);
 
     *part = bytes_at(reader, 0, 0);
-    if (rc <= 0)
+    if (rc != 1)
         return give_rest(reader, part, rc);
     *part = bytes_at(reader, 0, length);
     consume(reader, length + 1);
@@ -149,9 +154,9 @@ int tn_reader_line(tn_reader *reader, tn_bytes *line, size_t limit)
     int rc = find(reader, '\n', most_of(limit, 2), &length);
 
     *line = bytes_at(reader, 0, 0);
-    if (rc == TN_EBADMSG && tni_buffer_used(&reader->buffer) > limit)
+    if (rc == ENDED_INSIDE && tni_buffer_used(&reader->buffer) > limit)
         return TN_EMSGSIZE; /* the stream has ended, so the byte beyond the limit is no CR of a CRLF */
-    if (rc <= 0)
+    if (rc != 1)
         return give_rest(reader, line, rc);
     *line = bytes_at(reader, 0, length);
     if (length > 0 && line->data[length - 1] == '\r')

@@ -282,6 +282,24 @@ Test(reader, an_error_loses_nothing)
     tn_reader_fini(&reader);
 }
 
+/* TLS has this error for a record that is broken. */
+Test(reader, an_error_that_reads_like_an_end_loses_nothing)
+{
+    source s = source_of("ab", 8);
+    tn_reader reader;
+    tn_bytes line;
+
+    s.at_end = TN_EBADMSG;
+    reader_init(&reader, &s, 64);
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), TN_EBADMSG);
+    cr_assert_eq(line.size, 0);
+    cr_assert_eq(tn_reader_until(&reader, &line, ';', 9), TN_EBADMSG);
+    s = source_of("c\n", 8);
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), 1);
+    cr_assert(is(line, "abc"));
+    tn_reader_fini(&reader);
+}
+
 Test(reader, refuses_options_and_survives_without_memory)
 {
     tn_buffer_options options = tn_buffer_options_default();
