@@ -9,7 +9,7 @@ endif()
 file(GLOB TN_SIM_SOURCES CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/runtime/sim/*.c")
 set(TN_SIM_SHIPPED ${TN_SOURCES})
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(borrowed|event|exceptions|file|loop|memory|names|ready|socket|splice)\\.c$")
-list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(pipe_signal|process|sigaction|signal|sleeper|thread|thread_signal)\\.c$")
+list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(pipe_signal|process|sigaction|signal|sleeper|systemd|thread|thread_signal)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/(cpus|stack_overflow)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/base/(atomic|thread|tls|alloc)\\.c$")
 

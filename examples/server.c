@@ -2,7 +2,7 @@
 /* The main function of all servers of the library; see server.h.
  *
  * It shows how a server ends: idle connections at once, busy ones when they have finished, and with the second signal all of
- * them. */
+ * them. As a service of systemd it takes the listener that it is given, and reports its state. */
 #include "server.h"
 
 #include <inttypes.h>
@@ -15,6 +15,7 @@ typedef struct server {
     tn_session_fn handler;
     void *arg;
     tn_listener *listener;
+    bool given; /* the listener is one of the service manager */
     tn_signal *signals;
     tn_cancel_token *drain; /* cancelled by the first signal */
     tn_cancel_token *end;   /* cancelled by the second one */
@@ -24,8 +25,11 @@ static int listen_on(server *self)
 {
     char address[TN_ADDRESS_SIZE];
 
+    int rc = tn_systemd_listeners(NULL, NULL, &self->listener, 1);
+    self->given = rc == 1;
     snprintf(address, sizeof address, "127.0.0.1:%u", self->options->port);
-    int rc = tn_tcp_listen(&self->listener, address, NULL);
+    if (rc == 0)
+        rc = tn_tcp_listen(&self->listener, address, NULL);
     if (rc < 0) {
         server_cannot_listen(self->options, tn_strerror(rc));
         return rc;
@@ -42,6 +46,7 @@ static void *wait_for_signals(void *arg)
 
     if (tn_signal_wait(self->signals) < 0)
         return NULL;
+    (void)tn_systemd_stopping();
     tn_cancel_token_cancel(self->drain);
     if (tn_signal_wait(self->signals) < 0)
         return NULL;
@@ -49,7 +54,13 @@ static void *wait_for_signals(void *arg)
     return NULL;
 }
 
-/* Returns how many handlers have not returned, or an error. */
+static void *keep_alive(void *arg)
+{
+    (void)tn_systemd_keep_alive(); /* returns at once unless this is a service with a watchdog */
+    return arg;
+}
+
+/* Returns 0, 1 if a handler was left, or an error. */
 static int serve(server *self)
 {
     tn_serve_options options = tn_serve_options_default();
@@ -58,13 +69,18 @@ static int serve(server *self)
 
     options.drain = self->drain;
     options.end = self->end;
+    options.shared_listeners = self->given; /* what waits in its backlog is for the next process */
     tn_group_enter(&group, NULL);
     int rc = tn_group_spawn(&group, NULL, wait_for_signals, self);
+    if (rc == 0)
+        rc = tn_group_spawn(&group, NULL, keep_alive, NULL);
+    if (rc == 0)
+        (void)tn_systemd_ready();
     if (rc == 0)
         rc = tn_serve(&self->listener, 1, self->handler, self->arg, &options, &result);
     else
         tn_listener_close(self->listener);
-    tn_group_leave(&group); /* cancels wait_for_signals */
+    tn_group_leave(&group); /* cancels the two tasks */
     if (rc < 0) {
         fprintf(stderr, "%s: cannot serve: %s\n", self->options->name, tn_strerror(rc));
         return rc;

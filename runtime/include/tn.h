@@ -21,6 +21,7 @@
  *     tn/stream_future.h  futures that accept, read and write
  *     tn/serve.h       a server: a handler for each connection, limits, an orderly end
  *     tn/write_queue.h  messages of several tasks to one stream, sent by one system call
+ *     tn/systemd.h     a program as a service of systemd: given listeners, its state, the watchdog
  *     tn/io.h          byte streams of any kind behind one interface; connections in memory
  *     tn/copy.h        copying between byte streams, in one direction or both
  *     tn/process.h     child processes: starting, pipes, signals, output
@@ -74,6 +75,7 @@
 #include <tn/slice.h>
 #include <tn/stream_future.h>
 #include <tn/sync.h>
+#include <tn/systemd.h>
 #include <tn/time.h>
 #include <tn/write_queue.h>
 #include <tn/writer.h>
