@@ -165,11 +165,12 @@ static void serve(session *s)
     (void)tn_writer_flush(&s->writer);
 }
 
-static void *session_main(void *conn)
+static void session_main(tn_session *self, tn_stream *conn, void *arg)
 {
     static const tn_io_ops input = {.size = sizeof input, .read = read_more, .wait = wait_for_more};
     session s = {.stream = conn};
 
+    (void)self, (void)arg;
     if (atomic_fetch_add(&connections, 1) == 0)
         (void)tn_spawn(NULL, table_sweep, NULL); /* once; without it, only what is asked for expires */
     atomic_fetch_add(&clients, 1);
@@ -181,10 +182,7 @@ static void *session_main(void *conn)
     tn_writer_fini(&s.writer);
     tn_reader_fini(&s.reader);
     resp_free(&s.request);
-    TN_SCOPE(scope, tn_now() + TN_S);
-    (void)tn_stream_finish(conn); /* reads to the end of what the client has sent: otherwise it could lose the last replies */
     atomic_fetch_sub(&clients, 1);
-    return NULL;
 }
 
 int main(int argc, char **argv)
@@ -193,5 +191,5 @@ int main(int argc, char **argv)
 
     pubsub_init();
     table_init();
-    return server_main(&options, argc, argv, "", session_main);
+    return server_main(&options, argc, argv, "", session_main, NULL);
 }
