@@ -300,8 +300,8 @@ Test(pinned, destroy_gives_up_on_those_that_have_not_begun)
 {
     tn_options options = tt_options();
     tn_runtime *runtime;
-    tt_gate gates[2] = {TT_GATE_INIT, TT_GATE_INIT};
-    atomic_int ran = 0;
+    static tt_gate gates[2] = {TT_GATE_INIT, TT_GATE_INIT}; /* the stuck threads outlive the runtime */
+    static atomic_int ran;
 
     options.workers = 2;
     options.stuck_after_ns = UINT64_MAX;
