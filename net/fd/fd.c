@@ -74,8 +74,7 @@ void tn_fd_init(tn_fd_future *future, tn_runtime *runtime, int fd, unsigned even
     wait_of(future)->set = NULL;
 }
 
-/* --- Plain threads
- * ---------------------------------------------------------------------------------------------------------- */
+/* --- Plain threads -------------------------------------------------------------------------------------------------------- */
 
 /* Milliseconds, rounded up, until the deadline; at most a slice. Without a scope there is no end. */
 static int timeout_ms(const tni_scope *scope)
@@ -104,8 +103,7 @@ static int wait_in_thread(int fd, unsigned events, tni_scope *scope)
     return rc;
 }
 
-/* --- Waiting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- Waiting -------------------------------------------------------------------------------------------------------------- */
 
 /* Whether the deadline of the fiber has passed, and no call has returned that yet. */
 static bool is_late(const tn_task *task)
@@ -140,8 +138,7 @@ int tn_fd_wait(int fd, unsigned events)
     return tni_unlikely(late) && rc == TN_ETIMEDOUT ? check_late(fd, events) : rc;
 }
 
-/* --- Forgetting
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- Forgetting ----------------------------------------------------------------------------------------------------------- */
 
 int tn_fd_forget(tn_runtime *runtime, int fd)
 {

@@ -41,8 +41,7 @@ void tni_fd_waits_fini(tni_fd_waits *set)
     tni_os_mutex_fini(&set->lock);
 }
 
-/* --- The table
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- The table ------------------------------------------------------------------------------------------------------------ */
 
 static tni_fd_wait **bucket_locked(const tni_fd_waits *set, int fd)
 {
@@ -101,8 +100,7 @@ static void unlink_locked(tni_fd_waits *set, tni_fd_wait **at)
     (void)tni_a32_fetch_sub(set->registrations, 1, TNI_RELAXED); /* relaxed: a hint */
 }
 
-/* --- The registration
- * ------------------------------------------------------------------------------------------------------- */
+/* --- The registration ----------------------------------------------------------------------------------------------------- */
 
 static uint32_t next_generation_locked(tni_fd_waits *set)
 {
@@ -162,8 +160,7 @@ static void remove_locked(tni_fd_waits *set, int fd)
         leave_behind_locked(set);
 }
 
-/* --- Waiting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- Waiting -------------------------------------------------------------------------------------------------------------- */
 
 /* Makes the kernel watch for the wait, which is not in the table yet. Returns 0, or what tni_os_borrowed_add returns. */
 static int attach_locked(tni_fd_waits *set, tni_fd_wait *wait)
@@ -267,8 +264,7 @@ void tni_fd_waits_end(tni_fd_wait *wait)
         tn_waker_release(waker);
 }
 
-/* --- Ends from outside
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Ends from outside ---------------------------------------------------------------------------------------------------- */
 
 /* Ends waits for the number: of `generation` those for which `events` are ready, or with `events` 0 all of any generation, with
  * TN_ECANCELED. Returns how many; their wakers are in `wakers`. */

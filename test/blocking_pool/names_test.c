@@ -92,8 +92,7 @@ static void run(tn_entry_fn entry, void *arg)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Refused arguments
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Refused arguments ---------------------------------------------------------------------------------------------------- */
 
 static void *ask_nonsense(void *arg)
 {
@@ -145,8 +144,7 @@ static void *ask_and_leave(void *arg)
     return NULL;
 }
 
-/* --- Results
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- Results -------------------------------------------------------------------------------------------------------------- */
 
 static bool has(const tn_names *names, const char *text)
 {
@@ -206,8 +204,7 @@ Test(names, numbers_ask_no_resolver)
     run(ask_for_numbers, NULL);
 }
 
-/* --- The hosts file
- * --------------------------------------------------------------------------------------------------------- */
+/* --- The hosts file ------------------------------------------------------------------------------------------------------- */
 
 static const char hosts_text[] = "# 127.0.0.9 here\n"
                                  "127.0.0.1\tlocalhost here # there\n"
@@ -314,8 +311,7 @@ Test(names, asked_in_a_job_and_on_a_plain_thread)
     (void)ask_localhost(NULL);
 }
 
-/* --- A resolver that hangs
- * -------------------------------------------------------------------------------------------------- */
+/* --- A resolver that hangs ------------------------------------------------------------------------------------------------ */
 
 static void *run_a_job(void *arg)
 {
@@ -387,8 +383,7 @@ Test(names, a_resolver_that_hangs_is_left_at_the_deadline)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Equal questions; lookups that no caller waits for
- * ------------------------------------------------------------------------ */
+/* --- Equal questions; lookups that no caller waits for -------------------------------------------------------------------- */
 
 static bool one_is_detached(void *runtime)
 {
@@ -537,8 +532,7 @@ Test(names, cancelled_look_ups_leave_the_queue)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Connecting
- * ------------------------------------------------------------------------------------------------------------- */
+/* --- Connecting ----------------------------------------------------------------------------------------------------------- */
 
 static void *connect_by_name(void *arg)
 {

@@ -38,8 +38,7 @@ static tn_task *begin_wait(waiting *w)
     return task;
 }
 
-/* --- Forget
- * ----------------------------------------------------------------------------------------------------------------- */
+/* --- Forget --------------------------------------------------------------------------------------------------------------- */
 
 enum { CROWD = 40 };
 
@@ -81,8 +80,7 @@ Test(fd_close, forget_ends_all_waits)
     tt_run(forget_crowd, NULL);
 }
 
-/* --- Closed under a wait
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Closed under a wait -------------------------------------------------------------------------------------------------- */
 
 /* The wait for the closed file ends by its deadline; the one for the new file by the new file. `copy`: the old file stays
  * open, and becomes ready. */
@@ -206,8 +204,7 @@ Test(fd_close, what_is_left_behind_is_dropped)
     tt_run(leave_behind, NULL);
 }
 
-/* --- Abandoned
- * -------------------------------------------------------------------------------------------------------------- */
+/* --- Abandoned ------------------------------------------------------------------------------------------------------------ */
 
 static void *wait_for_ever(void *arg)
 {

@@ -57,8 +57,7 @@ static void finish(void *state)
     tni_os_loop_close(&s->loop);
 }
 
-/* --- The loop
- * --------------------------------------------------------------------------------------------------------------- */
+/* --- The loop ------------------------------------------------------------------------------------------------------------- */
 
 /* The loop's owner, which sleeps and reports until no thread needs it. */
 static void loop(void *state)
@@ -94,8 +93,7 @@ static void read_write_and_loop(void *state)
     loop(state);
 }
 
-/* --- Waiters
- * ---------------------------------------------------------------------------------------------------------------- */
+/* --- Waiters -------------------------------------------------------------------------------------------------------------- */
 
 /* Returns the result; TN_PENDING: the wait is in progress. */
 static int begin(stage *s, tni_fd_wait *wait, uint32_t events, unsigned waker)
@@ -166,8 +164,7 @@ static void wait_briefly(void *state)
     done(s);
 }
 
-/* --- Forget and close
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Forget and close ----------------------------------------------------------------------------------------------------- */
 
 static void setup_begun(void *state)
 {
@@ -196,8 +193,7 @@ static void forget_and_close(void *state)
     tni_os_close(s->fd);
 }
 
-/* --- The number is closed and opened again under a wait
- * ---------------------------------------------------------------------- */
+/* --- The number is closed and opened again under a wait ------------------------------------------------------------------- */
 
 static void setup_copied(void *state)
 {
