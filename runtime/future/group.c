@@ -200,15 +200,13 @@ static int spawn_linked(tni_group *group, child *c, const tn_spawn_options *opti
     int rc;
 
     tni_os_mutex_lock(&group->lock);
+    c->exit_hook.cancels = group->cancelled;
     rc = tni_spawn_with(group->runtime, options, &c->task, entry, c->ended.arg, &c->exit_hook, site);
     if (rc == 0) {
         tni_list_prepend(&group->running, &c->node);
         group->running_count++;
-        if (group->cancelled) {
-            if (group->abandoned != NULL)
-                tni_runtime_keep_frames(group->abandoned, 1);
-            tn_cancel(c->task);
-        }
+        if (group->cancelled && group->abandoned != NULL)
+            tni_runtime_keep_frames(group->abandoned, 1);
     }
     tni_os_mutex_unlock(&group->lock);
     return rc;

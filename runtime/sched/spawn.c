@@ -72,7 +72,7 @@ __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_
      * decision or destroy's walk sees the task. */
     tni_fence_light(runtime->asymmetric);
     /* Relaxed: behind the fence. */
-    if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0))
+    if (tni_unlikely(tni_a32_load(&runtime->cancelling, TNI_RELAXED) != 0 || (plan->extra != NULL && plan->extra->cancels)))
         tni_task_set_cancelled(task);
 }
 

@@ -22,6 +22,7 @@ struct tni_task_hook {
     void *arg;
     const void *key;
     tni_task_hook_kind kind;
+    bool cancels;  /* of a hook given to tni_spawn_with: the task is cancelled before it can run */
     tni_a32 taken; /* 1: a joiner has taken the result, so DROP_RESULT does nothing */
 };
 

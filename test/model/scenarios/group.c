@@ -52,6 +52,8 @@ int tni_spawn_with(tn_runtime *runtime, const tn_spawn_options *options, tn_task
     current->bodies[i].ops = &body_ops;
     task->body.future = &current->bodies[i];
     task->hooks = extra;
+    if (extra->cancels)
+        tni_task_set_cancelled(task);
     *out = task;
     current->tasks[i] = task;
     tni_a32_store(&current->queued[i], 1, TNI_RELEASE); /* release, as in a queue */
