@@ -17,8 +17,8 @@ typedef struct {
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
-/* The context of a thread's own stack, as the scheduler uses it: the floating-point control words are the same each time it is
- * left. What runs there keeps them, as the ABI demands of every function. So a switch to a fiber does not store them again. */
+/* The context of a thread's own stack, as the scheduler uses it: the thread has the same floating-point control words each time it
+ * returns there. What code on that stack changes in them ends with the next switch to a fiber. So that does not store them. */
 typedef struct {
     uint64_t control;    /* the control words, as in the frame of a suspended context; set by tni_context_init_home */
     tni_context context; /* suspended while a fiber runs */

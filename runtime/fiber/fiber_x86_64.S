@@ -108,8 +108,9 @@ tni_fiber_switch:
 
 /* void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message)
  *
- * As tni_fiber_switch, for a caller on the home stack of a thread, whose control words are constant: they are read from the
- * eight bytes before *save_sp (tni_context_home). Storing MXCSR is slow (bench/README.md has the figures). */
+ * As tni_fiber_switch, for a caller on the home stack of a thread, which gets back the same control words each time: those in
+ * the eight bytes before *save_sp (tni_context_home). Storing MXCSR is slow (bench/README.md has the figures). The x87 word that
+ * is compared is the one in effect: what has run on the home stack may have changed it. */
     .p2align 6
     .globl tni_fiber_enter_from_home
     .hidden tni_fiber_enter_from_home
@@ -137,7 +138,8 @@ tni_fiber_enter_from_home:
     .cfi_rel_offset %r15, 0
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
-    movzwl HOME_CONTROL + FRAME_X87_CW(%rdi), %ecx
+    fnstcw -8(%rsp)
+    movzwl -8(%rsp), %ecx
     movq %rsp, (%rdi)
     movq %rsi, %rsp
     jmp .Lresume
@@ -174,7 +176,8 @@ tni_fiber_begin:
     .cfi_rel_offset %r15, 0
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
-    movzwl HOME_CONTROL + FRAME_X87_CW(%rdi), %eax
+    fnstcw -8(%rsp)
+    movzwl -8(%rsp), %eax
     movq %rsp, (%rdi)
     xorl %ebp, %ebp
     movq %rsi, %rsp

@@ -42,6 +42,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     local->task = NULL;
     local->pool_thread = call->pool_thread;
     call->result = call->fn(call->arg);
+    tni_fiber_control(&worker->home.control); /* the modes that it has set for its thread stay */
     tni_assert(!tni_runtime_is_inherited(worker->runtime), "a call on the thread's own stack returns in a child of fork: end the "
                                                            "child by _exit or exec");
     if (tni_unlikely(local->scope != NULL))

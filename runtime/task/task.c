@@ -37,8 +37,10 @@ static inline void free_here(const tni_tls *local, tn_task *task)
         free_special(task);
         return;
     }
-    if (tni_unlikely(task->hooks != NULL))
+    if (tni_unlikely(task->hooks != NULL)) {
         tni_task_hooks_at_free(task);
+        local = tni_tls_get(); /* a function of the program was called */
+    }
     tni_task_set_free(task);
     tni_core_free_task(local, task);
 }

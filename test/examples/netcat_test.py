@@ -71,6 +71,20 @@ class Netcat(unittest.TestCase):
         conn.close()
         self.finish(program, 0)
 
+    def test_standard_input_that_cannot_be_read(self):
+        listener = self.serve(socket.AF_INET, ("127.0.0.1", 0))
+        folder = os.open("/", os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        address = "127.0.0.1:%d" % listener.getsockname()[1]
+        program = subprocess.Popen([PROGRAM, address], stdin=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        conn, _ = listener.accept()
+        with conn:
+            errors = program.stderr.read().decode()
+            self.assertEqual(program.wait(TIMEOUT_S), 1, errors)
+            self.assertIn("irectory", errors)
+        program.stdout.close()
+        program.stderr.close()
+
     def test_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             program = start(os.path.join(folder, "none"))

@@ -44,10 +44,15 @@ typedef struct {
     bool done;
 } fiber;
 
-static void fiber_make(fiber *f, void (*entry)(void *), uint64_t number)
+static void fiber_prepare(fiber *f, uint64_t number)
 {
     *f = (fiber){.back = &home.context, .number = number};
     cr_assert_eq(tni_stack_get(&pool, NULL, 0, &f->stack), 0);
+}
+
+static void fiber_make(fiber *f, void (*entry)(void *), uint64_t number)
+{
+    fiber_prepare(f, number);
     tni_context_make(&f->ctx, f->stack, entry, f);
 }
 
@@ -331,6 +336,47 @@ Test(fiber, each_has_its_floating_point_modes)
     fesetround(FE_TONEAREST);
     cr_assert_eq(f.number, 4, "to nearest at the start, upwards after each switch");
     fiber_drop(&f);
+}
+
+/* The modes of the home stack change between two switches, as by a function that is called there. A new fiber and one that is
+ * resumed have their own all the same. `start`: whether fibers begin in one step. */
+static void expect_own_modes(bool start)
+{
+    fiber old;
+    fiber f;
+
+    fiber_make(&old, round_up, 0);
+    fiber_resume(&old);
+    for (int i = 0; i < 3; i++) {
+        fesetround(FE_DOWNWARD);
+        fiber_resume(&old);
+        cr_assert_eq(fegetround(), FE_TONEAREST, "what it was when the home stack was made");
+    }
+    cr_assert_eq(old.number, 4, "to nearest at the start, upwards after each switch");
+    if (start) {
+        fiber_prepare(&f, 0);
+        fesetround(FE_DOWNWARD);
+        tni_context_start(&home, &f.ctx, f.stack, round_up, &f);
+    } else {
+        fiber_make(&f, round_up, 0);
+        fesetround(FE_DOWNWARD);
+        fiber_resume(&f);
+    }
+    cr_assert_eq(f.number, 1, "to nearest");
+    while (!f.done)
+        fiber_resume(&f);
+    fiber_drop(&old);
+    fiber_drop(&f);
+}
+
+Test(fiber, modes_of_the_home_stack_do_not_leak)
+{
+    expect_own_modes(false);
+}
+
+Test(fiber, modes_of_the_home_stack_do_not_leak_into_one_that_starts)
+{
+    expect_own_modes(true);
 }
 
 static double churn(tni_context *from, tni_context *to, double x)
