@@ -9,6 +9,7 @@
  *        netcat /run/some.socket    a Unix socket; '@name' for an abstract one
  *        netcat --listen 127.0.0.1:7000
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,18 +44,34 @@ static int open_stream(tn_stream **out)
     return is_unix(address) ? tn_unix_connect(NULL, out, address) : tn_tcp_connect(NULL, out, address);
 }
 
-/* In its own fiber: standard input to the socket. */
+/* In its own fiber: standard input to the socket. An error ends the program, except that the peer has ended first. */
 static void *send_input(void *arg)
 {
     tn_io socket = *(tn_io *)arg;
     tn_file *input;
+    int rc = tn_file_borrow(&input, STDIN_FILENO);
 
-    if (tn_file_borrow(&input, STDIN_FILENO) == 0) {
-        if (tn_copy(socket, tn_file_io(input), NULL, NULL) == 0)
-            (void)tn_io_close_write(socket);
+    if (rc == 0) {
+        rc = tn_copy(socket, tn_file_io(input), NULL, NULL);
+        if (rc == 0)
+            rc = tn_io_close_write(socket);
         tn_file_close(input);
     }
-    return NULL;
+    if (rc == TN_EPIPE || rc == TN_ECANCELED)
+        return NULL;
+    if (rc != 0)
+        tn_io_abort(socket);
+    return (void *)(intptr_t)rc;
+}
+
+/* Cancels the sender. Returns its error, or else `rc`. */
+static int end_sender(tn_task *sender, int rc)
+{
+    void *result = NULL;
+
+    tn_cancel(sender);
+    (void)tn_join(sender, &result);
+    return result != NULL ? (int)(intptr_t)result : rc;
 }
 
 static void *run(void *arg)
@@ -73,8 +90,7 @@ static void *run(void *arg)
         rc = tn_spawn(&sender, send_input, &socket);
     if (rc == 0) {
         rc = tn_copy(tn_file_io(output), socket, NULL, NULL);
-        tn_cancel(sender);
-        (void)tn_join(sender, NULL);
+        rc = end_sender(sender, rc);
     }
     tn_file_close(output);
     tn_stream_close(stream);
