@@ -17,8 +17,8 @@ typedef struct {
     tni_san_context san; /* empty in ordinary builds */
 } tni_context;
 
-/* The context of a thread's own stack, as the scheduler uses it: the thread has the same floating-point control words each time it
- * returns there. What code on that stack changes in them ends with the next switch to a fiber. So that does not store them. */
+/* The context of a thread's own stack, as the scheduler uses it: the thread has the same floating-point control words each time
+ * it returns there. What code on that stack changes in them ends with the next switch to a fiber, which does not store them. */
 typedef struct {
     uint64_t control;    /* the control words, as in the frame of a suspended context; set by tni_context_init_home */
     tni_context context; /* suspended while a fiber runs */

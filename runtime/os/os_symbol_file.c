@@ -10,7 +10,7 @@
 
 /* How many are read at once. */
 #define HEADERS_MAX 16
-#define SYMBOLS 64
+#define SYMBOLS 16
 
 static bool read_at(int fd, uint64_t offset, void *to, size_t size)
 {
