@@ -145,6 +145,19 @@ int subscribe(session *s, const tn_bytes *arg, size_t count)
     return rc;
 }
 
+/* The sender uses the session, so it is waited for also if this task is cancelled. Then its writes fail, so that it ends. */
+static void join_sender(session *s)
+{
+    tn_scope shield;
+
+    if (tn_join(s->sender, NULL) == 0)
+        return;
+    tn_stream_abort(s->stream);
+    tn_shield_enter(&shield, TN_NEVER);
+    (void)tn_join(s->sender, NULL);
+    tn_scope_leave(&shield);
+}
+
 void pubsub_leave(session *s)
 {
     if (s->queue == NULL)
@@ -160,7 +173,7 @@ void pubsub_leave(session *s)
     }
     tn_mutex_unlock(&lock);
     tn_mpsc_release_sender(s->queue);
-    (void)tn_join(s->sender, NULL);
+    join_sender(s);
     tn_mpsc_release_receiver(s->queue);
 }
 
