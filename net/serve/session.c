@@ -105,8 +105,8 @@ int tn_session_wait_request(tn_session *session)
         session->has_bytes = false;
         return tni_budget_enter();
     }
-    /* A session that has had its grace ends, even if its client sends without a pause. */
-    if (session->told || (session->grace_ns != 0 && grace_is_over(session)))
+    /* A session that has had its grace ends, even if its client sends without a pause. This is also where the grace begins. */
+    if (session->told || grace_is_over(session))
         return TN_ESHUTDOWN;
     return wait_request(session);
 }

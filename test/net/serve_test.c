@@ -227,6 +227,48 @@ Test(serve, an_eager_client_does_not_keep_it)
     tt_run(eager_client, NULL);
 }
 
+/* The same with requests that do not wait for their responses, so that bytes are always there. */
+static void *send_without_pause(void *arg)
+{
+    char bytes[256];
+    tn_stream *client = arg;
+
+    memset(bytes, SS_REQUEST, sizeof bytes);
+    while (tn_write(client, bytes, sizeof bytes) > 0)
+        ;
+    return arg;
+}
+
+static void *pipelining_client(void *arg)
+{
+    ss_server server;
+    tn_stream *client;
+    tn_task *sender;
+    char bytes[256];
+
+    ss_open(&server, respond_silently, NULL);
+    server.options.grace_ns = SHORT_NS;
+    server.options.drain_ns = LONG_NS;
+    server.options.finish_ns = SHORT_NS;
+    ss_start(&server);
+    client = ss_connect(&server);
+    sender = tt_spawn(send_without_pause, client);
+    tt_check(tn_read(client, bytes, sizeof bytes) > 0);
+    ss_drain(&server);
+    while (tn_read(client, bytes, sizeof bytes) > 0)
+        ;
+    tt_check_eq(ss_join(&server), 0);
+    tt_check_eq(server.result.finished, 1);
+    tt_join(sender);
+    tn_stream_close(client);
+    return arg;
+}
+
+Test(serve, a_pipelining_client_does_not_keep_it)
+{
+    tt_run(pipelining_client, NULL);
+}
+
 typedef struct {
     tn_semaphore begun;
     tn_semaphore may_end;
