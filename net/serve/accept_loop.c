@@ -28,6 +28,7 @@ typedef struct {
     tn_future base;
     acceptor *acceptor;
     bool in_flight; /* it is the listener's reader */
+    bool armed;     /* and has waited for the close alone */
 } connection_future;
 
 static tni_endpoint *endpoint_of(const connection_future *future)
@@ -35,32 +36,43 @@ static tni_endpoint *endpoint_of(const connection_future *future)
     return &future->acceptor->part->listener->endpoint;
 }
 
+static int begin_reading(connection_future *future)
+{
+    int rc = future->in_flight ? 0 : tni_endpoint_begin(endpoint_of(future), TNI_OPERATION_READ);
+
+    if (rc == 0)
+        future->in_flight = true;
+    return rc;
+}
+
 static void stop_reading(connection_future *future)
 {
     future->in_flight = false;
+    if (future->armed)
+        (void)tni_wait_disarm(&future->acceptor->part->listener->pause);
     tni_endpoint_end(endpoint_of(future), TNI_OPERATION_READ);
 }
 
 static int poll_listener(connection_future *future, tn_waker *waker)
 {
     acceptor *self = future->acceptor;
-    int rc;
+    int rc = tni_endpoint_poll(endpoint_of(future), TNI_READ, waker);
 
-    if (!future->in_flight) {
-        rc = tni_endpoint_begin(endpoint_of(future), TNI_OPERATION_READ);
-        if (rc != 0)
-            return rc;
-        future->in_flight = true;
-    }
-    rc = tni_endpoint_poll(endpoint_of(future), TNI_READ, waker);
     if (rc == TN_PENDING && self->until_ns != TN_NEVER) {
         if (tni_task_clock_ns() >= self->until_ns)
             return TN_ETIME;
         tni_deadline_ask(waker, self->until_ns);
     }
-    if (rc != TN_PENDING)
-        stop_reading(future);
     return rc;
+}
+
+/* While no connection is wanted: only the close of the listener ends the wait, as in a pause of tn_accept. */
+static int poll_close(connection_future *future, tn_waker *waker)
+{
+    /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
+    future->armed = true;
+    tni_wait_arm(&future->acceptor->part->listener->pause, waker);
+    return tni_endpoint_is_closing(endpoint_of(future)) ? TN_EBADF : TN_PENDING;
 }
 
 static bool is_pausing(acceptor *self, tn_waker *waker)
@@ -79,12 +91,22 @@ static int connection_poll(tn_future *self, tn_waker *waker)
 {
     connection_future *future = tni_container_of(self, connection_future, base);
     tni_server *server = future->acceptor->part->server;
+    bool pausing;
+    int rc;
 
     if (tni_serve_phase_of(server) != future->acceptor->phase)
         return TN_ESHUTDOWN;
-    if (!tni_budget_poll_enter(waker) || is_pausing(future->acceptor, waker) || tni_serve_is_full(server))
+    if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    return tni_budget_poll_leave(waker, poll_listener(future, waker));
+    pausing = is_pausing(future->acceptor, waker);
+    rc = begin_reading(future);
+    if (rc == 0)
+        rc = pausing || tni_serve_is_full(server) ? poll_close(future, waker) : poll_listener(future, waker);
+    else if (pausing && rc != TN_EBADF)
+        return TN_PENDING; /* the error for which it pauses */
+    if (rc == 0)
+        stop_reading(future); /* else the drop does */
+    return tni_budget_poll_leave(waker, rc);
 }
 
 static void connection_drop(tn_future *self)

@@ -486,6 +486,37 @@ Test(serve, drains_when_the_program_closes_the_listener)
     tt_run(closed_listener, NULL);
 }
 
+/* The same while all slots are taken, so that the acceptor does not wait for connections. */
+static void *closed_when_full(void *arg)
+{
+    work request;
+    ss_server server;
+    tn_listener *listener;
+    tn_stream *client;
+
+    work_init(&request, false);
+    ss_open(&server, work_long, &request);
+    server.options.connections_max = 1;
+    server.options.drain_ns = SHORT_NS;
+    listener = tn_listener_retain(server.listener);
+    ss_start(&server);
+    client = ss_connect(&server);
+    ss_send(client);
+    tt_check_eq(tn_semaphore_acquire(&request.begun, 1), 0);
+    ns_settle();
+    tn_listener_close(listener);
+    tt_check_eq(ss_join(&server), 0);
+    tt_check_eq(request.result, TN_ECANCELED);
+    tn_stream_close(client);
+    work_fini(&request);
+    return arg;
+}
+
+Test(serve, a_full_server_drains_when_the_program_closes_the_listener)
+{
+    tt_run(closed_when_full, NULL);
+}
+
 /* --- Arguments -------------------------------------------------------------------------------------------------------------- */
 
 static void *refused_options(void *arg)
