@@ -242,7 +242,7 @@ void http_serve(const http_io *io, void *conn)
             if (write_responses(&c.session, io, conn) < 0)
                 return;
         }
-        if (c.session.closing && (c.session.failed || used < (size_t)n))
+        if (io->shutdown_write != NULL && c.session.closing && (c.session.failed || used < (size_t)n))
             drain(io, conn, c.buf);
     }
 }

@@ -31,7 +31,8 @@ enum {
 typedef struct http_io {
     ssize_t (*read)(void *conn, void *buf, size_t size);        /* waits for a byte; returns 0 at the end */
     int (*write_all)(void *conn, const void *buf, size_t size); /* waits until all is written; returns 0 */
-    void (*shutdown_write)(void *conn);                         /* the client reads the end; reading remains possible */
+    /* The client reads the end; reading remains possible. NULL: the caller closes with care, as tn_stream_finish does. */
+    void (*shutdown_write)(void *conn);
     /* Waits for the first byte of the next request. Returns 0, or an error: then the connection ends. NULL: the read waits. */
     int (*wait_request)(void *conn);
     bool (*is_ending)(void *conn); /* whether the response that begins now is the last one; NULL: it is not */

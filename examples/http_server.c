@@ -29,11 +29,6 @@ static int connection_write_all(void *conn, const void *buf, size_t size)
     return tn_write_all(((connection *)conn)->stream, buf, size);
 }
 
-static void connection_shutdown_write(void *conn)
-{
-    tn_stream_shutdown_write(((connection *)conn)->stream); /* fails only if the client is already gone */
-}
-
 static int connection_wait_request(void *conn)
 {
     return tn_session_wait_request(((connection *)conn)->session);
@@ -48,7 +43,6 @@ static bool connection_is_ending(void *conn)
 static const http_io connection_io = {
     .read = connection_read,
     .write_all = connection_write_all,
-    .shutdown_write = connection_shutdown_write,
     .wait_request = connection_wait_request,
     .is_ending = connection_is_ending,
 };
