@@ -136,16 +136,29 @@ int tn_systemd_stopping(void)
     return notify("STOPPING=1");
 }
 
+/* Ends `text` after `max` bytes at most, and not inside a character of UTF-8. */
+static void cut(char *text, size_t max)
+{
+    size_t size = strlen(text);
+
+    if (size <= max)
+        return;
+    while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
+        max--;
+    text[max] = '\0';
+}
+
 int tn_systemd_status(const char *format, ...)
 {
     static const char key[] = "STATUS=";
-    char line[sizeof key + STATUS_BYTES];
+    char line[sizeof key + STATUS_BYTES + 1]; /* one more, to see whether a character begins there */
     va_list arguments;
 
     memcpy(line, key, sizeof key);
     va_start(arguments, format);
-    (void)vsnprintf(line + sizeof key - 1, STATUS_BYTES + 1, format, arguments);
+    (void)vsnprintf(line + sizeof key - 1, STATUS_BYTES + 2, format, arguments);
     va_end(arguments);
+    cut(line + sizeof key - 1, STATUS_BYTES);
     for (char *at = line; *at != '\0'; at++)
         if (*at == '\n')
             *at = ' ';

@@ -65,6 +65,17 @@ static void expect(int rc, const char *wanted)
     tt_check_eq(strcmp(text, wanted), 0);
 }
 
+/* The status is cut after so many bytes of the text. */
+static void expect_cut(const char *long_text, size_t size)
+{
+    char text[512];
+
+    tt_check_eq(tn_systemd_status("%s", long_text), 1);
+    tt_check(receive(text, 10000));
+    tt_check_eq(strlen(text), strlen("STATUS=") + size);
+    tt_check_eq(strncmp(text + strlen("STATUS="), long_text, size), 0);
+}
+
 static void report_states(bool abstract)
 {
     char long_text[400];
@@ -81,6 +92,11 @@ static void report_states(bool abstract)
     tt_check_eq(tn_systemd_status("%s", long_text), 1);
     tt_check(receive(text, 10000));
     tt_check_eq(strlen(text), strlen("STATUS=") + 200);
+    memset(long_text, 'x', 198);
+    memcpy(long_text + 198, "\xe2\x82\xac", 4); /* a character of three bytes, of which two fit */
+    expect_cut(long_text, 198);
+    memcpy(long_text + 197, "\xe2\x82\xacx", 5); /* it fits */
+    expect_cut(long_text, 200);
     tt_check_eq(tn_systemd_reloading(), 1);
     tt_check(receive(text, 10000));
     tt_check_eq(strncmp(text, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
