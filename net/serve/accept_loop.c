@@ -15,7 +15,7 @@
 typedef struct {
     tni_serve_part *part;
     tni_serve_phase phase;  /* a change of the phase ends its waits */
-    uint64_t until_ns;      /* a wait for a connection ends then */
+    uint64_t until_ns;      /* a wait for a connection ends then; 0: there is none, the accept tells whether one is there */
     uint64_t pause_ns;      /* length of the last pause; 0: the last accept did not fail */
     uint64_t not_before_ns; /* the pause lasts until then; 0: there is none */
 } acceptor;
@@ -56,8 +56,11 @@ static void stop_reading(connection_future *future)
 static int poll_listener(connection_future *future, tn_waker *waker)
 {
     acceptor *self = future->acceptor;
-    int rc = tni_endpoint_poll(endpoint_of(future), TNI_READ, waker);
+    int rc;
 
+    if (self->until_ns == 0)
+        return 0;
+    rc = tni_endpoint_poll(endpoint_of(future), TNI_READ, waker);
     if (rc == TN_PENDING && self->until_ns != TN_NEVER) {
         if (tni_task_clock_ns() >= self->until_ns)
             return TN_ETIME;
@@ -165,6 +168,8 @@ static int accept_all(acceptor *self, bool fatal)
 
     for (;;) {
         rc = accept_one(self);
+        if (rc == 0 && self->until_ns != TN_NEVER)
+            self->until_ns = tni_deadline_after(self->part->server->options.backlog_ns);
         if (rc == 0 || rc == TN_EAGAIN)
             self->pause_ns = rc == 0 ? 0 : self->pause_ns;
         else if (rc == TN_ESHUTDOWN || rc == TN_ETIME || rc == TN_EBADF || rc == TN_ECANCELED)

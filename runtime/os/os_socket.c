@@ -82,11 +82,19 @@ static int drop_new_connections(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : -errno;
 }
 
-/* A Unix listener that is shut down refuses connects, and what its queue holds can still be accepted. On TCP a shutdown would
- * reset what the queue holds. */
+/* A Unix listener that is shut down refuses connects, and what its queue holds can still be accepted. On TCP, and on other
+ * protocols over IP such as MPTCP, a shutdown would reset what the queue holds. */
 int tni_os_refuse_connections(int fd, bool tcp)
 {
-    return tcp ? drop_new_connections(fd) : tni_os_shutdown(fd, SHUT_RD);
+    int domain;
+    int rc;
+
+    if (tcp)
+        return drop_new_connections(fd);
+    rc = tni_os_get_option(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+    if (rc != 0)
+        return rc;
+    return domain == AF_UNIX ? tni_os_shutdown(fd, SHUT_RD) : -EOPNOTSUPP;
 }
 
 int tni_os_connect(int fd, const struct sockaddr *address, socklen_t length)

@@ -21,7 +21,8 @@ int tni_os_accept(int fd);
 int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length);
 int tni_os_listen(int fd, int backlog);
 /* From now on no connect to the listening socket begins to succeed. Those that have begun are completed, and accepted as before.
- * New ones fail: on TCP (`tcp`) when the socket is closed, on Unix at once. It holds for all processes that share the socket. */
+ * New ones fail: on TCP (`tcp`) when the socket is closed, on Unix at once. It holds for all processes that share the socket.
+ * -EOPNOTSUPP: the kernel cannot do it for other protocols. */
 int tni_os_refuse_connections(int fd, bool tcp);
 
 /* 0: connected. -EINPROGRESS: wait until it is writable, then read SO_ERROR. */

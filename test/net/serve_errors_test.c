@@ -107,6 +107,43 @@ Test(serve_errors, a_shared_listener_goes_on)
     tt_run(shared, NULL);
 }
 
+/* --- Other protocols -------------------------------------------------------------------------------------------------------- */
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* The kernel cannot refuse connections for MPTCP. What its backlog holds is served nevertheless. */
+static void *mptcp(void *arg)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+    ss_server server;
+    tn_stream *client;
+
+    if (fd < 0)
+        return arg; /* this kernel does not have it */
+    ss_open(&server, ss_respond, NULL);
+    tn_listener_close(server.listener);
+    tt_check_eq(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    tt_check_eq(listen(fd, 16), 0);
+    tt_check_eq(tn_listener_open(NULL, &server.listener, fd), 0);
+    tt_check_eq(tn_listener_address(server.listener, server.address, sizeof server.address), 0);
+    client = ss_connect(&server);
+    ss_drain(&server);
+    ss_start(&server);
+    tt_check_eq(ss_exchange(client), SS_LAST);
+    tn_stream_close(client);
+    tt_check_eq(ss_join(&server), 0);
+    tt_check_eq(server.result.finished, 1);
+    return arg;
+}
+
+Test(serve_errors, the_backlog_of_mptcp_is_served)
+{
+    tt_run(mptcp, NULL);
+}
+
 /* --- Abandoned -------------------------------------------------------------------------------------------------------------- */
 
 static void *serve_for_ever(void *arg)
