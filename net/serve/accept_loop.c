@@ -15,7 +15,7 @@
 typedef struct {
     tni_serve_part *part;
     tni_serve_phase phase;  /* a change of the phase ends its waits */
-    uint64_t until_ns;      /* a wait for a connection ends then; 0: there is none, the accept tells whether one is there */
+    uint64_t until_ns;      /* a wait for a connection ends then; 0: there is none, the accept shows whether one is there */
     uint64_t pause_ns;      /* length of the last pause; 0: the last accept did not fail */
     uint64_t not_before_ns; /* the pause lasts until then; 0: there is none */
 } acceptor;

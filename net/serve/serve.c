@@ -63,6 +63,8 @@ void tni_serve_part_ends(tni_serve_part *part)
     bool last;
 
     tni_os_mutex_lock(&server->lock);
+    if (part->task == NULL)
+        server->unrun = true;
     part->task = NULL;
     last = --server->parts_left == 0;
     tni_os_mutex_unlock(&server->lock);
@@ -163,6 +165,9 @@ static int read_options(tn_serve_options *out, const tn_serve_options *given, si
     for (size_t i = 0; i < sizeof out->reserved; i++)
         if (out->reserved[i] != 0)
             return tni_options_refuse(&out->runtime->log, "tn_serve", "reserved is not 0: begin with the defaults");
+    if (out->stack_size_bytes > TNI_STACK_MAX_BYTES)
+        return tni_options_refuse(&out->runtime->log, "tn_serve",
+                                  "stack_size_bytes is over 64 MiB: use 0 for the size in tn_options");
     if (out->connections_max == 0)
         out->connections_max = CONNECTIONS_MAX;
     set_default(&out->first_bytes_ns, FIRST_BYTES_NS);
@@ -339,12 +344,17 @@ static void end_sessions(tni_server *server)
     tn_scope_leave(&shield);
 }
 
-static void take_result(tni_server *server, tn_serve_result *result)
+/* Returns 0, or TN_ENOMEM if there was no stack for a part. */
+static int take_result(tni_server *server, tn_serve_result *result)
 {
+    bool unrun;
+
     tni_os_mutex_lock(&server->lock);
     *result = server->counts;
+    unrun = server->unrun;
     tni_os_mutex_unlock(&server->lock);
     result->left = result->accepted - result->finished - result->cancelled;
+    return unrun ? TN_ENOMEM : 0;
 }
 
 /* The reference of the calling task. */
@@ -366,6 +376,7 @@ static void caller_ends(tn_scope *scope, bool abandoned)
 static int run(tni_server *server, tn_serve_result *result)
 {
     caller self = {.server = server};
+    int unrun;
     int rc;
 
     tn_scope_enter(&self.scope, TN_NEVER);
@@ -374,9 +385,9 @@ static int run(tni_server *server, tn_serve_result *result)
     if (rc == 0)
         rc = serve_and_drain(server);
     end_sessions(server);
-    take_result(server, result);
+    unrun = take_result(server, result);
     tn_scope_leave(&self.scope);
-    return rc;
+    return rc != 0 ? rc : unrun;
 }
 
 int tn_serve(tn_listener *const *listeners, size_t count, tn_session_fn handler, void *arg, const tn_serve_options *options,

@@ -43,6 +43,7 @@ struct tni_server {
     tn_serve_result counts; /* `left` is not used */
     size_t parts_left;      /* parts that have not ended */
     size_t parts_count;     /* constant */
+    bool unrun;             /* a part has ended without having run: there was no stack for it */
     tni_serve_part parts[]; /* the acceptors, then the probe if there is one */
 };
 

@@ -133,6 +133,7 @@ static void *session_main(void *arg)
     tn_stream *stream = session->stream;
     tn_scope scope;
     tn_scope finish;
+    bool begins = server->options.handler_first;
 
     tni_os_mutex_lock(&server->lock);
     session->task = tni_tls_get()->task;
@@ -140,9 +141,10 @@ static void *session_main(void *arg)
     tni_os_mutex_unlock(&server->lock);
 
     tn_scope_enter_with(&scope, TN_NEVER, &server->sessions);
-    if (!server->options.handler_first)
-        session->has_bytes = wait_request(session) == 0;
-    if (server->options.handler_first || session->has_bytes)
+    if (!begins)
+        begins = session->has_bytes = wait_request(session) == 0;
+    /* A server that ends all sessions may not wait for one that begins so late: `arg` may be gone soon. */
+    if (begins && tni_serve_phase_of(server) != TNI_SERVE_ENDING)
         server->handler(session, stream, server->arg);
     session->returned = true;
     session->stream = NULL;

@@ -530,6 +530,10 @@ static void *refused_options(void *arg)
     tt_check_eq(tn_serve(&listener, 1, ss_respond, NULL, &options, NULL), TN_EINVAL);
     tt_check_eq(tn_tcp_connect(NULL, &stream, address), TN_ECONNREFUSED); /* the listener was consumed */
     tt_check_eq(tn_serve(NULL, 0, ss_respond, NULL, NULL, NULL), TN_EINVAL);
+    options.reserved[3] = 0;
+    options.stack_size_bytes = 65 * 1024 * 1024;
+    listener = ns_listen(address);
+    tt_check_eq(tn_serve(&listener, 1, ss_respond, NULL, &options, NULL), TN_EINVAL);
     return arg;
 }
 
@@ -538,7 +542,7 @@ Test(serve, refused_options)
     ns_log log;
 
     ns_run_logged(&log, refused_options, NULL);
-    cr_assert_eq(log.lines, 2, "%s", log.text);
+    cr_assert_eq(log.lines, 3, "%s", log.text);
 }
 
 static void *end_soon(void *arg)

@@ -43,7 +43,7 @@ typedef struct tn_serve_options {
     uint64_t finish_ns;          /* so long the end of the client is waited for before the close; 0: 1 s */
     uint64_t queue_delay_max_ns; /* new connections are refused while tasks wait longer than this to run; 0: never */
     bool handler_first;          /* the handler is called before the first bytes: the server speaks first */
-    bool shared_listeners;       /* other processes accept from the same sockets: they are left as they are */
+    bool shared_listeners;       /* other processes accept from the same sockets: they are left as they are; see tn_serve */
     unsigned char reserved[6];   /* 0 */
 } tn_serve_options;
 
@@ -81,6 +81,9 @@ typedef struct tn_serve_result {
  * - The token of the sessions is cancelled (tn_session_token), and tn_session_is_ending returns true.
  * - A session that waits in tn_session_wait_request for longer than the grace ends. A busy one finishes.
  * - After `options.drain_ns`, what is left is cancelled, as by `options.end`.
+ *
+ * The first step holds for the sockets of the listeners, not only for this process, and cannot be undone. A socket that other
+ * processes have too completes no connection after it. If they are to accept from it, set `options.shared_listeners`.
  *
  * When `options.end` is cancelled, each cancellation point of each session returns TN_ECANCELED. Connections in the backlog are
  * reset. Sessions are waited for until `options.cancel_ns` is over. The result counts those whose handlers still run. Then `arg`
