@@ -35,8 +35,12 @@ static void free_buckets(const tni_fd_waits *set, tni_fd_wait **buckets, uint32_
 
 void tni_fd_waits_fini(tni_fd_waits *set)
 {
-    /* Relaxed: no other thread uses the set any more. */
-    tni_assert(tni_a32_load(&set->waiting, TNI_RELAXED) == 0, "a runtime is freed while a wait for a descriptor is in progress");
+    for (uint32_t i = 0; i < set->bucket_count; i++)
+        for (tni_fd_wait *wait = set->buckets[i], *next; wait != NULL; wait = next) {
+            next = wait->next;
+            wait->set = NULL; /* dropping it later does nothing */
+            tn_waker_release(wait->waker);
+        }
     free_buckets(set, set->buckets, set->bucket_count);
     tni_os_mutex_fini(&set->lock);
 }

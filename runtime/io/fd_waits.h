@@ -49,7 +49,7 @@ struct tni_fd_waits {
 };
 
 void tni_fd_waits_init(tni_fd_waits *set, tni_os_loop *loop, tni_a32 *registrations, const tn_allocator *allocator);
-/* No wait is in progress. */
+/* No other thread uses the set. Waits that are still in progress become idle, and are not woken: their tasks are abandoned. */
 void tni_fd_waits_fini(tni_fd_waits *set);
 
 /* Waiter: begins a wait, which is idle. The wait takes a reference to the waker. Returns TN_PENDING; or what the wait ends

@@ -206,6 +206,8 @@ Test(fd_close, what_is_left_behind_is_dropped)
 
 /* --- Abandoned ------------------------------------------------------------------------------------------------------------ */
 
+static atomic_bool sleeps;
+
 static void *wait_for_ever(void *arg)
 {
     (void)tn_fd_wait(*(int *)arg, TN_FD_READABLE);
@@ -225,4 +227,78 @@ Test(fd_close, abandoned)
         tt_abandon_end(&self);
         fd_close_pair(fds);
     }
+}
+
+typedef struct {
+    int fd;
+    tn_future_set *set;
+    tn_fd_future wait; /* not on the fiber's stack */
+} member;
+
+static void *wait_in_set(void *arg)
+{
+    member *m = arg;
+    tn_ready ready;
+
+    tt_check_eq(tn_future_set_create(&m->set, NULL), 0);
+    tn_fd_init(&m->wait, NULL, m->fd, TN_FD_READABLE);
+    tt_check_eq(tn_future_set_add(m->set, &m->wait.base, m, NULL), 0);
+    (void)tn_future_set_next(m->set, &ready);
+    tt_check(false);
+    return NULL;
+}
+
+/* What the abandoned fiber waited for in a set is not on its stack: it stays in the set, and its drop comes later. */
+Test(fd_close, abandoned_with_a_future_elsewhere)
+{
+    tt_abandoned self;
+    member m;
+    int fds[2];
+
+    fd_pair(fds);
+    m.fd = fds[0];
+    tt_abandon_begin(&self, wait_in_set, &m);
+    tt_abandon_end_with(&self, 0);
+    tn_future_set_destroy(m.set);
+    tt_check(atomic_load(&self.allocator.blocks) == 0);
+    fd_close_pair(fds);
+}
+
+/* The set has polled a future on the fiber's stack, and now the fiber waits for something else. */
+static void *poll_in_set_and_sleep(void *arg)
+{
+    member *m = arg;
+    tn_fd_future wait;
+    tn_ready ready;
+    tn_scope scope;
+
+    tt_check_eq(tn_future_set_create(&m->set, NULL), 0);
+    tn_fd_init(&wait, NULL, m->fd, TN_FD_READABLE);
+    tt_check_eq(tn_future_set_add(m->set, &wait.base, m, NULL), 0);
+    tn_scope_enter_for(&scope, TN_MS);
+    tt_check_eq(tn_future_set_next(m->set, &ready), TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    atomic_store(&sleeps, true);
+    (void)tn_sleep(TN_NEVER);
+    tt_check(false);
+    return NULL;
+}
+
+static bool sleeps_now(const tn_task *fiber)
+{
+    return atomic_load(&sleeps) && (tni_a64_load(&fiber->state, TNI_ACQUIRE) & TNI_TASK_ACTIVE) == 0;
+}
+
+/* Its set is left behind with the stack, so only the end of the driver can end the wait. */
+Test(fd_close, abandoned_elsewhere)
+{
+    tt_abandoned self;
+    member m;
+    int fds[2];
+
+    fd_pair(fds);
+    m.fd = fds[0];
+    tt_abandon_begin_when(&self, poll_in_set_and_sleep, &m, sleeps_now);
+    tt_abandon_end_with(&self, 0);
+    fd_close_pair(fds);
 }
