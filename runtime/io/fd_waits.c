@@ -53,25 +53,27 @@ static tni_fd_wait **bucket_locked(const tni_fd_waits *set, int fd)
     return &set->buckets[(uint32_t)fd & (set->bucket_count - 1)]; /* the kernel assigns the lowest numbers */
 }
 
-/* Without memory the table stays as it is, and its lists become longer. Returns TN_ENOMEM if there is no table at all. */
-static int grow_locked(tni_fd_waits *set)
+/* Number of buckets that the table needs for one more wait; 0: it is large enough. */
+static uint32_t wanted_count_locked(const tni_fd_waits *set)
 {
-    uint32_t old_count = set->bucket_count;
-    uint32_t count = old_count == 0 ? BUCKETS_FIRST : 2 * old_count;
+    tni_os_mutex_assert_held(&set->lock);
+    if (set->bucket_count == 0)
+        return BUCKETS_FIRST;
+    /* Relaxed: it is written under the lock. */
+    if (set->bucket_count == BUCKETS_MAX || tni_a32_load(&set->waiting, TNI_RELAXED) < set->bucket_count)
+        return 0;
+    return 2 * set->bucket_count;
+}
+
+/* The waits move to the larger table `*buckets`, which is then the one that has been replaced. */
+static void replace_table_locked(tni_fd_waits *set, tni_fd_wait ***buckets, uint32_t *count)
+{
     tni_fd_wait **old = set->buckets;
-    tni_fd_wait **buckets;
+    uint32_t old_count = set->bucket_count;
 
     tni_os_mutex_assert_held(&set->lock);
-    /* Relaxed: it is written under the lock. */
-    if (old_count == BUCKETS_MAX || tni_a32_load(&set->waiting, TNI_RELAXED) < old_count)
-        return 0;
-    buckets = tni_alloc(set->allocator, count * sizeof(tni_fd_wait *), _Alignof(tni_fd_wait *));
-    if (buckets == NULL)
-        return old_count == 0 ? TN_ENOMEM : 0;
-    for (uint32_t i = 0; i < count; i++)
-        buckets[i] = NULL;
-    set->buckets = buckets;
-    set->bucket_count = count;
+    set->buckets = *buckets;
+    set->bucket_count = *count;
     for (uint32_t i = 0; i < old_count; i++)
         for (tni_fd_wait *wait = old[i], *next; wait != NULL; wait = next) {
             tni_fd_wait **bucket = bucket_locked(set, wait->fd);
@@ -79,8 +81,29 @@ static int grow_locked(tni_fd_waits *set)
             wait->next = *bucket;
             *bucket = wait;
         }
-    free_buckets(set, old, old_count);
-    return 0;
+    *buckets = old;
+    *count = old_count;
+}
+
+/* Releases the lock meanwhile, because the allocator is the program's, and the owner of the driver takes the lock. Without
+ * memory the table stays as it is, and its lists become longer. Returns TN_ENOMEM if there is no table at all. */
+static int grow_locked(tni_fd_waits *set, uint32_t count)
+{
+    tni_fd_wait **buckets;
+
+    tni_os_mutex_unlock(&set->lock);
+    buckets = tni_alloc(set->allocator, count * sizeof(tni_fd_wait *), _Alignof(tni_fd_wait *));
+    for (uint32_t i = 0; i < count && buckets != NULL; i++)
+        buckets[i] = NULL;
+    tni_os_mutex_lock(&set->lock);
+    if (buckets != NULL && count > set->bucket_count) /* else another thread was first */
+        replace_table_locked(set, &buckets, &count);
+    if (buckets != NULL) {
+        tni_os_mutex_unlock(&set->lock);
+        free_buckets(set, buckets, count);
+        tni_os_mutex_lock(&set->lock);
+    }
+    return set->buckets == NULL ? TN_ENOMEM : 0;
 }
 
 static void link_locked(tni_fd_waits *set, tni_fd_wait *wait)
@@ -179,7 +202,8 @@ static int attach_locked(tni_fd_waits *set, tni_fd_wait *wait)
 
 static int begin_locked(tni_fd_waits *set, tni_fd_wait *wait, tn_waker *waker)
 {
-    int rc = grow_locked(set);
+    uint32_t wanted = wanted_count_locked(set);
+    int rc = wanted == 0 ? 0 : grow_locked(set, wanted);
 
     if (rc == 0)
         rc = attach_locked(set, wait);
