@@ -5,10 +5,12 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -96,6 +98,31 @@ class Adapter(unittest.TestCase):
         output = self.demo("deadline")
         self.assertRegex(output, r"timed out.*, then 42, [\d.]+ s")
         self.assertLess(float(output.split()[-2]), 30)  # the query would take 60 s
+
+    def test_copy_is_cut_short(self):
+        lines = self.demo("cut").splitlines()
+        self.assertEqual(len(lines), 2, lines)
+        self.assertRegex(lines[0], r"^out: .*timed out.*, then ")
+        self.assertRegex(lines[1], r"^in: .*timed out.*, then ")
+
+    def test_cancel_is_not_answered(self):
+        # The kernel accepts the connection of the request for a server that is stopped; the query runs on.
+        with subprocess.Popen([PROGRAM, self.conninfo, "unanswered"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as process:
+            self.assertEqual(process.stdout.readline(), "connected\n")
+            self.server.process.send_signal(signal.SIGSTOP)
+            limit = threading.Timer(TIMEOUT_S, self.server.process.send_signal, [signal.SIGCONT])
+            limit.start()
+            try:
+                process.stdin.write("\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            finally:
+                limit.cancel()
+                self.server.process.send_signal(signal.SIGCONT)
+            process.communicate(timeout=TIMEOUT_S)
+        self.assertRegex(line, r"timed out.*, [\d.]+ s$")
+        self.assertLess(float(line.split()[-2]), 30)  # the limit is 1 s
 
     def test_restart(self):
         with subprocess.Popen([PROGRAM, self.conninfo, "survive"], stdout=subprocess.PIPE, text=True) as process:

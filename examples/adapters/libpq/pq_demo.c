@@ -5,6 +5,8 @@
  *        pq_demo CONNINFO copy 100000   writes and reads so many rows by COPY
  *        pq_demo CONNINFO notify 100    one task listens, another one notifies it
  *        pq_demo CONNINFO deadline      a query is cancelled by its deadline, and the connection is used again
+ *        pq_demo CONNINFO cut           the same for COPY in both directions
+ *        pq_demo CONNINFO unanswered    a query is cancelled after a line of input, and the server may not respond
  *        pq_demo CONNINFO survive       queries the server again and again, and reconnects when it has been restarted; ends
  *                                       after ten queries on a second connection
  * See:   one line with the result; errors on stderr, and exit status 1
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pq_task.h"
 
@@ -241,6 +244,85 @@ static int run_deadline(demo *d)
     return rc == 0 && cut == TN_ETIMEDOUT ? 0 : PQT_ERROR;
 }
 
+static int cut_copy_out(PGconn *conn)
+{
+    tn_scope scope;
+    char *row;
+    int rc = run(conn, "copy (select repeat('x', 2000), pg_sleep(0.01) from generate_series(1, 6000)) to stdout", PGRES_COPY_OUT,
+                 NULL);
+
+    if (rc != 0)
+        return rc;
+    tn_scope_enter_for(&scope, TN_S / 4);
+    while ((rc = pqt_get_copy(conn, &row)) > 0)
+        PQfreemem(row);
+    tn_scope_leave(&scope);
+    return rc;
+}
+
+static int cut_copy_in(PGconn *conn)
+{
+    tn_scope scope;
+    int rc = run(conn, "create temporary table numbers (id bigint)", PGRES_COMMAND_OK, NULL);
+
+    if (rc == 0)
+        rc = run(conn, "copy numbers from stdin", PGRES_COPY_IN, NULL);
+    if (rc == 0)
+        rc = pqt_put_copy(conn, "1\n", 2);
+    if (rc != 0)
+        return rc;
+    tn_scope_enter_for(&scope, TN_S / 4);
+    rc = tn_sleep(TN_S * 60); /* the next row is late */
+    tn_scope_leave(&scope);
+    return rc;
+}
+
+/* `cut` is why the COPY has ended. */
+static int use_again(PGconn *conn, const char *what, int cut)
+{
+    int rc = pqt_cancel(conn, TN_S * 5);
+
+    if (rc != 0)
+        return fail("cancel", conn, rc);
+    rc = run(conn, "select 42", PGRES_TUPLES_OK, NULL);
+    (void)printf("%s: %s, then %s\n", what, tn_strerror(cut), tn_strerror(rc));
+    return rc == 0 && cut == TN_ETIMEDOUT ? 0 : PQT_ERROR;
+}
+
+static int run_cut(demo *d)
+{
+    PGconn *conn;
+    int rc = open_connection(d, &conn);
+
+    if (rc == 0)
+        rc = use_again(conn, "out", cut_copy_out(conn));
+    if (rc == 0)
+        rc = use_again(conn, "in", cut_copy_in(conn));
+    PQfinish(conn);
+    return rc;
+}
+
+static int run_unanswered(demo *d)
+{
+    PGconn *conn;
+    int rc = open_connection(d, &conn);
+
+    if (rc == 0)
+        rc = pqt_send(conn, "select pg_sleep(600)");
+    if (rc == 0) {
+        uint64_t began_ns;
+        (void)printf("connected\n");
+        (void)fflush(stdout);
+        (void)tn_fd_wait(STDIN_FILENO, TN_FD_READABLE);
+        began_ns = tn_now();
+        rc = pqt_cancel(conn, TN_S);
+        (void)printf("%s, %.2f s\n", tn_strerror(rc), (double)(tn_now() - began_ns) / 1e9);
+        (void)fflush(stdout);
+    }
+    PQfinish(conn);
+    return rc;
+}
+
 /* --- Restart ---------------------------------------------------------------------------------------------------------------- */
 
 static int run_survive(demo *d)
@@ -277,8 +359,9 @@ static int run_command(demo *d)
     static const struct {
         const char *name;
         int (*run)(demo *d);
-    } commands[] = {
-        {"sleep", run_sleep}, {"copy", run_copy}, {"notify", run_notify}, {"deadline", run_deadline}, {"survive", run_survive}};
+    } commands[] = {{"sleep", run_sleep},       {"copy", run_copy}, {"notify", run_notify},
+                    {"deadline", run_deadline}, {"cut", run_cut},   {"unanswered", run_unanswered},
+                    {"survive", run_survive}};
 
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(d->command, commands[i].name) == 0)
@@ -298,7 +381,7 @@ int main(int argc, char **argv)
     int rc;
 
     if (argc < 3 || argc > 4) {
-        (void)fprintf(stderr, "pq_demo: CONNINFO sleep|copy|notify|deadline|survive [COUNT]\n");
+        (void)fprintf(stderr, "pq_demo: CONNINFO sleep|copy|notify|deadline|cut|unanswered|survive [COUNT]\n");
         return 2;
     }
     d.conninfo = argv[1];

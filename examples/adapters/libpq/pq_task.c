@@ -160,28 +160,74 @@ static void *send_cancel(void *arg)
     char message[256];
 
     (void)PQcancel(arg, message, sizeof message);
+    PQfreeCancel(arg);
     return NULL;
 }
 
-int pqt_cancel(PGconn *conn, uint64_t limit_ns)
+static void drop_cancel(void *arg)
 {
+    PQfreeCancel(arg);
+}
+
+/* The job owns the request, because it may last longer than this call: the server need not respond. */
+static int ask_to_cancel(PGconn *conn)
+{
+    tn_blocking_options options = tn_blocking_options_default();
     PGcancel *request = PQgetCancel(conn);
-    PGresult *result;
+    tn_job *job;
     int rc;
 
     if (request == NULL)
         return PQT_ERROR;
-    {
-        TN_SHIELD(shield, tn_now() + limit_ns);
-        rc = tn_run_blocking(send_cancel, request, NULL);
-        if (rc == 0)
-            rc = pqt_flush(conn);
-        while (rc == 0 && (rc = pqt_result(conn, &result)) == 0 && result != NULL) {
-            PQclear(result);
-            if (PQstatus(conn) == CONNECTION_BAD)
-                rc = PQT_ERROR;
-        }
+    options.drop = drop_cancel;
+    rc = tn_spawn_blocking_on(NULL, &options, &job, send_cancel, request);
+    if (rc != 0) {
+        PQfreeCancel(request);
+        return rc;
     }
-    PQfreeCancel(request);
+    rc = tn_job_join(job, NULL);
+    if (rc == TN_ETIMEDOUT || rc == TN_EDEADLK)
+        tn_job_release(job);
     return rc;
+}
+
+static int drop_rows(PGconn *conn)
+{
+    char *row;
+    int rc;
+
+    while ((rc = pqt_get_copy(conn, &row)) > 0)
+        PQfreemem(row);
+    return rc == PQT_ERROR && PQstatus(conn) == CONNECTION_OK ? 0 : rc; /* an error of the server is the next result */
+}
+
+/* While a COPY lasts libpq returns the same result again and again, so it is ended first. */
+static int drop_results(PGconn *conn)
+{
+    PGresult *result;
+    int rc;
+
+    while ((rc = pqt_result(conn, &result)) == 0 && result != NULL) {
+        ExecStatusType status = PQresultStatus(result);
+        PQclear(result);
+        if (PQstatus(conn) == CONNECTION_BAD || status == PGRES_COPY_BOTH)
+            rc = PQT_ERROR;
+        else if (status == PGRES_COPY_IN)
+            rc = PQputCopyEnd(conn, "cancelled") == 1 ? pqt_flush(conn) : PQT_ERROR;
+        else if (status == PGRES_COPY_OUT)
+            rc = drop_rows(conn);
+        if (rc != 0)
+            break;
+    }
+    return rc;
+}
+
+int pqt_cancel(PGconn *conn, uint64_t limit_ns)
+{
+    TN_SHIELD(shield, tn_now() + limit_ns);
+    int rc = ask_to_cancel(conn);
+
+    if (rc == 0)
+        rc = pqt_flush(conn);
+    return rc == 0 ? drop_results(conn) : rc;
 }

@@ -44,8 +44,9 @@ int pqt_get_copy(PGconn *conn, char **row);
 /* Waits for the next notification of LISTEN. the caller frees `*out` by PQfreemem. */
 int pqt_notification(PGconn *conn, PGnotify **out);
 
-/* Asks the server to end the current query, and drops what is left of it. It is for a task that has been cancelled, and
- * therefore waits also then, for at most `limit_ns`. */
+/* Asks the server to end the current query or COPY, and drops what is left of it. It is for a task that has been cancelled, and
+ * therefore waits also then, for at most `limit_ns`. After an error only PQfinish is allowed: the request may still be on its
+ * way, and would cancel the next query. Only for tasks. */
 int pqt_cancel(PGconn *conn, uint64_t limit_ns);
 
 #endif
