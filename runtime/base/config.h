@@ -19,7 +19,7 @@
 /* The most tasks that a full run queue moves to the injector at a time. */
 #define TNI_OVERFLOW_BATCH 128
 /* Alignment of a block of task headers, and a little more than its size: masking the address of a header finds its block. Two
- * pages of a block always keep their memory, which is one sixteenth. */
+ * pages of a block always keep their memory, which is one sixteenth, and so may pages that malloc touches beside it. */
 #define TNI_SLAB_BYTES (128 * 1024)
 /* A core that has allocated more headers since its last trim is busy and is not trimmed. One trim sorts at most the second number
  * of headers (some 20 ns each). */

@@ -89,7 +89,7 @@ static tni_stack *slab_cut_locked(tni_stack_pool *pool, size_t class_index)
         .class_index = (uint8_t)class_index,
         .guard = TNI_GUARD_AUTO,
     };
-    class->newest->busy++; /* a slab that is not cut whole is not free */
+    tni_stack_slab_use_locked(pool, class->newest);
     tni_stack_use_init(pool, stack);
     return stack;
 }

@@ -13,7 +13,7 @@ struct tni_stack_slab {
     uint32_t busy;       /* stacks that were cut and are in no list of idle ones */
     uint32_t bare;       /* idle stacks without memory */
     uint8_t class_index; /* of its stacks */
-    bool is_free;        /* in its class's list `free_slabs`: all its stacks have been cut, and all are idle */
+    bool is_free;        /* in its class's list `free_slabs`: all stacks that have been cut from it are idle */
     tni_list_node free_node;
 };
 
@@ -54,8 +54,6 @@ static inline void tni_stack_slab_unuse_locked(tni_stack_pool *pool, tni_stack_s
     if (tni_likely(--slab->busy > 0))
         return;
     class = &pool->classes[slab->class_index];
-    if (slab == class->newest && class->fresh_left > 0)
-        return;
     tni_list_append(&class->free_slabs, &slab->free_node);
     class->free_slab_count++;
     slab->is_free = true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Returning the memory of idle stacks to the kernel after a burst.
  *
- * A slab counts its stacks that are in use, in a cache, or without a guard (`busy`). When it has none, and no stack is left to
- * cut from it, all its stacks are in the lists of idle stacks, and the slab is in the list of free slabs of its size. Under the
- * lock the trimming thread removes the stacks from the lists, and the slab from the pool's. Then no other thread can reach the
- * slab, and it is unmapped without the lock. Until then its stacks count as `out`: a fiber that finds no memory meanwhile waits,
- * and the caller of the trim then tries again for it (tni_runtime_stacks_trim).
+ * A slab counts its stacks that are in use, in a cache, or without a guard (`busy`). When it has none, all stacks that have been
+ * cut from it are in the lists of idle stacks, and the slab is in the list of free slabs of its size. Under the lock the
+ * trimming thread removes the stacks from the lists, and the slab from the pool's; nothing is cut from it any more. Then no other
+ * thread can reach the slab, and it is unmapped without the lock. Until then its stacks count as `out`: a fiber that finds no
+ * memory meanwhile waits, and the caller of the trim then tries again for it (tni_runtime_stacks_trim).
  *
  * *Nothing is unmapped in use.* A stack is busy from the step that takes it out of a list, under the lock, to the step that puts
  * it back, under the lock. The thread that puts it back touches nothing of it after that.
@@ -28,9 +28,14 @@
 /* A surplus of so many stacks is not halved. */
 #define SURPLUS_AT_ONCE 64
 
-static size_t slots(const tni_stack_slab *slab)
+/* How many stacks have been cut from the slab. */
+static size_t cut_locked(const tni_stack_pool *pool, const tni_stack_slab *slab)
 {
-    return slab->size / tni_stack_class_size(slab->class_index);
+    const tni_stack_class *class = &pool->classes[slab->class_index];
+    size_t slots = slab->size / tni_stack_class_size(slab->class_index);
+
+    tni_os_mutex_assert_held(&pool->lock);
+    return slab == class->newest ? slots - class->fresh_left : slots;
 }
 
 /* Removes an idle stack from its list. */
@@ -45,8 +50,8 @@ static void remove_idle_locked(tni_stack_pool *pool, tni_stack *stack)
 }
 
 /* Removes from all lists the first free slab, if at most `most` of its stacks have memory. Otherwise moves it to the end of the
- * list of free slabs, and returns NULL. */
-static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class *class, size_t most)
+ * list of free slabs, and returns NULL. *count: how many stacks it has. */
+static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class *class, size_t most, size_t *count)
 {
     tni_stack_slab *slab;
 
@@ -54,18 +59,23 @@ static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class 
     if (class->free_slabs.first == NULL)
         return NULL; /* they have been used meanwhile */
     slab = tni_container_of(tni_list_take_first(&class->free_slabs), tni_stack_slab, free_node);
-    if (slots(slab) - slab->bare > most) {
+    *count = cut_locked(pool, slab);
+    if (*count - slab->bare > most) {
         tni_list_append(&class->free_slabs, &slab->free_node);
         return NULL;
     }
     class->free_slab_count--;
-    for (size_t i = 0; i < slots(slab); i++) {
+    for (size_t i = 0; i < *count; i++) {
         tni_stack *stack = tni_stack_slab_at(slab, i);
         pool->mapped_guards_left += stack->guard == TNI_GUARD_MPROTECT;
         remove_idle_locked(pool, stack);
     }
+    if (slab == class->newest) {
+        class->newest = NULL;
+        class->fresh_left = 0;
+    }
     tni_list_remove(&pool->slabs, &slab->node);
-    pool->out += slots(slab);
+    pool->out += *count;
     return slab;
 }
 
@@ -87,11 +97,10 @@ static size_t trim_slabs(tni_stack_pool *pool, tni_stack_class *class, size_t wa
         tni_stack_slab *slab;
         size_t count;
         tni_os_mutex_lock(&pool->lock);
-        slab = detach_slab_locked(pool, class, wanted);
+        slab = detach_slab_locked(pool, class, wanted, &count);
         tni_os_mutex_unlock(&pool->lock);
         if (slab == NULL)
             continue;
-        count = slots(slab);
         wanted -= count - slab->bare;
         tni_stack_slab_unmap(slab);
         tni_os_mutex_lock(&pool->lock);

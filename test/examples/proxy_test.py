@@ -89,6 +89,7 @@ class ProxyCase(unittest.TestCase):
         """A proxy, the client's end of a connection through it, and the server's."""
         listener, address = self.listen()
         proxy = self.proxy(address, *options)
+        self.idle_files = proxy.files()
         client = self.connect(proxy)
         server, _ = listener.accept()
         self.addCleanup(server.close)
@@ -115,7 +116,7 @@ class Bytes(ProxyCase):
             thread.join(TIMEOUT_S)
         for conn, other in ((client, server), (server, client)):
             self.assertEqual(results[conn], (hashlib.sha256(data[other]).hexdigest(), len(data[other])))
-        self.wait_until(lambda: proxy.files() < 20, "the connection is still open")
+        self.wait_until(lambda: proxy.files() <= self.idle_files + 2, "the connection is still open")
 
     def test_half_close_by_socat(self):
         """socat sends its input, half-closes, and still gets the whole response, which the server makes only after the end."""
@@ -142,7 +143,7 @@ class Bytes(ProxyCase):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         client.close()
         self.assertEqual(server.recv(1), b"")
-        self.wait_until(lambda: proxy.files() < 20, "the connection is still open")
+        self.wait_until(lambda: proxy.files() <= self.idle_files + 2, "the connection is still open")
 
     def test_idle_connection_ends(self):
         _, client, server = self.through("--idle", "1")

@@ -225,6 +225,24 @@ Test(stack, putting_back_twice_is_found)
     cr_assert(strstr(e.text, "put back twice") != NULL, "%s", e.text);
 }
 
+/* Otherwise large stacks keep address space: a slab has more of them than are used at once. */
+Test(stack, a_slab_is_unmapped_although_more_could_be_cut_from_it)
+{
+    const tni_stack_config config = {0};
+    tni_stack_pool pool;
+    tni_stack *stack;
+
+    cr_assert_eq(tni_stack_pool_init(&pool, &config), 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(tni_stack_get(&pool, NULL, (size_t)1 << 20, &stack), 0);
+        cr_assert_gt(pool.classes[tni_stack_class_of(&pool, (size_t)1 << 20)].fresh_left, 0);
+        tni_stack_put(&pool, NULL, stack);
+        tni_stack_pool_trim(&pool, true);
+        cr_assert_null(pool.slabs.first);
+    }
+    tni_stack_pool_fini(&pool);
+}
+
 Test(stack, fini_unmaps_everything)
 {
     static tni_stack *stacks[1000];

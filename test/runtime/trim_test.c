@@ -4,12 +4,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tn.h>
 
-#include "fiber/stack.h"
+#include "sched/runtime.h"
 #include "support/runtime.h"
-#include "task/slab.h"
 
 enum { FIBERS = 4000, USED_BYTES = 20 * 1024 };
 
@@ -95,6 +95,29 @@ Test(trim, at_once_on_demand, .disabled = TT_SANITIZED)
 
 static tn_task **tasks; /* allocated before the first measurement */
 
+/* What the blocks of headers keep: two pages of each, and two that the C library touches beside it. A burst may use the blocks of
+ * several cores, and those for callers without a core. */
+static size_t kept_by(tni_slab_cache *cache)
+{
+    size_t kept = 0;
+
+    for (tni_slab_block *block = tni_aptr_load(&cache->blocks, TNI_ACQUIRE); block != NULL; block = block->next)
+        kept += 4 * (size_t)sysconf(_SC_PAGESIZE);
+    return kept;
+}
+
+static tn_runtime *bursting;
+
+static bool are_headers_back(void *arg)
+{
+    burst b = *(burst *)arg;
+
+    for (unsigned i = 0; i < bursting->core_count; i++)
+        b.cached += kept_by(&bursting->cores[i]->slabs);
+    b.cached += kept_by(&bursting->external_slabs);
+    return tt_resident_bytes() < b.before + b.added / 20 + b.cached;
+}
+
 static void *burst_of_stackless(void *arg)
 {
     unsigned long count = tt_scaled(200000);
@@ -113,9 +136,9 @@ Test(trim, headers_come_back_after_a_burst, .disabled = TT_SANITIZED)
 {
     unsigned long count = tt_scaled(200000);
     tn_sleep_future *sleeps = calloc(count, sizeof *sleeps);
-    tn_runtime *runtime = tt_runtime_create();
-    /* Each worker keeps a blank block, and one that has a header in use. */
-    burst b = {.added = count * 184, .cached = (size_t)tt_options().workers * 2 * TNI_SLAB_BYTES};
+    tn_runtime *runtime = bursting = tt_runtime_create();
+    /* Each cache keeps a block with memory, and one that has a header in use. */
+    burst b = {.added = count * 184, .cached = ((size_t)tt_options().workers + 1) * 2 * TNI_SLAB_BYTES};
 
     tasks = calloc(count, sizeof(tn_task *));
     cr_assert(sleeps != NULL && tasks != NULL);
@@ -124,7 +147,7 @@ Test(trim, headers_come_back_after_a_burst, .disabled = TT_SANITIZED)
     b.before = tt_resident_bytes();
     for (int round = 0; round < 2; round++) {
         cr_assert_eq(tn_block_on(runtime, burst_of_stackless, sleeps, NULL), 0);
-        cr_assert(tt_wait_until(is_back, &b, 10 * TN_S), "%zu of %zu bytes", tt_resident_bytes() - b.before, b.added);
+        cr_assert(tt_wait_until(are_headers_back, &b, 10 * TN_S), "%zu of %zu bytes", tt_resident_bytes() - b.before, b.added);
     }
     tt_runtime_destroy(runtime);
     free(tasks);

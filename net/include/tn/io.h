@@ -101,9 +101,12 @@ TN_API ssize_t tn_io_readv(tn_io io, const struct iovec *iov, int count);
  * Cancellation: yes; nothing was written. */
 static inline ssize_t tn_io_write(tn_io io, const void *buf, size_t size)
 {
-    ssize_t n = io.ops->write != NULL ? io.ops->write(io.object, buf, size) : TN_ENOTSUP;
+    ssize_t n;
 
-    return n == 0 && size > 0 ? TN_EIO : n;
+    if (io.ops->write == NULL)
+        return TN_ENOTSUP;
+    n = io.ops->write(io.object, buf, size);
+    return n == 0 && size > 0 ? (ssize_t)TN_EIO : n;
 }
 
 /* Writes like tn_io_write, from `count` buffers in their order.

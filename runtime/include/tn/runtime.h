@@ -103,9 +103,9 @@ typedef struct tn_options {
      * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */
     size_t guard_size_bytes;
     /* Memory of idle stacks and of ended tasks goes back to the kernel step by step. In each interval of so many nanoseconds it
-     * is about half of what was not needed. A sixteenth of the memory of ended tasks stays; if `allocator` is set, all of it. A
-     * page of an idle stack stays while stacks near it are in use. A worker that spawns tasks keeps up to 64 stacks. 0: 500 ms;
-     * UINT64_MAX: never. */
+     * is about half of what was not needed. About an eighth of the memory of ended tasks stays; if `allocator` is set, all of it.
+     * A page of an idle stack stays while stacks near it are in use. A worker that spawns tasks keeps up to 64 stacks. 0: 500
+     * ms; UINT64_MAX: never. */
     uint64_t trim_interval_ns;
 } tn_options;
 
