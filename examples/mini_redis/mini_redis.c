@@ -133,12 +133,27 @@ static int run(session *s, const tn_bytes *arg, size_t count)
 
 /* --- Connections --------------------------------------------------------------------------------------------------------- */
 
-/* Below the reader: it is called when the reader has no complete request. So the replies are sent before the client is waited
- * for. */
+/* The reader has no complete request, so the replies are sent before the client is waited for. Between two requests a connection
+ * may be idle for ever, but not when the server is to end. */
+static int before_read(session *s)
+{
+    int rc = tn_writer_flush(&s->writer);
+
+    while (rc == 0 && s->between) {
+        rc = tn_session_wait_request(s->self);
+        if (rc == 0)
+            s->between = false;
+        else if (rc == TN_ESHUTDOWN && !tn_session_is_ending(s->self))
+            rc = 0;
+    }
+    return rc;
+}
+
+/* Below the reader. */
 static ssize_t read_more(void *arg, void *buf, size_t size)
 {
     session *s = arg;
-    int rc = tn_writer_flush(&s->writer);
+    int rc = before_read(s);
 
     return rc != 0 ? rc : tn_read(s->stream, buf, size);
 }
@@ -146,17 +161,26 @@ static ssize_t read_more(void *arg, void *buf, size_t size)
 static int wait_for_more(void *arg, tn_direction direction)
 {
     session *s = arg;
-    int rc = tn_writer_flush(&s->writer);
+    bool waits = s->between; /* for the first byte */
+    int rc = before_read(s);
 
-    return rc != 0 ? rc : tn_io_wait(tn_stream_io(s->stream), direction);
+    return rc != 0 || waits ? rc : tn_io_wait(tn_stream_io(s->stream), direction);
 }
 
-/* Returns when the connection ends, or the client breaks the protocol. */
+static int next_request(session *s)
+{
+    tn_bytes ahead;
+
+    s->between = tn_reader_peek(&s->reader, &ahead, 0) == 1 && ahead.size == 0;
+    return resp_read(&s->request, &s->reader);
+}
+
+/* Returns when the connection or the server ends, or the client breaks the protocol. */
 static void serve(session *s)
 {
     int rc = 0;
 
-    while (rc == 0 && resp_read(&s->request, &s->reader) == 1) {
+    while (rc == 0 && next_request(s) == 1) {
         if (s->request.count > 0)
             rc = run(s, s->request.arguments, s->request.count);
     }
@@ -168,9 +192,9 @@ static void serve(session *s)
 static void session_main(tn_session *self, tn_stream *conn, void *arg)
 {
     static const tn_io_ops input = {.size = sizeof input, .read = read_more, .wait = wait_for_more};
-    session s = {.stream = conn};
+    session s = {.self = self, .stream = conn};
 
-    (void)self, (void)arg;
+    (void)arg;
     if (atomic_fetch_add(&connections, 1) == 0)
         (void)tn_spawn(NULL, table_sweep, NULL); /* once; without it, only what is asked for expires */
     atomic_fetch_add(&clients, 1);

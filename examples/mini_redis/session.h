@@ -8,7 +8,9 @@
 enum { CHANNELS_MAX = 64 };
 
 typedef struct session {
+    tn_session *self;
     tn_stream *stream;
+    bool between; /* no byte of the next request has been waited for */
     tn_reader reader;
     tn_writer writer; /* to the stream; to the queue, while there is one */
     resp_request request;

@@ -292,6 +292,43 @@ class Sessions(ServerCase):
         clients[0].ask("DEL", "shared")
 
 
+class Ends(unittest.TestCase):
+    """SIGTERM while clients are connected."""
+
+    def setUp(self):
+        self.server = server.Server()
+        self.addCleanup(self.server.stop)
+        self.clients = [Client(self.server.port) for _ in range(30)]
+        for client in self.clients:
+            self.addCleanup(client.close)
+
+    def check_end(self):
+        """Long before the 20 s of a drain, and no handler is left."""
+        self.assertEqual(self.server.stop(), 0, self.server.lines)
+        self.assertRegex(self.server.lines[-1], r" 0 left$")
+
+    def test_idle_clients_do_not_delay_it(self):
+        silent, subscribers, others = self.clients[:10], self.clients[10:20], self.clients[20:]
+        for client in others:
+            self.assertEqual(client.ask("PING"), b"+PONG\r\n")
+        for client in subscribers:
+            self.assertEqual(client.ask("SUBSCRIBE", "a")[:4], b"*3\r\n")
+        self.check_end()
+        for client in silent + subscribers + others:
+            self.assertEqual(client.file.read(), b"")
+
+    def test_subscribers_are_cancelled_at_the_second_signal(self):
+        """Messages are on their way to each, and no client reads them, so their sessions wait for that."""
+        subscribers, publisher, silent = self.clients[2:], self.clients[0], self.clients[1]
+        for client in subscribers:
+            self.assertEqual(client.ask("SUBSCRIBE", "a")[:4], b"*3\r\n")
+        for _ in range(100):
+            self.assertEqual(publisher.ask("PUBLISH", "a", b"x" * 65536)[:1], b":")
+        self.server.process.terminate()
+        self.assertEqual(silent.file.read(), b"")  # so it drains
+        self.check_end()
+
+
 class Options(server.OptionCase):
     pass
 
