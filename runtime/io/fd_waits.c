@@ -207,8 +207,10 @@ static int begin_locked(tni_fd_waits *set, tni_fd_wait *wait, tn_waker *waker)
 
     if (rc == 0)
         rc = attach_locked(set, wait);
-    if (rc == 1)
-        return (int)(wait->events & (TNI_OS_BORROWED_READ | TNI_OS_BORROWED_WRITE));
+    if (rc == 1) {
+        rc = (int)(wait->events & (TNI_OS_BORROWED_READ | TNI_OS_BORROWED_WRITE));
+        wait->generation = 0; /* what is left to wait for never happens */
+    }
     if (rc != 0)
         return rc;
     wait->set = set;

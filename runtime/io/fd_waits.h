@@ -11,7 +11,7 @@
  *
  * All attached waits for one number share one registration, armed for what any of them waits for, and have its generation.
  * Each arming has a new generation. A waiting wait that is not attached has generation 0: the number belongs to another file
- * now. */
+ * now, or to a file of a kind that is always ready to read and write, and the wait is for neither. */
 #ifndef TNI_FD_WAITS_H
 #define TNI_FD_WAITS_H
 

@@ -299,6 +299,13 @@ static void *use_null(void *arg)
 
     tt_check_eq(tn_fd_wait(fd, both), both); /* as poll(2) */
     tt_check_eq(tn_fd_wait(fd, TN_FD_READABLE), TN_FD_READABLE);
+    expect_silence(fd, TN_FD_PRIORITY);
+    expect_silence(fd, 0);
+    waiting w = {.fd = fd, .events = TN_FD_PRIORITY};
+    tn_task *task = begin_wait(&w);
+    tt_check_eq(tn_fd_forget(NULL, fd), 0);
+    tt_join(task);
+    tt_check_eq(w.result, TN_ECANCELED);
     tt_check_eq(close(fd), 0);
     tt_check_eq(tn_fd_wait(fd, both), TN_EBADF);
     tt_check_eq(tn_fd_wait(-1, both), TN_EBADF);
