@@ -124,7 +124,15 @@ static void unlink_locked(tni_fd_waits *set, tni_fd_wait **at)
     *at = (*at)->next;
     /* Relaxed: it is written under the lock. */
     tni_a32_store(&set->waiting, tni_a32_load(&set->waiting, TNI_RELAXED) - 1, TNI_RELAXED);
-    (void)tni_a32_fetch_sub(set->registrations, 1, TNI_RELAXED); /* relaxed: a hint */
+}
+
+/* A wait counts as a registration until its waker has been woken: the deadlock check takes 0 for "no wake will come". */
+static void uncount(tni_fd_waits *set, unsigned count)
+{
+    /* Release: publishes the wakes; partner: expects_nothing (deadlock.c). If weaker, it may miss a wake and report
+     * a deadlock. */
+    if (count != 0)
+        (void)tni_a32_fetch_sub(set->registrations, count, TNI_RELEASE);
 }
 
 /* --- The registration ----------------------------------------------------------------------------------------------------- */
@@ -290,8 +298,10 @@ void tni_fd_waits_end(tni_fd_wait *wait)
     tni_os_mutex_lock(&set->lock);
     waker = end_locked(set, wait);
     tni_os_mutex_unlock(&set->lock);
-    if (waker != NULL)
-        tn_waker_release(waker);
+    if (waker == NULL)
+        return;
+    uncount(set, 1);
+    tn_waker_release(waker);
 }
 
 /* --- Ends from outside ---------------------------------------------------------------------------------------------------- */
@@ -318,10 +328,11 @@ static unsigned end_waits_locked(tni_fd_waits *set, int fd, uint32_t generation,
     return count;
 }
 
-static void wake_all(tn_waker **wakers, unsigned count)
+static void wake_all(tni_fd_waits *set, tn_waker **wakers, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
         tn_waker_wake(wakers[i]);
+    uncount(set, count);
 }
 
 static bool has_generation_locked(const tni_fd_waits *set, int fd, uint32_t generation)
@@ -359,7 +370,7 @@ void tni_fd_waits_report(tni_fd_waits *set)
         tni_os_mutex_lock(&set->lock);
         woken = report_locked(set, &events[i], wakers);
         tni_os_mutex_unlock(&set->lock);
-        wake_all(wakers, woken);
+        wake_all(set, wakers, woken);
     }
 }
 
@@ -388,6 +399,6 @@ void tni_fd_waits_forget(tni_fd_waits *set, int fd)
         tni_os_mutex_lock(&set->lock);
         count = forget_locked(set, fd, wakers);
         tni_os_mutex_unlock(&set->lock);
-        wake_all(wakers, count);
+        wake_all(set, wakers, count);
     } while (count == REPORT_MAX);
 }

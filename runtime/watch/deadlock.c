@@ -51,8 +51,9 @@ static bool expects_nothing(tn_runtime *runtime)
         return false;
     for (unsigned i = 0; i < runtime->core_count; i++) {
         tni_core *core = runtime->cores[i];
-        /* Relaxed: it changes only in running tasks, and those show in the activity. */
-        if (tni_a32_load(&core->driver.registrations, TNI_RELAXED) != 0 || !tni_timers_sleep_for_good(&core->timers) ||
+        /* Acquire: observes the wakes of waits that have ended; partner: uncount (fd_waits.c). Other changes are made by
+         * running tasks, and those show in the activity. */
+        if (tni_a32_load(&core->driver.registrations, TNI_ACQUIRE) != 0 || !tni_timers_sleep_for_good(&core->timers) ||
             tni_pinned_begins(core))
             return false;
     }
