@@ -38,6 +38,27 @@ static int check_kind(int fd)
     return S_ISREG(file.st_mode) || S_ISDIR(file.st_mode) || S_ISBLK(file.st_mode) ? -ENOTSUP : 0;
 }
 
+/* As check_kind for poll(2), which reports data on a disk as ready at any time. Some files of /proc and of sysfs are regular
+ * ones that can be watched; an epoll instance accepts only those. */
+static int check_pollable(int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int rc = check_kind(fd);
+    int epoll_fd;
+
+    if (rc != -ENOTSUP)
+        return rc;
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        return tni_os_error(errno);
+    if (syscall(SYS_epoll_ctl, epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        rc = 0;
+    else if (errno != EPERM)
+        rc = tni_os_error(errno);
+    (void)close(epoll_fd);
+    return rc;
+}
+
 int tni_os_borrowed_add(tni_os_loop *loop, int fd, uint32_t events, uint32_t generation)
 {
     int operation = EPOLL_CTL_ADD;
@@ -78,7 +99,7 @@ unsigned tni_os_borrowed_fetch(tni_os_loop *loop, tni_os_borrowed_event *events)
 int tni_os_borrowed_poll(int fd, uint32_t events, int timeout_ms)
 {
     struct pollfd file = {.fd = fd, .events = (short)events};
-    int rc = check_kind(fd);
+    int rc = check_pollable(fd);
 
     if (rc != 0)
         return rc;

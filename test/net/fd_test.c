@@ -538,6 +538,23 @@ Test(fd, plain_thread)
     tt_check_eq(close(file), 0);
 }
 
+/* A regular file that poll(2) can wait for. It is ready to read at any time, and urgent when a mount has changed. */
+static void *wait_for_mounts(void *arg)
+{
+    int fd = open("/proc/self/mounts", O_RDONLY | O_CLOEXEC);
+
+    tt_check(fd >= 0);
+    tt_check_eq(tn_fd_wait(fd, TN_FD_READABLE) & TN_FD_READABLE, TN_FD_READABLE);
+    tt_check_eq(close(fd), 0);
+    return arg;
+}
+
+Test(fd, file_of_the_kernel)
+{
+    tt_run(wait_for_mounts, NULL);
+    (void)wait_for_mounts(NULL); /* in a plain thread */
+}
+
 typedef struct {
     tn_runtime *runtime;
     int fd;
