@@ -134,6 +134,7 @@ static int wait_for_socket(const curlt_session *session, tn_ready *ready)
 static int report_socket(curlt_session *session, const tn_ready *ready)
 {
     watched *socket = ready->tag;
+    CURLMcode done;
     int running;
     int mask = 0;
 
@@ -143,12 +144,13 @@ static int report_socket(curlt_session *session, const tn_ready *ready)
     if (ready->result > 0)
         mask |= (ready->result & TN_FD_READABLE ? CURL_CSELECT_IN : 0) | (ready->result & TN_FD_WRITABLE ? CURL_CSELECT_OUT : 0);
     session->active = socket;
-    if (curl_multi_socket_action(session->multi, socket->fd, mask, &running) != CURLM_OK)
-        return -EIO;
-    if (session->active != NULL)
+    done = curl_multi_socket_action(session->multi, socket->fd, mask, &running);
+    if (session->active != NULL && ready->result < 0)
+        session->error = ready->result; /* to watch it again would fail again, at once */
+    else if (session->active != NULL)
         watch(session, socket);
     session->active = NULL;
-    return session->error;
+    return done == CURLM_OK ? session->error : -EIO;
 }
 
 static int report_timer(curlt_session *session)
