@@ -32,6 +32,7 @@ static void *session(void *arg)
     tn_stream *client = arg;
     tn_copy_options options = tn_copy_options_default();
     tn_stream *server;
+    tn_scope end;
     int rc = is_unix(target) ? tn_unix_connect(NULL, &server, target) : tn_tcp_connect(NULL, &server, target);
 
     if (rc == 0) {
@@ -41,7 +42,10 @@ static void *session(void *arg)
     } else {
         (void)fprintf(stderr, "tcp_proxy: %s: %s\n", target, tn_strerror(rc));
     }
-    tn_stream_close(client);
+    /* To close a socket with unread bytes resets the connection, and the client may lose the end of the reply. */
+    tn_scope_enter_for(&end, 5 * TN_S);
+    (void)tn_stream_finish(client);
+    tn_scope_leave(&end);
     return NULL;
 }
 

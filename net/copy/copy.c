@@ -66,6 +66,8 @@ static ssize_t call_once(tni_copy_direction *self, tni_copy_step_kind kind, char
         return tn_io_read(self->from, bytes, size);
     case TNI_COPY_SPLICE:
         return tni_stream_splice_out(tni_stream_io_get(self->to), self->pipe[0], size);
+    case TNI_COPY_END:
+        return tn_io_close_write(self->to);
     default:
         return tn_io_write(self->to, bytes, size);
     }

@@ -24,12 +24,12 @@ typedef struct {
     bool write_ended; /* the error came from `to`, whose peer has gone */
     char *buffer;     /* NULL while idle */
     size_t capacity;
-    int pipe[2];   /* if `has_pipe` */
-    bool has_pipe; /* bytes move inside the kernel */
-    bool no_pipe;  /* the kernel has refused one */
+    int pipe[2];           /* if `has_pipe` */
+    bool has_pipe;         /* bytes move inside the kernel */
+    unsigned without_pipe; /* so many full buffers more until a pipe is asked for again, because the kernel has refused one */
 } tni_copy_direction;
 
-typedef enum { TNI_COPY_WAIT, TNI_COPY_READ, TNI_COPY_WRITE, TNI_COPY_SPLICE } tni_copy_step_kind;
+typedef enum { TNI_COPY_WAIT, TNI_COPY_READ, TNI_COPY_WRITE, TNI_COPY_SPLICE, TNI_COPY_END } tni_copy_step_kind;
 
 /* Completes the options. Returns 0 or TN_EINVAL. */
 int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call);
@@ -38,7 +38,7 @@ int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call
 int tni_copy_run(tni_copy_direction *self);
 
 /* One call that may wait, with the idle timeout: for a byte of `from`; a read into `bytes`, or a write from there; a move of
- * `size` bytes from the pipe. Its result, or TN_ETIME. */
+ * `size` bytes from the pipe; the half-close of `to`. Its result, or TN_ETIME. */
 ssize_t tni_copy_step(tni_copy_direction *self, tni_copy_step_kind kind, char *bytes, size_t size);
 
 /* Bytes have moved without a step. */
@@ -47,8 +47,8 @@ void tni_copy_has_moved(tni_copy *copy);
 /* Notes why a write has failed; returns `rc`. */
 int tni_copy_write_failed(tni_copy_direction *self, int rc);
 
-/* Whether bytes may move inside the kernel. */
-bool tni_copy_can_splice(const tni_copy_direction *self);
+/* A full buffer has been written. Returns whether the bytes that follow may move inside the kernel. */
+bool tni_copy_can_splice(tni_copy_direction *self);
 
 /* Moves bytes inside the kernel while much is there. Returns 1: not much is there now, or it cannot be done; 0: the end; or an
  * error. */

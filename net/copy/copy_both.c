@@ -14,9 +14,9 @@ typedef struct {
 /* As a write that finds that the peer has gone, this does not keep the other direction from reading what that peer has sent. */
 static int pass_end_on(tni_copy_direction *direction)
 {
-    int rc = tn_io_close_write(direction->to);
+    int rc = (int)tni_copy_step(direction, TNI_COPY_END, NULL, 0);
 
-    direction->write_ended = rc == TN_ENOTCONN;
+    direction->write_ended = rc == TN_ENOTCONN || rc == TN_EPIPE || rc == TN_ECONNRESET;
     return rc == TN_ENOTSUP ? 0 : rc;
 }
 
@@ -28,9 +28,9 @@ static void run_direction(both *self, unsigned which)
 
     tn_scope_enter_with(&scope, TN_NEVER, &self->cut);
     rc = tni_copy_run(direction);
-    tn_scope_leave(&scope);
     if (rc == 0)
         rc = pass_end_on(direction);
+    tn_scope_leave(&scope);
     self->results[which] = rc;
     if (rc != 0 && !direction->write_ended)
         tn_cancel_source_cancel(&self->cut);
@@ -42,14 +42,18 @@ static void *second_direction(void *arg)
     return NULL;
 }
 
-/* A direction that was cut short has TN_ECANCELED; the reason is the error of the other one, or `rc`, of the caller's wait. */
+/* A direction that was cut short has TN_ECANCELED; the reason is the error of the other one, or `rc`, of the caller's wait. An
+ * error that has cut nothing short comes last: it must not hide the reason. */
 static int reason(const both *self, int rc)
 {
     for (unsigned i = 0; i < 2; i++)
-        if (self->results[i] != 0 && self->results[i] != TN_ECANCELED)
+        if (self->results[i] != 0 && self->results[i] != TN_ECANCELED && !self->directions[i].write_ended)
             return self->results[i];
     if (rc != 0)
         return rc;
+    for (unsigned i = 0; i < 2; i++)
+        if (self->results[i] == TN_ECANCELED)
+            return TN_ECANCELED;
     return self->results[0] != 0 ? self->results[0] : self->results[1];
 }
 

@@ -8,6 +8,7 @@
 
 #define PIPE_BYTES ((size_t)1 << 20) /* with 64 KiB it takes no less processor time than a buffer */
 #define WORTH_BYTES 65536            /* less than this at once is left to the buffer */
+#define REFUSED_BUFFERS 64           /* full buffers until a pipe is asked for again: a shortage of files may pass */
 
 static bool is_tcp(tn_io io)
 {
@@ -16,9 +17,14 @@ static bool is_tcp(tn_io io)
     return stream != NULL && stream->endpoint.tcp;
 }
 
-bool tni_copy_can_splice(const tni_copy_direction *self)
+bool tni_copy_can_splice(tni_copy_direction *self)
 {
-    return !self->copy->options.no_splice && !self->no_pipe && is_tcp(self->from) && is_tcp(self->to);
+    if (self->copy->options.no_splice || !is_tcp(self->from) || !is_tcp(self->to))
+        return false;
+    if (self->without_pipe == 0)
+        return true;
+    self->without_pipe--;
+    return false;
 }
 
 void tni_copy_close_pipe(tni_copy_direction *self)
@@ -65,7 +71,7 @@ int tni_copy_splice(tni_copy_direction *self)
     int rc;
 
     if (tni_os_splice_pipe(self->pipe, PIPE_BYTES) != 0) {
-        self->no_pipe = true;
+        self->without_pipe = REFUSED_BUFFERS;
         return 1;
     }
     self->has_pipe = true;

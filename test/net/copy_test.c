@@ -8,6 +8,7 @@
 
 #include <tn.h>
 
+#include "copy/copy.h"
 #include "net_flow.h"
 #include "support/abandoned.h"
 #include "support/allocator.h"
@@ -144,6 +145,37 @@ static void *inside_the_kernel(void *arg)
 Test(copy, much_at_once_moves_inside_the_kernel)
 {
     tt_run(inside_the_kernel, NULL);
+}
+
+/* After a refusal the buffer is used for a while, then a pipe is asked for again. */
+static void *pipes_again(void *arg)
+{
+    tni_copy copy;
+    tni_copy_direction direction = {.copy = &copy};
+    tn_stream *from[2];
+    tn_stream *to[2];
+    unsigned without = 0;
+
+    ns_tcp_pair(from);
+    ns_tcp_pair(to);
+    direction.from = tn_stream_io(from[1]);
+    direction.to = tn_stream_io(to[0]);
+    tt_check_eq(tni_copy_init(&copy, NULL, "test"), 0);
+    tt_check(tni_copy_can_splice(&direction));
+    atomic_store(&no_pipes, true);
+    tt_check_eq(tni_copy_splice(&direction), 1);
+    atomic_store(&no_pipes, false);
+    while (!tni_copy_can_splice(&direction) && without < 1000)
+        without++;
+    tt_check_eq(without, 64);
+    ns_close_pair(from);
+    ns_close_pair(to);
+    return arg;
+}
+
+Test(copy, asks_for_a_pipe_again)
+{
+    tt_run(pipes_again, NULL);
 }
 
 /* The receiver goes, or the copy is cancelled or aborted, while the pipe is full: no signal ends the process, no pipe is left. */
@@ -327,6 +359,94 @@ static void *early_reply(void *arg)
 Test(copy, what_a_peer_sent_before_it_went_arrives)
 {
     tt_run(early_reply, NULL);
+}
+
+/* A stream that gives `bytes` zeros after a while, then `end`; its half-close returns `close_rc`, or waits for ever. */
+typedef struct {
+    uint64_t after_ns;
+    unsigned bytes;
+    int end;
+    int close_rc;
+    bool hangs;
+} stub;
+
+static ssize_t stub_read(void *object, void *buf, size_t size)
+{
+    stub *self = object;
+    int rc = self->after_ns != 0 ? tn_sleep(self->after_ns) : 0;
+
+    if (rc != 0)
+        return rc;
+    if (self->bytes == 0 || size == 0)
+        return self->end;
+    self->bytes--;
+    *(char *)buf = 0;
+    return 1;
+}
+
+static ssize_t stub_write(void *object, const void *buf, size_t size)
+{
+    (void)object;
+    (void)buf;
+    return (ssize_t)size;
+}
+
+static int stub_close_write(void *object)
+{
+    const stub *self = object;
+
+    return self->hangs ? tn_sleep(3600 * TN_S) : self->close_rc;
+}
+
+static const tn_io_ops stub_ops = {
+    .size = sizeof stub_ops, .read = stub_read, .write = stub_write, .close_write = stub_close_write};
+
+/* `a` has ended. */
+static int copy_stub(stub *b, uint64_t idle_ns, uint64_t bytes[2])
+{
+    tn_copy_options options = tn_copy_options_default();
+    stub a = {0};
+
+    options.idle_ns = idle_ns;
+    return tn_copy_both((tn_io){&stub_ops, &a}, (tn_io){&stub_ops, b}, &options, bytes);
+}
+
+/* The half-close waits: for the idle timeout, or until the other direction fails. */
+static void *half_close_waits(void *arg)
+{
+    uint64_t bytes[2];
+
+    tt_check_eq(copy_stub(&(stub){.after_ns = 3600 * TN_S, .hangs = true}, 50 * TN_MS, bytes), TN_ETIME);
+    tt_check_eq(copy_stub(&(stub){.after_ns = 20 * TN_MS, .end = -EIO, .hangs = true}, 0, bytes), -EIO);
+    return arg;
+}
+
+Test(copy, a_half_close_that_waits_is_cut_short)
+{
+    tt_run(half_close_waits, NULL);
+}
+
+/* The peer has gone before the half-close: what it sent arrives, and another error is not hidden. */
+static void *half_close_fails(void *arg)
+{
+    static const int gone[] = {TN_EPIPE, TN_ECONNRESET, TN_ENOTCONN};
+
+    for (int i = 0; i < 3; i++) {
+        uint64_t bytes[2];
+        tn_scope scope;
+        tt_check_eq(copy_stub(&(stub){.after_ns = 10 * TN_MS, .bytes = 2, .close_rc = gone[i]}, 0, bytes), gone[i]);
+        tt_check_eq(bytes[1], 2);
+        tt_check_eq(copy_stub(&(stub){.after_ns = 10 * TN_MS, .end = -EIO, .close_rc = gone[i]}, 0, bytes), -EIO);
+        tn_scope_enter_for(&scope, 20 * TN_MS);
+        tt_check_eq(copy_stub(&(stub){.after_ns = 3600 * TN_S, .close_rc = gone[i]}, 0, bytes), TN_ETIMEDOUT);
+        tn_scope_leave(&scope);
+    }
+    return arg;
+}
+
+Test(copy, a_half_close_to_a_peer_that_has_gone)
+{
+    tt_run(half_close_fails, NULL);
 }
 
 /* A reset of one side ends both directions, also the one whose peer is silent. */

@@ -52,8 +52,10 @@ TN_API int tn_copy(tn_io to, tn_io from, const tn_copy_options *options, uint64_
  * of either direction. `bytes`, unless NULL, receives how many bytes were written from a to b, and from b to a.
  *
  * If a stream cannot be read, the other direction is cut short. If it cannot be written because its peer has gone (TN_EPIPE,
- * TN_ECONNRESET), the other direction continues to its end, because that peer may have sent something before. The second
- * direction is copied by another fiber.
+ * TN_ECONNRESET), the other direction continues to its end, because that peer may have sent something before. Without
+ * `idle_ns` the copy then lasts as long as that direction, for ever if its stream never ends.
+ *
+ * The second direction is copied by another fiber, which needs a stack: with tn_options.stacks_max, allow two for each copy.
  *
  * Suspends: until both directions have ended; also when the task's budget is used up.
  * Callable from: a fiber.
