@@ -52,7 +52,7 @@ int tni_os_accept(int fd)
         if (rc == -ENOSYS || rc == -EPERM)
             rc = accept_in_steps(fd);
     } while (rc == -EINTR);
-    return rc;
+    return rc >= 0 ? rc : tni_os_error(-rc);
 }
 
 int tni_os_bind(int fd, const struct sockaddr *address, socklen_t length)

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "os/os_error.h"
+
 int tni_os_splice_pipe(int ends[2], size_t size)
 {
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -24,5 +26,5 @@ ssize_t tni_os_splice(int from, int to, size_t size)
     do {
         n = splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     } while (n < 0 && errno == EINTR);
-    return n >= 0 ? n : -errno;
+    return n >= 0 ? n : tni_os_error(errno);
 }
