@@ -207,13 +207,23 @@ static void space_abandon(tn_future *self, tn_task *task)
     give_up_turn(tni_container_of(self, space_future, base)->own);
 }
 
+static const tn_future_ops space_ops = {space_poll, space_drop, "socket", space_abandon};
+
 static int wait_for_space(message *own)
 {
-    static const tn_future_ops ops = {space_poll, space_drop, "socket", space_abandon};
-    space_future future = {.base = {&ops}, .own = own};
+    space_future future = {.base = {&space_ops}, .own = own};
 
     tn_ready_init(&future.ready, own->queue->stream, TN_WRITABLE);
     return tn_await(&future.base);
+}
+
+/* Between two parts of a message: other tasks run, and a cancellation is seen. */
+static int go_on(message *own)
+{
+    space_future in_flight = {.base = {&space_ops}, .own = own};
+
+    tn_ready_init(&in_flight.ready, own->queue->stream, TN_WRITABLE);
+    return tni_budget_enter_part(&in_flight.base);
 }
 
 /* The holder's turn. */
@@ -223,11 +233,13 @@ static int take_turn(message *own)
 
     do {
         rc = send_once(own);
+        if (rc == 0)
+            return 0;
         if (rc == TN_EAGAIN)
             rc = wait_for_space(own);
-        else if (rc == 0)
-            return 0;
-    } while (rc == TO_SEND_ON || rc == 0);
+        else if (rc == TO_SEND_ON)
+            rc = go_on(own);
+    } while (rc == 0);
     if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)
         give_up_turn(own);
     else

@@ -9,13 +9,20 @@
 #include "net_flow.h"
 #include "support/abandoned.h"
 
-/* Counts the system calls of the queue. */
+/* Counts the system calls of the queue. With `cancelled_in_call` each sends one byte, and the third one cancels. */
 static atomic_uint calls;
+static tn_cancel_source *_Atomic cancelled_in_call;
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
+    tn_cancel_source *source = atomic_load(&cancelled_in_call);
+
     atomic_fetch_add(&calls, 1);
-    return syscall(SYS_sendmsg, fd, message, flags);
+    if (source == NULL)
+        return syscall(SYS_sendmsg, fd, message, flags);
+    if (atomic_load(&calls) == 3)
+        tn_cancel_source_cancel(source);
+    return syscall(SYS_sendto, fd, message->msg_iov[0].iov_base, 1, flags, NULL, 0);
 }
 
 static char much[1 << 20];
@@ -323,6 +330,35 @@ static void *cut(void *arg)
 Test(write_queue, a_cut_message_breaks_the_queue)
 {
     tt_run(cut, NULL);
+}
+
+/* There is always space, so the holder never waits for it. */
+static void *cut_between_parts(void *arg)
+{
+    tn_write_queue queue;
+    tn_cancel_source source;
+    tn_stream *ends[2];
+    tn_scope scope;
+
+    ns_unix_pair(ends);
+    tn_write_queue_init(&queue, ends[0]);
+    tn_cancel_source_init(&source);
+    atomic_store(&calls, 0);
+    atomic_store(&cancelled_in_call, &source);
+    tn_scope_enter_with(&scope, TN_NEVER, &source);
+    tt_check_eq(tn_write_queue_write(&queue, "message", 7), TN_ECANCELED);
+    tn_scope_leave(&scope);
+    atomic_store(&cancelled_in_call, NULL);
+    tt_check_eq(atomic_load(&calls), 3);
+    tt_check_eq(tn_write_queue_write(&queue, "later", 5), TN_EPIPE);
+    tn_cancel_source_fini(&source);
+    ns_close_pair(ends);
+    return arg;
+}
+
+Test(write_queue, a_message_is_cut_between_two_parts)
+{
+    tt_run(cut_between_parts, NULL);
 }
 
 /* Deadlines pass at every moment. Each message that was written arrives once, and no other one does. */

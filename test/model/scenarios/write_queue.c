@@ -69,6 +69,13 @@ static void setup_in_parts(void *state)
     ((post *)state)->per_call = 3;
 }
 
+/* A message takes two system calls. */
+static void setup_between_parts(void *state)
+{
+    setup_three_cut(state);
+    ((post *)state)->per_call = 1;
+}
+
 static void setup_two_full(void *state)
 {
     post *p = state;
@@ -159,6 +166,13 @@ int tn_await(tn_future *future)
     return rc == TN_PENDING ? TN_ECANCELED : rc;
 }
 
+/* Between two parts of a message. */
+int tni_budget_enter_part(tn_future *in_flight)
+{
+    (void)in_flight;
+    return model_self() == here->cut ? TN_ECANCELED : 0;
+}
+
 /* --- Threads --------------------------------------------------------------------------------------------------------------- */
 
 static void leave(post *p)
@@ -239,5 +253,6 @@ const model_scenario model_scenarios[] = {
     CASE("cut_full", setup_two_full_cut, .threads = {write_first, write_second}),
     CASE("three_cut", setup_three_cut, .threads = {write_first, write_second, write_third}, .bound = 1),
     CASE("cut_in_parts", setup_in_parts, .threads = {write_first, write_second_and_third}),
+    CASE("cut_between_parts", setup_between_parts, .threads = {write_first, write_second_and_third}),
     {0},
 };
