@@ -7,11 +7,15 @@
 #include "endpoint/attempt.h"
 #include "task/budget.h"
 
-/* Begins the operation, unless an earlier poll has. */
+/* Begins the operation, unless an earlier poll has. Between two polls the endpoint may have been closed, also if the earlier one
+ * ended for lack of budget and registered no waker. */
 static inline int tni_attempt_poll_begin(tni_endpoint *endpoint, tni_side side, bool *in_flight)
 {
-    int rc = *in_flight ? 0 : tni_endpoint_begin(endpoint, tni_endpoint_operation(side));
+    int rc;
 
+    if (*in_flight)
+        return tni_endpoint_is_closing(endpoint) ? TN_EBADF : 0;
+    rc = tni_endpoint_begin(endpoint, tni_endpoint_operation(side));
     if (rc == 0)
         *in_flight = true;
     return rc;

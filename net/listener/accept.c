@@ -63,7 +63,7 @@ typedef struct {
 static int poll_pause(tn_listener *listener, uint64_t deadline_ns, tn_waker *waker)
 {
     if (tni_task_clock_ns() >= deadline_ns)
-        return 0;
+        return tni_endpoint_is_closing(&listener->endpoint) ? TN_EBADF : 0;
     /* Arm before checking: see wait.h. The closer sets CLOSING, then wakes. */
     tni_wait_arm(&listener->pause, waker);
     if (tni_endpoint_is_closing(&listener->endpoint))

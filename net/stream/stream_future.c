@@ -17,8 +17,6 @@ static ssize_t run_receive(tni_endpoint *endpoint, void *arg)
 {
     tn_read_future *future = arg;
 
-    if (future->size == 0)
-        return 0;
     endpoint->read_may_be_stale = true;
     return tni_os_recv(endpoint->fd, future->buf, at_most(future->size));
 }
@@ -33,7 +31,7 @@ static int read_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tni_attempt_poll_begin(endpoint, TNI_READ, &future->in_flight);
-    if (rc == 0)
+    if (rc == 0 && future->size > 0)
         rc = tni_attempt_poll(endpoint, TNI_READ, &receive, &future->waiting, waker);
     if (rc != TN_PENDING)
         tni_attempt_poll_end(endpoint, TNI_READ, &future->in_flight, &future->waiting);
@@ -60,8 +58,6 @@ static ssize_t run_send(tni_endpoint *endpoint, void *arg)
 {
     const tn_write_future *future = arg;
 
-    if (future->done == future->size)
-        return 0;
     return tni_os_send(endpoint->fd, (const char *)future->buf + future->done, at_most(future->size - future->done));
 }
 
@@ -99,7 +95,7 @@ static int write_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tni_attempt_poll_begin(endpoint, TNI_WRITE, &future->in_flight);
-    if (rc == 0)
+    if (rc == 0 && future->size > 0)
         rc = write_parts(future, waker);
     if (rc != TN_PENDING)
         tni_attempt_poll_end(endpoint, TNI_WRITE, &future->in_flight, &future->waiting);

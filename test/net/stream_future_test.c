@@ -51,6 +51,42 @@ Test(stream_future, reads_and_writes)
     tt_run(reads_and_writes, NULL);
 }
 
+/* Nothing can be read, nothing can be written. */
+static void *empty(void *arg)
+{
+    tn_read_future in;
+    tn_write_future out;
+    tn_stream *ends[2];
+    stand_in waiter;
+
+    stand_in_init(&waiter);
+    ns_unix_pair(ends);
+    while (tn_try_write(ends[0], much, MUCH) > 0)
+        ;
+    tn_read_init(&in, ends[0], &(char){0}, 1);
+    tt_check_eq(poll_by(&in.base, &waiter), TN_PENDING); /* it is known that neither side is ready */
+    drop(&in.base);
+    tn_write_init(&out, ends[0], "a", 1);
+    tt_check_eq(poll_by(&out.base, &waiter), TN_PENDING);
+    drop(&out.base);
+    tn_read_init(&in, ends[0], NULL, 0);
+    tt_check_eq(poll_by(&in.base, &waiter), 0);
+    tn_write_init(&out, ends[0], NULL, 0);
+    tt_check_eq(poll_by(&out.base, &waiter), 0);
+    tn_write_all_init(&out, ends[0], NULL, 0);
+    tt_check_eq(poll_by(&out.base, &waiter), 0);
+    tt_check(stand_in_is_free(&waiter));
+    drop(&in.base);
+    drop(&out.base);
+    ns_close_pair(ends);
+    return arg;
+}
+
+Test(stream_future, of_no_bytes_never_waits)
+{
+    tt_run(empty, NULL);
+}
+
 static void *accepts(void *arg)
 {
     char address[TN_ADDRESS_SIZE];
@@ -375,6 +411,34 @@ static void *closed_before(void *arg)
 Test(stream_future, of_a_closed_stream)
 {
     tt_run(closed_before, NULL);
+}
+
+/* The budget is used up between two parts of a write: no waker is registered, but the close is seen. */
+static void *closed_between_parts(void *arg)
+{
+    tn_stream *ends[2];
+    tn_write_future out;
+    stand_in waiter;
+    size_t done;
+
+    stand_in_init(&waiter);
+    ns_tcp_pair(ends);
+    tn_write_all_init(&out, ends[0], much, MUCH);
+    waiter.task.budget = 2;
+    tt_check_eq(out.base.ops->poll(&out.base, tni_task_waker(&waiter.task)), TN_PENDING);
+    done = out.done;
+    tn_stream_abort(ends[0]);
+    tt_check_eq(poll_by(&out.base, &waiter), TN_EBADF);
+    tt_check_eq(out.done, done);
+    drop(&out.base);
+    tn_stream_release(ends[0]);
+    tn_stream_close(ends[1]);
+    return arg;
+}
+
+Test(stream_future, a_close_between_two_polls)
+{
+    tt_run(closed_between_parts, NULL);
 }
 
 /* --- No file is left ------------------------------------------------------------------------------------------------------- */
