@@ -167,13 +167,13 @@ int tn_writer_slice(tn_writer *writer, tn_slice slice)
     tni_slice_queue_push(slices, tni_buffer_used(&writer->buffer), slice);
     while (rc == 0 && waiting(writer) > writer->buffer.usual)
         rc = send_some(writer, none);
-    if (rc != 0 && slices->count > 0 && slices->parts[slices->count - 1].left.size == slice.bytes.size) {
+    if (rc != 0 && slices->count > 0 && slices->parts[slices->count - 1].left.size == slice.bytes.size)
         tni_slice_queue_pop(slices); /* it is the last one, and nothing of it was sent */
-        return rc;
-    }
+    else
+        rc = 0;
     if (waiting(writer) == 0)
         free_all(writer);
-    return 0;
+    return rc;
 }
 
 /* The bytes are only read; iovec has no const because readv uses it too. */
@@ -206,12 +206,13 @@ int tn_writer_frame(tn_writer *writer, tn_frame_length length, const void *data,
     return put(writer, piece);
 }
 
-int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
+/* Appends a text. */
+static int print(tn_writer *writer, const char *format, va_list arguments)
 {
     tn_buffer *buffer = &writer->buffer;
     va_list again;
     int size;
-    int rc = writer->error != 0 ? writer->error : tni_buffer_reserve(buffer, 1);
+    int rc = tni_buffer_reserve(buffer, 1);
 
     if (rc != 0)
         return rc;
@@ -234,6 +235,18 @@ int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
     }
     buffer->end += (size_t)size;
     return 0;
+}
+
+int tn_writer_vprintf(tn_writer *writer, const char *format, va_list arguments)
+{
+    int rc = writer->error;
+
+    if (rc != 0)
+        return rc;
+    rc = print(writer, format, arguments);
+    if (waiting(writer) == 0) /* an empty text, or an error */
+        free_all(writer);
+    return rc;
 }
 
 int tn_writer_printf(tn_writer *writer, const char *format, ...)

@@ -61,6 +61,22 @@ Test(writer, collects_until_it_is_flushed)
     cr_assert_eq(s.calls, 1);
     cr_assert(has(&s, "GET /42 HTTP/1.1\r\n"));
     cr_assert_null(writer.buffer.bytes);
+    cr_assert_eq(tn_writer_printf(&writer, "%s", ""), 0);
+    cr_assert_null(writer.buffer.bytes);
+    tn_writer_fini(&writer);
+}
+
+/* A slice that cannot be sent is taken out again, and nothing is left allocated. */
+Test(writer, a_slice_that_is_not_taken_leaves_nothing)
+{
+    static const char text[100];
+    sink s = {.most = 1024, .fail = 1};
+    tn_writer writer;
+
+    writer_init(&writer, &s);
+    cr_assert_eq(tn_writer_slice(&writer, tn_slice_static(text, sizeof text)), TN_ECANCELED);
+    cr_assert_null(writer.slices);
+    cr_assert_null(writer.buffer.bytes);
     tn_writer_fini(&writer);
 }
 
