@@ -72,6 +72,21 @@ static int watch(tn_process *process, tn_signal *signals, tn_process_end *end)
     return asked;
 }
 
+/* Another process may have inherited the pipe, and keep it open. */
+static void end_reader(tn_task *reader)
+{
+    tn_scope scope;
+    int rc;
+
+    tn_scope_enter_for(&scope, TN_S);
+    rc = tn_join(reader, NULL);
+    tn_scope_leave(&scope);
+    if (rc != TN_ETIMEDOUT)
+        return;
+    tn_cancel(reader);
+    (void)tn_join(reader, NULL);
+}
+
 /* Runs the program once. Returns true if it shall be started again. */
 static bool run_once(tn_signal *signals)
 {
@@ -95,7 +110,7 @@ static bool run_once(tn_signal *signals)
     rc = tn_spawn(&reader, copy_lines, process);
     asked = watch(process, signals, &end);
     if (rc == 0)
-        (void)tn_join(reader, NULL);
+        end_reader(reader);
     if (end.signal != 0)
         fprintf(stderr, "supervise: %d ended by signal %d\n", (int)tn_process_id(process), end.signal);
     else

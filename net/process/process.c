@@ -53,9 +53,12 @@ int tn_process_send_group(tn_process *process, int signal)
     return send_to(process, signal, true);
 }
 
+/* The child may have left the group that it led. */
 void tni_process_kill(tn_process *process)
 {
-    (void)send_to(process, TNI_OS_PROCESS_KILL, process->child->leads_group);
+    if (process->child->leads_group)
+        (void)send_to(process, TNI_OS_PROCESS_KILL, true);
+    (void)send_to(process, TNI_OS_PROCESS_KILL, false);
 }
 
 /* --- Waiting ---------------------------------------------------------------------------------------------------------------- */
@@ -71,6 +74,10 @@ static int wait_poll(tn_future *self, tn_waker *waker)
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
     rc = tni_child_poll(future->process->child, &future->armed, waker);
+    if (rc == TN_PENDING && future->held == NULL) { /* the child ends the wait: it is no deadlock */
+        future->held = future->process->runtime;
+        tn_runtime_hold(future->held);
+    }
     if (rc == 0 && child->end.known)
         future->end = (tn_process_end){.code = child->end.code, .signal = child->end.number, .dumped = child->end.dumped};
     else if (rc == 0)
@@ -83,6 +90,9 @@ static void wait_drop(tn_future *self)
     tn_process_future *future = tni_container_of(self, tn_process_future, base);
 
     tni_child_disarm(future->process->child, &future->armed);
+    if (future->held != NULL && !tni_reaper_is_inherited(future->process->reaper))
+        tn_runtime_unhold(future->held);
+    future->held = NULL;
 }
 
 void tn_process_wait_init(tn_process_future *future, tn_process *process)

@@ -8,6 +8,7 @@
 #include "endpoint/attempt.h"
 #include "process/process.h"
 #include "sched/runtime.h"
+#include "time/deadline.h"
 
 #define LIMIT_DEFAULT ((size_t)1 << 20)
 #define LINGER_DEFAULT_NS (100 * TN_MS)
@@ -60,7 +61,7 @@ static void stop_writing(collection *self)
 /* One byte more than the limit may be read, so that an output of just that size is no error; and one for the 0 byte. */
 static int grow(const collection *self, collected *out)
 {
-    size_t max = self->limit + 2;
+    size_t max = self->limit < SIZE_MAX - 2 ? self->limit + 2 : SIZE_MAX;
     size_t capacity = out->capacity < FIRST_BYTES ? FIRST_BYTES : out->capacity * 2;
     char *data;
 
@@ -117,7 +118,8 @@ static int poll_output(const collection *self, collected *out, tn_waker *waker)
     return TN_PENDING;
 }
 
-static void poll_input(collection *self, tn_waker *waker)
+/* Returns 0 or an error. */
+static int poll_input(collection *self, tn_waker *waker)
 {
     tni_pipe_buffers buffers = {&self->input, 1};
     tni_attempt write = {tni_pipe_run_write, &buffers, 0};
@@ -129,12 +131,15 @@ static void poll_input(collection *self, tn_waker *waker)
         else if (n > 0)
             self->input = (struct iovec){(char *)self->input.iov_base + n, self->input.iov_len - (size_t)n};
         if (n == TN_PENDING)
-            return;
-        if (n < 0) /* all is written, or the child reads no more */
+            return 0;
+        if (n < 0)
             stop_writing(self);
+        if (n < 0 && n != TN_EPIPE) /* otherwise all is written, or the child reads no more */
+            return (int)n;
     }
     if (self->in_open)
         tn_waker_wake_by_ref(waker);
+    return 0;
 }
 
 /* The child may have ended while other processes still have its outputs open. */
@@ -147,7 +152,7 @@ static int poll_end(collection *self, tn_waker *waker)
         if (rc != 0)
             return rc;
         self->ended = true;
-        tn_sleep_init(&self->linger, tn_now() + self->linger_ns);
+        tn_sleep_init(&self->linger, tni_deadline_after(self->linger_ns));
     }
     return 0;
 }
@@ -157,10 +162,13 @@ static int collection_poll(tn_future *future, tn_waker *waker)
     collection *self = tni_container_of(future, collection, base);
     int end = poll_end(self, waker); /* first: what it has written before is there then */
     int outs[2];
+    int rc;
 
     if (end != 0 && end != TN_PENDING)
         return end;
-    poll_input(self, waker);
+    rc = poll_input(self, waker);
+    if (rc != 0)
+        return rc;
     for (unsigned i = 0; i < 2; i++) {
         outs[i] = poll_output(self, &self->outs[i], waker);
         if (outs[i] != 0 && outs[i] != TN_PENDING)
@@ -274,7 +282,7 @@ int tn_process_run(tn_process_output *output, const char *const *argv, const tn_
     wanted.out = TN_PROCESS_PIPE;
     if (wanted.err != TN_PROCESS_STDOUT)
         wanted.err = TN_PROCESS_PIPE;
-    tn_scope_enter(&scope, output->timeout_ns != 0 ? tn_now() + output->timeout_ns : TN_NEVER);
+    tn_scope_enter(&scope, output->timeout_ns != 0 ? tni_deadline_after(output->timeout_ns) : TN_NEVER);
     rc = tn_process_start(&process, argv, &wanted);
     if (rc == 0) {
         output->allocator = process->runtime->allocator;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Starting a child process: the options, the pipes, the files to try, and the call on a thread that may block. */
+#include <limits.h>
 #include <string.h>
 
 #include "base/fork.h"
@@ -55,6 +56,8 @@ static int check_options(const starting *self, const char *const *argv)
     for (size_t i = 0; problem == NULL && i < options->fd_count; i++)
         if (options->fds[i].to < 0 || options->fds[i].from < 0)
             problem = "fds has a negative number";
+        else if (options->fds[i].to == INT_MAX)
+            problem = "fds has a number that no process can have";
     return problem != NULL ? tni_options_refuse(self->log, "tn_process_start", problem) : 0;
 }
 

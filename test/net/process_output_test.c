@@ -2,6 +2,8 @@
 /* tn_process_run: input, outputs, limits, deadlines. */
 #include "process_support.h"
 
+#include <stdatomic.h>
+
 #include <tn/combine.h>
 #include <tn/scope.h>
 
@@ -192,4 +194,50 @@ Test(process_output, on_a_plain_thread)
     tn_process_output_free(&output);
     tt_runtime_destroy(runtime);
     ps_expect_no_children();
+}
+
+static void *collect_without_limits(void *arg)
+{
+    tn_process_output output = tn_process_output_default();
+
+    output.limit = SIZE_MAX;
+    output.timeout_ns = UINT64_MAX;
+    output.linger_ns = UINT64_MAX;
+    tt_check_eq(tn_process_run(&output, PS_SCRIPT("echo out; (sleep 0.1; echo late) &"), NULL), 0);
+    tt_check(strcmp(output.out, "out\nlate\n") == 0);
+    tn_process_output_free(&output);
+    return arg;
+}
+
+Test(process_output, largest_limits)
+{
+    tt_run(collect_without_limits, NULL);
+    ps_expect_no_children();
+}
+
+static void *wait_for_a_child(void *arg)
+{
+    tt_check_eq(ps_end(ps_start("sleep 0.5", NULL)).code, 0);
+    return arg;
+}
+
+static atomic_uint deadlocks;
+
+static void count_deadlock(void *ctx, tn_runtime *runtime)
+{
+    (void)ctx;
+    (void)runtime;
+    atomic_fetch_add(&deadlocks, 1);
+}
+
+Test(process_output, a_wait_for_a_child_is_no_deadlock)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.on_deadlock = count_deadlock;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, wait_for_a_child, NULL, NULL), 0);
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&deadlocks), 0);
 }

@@ -95,11 +95,12 @@ static inline tn_process_options tn_process_options_default(void)
  *
  * All descriptors of this process but 0, 1, 2 and those of the options are closed in the child, unless inherit_fds is set.
  * Handlers of signals are reset, as execve does. The start does not copy the memory of this process, unless the child has another
- * user. It makes system calls that block, on a thread of the pool if the caller is a fiber.
+ * user. It makes system calls that block, on a thread of the pool if the caller is a fiber. So a child that asks for a signal at
+ * the end of its parent (PR_SET_PDEATHSIG) gets it when that thread ends, after tn_options.blocking_idle_ns.
  *
  * Suspends: until the program runs.
  * Callable from: a fiber, a plain thread, a blocking job.
- * Ownership: on success the caller owns the process, and must close it.
+ * Ownership: on success the caller owns the process, and must close it before its runtime is destroyed.
  * Errors: those of the system calls, such as -ENOENT, -EACCES, -EPERM, -E2BIG. TN_EINVAL: an option is refused (tn/base.h), argv
  * is empty, or there is no runtime. TN_EAGAIN: the limit of processes or threads is reached. TN_EMFILE, TN_ENOMEM. TN_ENOTSUP: in
  * the simulator. TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
@@ -148,6 +149,7 @@ typedef struct tn_process_future {
     tn_future base;
     tn_process *process; /* private */
     tn_waker *armed;     /* private */
+    tn_runtime *held;    /* private */
     tn_process_end end;  /* valid when the result is 0 */
 } tn_process_future;
 

@@ -305,7 +305,7 @@ TN_API void tn_runtime_trim(tn_runtime *runtime);
  * - All workers have slept for 50 ms.
  * - No timer is set.
  * - No socket or signal is registered.
- * - No blocking job runs.
+ * - No blocking job runs, and no task waits for a child process.
  * - No hold is in effect.
  *
  * on_deadlock is called once for each deadlock. The log shows only the first one.
