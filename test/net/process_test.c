@@ -385,13 +385,22 @@ static void *start_in_pool(void *arg)
     start_for_ever();
 }
 
-/* The fiber waits for nothing but starts. */
+static bool has_no_blocks(void *arg)
+{
+    return atomic_load(&((tt_abandoned *)arg)->allocator.blocks) == 0;
+}
+
+/* The fiber waits for nothing but starts. One is a job of the pool, which may be given up on too. */
 Test(process, abandoned_in_its_start)
 {
     tt_abandoned abandoned;
+    size_t left;
 
     tt_abandon_begin(&abandoned, start_in_pool, NULL);
-    tt_abandon_end(&abandoned);
+    left = tn_runtime_destroy(abandoned.runtime, TN_SHUTDOWN_WAIT, 0);
+    cr_assert(left == 1 || left == 2, "%zu", left);
+    cr_assert_eq(tn_join(abandoned.fiber, NULL), TN_ESHUTDOWN);
+    cr_assert(tt_wait_until(has_no_blocks, &abandoned, 20 * TN_S));
     ps_expect_no_children();
 }
 

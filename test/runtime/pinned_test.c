@@ -295,8 +295,9 @@ Test(pinned, destroy_waits_for_those_that_have_not_begun)
     }
 }
 
-/* All workers are stuck and keep their cores, so none of them begins: all are given up on, and freed. */
-Test(pinned, destroy_gives_up_on_those_that_have_not_begun)
+/* All workers are stuck and keep their cores, so none of them begins: all are given up on, and freed. ThreadSanitizer does not
+ * see that the kernel gives a number of a file to another thread only after its close. */
+Test(pinned, destroy_gives_up_on_those_that_have_not_begun, .disabled = TT_TSAN)
 {
     tn_options options = tt_options();
     tn_runtime *runtime;
