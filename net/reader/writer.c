@@ -207,7 +207,7 @@ int tn_writer_frame(tn_writer *writer, tn_frame_length length, const void *data,
 }
 
 /* Appends a text. */
-static int print(tn_writer *writer, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int print(tn_writer *writer, const char *format, va_list arguments)
 {
     tn_buffer *buffer = &writer->buffer;
     va_list again;
