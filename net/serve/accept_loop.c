@@ -160,6 +160,13 @@ static void pause_after(acceptor *self, int error)
     self->not_before_ns = tni_deadline_after(self->pause_ns);
 }
 
+static bool ends_loop(int rc, bool fatal)
+{
+    if (rc == TN_ESHUTDOWN || rc == TN_ETIME || rc == TN_EBADF || rc == TN_ECANCELED)
+        return true;
+    return fatal && rc != TN_EMFILE && rc != -ENFILE && rc != TN_ENOMEM && rc != -ENOBUFS;
+}
+
 /* Accepts until the phase changes, or no connection came in time, or the program has closed the listener, or this task is
  * cancelled. `fatal`: these other errors end it too. Returns the error. */
 static int accept_all(acceptor *self, bool fatal)
@@ -172,9 +179,7 @@ static int accept_all(acceptor *self, bool fatal)
             self->until_ns = tni_deadline_after(self->part->server->options.backlog_ns);
         if (rc == 0 || rc == TN_EAGAIN)
             self->pause_ns = rc == 0 ? 0 : self->pause_ns;
-        else if (rc == TN_ESHUTDOWN || rc == TN_ETIME || rc == TN_EBADF || rc == TN_ECANCELED)
-            return rc;
-        else if (fatal && rc != TN_EMFILE && rc != -ENFILE && rc != TN_ENOMEM && rc != -ENOBUFS)
+        else if (ends_loop(rc, fatal))
             return rc;
         else
             pause_after(self, rc);

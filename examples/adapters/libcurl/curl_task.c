@@ -138,7 +138,7 @@ static int report_socket(curlt_session *session, const tn_ready *ready)
     int running;
     int mask = 0;
 
-    socket->member = NULL;
+    socket->member = NULL; /* NOLINT(clang-analyzer-core.NullDereference): each member has its socket as its tag */
     if (ready->result < 0 || (ready->result & (TN_FD_ERROR | TN_FD_HANGUP)) != 0)
         mask |= CURL_CSELECT_ERR;
     if (ready->result > 0)
