@@ -64,7 +64,7 @@ static void *keep_alive(void *arg)
 static int serve(server *self)
 {
     tn_serve_options options = tn_serve_options_default();
-    tn_serve_result result;
+    tn_serve_result result = {0};
     tn_group group;
 
     options.drain = self->drain;

@@ -156,6 +156,7 @@ int tn_systemd_status(const char *format, ...)
 
     memcpy(line, key, sizeof key);
     va_start(arguments, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it was started */
     (void)vsnprintf(line + sizeof key - 1, STATUS_BYTES + 2, format, arguments);
     va_end(arguments);
     cut(line + sizeof key - 1, STATUS_BYTES);
