@@ -25,6 +25,15 @@
 /* Offset of tni_context_home.control from tni_context_home.context.sp. */
 #define HOME_CONTROL -8
 
+/* Saves the callee-saved registers, in the order of the frame. */
+.macro save_registers
+    .irp register, rbp, rbx, r12, r13, r14, r15
+    pushq %\register
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %\register, 0
+    .endr
+.endm
+
     .text
 
 /* void *tni_fiber_switch(void **save_sp, void *to_sp, void *message)
@@ -40,24 +49,7 @@
 tni_fiber_switch:
     .cfi_startproc
     endbr64
-    pushq %rbp
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbp, 0
-    pushq %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbx, 0
-    pushq %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r12, 0
-    pushq %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r13, 0
-    pushq %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r14, 0
-    pushq %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r15, 0
+    save_registers
     subq $8, %rsp
     .cfi_adjust_cfa_offset 8
     stmxcsr FRAME_MXCSR(%rsp)
@@ -118,24 +110,7 @@ tni_fiber_switch:
 tni_fiber_enter_from_home:
     .cfi_startproc
     endbr64
-    pushq %rbp
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbp, 0
-    pushq %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbx, 0
-    pushq %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r12, 0
-    pushq %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r13, 0
-    pushq %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r14, 0
-    pushq %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r15, 0
+    save_registers
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
     fnstcw -8(%rsp)
@@ -156,24 +131,7 @@ tni_fiber_enter_from_home:
 tni_fiber_begin:
     .cfi_startproc
     endbr64
-    pushq %rbp
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbp, 0
-    pushq %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbx, 0
-    pushq %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r12, 0
-    pushq %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r13, 0
-    pushq %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r14, 0
-    pushq %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r15, 0
+    save_registers
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
     fnstcw -8(%rsp)

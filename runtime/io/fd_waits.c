@@ -93,8 +93,6 @@ static int grow_locked(tni_fd_waits *set, uint32_t count)
 
     tni_os_mutex_unlock(&set->lock);
     buckets = tni_alloc(set->allocator, count * sizeof(tni_fd_wait *), _Alignof(tni_fd_wait *));
-    for (uint32_t i = 0; i < count && buckets != NULL; i++)
-        buckets[i] = NULL;
     tni_os_mutex_lock(&set->lock);
     if (buckets != NULL && count > set->bucket_count) /* else another thread was first */
         replace_table_locked(set, &buckets, &count);

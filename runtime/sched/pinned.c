@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Pinned tasks: choosing a core for one that begins, and its start queue. */
 #include "sched/pinned.h"
 
 #include "sched/runtime.h"
