@@ -5,7 +5,8 @@ import os
 import re
 
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
-SIMULATOR = "runtime/sim/"  # a library of its own, no folder of the layer; its public headers are checked as those of the layers
+# Libraries of their own, no folders of the layer: {folder: name}. Their public headers are checked as those of the layers.
+LIBRARIES = {"runtime/sim/": "sim", "net/tls/": "tls"}
 IDENTIFIER = r"[A-Za-z_]\w*"
 
 
@@ -19,7 +20,8 @@ class Source:
 
     def __init__(self, path, text):
         self.path = path
-        self.layer = "sim" if path.startswith(SIMULATOR) else path.split("/")[0]
+        self.library = next((folder for folder in LIBRARIES if path.startswith(folder)), None)  # its folder
+        self.layer = LIBRARIES[self.library] if self.library else path.split("/")[0]
         self.name = os.path.basename(path)
         self.text = text
         self.lines = text.split("\n")
@@ -43,8 +45,8 @@ class Source:
 
     @property
     def is_public_header(self):
-        if self.layer == "sim":
-            return self.path.startswith(SIMULATOR + "include/")
+        if self.library:
+            return self.path.startswith(self.library + "include/")
         return self.in_layer and self.is_header and bool(re.fullmatch(r"\w+/(include/(tn/)?\w+|tn(_\w+)?)\.h", self.path))
 
     def names(self):
@@ -167,7 +169,7 @@ class Tree:
 def read_headers(root):
     """The public headers alone, as a tree."""
     texts = {}
-    for layer in (*LAYERS, SIMULATOR):
+    for layer in (*LAYERS, *LIBRARIES):
         for here, _, files in os.walk(os.path.join(root, layer, "include")):
             for name in filter(lambda name: name.endswith(".h"), files):
                 path = os.path.join(here, name)

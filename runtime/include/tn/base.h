@@ -44,6 +44,7 @@ enum {
     TN_ENOTSUP = -ENOTSUP,           /* the kernel does not have what an option asks for */
     TN_EOVERFLOW = -EOVERFLOW,       /* elements were missed: the reader was too slow */
     TN_EPIPE = -EPIPE,               /* the peer reads no more; the other side of a channel is gone or has closed it */
+    TN_EPROTO = -EPROTO,             /* the peer violates the protocol, or one side refuses the other */
     TN_ESHUTDOWN = -ESHUTDOWN,       /* the runtime is being destroyed */
     TN_ETIME = -ETIME,               /* the kernel has given up on a peer or server that does not reply */
     TN_ETIMEDOUT = -ETIMEDOUT,       /* a deadline of the caller has passed; for an error of the kernel see TN_ETIME */
