@@ -26,7 +26,7 @@ WEAK extern void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
 typedef struct record record;
 struct record {
-    record *next;
+    tni_aptr next; /* a link of the table */
     const tni_context *context;
     void *base; /* of the stack */
     size_t size;
@@ -38,11 +38,14 @@ struct record {
     uint64_t number;    /* valgrind's of the stack */
 };
 
+/* A fork may come at any instruction of another thread that changes the table, and the child uses the table after
+ * tni_announce_in_child. So each change is one store to a link. It comes after all stores to the record that it leads to: a
+ * fork copies a link and what it leads to, or the link before. */
 #define BUCKETS 4096
-static record *buckets[BUCKETS];
+static tni_aptr buckets[BUCKETS];
 static tni_a32 lock; /* 1 while it is held: a spin lock, because a tni_os_mutex has no static initializer */
 
-static record **bucket_of(const tni_context *context)
+static tni_aptr *bucket_of(const tni_context *context)
 {
     return &buckets[((uintptr_t)context >> 4) * 2654435761u % BUCKETS];
 }
@@ -63,12 +66,20 @@ static void unlock_table(void)
     tni_a32_store(&lock, 0, TNI_RELEASE); /* release: publishes what this thread wrote to the next lock_table */
 }
 
-static record **link_of(const tni_context *context)
+/* Relaxed: the lock orders the accesses of threads, and a child of fork has one thread. */
+static record *linked_by(const tni_aptr *link)
 {
-    record **link = bucket_of(context);
+    return tni_aptr_load(link, TNI_RELAXED);
+}
 
-    while (*link != NULL && (*link)->context != context)
-        link = &(*link)->next;
+/* The link to the record of the context, or the empty one at the end of its list. */
+static tni_aptr *link_of(const tni_context *context)
+{
+    tni_aptr *link = bucket_of(context);
+    record *r;
+
+    while ((r = linked_by(link)) != NULL && r->context != context)
+        link = &r->next;
     return link;
 }
 
@@ -77,10 +88,11 @@ static record *add_record(const tni_context *context)
     record *r = tni_alloc(&tni_alloc_default, sizeof *r, _Alignof(record));
 
     tni_assert(r != NULL, "no memory to announce a fiber to the tool under which the program runs");
-    r->context = context;
+    *r = (record){.context = context};
     lock_table();
-    r->next = *bucket_of(context);
-    *bucket_of(context) = r;
+    tni_aptr_init(&r->next, linked_by(bucket_of(context)));
+    /* Release: publishes the record to a child of fork; without it the child may find a record whose link is not written. */
+    tni_aptr_store(bucket_of(context), r, TNI_RELEASE);
     unlock_table();
     return r;
 }
@@ -90,21 +102,21 @@ static record *find(const tni_context *context)
     record *r;
 
     lock_table();
-    r = *link_of(context);
+    r = linked_by(link_of(context));
     unlock_table();
     return r;
 }
 
 static record *remove_record(const tni_context *context)
 {
-    record **link;
+    tni_aptr *link;
     record *r;
 
     lock_table();
     link = link_of(context);
-    r = *link;
-    if (r != NULL)
-        *link = r->next;
+    r = linked_by(link);
+    if (r != NULL) /* relaxed: what it leads to was published when it was added */
+        tni_aptr_store(link, linked_by(&r->next), TNI_RELAXED);
     unlock_table();
     return r;
 }

@@ -12,8 +12,8 @@
 /* Called before a runtime makes its first fiber: checks for the tools. */
 void tni_announce_init(void);
 
-/* Called in a child of fork: another thread of the parent may have had the lock of the table of contexts. Each change of the
- * table is one store, so it is complete. */
+/* Called in a child of fork: another thread of the parent may have had the lock of the table of contexts. The
+ * table itself is complete at each instruction (announce.c). */
 void tni_announce_in_child(void);
 
 #endif
