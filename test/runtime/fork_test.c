@@ -15,6 +15,12 @@
 #include "support/runtime.h"
 #include "support/sanitizers.h"
 
+/* AddressSanitizer of gcc 12 has no handler of fork. If another thread of the parent holds a lock of its allocator at that
+ * moment, the lock stays held in the child, which then waits for ever in free, in malloc, or in the search for leaks at exit. The
+ * workers take such locks when they begin: with 16 of them 1 to 3 of some 30 children hung in each run of this program, and gdb
+ * shows them in SizeClassAllocator64::ForceLock and GetFromAllocator. ThreadSanitizer takes its own locks at fork. */
+#define ASAN_HANGS "a child of a process with threads may hang in the locks of AddressSanitizer's allocator"
+
 /* A child that hangs is ended by SIGALRM. */
 #define CHILD_SECONDS 20
 
@@ -173,8 +179,8 @@ static void destroy_parents(void)
 
 Test(fork, in_a_task)
 {
-    if (TT_SANITIZED)
-        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    if (TT_ASAN)
+        cr_skip_test(ASAN_HANGS);
     for (int i = 0; i < 5; i++) {
         create_parents();
         tt_join(tt_spawn_on(parents, fork_in_a_task, NULL));
@@ -185,8 +191,8 @@ Test(fork, in_a_task)
 /* ThreadSanitizer lets no child of a process with threads start a thread. */
 Test(fork, in_a_plain_thread)
 {
-    if (TT_SANITIZED)
-        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    if (TT_ASAN)
+        cr_skip_test(ASAN_HANGS);
     create_parents();
     for (int i = 0; i < 5; i++) {
         cr_assert_eq(fork_and_wait(use_parents, NULL), 0);
@@ -215,8 +221,8 @@ static void *run_job(void *arg)
 
 Test(fork, in_a_blocking_job)
 {
-    if (TT_SANITIZED)
-        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    if (TT_ASAN)
+        cr_skip_test(ASAN_HANGS);
     create_parents();
     tt_join(tt_spawn_on(parents, run_job, NULL));
     destroy_parents();
@@ -230,8 +236,8 @@ static void *fork_in_its_thread(void *arg)
 
 Test(fork, of_a_current_thread_runtime)
 {
-    if (TT_SANITIZED)
-        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    if (TT_ASAN)
+        cr_skip_test(ASAN_HANGS);
     tn_options options = tn_options_default();
 
     options.flavor = TN_CURRENT_THREAD;
@@ -254,7 +260,7 @@ static void wait_for_event(void *arg)
     need(tn_async_wait(arg) == TN_ESHUTDOWN);
 }
 
-Test(fork, a_child_leaves_the_event_to_the_parent, .disabled = TT_SANITIZED)
+Test(fork, a_child_leaves_the_event_to_the_parent, .disabled = TT_ASAN)
 {
     tn_runtime *runtime = tt_runtime_create();
     tn_async *event;
@@ -307,8 +313,8 @@ static void return_in_children(void *arg)
 
 Test(fork, a_task_that_returns_in_the_child_ends_it)
 {
-    if (TT_SANITIZED)
-        cr_skip_test("a child of a sanitized process with threads may hang in its locks");
+    if (TT_ASAN)
+        cr_skip_test(ASAN_HANGS);
     tt_child child = tt_fork(return_in_children, NULL);
 
     cr_assert(WIFEXITED(child.status) && WEXITSTATUS(child.status) == 0, "%s", child.said);
