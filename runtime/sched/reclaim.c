@@ -45,6 +45,11 @@ void tni_reclaim_give(tni_core *core)
     announce_change(&runtime->reclaim);
 }
 
+void tni_reclaim_wake(tn_runtime *runtime)
+{
+    announce_change(&runtime->reclaim);
+}
+
 static bool all_have_given(const tn_runtime *runtime, uint32_t round)
 {
     for (unsigned i = 0; i < runtime->core_count; i++) {
@@ -73,8 +78,8 @@ static uint32_t request(tn_runtime *runtime)
     return round;
 }
 
-/* Step 3. */
-static void wait_for_cores(tn_runtime *runtime, tni_core *own, uint32_t round)
+/* Step 3. `in_starter`: the starter calls, and the wait ends when it is needed elsewhere. */
+static void wait_for_cores(tn_runtime *runtime, tni_core *own, uint32_t round, bool in_starter)
 {
     uint64_t now_ns = tni_clock_ns();
     uint64_t until_ns = TNI_RECLAIM_WAIT_NS < TNI_FOREVER - now_ns ? now_ns + TNI_RECLAIM_WAIT_NS : TNI_FOREVER;
@@ -84,6 +89,8 @@ static void wait_for_cores(tn_runtime *runtime, tni_core *own, uint32_t round)
         uint32_t seen = tni_a32_load(&runtime->reclaim.changes, TNI_ACQUIRE);
         if (own != NULL)
             tni_reclaim_give(own);
+        if (in_starter && tni_starter_is_urgent(&runtime->starter))
+            return;
         if (all_have_given(runtime, round) || (until_ns != TNI_FOREVER && tni_clock_ns() >= until_ns))
             return;
         tni_futex_wait(&runtime->reclaim.changes, seen, until_ns);
@@ -105,15 +112,25 @@ bool tni_reclaim_is_allowed(tn_runtime *runtime)
     return tni_clock_ns() >= not_before_ns;
 }
 
-void tni_reclaim_memory(tn_runtime *runtime, tni_core *own)
+static void reclaim(tn_runtime *runtime, tni_core *own, bool in_starter)
 {
     give_external_headers(runtime);
     if (tni_reclaim_is_allowed(runtime)) {
         uint32_t round = request(runtime);
-        wait_for_cores(runtime, own, round);
+        wait_for_cores(runtime, own, round, in_starter);
         tni_stack_wait_end(&runtime->stacks);
     }
     tni_runtime_stacks_trim(runtime, true);
+}
+
+void tni_reclaim_memory(tn_runtime *runtime, tni_core *own)
+{
+    reclaim(runtime, own, false);
+}
+
+void tni_reclaim_memory_in_starter(tn_runtime *runtime)
+{
+    reclaim(runtime, NULL, true);
 }
 
 void tni_reclaim_memory_here(tn_runtime *runtime)

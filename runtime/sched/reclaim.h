@@ -10,7 +10,7 @@
  *   requester: 1. round + 1; announce that stacks are waited for; full fence; wake the parked workers
  *              2. changes + 1, and wake the other requesters
  *              3. load changes; give for the own core; if all cores have given for the round, or the time is up, go to 4; sleep
- *                 while changes is the same; repeat
+ *                 while changes is the same; repeat. In the starter the wait also ends when replacement threads are to be started
  *              4. withdraw the announcement; trim the idle stacks; take the headers that were given
  *   core:      at its periodic check, and before it parks, if stacks are waited for and `reclaimed` is not the round:
  *              1. load round; move the cached stacks to the pool, and headers to the inbox of the own cache; free the blocks
@@ -25,6 +25,9 @@
  *
  * *Two requesters do not wait for each other.* Each gives for its own core in every turn of its loop, and step 2 of the other one
  * wakes it for a new round.
+ *
+ * *The starter is not held up.* A request to it sets its bit before it changes `changes`, and the starter loads `changes` before the
+ * bits. What the cores give later is there for the next attempt.
  *
  * The headers of threads without a core are given by the requester itself, under the lock that guards them.
  *
@@ -49,6 +52,10 @@ void tni_reclaim_init(tni_reclaim *reclaim);
 void tni_reclaim_memory(tn_runtime *runtime, tni_core *own);
 /* Whether it would ask the cores now, or only trim: see tni_reclaim_found_nothing. */
 bool tni_reclaim_is_allowed(tn_runtime *runtime);
+/* The same in the starter: waits no longer when the starter has something urgent to do. */
+void tni_reclaim_memory_in_starter(tn_runtime *runtime);
+/* Makes the starter check for that. */
+void tni_reclaim_wake(tn_runtime *runtime);
 /* The same for a caller outside of the scheduler, which may be inside a task. */
 void tni_reclaim_memory_here(tn_runtime *runtime);
 

@@ -6,6 +6,9 @@
 #include "sched/runtime.h"
 #include "sched/worker_replacement.h"
 
+/* What does not wait until the cores have given what they do not use (reclaim.h). */
+#define URGENT (TNI_STARTER_WORKERS | TNI_STARTER_STOP)
+
 void tni_starter_init(tni_starter *starter)
 {
     starter->started = false;
@@ -21,6 +24,14 @@ void tni_starter_request(tn_runtime *runtime, tni_starter_bits bit)
     /* Release: publishes what the caller has written for the starter; partner: tni_starter_serve. */
     if (tni_a32_fetch_or(&starter->requests, bit, TNI_RELEASE) == 0)
         tni_futex_wake(&starter->requests, 1);
+    if ((bit & URGENT) != 0)
+        tni_reclaim_wake(runtime);
+}
+
+bool tni_starter_is_urgent(const tni_starter *starter)
+{
+    /* Relaxed: after the acquire of `changes`, which the request changes after the bit; partner: tni_starter_request. */
+    return (tni_a32_load(&starter->requests, TNI_RELAXED) & URGENT) != 0;
 }
 
 void tni_starter_request_workers(tn_runtime *runtime, unsigned count)

@@ -47,6 +47,9 @@ void tni_starter_request(tn_runtime *runtime, tni_starter_bits bit);
 /* Any thread. Makes it start `count` replacement threads, which are counted as starting (worker_replacement.c). */
 void tni_starter_request_workers(tn_runtime *runtime, unsigned count);
 
+/* The starter: whether it is to start threads or to end. A wait in what the thread does for the attachment then ends early. */
+bool tni_starter_is_urgent(const tni_starter *starter);
+
 /* The starter, or a scenario of the model in its place: does what has been requested. Returns the bits. */
 uint32_t tni_starter_serve(tn_runtime *runtime);
 

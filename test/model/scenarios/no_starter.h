@@ -23,6 +23,12 @@ void tni_starter_stop(tn_runtime *runtime)
     (void)runtime;
 }
 
+bool tni_starter_is_urgent(const tni_starter *starter)
+{
+    (void)starter;
+    return false;
+}
+
 void tni_starter_request(tn_runtime *runtime, tni_starter_bits bit)
 {
     (void)runtime, (void)bit;

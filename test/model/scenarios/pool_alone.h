@@ -211,6 +211,11 @@ bool tni_reclaim_is_allowed(tn_runtime *runtime)
     return true;
 }
 
+void tni_reclaim_memory_in_starter(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+
 void tni_reclaim_memory_here(tn_runtime *runtime)
 {
     (void)runtime;

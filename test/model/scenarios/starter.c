@@ -59,14 +59,17 @@ static bool note_it(tni_attachment *self, uint64_t now_ns)
     return false;
 }
 
-static void setup_starter(void *state)
+static void set_up_starter(scene *s, bool (*maintain)(tni_attachment *self, uint64_t now_ns))
 {
-    scene *s = state;
-
-    setup(state);
-    s->attachment = (tni_attachment){stop_nothing, note_it, wants_it, fini_nothing};
+    setup(s);
+    s->attachment = (tni_attachment){stop_nothing, maintain, wants_it, fini_nothing};
     tni_aptr_store(&s->runtime->attachment, &s->attachment, TNI_RELEASE);
     model_check(tni_starter_start(s->runtime) == 0);
+}
+
+static void setup_starter(void *state)
+{
+    set_up_starter(state, note_it);
 }
 
 static void request_and_wait(void *state)
@@ -86,6 +89,32 @@ static void request_and_stop(void *state)
 
     s->written = 1;
     tni_starter_request(s->runtime, TNI_STARTER_MAINTAIN);
+    tni_starter_stop(s->runtime);
+}
+
+/* The core never gives, and the wait for that has no other end in the model. */
+static bool reclaim_it(tni_attachment *self, uint64_t now_ns)
+{
+    (void)note_it(self, now_ns);
+    tni_reclaim_memory_in_starter(present->runtime);
+    return false;
+}
+
+static void setup_reclaim(void *state)
+{
+    set_up_starter(state, reclaim_it);
+    model_name_of(present->runtime->reclaim.changes);
+}
+
+static void request_and_start(void *state)
+{
+    scene *s = state;
+
+    s->written = 1;
+    tni_starter_request(s->runtime, TNI_STARTER_MAINTAIN);
+    tni_starter_request_workers(s->runtime, 0);
+    while (tni_a32_load(&s->runtime->starter.requests, TNI_RELAXED) != 0)
+        tni_thread_yield();
     tni_starter_stop(s->runtime);
 }
 
@@ -158,6 +187,7 @@ static void finish_reporter(void *state)
 const model_scenario model_scenarios[] = {
     CASE("request", setup_starter, finish_starter, request_and_wait),
     CASE("request_stop", setup_starter, finish_starter, request_and_stop),
+    CASE("reclaim", setup_reclaim, finish_starter, request_and_start),
     CASE("report", setup_reporter, finish_reporter, report_and_wait),
     CASE("report_stop", setup_reporter, finish_reporter, report_and_stop),
     {0},
