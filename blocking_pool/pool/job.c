@@ -112,7 +112,7 @@ static int reserve(tni_pool *pool, tni_pool_class kind, tn_when_full when_full)
     bool waits = when_full == TN_FULL_WAIT && may_wait_for_slot(pool);
     int rc = waits ? tni_pool_reserve_waiting(pool, kind) : tni_pool_reserve(pool, kind);
 
-    return rc == TN_EBUSY ? TN_EAGAIN : rc;
+    return rc == TN_EBUSY ? TN_ENOBUFS : rc;
 }
 
 /* A fiber's stack may be too small for a job. */
@@ -127,7 +127,7 @@ static void *run_in_caller(tni_pool *pool, tn_job_fn fn, void *arg)
 int tni_job_spawn(tni_pool *pool, tni_pool_class kind, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg)
 {
     int rc = reserve(pool, kind, options->when_full);
-    bool caller_runs = rc == TN_EAGAIN && options->when_full == TN_FULL_CALLER_RUNS;
+    bool caller_runs = (rc == TN_EAGAIN || rc == TN_ENOBUFS) && options->when_full == TN_FULL_CALLER_RUNS;
     tn_job *job;
 
     if (rc != 0 && !caller_runs)

@@ -89,7 +89,7 @@ Test(abandoned, that_has_a_place)
     tt_abandon_begin(&left, wait_for_place, &p);
     tt_gate_open(&p.first.end);
     tt_gate_wait(&p.second.begun, 1);
-    cr_assert_eq(try_spawn(&p), TN_EAGAIN); /* the slot is reserved for the fiber */
+    cr_assert_eq(try_spawn(&p), TN_ENOBUFS); /* the slot is reserved for the fiber */
     tt_abandon_end(&left);
     cr_assert_eq(try_spawn(&p), 0);
     full_pool_close(&p);

@@ -54,7 +54,7 @@ Test(pool_room, a_full_queue_answers_or_runs_here_or_waits)
     for (unsigned i = 0; i < 2; i++)
         cr_assert_eq(tn_spawn_blocking_on(runtime, NULL, NULL, count_up, &self.ran), 0);
     options.when_full = TN_FULL_ERROR;
-    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), TN_EAGAIN);
+    cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), TN_ENOBUFS);
     cr_assert_null(job);
     options.when_full = TN_FULL_CALLER_RUNS;
     cr_assert_eq(tn_spawn_blocking_on(runtime, &options, &job, count_up, &here), 0);
@@ -79,7 +79,7 @@ static void *fill_in_a_job(void *arg)
     do
         rc = tn_spawn_blocking(NULL, count_up, &self->ran);
     while (rc == 0);
-    tt_check(rc == TN_EAGAIN); /* all threads could wait for a slot that only a thread can free */
+    tt_check(rc == TN_ENOBUFS); /* all threads could wait for a slot that only a thread can free */
     return NULL;
 }
 

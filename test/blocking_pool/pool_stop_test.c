@@ -249,7 +249,7 @@ static void *submit_for_ever(void *arg)
         rc = tn_spawn_blocking_on(self->runtime, &options, NULL, run, self);
         if (rc == 0)
             tt_gate_open(&self->begun);
-    } while (rc == 0 || rc == TN_EAGAIN); /* a job does not wait for a slot */
+    } while (rc == 0 || rc == TN_ENOBUFS); /* a job does not wait for a slot */
     tt_check(rc == TN_ESHUTDOWN);
     return NULL;
 }

@@ -27,7 +27,7 @@ typedef void (*tn_job_drop_fn)(void *arg);
 typedef enum tn_when_full {
     TN_FULL_WAIT,        /* wait for a free slot; as TN_FULL_ERROR where no wait is possible. That is on a worker outside a
                           * fiber, and in a job of the same runtime, which might wait for ever */
-    TN_FULL_ERROR,       /* return TN_EAGAIN */
+    TN_FULL_ERROR,       /* return TN_ENOBUFS */
     TN_FULL_CALLER_RUNS, /* run the job in the call, which takes as long as the job; also when no thread can be started. In
                           * a task it runs on the worker, on the thread's own stack */
 } tn_when_full;
@@ -59,8 +59,8 @@ static inline tn_blocking_options tn_blocking_options_default(void)
  * Suspends: while the queue is full.
  * Callable from: a fiber, a stackless task, a blocking job; elsewhere use tn_spawn_blocking_on.
  * Ownership: on success `arg` passes to `fn`; the caller owns the handle, and must join or release it.
- * Errors: TN_EAGAIN: no thread can be started, or the queue is full and the caller cannot wait. TN_EINVAL: not called from a
- * task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
+ * Errors: TN_EAGAIN: no thread can be started. TN_ENOBUFS: the queue is full and the caller cannot wait. TN_EINVAL: not called
+ * from a task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; no job was queued. It is a cancellation point only while the queue is full. */
 TN_API int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg);
 
@@ -71,8 +71,8 @@ TN_API int tn_spawn_blocking(tn_job **out, tn_job_fn fn, void *arg);
  * Callable from: any thread.
  * Ownership: on success `arg` passes to `fn`, or to the drop function of the options; the caller owns the handle, and must join
  * or release it.
- * Errors: TN_EAGAIN: no thread can be started, or the queue is full and the caller does not wait. TN_EINVAL: an option is
- * refused (tn/base.h), or no runtime is given outside a task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
+ * Errors: TN_EAGAIN: no thread can be started. TN_ENOBUFS: the queue is full and the caller does not wait. TN_EINVAL: an option
+ * is refused (tn/base.h), or no runtime is given outside a task or job. TN_ENOMEM, TN_ESHUTDOWN, TN_ECANCELED, TN_ETIMEDOUT.
  * Cancellation: yes; no job was queued. It is a cancellation point only while the queue is full, with TN_FULL_WAIT. */
 TN_API int tn_spawn_blocking_on(tn_runtime *runtime, const tn_blocking_options *options, tn_job **out, tn_job_fn fn, void *arg);
 

@@ -38,6 +38,7 @@ enum {
     TN_EIO = -EIO,                   /* a device has failed; a stream took no byte of a write, and gave no reason */
     TN_EMFILE = -EMFILE,             /* this process may open no more files */
     TN_EMSGSIZE = -EMSGSIZE,         /* a line or frame is longer than the limit of the call */
+    TN_ENOBUFS = -ENOBUFS,           /* a queue of jobs is full; the kernel has no memory for a socket */
     TN_ENODATA = -ENODATA,           /* the job was cancelled before it started, and has no result */
     TN_ENOMEM = -ENOMEM,             /* no memory, or no stack, is available */
     TN_ENOTCONN = -ENOTCONN,         /* the stream is not connected */

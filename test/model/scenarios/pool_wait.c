@@ -161,7 +161,7 @@ static int submit_third_now(wait_scene *s)
 
     options.when_full = TN_FULL_ERROR;
     rc = tn_spawn_blocking_on(s->house.runtime, &options, NULL, run, &s->errands[2]);
-    model_check(rc == 0 || rc == TN_EAGAIN);
+    model_check(rc == 0 || rc == TN_ENOBUFS);
     s->errands[2].refused = rc != 0;
     return rc;
 }
@@ -196,7 +196,7 @@ static void submit_second_refuse_third(void *state)
     wait_scene *s = state;
 
     submit_detached(s, 1, run);
-    model_check(submit_third_now(s) == TN_EAGAIN);
+    model_check(submit_third_now(s) == TN_ENOBUFS);
     go_to_step(s, 1);
 }
 
