@@ -368,7 +368,7 @@ bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns)
     if (!tni_pool_wants_maintenance(self))
         return false;
     /* There may be no address space left for the thread's stack, as in start_first. At most once per pause, also if other threads
-     * make the attempts. Otherwise than the starter, a worker of a TN_CURRENT_THREAD runtime holds its core here, and does not wait. */
+     * make the attempts. A worker of a TN_CURRENT_THREAD runtime, which is no starter, holds its core here, and does not wait. */
     reclaims = tni_tls_get()->worker == NULL && tni_reclaim_is_allowed(pool->runtime);
     if (reclaims) {
         tni_reclaim_memory_in_starter(pool->runtime);

@@ -10,7 +10,7 @@
  *   requester: 1. round + 1; announce that stacks are waited for; full fence; wake the parked workers
  *              2. changes + 1, and wake the other requesters
  *              3. load changes; give for the own core; if all cores have given for the round, or the time is up, go to 4; sleep
- *                 while changes is the same; repeat. In the starter the wait also ends when replacement threads are to be started
+ *                 while changes is the same; repeat. In the starter a request for replacement threads ends the wait too
  *              4. withdraw the announcement; trim the idle stacks; take the headers that were given
  *   core:      at its periodic check, and before it parks, if stacks are waited for and `reclaimed` is not the round:
  *              1. load round; move the cached stacks to the pool, and headers to the inbox of the own cache; free the blocks
@@ -26,8 +26,8 @@
  * *Two requesters do not wait for each other.* Each gives for its own core in every turn of its loop, and step 2 of the other one
  * wakes it for a new round.
  *
- * *The starter is not held up.* A request to it sets its bit before it changes `changes`, and the starter loads `changes` before the
- * bits. What the cores give later is there for the next attempt.
+ * *The starter is not held up.* A request to it sets its bit before it changes `changes`, and the starter loads `changes` before
+ * the bits. What the cores give later is there for the next attempt.
  *
  * The headers of threads without a core are given by the requester itself, under the lock that guards them.
  *
