@@ -3,6 +3,7 @@
 #ifndef TN_SYNC_H
 #define TN_SYNC_H
 
+#include <tn/backoff.h>
 #include <tn/barrier.h>
 #include <tn/broadcast.h>
 #include <tn/cancel_token.h>
@@ -11,6 +12,8 @@
 #include <tn/notify.h>
 #include <tn/once.h>
 #include <tn/oneshot.h>
+#include <tn/rate_limiter.h>
+#include <tn/resource_pool.h>
 #include <tn/rwlock.h>
 #include <tn/semaphore.h>
 #include <tn/task_tracker.h>

@@ -72,8 +72,9 @@ typedef struct tn_tls_context_options {
  * Cancellation: no. */
 static inline tn_tls_context_options tn_tls_context_options_default(void)
 {
-    tn_tls_context_options options = {0};
-    options.size = sizeof options;
+    tn_tls_context_options options = {
+        sizeof(tn_tls_context_options), TN_TLS_CLIENT,          NULL, NULL, NULL, TN_TLS_VERIFY_DEFAULT, NULL,
+        TN_TLS_VERSION_DEFAULT,         TN_TLS_VERSION_DEFAULT, 0,    0};
     return options;
 }
 
@@ -145,8 +146,7 @@ typedef struct tn_tls_options {
  * Cancellation: no. */
 static inline tn_tls_options tn_tls_options_default(void)
 {
-    tn_tls_options options = {0};
-    options.size = sizeof options;
+    tn_tls_options options = {sizeof(tn_tls_options), NULL, NULL, NULL};
     return options;
 }
 
