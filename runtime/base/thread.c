@@ -51,16 +51,36 @@ void tni_os_mutex_unlock(tni_os_mutex *m)
     tni_assert(rc == 0, "a thread unlocks a mutex that it does not hold");
 }
 
+/* Is there if the program runs under ThreadSanitizer. */
+__attribute__((weak)) extern void __tsan_acquire(void *address);
+
+enum { TSAN_WAIT_NS = 10 * 1000 * 1000 };
+
+/* ThreadSanitizer calls a program's handler of a signal at the thread's next call that it intercepts. It does not intercept
+ * syscall(2), so a thread that sleeps below would hold back the signals that the kernel gave it for as long as it sleeps. With
+ * ThreadSanitizer the sleep is short, and nanosleep(2) after it is such a call. */
+static uint64_t end_of_wait(uint64_t deadline_ns)
+{
+    uint64_t soon_ns;
+
+    if (__tsan_acquire == NULL)
+        return deadline_ns;
+    (void)nanosleep(&(struct timespec){0}, NULL);
+    soon_ns = tni_clock_ns() + TSAN_WAIT_NS;
+    return soon_ns < deadline_ns ? soon_ns : deadline_ns;
+}
+
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns)
 {
+    uint64_t end_ns = end_of_wait(deadline_ns);
     struct timespec until = {
-        .tv_sec = (time_t)(deadline_ns / UINT64_C(1000000000)),
-        .tv_nsec = (long)(deadline_ns % UINT64_C(1000000000)),
+        .tv_sec = (time_t)(end_ns / UINT64_C(1000000000)),
+        .tv_nsec = (long)(end_ns % UINT64_C(1000000000)),
     };
     /* WAIT_BITSET, because its time is absolute (CLOCK_MONOTONIC). After EAGAIN, EINTR and ETIMEDOUT the caller checks the word
      * again. */
     (void)syscall(SYS_futex, &word->value, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                  deadline_ns == TNI_FOREVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+                  end_ns == TNI_FOREVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 void tni_futex_wake(tni_a32 *word, int count)

@@ -60,7 +60,9 @@ static void *close_wakes(void *arg)
         open_pair(ends, arg);
         reader = tt_spawn(readers[i % 2], tn_stream_retain(ends[0]));
         writer = tt_spawn(writers[i / 2], ends[0]);
-        ns_settle();
+        do /* until both have begun */
+            ns_settle();
+        while (tn_try_read(ends[0], &byte, 1) != TN_EBUSY || tn_try_write(ends[0], &byte, 1) != TN_EBUSY);
         tt_check(!tn_task_is_finished(reader) && !tn_task_is_finished(writer));
         tt_check_eq(tn_read(ends[0], &byte, 1), TN_EBUSY);
         tt_check_eq(tn_try_read(ends[0], &byte, 1), TN_EBUSY);
@@ -247,11 +249,9 @@ static void *close_ready_future(void *arg)
     tn_stream *ends[2];
     tn_ready_future futures[2];
     tn_task *tasks[2];
-    static char zeroes[65536];
 
     open_pair(ends, arg);
-    while (tn_try_write(ends[0], zeroes, sizeof zeroes) > 0)
-        ;
+    (void)ns_fill(ends[0]);
     tn_ready_init(&futures[0], ends[0], TN_READABLE);
     tn_ready_init(&futures[1], ends[0], TN_WRITABLE);
     for (int i = 0; i < 2; i++)

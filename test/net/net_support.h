@@ -27,6 +27,25 @@ static inline void ns_settle(void)
     tt_check_eq(tn_sleep(20 * TN_MS), 0);
 }
 
+/* Fills the stream, so that the next write waits. Returns how many bytes it holds. The kernel widens the window of a receiver
+ * that has just been filled, so it is filled again until it stays full. */
+static inline size_t ns_fill(tn_stream *stream)
+{
+    static const char zeroes[1 << 16];
+    size_t total = 0;
+    size_t before;
+
+    do {
+        ssize_t n;
+
+        before = total;
+        while ((n = tn_try_write(stream, zeroes, sizeof zeroes)) > 0)
+            total += (size_t)n;
+        ns_settle();
+    } while (total != before);
+    return total;
+}
+
 static inline tn_stream *ns_open(int fd)
 {
     tn_stream *stream;

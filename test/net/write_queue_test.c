@@ -27,17 +27,6 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 static char much[1 << 20];
 
-/* Fills the socket, so that the next write waits. Returns how many bytes it holds. */
-static size_t fill(tn_stream *stream)
-{
-    size_t total = 0;
-    ssize_t n;
-
-    while ((n = tn_try_write(stream, much, sizeof much)) > 0)
-        total += (size_t)n;
-    return total;
-}
-
 static void skip(tn_stream *stream, size_t size)
 {
     while (size > 0) {
@@ -190,7 +179,7 @@ static void *coalesced(void *arg)
 
     ns_unix_pair(ends);
     tn_write_queue_init(&queue, ends[0]);
-    held = fill(ends[0]);
+    held = ns_fill(ends[0]);
     for (int i = 0; i <= QUEUED; i++) {
         bytes[i] = (char)('a' + i);
         writers[i] = (writer){&queue, &bytes[i], 1, 0, 1};
@@ -231,7 +220,7 @@ static void *withdrawn(void *arg)
 
     ns_unix_pair(ends);
     tn_write_queue_init(&queue, ends[0]);
-    held = fill(ends[0]);
+    held = ns_fill(ends[0]);
     for (int i = 0; i < 6; i++) {
         bool gone = texts[i][0] == 'g';
         writers[i] = (writer){&queue, texts[i], strlen(texts[i]), gone ? 10 * TN_MS : 0, 1};
@@ -273,7 +262,7 @@ static void *holder_leaves(void *arg)
 
     ns_unix_pair(ends);
     tn_write_queue_init(&queue, ends[0]);
-    held = fill(ends[0]);
+    held = ns_fill(ends[0]);
     first = (writer){&queue, "first", 5, 0, 1};
     second = (writer){&queue, "second", 6, 0, 1};
     tasks[0] = tt_spawn(write_one, &first);
@@ -456,7 +445,7 @@ static void *broken_by(void *arg)
 
     ns_unix_pair(ends);
     tn_write_queue_init(&queue, ends[0]);
-    (void)fill(ends[0]);
+    (void)ns_fill(ends[0]);
     for (int i = 0; i < 3; i++) {
         writers[i] = (writer){&queue, "abc", 3, 0, 1};
         tasks[i] = tt_spawn(write_one, &writers[i]);
@@ -521,7 +510,7 @@ Test(write_queue, an_abandoned_holder_passes_its_turn_on)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     cr_assert_eq(tn_stream_open(runtime, &stream, fds[0]), 0);
     tn_write_queue_init(&queue, stream);
-    held = fill(stream);
+    held = ns_fill(stream);
     tt_abandon_begin(&left, write_for_ever, &queue);
     thread = tt_thread_start(thread_writes, &queue);
     tt_block_thread(20 * TN_MS);

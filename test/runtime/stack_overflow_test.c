@@ -223,10 +223,11 @@ Test(overflow, the_handler_before_keeps_its_meaning)
 {
     static void (*const handlers[])(int) = {only_return, raise_again, raise_by_default, jump_out, exit_with_mask};
     static const unsigned flags[] = {0, SA_RESETHAND, SA_NODEFER, SA_RESETHAND | SA_NODEFER};
-    /* ThreadSanitizer calls a program's handler from its own, with the signal blocked in spite of SA_NODEFER. */
+    /* ThreadSanitizer calls a program's handler from its own, with all signals blocked in spite of SA_NODEFER and sa_mask. */
     size_t kinds = TT_TSAN ? 2 : sizeof flags / sizeof *flags;
+    size_t handler_count = sizeof handlers / sizeof *handlers - (TT_TSAN ? 1 : 0);
 
-    for (size_t h = 0; h < sizeof handlers / sizeof *handlers; h++)
+    for (size_t h = 0; h < handler_count; h++)
         for (size_t f = 0; f < kinds; f++)
             for (int sent = 0; sent < 2; sent++)
                 ends_alike((earlier){.handler = handlers[h], .flags = (int)flags[f], .sent = sent == 1});
