@@ -35,6 +35,7 @@ static void init(tni_pool *pool, tn_runtime *runtime)
     pool->base.stop = tni_pool_stop;
     pool->base.maintain = tni_pool_maintain;
     pool->base.wants_maintenance = tni_pool_wants_maintenance;
+    pool->base.measure = tni_pool_measure;
     pool->base.fini = tni_pool_fini;
     pool->runtime = runtime;
     pool->idle_ns = options->blocking_idle_ns != 0 ? options->blocking_idle_ns : IDLE_DEFAULT_NS;

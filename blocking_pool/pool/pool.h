@@ -140,6 +140,8 @@ struct tni_pool {
     bool abandoned;                     /* tni_pool_stop does not wait for the remaining threads */
     bool stopped;                       /* no more threads are started, even by a submitter that took the wake token before */
     tn_blocking_counters counts;
+    tni_histogram waited[TNI_POOL_CLASSES]; /* written under the lock: from the call to the start of a job */
+    tni_histogram ran[TNI_POOL_CLASSES];    /* the same: from the start to the end */
 };
 
 /* The pool of `runtime`, created by the first call. NULL: there is none, *error says why. */

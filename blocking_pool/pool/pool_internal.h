@@ -104,6 +104,7 @@ static inline size_t tni_pool_slots_taken(const tni_pool *pool)
 
 bool tni_pool_maintain(tni_attachment *self, uint64_t now_ns);
 bool tni_pool_wants_maintenance(const tni_attachment *self);
+void tni_pool_measure(const tni_attachment *self, tn_metrics *out);
 size_t tni_pool_stop(tni_attachment *self, uint64_t deadline_ns);
 void tni_pool_fini(tni_attachment *self);
 

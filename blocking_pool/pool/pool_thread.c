@@ -38,6 +38,12 @@ static void count_time(uint64_t *classes, uint64_t from_ns, uint64_t to_ns)
     classes[class < TN_BLOCKING_TIMES ? class : TN_BLOCKING_TIMES - 1]++;
 }
 
+static void count_in(tni_histogram *histogram, uint64_t from_ns, uint64_t to_ns)
+{
+    if (TNI_MEASURES)
+        tni_histogram_add(histogram, to_ns > from_ns ? to_ns - from_ns : 0, 1);
+}
+
 static bool take_job_locked(tni_pool_thread *self)
 {
     tni_pool *pool = self->pool;
@@ -298,10 +304,12 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     tni_work *job = self->job;
     bool drops = tni_pool_is_closed(pool) && !job->mandatory;
     bool again = false;
+    unsigned kind = job->kind;
     uint64_t began_ns;
 
     tni_os_mutex_assert_held(&pool->lock);
     count_time(pool->counts.waited, job->queued_ns, self->now_ns);
+    count_in(&pool->waited[kind], job->queued_ns, self->now_ns);
     tni_os_mutex_unlock(&pool->lock);
     if (deferred.wake != NULL || deferred.is_short) {
         tni_pool_run_deferred(pool, deferred);
@@ -327,6 +335,7 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     }
     pool->run_ns = (7 * pool->run_ns + (self->now_ns - began_ns)) / 8;
     count_time(pool->counts.ran, began_ns, self->now_ns);
+    count_in(&pool->ran[kind], began_ns, self->now_ns);
     pool->counts.started += !drops;
     pool->counts.finished += !drops;
     pool->counts.dropped += drops;
@@ -435,4 +444,18 @@ int tni_pool_start_thread_locked(tni_pool *pool)
     /* Relaxed: written under the lock; a submitter that reads the old value takes the lock. */
     (void)tni_a32_fetch_add(&pool->threads, 1, TNI_RELAXED);
     return 0;
+}
+
+/* --- Measurements --------------------------------------------------------------------------------------------------------- */
+
+void tni_pool_measure(const tni_attachment *self, tn_metrics *out)
+{
+    const tni_pool *pool = tni_container_of(self, tni_pool, base);
+
+    for (unsigned kind = 0; kind < TNI_POOL_CLASSES; kind++) {
+        tni_histogram_read(&pool->waited[kind], &out->pool_waited[kind]);
+        tni_histogram_read(&pool->ran[kind], &out->pool_ran[kind]);
+        out->pool_queued[kind] = tni_a32_load(&pool->queued[kind], TNI_RELAXED); /* relaxed: a statistic */
+    }
+    out->pool_threads = tni_a32_load(&pool->threads, TNI_RELAXED); /* relaxed: a statistic */
 }

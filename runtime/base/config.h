@@ -12,7 +12,10 @@
 #define TNI_SLAB_GIVE 2
 #define TNI_LOOP_TAKEN_SPINS 2
 #define TNI_RECLAIM_WAIT_NS UINT64_MAX
+#define TNI_MEASURES 0
 #else
+/* 1: tasks are measured. The model checker's build measures none: their counts decide nothing. */
+#define TNI_MEASURES 1
 /* Tasks in a core's run queue. Tokio and Go both use 256. But one poll of a loop reports up to 1024 sockets, and tasks that do
  * not fit go through the injector to other cores, far from their memory: at 1000 connections that was 15 % of all requests. */
 #define TNI_DEQUE_CAPACITY 1024
@@ -60,6 +63,11 @@
 #define TNI_STUCK_SLEEP_MAX_NS 8000000
 /* Most stuck tasks that the log reports per minute. */
 #define TNI_STUCK_REPORTS_A_MINUTE 5
+
+/* A core measures about one task per interval, and at least one in two to the power of the maximum. A measured task costs some
+ * 200 instructions, so at most 3 are added to each task on average. */
+#define TNI_MEASURE_NS 1000000
+#define TNI_MEASURE_LOG2_MAX 8
 
 /* The name of a task is copied into its header: 23 bytes and the terminator. */
 #define TNI_NAME_SIZE 24

@@ -12,6 +12,7 @@
 #include <tn/task.h>
 
 #include "base/defs.h"
+#include "base/sampler.h"
 
 typedef struct tni_worker tni_worker;
 
@@ -26,6 +27,7 @@ typedef struct tni_tls {
     tni_worker *native_worker; /* the worker of this thread while that runs a call as a plain thread (native.h) */
     void *pool_thread;         /* the record of a blocking pool thread; NULL: the thread is not one */
     uint64_t random;           /* state of the generator; 0: not seeded yet */
+    tni_sampler sampler;       /* of tasks that this thread makes runnable without a core (sched/meter.h) */
     /* The clock of the tasks that this thread runs; NULL: the monotonic clock (time/task_clock.h). */
     struct tni_task_clock *clock;
     struct tni_log_sink *log_sink; /* of a thread that must not call the program's log function (log.h); NULL: another one */

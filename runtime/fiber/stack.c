@@ -162,14 +162,14 @@ static tni_stack *take_larger_locked(tni_stack_pool *pool, size_t class_index)
 static int take_locked(tni_stack_pool *pool, size_t class_index, tni_stack **out)
 {
     tni_os_mutex_assert_held(&pool->lock);
-    if (pool->config.stacks_max != 0 && pool->out >= pool->config.stacks_max)
+    if (pool->config.stacks_max != 0 && tni_stack_out(pool) >= pool->config.stacks_max)
         return -EAGAIN;
     *out = take_idle_locked(pool, class_index);
     if (*out == NULL && take_new_locked(pool, class_index, out) < 0)
         *out = take_larger_locked(pool, class_index);
     if (*out == NULL)
-        return pool->out > 0 ? -ENOBUFS : -ENOMEM;
-    pool->out++;
+        return tni_stack_out(pool) > 0 ? -ENOBUFS : -ENOMEM;
+    tni_stack_count_out_locked(pool, 1);
     return 0;
 }
 
@@ -180,12 +180,12 @@ static void refill_locked(tni_stack_pool *pool, tni_stack_cache *cache)
     size_t limit = pool->config.stacks_max;
     tni_os_mutex_assert_held(&pool->lock);
     while (cache->count < REFILL && cache->count < pool->cache_max && class->idle.first != NULL &&
-           (limit == 0 || pool->out < limit)) {
+           (limit == 0 || tni_stack_out(pool) < limit)) {
         tni_stack *stack = take_idle_locked(pool, pool->default_class);
         stack->next = cache->top;
         cache->top = stack;
         cache->count++;
-        pool->out++;
+        tni_stack_count_out_locked(pool, 1);
     }
 }
 
@@ -205,7 +205,7 @@ static int guard_or_exchange(tni_stack_pool *pool, tni_stack **stack)
     (*stack)->next = class->unguarded;
     class->unguarded = *stack;
     if (larger == NULL)
-        pool->out--;
+        tni_stack_count_out_locked(pool, -UINT64_C(1));
     tni_os_mutex_unlock(&pool->lock);
     *stack = larger;
     return larger != NULL ? 0 : -ENOMEM;
@@ -315,7 +315,7 @@ static void give_back(tni_stack_pool *pool, tni_stack *first)
     for (tni_stack *stack = first; stack != NULL; stack = next) {
         next = stack->next; /* the descriptor may be gone once the lock is free */
         put_idle_locked(pool, stack);
-        pool->out--;
+        tni_stack_count_out_locked(pool, -UINT64_C(1));
     }
     tni_os_mutex_unlock(&pool->lock);
 }
@@ -423,7 +423,7 @@ int tni_stack_pool_init(tni_stack_pool *pool, const tni_stack_config *config)
 
 void tni_stack_pool_fini(tni_stack_pool *pool)
 {
-    tni_assert(pool->out == 0, "a stack is still in use or in a core's cache");
+    tni_assert(tni_stack_out(pool) == 0, "a stack is still in use or in a core's cache");
     while (pool->slabs.first != NULL) {
         tni_stack_slab *slab = tni_container_of(pool->slabs.first, tni_stack_slab, node);
         tni_list_remove(&pool->slabs, &slab->node);

@@ -126,10 +126,23 @@ struct tni_stack_pool {
     tni_os_mutex lock;                          /* over what follows */
     tni_stack_class classes[TNI_STACK_CLASSES]; /* by size */
     tni_list slabs;                             /* all slabs; fini unmaps them */
-    size_t out;                                 /* stacks in use or in a core's cache */
+    tni_a64 out;                                /* stacks in use or in a core's cache; other threads may read it */
     size_t mapped_guards_left;                  /* stacks that may still get a guard by mprotect */
     bool shortage_logged;                       /* the message that no memory is left was logged */
 };
+
+/* The number of stacks in use or in a core's cache: exact under the lock. */
+static inline uint64_t tni_stack_out(const tni_stack_pool *pool)
+{
+    return tni_a64_load(&pool->out, TNI_RELAXED); /* relaxed: written under the lock; without it a statistic */
+}
+
+/* Adds to that number, modulo its size. */
+static inline void tni_stack_count_out_locked(tni_stack_pool *pool, uint64_t count)
+{
+    tni_os_mutex_assert_held(&pool->lock);
+    tni_a64_store(&pool->out, tni_stack_out(pool) + count, TNI_RELAXED); /* relaxed: as above */
+}
 
 /* Whether a task waits for a stack; see tni_stack_wait_begin. */
 static inline bool tni_stack_waited_for(const tni_stack_pool *pool)

@@ -75,7 +75,7 @@ static tni_stack_slab *detach_slab_locked(tni_stack_pool *pool, tni_stack_class 
         class->fresh_left = 0;
     }
     tni_list_remove(&pool->slabs, &slab->node);
-    pool->out += *count;
+    tni_stack_count_out_locked(pool, *count);
     return slab;
 }
 
@@ -104,7 +104,7 @@ static size_t trim_slabs(tni_stack_pool *pool, tni_stack_class *class, size_t wa
         wanted -= count - slab->bare;
         tni_stack_slab_unmap(slab);
         tni_os_mutex_lock(&pool->lock);
-        pool->out -= count;
+        tni_stack_count_out_locked(pool, -(uint64_t)count);
         tni_os_mutex_unlock(&pool->lock);
     }
     return wanted;
@@ -121,7 +121,7 @@ static tni_stack *take_coldest_locked(tni_stack_pool *pool, size_t class_index, 
         tni_stack *stack = tni_container_of(class->idle.last, tni_stack, node);
         remove_idle_locked(pool, stack);
         tni_stack_slab_use_locked(pool, stack->slab);
-        pool->out++;
+        tni_stack_count_out_locked(pool, 1);
         stack->next = taken;
         taken = stack;
     }
@@ -147,7 +147,7 @@ static void trim_stacks(tni_stack_pool *pool, size_t class_index, size_t wanted)
             stack->bare = true;
             stack->slab->bare++;
             tni_stack_slab_unuse_locked(pool, stack->slab);
-            pool->out--;
+            tni_stack_count_out_locked(pool, -UINT64_C(1));
             tni_list_prepend(&class->bare, &stack->node);
         }
         tni_os_mutex_unlock(&pool->lock);

@@ -65,6 +65,7 @@
 #include <tn/future_set.h>
 #include <tn/group.h>
 #include <tn/io.h>
+#include <tn/metrics.h>
 #include <tn/names.h>
 #include <tn/net.h>
 #include <tn/process.h>

@@ -23,9 +23,15 @@ static bool wants_nothing(const tni_attachment *self)
     return false;
 }
 
+static void measure_nothing(const tni_attachment *self, tn_metrics *out)
+{
+    (void)self;
+    (void)out;
+}
+
 static void fini_nothing(tni_attachment *self)
 {
     (void)self;
 }
 
-tni_attachment tni_attachment_closed = {stop_nothing, maintain_nothing, wants_nothing, fini_nothing};
+tni_attachment tni_attachment_closed = {stop_nothing, maintain_nothing, wants_nothing, measure_nothing, fini_nothing};

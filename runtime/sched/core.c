@@ -156,10 +156,13 @@ void tni_core_block_free(const tn_allocator *allocator, void *block)
 unsigned tni_core_poll(tni_core *core, uint64_t now_ns)
 {
     tn_runtime *runtime = core->runtime;
-    unsigned fired = tni_timers_fire(&core->timers, now_ns);
+    uint64_t late_ns = 0;
+    unsigned fired = tni_timers_fire(&core->timers, now_ns, &late_ns);
 
-    if (fired > 0)
+    if (fired > 0) {
         tni_count_shared(&runtime->external.timers_fired, fired);
+        tni_histogram_add_shared(&runtime->outside.timer_lateness, late_ns, fired);
+    }
     if (tni_driver_try_own(&core->driver)) {
         tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);

@@ -23,6 +23,7 @@
 #include "io/driver_upcalls.h"
 #include "sched/deque.h"
 #include "sched/injector.h"
+#include "sched/meter.h"
 #include "sched/monitor_state.h"
 #include "task/slab.h"
 #include "time/timer.h"
@@ -42,6 +43,7 @@ struct tni_core {
     unsigned lifo_streak;     /* runs in a row that came from the LIFO slot */
     bool batching;            /* the loop or the timers make tasks runnable: one wake decision at the end */
     unsigned batch;           /* tasks made runnable in this batch */
+    tni_sampler sampler;      /* of the tasks that become runnable here */
     uint64_t trim_due_ns;     /* when to trim the slabs next */
     tni_slab_cache slabs;
     tni_stack_cache stacks;
@@ -67,6 +69,8 @@ struct tni_core {
     tni_injector starts; /* pinned tasks that have not begun; the holder takes them, and the monitor moves them away */
     tni_timers timers;
     tni_driver driver;
+
+    tni_meter meter; /* of its tasks (meter.h) */
 };
 
 /* Returns 0, or a negative errno value with nothing left allocated. */

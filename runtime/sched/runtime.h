@@ -27,6 +27,8 @@ struct tni_attachment {
     bool (*maintain)(tni_attachment *self, uint64_t now_ns);
     /* Whether maintain would return true. The monitor calls it before; it takes no lock. */
     bool (*wants_maintenance)(const tni_attachment *self);
+    /* Adds its measurements to a snapshot. It takes no lock. */
+    void (*measure)(const tni_attachment *self, tn_metrics *out);
     void (*fini)(tni_attachment *self);
 };
 
@@ -72,7 +74,7 @@ struct tn_runtime {
     tni_worker *replacements;       /* lock: replacement threads: workers without a core, asleep */
     unsigned replacement_count;     /* lock: length of that list */
     unsigned replacements_starting; /* lock: started, or about to be, and not in the list yet */
-    unsigned replacement_threads;   /* lock: threads in excess of the cores, including those about to be started */
+    tni_a32 replacement_threads;    /* written under the lock: threads in excess of the cores, including those about to start */
     tn_task *stack_waiters;         /* lock: fibers that wait for a stack, oldest first */
     tn_task **stack_waiters_end;    /* lock: where the next one is linked */
 
@@ -82,6 +84,7 @@ struct tn_runtime {
 
     tni_slab_cache external_slabs; /* headers of tasks spawned without a core; under the injector's lock */
     tni_counts external;           /* counts of what happened without a core */
+    tni_meter outside;             /* of tasks that became runnable, or ran, without a core */
 
     tni_cache_aligned tni_a32 threads; /* workers that still run; destroy sleeps on it */
     tni_a32 references;                /* held by those threads and by destroy: the last one retires the runtime */

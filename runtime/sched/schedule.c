@@ -94,6 +94,7 @@ static bool migrate(tn_task *task)
     worker = tni_aptr_load(&core->worker, TNI_ACQUIRE);
     if (worker == NULL)
         return false;
+    tni_meter_queued_outside(&runtime->outside, task);
     tni_worker_mail(worker, task);
     return true;
 }
@@ -114,6 +115,7 @@ bool tni_schedule_specially(tn_task *task)
         return true;
     }
     if (task->pinned_worker != NULL) {
+        tni_meter_queued_outside(&task->runtime->outside, task);
         tni_worker_mail(task->pinned_worker, task);
         return true;
     }
@@ -129,12 +131,27 @@ void tni_schedule_ready(tn_task *task)
         return;
     core = local->runtime == task->runtime ? tni_worker_enter(local->worker) : NULL;
     if (core == NULL) {
-        if (!tni_runtime_is_inherited(task->runtime)) /* otherwise it never runs in this child of fork */
+        if (!tni_runtime_is_inherited(task->runtime)) { /* otherwise it never runs in this child of fork */
+            tni_meter_queued_outside(&task->runtime->outside, task);
             tni_schedule_inject(task->runtime, task, task, 1);
+        }
         return;
     }
     tni_schedule_push(core, task);
     tni_worker_leave(local->worker);
+}
+
+static inline void requeue_on(tni_core *core, tn_task *task, bool to_the_end)
+{
+    tni_core_assert_holder(core);
+    append(core, to_the_end ? yielded_queue(core) : run_queue(core), task);
+}
+
+/* Out of line, so that the usual path needs no frame. */
+__attribute__((noinline)) static void requeue_measured(tni_core *core, tn_task *task, bool to_the_end)
+{
+    tni_meter_queued_now(&core->meter, &core->sampler, task);
+    requeue_on(core, task, to_the_end);
 }
 
 void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
@@ -145,8 +162,10 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
         tni_schedule_inject(task->runtime, task, task, 1);
         return;
     }
-    tni_core_assert_holder(core);
-    append(core, to_the_end ? yielded_queue(core) : run_queue(core), task);
+    if (tni_sampler_hits(&core->sampler))
+        requeue_measured(core, task, to_the_end);
+    else
+        requeue_on(core, task, to_the_end);
 }
 
 /* --- Dequeueing ------------------------------------------------------------------------------------------------------------- */

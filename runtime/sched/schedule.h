@@ -15,6 +15,7 @@ void tni_schedule_push_to_queue(tni_core *core, tn_task *task);
 static inline void tni_schedule_push(tni_core *core, tn_task *task)
 {
     tni_core_assert_holder(core);
+    tni_meter_queued(&core->meter, &core->sampler, task);
     /* Relaxed: only the holder fills the slot, so an empty slot stays empty. */
     if (tni_likely(!core->batching && tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL))
         /* Release: publishes the task to a thief; partner: steal_lifo_slot. */

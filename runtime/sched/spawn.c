@@ -33,7 +33,7 @@ static unsigned log2_of(size_t size)
 static void build_options(tn_task *task, const tn_spawn_options *options)
 {
     task->pinned |= options->pinned & 1;
-    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x7f;
+    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x3f;
     if (options->name != NULL) {
         strncpy(task->name, options->name, sizeof task->name - 1);
         task->name[sizeof task->name - 1] = '\0';
@@ -60,7 +60,9 @@ __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_
     tni_aptr_init(&task->armed_in, NULL);
     task->kind = (uint8_t)plan->kind;
     task->pinned = runtime->options.no_migration & 1;
+    task->measured = 0;
     task->stack_log2 = 0;
+    task->run_result = TNI_RUN_YIELDED; /* until it has waited */
     task->error = 0;
     task->hooks = plan->extra;
     task->spawn_site = plan->site;
@@ -179,6 +181,7 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
         return TN_ESHUTDOWN;
     if (task != NULL) {
         build(runtime, task, plan, out != NULL);
+        tni_meter_queued_outside(&runtime->outside, task);
         if (out != NULL)
             *out = task;
         if (spreads(runtime, plan)) {

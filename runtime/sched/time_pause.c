@@ -45,7 +45,7 @@ int tn_time_advance(uint64_t ns)
     clock->now_ns += ns;
     core = tni_core_enter();
     tni_timers_awake(&core->timers); /* the wheel files by the time of its last advance, which may be long ago */
-    (void)tni_timers_fire(&core->timers, clock->now_ns);
+    (void)tni_timers_fire(&core->timers, clock->now_ns, NULL);
     tni_core_leave();
     return tn_yield();
 }

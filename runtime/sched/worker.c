@@ -73,16 +73,22 @@ static bool try_own_driver(tni_driver *driver)
 /* Inside a batch, after a poll or a sleep: fires the timers, which does not need the owner word. */
 static void fire_timers(tni_core *core)
 {
+    uint64_t late_ns = 0;
+    unsigned fired;
+
     tni_core_assert_holder(core);
     core->polled_ns = tni_clock_ns();
     tni_a64_store(&core->clock_read_ns, core->polled_ns, TNI_RELAXED); /* relaxed: as in note_run_time */
-    tni_count(&core->counts.timers_fired,
-              tni_timers_fire(&core->timers, tni_task_clock_at(&core->runtime->clock, core->polled_ns)));
+    fired = tni_timers_fire(&core->timers, tni_task_clock_at(&core->runtime->clock, core->polled_ns), &late_ns);
+    tni_meter_timers(&core->meter, late_ns, fired);
+    tni_count(&core->counts.timers_fired, fired);
 }
 
 /* Runs the loop, unless another thread owns it, and fires the timers. What becomes runnable is queued here. */
 static void poll_driver(tni_core *core)
 {
+    uint64_t before_ns = core->polled_ns;
+
     tni_schedule_batch_begin(core);
     if (tni_driver_try_own(&core->driver)) {
         (void)tni_driver_report(&core->driver);
@@ -91,6 +97,8 @@ static void poll_driver(tni_core *core)
         tni_count(&core->counts.driver_polls, 1);
     }
     fire_timers(core);
+    if (TNI_MEASURES && before_ns != 0)
+        tni_histogram_add(&core->meter.poll_gap, core->polled_ns - before_ns, 1);
     tni_schedule_batch_end(core);
 }
 
@@ -361,6 +369,22 @@ static void park(tni_worker *worker, tni_core *core)
 
 /* --- The loop --------------------------------------------------------------------------------------------------------------- */
 
+static tni_meter *meter_of(const tni_worker *worker, tni_core *core)
+{
+    return core != NULL ? &core->meter : &worker->runtime->outside;
+}
+
+/* Out of line, both, with what run_task has in registers. */
+__attribute__((noinline, cold)) static void measure_begin(tni_worker *worker, tni_core *core, tn_task *task)
+{
+    tni_meter_begun_now(meter_of(worker, core), core == NULL, task, &worker->run_began);
+}
+
+__attribute__((noinline, cold)) static void measure_end(tni_worker *worker, tni_core *core)
+{
+    tni_meter_left_now(meter_of(worker, core), core == NULL, &worker->run_began);
+}
+
 /* Runs a task that this worker took from a queue. `core`: the worker's core, entered once, or NULL. Returns the core that the
  * worker still holds afterwards, entered once, or NULL. Inline, because a return after a switch is mispredicted. */
 __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *worker, tni_tls *local, tni_core *core, tn_task *task)
@@ -368,6 +392,8 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     bool starts;
 
     tni_task_begin_run(task);
+    if (TNI_MEASURES && tni_unlikely(task->measured))
+        measure_begin(worker, core, task);
     task->budget = worker->budget;
     task->deadline_ns = TNI_FOREVER;
     if (task->pinned) {
@@ -381,8 +407,10 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
         tni_count_shared(&worker->runtime->external.polls, 1);
     }
     starts = task->kind == TNI_TASK_FIBER && task->body.fiber.context.sp == NULL;
-    if (starts && !tni_run_bind_stack(core, task))
+    if (starts && !tni_run_bind_stack(core, task)) {
+        worker->run_began = 0;
         return core;
+    }
     local->task = task;
     /* Release: publishes thread_id and clock with it; otherwise a hint. Partners: is_inside (stuck.c),
      * record_run_locked (stuck_report.c). */
@@ -399,6 +427,8 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
         tni_native_run(worker, task);
     core = tni_worker_enter_first(worker);
     local->task = NULL;
+    if (TNI_MEASURES && tni_unlikely(worker->run_began != 0))
+        measure_end(worker, core);
     /* Relaxed: own words. */
     tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
     tni_assert(tni_a32_load(&worker->blocking, TNI_RELAXED) == 0, "a task suspends between tn_block_begin and tn_block_end");

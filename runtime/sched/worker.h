@@ -33,6 +33,7 @@ struct tni_worker {
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
     uint8_t turn;                       /* counts searches for a task; see next_pinned_in_turn */
     tni_inbox_node *pinned;             /* tasks taken from the mailbox, oldest first */
+    tni_stamp run_began;                /* start of the present run, if it is measured; 0: it is not */
     bool has_pinned_tasks;              /* it has run tasks that no other worker may run again */
     tn_task *until;                     /* current-thread: stop when this task has ended; NULL: when the runtime is quiet */
     uint64_t until_ns;                  /* current-thread: stop at that time */

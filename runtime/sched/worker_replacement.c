@@ -123,12 +123,22 @@ static unsigned threads_to_start_locked(tn_runtime *runtime, unsigned wanted)
                                                                  : TNI_REPLACEMENT_THREADS_DEFAULT;
     unsigned have = runtime->replacement_count + runtime->replacements_starting;
     unsigned missing = wanted > have ? wanted - have : 0;
-    unsigned allowed = max > runtime->replacement_threads ? max - runtime->replacement_threads : 0;
+    unsigned threads = tni_a32_load(&runtime->replacement_threads, TNI_RELAXED); /* relaxed: written under the lock */
+    unsigned allowed = max > threads ? max - threads : 0;
 
     tni_os_mutex_assert_held(&runtime->lock);
     if (tni_runtime_is_stopping(runtime))
         return 0;
     return missing < allowed ? missing : allowed;
+}
+
+/* Adds to the number of threads in excess of the cores, modulo its size. */
+static void change_threads_locked(tn_runtime *runtime, uint32_t count)
+{
+    uint32_t threads = tni_a32_load(&runtime->replacement_threads, TNI_RELAXED); /* relaxed: written under the lock */
+
+    tni_os_mutex_assert_held(&runtime->lock);
+    tni_a32_store(&runtime->replacement_threads, threads + count, TNI_RELAXED); /* relaxed: as above; others read a statistic */
 }
 
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
@@ -141,7 +151,7 @@ bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted)
     tni_os_mutex_lock(&runtime->lock);
     count = threads_to_start_locked(runtime, wanted);
     runtime->replacements_starting += count;
-    runtime->replacement_threads += count;
+    change_threads_locked(runtime, count);
     enough = runtime->replacement_count + runtime->replacements_starting >= wanted || tni_runtime_is_stopping(runtime);
     tni_os_mutex_unlock(&runtime->lock);
     if (count == 0)
@@ -158,7 +168,7 @@ bool tni_worker_start_replacement(tn_runtime *runtime)
         return true;
     tni_os_mutex_lock(&runtime->lock);
     runtime->replacements_starting--; /* the victim keeps its core */
-    runtime->replacement_threads--;
+    change_threads_locked(runtime, -1U);
     tni_os_mutex_unlock(&runtime->lock);
     return false;
 }

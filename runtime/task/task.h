@@ -18,6 +18,7 @@
 #include "base/config.h"
 #include "base/inbox.h"
 #include "base/parker.h"
+#include "base/sampler.h"
 #include "fiber/context.h"
 #include "task/timer_node.h"
 #include "task/wait.h"
@@ -76,7 +77,8 @@ struct tn_task {
     };
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned : 1;     /* S */
-    uint8_t stack_log2 : 7; /* S: its stack has at least two to this power bytes; 0: the runtime's default */
+    uint8_t measured : 1;   /* A: `queued_at` is set; the next run takes it (sched/meter.h) */
+    uint8_t stack_log2 : 6; /* S: its stack has at least two to this power bytes; 0: the runtime's default */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still complete at once in this run; 1: used up, see budget.h */
     uint16_t last_core;     /* A: index of the core it last ran on */
@@ -99,9 +101,10 @@ struct tn_task {
     tni_task_hook *hooks;     /* A; after COMPLETE: of the thread that frees the header; see task_hooks.h */
     const void *spawn_site;   /* S: the address that called the spawn */
     char name[TNI_NAME_SIZE]; /* S */
+    tni_stamp queued_at;      /* A: when a measured task became runnable */
 };
 
-_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 184, "the header is small enough for a million sleeping tasks");
+_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "the header is small enough for a million sleeping tasks");
 
 /* The size in bytes to pass to tni_stack_get. */
 static inline size_t tni_task_stack_size(const tn_task *task)

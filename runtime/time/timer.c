@@ -98,8 +98,9 @@ __attribute__((noinline)) void tni_timer_disarm_from(tni_timers *armed, tn_task 
     tni_os_mutex_unlock(&armed->lock);
 }
 
-/* Removes the nodes that are due and writes their tasks to `due`, with a reference to each. Returns how many. */
-static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
+/* Removes the nodes that are due and writes their tasks to `due`, with a reference to each. Returns how many. Lowers *first_ns to
+ * the earliest of their times. */
+static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due, uint64_t *first_ns)
 {
     tni_timer *timer;
     unsigned count = 0;
@@ -108,6 +109,8 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
     for (timer = tni_wheel_expire(&timers->wheel, now_ns, TNI_TIMER_BATCH); timer != NULL; count++) {
         tn_task *task = tni_container_of(timer, tn_task, timer);
         timer = timer->next;
+        if (due_ns(task) < *first_ns)
+            *first_ns = due_ns(task);
         tni_task_ref(task);
         due[count] = task;
         /* As in remove_node_locked. From here on the task's own run may arm the node again. */
@@ -118,9 +121,10 @@ static unsigned collect(tni_timers *timers, uint64_t now_ns, tn_task **due)
     return count;
 }
 
-unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns)
+unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns, uint64_t *late_ns)
 {
     tn_task *due[TNI_TIMER_BATCH];
+    uint64_t first_ns = now_ns;
     unsigned fired = 0;
     unsigned count;
 
@@ -128,13 +132,15 @@ unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns)
     if (tni_a64_load(&timers->next_ns, TNI_RELAXED) > now_ns)
         return 0;
     do {
-        count = collect(timers, now_ns, due);
+        count = collect(timers, now_ns, due, &first_ns);
         for (unsigned i = 0; i < count; i++) {
             tni_task_wake(due[i]);
             tni_task_unref(due[i]);
         }
         fired += count;
     } while (count == TNI_TIMER_BATCH);
+    if (late_ns != NULL)
+        *late_ns = now_ns - first_ns;
     return fired;
 }
 

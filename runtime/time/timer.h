@@ -57,8 +57,9 @@ static inline void tni_timer_disarm(tn_task *task)
         tni_timer_disarm_from(armed, task);
 }
 
-/* Wakes the tasks whose deadline has passed; returns how many. Called by each thread that polls the core's loop. */
-unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns);
+/* Wakes the tasks whose deadline has passed; returns how many. Called by each thread that polls the core's loop. *late_ns: if any
+ * was woken, how late the earliest of them was; may be NULL. */
+unsigned tni_timers_fire(tni_timers *timers, uint64_t now_ns, uint64_t *late_ns);
 
 /* Called when the core's worker is about to sleep: returns the end of the sleep (TNI_FOREVER: no timer). A thread that arms an
  * earlier timer wakes it. The end may be the start of a slot in which no timer is due yet. So after the sleep tni_timers_awake

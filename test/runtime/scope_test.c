@@ -152,7 +152,7 @@ static void *event_then_timer(void *arg)
         tni_timers *timers = tni_aptr_load(&c->waiter->armed_in, TNI_ACQUIRE);
         tt_manual_ready(&c->event, 1); /* the task is queued */
         if (timers != NULL)
-            (void)tni_timers_fire(timers, tn_now());
+            (void)tni_timers_fire(timers, tn_now(), NULL);
         tt_check(c->rounds <= 2);
         tt_check(tn_yield() == 0);
     }

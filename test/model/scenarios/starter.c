@@ -62,7 +62,7 @@ static bool note_it(tni_attachment *self, uint64_t now_ns)
 static void set_up_starter(scene *s, bool (*maintain)(tni_attachment *self, uint64_t now_ns))
 {
     setup(s);
-    s->attachment = (tni_attachment){stop_nothing, maintain, wants_it, fini_nothing};
+    s->attachment = (tni_attachment){stop_nothing, maintain, wants_it, NULL, fini_nothing};
     tni_aptr_store(&s->runtime->attachment, &s->attachment, TNI_RELEASE);
     model_check(tni_starter_start(s->runtime) == 0);
 }

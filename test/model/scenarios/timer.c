@@ -81,7 +81,7 @@ static void setup(void *state)
 
 static void fire(tni_core *core)
 {
-    (void)tni_timers_fire(&core->timers, tni_clock_ns() + 2 * LATER_NS);
+    (void)tni_timers_fire(&core->timers, tni_clock_ns() + 2 * LATER_NS, NULL);
 }
 
 static void fire_first(void *state)
@@ -280,7 +280,7 @@ static void monitor(void *state)
 {
     tni_core *core = ((timing *)state)->runtime->cores[0];
 
-    (void)tni_timers_fire(&core->timers, tni_clock_ns());
+    (void)tni_timers_fire(&core->timers, tni_clock_ns(), NULL);
     if (tni_driver_try_own(&core->driver)) {
         tni_driver_poll(&core->driver);
         tni_driver_disown(&core->driver);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Measurements of tasks: what is done for one that is measured, and reading the results. */
+#include "sched/meter.h"
+
+#include <string.h>
+
+/* The entry of waits with that name, which is static text: the first free one from a place that follows from its address. */
+static tni_meter_wait *wait_of(tni_meter *meter, const char *name)
+{
+    unsigned place = (unsigned)((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15) >> 32) % (TN_METRICS_WAITS - 1);
+
+    for (unsigned i = 0; i < TN_METRICS_WAITS - 1; i++) {
+        tni_meter_wait *wait = &meter->waits[(place + i) % (TN_METRICS_WAITS - 1)];
+        void *key = tni_aptr_load(&wait->key, TNI_RELAXED); /* relaxed: it is only compared */
+        if (key == name)
+            return wait;
+        if (key != NULL)
+            continue;
+        /* Relaxed: it decides which thread fills the entry; `ready` publishes it. */
+        if (tni_aptr_cas(&wait->key, &key, (void *)(uintptr_t)name, TNI_RELAXED)) {
+            (void)strncpy(wait->name, name, sizeof wait->name - 1);
+            /* Release: publishes the name; partner: tni_meter_read. */
+            tni_a32_store(&wait->ready, 1, TNI_RELEASE);
+            return wait;
+        }
+        if (key == name)
+            return wait;
+    }
+    return &meter->waits[TN_METRICS_WAITS - 1];
+}
+
+/* The name of what the task has waited for, or NULL. The caller owns the task, which has not run since. */
+static const char *waited_for(const tn_task *task)
+{
+    const tn_future *future;
+
+    if (task->run_result != TNI_RUN_SUSPENDED)
+        return NULL;
+    future = task->kind == TNI_TASK_FIBER ? task->awaited : task->body.future;
+    return future->ops->name != NULL ? future->ops->name : "future without a name";
+}
+
+static void count_wait(tni_meter *meter, const tn_task *task, uint64_t now_ns, uint64_t weight)
+{
+    const char *name = waited_for(task);
+    tni_meter_wait *wait;
+
+    if (name == NULL)
+        return;
+    wait = wait_of(meter, name);
+    /* Relaxed, both: statistics. Other threads count here too when they wake tasks of a core. */
+    (void)tni_a64_fetch_add(&wait->count, weight, TNI_RELAXED);
+    if (now_ns > task->since_ns)
+        (void)tni_a64_fetch_add(&wait->total_ns, (now_ns - task->since_ns) * weight, TNI_RELAXED);
+}
+
+void tni_meter_queued_now(tni_meter *meter, tni_sampler *sampler, tn_task *task)
+{
+    uint64_t now_ns = tni_clock_ns();
+
+    task->queued_at = tni_sampler_take(sampler, now_ns);
+    task->measured = 1;
+    count_wait(meter, task, now_ns, tni_sampler_weight(task->queued_at));
+}
+
+void tni_meter_begun_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp *run_began)
+{
+    uint64_t now_ns = tni_clock_ns();
+    tni_stamp stamp = task->queued_at;
+
+    task->measured = 0;
+    (shared ? tni_histogram_add_shared : tni_histogram_add)(&meter->queue_delay, tni_sampler_since(stamp, now_ns),
+                                                            tni_sampler_weight(stamp));
+    *run_began = (now_ns & ~TNI_STAMP_LOG2) | (stamp & TNI_STAMP_LOG2);
+}
+
+void tni_meter_left_now(tni_meter *meter, bool shared, tni_stamp *run_began)
+{
+    tni_stamp stamp = *run_began;
+
+    *run_began = 0;
+    (shared ? tni_histogram_add_shared : tni_histogram_add)(&meter->run_length, tni_sampler_since(stamp, tni_clock_ns()),
+                                                            tni_sampler_weight(stamp));
+}
+
+/* Adds an entry of one core to the one with the same name; the last one has what finds no place. */
+static void add_wait(const tni_meter_wait *wait, tn_metrics *out)
+{
+    unsigned i = 0;
+
+    /* Acquire: observes the name; partner: wait_of. */
+    if (tni_a32_load(&wait->ready, TNI_ACQUIRE) == 0)
+        return;
+    while (i < TN_METRICS_WAITS - 1 && out->waits[i].name[0] != '\0' && strcmp(out->waits[i].name, wait->name) != 0)
+        i++;
+    if (i < TN_METRICS_WAITS - 1)
+        memcpy(out->waits[i].name, wait->name, sizeof wait->name);
+    /* Relaxed, both: statistics. */
+    out->waits[i].count += tni_a64_load(&wait->count, TNI_RELAXED);
+    out->waits[i].total_ns += tni_a64_load(&wait->total_ns, TNI_RELAXED);
+}
+
+void tni_meter_read(const tni_meter *meter, tn_metrics *out)
+{
+    const tni_meter_wait *other = &meter->waits[TN_METRICS_WAITS - 1];
+    tn_metrics_wait *others = &out->waits[TN_METRICS_WAITS - 1];
+
+    tni_histogram_read(&meter->queue_delay, &out->queue_delay);
+    tni_histogram_read(&meter->run_length, &out->run_length);
+    tni_histogram_read(&meter->poll_gap, &out->poll_gap);
+    tni_histogram_read(&meter->timer_lateness, &out->timer_lateness);
+    for (unsigned i = 0; i < TN_METRICS_WAITS - 1; i++)
+        add_wait(&meter->waits[i], out);
+    /* Relaxed, both: statistics. */
+    others->count += tni_a64_load(&other->count, TNI_RELAXED);
+    others->total_ns += tni_a64_load(&other->total_ns, TNI_RELAXED);
+    if (others->count > 0)
+        memcpy(others->name, "other", sizeof "other");
+}
