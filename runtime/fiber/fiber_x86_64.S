@@ -34,6 +34,23 @@
     .endr
 .endm
 
+/* Resumes the frame at %rsp, of which the control words are loaded already, and returns %rdx there. A macro: a jump to common
+ * code would be one instruction more for each switch. */
+.macro resume_saved
+    movq %rdx, %rax
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    .irp register, r15, r14, r13, r12, rbx, rbp
+    popq %\register
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %\register
+    .endr
+    popq %rcx
+    .cfi_adjust_cfa_offset -8
+    .cfi_register %rip, %rcx
+    notrack jmp *%rcx
+.endm
+
     .text
 
 /* void *tni_fiber_switch(void **save_sp, void *to_sp, void *message)
@@ -59,37 +76,12 @@ tni_fiber_switch:
 
     /* The frame of `to` has the same layout: the unwind information above holds on its stack too. */
     movq %rsi, %rsp
-.Lresume:
-    movq %rdx, %rax
     ldmxcsr FRAME_MXCSR(%rsp)
     cmpw FRAME_X87_CW(%rsp), %cx
     jne .Lload_x87_cw
 .Lx87_cw_is_right:
     .cfi_remember_state
-    addq $8, %rsp
-    .cfi_adjust_cfa_offset -8
-    popq %r15
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r15
-    popq %r14
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r14
-    popq %r13
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r13
-    popq %r12
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %r12
-    popq %rbx
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbx
-    popq %rbp
-    .cfi_adjust_cfa_offset -8
-    .cfi_restore %rbp
-    popq %rcx
-    .cfi_adjust_cfa_offset -8
-    .cfi_register %rip, %rcx
-    notrack jmp *%rcx
+    resume_saved
 
     .cfi_restore_state
 .Lload_x87_cw:
@@ -101,8 +93,8 @@ tni_fiber_switch:
 /* void *tni_fiber_enter_from_home(void **save_sp, void *to_sp, void *message)
  *
  * As tni_fiber_switch, for a caller on the home stack of a thread, which gets back the same control words each time: those in
- * the eight bytes before *save_sp (tni_context_home). Storing MXCSR is slow (bench/README.md has the figures). The x87 word that
- * is compared is the one in effect: what has run on the home stack may have changed it. */
+ * the eight bytes before *save_sp (tni_context_home). Storing MXCSR is slow (bench/README.md has the figures). The x87 word is
+ * loaded without a comparison: what has run on the home stack may have changed it, so a comparison would have to store it. */
     .p2align 6
     .globl tni_fiber_enter_from_home
     .hidden tni_fiber_enter_from_home
@@ -113,11 +105,11 @@ tni_fiber_enter_from_home:
     save_registers
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
-    fnstcw -8(%rsp)
-    movzwl -8(%rsp), %ecx
     movq %rsp, (%rdi)
     movq %rsi, %rsp
-    jmp .Lresume
+    ldmxcsr FRAME_MXCSR(%rsp)
+    fldcw FRAME_X87_CW(%rsp)
+    resume_saved
     .cfi_endproc
     .size tni_fiber_enter_from_home, . - tni_fiber_enter_from_home
 
@@ -134,24 +126,17 @@ tni_fiber_begin:
     save_registers
     pushq HOME_CONTROL(%rdi)
     .cfi_adjust_cfa_offset 8
-    fnstcw -8(%rsp)
-    movzwl -8(%rsp), %eax
     movq %rsp, (%rdi)
     xorl %ebp, %ebp
     movq %rsi, %rsp
     /* From here on this is a root frame. */
     .cfi_undefined %rip
     ldmxcsr .Lcontrol_at_start + FRAME_MXCSR(%rip)
-    cmpw $X87_CW_AT_START, %ax
-    jne .Lload_first_x87_cw
-.Lfirst_x87_cw_is_right:
+    fldcw .Lcontrol_at_start + FRAME_X87_CW(%rip)
     movq %rcx, %rdi
     leaq tni_fiber_root_end(%rip), %rcx
     pushq %rcx
     jmp *%rdx
-.Lload_first_x87_cw:
-    fldcw .Lcontrol_at_start + FRAME_X87_CW(%rip)
-    jmp .Lfirst_x87_cw_is_right
     .cfi_endproc
     .size tni_fiber_begin, . - tni_fiber_begin
 
@@ -171,8 +156,6 @@ tni_fiber_begin:
 tni_fiber_exit:
     .cfi_startproc
     endbr64
-    fldcw FRAME_X87_CW(%rsi)
-    movzwl FRAME_X87_CW(%rsi), %ecx
     movq %rsi, %rsp
     .cfi_def_cfa_offset FRAME_SIZE
     .cfi_rel_offset %rbp, FRAME_RBP
@@ -181,7 +164,9 @@ tni_fiber_exit:
     .cfi_rel_offset %r13, FRAME_R13
     .cfi_rel_offset %r14, FRAME_R14
     .cfi_rel_offset %r15, FRAME_R15
-    jmp .Lresume
+    ldmxcsr FRAME_MXCSR(%rsp)
+    fldcw FRAME_X87_CW(%rsp)
+    resume_saved
     .cfi_endproc
     .size tni_fiber_exit, . - tni_fiber_exit
 
