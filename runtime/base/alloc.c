@@ -4,6 +4,7 @@
 
 #include "base/order.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@ static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
 {
     void *ptr = NULL;
     (void)ctx;
+    if (align_bytes <= _Alignof(max_align_t)) /* posix_memalign costs 40 instructions more */
+        return malloc(size_bytes);
     return posix_memalign(&ptr, align_bytes, size_bytes) == 0 ? ptr : NULL;
 }
 
