@@ -25,7 +25,7 @@ __attribute__((always_inline)) static inline size_t take_elements(tn_mpsc *chann
 
 /* No sender waits: clears `contended`, so the next sender that waits sets it again. Not before half of the slots
  * are free, because setting it is expensive. */
-static void decongest_locked(tn_mpsc *channel)
+__attribute__((always_inline)) static inline void decongest_locked(tn_mpsc *channel)
 {
     tni_short_lock_assert_held(&channel->waiting.lock);
     /* Relaxed, all: written under the lock, or by the receiver itself, which also is the only reader of `contended` without
@@ -92,7 +92,7 @@ __attribute__((always_inline)) static inline size_t receive(tn_mpsc *channel, vo
 }
 
 /* TN_EAGAIN: the channel is empty; TN_EPIPE: empty and ended; 0: there is an element, try again. */
-static int check_end_locked(const tn_mpsc *channel)
+__attribute__((always_inline)) static inline int check_end_locked(const tn_mpsc *channel)
 {
     tni_short_lock_assert_held(&channel->waiting.lock);
     /* First the senders, then the elements. Acquire: observes all that they have sent; partner: tn_mpsc_release_sender
@@ -124,7 +124,7 @@ int tn_mpsc_try_recv(tn_mpsc *channel, void *element)
 
 /* Removes the future's waker, if it is still stored. It may have been taken for a wake, and another receiver's may
  * have been stored since. */
-static tn_waker *take_own_waker_locked(tn_mpsc_recv_future *future)
+__attribute__((always_inline)) static inline tn_waker *take_own_waker_locked(tn_mpsc_recv_future *future)
 {
     tn_waker *waker = future->channel->receiver == future ? future->channel->receiver_waker : NULL;
 
@@ -225,38 +225,46 @@ void tn_mpsc_recv_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elem
     recv_future_init(future, channel, element, 0);
 }
 
-void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elements, size_t count)
+static void check_count(size_t count)
 {
     tni_assert(count > 0 && count <= INT_MAX, "tn_mpsc_recv_many: the count is out of range");
+}
+
+void tn_mpsc_recv_many_init(tn_mpsc_recv_future *future, tn_mpsc *channel, void *elements, size_t count)
+{
+    check_count(count);
     recv_future_init(future, channel, elements, count);
+}
+
+/* The wait of a receive that has found no element. Out of line: one that finds an element needs no space for the future. */
+__attribute__((noinline)) static int await_elements(tn_mpsc *channel, void *elements, size_t count)
+{
+    tn_mpsc_recv_future future;
+
+    recv_future_init(&future, channel, elements, count);
+    future.in_frame = true;
+    return tn_await(&future.base);
 }
 
 int tn_mpsc_recv(tn_mpsc *channel, void *element)
 {
-    tn_mpsc_recv_future future;
-    int rc = tni_budget_enter();
+    int rc = tni_budget_enter_inline();
 
     if (rc != 0 || receive(channel, element, 1) > 0)
         return rc;
-    recv_future_init(&future, channel, element, 0);
-    future.in_frame = true;
-    return tn_await(&future.base);
+    return await_elements(channel, element, 0);
 }
 
 int tn_mpsc_recv_many(tn_mpsc *channel, void *elements, size_t count)
 {
-    tn_mpsc_recv_future future;
-    int rc = tni_budget_enter();
+    int rc = tni_budget_enter_inline();
     size_t taken;
 
     if (rc != 0)
         return rc;
-    tn_mpsc_recv_many_init(&future, channel, elements, count);
+    check_count(count);
     taken = receive(channel, elements, count);
-    if (taken > 0)
-        return (int)taken;
-    future.in_frame = true;
-    return tn_await(&future.base);
+    return taken > 0 ? (int)taken : await_elements(channel, elements, count);
 }
 
 void tn_mpsc_close(tn_mpsc *channel)

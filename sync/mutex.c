@@ -149,7 +149,7 @@ void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
 int tn_mutex_lock(tn_mutex *mutex)
 {
     tn_mutex_future future;
-    int rc = tni_budget_enter();
+    int rc = tni_budget_enter_inline();
 
     if (rc != 0 || tn_mutex_try_lock(mutex) == 0)
         return rc;

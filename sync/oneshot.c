@@ -39,7 +39,7 @@ int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_op
     if (rc != 0)
         return rc;
     if (element_size < SIZE_MAX - sizeof *oneshot)
-        oneshot = tni_alloc(&kept.allocator, sizeof *oneshot + element_size, _Alignof(tn_oneshot));
+        oneshot = tni_alloc_uninitialized(&kept.allocator, sizeof *oneshot + element_size, _Alignof(tn_oneshot));
     *out = oneshot;
     if (oneshot == NULL)
         return TN_ENOMEM;
@@ -53,13 +53,12 @@ int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_op
 /* Both ends are released. */
 static void destroy(tn_oneshot *oneshot, uint64_t word)
 {
-    tn_allocator allocator = oneshot->options.allocator;
-
     if ((word & (SENT | RECEIVED)) == SENT && oneshot->options.discard != NULL) {
         tni_order_acquire();
         oneshot->options.discard(oneshot->element);
     }
-    tni_free(&allocator, oneshot, sizeof *oneshot + oneshot->element_size);
+    /* The allocator's function and its argument are read before the call. */
+    tni_free(&oneshot->options.allocator, oneshot, sizeof *oneshot + oneshot->element_size);
 }
 
 /* For the sender: its last access to the oneshot, except for freeing it. `sent`: 0 or SENT. */
@@ -105,7 +104,8 @@ bool tn_oneshot_is_closed(const tn_oneshot *oneshot)
     return closed;
 }
 
-int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
+/* Inline: on the path of each receive. */
+__attribute__((always_inline)) static inline int try_recv(tn_oneshot *oneshot, void *element)
 {
     /* Observes the element; partner: sender_leave. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
@@ -121,6 +121,11 @@ int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
         return TN_EAGAIN;
     tni_order_acquire();
     return TN_EPIPE;
+}
+
+int tn_oneshot_try_recv(tn_oneshot *oneshot, void *element)
+{
+    return try_recv(oneshot, element);
 }
 
 /* For the receiver: takes its waker back, unless the sender has taken it. */
@@ -169,7 +174,7 @@ static int recv_poll(tn_future *self, tn_waker *waker)
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    rc = tn_oneshot_try_recv(future->oneshot, future->element);
+    rc = try_recv(future->oneshot, future->element);
     if (rc == TN_EAGAIN && start_waiting(future->oneshot, waker))
         return TN_PENDING;
     if (rc == TN_EAGAIN)
@@ -195,18 +200,22 @@ void tn_oneshot_recv_init(tn_oneshot_future *future, tn_oneshot *oneshot, void *
     future->element = element;
 }
 
-int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
+/* The wait of a receive that has found no element. Out of line: one that finds it needs no space for the future. */
+__attribute__((noinline)) static int await_element(tn_oneshot *oneshot, void *element)
 {
     tn_oneshot_future future;
-    int rc = tni_budget_enter();
 
-    if (rc != 0)
-        return rc;
-    rc = tn_oneshot_try_recv(oneshot, element);
-    if (rc != TN_EAGAIN)
-        return rc;
     tn_oneshot_recv_init(&future, oneshot, element);
     return tn_await(&future.base);
+}
+
+int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
+{
+    int rc = tni_budget_enter_inline();
+
+    if (rc == 0)
+        rc = try_recv(oneshot, element);
+    return rc != TN_EAGAIN ? rc : await_element(oneshot, element);
 }
 
 void tn_oneshot_close(tn_oneshot *oneshot)

@@ -261,7 +261,7 @@ void tn_semaphore_acquire_init(tn_semaphore_future *future, tn_semaphore *semaph
 int tn_semaphore_acquire(tn_semaphore *semaphore, uint64_t count)
 {
     tn_semaphore_future future;
-    int rc = tni_budget_enter();
+    int rc = tni_budget_enter_inline();
 
     if (rc != 0)
         return rc;

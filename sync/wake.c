@@ -22,11 +22,11 @@ tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed)
     return tni_task_notify(task) ? (tni_wake)task | TO_QUEUE : 0;
 }
 
-void tni_wake_do(tni_wake wake)
+void tni_wake_do_prepared(tni_wake wake)
 {
     if (wake & TO_QUEUE)
         tni_schedule_ready((tn_task *)(wake & ~TO_QUEUE));
-    else if (wake != 0)
+    else
         tn_waker_wake((tn_waker *)wake);
 }
 

@@ -14,8 +14,15 @@ typedef uintptr_t tni_wake;
  * state is changed at once: a task made ACTIVE here cannot end before it is queued, so it needs no reference. */
 tni_wake tni_wake_prepare(tn_waker *waker, bool borrowed);
 
+/* The rest of tni_wake_do. */
+void tni_wake_do_prepared(tni_wake wake);
+
 /* Without the lock: does the wake. */
-void tni_wake_do(tni_wake wake);
+static inline void tni_wake_do(tni_wake wake)
+{
+    if (wake != 0)
+        tni_wake_do_prepared(wake);
+}
 
 /* Wakes prepared under a lock. When the batch is full, the caller releases the lock, wakes, and takes the lock again: so any
  * number of waiters is woken in linear time and without allocation. */

@@ -3,11 +3,24 @@
 #ifndef TNI_BUDGET_FIBER_H
 #define TNI_BUDGET_FIBER_H
 
+#include "base/tls.h"
 #include "task/budget.h"
 
 /* Called at the beginning of each suspending call except tn_await: spends one unit of the task's budget (which may yield), then
  * acts as tni_checkpoint. If it reads the clock, a deadline that has passed is reported by the next call, not by this one. */
 int tni_budget_enter(void);
+
+/* The same, inline for a fiber that has budget left, and is neither cancelled nor inside a scope. */
+static inline int tni_budget_enter_inline(void)
+{
+    tn_task *task = tni_tls_get()->task;
+
+    if (tni_unlikely(task == NULL || task->kind != TNI_TASK_FIBER || task->budget <= 1 || task->body.fiber.scope != NULL ||
+                     tni_task_is_cancelled(task)))
+        return tni_budget_enter();
+    task->budget--;
+    return 0;
+}
 
 /* The same between two parts of an operation. `in_flight`: what the operation holds meanwhile; it is abandoned if the task is
  * abandoned here, and never polled. */
