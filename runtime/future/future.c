@@ -209,6 +209,22 @@ void tn_join_init(tn_join_future *future, tn_task *task)
     future->ended = false;
 }
 
+/* tni_task_unref, inline for the last reference to a task of this runtime. */
+__attribute__((always_inline)) static inline void release_joined(tn_task *task)
+{
+    const tni_tls *local = tni_tls_get();
+    tni_core *core = NULL;
+
+    if (tni_likely(local->runtime == task->runtime && task->hooks == NULL && tni_task_is_last_reference(task)))
+        core = tni_worker_enter(local->worker);
+    if (tni_unlikely(core == NULL)) {
+        tni_task_unref(task);
+        return;
+    }
+    tni_run_free_header(core, task);
+    tni_worker_leave(local->worker);
+}
+
 int tn_join(tn_task *task, void **result)
 {
     tn_task *self = tni_tls_get()->task;
@@ -226,6 +242,6 @@ int tn_join(tn_task *task, void **result)
         return rc;
     if (result != NULL)
         *result = future.result;
-    tni_task_unref(task);
+    release_joined(task);
     return rc;
 }

@@ -137,17 +137,13 @@ void tni_run_future(tn_task *task)
     task->run_result = TNI_RUN_ENDED;
 }
 
-/* Frees the header of a task that has ended: tni_task_free for a caller that may hold the core. */
+/* tni_task_free for a caller that may hold the core. */
 __attribute__((always_inline)) static inline void free_header(tni_core *core, tn_task *task)
 {
-    if (tni_unlikely(core == NULL)) {
+    if (tni_unlikely(core == NULL || task->hooks != NULL))
         tni_task_free(task);
-        return;
-    }
-    if (tni_unlikely(task->hooks != NULL))
-        tni_task_hooks_at_free(task);
-    tni_task_set_free(task);
-    tni_slab_free(&core->slabs, task);
+    else
+        tni_run_free_header(core, task);
 }
 
 /* tn_waker_wake for a caller that may hold the core. */

@@ -28,6 +28,14 @@ _Noreturn void tni_run_fiber_main(void *task);
 /* Polls a stackless task once. */
 void tni_run_future(tn_task *task);
 
+/* Holder: tni_task_free of a task of this runtime without hooks. */
+static inline void tni_run_free_header(tni_core *core, tn_task *task)
+{
+    tni_core_assert_holder(core);
+    tni_task_set_free(task);
+    tni_slab_free(&core->slabs, task);
+}
+
 /* Called on the worker's own stack, after the task has left its stack: carries out task->run_result. `core`: the worker's core
  * after the run, or NULL. */
 void tni_run_complete(tni_core *core, tn_task *task);

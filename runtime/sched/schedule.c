@@ -281,23 +281,13 @@ static void swap_queues(tni_core *core)
     tni_a32_store(&core->serving, tni_a32_load(&core->serving, TNI_RELAXED) ^ 1, TNI_RELAXED);
 }
 
-/* Whether the task of the LIFO slot comes before the run queue. A task in the queue waits for at most TNI_LIFO_STREAK_MAX runs
- * out of the slot before a run takes from the queue, because this does not reset the streak while the queue has a task. */
-static bool is_lifo_first(tni_core *core)
+tn_task *tni_schedule_next_from_queues(tni_core *core)
 {
-    if (core->lifo_streak < TNI_LIFO_STREAK_MAX)
-        return true;
-    if (tni_schedule_backlog(core) > 0)
-        return false;
-    core->lifo_streak = 0; /* no task has waited; the length is not computed again before the next limit */
-    return true;
-}
-
-/* `displaced`: the task of the LIFO slot if the limit is reached, or NULL. */
-static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
-{
+    tn_task *displaced;
     tn_task *task;
 
+    tni_core_assert_holder(core);
+    displaced = take_lifo_slot(core);
     if (displaced != NULL)
         append(core, run_queue(core), displaced);
     core->lifo_streak = 0;
@@ -309,18 +299,6 @@ static tn_task *next_from_queues(tni_core *core, tn_task *displaced)
         return task;
     swap_queues(core);
     return take_own(run_queue(core));
-}
-
-tn_task *tni_schedule_next_from_queues(tni_core *core)
-{
-    tn_task *task;
-
-    tni_core_assert_holder(core);
-    task = take_lifo_slot(core);
-    if (task == NULL || !is_lifo_first(core))
-        return next_from_queues(core, task);
-    core->lifo_streak++;
-    return task;
 }
 
 void tni_schedule_requeue_yielded(tni_core *core)

@@ -47,18 +47,38 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end);
 /* Any thread: queues `count` tasks, linked from `first` to `last`, in the injector, and wakes a worker if one is needed. */
 void tni_schedule_inject(tn_runtime *runtime, tn_task *first, tn_task *last, unsigned count);
 
-/* Holder: takes the next task without a search: from the LIFO slot, the run queue, the injector, or the queue of tasks that
- * yielded. NULL: none. */
+/* For tni_schedule_next, if the LIFO slot is empty or its task has to wait: that goes to the end of the run queue. */
 tn_task *tni_schedule_next_from_queues(tni_core *core);
 
-/* Inline, because most tasks of a busy core come from the LIFO slot. */
+/* Holder: the number of tasks in the run queue. */
+static inline unsigned tni_schedule_backlog(const tni_core *core)
+{
+    tni_core_assert_holder(core);
+    /* Relaxed: written by the holder, which is the caller. */
+    return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
+}
+
+/* Whether the task of the LIFO slot comes before the run queue. A task in the queue waits for at most TNI_LIFO_STREAK_MAX runs
+ * out of the slot before a run takes from the queue, because this does not reset the streak while the queue has a task. */
+static inline bool tni_schedule_is_lifo_first(tni_core *core)
+{
+    if (core->lifo_streak < TNI_LIFO_STREAK_MAX)
+        return true;
+    if (tni_schedule_backlog(core) > 0)
+        return false;
+    core->lifo_streak = 0; /* no task has waited; the length is not computed again before the next limit */
+    return true;
+}
+
+/* Holder: takes the next task without a search: from the LIFO slot, the run queue, the injector, or the queue of tasks that
+ * yielded. NULL: none. Inline, because most tasks of a busy core come from the LIFO slot. */
 static inline tn_task *tni_schedule_next(tni_core *core)
 {
     tn_task *task;
 
     tni_core_assert_holder(core);
     /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
-    if (tni_likely(core->lifo_streak < TNI_LIFO_STREAK_MAX && tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL)) {
+    if (tni_likely(tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL) && tni_schedule_is_lifo_first(core)) {
         /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
         task = tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
         if (tni_likely(task != NULL)) {
@@ -67,14 +87,6 @@ static inline tn_task *tni_schedule_next(tni_core *core)
         }
     }
     return tni_schedule_next_from_queues(core);
-}
-
-/* Holder: the number of tasks in the run queue. */
-static inline unsigned tni_schedule_backlog(const tni_core *core)
-{
-    tni_core_assert_holder(core);
-    /* Relaxed: written by the holder, which is the caller. */
-    return tni_deque_length(&core->queues[tni_a32_load(&core->serving, TNI_RELAXED)]);
 }
 
 /* Holder, once per period: appends the tasks that yielded to the run queue. Otherwise a queue that is never empty, or a LIFO

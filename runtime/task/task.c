@@ -100,16 +100,6 @@ static void unref_from_outside(tn_runtime *runtime, tn_task *task)
         tni_runtime_unpin(runtime);
 }
 
-/* Whether the caller has the only reference to a task that has ended. No thread can take another one, so it need not be
- * released. */
-static bool is_last_reference(const tn_task *task)
-{
-    /* Acquire: observes the last accesses of all other owners; partner: drop_reference. */
-    uint64_t state = tni_a64_load(&task->state, TNI_ACQUIRE);
-
-    return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
-}
-
 void tni_task_unref(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
@@ -117,7 +107,7 @@ void tni_task_unref(tn_task *task)
 
     if (tni_unlikely(runtime != NULL && local->runtime != runtime))
         unref_from_outside(runtime, task);
-    else if (is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
+    else if (tni_task_is_last_reference(task) || drop_reference(task) / TNI_TASK_REF == 1)
         free_here(local, task);
 }
 

@@ -197,10 +197,10 @@ static inline uint64_t tni_task_complete(tn_task *task, uint64_t spent)
 /* Makes the header of a task that has ended a free one. The caller has the last reference. */
 static inline void tni_task_set_free(tn_task *task)
 {
-    /* The count becomes 0 too: is_last_reference() leaves the last reference in it. No walk takes a reference to an ended task.
-     * Release: the walk of retiring, which finds the header free, observes tni_runtime_external_begin() of this thread;
-     * partner: tni_task_mark_outliving. A relaxed store would end the release sequence of drop_reference, and the runtime could
-     * be freed while this thread uses it. */
+    /* The count becomes 0 too: tni_task_is_last_reference() leaves the last reference in it. No walk takes a reference to an
+     * ended task. Release: the walk of retiring, which finds the header free, observes tni_runtime_external_begin() of this
+     * thread; partner: tni_task_mark_outliving. A relaxed store would end the release sequence of drop_reference, and the runtime
+     * could be freed while this thread uses it. */
     tni_a64_store(&task->state, TNI_TASK_COMPLETE, TNI_RELEASE);
 }
 
@@ -299,6 +299,16 @@ static inline void tni_task_ref(tn_task *task)
 /* Takes a reference without having one (a walk over the registry). Returns false if the header is free or the task has
  * ended. */
 bool tni_task_ref_if_alive(tn_task *task);
+
+/* Whether the caller has the only reference to a task that has ended. No thread can take another one, so it need not be
+ * released. */
+static inline bool tni_task_is_last_reference(const tn_task *task)
+{
+    /* Acquire: observes the last accesses of all other owners; partner: drop_reference (task.c). */
+    uint64_t state = tni_a64_load(&task->state, TNI_ACQUIRE);
+
+    return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
+}
 
 /* Releases a reference; the last one frees the header. */
 void tni_task_unref(tn_task *task);
