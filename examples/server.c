@@ -74,13 +74,15 @@ static int serve(server *self)
     int rc = tn_group_spawn(&group, NULL, wait_for_signals, self);
     if (rc == 0)
         rc = tn_group_spawn(&group, NULL, keep_alive, NULL);
+    if (rc == 0 && self->options->beside != NULL)
+        rc = tn_group_spawn(&group, NULL, self->options->beside, self->options->beside_arg);
     if (rc == 0)
         (void)tn_systemd_ready();
     if (rc == 0)
         rc = tn_serve(&self->listener, 1, self->handler, self->arg, &options, &result);
     else
         tn_listener_close(self->listener);
-    tn_group_leave(&group); /* cancels the two tasks */
+    tn_group_leave(&group); /* cancels these tasks */
     if (rc < 0) {
         fprintf(stderr, "%s: cannot serve: %s\n", self->options->name, tn_strerror(rc));
         return rc;

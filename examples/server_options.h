@@ -8,6 +8,8 @@ typedef struct server_options {
     const char *summary;        /* what it does, one line for --help */
     const char *workers_option; /* "workers" or "threads"; NULL: it has no such option */
     const char *workers_help;
+    void *(*beside)(void *arg); /* a task that runs beside the server, and is cancelled at its end; NULL: none */
+    void *beside_arg;
     unsigned port;    /* in: the default; 0: the kernel chooses */
     unsigned workers; /* in: the default; 0: one per CPU */
 } server_options;

@@ -87,6 +87,7 @@ int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls
     tn_notify_init(&tls->changed);
     atomic_init(&tls->aborted, false);
     tls->below = below;
+    tls->keep_below = chosen.keep_below;
     tls->context = tn_tls_context_retain(context);
     tls->generation = tni_tls_context_generation(context);
     peer = chosen.peer != NULL ? chosen.peer : chosen.host_name != NULL ? chosen.host_name : "peer";

@@ -249,6 +249,16 @@ static int io_close_write(void *object)
     return rc;
 }
 
+bool tn_tls_has_input(tn_tls *tls)
+{
+    bool found;
+
+    tni_tls_lock(tls);
+    found = tls->open && (SSL_has_pending(tls->ssl) == 1 || tni_tls_bytes_count(&tls->pair.in) > 0);
+    tni_tls_unlock(tls);
+    return found;
+}
+
 int tn_tls_update_keys(tn_tls *tls)
 {
     int rc = enter(tls, TNI_TLS_WRITER);
@@ -296,9 +306,11 @@ static void io_close(void *object)
 {
     tn_tls *tls = object;
     tn_io below = tls->below;
+    bool keep_below = tls->keep_below;
 
     tni_tls_session_free(tls);
-    tn_io_close(below);
+    if (!keep_below)
+        tn_io_close(below);
 }
 
 tn_io tn_tls_io(tn_tls *tls)

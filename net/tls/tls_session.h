@@ -31,6 +31,7 @@ struct tn_tls {
     tn_mutex lock;
     tn_notify changed; /* a role was given back */
     tn_io below;       /* constant */
+    bool keep_below;   /* constant: it is not closed with the session */
     tn_tls_context *context;
     tni_tls_generation *generation;
     SSL *ssl;

@@ -135,6 +135,8 @@ typedef struct tn_tls_options {
     const char *host_name;       /* a client's: name, or numeric address, of the certificate; a name is also sent (SNI) */
     const char *peer;            /* the peer's name in messages, such as its address; NULL: host_name */
     const tn_tls_ticket *ticket; /* a client's: the session to continue; NULL: a new one */
+    bool keep_below;             /* tn_io_close leaves the stream below open, and it stays the caller's */
+    unsigned char reserved[7];   /* 0 */
 } tn_tls_options;
 
 /* Returns the default options.
@@ -146,7 +148,7 @@ typedef struct tn_tls_options {
  * Cancellation: no. */
 static inline tn_tls_options tn_tls_options_default(void)
 {
-    tn_tls_options options = {sizeof(tn_tls_options), NULL, NULL, NULL};
+    tn_tls_options options = {sizeof(tn_tls_options), NULL, NULL, NULL, false, {0}};
     return options;
 }
 
@@ -155,8 +157,9 @@ static inline tn_tls_options tn_tls_options_default(void)
  *
  * Suspends: while another task changes the context.
  * Callable from: a fiber, a plain thread.
- * Ownership: on success the session owns `below`, and the caller owns the session, which ends with tn_io_close(tn_tls_io(tls)).
- * On failure `below` is the caller's. The options are copied. The session keeps a reference to what it needs of the context.
+ * Ownership: on success the session owns `below` (`keep_below`: borrows it), and the caller owns the session, which ends with
+ * tn_io_close(tn_tls_io(tls)). On failure `below` is the caller's. The options are copied. The session keeps a reference to
+ * what it needs of the context.
  * Errors: TN_EINVAL: an option is refused; the host name is missing. TN_ENOMEM.
  * Cancellation: no. */
 TN_API int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls_options *options);
@@ -203,6 +206,16 @@ TN_API tn_io tn_tls_io(tn_tls *tls);
  * Errors: none.
  * Cancellation: no. */
 TN_API void tn_tls_last_error(tn_tls *tls, tn_tls_error *out);
+
+/* Returns whether bytes are there that have been received and not read. Then a read may return without the stream below, and a
+ * server that waits for the next request does not wait for that stream (tn_session_wait_request).
+ *
+ * Suspends: while another task uses the session.
+ * Callable from: a fiber, a plain thread.
+ * Ownership: borrows the session.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API bool tn_tls_has_input(tn_tls *tls);
 
 /* What the handshake has agreed on. */
 typedef struct tn_tls_info {
