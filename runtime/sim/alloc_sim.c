@@ -5,6 +5,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "sim/alloc_sim.h"
 #include "sim/os_memory_sim.h"
@@ -13,23 +15,44 @@
 
 /* How much of the heap is tracked, and by how much it grows. */
 #define HEAP_BYTES_MAX ((size_t)8 << 20)
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define PROBE_BYTES ((size_t)256 << 10) /* more than the C library has at first */
 
 static uint64_t in_use;
 static char *heap; /* where the blocks of the run begin */
 static size_t heap_bytes;
+static void *volatile filler; /* up to the first huge page */
+
+/* Blocks that are allocated from now on are in huge pages: a run touches one or two of these instead of a hundred small ones,
+ * and the first touch of a page costs more than a step of the run. Without such pages, or with another allocator, only the time
+ * differs. */
+static void use_huge_pages(void)
+{
+    char *probe = malloc(PROBE_BYTES); /* from the end of the heap, which it is given back to */
+    uintptr_t begin = (uintptr_t)probe;
+    uintptr_t end = (uintptr_t)sbrk(0);
+    uintptr_t huge = (begin + PROBE_BYTES + PROBE_BYTES / 4 + HUGE_PAGE_BYTES) & ~(HUGE_PAGE_BYTES - 1);
+
+    free(probe);
+    if (begin == 0 || begin > end || end - begin < HUGE_PAGE_BYTES + HEAP_BYTES_MAX)
+        return; /* the blocks are elsewhere */
+    filler = malloc(huge - begin - PROBE_BYTES / 8);
+    (void)madvise((void *)huge, HEAP_BYTES_MAX, MADV_HUGEPAGE);
+}
 
 void tni_sim_alloc_prepare(void)
 {
-    (void)mallopt(M_TOP_PAD, (int)HEAP_BYTES_MAX);
-    (void)mallopt(M_TRIM_THRESHOLD, (int)(2 * HEAP_BYTES_MAX));
+    (void)mallopt(M_TOP_PAD, (int)(2 * HEAP_BYTES_MAX));
+    (void)mallopt(M_TRIM_THRESHOLD, (int)(4 * HEAP_BYTES_MAX));
     (void)mallopt(M_MMAP_THRESHOLD, (int)HEAP_BYTES_MAX);
+    use_huge_pages();
 }
 
 void tni_sim_alloc_begin(size_t expected_bytes)
 {
     size_t bytes = expected_bytes + 1;
 
-    heap = malloc(bytes); /* from the end of the heap, which it is given back to */
+    heap = malloc(bytes);
     if (heap != NULL)
         tni_os_memory_sim_populate(heap, bytes);
     free(heap);

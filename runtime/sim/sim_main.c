@@ -236,12 +236,15 @@ static void check_alone(void)
     exit(2);
 }
 
+#define BIND_NOW "LD_BIND_NOW" /* a variable of the loader */
+
 static void start_without_randomization(char **argv)
 {
     int persona = personality(0xffffffff);
 
     if (persona < 0 || (persona & ADDR_NO_RANDOMIZE) || personality((unsigned)persona | ADDR_NO_RANDOMIZE) < 0)
         return;
+    (void)setenv(BIND_NOW, "1", 1); /* otherwise each run would look up the same functions again */
     (void)execv("/proc/self/exe", argv);
     (void)personality((unsigned)persona);
 }
@@ -262,6 +265,7 @@ int tn_sim_main(int argc, char **argv, tn_sim_fn fn, void *arg)
         return rc == TNI_SIM_OPTIONS_HELP ? EXIT_SUCCESS : rc;
     check_alone();
     start_without_randomization(argv);
+    (void)unsetenv(BIND_NOW);
     if (tni_sim_refuse_calls == 0)
         return EXIT_FAILURE;
     self.result = mmap(NULL, sizeof *self.result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -37,10 +37,10 @@ static struct {
     uint32_t count;
     tni_sim_thread **ready; /* the caller is among them while it runs */
     uint32_t ready_count;
-    uint32_t capacity;   /* of `all` and of `ready` */
-    uint32_t spins;      /* of all threads, since one of them has made a call or slept */
-    const char *starved; /* the name of a thread that gets no processor; NULL: none */
-    char *unused_stack;  /* the first word of each points to the next one */
+    uint32_t capacity;        /* of `all` and of `ready` */
+    uint32_t spins;           /* of all threads, since one of them has made a call or slept */
+    const char *starved;      /* the name of a thread that gets no processor; NULL: none */
+    tni_stack *unused_stacks; /* linked by `next` */
 } threads;
 
 tni_sim_thread *tni_sim_thread_self(void)
@@ -255,26 +255,30 @@ void tni_sim_thread_wake(tni_sim_thread *thread)
 
 /* --- Beginning and end ------------------------------------------------------------------------------------------------------ */
 
-static char *stack_get(void)
+static tni_stack *stack_get(void)
 {
-    char *memory = threads.unused_stack;
+    tni_stack *stack = threads.unused_stacks;
+    char *memory;
 
-    if (memory != NULL) {
-        memcpy(&threads.unused_stack, memory + GUARD_BYTES, sizeof threads.unused_stack);
-        return memory;
+    if (stack != NULL) {
+        threads.unused_stacks = stack->next;
+        return stack;
     }
     memory = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
     (void)mprotect(memory, GUARD_BYTES, PROT_NONE);
     tni_os_memory_sim_populate(memory + STACK_BYTES - POPULATED_BYTES, POPULATED_BYTES);
-    return memory;
+    stack = (tni_stack *)(void *)(memory + STACK_BYTES - sizeof *stack);
+    *stack = (tni_stack){.base = memory + GUARD_BYTES};
+    return stack;
 }
 
-static void stack_put(char *memory)
+/* The link is in the descriptor, at the upper end: the lower end has never been used, and a first touch costs a page. */
+static void stack_put(tni_stack *stack)
 {
-    memcpy(memory + GUARD_BYTES, &threads.unused_stack, sizeof threads.unused_stack);
-    threads.unused_stack = memory;
+    stack->next = threads.unused_stacks;
+    threads.unused_stacks = stack;
 }
 
 static void run_thread(void *arg)
@@ -287,7 +291,7 @@ static void run_thread(void *arg)
     if (self->joiner != NULL)
         tni_sim_thread_wake(self->joiner);
     /* The stack is reused by a thread that another one starts, after this one has left it. */
-    stack_put(self->memory);
+    stack_put(self->stack);
     choose_next();
     abort();
 }
@@ -330,15 +334,12 @@ void tni_sim_thread_begin(const char *starved)
 
 tni_sim_thread *tni_sim_thread_start(void *(*main)(void *), void *arg)
 {
-    char *memory = stack_get();
-    tni_sim_thread *thread = memory != NULL ? add_thread() : NULL;
-    tni_stack *stack;
+    tni_stack *stack = stack_get();
+    tni_sim_thread *thread = stack != NULL ? add_thread() : NULL;
 
     if (thread == NULL)
         return NULL;
-    stack = (tni_stack *)(void *)(memory + STACK_BYTES - sizeof *stack);
-    *stack = (tni_stack){.base = memory + GUARD_BYTES};
-    thread->memory = memory;
+    thread->stack = stack;
     thread->main = main;
     thread->arg = arg;
     tni_context_make(&thread->context, stack, run_thread, thread);

@@ -32,8 +32,8 @@ struct tni_sim_thread {
     void *arg;
     void *result;
     tni_sim_thread *joiner;
-    bool joined;  /* or detached: no other join is allowed */
-    char *memory; /* its stack; NULL: that of the process */
+    bool joined;      /* or detached: no other join is allowed */
+    tni_stack *stack; /* NULL: that of the process */
 };
 
 /* Makes the caller thread 0. A thread that takes the name `starved` (NULL: none) gets no processor from its next sleep on, until
