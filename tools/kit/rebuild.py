@@ -95,8 +95,12 @@ class Build:
         return output
 
     def tests(self):
-        """{NAME: entry} of the tests that ctest knows, with their command, WORKING_DIRECTORY and ENVIRONMENT."""
+        """{NAME: entry} of the tests that ctest knows, with their command, WORKING_DIRECTORY and ENVIRONMENT. ctest does not know
+        the command of a program that was never built, so all are built in that case."""
         listed = json.loads(run(["ctest", "--show-only=json-v1"], self.path))["tests"]
+        if any(not test.get("command") for test in listed):
+            run(["ninja", "-j", str(os.cpu_count())], self.path)
+            listed = json.loads(run(["ctest", "--show-only=json-v1"], self.path))["tests"]
         return {test["name"]: Test(self, test) for test in listed if test.get("command")}
 
 
