@@ -138,8 +138,7 @@ class Tests:
     """The tests that a change is tried with."""
 
     def __init__(self, fresh):
-        if not os.path.exists(os.path.join(BUILD, "build.ninja")):
-            rebuild.run(["cmake", "--preset", "dev"], ROOT)
+        rebuild.make(BUILD, "libtournant.a")
         os.makedirs(SCRATCH, exist_ok=True)
         self.build = rebuild.Build(BUILD, SCRATCH)
         self.all = self.build.tests()
@@ -152,7 +151,7 @@ class Tests:
         """Brings their programs up to date, and with them the library."""
         targets = sorted({test.target for test in tests} - self.ready)
         if targets:
-            rebuild.run(["ninja", "-C", BUILD, "-j", str(os.cpu_count()), *targets], ROOT)
+            rebuild.make(BUILD, *targets)
             self.ready.update(targets)
 
     def coverage_of(self, layer):

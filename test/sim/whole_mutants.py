@@ -4,10 +4,10 @@
 
     whole_mutants.py [--quick] [--list FILE] BUILD [NAME...]
 
-BUILD: a built folder of the preset `dev`; NAME: only those of mutants.txt, or of FILE. Each mutant is linked to sim_whole, which
-makes the runs of RUNS, one after the other. A mutant that passes is linked to the tests of its folder, with 20 seeds each; not
-with --quick. Prints a line of README.md's table for each. Exit status 1 if one that the list expects to be found was missed, or
-the other way round.
+BUILD: the build folder of the preset `dev`, which is brought up to date; NAME: only those of mutants.txt, or of FILE. Each
+mutant is linked to sim_whole, which makes the runs of RUNS, one after the other. A mutant that passes is linked to the tests of
+its folder, with 20 seeds each; not with --quick. Prints a line of README.md's table for each. Exit status 1 if one that the list
+expects to be found was missed, or the other way round.
 """
 import argparse
 import os
@@ -79,6 +79,7 @@ def parse():
 
 def main():
     options = parse()
+    rebuild.make(options.build, *(["test/sim/sim_whole"] if options.quick else []))
     build = rebuild.Build(options.build, os.path.join(options.build, "test", "sim", "mutants"))
     wrong = found = tried = 0
     for mutant in lists.read(options.list):

@@ -25,6 +25,13 @@ def run(line, folder):
     return done.stdout
 
 
+def make(path, *targets):
+    """Brings a build folder up to date, or these targets of it; makes it by the preset of its name if there is none."""
+    if not os.path.exists(os.path.join(path, "build.ninja")):
+        run(["cmake", "--preset", os.path.basename(os.path.abspath(path))], ROOT)
+    run(["ninja", "-j", str(os.cpu_count()), *targets], path)
+
+
 class Build:
     """`scratch`: a folder of its own, which is emptied now and then."""
 
@@ -99,7 +106,7 @@ class Build:
         the command of a program that was never built, so all are built in that case."""
         listed = json.loads(run(["ctest", "--show-only=json-v1"], self.path))["tests"]
         if any(not test.get("command") for test in listed):
-            run(["ninja", "-j", str(os.cpu_count())], self.path)
+            make(self.path)
             listed = json.loads(run(["ctest", "--show-only=json-v1"], self.path))["tests"]
         return {test["name"]: Test(self, test) for test in listed if test.get("command")}
 
