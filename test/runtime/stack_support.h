@@ -16,7 +16,7 @@
 static inline size_t live_stacks(tni_stack_pool *pool)
 {
     tni_os_mutex_lock(&pool->lock);
-    size_t live = pool->out;
+    size_t live = (size_t)tni_a64_load(&pool->out, TNI_RELAXED);
     tni_os_mutex_unlock(&pool->lock);
     return live;
 }
