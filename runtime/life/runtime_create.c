@@ -14,6 +14,7 @@
 #include "os/cpus.h"
 #include "os/os_sigaction.h"
 #include "sched/schedule.h"
+#include "sched/worker_cpus.h"
 #include "scope/scope.h"
 #include "watch/monitor.h"
 #include "watch/reporter.h"
@@ -92,7 +93,7 @@ static unsigned choose_cores(const tn_options *options)
     if (options->flavor == TN_CURRENT_THREAD)
         return 1;
     if (count == 0)
-        count = tni_cpus_usable();
+        count = options->worker_cpu_count != 0 ? (unsigned)options->worker_cpu_count : tni_cpus_usable();
     return count < TNI_WORKERS_MAX ? count : TNI_WORKERS_MAX;
 }
 
@@ -273,13 +274,16 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
         return TN_ENOMEM;
     runtime->allocator = allocator;
     take_options(runtime, &options);
-    rc = init_stacks(runtime);
+    rc = tni_worker_cpus_init(runtime, &options);
+    if (rc == 0)
+        rc = init_stacks(runtime);
     if (rc == 0) {
         rc = install_handlers(runtime);
         if (rc != 0)
             tni_stack_pool_fini(&runtime->stacks);
     }
     if (rc != 0) {
+        tni_worker_cpus_fini(runtime);
         tni_free(&allocator, runtime, sizeof *runtime);
         return rc;
     }

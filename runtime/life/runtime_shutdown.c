@@ -3,6 +3,7 @@
 #include "life/runtime_life.h"
 
 #include "sched/schedule.h"
+#include "sched/worker_cpus.h"
 #include "scope/scope.h"
 #include "task/abandon.h"
 #include "task/task_hooks.h"
@@ -76,6 +77,7 @@ static void free_runtime(tn_runtime *runtime)
     if (runtime->options.report_overflow)
         tni_stack_overflow_uninstall();
     tni_stack_sampler_uninstall(runtime);
+    tni_worker_cpus_fini(runtime);
     tni_free(&allocator, runtime, sizeof *runtime);
 }
 

@@ -28,6 +28,9 @@
  * kernel can be built for, so the mask never needs to grow. */
 #define AFFINITY_SETS 64
 
+/* For binding threads: 8192 processors, the most that a kernel can be built for. */
+#define BIND_SETS 8
+
 #define PERIOD_DEFAULT_US 100000
 
 typedef struct hierarchy {
@@ -287,6 +290,27 @@ static unsigned affinity(void)
         count = sysconf(_SC_NPROCESSORS_ONLN);
     free(sets);
     return count > 0 ? (unsigned)count : 1;
+}
+
+bool tni_cpus_bind(const unsigned *cpus, size_t count)
+{
+    cpu_set_t sets[BIND_SETS];
+
+    CPU_ZERO_S(sizeof sets, sets);
+    for (size_t i = 0; i < count; i++)
+        CPU_SET_S(cpus[i], sizeof sets, sets); /* one that is too large is left out */
+    return sched_setaffinity(0, sizeof sets, sets) == 0;
+}
+
+bool tni_cpus_may_use(const unsigned *cpus, size_t count)
+{
+    cpu_set_t before[BIND_SETS];
+    bool may = sched_getaffinity(0, sizeof before, before) == 0;
+
+    for (size_t i = 0; i < count && may; i++)
+        may = tni_cpus_bind(&cpus[i], 1);
+    (void)sched_setaffinity(0, sizeof before, before);
+    return may;
 }
 
 unsigned tni_cpus_usable(void)

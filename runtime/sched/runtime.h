@@ -41,6 +41,7 @@ struct tn_runtime {
     tni_thread_mask mask;     /* signal mask of the thread that created it, for threads that run user code */
     bool asymmetric;          /* light and heavy fences are available */
     uint32_t fork_generation; /* of the process that created it (base/fork.h) */
+    unsigned *worker_cpus;    /* copy of options.worker_cpus, or NULL */
     unsigned core_count;
     tni_core *cores[TNI_WORKERS_MAX];
 

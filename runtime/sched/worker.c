@@ -10,6 +10,7 @@
 #include "sched/run.h"
 #include "sched/runtime.h"
 #include "sched/schedule.h"
+#include "sched/worker_cpus.h"
 #include "sched/worker_replacement.h"
 
 /* --- Mailbox: tasks that only this worker may run --------------------------------------------------------------------------- */
@@ -595,6 +596,7 @@ void *tni_worker_main(void *arg)
 
     tni_thread_name(worker->name);
     tni_thread_mask_set(&runtime->mask);
+    tni_worker_bind(worker);
     tni_worker_add(worker);
     tni_runtime_thread_begins(runtime);
     worker_begin(worker);

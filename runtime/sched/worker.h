@@ -29,6 +29,7 @@ struct tni_worker {
     tni_context_home home;              /* where the scheduler continues when a task leaves */
     tni_stack_overflow_thread overflow; /* the alternative stack on which signal handlers run */
     bool is_starting;                   /* counted in the runtime's replacements_starting */
+    bool is_bound;                      /* it runs on one processor (worker_cpus.h) */
     bool is_listed;                     /* in the runtime's list of workers, under its lock */
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
     uint8_t turn;                       /* counts searches for a task; see next_pinned_in_turn */

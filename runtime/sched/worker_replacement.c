@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "sched/runtime.h"
+#include "sched/worker_cpus.h"
 
 /* The core has no holder. */
 static void give_core_locked(tni_worker *worker, tni_core *core)
@@ -25,6 +26,7 @@ void tni_worker_offer(tni_worker *worker)
 {
     tn_runtime *runtime = worker->runtime;
 
+    tni_worker_roam(worker);
     tni_os_mutex_lock(&runtime->lock);
     if (worker->is_starting)
         runtime->replacements_starting--;

@@ -23,6 +23,18 @@ unsigned tni_cpus_quota_at(const char *root)
     return 0;
 }
 
+bool tni_cpus_may_use(const unsigned *cpus, size_t count)
+{
+    (void)cpus, (void)count;
+    return true;
+}
+
+bool tni_cpus_bind(const unsigned *cpus, size_t count)
+{
+    (void)cpus, (void)count;
+    return true;
+}
+
 void tni_os_sigaction_in_child(void) {}
 void tni_os_sigaction_lock(void) {}
 void tni_os_sigaction_unlock(void) {}

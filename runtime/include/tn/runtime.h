@@ -107,6 +107,12 @@ typedef struct tn_options {
      * A page of an idle stack stays while stacks near it are in use. A worker that spawns tasks keeps up to 64 stacks. 0: 500
      * ms; UINT64_MAX: never. */
     uint64_t trim_interval_ns;
+    /* The processors that the workers run on, as numbers of sched_setaffinity(2); copied. The worker of core i runs on
+     * worker_cpus[i % worker_cpu_count]. Replacement threads, and workers that have lost their core, run on any of the list.
+     * Threads for blocking jobs are not bound. If `workers` is 0, there is one for each entry. NULL: workers run where the thread
+     * that creates the runtime may run, and the kernel moves them. Not for TN_CURRENT_THREAD. */
+    const unsigned *worker_cpus;
+    size_t worker_cpu_count; /* at most 1024 */
 } tn_options;
 
 /* Returns the default options.
