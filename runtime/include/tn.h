@@ -64,6 +64,7 @@
 #include <tn/fs.h>
 #include <tn/future_set.h>
 #include <tn/group.h>
+#include <tn/inspect.h>
 #include <tn/io.h>
 #include <tn/metrics.h>
 #include <tn/names.h>

@@ -20,6 +20,7 @@ typedef struct {
     tn_future *future;    /* stackless */
     tni_task_hook *extra; /* a hook that the task has from its creation, or NULL */
     const void *site;     /* code address of the spawn */
+    uint64_t parent;      /* the id of the task that spawns; 0: none */
     const tn_spawn_options *options;
 } blueprint;
 
@@ -66,7 +67,9 @@ __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_
     task->error = 0;
     task->hooks = plan->extra;
     task->spawn_site = plan->site;
-    task->name[0] = '\0';
+    tni_a64_init(&task->name_words[0], 0); /* the whole word: it is read as one */
+    task->parent = plan->parent;
+    tni_aptr_init(&task->note, NULL);
     if (tni_unlikely(plan->options != NULL))
         build_options(task, plan->options);
     tni_task_publish(task, with_handle ? 2 : 1);
@@ -288,6 +291,8 @@ __attribute__((noinline)) static int spawn_slowly(tn_runtime *runtime, const tn_
 
     if (out != NULL)
         *out = NULL;
+    if (local->task != NULL)
+        plan.parent = local->task->id;
     if (runtime == NULL && local->task != NULL)
         runtime = local->task->runtime;
     if (tni_unlikely(runtime == NULL))
@@ -317,6 +322,7 @@ __attribute__((always_inline)) static inline int spawn(tn_runtime *runtime, cons
     if (tni_unlikely(core == NULL))
         return spawn_slowly(runtime, options, out, plan.entry, plan.arg, plan.site, plan.kind, plan.future, plan.extra);
     tni_order_release();
+    plan.parent = local->task->id;
     rc = spawn_on_core(core, &plan, out);
     tni_worker_leave(worker);
     if (tni_unlikely(rc != 0) && out != NULL)

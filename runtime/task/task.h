@@ -93,18 +93,23 @@ struct tn_task {
         tn_future *future; /* S: valid until it is dropped */
         tni_parker parker; /* W: a plain thread sleeps on it */
     } body;
-    tni_wait join;            /* W: the waiter for the end */
-    void *result;             /* A; of a fiber before its first run: the argument; constant after COMPLETE */
-    tni_timer timer;          /* protected by the timer lock of the core that it is armed in */
-    tni_aptr armed_in;        /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
-    uint64_t id;              /* S */
-    tni_task_hook *hooks;     /* A; after COMPLETE: of the thread that frees the header; see task_hooks.h */
-    const void *spawn_site;   /* S: the address that called the spawn */
-    char name[TNI_NAME_SIZE]; /* S */
-    tni_stamp queued_at;      /* A: when a measured task became runnable */
+    tni_wait join;          /* W: the waiter for the end */
+    void *result;           /* A; of a fiber before its first run: the argument; constant after COMPLETE */
+    tni_timer timer;        /* protected by the timer lock of the core that it is armed in */
+    tni_aptr armed_in;      /* W: tni_timers * whose wheel holds `timer`; NULL: none does; see timer.h */
+    uint64_t id;            /* S */
+    tni_task_hook *hooks;   /* A; after COMPLETE: of the thread that frees the header; see task_hooks.h */
+    const void *spawn_site; /* S: the address that called the spawn */
+    union {
+        char name[TNI_NAME_SIZE];                             /* written by the spawn and the task itself */
+        tni_a64 name_words[TNI_NAME_SIZE / sizeof(uint64_t)]; /* the same, as other threads read it */
+    };
+    uint64_t parent;     /* S: the id of the task that spawned it; 0: none */
+    tni_aptr note;       /* W: a text that the task has set (tn/inspect.h) */
+    tni_stamp queued_at; /* A: when a measured task became runnable */
 };
 
-_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 192, "the header is small enough for a million sleeping tasks");
+_Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 208, "the header is small enough for a million sleeping tasks");
 
 /* The size in bytes to pass to tni_stack_get. */
 static inline size_t tni_task_stack_size(const tn_task *task)

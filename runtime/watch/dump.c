@@ -7,14 +7,12 @@
 
 #include "os/os_symbol.h"
 #include "sched/runtime.h"
-#include "sched/schedule.h"
+#include "watch/task_inspect.h"
 
 /* Bytes for a name. */
 #define NAME_SIZE 256
 /* Words of a stack that may be return addresses, and are shown; see tni_dump_stack. */
 #define GUESSES_MAX 16
-/* Words that are searched for them if the task is suspended. */
-#define WORDS_MAX 64
 /* How long a dump waits, in total, for threads that do not respond. */
 #define SAMPLES_TIMEOUT_NS UINT64_C(1000000000)
 
@@ -48,33 +46,6 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task)
     }
 }
 
-/* What a suspended task is doing. It is copied while the task is borrowed, and printed when the task has been given back: so
- * a slow reader of the dump delays no task. */
-typedef struct {
-    tn_future_ops ops; /* of the future that the task has polled and found pending */
-    uint64_t since_ns;
-    tni_frames stack; /* without a pc: the task has none */
-    const void *word[WORDS_MAX];
-} snapshot;
-
-/* The task is borrowed. */
-static void take_snapshot(const tn_task *task, snapshot *out)
-{
-    const tni_stack *stack;
-
-    out->since_ns = task->since_ns;
-    out->stack.pc = NULL;
-    if (task->kind != TNI_TASK_FIBER) {
-        out->ops = *task->body.future->ops;
-        return;
-    }
-    stack = task->body.fiber.stack;
-    out->ops = *task->awaited->ops;
-    out->stack.word = out->word;
-    out->stack.words_max = WORDS_MAX;
-    tni_frames_suspended(&out->stack, &task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack));
-}
-
 static void print_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
 {
     char code[NAME_SIZE];
@@ -99,18 +70,19 @@ void tni_dump_stack(const tni_dump *d, const tni_frames *stack)
         print_frame(d, number++, "", stack->frame[i]);
 }
 
-static void print_suspended(const tni_dump *d, const tn_task *task, const snapshot *was)
+static void print_suspended(const tni_dump *d, const tn_task *task, const tni_task_inspect_snapshot *was)
 {
-    uint64_t waited_ns = d->now_ns > was->since_ns ? d->now_ns - was->since_ns : 0; /* otherwise it was suspended after
-                                                                                     * `now_ns` */
+    uint64_t waited_ns = tni_task_inspect_waited_ns(was, d->now_ns);
+    char name[TNI_NAME_SIZE];
     char code[NAME_SIZE];
 
     if (was->ops.name == NULL)
         tni_symbol_cache_name(d->names, (const void *)(uintptr_t)was->ops.poll, code, sizeof code);
     else
         (void)snprintf(code, sizeof code, "%s", was->ops.name);
-    tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, task->name, kind_of(task),
-                   code, (unsigned long long)(waited_ns / TN_MS));
+    tni_task_inspect_name(task, name);
+    tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, name, kind_of(task), code,
+                   (unsigned long long)(waited_ns / TN_MS));
     tni_dump_origin(d, task);
     if (was->stack.pc != NULL)
         tni_dump_stack(d, &was->stack);
@@ -133,18 +105,17 @@ static void print_running(const tni_dump *d, const tn_task *task)
 static void visit(void *arg, tn_task *task)
 {
     const tni_dump *d = arg;
-    snapshot was;
+    tni_task_inspect_snapshot was;
+    char name[TNI_NAME_SIZE];
 
     if (!tni_task_ref_if_alive(task))
         return;
-    if (tni_task_borrow(task)) {
-        take_snapshot(task, &was);
-        if (!tni_task_rest(task))
-            tni_schedule_ready(task); /* woken meanwhile */
+    if (tni_task_inspect_take(task, &was)) {
         print_suspended(d, task, &was);
     } else {
         const char *does = tni_task_waits_for_stack(task) ? "waits for a stack" : "runs, or is about to";
-        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, task->name, kind_of(task), does);
+        tni_task_inspect_name(task, name);
+        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, name, kind_of(task), does);
         tni_dump_origin(d, task);
         print_running(d, task);
     }

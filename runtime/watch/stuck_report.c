@@ -15,6 +15,7 @@
 #include "sched/runtime.h"
 #include "watch/dump.h"
 #include "watch/reporter.h"
+#include "watch/task_inspect.h"
 
 /* How long a report waits for the stack. */
 #define SAMPLE_TIMEOUT_NS UINT64_C(1000000000)
@@ -49,9 +50,11 @@ void tni_stuck_report_print(tn_runtime *runtime, const tn_task *task, tni_stuck_
     tni_dump d = tni_dump_to_log(runtime);
     tni_stack_sample sample;
     bool sampled = stuck.sampling && take_sample(runtime, &sample);
+    char name[TNI_NAME_SIZE];
 
+    tni_task_inspect_name(task, name);
     tni_dump_print(&d, "task \"%s\" (%llu) has kept its thread for %llu ms: use tn_block_in_place for what blocks, or yield",
-                   task->name, (unsigned long long)task->id, (unsigned long long)stuck.kept_ns / 1000000);
+                   name, (unsigned long long)task->id, (unsigned long long)stuck.kept_ns / 1000000);
     tni_dump_origin(&d, task);
     if (!sampled)
         tni_dump_print(&d, "    its stack could not be taken");

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* tn_dump_grouped: tasks that wait at the same place are shown once. The groups are in a table of fixed size that is mapped for
+ * the dump; README.md ("Dump and deadlock report") has the reading of a task. */
+#include <stdio.h>
+#include <string.h>
+
+#include "os/os_memory.h"
+#include "sched/runtime.h"
+#include "watch/dump.h"
+#include "watch/task_inspect.h"
+
+#define GROUPS_MAX 256
+
+typedef struct {
+    uint64_t key; /* what the group has in common, hashed; 0: the entry is unused */
+    uint64_t count;
+    bool waits; /* otherwise its tasks run, or are about to */
+    bool needs_stack;
+    uint64_t id; /* of the task that waits longest; the same holds for what follows */
+    uint64_t parent;
+    uint8_t kind;
+    char name[TNI_NAME_SIZE];
+    char note[64];
+    tn_entry_fn entry;
+    const void *site;
+    tni_task_inspect_snapshot was;
+} group;
+
+typedef struct {
+    tni_dump d;
+    uint64_t tasks;
+    uint64_t left_out; /* tasks for whose group there was no entry */
+    unsigned used;
+    group entries[2 * GROUPS_MAX]; /* found by the key */
+    uint16_t order[GROUPS_MAX];    /* indices of those in use */
+} grouping;
+
+static size_t mapped_size(void)
+{
+    size_t page = tni_os_page_size();
+
+    return (sizeof(grouping) + page - 1) / page * page;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 29;
+}
+
+static uint64_t key_of(const group *g)
+{
+    uint64_t hash = mix(g->waits, g->needs_stack);
+
+    if (!g->waits)
+        return mix(hash, (uintptr_t)g->site) | 1;
+    hash = mix(hash, (uintptr_t)g->was.ops.poll);
+    hash = mix(hash, (uintptr_t)g->was.stack.pc);
+    if (g->was.stack.pc == NULL)
+        return mix(hash, (uintptr_t)g->site) | 1;
+    for (unsigned i = 0; i < g->was.stack.frames; i++)
+        hash = mix(hash, (uintptr_t)g->was.stack.frame[i]);
+    return hash | 1;
+}
+
+/* The entry with the key, or an unused one, or NULL. */
+static group *find(grouping *all, uint64_t key)
+{
+    unsigned place = (unsigned)(key >> 40) % (2 * GROUPS_MAX);
+
+    while (all->entries[place].key != 0 && all->entries[place].key != key)
+        place = (place + 1) % (2 * GROUPS_MAX);
+    if (all->entries[place].key == 0) {
+        if (all->used == GROUPS_MAX)
+            return NULL;
+        all->order[all->used++] = (uint16_t)place;
+    }
+    return &all->entries[place];
+}
+
+static void add(grouping *all, const group *one)
+{
+    group *g = find(all, one->key);
+    uint64_t count;
+
+    all->tasks++;
+    if (g == NULL) {
+        all->left_out++;
+        return;
+    }
+    count = g->count + 1;
+    if (g->key == 0 || (g->waits && one->was.since_ns < g->was.since_ns)) {
+        *g = *one;
+        g->was.stack.word = g->was.word;
+    }
+    g->count = count;
+}
+
+static void visit(void *arg, tn_task *task)
+{
+    grouping *all = arg;
+    group one;
+
+    if (!tni_task_ref_if_alive(task))
+        return;
+    memset(&one, 0, offsetof(group, was));
+    one.id = task->id;
+    one.parent = task->parent;
+    one.kind = task->kind;
+    one.site = task->spawn_site;
+    one.entry = task->kind == TNI_TASK_FIBER ? task->body.fiber.entry : NULL;
+    tni_task_inspect_name(task, one.name);
+    tni_task_inspect_note(task, one.note, sizeof one.note);
+    one.waits = tni_task_inspect_take(task, &one.was);
+    one.needs_stack = !one.waits && tni_task_waits_for_stack(task);
+    tni_task_unref(task);
+    one.key = key_of(&one);
+    add(all, &one);
+}
+
+static void sort(grouping *all)
+{
+    for (unsigned i = 1; i < all->used; i++) {
+        uint16_t moved = all->order[i];
+        unsigned at = i;
+        for (; at > 0 && all->entries[all->order[at - 1]].count < all->entries[moved].count; at--)
+            all->order[at] = all->order[at - 1];
+        all->order[at] = moved;
+    }
+}
+
+static void print_wait(const tni_dump *d, const group *g)
+{
+    char code[256];
+
+    if (g->was.ops.name == NULL)
+        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)g->was.ops.poll, code, sizeof code);
+    else
+        (void)snprintf(code, sizeof code, "%s", g->was.ops.name);
+    tni_dump_print(d, "%llu tasks (%s) wait for %s, the longest for %llu ms: task %llu \"%s\"", (unsigned long long)g->count,
+                   g->kind == TNI_TASK_FIBER ? "fiber" : "stackless", code,
+                   (unsigned long long)(tni_task_inspect_waited_ns(&g->was, d->now_ns) / TN_MS), (unsigned long long)g->id,
+                   g->name);
+}
+
+static void print_group(const tni_dump *d, const group *g)
+{
+    char site[256];
+
+    if (g->waits)
+        print_wait(d, g);
+    else
+        tni_dump_print(d, "%llu tasks (%s) %s: task %llu \"%s\"", (unsigned long long)g->count,
+                       g->kind == TNI_TASK_FIBER ? "fiber" : "stackless",
+                       g->needs_stack ? "wait for a stack" : "run, or are about to", (unsigned long long)g->id, g->name);
+    tni_symbol_cache_name(d->names, g->site, site, sizeof site);
+    if (g->parent != 0)
+        tni_dump_print(d, "    spawned at %s by task %llu", site, (unsigned long long)g->parent);
+    else
+        tni_dump_print(d, "    spawned at %s", site);
+    if (g->note[0] != '\0')
+        tni_dump_print(d, "    note: %s", g->note);
+    if (g->waits && g->was.deadline_ns != UINT64_MAX)
+        tni_dump_print(d, "    deadline in %lld ms", ((long long)g->was.deadline_ns - (long long)d->now_ns) / (long long)TN_MS);
+    if (g->waits && g->was.stack.pc != NULL)
+        tni_dump_stack(d, &g->was.stack);
+}
+
+static void walk(grouping *all)
+{
+    tn_runtime *runtime = all->d.runtime;
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        tni_slab_walk(&runtime->cores[i]->slabs, visit, all);
+    tni_slab_walk(&runtime->external_slabs, visit, all);
+}
+
+int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
+{
+    void *memory;
+    grouping *all;
+
+    if (tni_os_map(mapped_size(), &memory) != 0)
+        return TN_ENOMEM;
+    all = memory; /* all zero */
+    all->d = (tni_dump){
+        .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
+    if (!tni_runtime_is_inherited(runtime))
+        walk(all);
+    sort(all);
+    tni_dump_print(&all->d, "runtime \"%s\": %llu tasks in %u groups, %u workers", runtime->name, (unsigned long long)all->tasks,
+                   all->used, runtime->core_count);
+    for (unsigned i = 0; i < all->used; i++)
+        print_group(&all->d, &all->entries[all->order[i]]);
+    if (all->left_out > 0)
+        tni_dump_print(&all->d, "%llu tasks more, in groups that found no place", (unsigned long long)all->left_out);
+    tni_symbol_cache_destroy(all->d.names);
+    (void)tni_os_unmap(memory, mapped_size());
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading a task from another thread, for dumps and lists. */
+#ifndef TNI_TASK_INSPECT_H
+#define TNI_TASK_INSPECT_H
+
+#include <tn/inspect.h>
+
+#include "fiber/frames.h"
+#include "task/task.h"
+
+/* Words of a stack that are searched for return addresses. */
+#define TNI_TASK_INSPECT_WORDS 64
+
+/* What a suspended task is doing. It is copied while the task is borrowed, and used when the task has been given back: so a slow
+ * reader delays no task. */
+typedef struct {
+    tn_future_ops ops; /* of the future that the task has polled and found pending */
+    uint64_t since_ns;
+    uint64_t deadline_ns; /* UINT64_MAX: none */
+    tni_frames stack;     /* without a pc: the task has none; `word` must be set again if the snapshot is copied */
+    const void *word[TNI_TASK_INSPECT_WORDS];
+} tni_task_inspect_snapshot;
+
+/* The caller holds a reference. False: the task runs, or is about to. */
+bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out);
+
+/* Copies the name, of another thread's task, and the note. */
+void tni_task_inspect_name(const tn_task *task, char out[TNI_NAME_SIZE]);
+void tni_task_inspect_note(const tn_task *task, char *out, size_t size);
+
+/* How long the task has waited, in nanoseconds. */
+static inline uint64_t tni_task_inspect_waited_ns(const tni_task_inspect_snapshot *was, uint64_t now_ns)
+{
+    return now_ns > was->since_ns ? now_ns - was->since_ns : 0; /* otherwise it was suspended after `now_ns` */
+}
+
+#endif
