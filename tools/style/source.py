@@ -6,7 +6,7 @@ import re
 
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
 # Libraries of their own, no folders of the layer: {folder: name}. Their public headers are checked as those of the layers.
-LIBRARIES = {"runtime/sim/": "sim", "net/tls/": "tls"}
+LIBRARIES = {"runtime/sim/": "sim", "net/tls/": "tls", "net/admin/": "admin"}
 IDENTIFIER = r"[A-Za-z_]\w*"
 
 

@@ -25,6 +25,7 @@ extern "C" {
 /* Error codes: negative errno values, the same numbers as libuv's. No call reports an error through errno. A task may continue
  * on another thread, and errno is per thread. */
 enum {
+    TN_EACCES = -EACCES,             /* not allowed: the option that allows it is not set */
     TN_EADDRINUSE = -EADDRINUSE,     /* the address or port is in use */
     TN_EAGAIN = -EAGAIN,             /* nothing is available now (try_ calls); the kernel cannot start another thread */
     TN_EBADF = -EBADF,               /* the stream or listener is closed, perhaps during the call */

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* The admin server: its thread, its runtime, and what each connection gets. README.md has the protocol of start and stop. */
+#include <tn/admin.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <tn/cancel_token.h>
+#include <tn/metrics.h>
+#include <tn/scope.h>
+#include <tn/serve.h>
+#include <tn/time.h>
+
+#include "admin/admin_memory.h"
+#include "admin/admin_views.h"
+
+#define MEMORY_BYTES ((size_t)32 << 20)
+#define CONNECTIONS_DEFAULT 32
+/* A client may take so long to send its request, and to take the response. */
+#define REQUEST_NS (10 * TN_S)
+#define RESPONSE_NS (60 * TN_S)
+/* How often it is checked whether workers run, and after how long without any they are ill. */
+#define CHECK_NS (250 * TN_MS)
+#define ILL_NS (5 * TN_S)
+
+struct tn_admin {
+    tn_runtime *runtime; /* the one that is shown */
+    tn_admin_options options;
+    char address[TN_ADDRESS_SIZE + 8];
+    bool is_unix;
+    tni_admin_memory memory;
+    tn_runtime *own;
+    tn_cancel_token *end;
+    pthread_t thread;
+    /* Of the server's own thread. */
+    uint64_t polls;       /* at the last check */
+    uint64_t progress_ns; /* when a worker slept, or had run a task since the check before */
+    /* Under the lock, until the start is over. */
+    pthread_mutex_t lock;
+    pthread_cond_t started;
+    bool is_started;
+    int rc;
+};
+
+/* --- Listening ----------------------------------------------------------------------------------------------------------- */
+
+static int listen_unix(tn_admin *admin, tn_listener **out)
+{
+    const char *path = admin->address + strlen("unix:");
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd;
+    int rc;
+
+    if (path[0] == '\0' || strlen(path) >= sizeof name.sun_path)
+        return TN_EINVAL;
+    (void)strncpy(name.sun_path, path, sizeof name.sun_path - 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    /* Before the bind: the file is never there with another mode. */
+    if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || bind(fd, (const struct sockaddr *)&name, sizeof name) != 0) {
+        rc = -errno;
+    } else if (listen(fd, 128) != 0) {
+        rc = -errno;
+        (void)unlink(path);
+    } else {
+        rc = tn_listener_open(admin->own, out, fd);
+        if (rc == 0)
+            return 0;
+        (void)unlink(path);
+    }
+    (void)close(fd);
+    return rc;
+}
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
+}
+
+static int listen_tcp(tn_admin *admin, tn_listener **out)
+{
+    tn_listen_options options = tn_listen_options_default();
+    int rc;
+
+    if (!admin->options.allow_remote && !is_loopback(admin->address))
+        return TN_EACCES;
+    options.runtime = admin->own;
+    rc = tn_tcp_listen(out, admin->address, &options);
+    if (rc == 0)
+        rc = tn_listener_address(*out, admin->address, sizeof admin->address);
+    return rc;
+}
+
+/* --- A connection -------------------------------------------------------------------------------------------------------- */
+
+static void print_health(const tn_admin *admin, tn_stream *stream, bool head_only)
+{
+    uint64_t still_ns = tn_now() - admin->progress_ns;
+    tni_admin_response r;
+
+    tni_admin_http_begin(&r, stream, head_only, still_ns < ILL_NS ? "200 OK" : "503 Service Unavailable", "text/plain");
+    if (still_ns < ILL_NS)
+        tni_admin_http_print(&r, "ok\n");
+    else
+        tni_admin_http_print(&r, "no worker has run a task for %llu ms\n", (unsigned long long)(still_ns / TN_MS));
+    tni_admin_http_end(&r);
+}
+
+static void respond_error(tn_stream *stream, const char *status)
+{
+    tni_admin_response r;
+
+    tni_admin_http_begin(&r, stream, false, status, "text/plain");
+    tni_admin_http_print(&r, "%s\n", status);
+    tni_admin_http_end(&r);
+}
+
+/* A snapshot of its own for each connection: another one may be written while this one is printed. */
+__attribute__((noinline)) static void respond_metrics(const tn_admin *admin, tni_admin_response *r)
+{
+    tn_metrics space;
+
+    tni_admin_views_metrics(r, admin->runtime, &space);
+}
+
+static void respond(const tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
+{
+    tni_admin_response r;
+    bool head = request->is_head;
+
+    if (tni_admin_http_is_path(request, "/metrics")) {
+        tni_admin_http_begin(&r, stream, head, "200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        respond_metrics(admin, &r);
+        tni_admin_http_end(&r);
+    } else if (tni_admin_http_is_path(request, "/tasks")) {
+        tni_admin_http_begin(&r, stream, head, "200 OK", "application/json");
+        tni_admin_views_tasks(&r, request, admin->runtime);
+        tni_admin_http_end(&r);
+    } else if (tni_admin_http_is_path(request, "/dump")) {
+        tni_admin_http_begin(&r, stream, head, "200 OK", "text/plain; charset=utf-8");
+        tni_admin_views_dump(&r, admin->runtime);
+        tni_admin_http_end(&r);
+    } else if (tni_admin_http_is_path(request, "/healthz")) {
+        print_health(admin, stream, head);
+    } else {
+        respond_error(stream, "404 Not Found");
+    }
+}
+
+static int read_request(tn_stream *stream, tni_admin_request *request)
+{
+    TN_SCOPE(scope, tn_now() + REQUEST_NS);
+
+    return tni_admin_http_read(stream, request);
+}
+
+static void serve_one(tn_session *session, tn_stream *stream, void *arg)
+{
+    const tn_admin *admin = arg;
+    tni_admin_request request;
+    int rc = read_request(stream, &request);
+    TN_SCOPE(scope, tn_now() + RESPONSE_NS);
+
+    (void)session;
+    if (rc == TN_EBADMSG)
+        respond_error(stream, "400 Bad Request");
+    else if (rc == TN_ETIMEDOUT)
+        respond_error(stream, "408 Request Timeout");
+    else if (rc != 0)
+        return;
+    else if (!admin->is_unix && !admin->options.allow_remote && !tni_admin_http_is_local(&request))
+        respond_error(stream, "403 Forbidden");
+    else if (!request.is_get && !request.is_head)
+        respond_error(stream, "405 Method Not Allowed");
+    else
+        respond(admin, stream, &request);
+}
+
+/* --- The thread ---------------------------------------------------------------------------------------------------------- */
+
+/* Checks whether workers run, until it is cancelled. */
+static void *watch_workers(void *arg)
+{
+    tn_admin *admin = arg;
+    tn_metrics m;
+
+    do {
+        m.size = sizeof m;
+        (void)tn_metrics_snapshot(admin->runtime, TN_METRICS_ALL, &m);
+        if (m.parked > 0 || m.counters.polls != admin->polls)
+            admin->progress_ns = tn_now();
+        admin->polls = m.counters.polls;
+    } while (tn_sleep(CHECK_NS) == 0);
+    return NULL;
+}
+
+static void tell_start(tn_admin *admin, int rc)
+{
+    (void)pthread_mutex_lock(&admin->lock);
+    admin->is_started = true;
+    admin->rc = rc;
+    (void)pthread_cond_signal(&admin->started);
+    (void)pthread_mutex_unlock(&admin->lock);
+}
+
+static void *run_server(void *arg)
+{
+    tn_admin *admin = arg;
+    tn_serve_options options = tn_serve_options_default();
+    tn_listener *listener = NULL;
+    tn_task *watcher = NULL;
+    int rc = admin->is_unix ? listen_unix(admin, &listener) : listen_tcp(admin, &listener);
+
+    admin->progress_ns = tn_now();
+    if (rc == 0) {
+        rc = tn_spawn(&watcher, watch_workers, admin);
+        if (rc != 0)
+            tn_listener_close(listener);
+    }
+    tell_start(admin, rc);
+    if (rc != 0)
+        return NULL;
+    options.end = admin->end;
+    options.connections_max = admin->options.connections_max;
+    options.first_bytes_ns = REQUEST_NS;
+    options.finish_ns = 100 * TN_MS;
+    (void)tn_serve(&listener, 1, serve_one, admin, &options, NULL);
+    tn_cancel(watcher);
+    (void)tn_join(watcher, NULL);
+    if (admin->is_unix)
+        (void)unlink(admin->address + strlen("unix:"));
+    return NULL;
+}
+
+static void *thread_main(void *arg)
+{
+    tn_admin *admin = arg;
+    tn_options options = tn_options_default();
+    int rc;
+
+    options.flavor = TN_CURRENT_THREAD;
+    options.allocator = &admin->memory.allocator;
+    options.name = "admin";
+    rc = tn_runtime_create(&admin->own, &options);
+    if (rc == 0) {
+        rc = tn_block_on(admin->own, run_server, admin, NULL);
+        (void)tn_runtime_destroy(admin->own, TN_SHUTDOWN_CANCEL, TN_S);
+    }
+    if (rc != 0)
+        tell_start(admin, rc);
+    return NULL;
+}
+
+/* Starts the thread with all signals blocked: it runs no code of the program. */
+static int start_thread(tn_admin *admin)
+{
+    sigset_t all;
+    sigset_t before;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&admin->thread, NULL, thread_main, admin);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+static int wait_for_start(tn_admin *admin)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&admin->lock);
+    while (!admin->is_started)
+        (void)pthread_cond_wait(&admin->started, &admin->lock);
+    rc = admin->rc;
+    (void)pthread_mutex_unlock(&admin->lock);
+    return rc;
+}
+
+/* --- Start and stop ------------------------------------------------------------------------------------------------------ */
+
+static bool read_options(const tn_admin_options *given, tn_admin_options *out)
+{
+    static const unsigned char none[sizeof out->reserved];
+
+    *out = tn_admin_options_default();
+    if (given == NULL)
+        return true;
+    if (given->size < sizeof given->size || given->size > sizeof *out)
+        return false;
+    memcpy(out, given, given->size);
+    return memcmp(out->reserved, none, sizeof none) == 0;
+}
+
+static void free_admin(tn_admin *admin)
+{
+    (void)pthread_cond_destroy(&admin->started);
+    (void)pthread_mutex_destroy(&admin->lock);
+    tn_cancel_token_release(admin->end);
+    tni_admin_memory_fini(&admin->memory);
+    free(admin);
+}
+
+static int create(tn_admin **out, tn_runtime *runtime, const char *address, const tn_admin_options *options)
+{
+    tn_admin *admin = calloc(1, sizeof *admin);
+
+    if (admin == NULL || tni_admin_memory_init(&admin->memory, MEMORY_BYTES) != 0) {
+        free(admin);
+        return TN_ENOMEM;
+    }
+    if (tn_cancel_token_create(&admin->end, NULL, &admin->memory.allocator) != 0) {
+        tni_admin_memory_fini(&admin->memory);
+        free(admin);
+        return TN_ENOMEM;
+    }
+    admin->runtime = runtime;
+    admin->options = *options;
+    if (admin->options.connections_max == 0)
+        admin->options.connections_max = CONNECTIONS_DEFAULT;
+    (void)strncpy(admin->address, address, sizeof admin->address - 1);
+    admin->is_unix = strncmp(address, "unix:", strlen("unix:")) == 0;
+    (void)pthread_mutex_init(&admin->lock, NULL);
+    (void)pthread_cond_init(&admin->started, NULL);
+    *out = admin;
+    return 0;
+}
+
+int tn_admin_start(tn_admin **out, tn_runtime *runtime, const char *address, const tn_admin_options *given)
+{
+    tn_admin_options options;
+    tn_admin *admin;
+    int rc;
+
+    *out = NULL;
+    if (runtime == NULL || strlen(address) >= sizeof admin->address || !read_options(given, &options))
+        return TN_EINVAL;
+    rc = create(&admin, runtime, address, &options);
+    if (rc != 0)
+        return rc;
+    rc = start_thread(admin);
+    if (rc == 0) {
+        rc = wait_for_start(admin);
+        if (rc != 0)
+            (void)pthread_join(admin->thread, NULL);
+    }
+    if (rc != 0)
+        free_admin(admin);
+    else
+        *out = admin;
+    return rc;
+}
+
+const char *tn_admin_address(const tn_admin *admin)
+{
+    return admin->address;
+}
+
+void tn_admin_stop(tn_admin *admin)
+{
+    if (admin == NULL)
+        return;
+    tn_cancel_token_cancel(admin->end);
+    (void)pthread_join(admin->thread, NULL);
+    free_admin(admin);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* The pages of the admin server: metrics, tasks, dump. */
+#include "admin/admin_views.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <tn/inspect.h>
+
+/* --- /metrics: OpenMetrics ----------------------------------------------------------------------------------------------- */
+
+static double seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* The sum counts to nanoseconds, so it is printed with nine places. */
+static void print_sum(tni_admin_response *r, const char *name, const char *labels, uint64_t ns)
+{
+    tni_admin_http_print(r, "tournant_%s_seconds_sum%s%s%s %llu.%09llu\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
+                         (unsigned long long)(ns / 1000000000), (unsigned long long)(ns % 1000000000));
+}
+
+/* The buckets of each power of four: a scrape has few lines, and rates can be summed over processes. */
+static void print_histogram(tni_admin_response *r, const char *name, const char *labels, const tn_histogram *h)
+{
+    uint64_t below = 0;
+    uint64_t count = 0;
+    const char *comma = *labels != '\0' ? "," : "";
+
+    for (unsigned i = 0; i < TN_HISTOGRAM_BUCKETS; i++)
+        count += h->buckets[i];
+    for (unsigned i = 0; i + 1 < TN_HISTOGRAM_BUCKETS; i++) {
+        below += h->buckets[i];
+        if (i % 8 == 3)
+            tni_admin_http_print(r, "tournant_%s_seconds_bucket{%s%sle=\"%.9g\"} %llu\n", name, labels, comma,
+                                 seconds(tn_histogram_bound_ns(i + 1)), (unsigned long long)below);
+    }
+    tni_admin_http_print(r, "tournant_%s_seconds_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma, (unsigned long long)count);
+    tni_admin_http_print(r, "tournant_%s_seconds_count%s%s%s %llu\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
+                         (unsigned long long)count);
+    print_sum(r, name, labels, h->sum_ns);
+}
+
+static void print_histogram_family(tni_admin_response *r, const char *name, const char *help, const tn_histogram *h)
+{
+    tni_admin_http_print(r, "# TYPE tournant_%s_seconds histogram\n# UNIT tournant_%s_seconds seconds\n", name, name);
+    tni_admin_http_print(r, "# HELP tournant_%s_seconds %s\n", name, help);
+    print_histogram(r, name, "", h);
+}
+
+static void print_pool(tni_admin_response *r, const char *name, const char *help, const tn_histogram *h)
+{
+    static const char *const classes[] = {"class=\"jobs\"", "class=\"files\"", "class=\"names\""};
+
+    tni_admin_http_print(r, "# TYPE tournant_%s_seconds histogram\n# UNIT tournant_%s_seconds seconds\n", name, name);
+    tni_admin_http_print(r, "# HELP tournant_%s_seconds %s\n", name, help);
+    for (unsigned i = 0; i < TN_METRICS_POOL_CLASSES; i++)
+        print_histogram(r, name, classes[i], &h[i]);
+}
+
+static void print_counter(tni_admin_response *r, const char *name, uint64_t value)
+{
+    tni_admin_http_print(r, "# TYPE tournant_%s counter\ntournant_%s_total %llu\n", name, name, (unsigned long long)value);
+}
+
+static void print_gauge(tni_admin_response *r, const char *name, uint64_t value)
+{
+    tni_admin_http_print(r, "# TYPE tournant_%s gauge\ntournant_%s %llu\n", name, name, (unsigned long long)value);
+}
+
+/* The text of a label or of JSON: quotes, backslashes and control characters are escaped. Other bytes are sent as they are, but
+ * what is not UTF-8 becomes a question mark. */
+static void print_escaped(tni_admin_response *r, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c == '"' || c == '\\')
+            tni_admin_http_print(r, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            tni_admin_http_print(r, "?");
+        else
+            tni_admin_http_print(r, "%c", c);
+    }
+}
+
+static void print_waits(tni_admin_response *r, const tn_metrics *m)
+{
+    tni_admin_http_print(r, "# TYPE tournant_waits counter\n");
+    for (unsigned i = 0; i < TN_METRICS_WAITS; i++)
+        if (m->waits[i].name[0] != '\0') {
+            tni_admin_http_print(r, "tournant_waits_total{kind=\"");
+            print_escaped(r, m->waits[i].name);
+            tni_admin_http_print(r, "\"} %llu\n", (unsigned long long)m->waits[i].count);
+        }
+    tni_admin_http_print(r, "# TYPE tournant_waited_seconds counter\n# UNIT tournant_waited_seconds seconds\n");
+    for (unsigned i = 0; i < TN_METRICS_WAITS; i++)
+        if (m->waits[i].name[0] != '\0') {
+            tni_admin_http_print(r, "tournant_waited_seconds_total{kind=\"");
+            print_escaped(r, m->waits[i].name);
+            tni_admin_http_print(r, "\"} %.9g\n", seconds(m->waits[i].total_ns));
+        }
+}
+
+static void print_counters(tni_admin_response *r, const tn_counters *c)
+{
+    print_counter(r, "spawned", c->spawned);
+    print_counter(r, "finished", c->finished);
+    print_counter(r, "polls", c->polls);
+    print_counter(r, "steals", c->steals);
+    print_counter(r, "steal_attempts", c->steal_attempts);
+    print_counter(r, "parks", c->parks);
+    print_counter(r, "wakes", c->wakes);
+    print_counter(r, "overflows", c->overflows);
+    print_counter(r, "injector_takes", c->injector_takes);
+    print_counter(r, "driver_polls", c->driver_polls);
+    print_counter(r, "driver_events", c->driver_events);
+    print_counter(r, "timers_fired", c->timers_fired);
+    print_counter(r, "cores_handed_over", c->cores_handed_over);
+}
+
+void tni_admin_views_metrics(tni_admin_response *r, const tn_runtime *runtime, tn_metrics *m)
+{
+    m->size = sizeof *m;
+    (void)tn_metrics_snapshot(runtime, TN_METRICS_ALL, m);
+    print_histogram_family(r, "queue_delay", "From when a task became runnable to its run.", &m->queue_delay);
+    print_histogram_family(r, "run_length", "Of a run of a task.", &m->run_length);
+    print_histogram_family(r, "poll_gap", "Between two polls of a loop without a sleep.", &m->poll_gap);
+    print_histogram_family(r, "timer_lateness", "Of timers.", &m->timer_lateness);
+    print_pool(r, "pool_waited", "From the call to the start of a job of the pool.", m->pool_waited);
+    print_pool(r, "pool_ran", "From the start to the end of a job of the pool.", m->pool_ran);
+    print_waits(r, m);
+    print_counters(r, &m->counters);
+    print_gauge(r, "tasks", m->tasks);
+    print_gauge(r, "queued", m->queued);
+    print_gauge(r, "injected", m->injected);
+    print_gauge(r, "registrations", m->registrations);
+    print_gauge(r, "stacks", m->stacks);
+    print_gauge(r, "cores", m->cores);
+    print_gauge(r, "parked", m->parked);
+    print_gauge(r, "searching", m->searching);
+    print_gauge(r, "replacements", m->replacements);
+    print_gauge(r, "pool_threads", m->pool_threads);
+    print_gauge(r, "pool_queued",
+                m->pool_queued[TN_METRICS_JOBS] + m->pool_queued[TN_METRICS_FILES] + m->pool_queued[TN_METRICS_NAMES]);
+    tni_admin_http_print(r, "# EOF\n");
+}
+
+/* --- /tasks: JSON -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tni_admin_response *response;
+    char name[64];
+    char waits[64];
+    unsigned long limit;
+    unsigned long offset;
+    unsigned long matched;
+    bool more;
+} selection;
+
+static const char *const states[] = {
+    [TN_TASK_WAITS] = "waits", [TN_TASK_RUNS] = "runs", [TN_TASK_WAITS_FOR_STACK] = "waits for a stack"};
+
+static void print_text(tni_admin_response *r, const char *name, const char *text)
+{
+    tni_admin_http_print(r, ",\"%s\":\"", name);
+    print_escaped(r, text);
+    tni_admin_http_print(r, "\"");
+}
+
+static void print_task(tni_admin_response *r, const tn_task_info *info)
+{
+    tni_admin_http_print(r, "{\"id\":%llu,\"parent\":%llu,\"kind\":\"%s\",\"state\":\"%s\",\"cancelled\":%s",
+                         (unsigned long long)info->id, (unsigned long long)info->parent, info->is_fiber ? "fiber" : "stackless",
+                         states[info->state], info->is_cancelled ? "true" : "false");
+    print_text(r, "name", info->name);
+    print_text(r, "note", info->note);
+    if (info->state == TN_TASK_WAITS) {
+        print_text(r, "waits_for", info->waits_for);
+        tni_admin_http_print(r, ",\"waited_ms\":%llu", (unsigned long long)(info->waited_ns / TN_MS));
+    }
+    if (info->deadline_ns != UINT64_MAX)
+        tni_admin_http_print(r, ",\"deadline_ns\":%llu", (unsigned long long)info->deadline_ns);
+    tni_admin_http_print(r, "}");
+}
+
+static bool add_task(void *ctx, const tn_task_info *info)
+{
+    selection *s = ctx;
+
+    if (strstr(info->name, s->name) == NULL || strstr(info->waits_for, s->waits) == NULL)
+        return s->response->rc == 0;
+    s->matched++;
+    if (s->matched <= s->offset)
+        return true;
+    if (s->matched - s->offset > s->limit) {
+        s->more = true;
+        return false;
+    }
+    if (s->matched - s->offset > 1)
+        tni_admin_http_print(s->response, ",\n");
+    print_task(s->response, info);
+    return s->response->rc == 0;
+}
+
+static unsigned long number_of(const tni_admin_request *request, const char *name, unsigned long otherwise)
+{
+    char text[24];
+
+    return tni_admin_http_parameter(request, name, text, sizeof text) ? strtoul(text, NULL, 10) : otherwise;
+}
+
+void tni_admin_views_tasks(tni_admin_response *r, const tni_admin_request *request, tn_runtime *runtime)
+{
+    selection s = {.response = r, .limit = number_of(request, "limit", 1000), .offset = number_of(request, "offset", 0)};
+
+    (void)tni_admin_http_parameter(request, "name", s.name, sizeof s.name);
+    (void)tni_admin_http_parameter(request, "waits", s.waits, sizeof s.waits);
+    tni_admin_http_print(r, "{\"tasks\":[");
+    tn_tasks_each(runtime, add_task, &s);
+    tni_admin_http_print(r, "],\n\"more\":%s}\n", s.more ? "true" : "false");
+}
+
+/* --- /dump --------------------------------------------------------------------------------------------------------------- */
+
+static void add_line(void *ctx, const char *line)
+{
+    tni_admin_http_print(ctx, "%s\n", line);
+}
+
+void tni_admin_views_dump(tni_admin_response *r, tn_runtime *runtime)
+{
+    if (tn_dump_grouped(runtime, add_line, r) != 0)
+        tni_admin_http_print(r, "no memory for a dump\n");
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/* The admin server, over plain sockets: its pages, access, hostile input, slow clients, and stuck workers. */
+#include <arpa/inet.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <tn/admin.h>
+#include <tn/inspect.h>
+#include <tn/scope.h>
+#include <tn/time.h>
+
+#include "support/runtime.h"
+
+/* --- A client --------------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char text[256 * 1024];
+    size_t length;
+} reply;
+
+static int connect_to(const tn_admin *admin)
+{
+    const char *address = tn_admin_address(admin);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    const struct timeval limit = {.tv_sec = 20};
+    bool is_unix = strncmp(address, "unix:", 5) == 0;
+    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    if (is_unix) {
+        (void)strncpy(un.sun_path, address + 5, sizeof un.sun_path - 1);
+        cr_assert_eq(connect(fd, (const struct sockaddr *)&un, sizeof un), 0);
+    } else {
+        in.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+        cr_assert_eq(connect(fd, (const struct sockaddr *)&in, sizeof in), 0);
+    }
+    return fd;
+}
+
+static void read_reply(int fd, reply *out)
+{
+    ssize_t n;
+
+    out->length = 0;
+    while (out->length < sizeof out->text - 1 && (n = read(fd, out->text + out->length, sizeof out->text - 1 - out->length)) > 0)
+        out->length += (size_t)n;
+    out->text[out->length] = '\0';
+    (void)close(fd);
+}
+
+/* Sends `text` and reads until the server closes. */
+static void exchange(const tn_admin *admin, const char *text, reply *out)
+{
+    int fd = connect_to(admin);
+
+    cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    read_reply(fd, out);
+}
+
+/* Joins the chunks of the body in place. */
+static char *body_of(reply *r)
+{
+    char *body = strstr(r->text, "\r\n\r\n");
+    char *from;
+    char *to;
+
+    cr_assert_not_null(body, "%s", r->text);
+    body += 4;
+    for (from = to = body;;) {
+        size_t size = strtoul(from, &from, 16);
+        cr_assert_eq(strncmp(from, "\r\n", 2), 0, "a chunk is broken");
+        if (size == 0)
+            break;
+        memmove(to, from + 2, size);
+        to += size;
+        from += 2 + size + 2;
+    }
+    *to = '\0';
+    return body;
+}
+
+static bool status_is(const reply *r, const char *status)
+{
+    return strncmp(r->text, "HTTP/1.1 ", 9) == 0 && strncmp(r->text + 9, status, strlen(status)) == 0;
+}
+
+static char *get(const tn_admin *admin, const char *target, reply *r)
+{
+    char text[2048];
+
+    (void)snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
+    exchange(admin, text, r);
+    cr_assert(status_is(r, "200"), "%s: %s", target, r->text);
+    return body_of(r);
+}
+
+static tn_admin *start(tn_runtime *runtime)
+{
+    tn_admin *admin;
+
+    cr_assert_eq(tn_admin_start(&admin, runtime, "127.0.0.1:0", NULL), 0);
+    return admin;
+}
+
+/* --- The pages -------------------------------------------------------------------------------------------------------------- */
+
+static void *sleep_named(void *arg)
+{
+    tn_task_set_name(arg);
+    tn_task_note("a \"note\"\n");
+    (void)tn_sleep(3600 * TN_S);
+    return NULL;
+}
+
+static reply r;
+
+static bool waits_listed(void *arg)
+{
+    char *body = get(arg, "/tasks?name=slee&waits=sleep", &r);
+
+    return strstr(body, "\"name\":\"sleeper\"") != NULL;
+}
+
+Test(admin, tasks_are_listed_filtered_and_paged)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    tn_task *tasks[3];
+    char *body;
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], sleep_named, i == 0 ? "sleeper" : "other"), 0);
+    cr_assert(tt_wait_until(waits_listed, admin, 30 * TN_S), "%s", r.text);
+    body = get(admin, "/tasks?name=sleeper", &r);
+    cr_assert_not_null(strstr(body, "\"note\":\"a \\\"note\\\"?\""), "%s", body);
+    cr_assert_not_null(strstr(body, "\"waits_for\":\"sleep\""), "%s", body);
+    cr_assert_not_null(strstr(body, "\"more\":false"), "%s", body);
+    cr_assert_null(strstr(body, "other"), "%s", body);
+    body = get(admin, "/tasks?limit=2", &r);
+    cr_assert_not_null(strstr(body, "\"more\":true"), "%s", body);
+    body = get(admin, "/tasks?limit=2&offset=2", &r);
+    cr_assert_not_null(strstr(body, "\"more\":false"), "%s", body);
+    body = get(admin, "/tasks?name=%73leeper", &r);
+    cr_assert_not_null(strstr(body, "sleeper"), "%s", body);
+    body = get(admin, "/dump", &r);
+    cr_assert_not_null(strstr(body, "wait for sleep, the longest for "), "%s", body);
+    for (int i = 0; i < 3; i++) {
+        tn_cancel(tasks[i]);
+        cr_assert_eq(tn_join(tasks[i], NULL), 0);
+    }
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
+/* The parser of the reference implementation, if it is installed. */
+static void check_by_parser(const char *text)
+{
+    char path[] = "/tmp/tournant_metrics_XXXXXX";
+    char command[512];
+    int fd = mkstemp(path);
+    int status;
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    (void)close(fd);
+    (void)snprintf(command, sizeof command,
+                   "/usr/bin/python3 -c 'import sys\ntry:\n from prometheus_client.openmetrics.parser import "
+                   "text_string_to_metric_families as p\nexcept ImportError:\n sys.exit(77)\n"
+                   "n = len(list(p(open(\"%s\").read())))\nassert n > 25, n'",
+                   path);
+    status = system(command);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        (void)fprintf(stderr, "NOT CHECKED by a parser of OpenMetrics: python3-prometheus-client is not installed\n");
+    else
+        cr_assert_eq(status, 0, "%s", text);
+    (void)unlink(path);
+}
+
+Test(admin, metrics_are_openmetrics)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    tn_task *task;
+    char *body;
+
+    cr_assert_eq(tn_spawn_on(runtime, NULL, &task, sleep_named, "sleeper"), 0);
+    tn_cancel(task);
+    cr_assert_eq(tn_join(task, NULL), 0);
+    body = get(admin, "/metrics", &r);
+    cr_assert_not_null(strstr(r.text, "Content-Type: application/openmetrics-text; version=1.0.0"));
+    cr_assert_not_null(strstr(body, "tournant_spawned_total 1\n"), "%s", body);
+    cr_assert_not_null(strstr(body, "tournant_tasks 0\n"), "%s", body);
+    cr_assert_not_null(strstr(body, "tournant_queue_delay_seconds_bucket{le=\"+Inf\"} "), "%s", body);
+    cr_assert_str_eq(body + strlen(body) - 6, "# EOF\n");
+    check_by_parser(body);
+    cr_assert_str_eq(get(admin, "/healthz", &r), "ok\n");
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Access ---------------------------------------------------------------------------------------------------------------- */
+
+Test(admin, hosts_methods_and_paths_are_checked)
+{
+    static const struct {
+        const char *request;
+        const char *status;
+    } cases[] = {
+        {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:9100\r\n\r\n", "200"},
+        {"GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n", "200"},
+        {"GET /healthz HTTP/1.1\r\nHost: LocalHost:80\r\n\r\n", "200"},
+        {"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"},
+        {"GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"},
+        {"GET /healthz HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", "403"},
+        {"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:80x\r\n\r\n", "403"},
+        {"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "403"},
+        {"GET /healthz HTTP/1.1\r\n\r\n", "403"},
+        {"GET /healthz HTTP/1.0\r\n\r\n", "403"},
+        {"POST /tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", "405"},
+        {"GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"},
+        {"GET /metricsx HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"},
+        {"nonsense\r\n\r\n", "400"},
+    };
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        exchange(admin, cases[i].request, &r);
+        cr_assert(status_is(&r, cases[i].status), "%s -> %s", cases[i].request, r.text);
+    }
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
+Test(admin, addresses_and_options_are_checked)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin_options options = tn_admin_options_default();
+    tn_admin *admin;
+
+    cr_assert_eq(tn_admin_start(&admin, runtime, "0.0.0.0:0", NULL), TN_EACCES);
+    cr_assert_eq(tn_admin_start(&admin, runtime, "*:0", NULL), TN_EACCES);
+    cr_assert_eq(tn_admin_start(&admin, runtime, "127.0.0.1:x", NULL), TN_EINVAL);
+    cr_assert_eq(tn_admin_start(&admin, runtime, "unix:", NULL), TN_EINVAL);
+    cr_assert_null(admin);
+    options.reserved[1] = 1;
+    cr_assert_eq(tn_admin_start(&admin, runtime, "127.0.0.1:0", &options), TN_EINVAL);
+    options = tn_admin_options_default();
+    options.allow_remote = true;
+    cr_assert_eq(tn_admin_start(&admin, runtime, "0.0.0.0:0", &options), 0);
+    exchange(admin, "GET /healthz HTTP/1.1\r\nHost: monitor.example\r\n\r\n", &r);
+    cr_assert(status_is(&r, "200"), "%s", r.text);
+    tn_admin_stop(admin);
+    tn_admin_stop(NULL);
+    tt_runtime_destroy(runtime);
+}
+
+Test(admin, a_unix_socket_is_the_owners_alone)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    char path[64];
+    char address[72];
+    struct stat status;
+    tn_admin *admin;
+    tn_admin *second;
+
+    (void)snprintf(path, sizeof path, "/tmp/tournant_admin_%d", (int)getpid());
+    (void)snprintf(address, sizeof address, "unix:%s", path);
+    (void)unlink(path);
+    cr_assert_eq(tn_admin_start(&admin, runtime, address, NULL), 0);
+    cr_assert_eq(stat(path, &status), 0);
+    cr_assert_eq(status.st_mode & 0777, 0600);
+    cr_assert_eq(tn_admin_start(&second, runtime, address, NULL), TN_EADDRINUSE);
+    exchange(admin, "GET /healthz HTTP/1.1\r\nHost: any\r\n\r\n", &r);
+    cr_assert(status_is(&r, "200"), "%s", r.text);
+    tn_admin_stop(admin);
+    cr_assert_neq(stat(path, &status), 0, "the file is removed");
+    tt_runtime_destroy(runtime);
+}
+
+/* --- What it withstands ----------------------------------------------------------------------------------------------------- */
+
+Test(admin, a_head_without_an_end_is_refused)
+{
+    static char text[64 * 1024];
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    int fd = connect_to(admin);
+
+    memset(text, 'a', sizeof text);
+    memcpy(text, "GET /", 5);
+    (void)send(fd, text, sizeof text, MSG_NOSIGNAL);
+    read_reply(fd, &r);
+    cr_assert(r.length == 0 || status_is(&r, "400"), "%s", r.text); /* the close may overtake the response */
+    cr_assert_str_eq(get(admin, "/healthz", &r), "ok\n");
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
+static uint64_t random_state = 12345;
+
+static uint64_t next_random(void)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return random_state >> 33;
+}
+
+/* Requests with bytes changed, cut and doubled. Each ends with a response or a close, and the server goes on. */
+Test(admin, broken_requests_end_nothing_but_themselves)
+{
+    static const char good[] =
+        "GET /tasks?name=%41&limit=2&offset=%zz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    unsigned long count = tt_scaled(100);
+
+    for (unsigned long i = 0; i < count; i++) {
+        char text[sizeof good];
+        size_t length = next_random() % sizeof good;
+        int fd = connect_to(admin);
+        memcpy(text, good, sizeof good);
+        for (int changes = (int)(next_random() % 4); changes > 0; changes--)
+            text[next_random() % sizeof text] = (char)next_random();
+        (void)send(fd, text, length, MSG_NOSIGNAL);
+        (void)shutdown(fd, SHUT_WR);
+        read_reply(fd, &r);
+        cr_assert(r.length == 0 || strncmp(r.text, "HTTP/1.1 ", 9) == 0, "%s", r.text);
+    }
+    cr_assert_str_eq(get(admin, "/healthz", &r), "ok\n");
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
+Test(admin, it_stops_while_clients_are_connected)
+{
+    enum { CLIENTS = 20 };
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    int fds[CLIENTS];
+
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = connect_to(admin);
+        if (i % 2 == 0)
+            cr_assert_eq(send(fds[i], "GET /met", 8, MSG_NOSIGNAL), 8);
+    }
+    cr_assert_str_eq(get(admin, "/healthz", &r), "ok\n");
+    tn_admin_stop(admin);
+    for (int i = 0; i < CLIENTS; i++)
+        (void)close(fds[i]);
+    tt_runtime_destroy(runtime);
+}
+
+static atomic_int spinning;
+static atomic_bool release;
+
+static void *spin(void *arg)
+{
+    void *memory = malloc(64);
+
+    atomic_fetch_add(&spinning, 1);
+    while (!atomic_load(&release))
+        ;
+    free(memory);
+    return arg;
+}
+
+static bool all_spin(void *arg)
+{
+    return atomic_load(&spinning) == *(int *)arg;
+}
+
+Test(admin, it_responds_while_all_workers_are_stuck)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+    int workers = (int)tn_runtime_workers(runtime);
+    tn_task *tasks[64];
+    uint64_t began_ns;
+    char *body;
+
+    cr_assert_leq(workers, 64);
+    for (int i = 0; i < workers; i++)
+        cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], spin, NULL), 0);
+    cr_assert(tt_wait_until(all_spin, &workers, 30 * TN_S));
+    began_ns = tn_now();
+    (void)get(admin, "/metrics", &r);
+    body = get(admin, "/tasks", &r);
+    cr_assert_not_null(strstr(body, "\"state\":\"runs\""), "%s", body);
+    body = get(admin, "/dump", &r);
+    cr_assert_not_null(strstr(body, "run, or are about to"), "%s", body);
+    (void)fprintf(stderr, "three pages beside %d stuck workers: %llu us\n", workers,
+                  (unsigned long long)((tn_now() - began_ns) / TN_US));
+    cr_assert_lt(tn_now() - began_ns, 10 * TN_S);
+    atomic_store(&release, true);
+    for (int i = 0; i < workers; i++)
+        cr_assert_eq(tn_join(tasks[i], NULL), 0);
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
