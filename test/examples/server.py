@@ -164,12 +164,10 @@ def wait_until(condition, message):
 
 def receive_all(conn):
     """Returns all data up to the end of the stream."""
-    data = b""
-    while True:
-        piece = conn.recv(65536)
-        if not piece:
-            return data
-        data += piece
+    pieces = []
+    while piece := conn.recv(1 << 20):
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def main():
