@@ -160,6 +160,13 @@ uint64_t tn_now(void)
 
 /* --- Join ------------------------------------------------------------------------------------------------------------------- */
 
+/* tn_waker_retain, inline. */
+static inline tn_waker *retain_task(tn_waker *waker)
+{
+    tni_task_ref(tni_task_of(waker));
+    return waker;
+}
+
 static inline int join_poll(tn_future *self, tn_waker *waker)
 {
     tn_join_future *future = tni_container_of(self, tn_join_future, base);
@@ -167,7 +174,7 @@ static inline int join_poll(tn_future *self, tn_waker *waker)
 
     if (!tni_budget_poll_enter(waker))
         return TN_PENDING;
-    switch (tni_wait_arm_once(&task->join, future->armed, waker)) {
+    switch (tni_wait_arm_once_by(&task->join, future->armed, waker, retain_task)) {
     case TNI_WAIT_ARMED:
         future->armed = waker;
         if (tni_runtime_is_inherited(task->runtime)) {

@@ -160,8 +160,9 @@ static inline void tni_task_begin_run(tn_task *task)
     /* Relaxed: a wake that is missed here stays set and makes tni_task_rest return false. */
     uint64_t state = tni_a64_load(&task->state, TNI_RELAXED);
 
-    tni_assert((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "the scheduler does not own the task it runs");
-    if (tni_unlikely(state & TNI_TASK_NOTIFIED)) {
+    if (tni_unlikely((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE | TNI_TASK_NOTIFIED)) != TNI_TASK_ACTIVE)) {
+        tni_assert((state & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE,
+                   "the scheduler does not own the task it runs");
         /* Observes what those wakers wrote; partner: tni_task_notify. Without acquire this run could miss it, and no other run
          * would follow. */
         (void)tni_a64_fetch_and(&task->state, ~TNI_TASK_NOTIFIED, TNI_ACQUIRE);
@@ -177,9 +178,10 @@ static inline bool tni_task_rest(tn_task *task)
     uint64_t wanted;
 
     do {
-        tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task suspends but was not running");
-        if (old & TNI_TASK_NOTIFIED)
-            return false;
+        if (tni_unlikely((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE | TNI_TASK_NOTIFIED)) != TNI_TASK_ACTIVE)) {
+            tni_assert((old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE)) == TNI_TASK_ACTIVE, "a task suspends but was not running");
+            return false; /* NOTIFIED */
+        }
         wanted = old & ~TNI_TASK_ACTIVE;
         /* Release: publishes the saved registers and all that the run wrote to the next run; partner: tni_task_notify. Weaker:
          * another worker could resume the fiber with a stale stack pointer. It comes after the switch, so the registers are

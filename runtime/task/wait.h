@@ -102,9 +102,10 @@ static inline tn_waker *tni_wait_end(tni_wait *wait)
     return tni_aptr_exchange(&wait->claim, TNI_WAIT_OVER, TNI_ACQ_REL);
 }
 
-/* Waiter: from now on tni_wait_end() finds `waker`, to which the wait takes a reference. `old`: the waker that the same waiter
- * armed before, or NULL. */
-static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_waker *waker)
+/* Waiter: from now on tni_wait_end() finds `waker`, to which the wait takes a reference by `retain`: tn_waker_retain, or the same
+ * for a kind of waker that the caller knows. `old`: the waker that the same waiter armed before, or NULL. */
+__attribute__((always_inline)) static inline tni_wait_met tni_wait_arm_once_by(tni_wait *wait, tn_waker *old, tn_waker *waker,
+                                                                               tn_waker *(*retain)(tn_waker *waker))
 {
     void *met = old;
 
@@ -113,13 +114,18 @@ static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_w
     if (old == waker)
         return TNI_WAIT_ARMED;
     /* Publishes the waker; observes the event if that came first (the failed CAS acquires). Partner: tni_wait_end. */
-    if (tni_aptr_cas(&wait->claim, &met, tn_waker_retain(waker), TNI_ACQ_REL)) {
+    if (tni_aptr_cas(&wait->claim, &met, retain(waker), TNI_ACQ_REL)) {
         if (old != NULL)
             tn_waker_release(old);
         return TNI_WAIT_ARMED;
     }
     tn_waker_release(waker);
     return met == TNI_WAIT_OVER ? TNI_WAIT_IS_OVER : TNI_WAIT_BUSY;
+}
+
+static inline tni_wait_met tni_wait_arm_once(tni_wait *wait, tn_waker *old, tn_waker *waker)
+{
+    return tni_wait_arm_once_by(wait, old, waker, tn_waker_retain);
 }
 
 /* Waiter: stops waiting. If tni_wait_end() has taken `waker` already, the source wakes it. */
