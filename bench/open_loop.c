@@ -9,6 +9,9 @@
  * --closed: no rate; each connection sends when it has its answer. Says "begin" and "end" at the ends of the seconds that are
  * counted, and goes on a little longer, so that who reads these marks finds the server at work at both.
  *
+ * --pipeline N: a connection sends N requests by one call, and the next N when all answers are there. --request-bytes: the
+ * size of each; a header fills it. --answer-bytes: the size of an answer, if it is not that of the servers here.
+ *
  * --hold: sends --requests to each connection, waits for the answers, says "ready" and then holds them all until stdin ends.
  *
  * Run:   open_loop --port 8080 --connections 64 --rate 20000 --seconds 5
@@ -34,13 +37,14 @@
 
 enum { EVENTS_MAX = 512, NS_PER_S = 1000000000, DRAIN_S = 1, AFTER_END_NS = NS_PER_S / 4 };
 
-static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+#define REQUEST "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+#define PADDING "X-Padding: "
 
 typedef struct {
     int fd;
     bool busy;       /* a request is under way */
     size_t received; /* bytes of its answer */
-    uint64_t sent;   /* requests so far */
+    uint64_t sent;   /* requests so far; with --pipeline, so many times N */
 } connection;
 
 static struct {
@@ -50,10 +54,23 @@ static struct {
     unsigned long seconds;
     unsigned long warm_s; /* not counted, before the others */
     unsigned long requests;
+    unsigned long pipeline;
+    unsigned long request_bytes; /* 0: no padding */
+    unsigned long answer_bytes;
     bool closed;
     bool hold;
-} options = {.port = 8080, .connections = 64, .rate = 1000, .seconds = 5, .warm_s = 1, .requests = 1};
+} options = {.port = 8080,
+             .connections = 64,
+             .rate = 1000,
+             .seconds = 5,
+             .warm_s = 1,
+             .requests = 1,
+             .pipeline = 1,
+             .answer_bytes = FIXED_ANSWER_SIZE};
 
+static char *batch; /* --pipeline requests */
+static size_t batch_size;
+static size_t answers_size; /* of the answers to a batch */
 static connection *connections;
 static int epoll_fd;
 static uint64_t start_ns;
@@ -82,24 +99,50 @@ _Noreturn static void fail(const char *what)
 
 /* --- Connections ------------------------------------------------------------------------------------------------------------ */
 
+static void build_batch(void)
+{
+    size_t least = strlen(REQUEST PADDING "0\r\n\r\n");
+    size_t size = options.request_bytes == 0 ? strlen(REQUEST "\r\n") : options.request_bytes;
+    char *request = malloc(size + 1);
+
+    if (options.request_bytes != 0 && size < least) {
+        fprintf(stderr, "open_loop: --request-bytes is at least %zu\n", least);
+        exit(2);
+    }
+    batch_size = size * options.pipeline;
+    answers_size = options.answer_bytes * options.pipeline;
+    batch = malloc(batch_size);
+    measure_check(request != NULL && batch != NULL);
+    if (options.request_bytes == 0)
+        snprintf(request, size + 1, "%s\r\n", REQUEST);
+    else
+        snprintf(request, size + 1, "%s%s%0*d\r\n\r\n", REQUEST, PADDING, (int)(size - least) + 1, 0);
+    for (unsigned long i = 0; i < options.pipeline; i++)
+        memcpy(batch + i * size, request, size);
+    free(request);
+}
+
 static void open_connection(connection *conn)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options.port)};
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
     int on = 1;
+    int buffer = 4 * (int)batch_size; /* a batch is sent whole */
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (conn->fd < 0 || connect(conn->fd, (struct sockaddr *)&address, sizeof address) < 0)
         fail("connect");
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (options.pipeline > 1)
+        setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     if (fcntl(conn->fd, F_SETFL, O_NONBLOCK) < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) < 0)
         fail("epoll_ctl");
 }
 
 static void send_request(connection *conn)
 {
-    if (send(conn->fd, request, sizeof request - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof request - 1))
+    if (send(conn->fd, batch, batch_size, MSG_NOSIGNAL) != (ssize_t)batch_size)
         fail("send");
     conn->busy = true;
     conn->received = 0;
@@ -114,9 +157,9 @@ static bool receive(connection *conn)
 
     while ((n = recv(conn->fd, buf, sizeof buf, 0)) > 0)
         conn->received += (size_t)n;
-    if (n == 0 || errno != EAGAIN || conn->received > FIXED_ANSWER_SIZE || (!conn->busy && conn->received > 0))
+    if (n == 0 || errno != EAGAIN || conn->received > answers_size || (!conn->busy && conn->received > 0))
         fail("a server that ended the connection or said too much");
-    if (!conn->busy || conn->received < FIXED_ANSWER_SIZE)
+    if (!conn->busy || conn->received < answers_size)
         return false;
     conn->busy = false;
     conn->received = 0;
@@ -272,7 +315,7 @@ static uint64_t keep_busy(uint64_t until_ns)
             connection *conn = events[i].data.ptr;
             if (!receive(conn))
                 continue;
-            answers++;
+            answers += options.pipeline;
             send_request(conn);
         }
     }
@@ -341,6 +384,9 @@ static void parse(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},
         {"warm", required_argument, NULL, 'w'},
         {"requests", required_argument, NULL, 'q'},
+        {"pipeline", required_argument, NULL, 'n'},
+        {"request-bytes", required_argument, NULL, 'b'},
+        {"answer-bytes", required_argument, NULL, 'a'},
         {"closed", no_argument, NULL, 'l'},
         {"hold", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -367,6 +413,15 @@ static void parse(int argc, char **argv)
         case 'q':
             options.requests = parse_number(optarg, 0);
             break;
+        case 'n':
+            options.pipeline = parse_number(optarg, 1);
+            break;
+        case 'b':
+            options.request_bytes = parse_number(optarg, 1);
+            break;
+        case 'a':
+            options.answer_bytes = parse_number(optarg, 1);
+            break;
         case 'l':
             options.closed = true;
             break;
@@ -382,6 +437,11 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     parse(argc, argv);
+    if (options.pipeline > 1 && !options.closed) {
+        fprintf(stderr, "open_loop: --pipeline needs --closed\n");
+        return 2;
+    }
+    build_batch();
     prctl(PR_SET_TIMERSLACK, 1UL); /* else the kernel may let us sleep 50 us longer */
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(options.connections, sizeof *connections);

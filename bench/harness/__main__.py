@@ -51,8 +51,8 @@ def parse(arguments):
     parser.add_argument("--workers", type=positive, default=2, metavar="N", help="worker threads of each program; default 2")
     parser.add_argument("--quick", action="store_true", help="little work and few rounds: shows that it runs, means little")
     parser.add_argument("--connections", type=counts, metavar="N,…", help="of server, scale and mixed, instead of theirs")
-    parser.add_argument("--only", type=names, default=programs.NAMES, metavar="NAME,…",
-                        help="these programs of " + " ".join(programs.NAMES))
+    parser.add_argument("--only", type=names, default=programs.DEFAULT, metavar="NAME,…",
+                        help="these programs of " + " ".join(programs.NAMES) + "; without: " + " ".join(programs.DEFAULT))
     parser.add_argument("--raise", action="store_true", dest="raises", help="ratchet: the limits become what these cases take")
     parser.add_argument("--lower", action="store_true", help="ratchet: limits become lower where they can; new cases get one")
     options = parser.parse_intermixed_args(arguments)
@@ -72,7 +72,7 @@ def measure(options):
     ready = programs.prepare(options.only)
     if not ready:
         raise processes.Failure("no program could be built")
-    about, commit = machine.describe(programs.switch_loop()), machine.commit()
+    about, commit = machine.describe(programs.switch_loop(), programs.versions(ready)), machine.commit()
     rows = AREAS[options.area].run(ready, options.cases, options)
     about = machine.finish(about, programs.switch_loop())
     report.print_all(rows, about)

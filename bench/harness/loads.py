@@ -2,7 +2,9 @@
 """Loads that a server is put under, and what it used meanwhile."""
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -37,10 +39,26 @@ def closed_loop(command, connections, seconds):
             "p99_us": report["p99_us"], "rss_kib": rss_kib}
 
 
-def between_marks(server, connections, seconds, begin, end):
+def answer_bytes(server):
+    """The size of the answer to one request, which differs between servers by their headers."""
+    with socket.create_connection(("127.0.0.1", server.port), ACCEPT_S) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(4096)
+            if not part:
+                raise Failure("%s ended the connection" % server.name)
+            data += part
+    head = data[:data.index(b"\r\n\r\n") + 4]
+    length = re.search(rb"content-length: *(\d+)", head.lower())
+    return len(head) + int(length.group(1) if length else 0)
+
+
+def between_marks(server, connections, seconds, begin, end, more=()):
     """How many requests were answered between `begin()` and `end()`, while all connections were busy before, then and after."""
     client = start([OPEN_LOOP, "--closed", "--port", str(server.port), "--connections", str(connections), "--seconds",
-                    str(seconds), "--warm", "1"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                    str(seconds), "--warm", "1", "--answer-bytes", str(answer_bytes(server)), *more],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         for mark, action in (("begin\n", begin), ("end\n", end)):
             if client.stdout.readline() != mark:
@@ -54,12 +72,12 @@ def between_marks(server, connections, seconds, begin, end):
     return requests
 
 
-def steady(command, connections, seconds):
-    """Processor time of the server a request, without opening and closing connections."""
+def steady(command, connections, seconds, more=()):
+    """Processor time of the server a request, without opening and closing connections. `more`: options of open_loop."""
     server = Server(command)
     marks = []
     try:
-        requests = between_marks(server, connections, seconds, *[lambda: marks.append(server.cpu_s())] * 2)
+        requests = between_marks(server, connections, seconds, *[lambda: marks.append(server.cpu_s())] * 2, more=more)
     finally:
         stop(server.child)
     return {"cpu_us/request": (marks[1] - marks[0]) / requests * 1e6}

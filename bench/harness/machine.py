@@ -43,14 +43,14 @@ def memory_gib():
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
 
 
-def describe(switch_loop):
-    """The load at the end is added by finish(). `switch_loop`: see programs.switch_loop()."""
+def describe(switch_loop, peers=None):
+    """The load at the end is added by finish(). `switch_loop`: see programs.switch_loop(); `peers`: programs.versions()."""
     system = os.uname()
     return {"date": time.strftime("%Y-%m-%d %H:%M:%S%z"), "processor": processor(), "cpus": len(os.sched_getaffinity(0)),
             "memory_gib": memory_gib(), "system": "%s %s %s" % (system.sysname, system.release, system.machine),
             "governor": governor(), "python": platform.python_version(), "gcc": first_line(["gcc", "--version"]),
             "rustc": first_line(["/usr/bin/rustc", "--version"]), "go": first_line(["go", "version"]),
-            "switch_loop_ns": {"start": switch_loop}, "load_at_start": list(os.getloadavg())}
+            "peers": peers or {}, "switch_loop_ns": {"start": switch_loop}, "load_at_start": list(os.getloadavg())}
 
 
 def finish(machine, switch_loop):
@@ -63,8 +63,9 @@ def one_line(machine):
     gauge = machine["switch_loop_ns"]
     parts = ["%s %.2f ns (%.2f-%.2f)" % (when, stats.median(gauge[when]), min(gauge[when]), max(gauge[when]))
              for when in ("start", "end") if gauge.get(when)]
-    return "%s, %d processors; switch_loop (a context switch without a scheduler) at the %s" % (
-        machine["processor"], machine["cpus"], ", at the ".join(parts))
+    peers = "".join("; %s %s" % (name, version) for name, version in machine.get("peers", {}).items())
+    return "%s, %d processors; switch_loop (a context switch without a scheduler) at the %s%s" % (
+        machine["processor"], machine["cpus"], ", at the ".join(parts), peers)
 
 
 def commit():

@@ -22,13 +22,15 @@ GAUGE_ROUNDS = 5
 class Program:
     """`micro`, `server`: command lines, None where it has none."""
 
-    def __init__(self, name, micro=None, server=None, packages=(), build=None, one_thread=False, virtual=(None, None)):
+    def __init__(self, name, micro=None, server=None, packages=(), build=None, one_thread=False, virtual=(None, None),
+                 asked=False):
         self.name = name
         self.micro = micro
         self.server = server
         self.virtual = virtual  # micro and server in virtual time (bench/virtual)
         self.packages = list(packages)
         self.build = build
+        self.asked = asked  # measured only if --only names it
         self.one_thread = one_thread  # runs its loop on one, whatever the workers are
 
     def cases(self):
@@ -59,6 +61,24 @@ def build_go():
              cwd=os.path.join(ROOT, "bench", "peers", "go"), env=dict(os.environ, GOPROXY="off", GOFLAGS="", GOTOOLCHAIN="local"))
 
 
+def build_h2o():
+    """Configured again, because its packages may just have been installed."""
+    run_step(["cmake", "--preset", "release"], "configuring the peer on h2o", cwd=ROOT)
+    run_step(["cmake", "--build", BUILD, "--target", "h2o_h2o_server"], "building the peer on h2o", cwd=ROOT)
+
+
+def version_of(package):
+    """Of an installed Debian package, or None."""
+    found = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def versions(programs):
+    """Program -> its version, of those that are a library or a runtime of another project."""
+    found = {program.name: version_of(program.packages[0]) for program in programs if program.packages}
+    return {name: version for name, version in found.items() if version}
+
+
 def at(folder, *names):
     return [os.path.join(folder, *names)]
 
@@ -72,12 +92,18 @@ ALL = [
     Program("threads", at(BUILD, "bench/peers/threads/threads_micro"), at(BUILD, "bench/servers/threads_server")),
     Program("epoll", None, at(BUILD, "bench/servers/plain_epoll_server")),
     Program("epoll_1", None, at(BUILD, "bench/servers/plain_epoll_server"), one_thread=True),
-    Program("libuv", None, at(BUILD, "bench/servers/uv_server"), one_thread=True),
+    Program("libuv", None, at(BUILD, "bench/servers/uv_server"), packages=["libuv1-dev"], one_thread=True),
+    Program("h2o", None, at(BUILD, "bench/peers/h2o/h2o_server"), packages=["libh2o-evloop-dev", "libssl-dev"], build=build_h2o,
+            asked=True),
+    Program("uring", None, at(BUILD, "bench/servers/uring_server") + ["full"], asked=True),
+    Program("uring_sends", None, at(BUILD, "bench/servers/uring_server") + ["sends"], asked=True),
 ]
 
 NAMES = [program.name for program in ALL]
+DEFAULT = [program.name for program in ALL if not program.asked]
 TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
-           "servers_plain_epoll_server", "servers_uv_server", "virtual_micro", "virtual_tournant_server", "examples_mini_redis"]
+           "servers_plain_epoll_server", "servers_uv_server", "servers_uring_server", "virtual_micro", "virtual_tournant_server",
+           "examples_mini_redis"]
 
 
 def switch_loop():

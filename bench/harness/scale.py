@@ -10,13 +10,16 @@ CASES = ["connections", "tasks", "workers", "timers"]
 ROUNDS, QUICK_ROUNDS = 5, 1
 CONNECTIONS, QUICK_CONNECTIONS = [1, 4, 16, 64, 250, 1000, 4000, 8000], [1, 64]
 COUNTS, QUICK_COUNTS = [1_000, 10_000, 100_000, 1_000_000], [1_000, 10_000]
-WORKER_CASES = ["spawn_join", "spawn_many_local", "yield_many", "ping_pong", "mpsc_4", "mutex_64"]
+# Spawn, steal, injector, yield, wake, channel, lock.
+WORKER_CASES = ["spawn_join", "spawn_many_local", "spawn_many_remote", "yield_many", "ping_pong", "chan_pingpong", "mpsc_4",
+                "mutex_64"]
+WORKERS_MAX = 16  # also where there are fewer processors: what workers without one cost
 WORKERS_AT = 1000  # connections
 
 
 def worker_counts():
     cpus = len(os.sched_getaffinity(0))
-    return sorted({count for count in (1, 2, 4, 8, 16, 32, 64, cpus) if count <= cpus})
+    return sorted({count for count in (1, 2, 4, 8, 16, 32, 64, cpus) if count <= max(cpus, WORKERS_MAX)})
 
 
 def server_jobs(programs, case, setting):

@@ -6,13 +6,15 @@ from harness import instructions, loads, stats
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Distribution, Row, Rows
 
-CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions"]
+CASES = ["cpu", "closed", "rate", "idle", "counters", "instructions", "pipelined", "stream"]
 ROUNDS, QUICK_ROUNDS = 15, 2
 CONNECTIONS, QUICK_CONNECTIONS = [1, 64, 1000, 8000], [1, 64]
 IDLE, QUICK_IDLE = 8000, 1000
 SECONDS, QUICK_SECONDS = 3, 1
 BESIDE = ["epoll_1"]  # a thread less than the others: what there would be to gain
 HIGHER = ["requests/s", "answered/asked"]
+PIPELINED = ["--pipeline", "16"]
+STREAM = ["--pipeline", "64", "--request-bytes", "512"]
 ONCE = 3  # rounds of what hardly spreads
 
 
@@ -104,12 +106,24 @@ def run_counters(programs, setting, rows):
              for count in setting.connections for program in programs], min(setting.rounds, ONCE), rows)
 
 
+def run_batches(case, connections, more):
+    """A case in which each connection sends several requests by one call: processor time a request."""
+    def run_case(programs, setting, rows):
+        run_all([server_job(program, case, params_of(setting, connections),
+                            lambda program=program: loads.steady(program.server_command(setting.workers), connections,
+                                                                 setting.seconds, more))
+                 for program in programs], setting.rounds, rows)
+
+    return run_case
+
+
 def run_instructions(programs, _, rows):
     run_all(instructions.jobs_of(programs, [instructions.HTTP]), 1, rows)
 
 
 RUNS = {"cpu": run_cpu, "closed": run_closed, "rate": run_rate, "idle": run_idle, "counters": run_counters,
-        "instructions": run_instructions}
+        "instructions": run_instructions, "pipelined": run_batches("pipelined", 64, PIPELINED),
+        "stream": run_batches("stream", 4, STREAM)}
 
 
 def run(programs, cases, options):

@@ -2,7 +2,9 @@
 """Names of programs, cases and units in words, for pictures that are read without bench/README.md."""
 
 PROGRAMS = {"tournant": "tournant", "tokio": "Tokio", "go": "Go", "threads": "threads", "epoll": "epoll, a loop per core",
-            "epoll_1": "epoll, one loop", "libuv": "libuv, one loop", "go_barging": "Go, sync.Mutex (not fair)",
+            "epoll_1": "epoll, one loop", "libuv": "libuv, one loop", "h2o": "h2o",
+            "uring": "io_uring, a ring per core", "uring_sends": "epoll, sends by io_uring",
+            "go_barging": "Go, sync.Mutex (not fair)",
             "threads_barging": "pthread mutex (not fair)"}
 
 AREAS = {"server": "HTTP server", "scale": "As the load grows", "memory": "Waiting tasks and connections",
@@ -72,6 +74,8 @@ CASES = {
     "rate": "requests at a fixed rate",
     "idle": "connection that never sent",
     "served": "connection after 3 requests",
+    "pipelined": "requests, 16 at once per connection",
+    "stream": "requests of 512 bytes, 64 at once, 4 connections",
     "counters": "requests as fast as possible",
     "instructions": "requests under callgrind",
     "http": "answer an HTTP request",
