@@ -10,7 +10,7 @@
 #include "net_support.h"
 #include "support/runtime.h"
 
-#define ROUNDS 1000000ul
+#define ROUNDS 250000ul
 #define LANES 4u
 #define OUTSTANDING 8u
 
