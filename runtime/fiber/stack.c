@@ -271,11 +271,6 @@ __attribute__((always_inline)) static inline int get_uncached(tni_stack_pool *po
     return 0;
 }
 
-int tni_stack_get_silently(tni_stack_pool *pool, size_t size_bytes, tni_stack **out)
-{
-    return get_uncached(pool, NULL, tni_stack_class_of(pool, size_bytes), out);
-}
-
 /* Out of line: the path through the cache needs no stack frame. */
 __attribute__((noinline)) static int get_and_log(tni_stack_pool *pool, tni_stack_cache *cache, size_t class_index,
                                                  tni_stack **out)

@@ -200,10 +200,6 @@ static inline bool tni_stack_comes_back(int rc)
 void tni_stack_log_shortage(tni_stack_pool *pool);
 void tni_stack_log_exhausted(tni_stack_pool *pool);
 
-/* As tni_stack_get without a cache, for a caller that holds a lock: it calls tni_stack_log_exhausted when it has released the
- * lock. */
-int tni_stack_get_silently(tni_stack_pool *pool, size_t size_bytes, tni_stack **out);
-
 /* Puts a stack back. No thread runs on it any more. */
 void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack);
 

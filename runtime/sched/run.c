@@ -43,23 +43,19 @@ __attribute__((noinline)) static int bind_in_need(tni_core *core, tn_task *task,
     tn_runtime *runtime = task->runtime;
     tni_stack_pool *pool = &runtime->stacks;
 
-    for (;;) {
-        while (tni_stack_is_short(rc)) {
-            int before = rc;
-            tni_runtime_stacks_trim(runtime, true); /* idle stacks of other sizes may have the address space */
-            rc = tni_stack_get(pool, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
-            if (rc != TN_ENOMEM || before == TN_ENOMEM)
-                break; /* otherwise all stacks have come back after the trim, so another trim finds them */
-        }
-        if (!tni_stack_comes_back(rc))
-            return rc;
-        if (tni_stack_is_short(rc))
-            tni_stack_log_shortage(pool);
-        rc = tni_runtime_wait_for_stack(runtime, task);
-        if (rc != TN_ENOMEM)
-            return rc;
-        /* All stacks have come back since the attempt before, and occupy the address space. */
+    while (tni_stack_is_short(rc)) {
+        int before = rc;
+        tni_runtime_stacks_trim(runtime, true); /* idle stacks of other sizes may have the address space */
+        rc = tni_stack_get(pool, stack_cache(core), tni_task_stack_size(task), &task->body.fiber.stack);
+        if (rc != TN_ENOMEM || before == TN_ENOMEM)
+            break; /* otherwise all stacks have come back after the trim, so another trim finds them */
     }
+    if (!tni_stack_comes_back(rc))
+        return rc;
+    if (tni_stack_is_short(rc))
+        tni_stack_log_shortage(pool);
+    tni_runtime_wait_for_stack(runtime, task);
+    return 1;
 }
 
 /* Binds a stack at the first run, unless the task got one while it waited. Returns 0; 1: there is none now, and the caller no

@@ -153,10 +153,9 @@ void tni_runtime_wait_for_externals(tn_runtime *runtime);
 /* The last action of a worker thread. */
 void tni_runtime_thread_ended(tn_runtime *runtime);
 
-/* Called when there was no stack for a fiber. Returns 0: it has one now. 1: it waits in the list, and the caller no longer owns
- * it. It is queued again when it has a stack, or when there will never be one; then its `error` is set. TN_ENOMEM: there will
- * never be one. */
-int tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
+/* Called when there was no stack for a fiber. The caller no longer owns it. It is queued again when it has a stack, or without
+ * one when none will be put back. The caller holds no lock. */
+void tni_runtime_wait_for_stack(tn_runtime *runtime, tn_task *task);
 /* Called when `count` stacks have come back to the pool: gives them to the fibers that have waited longest. */
 void tni_runtime_stacks_came_back(tn_runtime *runtime, unsigned count);
 /* tni_stack_pool_trim. Then gives stacks to fibers that have begun to wait meanwhile. */
