@@ -9,9 +9,8 @@ void tni_stack_slab_unmap(tni_stack_slab *slab)
 {
     char *base = slab->base;
     size_t size = slab->size;
-    int rc;
 
     tni_san_unmap(base, size);
-    rc = tni_os_unmap(base, size);
-    tni_assert(rc == 0, "a slab of stacks could not be unmapped");
+    if (tni_os_unmap(base, size) != 0)
+        (void)tni_os_advise(base, size, TNI_ADVICE_DISCARD); /* an error leaves the memory with the slab: it costs as before */
 }

@@ -59,7 +59,8 @@ static inline void tni_stack_slab_unuse_locked(tni_stack_pool *pool, tni_stack_s
     slab->is_free = true;
 }
 
-/* Unmaps a slab that no list contains, with its record. */
+/* Unmaps a slab that no list contains, with its record. The kernel may refuse: under a seccomp filter, or because the process has
+ * as many mappings as it may, and the slab is in the middle of one. Then its memory is returned, and its addresses are lost. */
 void tni_stack_slab_unmap(tni_stack_slab *slab);
 
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread that finds no memory gets what other cores do not use. */
 /* ctest: timeout=120 */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <tn.h>
@@ -305,4 +308,152 @@ Test(reclaim, address_space_of_idle_stacks, .disabled = TT_SANITIZED) /* the san
     tt_child child = tt_fork(use_what_the_burst_has_left, NULL);
 
     cr_assert_eq(child.status, 0, "%s", child.said);
+}
+
+/* --- Slabs ------------------------------------------------------------------------------------------------------------------ */
+
+/* In place of those of the C library, for the calls of this program alone: so many slabs of stacks may be mapped at a time. The
+ * runtime maps nothing else of that size. */
+#define STACK_BYTES ((size_t)1 << 20)
+static atomic_int slabs_left = 1000;
+static atomic_int slabs_refused;
+static atomic_bool slabs_stay; /* none can be unmapped */
+static atomic_int slabs_that_stayed;
+
+#if !TT_SANITIZED /* a sanitizer calls them before the program has begun */
+void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+    if (size >= STACK_BYTES && atomic_fetch_sub(&slabs_left, 1) <= 0) {
+        atomic_fetch_add(&slabs_left, 1);
+        atomic_fetch_add(&slabs_refused, 1);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset);
+}
+
+int munmap(void *address, size_t size)
+{
+    if (size >= STACK_BYTES && atomic_load(&slabs_stay)) {
+        atomic_fetch_add(&slabs_that_stayed, 1);
+        errno = ENOMEM;
+        return -1;
+    }
+    if (size >= STACK_BYTES)
+        atomic_fetch_add(&slabs_left, 1);
+    return (int)syscall(SYS_munmap, address, size);
+}
+#endif
+
+static tn_runtime *create_with_slabs(int count)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.trim_interval_ns = UINT64_MAX;
+    options.guard = TN_GUARD_NONE;
+    options.stack_size_bytes = STACK_BYTES;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    atomic_store(&slabs_refused, 0);
+    atomic_store(&slabs_left, count);
+    return runtime;
+}
+
+static void destroy_with_slabs(tn_runtime *runtime, int count)
+{
+    tt_runtime_destroy(runtime);
+    cr_assert_eq(atomic_load(&slabs_left), count);
+}
+
+/* The only slab has stacks of another size each time, and its last stack is in a core's cache. */
+Test(reclaim, a_slab_of_stacks_becomes_one_of_another_size, .disabled = TT_SANITIZED)
+{
+    tn_runtime *runtime = create_with_slabs(1);
+    tn_spawn_options options = tn_spawn_options_default();
+
+    for (int i = 0; i < 20; i++) {
+        tn_task *task;
+        void *result = NULL;
+        options.stack_size_bytes = i % 2 == 0 ? 0 : 4 * STACK_BYTES;
+        cr_assert_eq(tn_spawn_on(runtime, &options, &task, identity, &options), 0);
+        cr_assert_eq(tn_join(task, &result), 0);
+        cr_assert_eq(result, &options);
+    }
+    cr_assert_gt(atomic_load(&slabs_refused), 0);
+    destroy_with_slabs(runtime, 1);
+}
+
+Test(reclaim, without_any_slab_a_fiber_ends_with_an_error, .disabled = TT_SANITIZED)
+{
+    tn_runtime *runtime = create_with_slabs(0);
+    tn_task *task;
+
+    cr_assert_eq(tn_spawn_on(runtime, NULL, &task, identity, NULL), 0);
+    cr_assert_eq(tn_join(task, NULL), TN_ENOMEM);
+    atomic_store(&slabs_left, 1);
+    tt_join(tt_spawn_on(runtime, identity, NULL));
+    destroy_with_slabs(runtime, 1);
+}
+
+/* Fibers of two sizes in one slab: those of the second size wait until the first ones have ended. */
+static void *spawn_large_beside(void *arg)
+{
+    tn_spawn_options large = tn_spawn_options_default();
+    tn_task *task;
+
+    large.stack_size_bytes = 4 * STACK_BYTES;
+    tt_check(tn_spawn_on(arg, &large, &task, identity, arg) == 0);
+    return task;
+}
+
+Test(reclaim, a_fiber_waits_for_the_slab_that_others_use, .disabled = TT_SANITIZED)
+{
+    tn_runtime *runtime = create_with_slabs(1);
+    void *large = NULL;
+    void *result = NULL;
+
+    cr_assert_eq(tn_block_on(runtime, spawn_large_beside, runtime, &large), 0);
+    cr_assert_eq(tn_join(large, &result), 0);
+    cr_assert_eq(result, runtime);
+    destroy_with_slabs(runtime, 1);
+}
+
+/* The kernel refuses when the process has as many mappings as it may, and the slab is in the middle of one. */
+Test(reclaim, a_slab_that_cannot_be_unmapped_is_given_up, .disabled = TT_SANITIZED)
+{
+    tn_runtime *runtime = create_with_slabs(3);
+
+    atomic_store(&slabs_stay, true);
+    for (int i = 0; i < 3; i++) {
+        tt_join(tt_spawn_on(runtime, sleep_shortly, NULL));
+        tn_runtime_trim(runtime);
+    }
+    tt_runtime_destroy(runtime);
+    cr_assert_gt(atomic_load(&slabs_that_stayed), 0);
+}
+
+/* --- Two runtimes ----------------------------------------------------------------------------------------------------------- */
+
+static void *spawn_in_another(void *arg)
+{
+    crowd *c = arg;
+    tn_job *job;
+
+    tt_check(tn_spawn_blocking_on(c->runtime, NULL, &job, identity, NULL) == TN_ENOMEM && job == NULL);
+    tt_join(tt_spawn(sleep_shortly, NULL)); /* its own runtime works on */
+    spawn_all(c, BURST - 1);
+    end_all(c);
+    return NULL;
+}
+
+/* The task that asks holds the core of another runtime than the one it asks. */
+Test(reclaim, a_task_of_another_runtime_asks)
+{
+    tt_allocator allocator;
+    crowd *c = burst_then_shortage(options_with(&allocator), &allocator);
+    tn_runtime *other = tt_runtime_create();
+
+    tt_join(tt_spawn_on(other, spawn_in_another, c));
+    tt_runtime_destroy(other);
+    end_of(c, &allocator);
 }
