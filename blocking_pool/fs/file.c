@@ -75,7 +75,8 @@ typedef struct {
     tni_fs_open base;
     tn_scope scope; /* around the open; if the fiber is abandoned there, its end frees all of this */
     tn_file *file;
-    bool in_place; /* out, as the next one */
+    tni_fs_kind kind; /* out, as the next ones */
+    bool in_place;
     bool seeks_in_place;
 } opening;
 
@@ -84,8 +85,9 @@ static int call_open(void *arg)
     opening *self = arg;
     int rc = tni_fs_open_try(&self->base);
 
+    self->kind = rc == 0 && !self->base.again ? tni_fs_ready_kind_with(self->base.fd, &self->base.status) : TNI_FS_UNKNOWN;
     /* A read that bypasses the page cache (O_DIRECT) always blocks. */
-    self->in_place = rc == 0 && (self->base.flags & O_DIRECT) == 0 && S_ISREG(self->base.status.st_mode) &&
+    self->in_place = self->kind == TNI_FS_STORED && (self->base.flags & O_DIRECT) == 0 && S_ISREG(self->base.status.st_mode) &&
                      tni_os_cached_end_holds();
     self->seeks_in_place = self->in_place && tni_os_is_stored(self->base.fd);
     return rc;
@@ -137,7 +139,7 @@ int tn_file_open(tn_file **out, const char *path, int flags, unsigned mode)
         return rc;
     }
     file->fd = self.base.fd;
-    tni_a32_init(&file->kind, tni_fs_ready_kind_of(self.base.status.st_mode));
+    tni_a32_init(&file->kind, self.kind);
     file->in_place = self.in_place;
     file->seeks_in_place = self.seeks_in_place;
     *out = file;

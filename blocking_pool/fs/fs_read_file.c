@@ -22,6 +22,7 @@ typedef struct {
     tni_pool *learning_pool; /* the pool that records whether the device's open blocks (tni_inplace_learn); NULL: none */
     bool begun;              /* begin_read has succeeded: reading continues behind what is in *out */
     bool ended;              /* the end of the file has been read */
+    bool waits;              /* the file is of kind TNI_FS_WAITING */
     bool blocked;            /* the thread would have had to wait for another party */
 } read_call;
 
@@ -103,7 +104,6 @@ static ssize_t read_waiting(int fd, const struct iovec *iov, int count)
 static int call_read(void *arg)
 {
     read_call *call = arg;
-    bool waits = tni_fs_ready_kind_of(call->open.status.st_mode) == TNI_FS_WAITING;
     int rc = 0;
 
     call->blocked = false;
@@ -111,14 +111,14 @@ static int call_read(void *arg)
         rc = tni_fs_open_try(&call->open);
         if (rc != 0 || call->open.again)
             return rc;
-        waits = tni_fs_ready_kind_of(call->open.status.st_mode) == TNI_FS_WAITING;
+        call->waits = tni_fs_ready_kind_with(call->open.fd, &call->open.status) == TNI_FS_WAITING;
         if (call->learning_pool != NULL && call->open.status.st_mode != 0)
             tni_inplace_learn(call->learning_pool, call->open.fd, call->open.status.st_dev);
         rc = call->begun ? 0 : begin_read(call);
     }
     if (rc == 0)
-        rc = read_part(call, !waits ? tni_os_readv : call->open.in_fiber ? tni_os_readv_now : read_waiting);
-    call->blocked = rc == -EAGAIN && waits && call->open.in_fiber;
+        rc = read_part(call, !call->waits ? tni_os_readv : call->open.in_fiber ? tni_os_readv_now : read_waiting);
+    call->blocked = rc == -EAGAIN && call->waits && call->open.in_fiber;
     if (call->blocked)
         return 0;
     if (rc != 0 || call->ended)

@@ -18,7 +18,25 @@ tni_fs_kind tni_fs_ready_kind(int fd)
 {
     struct stat status;
 
-    return tni_os_fstat(fd, &status) == 0 ? tni_fs_ready_kind_of(status.st_mode) : TNI_FS_WAITING;
+    return tni_os_fstat(fd, &status) == 0 ? tni_fs_ready_kind_with(fd, &status) : TNI_FS_WAITING;
+}
+
+tni_fs_kind tni_fs_ready_kind_with(int fd, const struct stat *status)
+{
+    bool is_stored = S_ISREG(status->st_mode) || S_ISBLK(status->st_mode) || S_ISDIR(status->st_mode);
+    int watcher;
+
+    if (!is_stored)
+        return TNI_FS_WAITING;
+    if (!S_ISREG(status->st_mode) || status->st_size != 0)
+        return TNI_FS_STORED;
+    /* Perhaps a file that the kernel makes up, such as /proc/kmsg. The kernel can watch those of them that wait, and no file that
+     * is stored. */
+    watcher = tni_os_watch(fd, false);
+    if (watcher < 0)
+        return TNI_FS_STORED;
+    tni_os_close(watcher);
+    return TNI_FS_WAITING;
 }
 
 /* In the fiber's frame. If the fiber is abandoned, the end of the scope closes the registration. */

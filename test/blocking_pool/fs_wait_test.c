@@ -526,6 +526,71 @@ Test(fs_wait, what_has_no_end_is_left_at_the_deadline)
     tt_run(read_endless, NULL);
 }
 
+/* /proc/kmsg is a regular file whose reads wait for messages of the kernel. */
+static void *read_kernel_log(void *arg)
+{
+    const int *thread_count = arg;
+    tn_contents contents;
+    tn_file *file;
+    char byte[8192];
+    tn_scope scope;
+    tn_stat status;
+
+    for (int i = 0; i <= *thread_count; i++) { /* more than file threads: each is left */
+        tn_scope_enter_for(&scope, 20 * TN_MS);
+        tt_check(tn_fs_read_file("/proc/kmsg", SIZE_MAX, &contents) == TN_ETIMEDOUT && contents.data == NULL);
+        tn_scope_leave(&scope);
+    }
+    tt_check(tn_file_open(&file, "/proc/kmsg", O_RDONLY, 0) == 0);
+    tn_scope_enter_for(&scope, 20 * TN_MS);
+    while (tn_file_read(file, byte, sizeof byte) > 0)
+        continue;
+    tt_check(tn_checkpoint() == TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    tt_check(tn_fs_stat("/", &status) == 0);
+    tn_file_close(file);
+    return NULL;
+}
+
+Test(fs_wait, a_file_that_the_kernel_makes_up_is_left_at_the_deadline)
+{
+    int fd = open("/proc/kmsg", O_RDONLY | O_NONBLOCK);
+    char byte;
+    ssize_t n = fd >= 0 ? read(fd, &byte, 0) : -1;
+    int thread_count = FILE_THREADS;
+    tn_runtime *runtime;
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        cr_skip_test("the kernel's log must not be read here");
+    runtime = small_runtime();
+    tt_join(tt_spawn_on(runtime, read_kernel_log, &thread_count));
+    tt_runtime_destroy(runtime);
+}
+
+static void *read_a_made_up_file(void *arg)
+{
+    tn_contents contents;
+    tn_file *file;
+    char byte[64];
+
+    /* The kernel can watch these two, too; they are always readable, and have an end. */
+    tt_check(tn_fs_read_file("/proc/self/mounts", SIZE_MAX, &contents) == 0 && contents.size > 0);
+    tn_contents_fini(&contents);
+    tt_check(tn_file_open(&file, "/proc/sys/kernel/hostname", O_RDONLY, 0) == 0);
+    tt_check(tn_file_read(file, byte, sizeof byte) > 0 && tn_file_read(file, byte, sizeof byte) == 0);
+    tt_check(tn_file_seek(file, 0, SEEK_SET) == 0 && tn_file_read(file, byte, sizeof byte) > 0);
+    tt_check(tn_file_pread(file, byte, sizeof byte, 0) > 0);
+    tn_file_close(file);
+    return arg;
+}
+
+Test(fs_wait, files_that_the_kernel_makes_up_have_an_end)
+{
+    tt_run(read_a_made_up_file, NULL);
+}
+
 /* --- Closing ---------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
