@@ -123,10 +123,8 @@ static size_t close_older(tn_resource_pool *pool, uint64_t before_ns)
 }
 
 /* The caller has a permit, and no resource. */
-static size_t close_expired(tn_resource_pool *pool)
+static size_t close_expired(tn_resource_pool *pool, uint64_t now_ns)
 {
-    uint64_t now_ns = tn_now();
-
     if (pool->options.idle_ns == 0 || now_ns < pool->options.idle_ns)
         return 0;
     return close_older(pool, now_ns - pool->options.idle_ns);
@@ -138,7 +136,7 @@ size_t tn_resource_pool_trim(tn_resource_pool *pool)
 
     if (tn_semaphore_try_acquire(&pool->permits, 1) != 0)
         return 0; /* all are in use, so none is idle; or the pool is closed */
-    count = close_expired(pool);
+    count = close_expired(pool, tn_now());
     tn_semaphore_release(&pool->permits, 1);
     return count;
 }
@@ -200,11 +198,13 @@ int tn_resource_pool_acquire(tn_resource_pool *pool, void **resource)
 
 void tn_resource_pool_release(tn_resource_pool *pool, void *resource, bool reusable)
 {
-    if (!reusable || !put_back(pool, resource, tn_now())) {
+    uint64_t now_ns = tn_now();
+
+    if (!reusable || !put_back(pool, resource, now_ns)) {
         pool->options.close(pool->options.arg, resource);
         count_ended(pool, true);
     }
-    (void)close_expired(pool);
+    (void)close_expired(pool, now_ns);
     tn_semaphore_release(&pool->permits, 1);
 }
 

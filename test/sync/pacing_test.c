@@ -66,6 +66,7 @@ static void *in_order(void *arg)
     unsigned order = 0;
 
     (void)arg;
+    tt_check_eq(tn_time_pause(), 0);
     tn_rate_limiter_init(&limiter, 1, 10 * TN_MS, 4);
     tt_check_eq(tn_rate_limiter_acquire(&limiter, 4), 0);
     for (unsigned i = 0; i < 4; i++) {
@@ -87,7 +88,7 @@ static void *in_order(void *arg)
 
 Test(pacing, a_rate_limiter_is_fair)
 {
-    run_on_one_worker(in_order, NULL);
+    run_in_paused_time(in_order, NULL);
 }
 
 /* --- Backoff --------------------------------------------------------------------------------------------------------------- */
@@ -137,6 +138,7 @@ static void *retries(void *arg)
     attempts a = {.good = 4, .error = TN_ECONNREFUSED};
 
     (void)arg;
+    tt_check_eq(tn_time_pause(), 0);
     tt_check_eq(tn_retry(&backoff, 0, try_it, &a, NULL), 0);
     tt_check_eq(a.attempts, 4);
     a = (attempts){.good = 4, .error = TN_ECONNREFUSED};
@@ -161,5 +163,5 @@ static void *retries(void *arg)
 
 Test(pacing, a_call_is_repeated)
 {
-    tt_run(retries, NULL);
+    run_in_paused_time(retries, NULL);
 }

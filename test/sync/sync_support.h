@@ -58,6 +58,15 @@ static inline void run_on_one_worker(tn_entry_fn entry, void *arg)
     tt_runtime_destroy(runtime);
 }
 
+/* Runs `entry` on this thread, with a clock that moves only when all tasks sleep: no preemption changes what happens. */
+static inline void run_in_paused_time(tn_entry_fn entry, void *arg)
+{
+    tn_options options = tn_options_default();
+
+    options.flavor = TN_CURRENT_THREAD;
+    cr_assert_eq(tn_run(entry, arg, &options), 0);
+}
+
 /* Lets the others run until they have nothing more to do. Requires one worker. */
 static inline void let_others_run(void)
 {
