@@ -118,6 +118,7 @@ Test(semaphore, closed_with_waiters)
 Test(semaphore, stays_closed)
 {
     tn_semaphore semaphore = TN_SEMAPHORE_INIT(5);
+    tn_permit permit;
 
     tn_semaphore_close(&semaphore);
     cr_assert_eq(tn_semaphore_forget(&semaphore, 2), 2);
@@ -126,6 +127,9 @@ Test(semaphore, stays_closed)
     cr_assert_eq(tn_semaphore_available(&semaphore), 13);
     cr_assert_eq(tn_semaphore_forget(&semaphore, 100), 13);
     cr_assert_eq(tn_semaphore_try_acquire(&semaphore, 1), TN_EPIPE);
+    cr_assert_eq(tn_semaphore_acquire(&semaphore, 1), TN_EPIPE);
+    cr_assert_eq(tn_permit_acquire(&permit, &semaphore, 1), TN_EPIPE);
+    cr_assert_eq(permit.count, 0);
     tn_semaphore_fini(&semaphore);
 }
 
