@@ -107,30 +107,31 @@ typedef enum { WHOLE, PART, NO_PART } range_kind;
 /* Parses "bytes=FIRST-LAST", "bytes=FIRST-", "bytes=-COUNT". Any other text is not a range. */
 static range_kind find_range(const char *text, uint64_t size, uint64_t *first, uint64_t *count)
 {
-    unsigned long long from = 0;
-    unsigned long long to = size;
-    int end = 0;
+    uint64_t from = 0;
+    uint64_t to = UINT64_MAX;
+    bool has_from;
+    bool has_to;
 
     *first = 0;
     *count = size;
-    if (sscanf(text, "bytes=-%18llu%n", &to, &end) == 1 && text[end] == '\0') {
+    if (strncmp(text, "bytes=", 6) != 0)
+        return WHOLE;
+    text += 6;
+    has_from = web_number(&text, &from);
+    if (*text++ != '-')
+        return WHOLE;
+    has_to = web_number(&text, &to);
+    if (*text != '\0' || (!has_from && !has_to) || (has_from && to < from))
+        return WHOLE;
+    if (!has_from) {
         *count = to < size ? to : size;
         *first = size - *count;
         return *count > 0 ? PART : NO_PART;
     }
-    end = 0;
-    if (sscanf(text, "bytes=%18llu-%n", &from, &end) != 1 || end == 0)
-        return WHOLE;
-    if (text[end] != '\0') {
-        int more = 0;
-        if (sscanf(text + end, "%18llu%n", &to, &more) != 1 || text[end + more] != '\0' || to < from)
-            return WHOLE;
-        to = to < size ? to + 1 : size;
-    }
     if (from >= size)
         return NO_PART;
     *first = from;
-    *count = to - from;
+    *count = (to < size ? to + 1 : size) - from;
     return PART;
 }
 

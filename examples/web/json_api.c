@@ -12,6 +12,7 @@
  * Run:   json_api 'host=localhost hostaddr=127.0.0.1 dbname=postgres sslmode=verify-full sslrootcert=ca.crt' --port 8080
  *        (`--deadline-ms N`, `--connections N`, `--per-second N`)
  * See:   json_api: listening on http://127.0.0.1:8080/ */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,20 +122,29 @@ static void append_literal(char *query, const char *text, size_t size)
     *to = '\0';
 }
 
+/* Whether the target is `prefix` and a number. */
+static bool number_after(const char *target, const char *prefix, uint64_t *number)
+{
+    size_t size = strlen(prefix);
+
+    if (strncmp(target, prefix, size) != 0)
+        return false;
+    target += size;
+    return web_number(&target, number) && *target == '\0';
+}
+
 /* Makes the query of a request; false: there is no such target. */
 static bool make_query(const web_request *request, char *query)
 {
-    unsigned long number;
-    int end = 0;
+    uint64_t number;
 
-    if (request->method == HTTP_GET && sscanf(request->target, "/items/%9lu%n", &number, &end) == 1 &&
-        request->target[end] == '\0') {
-        (void)snprintf(query, QUERY_SIZE, "select row_to_json(items) from items where id = %lu", number);
+    if (request->method == HTTP_GET && number_after(request->target, "/items/", &number)) {
+        (void)snprintf(query, QUERY_SIZE, "select row_to_json(items) from items where id = %" PRIu64, number);
         return true;
     }
-    if (request->method == HTTP_GET && sscanf(request->target, "/sleep/%9lu%n", &number, &end) == 1 &&
-        request->target[end] == '\0') {
-        (void)snprintf(query, QUERY_SIZE, "select json_build_object('slept', %lu) from pg_sleep(%lu)", number, number);
+    if (request->method == HTTP_GET && number_after(request->target, "/sleep/", &number)) {
+        (void)snprintf(query, QUERY_SIZE, "select json_build_object('slept', %" PRIu64 ") from pg_sleep(%" PRIu64 ")", number,
+                       number);
         return true;
     }
     if (request->method == HTTP_POST && strcmp(request->target, "/items") == 0 && request->body_size > 0 &&

@@ -193,3 +193,14 @@ int web_respond(web_conn *conn, const web_request *request, const char *status, 
 
     return tn_io_writev_all(conn->io, iov, 2);
 }
+
+bool web_number(const char **text, uint64_t *out)
+{
+    size_t digits = strspn(*text, "0123456789");
+
+    if (digits == 0 || digits > 18)
+        return false;
+    *out = strtoull(*text, NULL, 10);
+    *text += digits;
+    return true;
+}

@@ -55,4 +55,7 @@ void web_request_fini(web_request *request);
 /* Sends a response with a body, NULL for a HEAD. `more`: headers, each with its CRLF. */
 int web_respond(web_conn *conn, const web_request *request, const char *status, const char *more, const void *body, size_t size);
 
+/* Reads the digits at *text, and moves it behind them. Returns false if there are none, or too many. */
+bool web_number(const char **text, uint64_t *out);
+
 #endif
