@@ -80,6 +80,8 @@ class Json(unittest.TestCase):
         cls.database.remove()
 
     def api(self, *options, **more):
+        if "--deadline-ms" not in options:
+            options += ("--deadline-ms", "20000")  # the first connection may take long
         api = Api(self.database, *options, **more)
         self.addCleanup(lambda: self.assertEqual(api.stop(), 0, api.rest))
         return api
@@ -111,13 +113,15 @@ class Json(unittest.TestCase):
 
     def test_the_name_is_verified(self):
         api = self.api(host="wrong.test")
-        self.assertEqual(api.ask("GET", "/items/1")[0], 503)
-        self.assertTrue(any(b"does not match host name" in line for line in api.rest), api.rest)
+        end = time.monotonic() + TIMEOUT_S
+        while not any(b"does not match host name" in line for line in api.rest):
+            self.assertIn(api.ask("GET", "/items/1")[0], (503, 504))
+            self.assertLess(time.monotonic(), end, api.rest)
 
     def test_a_flood_is_refused(self):
-        api = self.api("--per-second", "5")
+        api = self.api("--per-second", "1")
         found = [api.ask("GET", "/items/999999")[0] for _ in range(30)]
-        self.assertEqual(found[:5], [404] * 5)
+        self.assertEqual(found[0], 404)
         self.assertIn(429, found)
 
     def test_the_database_goes_and_comes_back(self):
