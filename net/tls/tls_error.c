@@ -17,7 +17,8 @@ int tni_tls_error_say(tn_tls_error *error, int code, const char *where, const ch
     if (error == NULL)
         return code;
     *error = (tn_tls_error){.code = code};
-    (void)snprintf(error->text, sizeof error->text, "%s: %s", where, what);
+    if (snprintf(error->text, sizeof error->text, "%s: %s", where, what) < 0) /* too long a line is cut */
+        error->text[0] = '\0';
     return code;
 }
 

@@ -16,8 +16,9 @@ static tni_meter_wait *wait_of(tni_meter *meter, const char *name)
             return wait;
         if (key != NULL)
             continue;
-        /* Relaxed: it decides which thread fills the entry; `ready` publishes it. */
-        if (tni_aptr_cas(&wait->key, &key, (void *)(uintptr_t)name, TNI_RELAXED)) {
+        /* It decides which thread fills the entry; `ready` publishes it. Relaxed would do; the exchange reads with acquire when
+         * it fails, and may not succeed with less. */
+        if (tni_aptr_cas(&wait->key, &key, (void *)(uintptr_t)name, TNI_ACQUIRE)) {
             (void)strncpy(wait->name, name, sizeof wait->name - 1);
             /* Release: publishes the name; partner: tni_meter_read. */
             tni_a32_store(&wait->ready, 1, TNI_RELEASE);

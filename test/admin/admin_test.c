@@ -130,6 +130,9 @@ static bool waits_listed(void *arg)
     return strstr(body, "\"name\":\"sleeper\"") != NULL;
 }
 
+static char sleeper[] = "sleeper";
+static char other[] = "other";
+
 Test(admin, tasks_are_listed_filtered_and_paged)
 {
     tn_runtime *runtime = tt_runtime_create();
@@ -138,7 +141,7 @@ Test(admin, tasks_are_listed_filtered_and_paged)
     char *body;
 
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], sleep_named, i == 0 ? "sleeper" : "other"), 0);
+        cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], sleep_named, i == 0 ? sleeper : other), 0);
     cr_assert(tt_wait_until(waits_listed, admin, 30 * TN_S), "%s", r.text);
     body = get(admin, "/tasks?name=sleeper", &r);
     cr_assert_not_null(strstr(body, "\"note\":\"a \\\"note\\\"?\""), "%s", body);
@@ -192,7 +195,7 @@ Test(admin, metrics_are_openmetrics)
     tn_task *task;
     char *body;
 
-    cr_assert_eq(tn_spawn_on(runtime, NULL, &task, sleep_named, "sleeper"), 0);
+    cr_assert_eq(tn_spawn_on(runtime, NULL, &task, sleep_named, sleeper), 0);
     tn_cancel(task);
     cr_assert_eq(tn_join(task, NULL), 0);
     body = get(admin, "/metrics", &r);

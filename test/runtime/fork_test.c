@@ -17,8 +17,8 @@
 
 /* AddressSanitizer of gcc 12 has no handler of fork. If another thread of the parent holds a lock of its allocator at that
  * moment, the lock stays held in the child, which then waits for ever in free, in malloc, or in the search for leaks at exit. The
- * workers take such locks when they begin: with 16 of them 1 to 3 of some 30 children hung in each run of this program, and gdb
- * shows them in SizeClassAllocator64::ForceLock and GetFromAllocator. ThreadSanitizer takes its own locks at fork. */
+ * workers take such locks when they begin: with 16 of them children of this program hung in some runs, and gdb shows them in
+ * SizeClassAllocator64::ForceLock and GetFromAllocator. ThreadSanitizer takes its own locks at fork. */
 #define ASAN_HANGS "a child of a process with threads may hang in the locks of AddressSanitizer's allocator"
 
 /* A child that hangs is ended by SIGALRM. */

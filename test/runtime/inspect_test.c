@@ -289,7 +289,7 @@ Test(inspect, lists_and_dumps_need_no_worker)
         cr_assert_eq(tn_spawn_on(runtime, NULL, &tasks[i], spin, NULL), 0);
     cr_assert(tt_wait_until(all_spin, &workers, 30 * TN_S));
     take_list(&l);
-    cr_assert_eq(l.count, workers);
+    cr_assert_eq(l.count, (unsigned)workers);
     cr_assert_eq(named(&l, "spins")->state, TN_TASK_RUNS);
     cr_assert_eq(tn_dump_grouped(runtime, add_line, &p), 0);
     cr_assert_not_null(strstr(p.text, "run, or are about to"), "%s", p.text);
