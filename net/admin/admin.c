@@ -39,6 +39,8 @@ struct tn_admin {
     tn_runtime *own;
     tn_cancel_token *end;
     pthread_t thread;
+    pid_t process;    /* that has the thread */
+    struct stat file; /* of a Unix socket */
     /* Of the server's own thread. */
     uint64_t polls;       /* at the last check */
     uint64_t progress_ns; /* when a worker slept, or had run a task since the check before */
@@ -50,6 +52,16 @@ struct tn_admin {
 };
 
 /* --- Listening ----------------------------------------------------------------------------------------------------------- */
+
+/* Removes the file of a Unix socket, unless another server has put its own in its place. */
+static void remove_file(const tn_admin *admin)
+{
+    const char *path = admin->address + strlen("unix:");
+    struct stat now;
+
+    if (admin->is_unix && stat(path, &now) == 0 && now.st_dev == admin->file.st_dev && now.st_ino == admin->file.st_ino)
+        (void)unlink(path);
+}
 
 static int listen_unix(tn_admin *admin, tn_listener **out)
 {
@@ -67,14 +79,11 @@ static int listen_unix(tn_admin *admin, tn_listener **out)
     /* Before the bind: the file is never there with another mode. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || bind(fd, (const struct sockaddr *)&name, sizeof name) != 0) {
         rc = -errno;
-    } else if (listen(fd, 128) != 0) {
-        rc = -errno;
-        (void)unlink(path);
     } else {
-        rc = tn_listener_open(admin->own, out, fd);
+        rc = stat(path, &admin->file) != 0 || listen(fd, 128) != 0 ? -errno : tn_listener_open(admin->own, out, fd);
         if (rc == 0)
             return 0;
-        (void)unlink(path);
+        remove_file(admin);
     }
     (void)close(fd);
     return rc;
@@ -101,11 +110,25 @@ static int listen_tcp(tn_admin *admin, tn_listener **out)
 
 /* --- A connection -------------------------------------------------------------------------------------------------------- */
 
-static void print_health(const tn_admin *admin, tn_stream *stream, bool head_only)
+/* Whether a worker sleeps, or has run a task since the last check. */
+__attribute__((noinline)) static void check_workers(tn_admin *admin)
 {
-    uint64_t still_ns = tn_now() - admin->progress_ns;
+    tn_metrics m;
+
+    m.size = sizeof m;
+    (void)tn_metrics_snapshot(admin->runtime, TN_METRICS_ALL, &m);
+    if (m.parked > 0 || m.counters.polls != admin->polls)
+        admin->progress_ns = tn_now();
+    admin->polls = m.counters.polls;
+}
+
+static void print_health(tn_admin *admin, tn_stream *stream, bool head_only)
+{
+    uint64_t still_ns;
     tni_admin_response r;
 
+    check_workers(admin); /* this thread may have been stopped, or busy with a page, since the last check */
+    still_ns = tn_now() - admin->progress_ns;
     tni_admin_http_begin(&r, stream, head_only, still_ns < ILL_NS ? "200 OK" : "503 Service Unavailable", "text/plain");
     if (still_ns < ILL_NS)
         tni_admin_http_print(&r, "ok\n");
@@ -131,7 +154,7 @@ __attribute__((noinline)) static void respond_metrics(const tn_admin *admin, tni
     tni_admin_views_metrics(r, admin->runtime, &space);
 }
 
-static void respond(const tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
+static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
 {
     tni_admin_response r;
     bool head = request->is_head;
@@ -164,7 +187,7 @@ static int read_request(tn_stream *stream, tni_admin_request *request)
 
 static void serve_one(tn_session *session, tn_stream *stream, void *arg)
 {
-    const tn_admin *admin = arg;
+    tn_admin *admin = arg;
     tni_admin_request request;
     int rc = read_request(stream, &request);
     TN_SCOPE(scope, tn_now() + RESPONSE_NS);
@@ -189,16 +212,9 @@ static void serve_one(tn_session *session, tn_stream *stream, void *arg)
 /* Checks whether workers run, until it is cancelled. */
 static void *watch_workers(void *arg)
 {
-    tn_admin *admin = arg;
-    tn_metrics m;
-
-    do {
-        m.size = sizeof m;
-        (void)tn_metrics_snapshot(admin->runtime, TN_METRICS_ALL, &m);
-        if (m.parked > 0 || m.counters.polls != admin->polls)
-            admin->progress_ns = tn_now();
-        admin->polls = m.counters.polls;
-    } while (tn_sleep(CHECK_NS) == 0);
+    do
+        check_workers(arg);
+    while (tn_sleep(CHECK_NS) == 0);
     return NULL;
 }
 
@@ -222,8 +238,10 @@ static void *run_server(void *arg)
     admin->progress_ns = tn_now();
     if (rc == 0) {
         rc = tn_spawn(&watcher, watch_workers, admin);
-        if (rc != 0)
+        if (rc != 0) {
             tn_listener_close(listener);
+            remove_file(admin);
+        }
     }
     tell_start(admin, rc);
     if (rc != 0)
@@ -235,8 +253,7 @@ static void *run_server(void *arg)
     (void)tn_serve(&listener, 1, serve_one, admin, &options, NULL);
     tn_cancel(watcher);
     (void)tn_join(watcher, NULL);
-    if (admin->is_unix)
-        (void)unlink(admin->address + strlen("unix:"));
+    remove_file(admin);
     return NULL;
 }
 
@@ -323,6 +340,7 @@ static int create(tn_admin **out, tn_runtime *runtime, const char *address, cons
         return TN_ENOMEM;
     }
     admin->runtime = runtime;
+    admin->process = getpid();
     admin->options = *options;
     if (admin->options.connections_max == 0)
         admin->options.connections_max = CONNECTIONS_DEFAULT;
@@ -366,7 +384,7 @@ const char *tn_admin_address(const tn_admin *admin)
 
 void tn_admin_stop(tn_admin *admin)
 {
-    if (admin == NULL)
+    if (admin == NULL || admin->process != getpid()) /* a child of fork has no such thread */
         return;
     tn_cancel_token_cancel(admin->end);
     (void)pthread_join(admin->thread, NULL);

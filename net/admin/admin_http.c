@@ -221,20 +221,26 @@ bool tni_admin_http_parameter(const tni_admin_request *request, const char *name
         }
         out[i] = decoded(&at);
     }
+    out[size - 1] = '\0';
     return false;
+}
+
+/* Whether `rest` of a host is nothing, or a port. */
+static bool is_port(const char *rest)
+{
+    return *rest == '\0' || (*rest == ':' && strspn(rest + 1, "0123456789") == strlen(rest + 1));
 }
 
 bool tni_admin_http_is_local(const tni_admin_request *request)
 {
-    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    static const char *const names[] = {"localhost", "[::1]"};
+    const char *host = request->host;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && request->hosts == 1; i++) {
-        size_t length = strlen(names[i]);
-        const char *rest = request->host + length;
-        if (strncasecmp(request->host, names[i], length) != 0)
-            continue;
-        if (*rest == '\0' || (*rest == ':' && strspn(rest + 1, "0123456789") == strlen(rest + 1)))
+    if (request->hosts != 1)
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncasecmp(host, names[i], strlen(names[i])) == 0 && is_port(host + strlen(names[i])))
             return true;
-    }
-    return false;
+    /* Any address that begins with 127. A name of digits and dots alone is none of the DNS. */
+    return strncmp(host, "127.", 4) == 0 && is_port(host + strspn(host, "0123456789."));
 }

@@ -9,17 +9,9 @@
 
 /* --- /metrics: OpenMetrics ----------------------------------------------------------------------------------------------- */
 
-static double seconds(uint64_t ns)
-{
-    return (double)ns / 1e9;
-}
-
-/* The sum counts to nanoseconds, so it is printed with nine places. */
-static void print_sum(tni_admin_response *r, const char *name, const char *labels, uint64_t ns)
-{
-    tni_admin_http_print(r, "tournant_%s_seconds_sum%s%s%s %llu.%09llu\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
-                         (unsigned long long)(ns / 1000000000), (unsigned long long)(ns % 1000000000));
-}
+/* Seconds, from integers: the point of %g is that of the program's locale. */
+#define SECONDS "%llu.%09llu"
+#define SECONDS_OF(ns) (unsigned long long)((ns) / 1000000000), (unsigned long long)((ns) % 1000000000)
 
 /* The buckets of each power of four: a scrape has few lines, and rates can be summed over processes. */
 static void print_histogram(tni_admin_response *r, const char *name, const char *labels, const tn_histogram *h)
@@ -33,13 +25,14 @@ static void print_histogram(tni_admin_response *r, const char *name, const char 
     for (unsigned i = 0; i + 1 < TN_HISTOGRAM_BUCKETS; i++) {
         below += h->buckets[i];
         if (i % 8 == 3)
-            tni_admin_http_print(r, "tournant_%s_seconds_bucket{%s%sle=\"%.9g\"} %llu\n", name, labels, comma,
-                                 seconds(tn_histogram_bound_ns(i + 1)), (unsigned long long)below);
+            tni_admin_http_print(r, "tournant_%s_seconds_bucket{%s%sle=\"" SECONDS "\"} %llu\n", name, labels, comma,
+                                 SECONDS_OF(tn_histogram_bound_ns(i + 1)), (unsigned long long)below);
     }
     tni_admin_http_print(r, "tournant_%s_seconds_bucket{%s%sle=\"+Inf\"} %llu\n", name, labels, comma, (unsigned long long)count);
     tni_admin_http_print(r, "tournant_%s_seconds_count%s%s%s %llu\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
                          (unsigned long long)count);
-    print_sum(r, name, labels, h->sum_ns);
+    tni_admin_http_print(r, "tournant_%s_seconds_sum%s%s%s " SECONDS "\n", name, *labels ? "{" : "", labels, *labels ? "}" : "",
+                         SECONDS_OF(h->sum_ns));
 }
 
 static void print_histogram_family(tni_admin_response *r, const char *name, const char *help, const tn_histogram *h)
@@ -98,7 +91,7 @@ static void print_waits(tni_admin_response *r, const tn_metrics *m)
         if (m->waits[i].name[0] != '\0') {
             tni_admin_http_print(r, "tournant_waited_seconds_total{kind=\"");
             print_escaped(r, m->waits[i].name);
-            tni_admin_http_print(r, "\"} %.9g\n", seconds(m->waits[i].total_ns));
+            tni_admin_http_print(r, "\"} " SECONDS "\n", SECONDS_OF(m->waits[i].total_ns));
         }
 }
 
@@ -148,6 +141,9 @@ void tni_admin_views_metrics(tni_admin_response *r, const tn_runtime *runtime, t
 
 /* --- /tasks: JSON -------------------------------------------------------------------------------------------------------- */
 
+/* After so many tasks other connections have their turn, and the deadline and the end of the server are noticed. */
+enum { TASKS_A_TURN = 1024 };
+
 typedef struct {
     tni_admin_response *response;
     char name[64];
@@ -155,6 +151,7 @@ typedef struct {
     unsigned long limit;
     unsigned long offset;
     unsigned long matched;
+    unsigned seen;
     bool more;
 } selection;
 
@@ -188,8 +185,12 @@ static bool add_task(void *ctx, const tn_task_info *info)
 {
     selection *s = ctx;
 
+    if (++s->seen % TASKS_A_TURN == 0 && s->response->rc == 0)
+        s->response->rc = tn_yield();
+    if (s->response->rc != 0)
+        return false;
     if (strstr(info->name, s->name) == NULL || strstr(info->waits_for, s->waits) == NULL)
-        return s->response->rc == 0;
+        return true;
     s->matched++;
     if (s->matched <= s->offset)
         return true;
@@ -225,7 +226,11 @@ void tni_admin_views_tasks(tni_admin_response *r, const tni_admin_request *reque
 
 static void add_line(void *ctx, const char *line)
 {
-    tni_admin_http_print(ctx, "%s\n", line);
+    tni_admin_response *r = ctx;
+
+    if (r->rc == 0)
+        r->rc = tn_yield(); /* as after some tasks, above: the next line may take long */
+    tni_admin_http_print(r, "%s\n", line);
 }
 
 void tni_admin_views_dump(tni_admin_response *r, tn_runtime *runtime)

@@ -53,8 +53,9 @@ static inline tn_admin_options tn_admin_options_default(void)
  * address too. So a request must name a loopback address or localhost in Host, unless `allow_remote` is set or the socket is
  * a Unix socket.
  *
- * What the server needs is allocated here. It takes no lock that code of the program can hold, except inside libuv when the
- * number of a descriptor exceeds all earlier ones. Then that calls malloc.
+ * What the server needs is allocated here. It takes no lock that code of the program can hold, with two exceptions. Inside
+ * libuv, when the number of a descriptor exceeds all earlier ones, which calls malloc. And a detached task may end at the moment
+ * at which a page reads it: then its drop_result is called on the server's thread.
  *
  * Suspends: no; it blocks the thread until the server listens.
  * Callable from: anywhere.
@@ -73,7 +74,8 @@ TN_API int tn_admin_start(tn_admin **out, tn_runtime *runtime, const char *addre
  * Cancellation: no. */
 TN_API const char *tn_admin_address(const tn_admin *admin);
 
-/* Ends the server: requests in progress are cut short. NULL is allowed.
+/* Ends the server: requests in progress are cut short. NULL is allowed. The file of a Unix socket is removed, unless another
+ * server has replaced it. In a child of fork it does nothing: the server belongs to the parent.
  *
  * Suspends: no; it blocks the thread for as long as the ends of the connections take, some milliseconds.
  * Callable from: anywhere.
