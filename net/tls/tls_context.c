@@ -308,6 +308,8 @@ static int check_options(const tn_tls_context_options *options, tn_tls_error *er
         return refuse(error, "certificate and key: set both or none");
     if (options->verify < TN_TLS_VERIFY_DEFAULT || options->verify > TN_TLS_VERIFY_REQUIRED)
         return refuse(error, "verify is none of its values");
+    if (options->role == TN_TLS_CLIENT && options->verify == TN_TLS_VERIFY_OPTIONAL)
+        return refuse(error, "verify: optional is for servers; a server always has a certificate");
     if ((least != 0 && least != TN_TLS_1_2 && least != TN_TLS_1_3) || (most != 0 && most != TN_TLS_1_2 && most != TN_TLS_1_3) ||
         (least != 0 && most != 0 && least > most))
         return refuse(error, "version_min and version_max are no range of 1.2 and 1.3");

@@ -2,12 +2,15 @@
 /* Making sessions, the handshake, and what it has agreed on. */
 #include <arpa/inet.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/x509v3.h>
 
 #include "tls/tls_error.h"
 #include "tls/tls_options.h"
 #include "tls/tls_session.h"
+
+enum { HOST_MAX = 255 }; /* bytes of a name in SNI */
 
 /* --- Making ---------------------------------------------------------------------------------------------------------------- */
 
@@ -54,6 +57,9 @@ static bool ssl_make(tn_tls *tls, const tn_tls_options *options)
 
 static void tls_free(tn_tls *tls)
 {
+    /* Without these marks SSL_free takes the session for a broken one, and the ticket that was taken from it would be useless. */
+    if (tls->ssl != NULL && tls->open && tls->failed == 0)
+        SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(tls->ssl);
     tni_tls_bytes_free(&tls->pair.in);
     tni_tls_bytes_free(&tls->pair.out);
@@ -62,6 +68,7 @@ static void tls_free(tn_tls *tls)
     tni_tls_generation_release(tls->generation);
     tn_tls_context_release(tls->context);
     OPENSSL_free(tls->peer);
+    OPENSSL_free(tls->host);
     OPENSSL_free(tls);
 }
 
@@ -70,6 +77,25 @@ void tni_tls_session_free(tn_tls *tls)
     tn_mutex_fini(&tls->lock);
     tn_notify_fini(&tls->changed);
     tls_free(tls);
+}
+
+static bool same_host(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcasecmp(one, other) == 0;
+}
+
+static bool options_allowed(const tn_tls *tls, const tn_tls_options *options)
+{
+    const tn_tls_ticket *ticket = options->ticket;
+    size_t length = options->host_name != NULL ? strlen(options->host_name) : 0;
+
+    if (tls->generation->role == TN_TLS_SERVER)
+        return true;
+    if (options->host_name != NULL && (length == 0 || length > HOST_MAX))
+        return false;
+    if (options->host_name == NULL && tls->generation->verify == TN_TLS_VERIFY_REQUIRED)
+        return false;
+    return ticket == NULL || (ticket->context == tls->context && same_host(ticket->host, options->host_name));
 }
 
 int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls_options *options)
@@ -92,12 +118,13 @@ int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls
     tls->generation = tni_tls_context_generation(context);
     peer = chosen.peer != NULL ? chosen.peer : chosen.host_name != NULL ? chosen.host_name : "peer";
     tls->peer = OPENSSL_strdup(peer);
-    if (tls->generation->role == TN_TLS_CLIENT && tls->generation->verify == TN_TLS_VERIFY_REQUIRED && chosen.host_name == NULL) {
+    tls->host = chosen.host_name != NULL ? OPENSSL_strdup(chosen.host_name) : NULL;
+    if (!options_allowed(tls, &chosen)) {
         tls_free(tls);
         return TN_EINVAL;
     }
     tni_tls_call_begin();
-    if (tls->peer == NULL || !ssl_make(tls, &chosen)) {
+    if (tls->peer == NULL || (chosen.host_name != NULL && tls->host == NULL) || !ssl_make(tls, &chosen)) {
         (void)tni_tls_error_take(NULL, TN_ENOMEM, "", "");
         tls_free(tls);
         return TN_ENOMEM;

@@ -220,12 +220,39 @@ static int io_wait(void *object, tn_direction direction)
     return rc;
 }
 
+/* While a message of the handshake, such as a ticket, is half received, OpenSSL neither ends the session nor changes keys. */
+static int finish_message_locked(tn_tls *tls)
+{
+    int rc = 0;
+
+    while (rc == 0 && SSL_in_init(tls->ssl)) {
+        rc = prepare_locked(tls);
+        if (rc != 0)
+            return rc;
+        tni_tls_call_begin();
+        rc = SSL_do_handshake(tls->ssl);
+        switch (tni_tls_call_result(tls, rc)) {
+        case TNI_TLS_DONE:
+            rc = 0;
+            break;
+        case TNI_TLS_WANTS_INPUT:
+            rc = writer_input_locked(tls);
+            break;
+        default:
+            return tni_tls_session_fail_locked(tls, "message");
+        }
+    }
+    return rc;
+}
+
 static int close_write_locked(tn_tls *tls)
 {
     int rc = tni_tls_session_drain_locked(tls);
 
     if (rc == 0)
         rc = state_locked(tls);
+    if (rc == 0 && !tls->write_ended)
+        rc = finish_message_locked(tls);
     if (rc != 0)
         return rc;
     if (!tls->write_ended) {
@@ -266,6 +293,8 @@ int tn_tls_update_keys(tn_tls *tls)
     if (rc != 0)
         return rc;
     rc = prepare_locked(tls);
+    if (rc == 0)
+        rc = finish_message_locked(tls);
     if (rc == 0 && SSL_version(tls->ssl) != TLS1_3_VERSION)
         rc = TN_ENOTSUP;
     tni_tls_call_begin();

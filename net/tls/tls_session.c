@@ -241,8 +241,14 @@ int tni_tls_session_keep_ticket(SSL *ssl, SSL_SESSION *session)
 
     if (ticket == NULL)
         return 0;
+    ticket->host = tls->host != NULL ? OPENSSL_strdup(tls->host) : NULL;
+    if (tls->host != NULL && ticket->host == NULL) {
+        OPENSSL_free(ticket);
+        return 0;
+    }
     atomic_init(&ticket->references, 1);
     ticket->session = session;
+    ticket->context = tn_tls_context_retain(tls->context);
     tn_tls_ticket_release(tls->ticket);
     tls->ticket = ticket;
     return 1; /* the reference is the ticket's */
@@ -265,6 +271,8 @@ void tn_tls_ticket_release(tn_tls_ticket *ticket)
     if (ticket == NULL || atomic_fetch_sub_explicit(&ticket->references, 1, memory_order_acq_rel) != 1)
         return;
     SSL_SESSION_free(ticket->session);
+    tn_tls_context_release(ticket->context);
+    OPENSSL_free(ticket->host);
     OPENSSL_free(ticket);
 }
 

@@ -21,9 +21,12 @@ enum {
     TNI_TLS_PUMPING = 16,
 };
 
+/* With it the server shows no certificate again. So it counts for the context and the name that have verified the first one. */
 struct tn_tls_ticket {
     atomic_uint references;
     SSL_SESSION *session;
+    tn_tls_context *context;
+    char *host; /* NULL: none was given */
 };
 
 /* Everything is protected by `lock` unless it says otherwise. */
@@ -49,6 +52,7 @@ struct tn_tls {
     tn_tls_ticket *ticket;
     tn_tls_error error;
     char *peer; /* constant */
+    char *host; /* constant: of a client, the name that the certificate must have, or NULL */
 };
 
 static inline void tni_tls_lock(tn_tls *tls)

@@ -339,12 +339,27 @@ static tn_tls_ticket *connect_again(tn_tls_context *server, tn_tls_context *clie
     return next;
 }
 
+static void is_no_option(tn_tls_context *context, const char *host, const tn_tls_ticket *ticket)
+{
+    tn_tls_options options = tn_tls_options_default();
+    tn_tls *tls;
+    tn_io ends[2];
+
+    options.host_name = host;
+    options.ticket = ticket;
+    tt_check_eq(tn_duplex_open(ends, NULL), 0);
+    tt_check_eq(tn_tls_open(&tls, context, ends[0], &options), TN_EINVAL);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+}
+
 static void resume(const tt_identities *all, tn_tls_version version)
 {
     tn_tls_context_options of_server = tt_server_options(all);
     tn_tls_context_options of_client = tt_client_options(all);
     tn_tls_context *server;
     tn_tls_context *client;
+    tn_tls_context *other;
     tn_tls_ticket *first;
     tn_tls_ticket *second;
 
@@ -354,6 +369,11 @@ static void resume(const tt_identities *all, tn_tls_version version)
     first = connect_again(server, client, NULL);
     tt_check_eq(tn_tls_context_reload(server, NULL), 0); /* a ticket outlives it */
     second = connect_again(server, client, first);
+    other = tt_context(&of_client);
+    is_no_option(client, "other.test", second); /* no certificate of that name was verified */
+    is_no_option(other, "server.test", second);
+    is_no_option(client, "", NULL);
+    tn_tls_context_release(other);
     tn_tls_ticket_release(first);
     tn_tls_ticket_release(second);
     tn_tls_context_release(server);

@@ -134,7 +134,7 @@ typedef struct tn_tls_options {
     size_t size;                 /* of this struct, in bytes; set by tn_tls_options_default() */
     const char *host_name;       /* a client's: name, or numeric address, of the certificate; a name is also sent (SNI) */
     const char *peer;            /* the peer's name in messages, such as its address; NULL: host_name */
-    const tn_tls_ticket *ticket; /* a client's: the session to continue; NULL: a new one */
+    const tn_tls_ticket *ticket; /* a client's: the session to continue, of this context and host name; NULL: a new one */
     bool keep_below;             /* tn_io_close leaves the stream below open, and it stays the caller's */
     unsigned char reserved[7];   /* 0 */
 } tn_tls_options;
@@ -160,7 +160,8 @@ static inline tn_tls_options tn_tls_options_default(void)
  * Ownership: on success the session owns `below` (`keep_below`: borrows it), and the caller owns the session, which ends with
  * tn_io_close(tn_tls_io(tls)). On failure `below` is the caller's. The options are copied. The session keeps a reference to
  * what it needs of the context.
- * Errors: TN_EINVAL: an option is refused; the host name is missing. TN_ENOMEM.
+ * Errors: TN_EINVAL: an option is refused. The host name is missing, empty, or over 255 bytes. The ticket is of another context
+ * or host name, for which no certificate was verified. TN_ENOMEM.
  * Cancellation: no. */
 TN_API int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls_options *options);
 
@@ -180,7 +181,8 @@ TN_API int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const
  * Cancellation: yes; the handshake is as far as it is. */
 TN_API int tn_tls_handshake(tn_tls *tls);
 
-/* Returns the session as a byte stream. Before the handshake its reads and writes return TN_ENOTCONN.
+/* Returns the session as a byte stream. Before the handshake its reads and writes return TN_ENOTCONN. All tasks that use a
+ * session belong to one runtime: one that abandons its tasks must not leave their work to tasks of another.
  *
  * One task may read while another one writes. A write sends one record, of at most 16128 bytes. A write that is cancelled after
  * the bytes were encrypted returns how many; they are sent by later calls. TN_EPROTO: as in tn_tls_handshake. A read that returns
