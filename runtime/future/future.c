@@ -219,17 +219,17 @@ void tn_join_init(tn_join_future *future, tn_task *task)
 /* tni_task_unref, inline for the last reference to a task of this runtime. */
 __attribute__((always_inline)) static inline void release_joined(tn_task *task)
 {
-    const tni_tls *local = tni_tls_get();
+    tni_worker *worker = tni_tls_get()->worker;
     tni_core *core = NULL;
 
-    if (tni_likely(local->runtime == task->runtime && task->hooks == NULL && tni_task_is_last_reference(task)))
-        core = tni_worker_enter(local->worker);
+    if (tni_likely(worker != NULL && worker->runtime == task->runtime && task->hooks == NULL && tni_task_is_last_reference(task)))
+        core = tni_worker_enter(worker);
     if (tni_unlikely(core == NULL)) {
         tni_task_unref(task);
         return;
     }
     tni_run_free_header(core, task);
-    tni_worker_leave(local->worker);
+    tni_worker_leave(worker);
 }
 
 int tn_join(tn_task *task, void **result)

@@ -154,6 +154,7 @@ static void jump_out(int number)
 {
     (void)number;
     note_call();
+    tt_leave_frames();
     tni_context_exit_to(&faulting, &here);
 }
 

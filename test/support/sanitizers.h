@@ -21,4 +21,12 @@
 
 #define TT_SANITIZED (TT_TSAN || TT_ASAN)
 
+/* What longjmp(3) reports to AddressSanitizer: the frames of this stack, an alternate one included, will not return. */
+#if TT_ASAN
+void __asan_handle_no_return(void);
+#define tt_leave_frames() __asan_handle_no_return()
+#else
+#define tt_leave_frames() ((void)0)
+#endif
+
 #endif
