@@ -123,8 +123,9 @@ static void rest(tn_runtime *runtime)
 {
     tni_monitor *monitor = &runtime->monitor;
 
-    /* Publishes that the monitor rests; ordered before the check by the fence. Partner: tni_monitor_notice. */
-    tni_a32_store(&monitor->resting, 1, TNI_RELAXED);
+    /* Publishes that the monitor rests; ordered before the check by the fence. Release: publishes `bell`, which was opened after
+     * the workers had begun. Partner: tni_monitor_notice. */
+    tni_a32_store(&monitor->resting, 1, TNI_RELEASE);
     tni_fence_full();
     tni_deadlock_check(runtime);
     /* Acquire: observes the stop; partner: tni_monitor_stop. */
@@ -175,9 +176,10 @@ void tni_monitor_notice(tn_runtime *runtime)
     /* Orders the caller's write (a worker: the end of its parked mark; tni_monitor_stop: the stop) before the check. Pairs with
      * the fence in rest. */
     tni_fence_full();
-    /* Relaxed: behind the fence; the exchange decides which thread wakes the monitor. */
+    /* The load is relaxed: behind the fence. The exchange decides which thread wakes the monitor. Acquire: observes `bell`;
+     * partner: rest. */
     if (tni_unlikely(tni_a32_load(&monitor->resting, TNI_RELAXED) != 0) &&
-        tni_a32_exchange(&monitor->resting, 0, TNI_RELAXED) != 0)
+        tni_a32_exchange(&monitor->resting, 0, TNI_ACQUIRE) != 0)
         tni_os_event_post(monitor->bell);
 }
 
