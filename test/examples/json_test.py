@@ -126,8 +126,8 @@ class Json(unittest.TestCase):
 
     def test_the_database_goes_and_comes_back(self):
         api = self.api("--deadline-ms", "2000")
-        wrk = subprocess.Popen(["wrk", "-t1", "-c8", "-d3s", "http://127.0.0.1:%d/items/1" % api.port], stdout=subprocess.PIPE,
-                               text=True)
+        wrk = subprocess.Popen(["wrk", "-t1", "-c8", "-d3s", "--timeout", "30s", "http://127.0.0.1:%d/items/1" % api.port],
+                               stdout=subprocess.PIPE, text=True)
         self.assertIn(api.ask("GET", "/sleep/0")[0], (200, 504))
         self.database.stop()
         self.assertIn(api.ask("GET", "/sleep/0")[0], (503, 504))
