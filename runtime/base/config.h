@@ -14,7 +14,7 @@
 #define TNI_RECLAIM_WAIT_NS UINT64_MAX
 #define TNI_MEASURES 0
 #else
-/* 1: tasks are measured. The model checker and the simulator measure none: the counts decide nothing, and each look at the clock
+/* 1: tasks are measured. The model checker and the simulator measure none: the counts decide nothing, and reading the clock
  * moves the simulator's time. */
 #if defined(TNI_SIM)
 #define TNI_MEASURES 0
