@@ -10,6 +10,7 @@
 #include "late_stand.h"
 #include "sched/schedule.h"
 #include "support/runtime.h"
+#include "support/sanitizers.h"
 
 /* --- Spawns from outside ---------------------------------------------------------------------------------------------------- */
 
@@ -235,7 +236,8 @@ static bool all_but_one_go_on(void *arg)
 }
 
 /* No worker is ever out of work, so none comes to steal. A frozen worker may hold a lock that others need. This happens
- * sometimes, but not most of the time. */
+ * sometimes, but not most of the time. ThreadSanitizer handles a signal at the end of an intercepted call, often that of
+ * pthread_mutex_lock, so under it the worker may hold a lock each time: the test then only checks what comes after. */
 Test(late, what_is_in_its_queues_goes_to_others)
 {
     tn_runtime *runtime = create(note_thread, false);
@@ -249,14 +251,16 @@ Test(late, what_is_in_its_queues_goes_to_others)
         freeze(runtime, i % tn_runtime_workers(runtime));
         for (unsigned k = 0; k < YIELDERS; k++)
             all_yielders.before[k] = atomic_load(&all_yielders.rounds[k]);
-        good += tt_wait_until(all_but_one_go_on, &all_yielders, LIMIT_NS / 2);
+        good += tt_wait_until(all_but_one_go_on, &all_yielders, TT_TSAN ? LIMIT_NS / 50 : LIMIT_NS / 2);
         thaw();
+        cr_assert(tt_wait_until(all_but_one_go_on, &all_yielders, 20 * TN_S));
     }
     atomic_store(&all_yielders.over, true);
     for (unsigned i = 0; i < YIELDERS; i++)
         tt_join(tasks[i]);
     tt_runtime_destroy(runtime);
-    cr_assert_gt(good, FREEZES / 2, "%u of %u times", good, FREEZES);
+    if (!TT_TSAN)
+        cr_assert_gt(good, FREEZES / 2, "%u of %u times", good, FREEZES);
 }
 
 /* --- The worker continues meanwhile ----------------------------------------------------------------------------------------- */
