@@ -19,6 +19,7 @@
 #include <tn/time.h>
 
 #include "admin/admin_memory.h"
+#include "admin/admin_profile.h"
 #include "admin/admin_views.h"
 
 #define MEMORY_BYTES ((size_t)32 << 20)
@@ -38,6 +39,8 @@ struct tn_admin {
     tni_admin_memory memory;
     tn_runtime *own;
     tn_cancel_token *end;
+    tni_admin_stacks *stacks; /* memory for a profile */
+    bool profiles;            /* a profile uses it; of the server's own thread */
     pthread_t thread;
     pid_t process;    /* that has the thread */
     struct stat file; /* of a Unix socket */
@@ -139,6 +142,7 @@ static void print_health(tn_admin *admin, tn_stream *stream, bool head_only)
 
 static void respond_error(tn_stream *stream, const char *status)
 {
+    TN_SCOPE(scope, tn_now() + RESPONSE_NS);
     tni_admin_response r;
 
     tni_admin_http_begin(&r, stream, false, status, "text/plain");
@@ -154,8 +158,36 @@ __attribute__((noinline)) static void respond_metrics(const tn_admin *admin, tni
     tni_admin_views_metrics(r, admin->runtime, &space);
 }
 
+static void print_profile(tn_admin *admin, tn_stream *stream, const tni_admin_profile *profile)
+{
+    TN_SCOPE(scope, tn_now() + RESPONSE_NS);
+    tni_admin_response r;
+
+    tni_admin_http_begin(&r, stream, false, "200 OK", profile->is_svg ? "image/svg+xml" : "text/plain; charset=utf-8");
+    tni_admin_profile_print(profile, admin->stacks, &r);
+    tni_admin_http_end(&r);
+}
+
+/* One at a time: the memory is one profile's. */
+static void respond_profile(tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
+{
+    tni_admin_profile profile;
+
+    if (!tni_admin_profile_parse(request, &profile)) {
+        respond_error(stream, "400 Bad Request");
+    } else if (admin->profiles) {
+        respond_error(stream, "409 Conflict");
+    } else {
+        admin->profiles = true;
+        if (tni_admin_profile_take(&profile, admin->runtime, stream, admin->stacks) == 0)
+            print_profile(admin, stream, &profile);
+        admin->profiles = false;
+    }
+}
+
 static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
 {
+    TN_SCOPE(scope, tn_now() + RESPONSE_NS);
     tni_admin_response r;
     bool head = request->is_head;
 
@@ -171,6 +203,8 @@ static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request 
         tni_admin_http_begin(&r, stream, head, "200 OK", "text/plain; charset=utf-8");
         tni_admin_views_dump(&r, admin->runtime);
         tni_admin_http_end(&r);
+    } else if (tni_admin_http_is_path(request, "/profile")) { /* HEAD: none is taken */
+        tni_admin_http_begin(&r, stream, true, "200 OK", "text/plain; charset=utf-8");
     } else if (tni_admin_http_is_path(request, "/healthz")) {
         print_health(admin, stream, head);
     } else {
@@ -190,7 +224,6 @@ static void serve_one(tn_session *session, tn_stream *stream, void *arg)
     tn_admin *admin = arg;
     tni_admin_request request;
     int rc = read_request(stream, &request);
-    TN_SCOPE(scope, tn_now() + RESPONSE_NS);
 
     (void)session;
     if (rc == TN_EBADMSG)
@@ -203,6 +236,8 @@ static void serve_one(tn_session *session, tn_stream *stream, void *arg)
         respond_error(stream, "403 Forbidden");
     else if (!request.is_get && !request.is_head)
         respond_error(stream, "405 Method Not Allowed");
+    else if (request.is_get && tni_admin_http_is_path(&request, "/profile"))
+        respond_profile(admin, stream, &request);
     else
         respond(admin, stream, &request);
 }
@@ -334,7 +369,8 @@ static int create(tn_admin **out, tn_runtime *runtime, const char *address, cons
         free(admin);
         return TN_ENOMEM;
     }
-    if (tn_cancel_token_create(&admin->end, NULL, &admin->memory.allocator) != 0) {
+    admin->stacks = admin->memory.allocator.alloc(&admin->memory, sizeof *admin->stacks, _Alignof(tni_admin_stacks));
+    if (admin->stacks == NULL || tn_cancel_token_create(&admin->end, NULL, &admin->memory.allocator) != 0) {
         tni_admin_memory_fini(&admin->memory);
         free(admin);
         return TN_ENOMEM;

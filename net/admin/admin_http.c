@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* --- Reading ---------------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------------------------- */
 
 /* A head may have this many bytes. */
 #define HEAD_MAX 16384
@@ -110,7 +110,7 @@ int tni_admin_http_read(tn_stream *stream, tni_admin_request *out)
     return 0;
 }
 
-/* --- Writing ---------------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------------------------- */
 
 static void write_out(tni_admin_response *self, const char *text, size_t size)
 {
@@ -123,6 +123,7 @@ void tni_admin_http_begin(tni_admin_response *self, tn_stream *stream, bool head
     char head[512];
     int length = snprintf(head, sizeof head,
                           "HTTP/1.1 %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                          "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
                           "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
                           status, type);
 
@@ -173,7 +174,7 @@ void tni_admin_http_end(tni_admin_response *self)
         write_out(self, "0\r\n\r\n", 5);
 }
 
-/* --- The target ------------------------------------------------------------------------------------------------------------- */
+/* --- The target ---------------------------------------------------------------------------------------------------------- */
 
 bool tni_admin_http_is_path(const tni_admin_request *request, const char *path)
 {
@@ -204,16 +205,28 @@ static char decoded(const char **at)
     return c;
 }
 
-bool tni_admin_http_parameter(const tni_admin_request *request, const char *name, char *out, size_t size)
+/* The value of a parameter, as sent; NULL: there is none. */
+static const char *value_of(const tni_admin_request *request, const char *name)
 {
     size_t length = strlen(name);
     const char *at = strchr(request->target, '?');
 
     while (at != NULL && !(strncmp(at + 1, name, length) == 0 && at[1 + length] == '='))
         at = strchr(at + 1, '&');
+    return at != NULL ? at + 1 + length + 1 : NULL;
+}
+
+bool tni_admin_http_has(const tni_admin_request *request, const char *name)
+{
+    return value_of(request, name) != NULL;
+}
+
+bool tni_admin_http_parameter(const tni_admin_request *request, const char *name, char *out, size_t size)
+{
+    const char *at = value_of(request, name);
+
     if (at == NULL)
         return false;
-    at += 1 + length + 1;
     for (size_t i = 0; i < size; i++) {
         if (*at == '\0' || *at == '&' || *at == '#') {
             out[i] = '\0';

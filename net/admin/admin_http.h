@@ -40,6 +40,9 @@ __attribute__((format(printf, 2, 3))) void tni_admin_http_print(tni_admin_respon
 /* Writes what is left, and the end of the body. */
 void tni_admin_http_end(tni_admin_response *self);
 
+/* Whether the target's query has a parameter of that name. */
+bool tni_admin_http_has(const tni_admin_request *request, const char *name);
+
 /* Copies the value of a parameter of the target's query, decoded. False: it is not there, or too long. */
 bool tni_admin_http_parameter(const tni_admin_request *request, const char *name, char *out, size_t size);
 

@@ -29,6 +29,7 @@ static void respond(const tni_os_interrupted *at)
     if (!tni_aptr_cas(&sampler->target, &target, NULL, TNI_ACQUIRE))
         return;
     sampler->sample.inside = task == sampler->task;
+    sampler->sample.asleep = false;
     sampler->sample.stack.pc = NULL;
     stack = sampler->sample.inside && task->kind == TNI_TASK_FIBER ? task->body.fiber.stack : NULL;
     if (stack != NULL && at->sp % sizeof(void *) == 0 && at->sp >= (uintptr_t)tni_stack_base(stack) &&
@@ -141,6 +142,7 @@ static bool sample_sleeper(tni_stack_sampler *sampler, const tni_worker *worker,
         return false;
     if (!tni_os_sleeper_still(worker->thread_id, &at))
         return false;
+    sampler->sample.asleep = true;
     sampler->sample.stack.pc = NULL;
     if (fiber)
         tni_frames_copied(&sampler->sample.stack, &(tni_frames_at){at.pc, at.sp, 0}, top, sampler->copy);

@@ -17,6 +17,7 @@
 
 typedef struct {
     bool inside;      /* the thread was still inside this task */
+    bool asleep;      /* the thread slept in the kernel */
     tni_frames stack; /* without a pc: it was not inside, or not on the task's stack */
     const void *word[TNI_STACK_SAMPLE_WORDS];
 } tni_stack_sample;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <tn/inspect.h>
+
 #include "os/os_memory.h"
 #include "os/os_symbol.h"
 
@@ -52,4 +54,9 @@ void tni_symbol_cache_name(tni_symbol_cache *cache, const void *pc, char *out, s
         e->pc = pc;
     }
     memcpy(out, e->name, sizeof e->name);
+}
+
+void tn_code_name(const void *address, char *out, size_t size)
+{
+    tni_os_symbol(address, out, size);
 }

@@ -106,27 +106,43 @@ typedef struct {
     bool ended;
 } listing;
 
-static void describe(const listing *list, tn_task *task, tn_task_info *out)
+void tni_task_inspect_describe(const tn_task *task, tn_task_info *out)
 {
-    tni_task_inspect_snapshot was;
-
     memset(out, 0, sizeof *out);
     out->id = task->id;
     out->parent = task->parent;
+    out->state = TN_TASK_RUNS;
     out->is_fiber = task->kind == TNI_TASK_FIBER;
     out->is_cancelled = tni_task_is_cancelled(task);
     out->spawned_at = task->spawn_site;
     out->deadline_ns = UINT64_MAX;
     tni_task_inspect_name(task, out->name);
     tni_task_inspect_note(task, out->note, sizeof out->note);
+}
+
+void tni_task_inspect_add_frames(tn_task_info *out, const tni_frames *stack)
+{
+    for (unsigned i = 0; i < stack->frames && out->frames < TN_TASK_FRAMES; i++)
+        out->frame[out->frames++] = stack->frame[i];
+}
+
+static void describe(const listing *list, tn_task *task, tn_task_info *out)
+{
+    tni_task_inspect_snapshot was;
+
+    tni_task_inspect_describe(task, out);
     if (tni_task_inspect_take(task, &was)) {
         out->state = TN_TASK_WAITS;
         out->waited_ns = tni_task_inspect_waited_ns(&was, list->now_ns);
         out->deadline_ns = was.deadline_ns;
         if (was.ops.name != NULL)
             (void)strncpy(out->waits_for, was.ops.name, sizeof out->waits_for - 1);
-    } else {
-        out->state = tni_task_waits_for_stack(task) ? TN_TASK_WAITS_FOR_STACK : TN_TASK_RUNS;
+        if (was.stack.pc != NULL) {
+            out->frame[out->frames++] = was.stack.pc;
+            tni_task_inspect_add_frames(out, &was.stack);
+        }
+    } else if (tni_task_waits_for_stack(task)) {
+        out->state = TN_TASK_WAITS_FOR_STACK;
     }
 }
 

@@ -28,6 +28,12 @@ bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out);
 void tni_task_inspect_name(const tn_task *task, char out[TNI_NAME_SIZE]);
 void tni_task_inspect_note(const tn_task *task, char *out, size_t size);
 
+/* Fills what holds for a task in any state: its ids, name, note and where it was spawned. The state is TN_TASK_RUNS. The caller
+ * holds a reference. */
+void tni_task_inspect_describe(const tn_task *task, tn_task_info *out);
+/* Adds the chain of frames. */
+void tni_task_inspect_add_frames(tn_task_info *out, const tni_frames *stack);
+
 /* How long the task has waited, in nanoseconds. */
 static inline uint64_t tni_task_inspect_waited_ns(const tni_task_inspect_snapshot *was, uint64_t now_ns)
 {

@@ -1,117 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The admin server, over plain sockets: its pages, access, hostile input, slow clients, and stuck workers. */
-#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <tn/admin.h>
 #include <tn/inspect.h>
 #include <tn/scope.h>
 #include <tn/time.h>
 
-#include "support/runtime.h"
+#include "admin/admin_client.h"
 
-/* --- A client --------------------------------------------------------------------------------------------------------------- */
+static reply r;
 
-typedef struct {
-    char text[256 * 1024];
-    size_t length;
-} reply;
-
-static int connect_to(const tn_admin *admin)
-{
-    const char *address = tn_admin_address(admin);
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    const struct timeval limit = {.tv_sec = 20};
-    bool is_unix = strncmp(address, "unix:", 5) == 0;
-    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
-
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
-    if (is_unix) {
-        (void)strncpy(un.sun_path, address + 5, sizeof un.sun_path - 1);
-        cr_assert_eq(connect(fd, (const struct sockaddr *)&un, sizeof un), 0);
-    } else {
-        in.sin_port = htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
-        cr_assert_eq(connect(fd, (const struct sockaddr *)&in, sizeof in), 0);
-    }
-    return fd;
-}
-
-static void read_reply(int fd, reply *out)
-{
-    ssize_t n;
-
-    out->length = 0;
-    while (out->length < sizeof out->text - 1 && (n = read(fd, out->text + out->length, sizeof out->text - 1 - out->length)) > 0)
-        out->length += (size_t)n;
-    out->text[out->length] = '\0';
-    (void)close(fd);
-}
-
-/* Sends `text` and reads until the server closes. */
-static void exchange(const tn_admin *admin, const char *text, reply *out)
-{
-    int fd = connect_to(admin);
-
-    cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-    read_reply(fd, out);
-}
-
-/* Joins the chunks of the body in place. */
-static char *body_of(reply *r)
-{
-    char *body = strstr(r->text, "\r\n\r\n");
-    char *from;
-    char *to;
-
-    cr_assert_not_null(body, "%s", r->text);
-    body += 4;
-    for (from = to = body;;) {
-        size_t size = strtoul(from, &from, 16);
-        cr_assert_eq(strncmp(from, "\r\n", 2), 0, "a chunk is broken");
-        if (size == 0)
-            break;
-        memmove(to, from + 2, size);
-        to += size;
-        from += 2 + size + 2;
-    }
-    *to = '\0';
-    return body;
-}
-
-static bool status_is(const reply *r, const char *status)
-{
-    return strncmp(r->text, "HTTP/1.1 ", 9) == 0 && strncmp(r->text + 9, status, strlen(status)) == 0;
-}
-
-static char *get(const tn_admin *admin, const char *target, reply *r)
-{
-    char text[2048];
-
-    (void)snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
-    exchange(admin, text, r);
-    cr_assert(status_is(r, "200"), "%s: %s", target, r->text);
-    return body_of(r);
-}
-
-static tn_admin *start(tn_runtime *runtime)
-{
-    tn_admin *admin;
-
-    cr_assert_eq(tn_admin_start(&admin, runtime, "127.0.0.1:0", NULL), 0);
-    return admin;
-}
-
-/* --- The pages -------------------------------------------------------------------------------------------------------------- */
+/* --- The pages ----------------------------------------------------------------------------------------------------------- */
 
 static void *sleep_named(void *arg)
 {
@@ -120,8 +25,6 @@ static void *sleep_named(void *arg)
     (void)tn_sleep(3600 * TN_S);
     return NULL;
 }
-
-static reply r;
 
 static bool waits_listed(void *arg)
 {
@@ -210,7 +113,7 @@ Test(admin, metrics_are_openmetrics)
     tt_runtime_destroy(runtime);
 }
 
-/* --- Access ---------------------------------------------------------------------------------------------------------------- */
+/* --- Access -------------------------------------------------------------------------------------------------------------- */
 
 Test(admin, hosts_methods_and_paths_are_checked)
 {
@@ -290,7 +193,7 @@ Test(admin, a_unix_socket_is_the_owners_alone)
     tt_runtime_destroy(runtime);
 }
 
-/* --- What it withstands ----------------------------------------------------------------------------------------------------- */
+/* --- What it withstands -------------------------------------------------------------------------------------------------- */
 
 Test(admin, a_head_without_an_end_is_refused)
 {

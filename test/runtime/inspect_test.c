@@ -47,7 +47,7 @@ static const tn_task_info *named(const list *l, const char *name)
     return NULL;
 }
 
-/* --- Names, notes, parents -------------------------------------------------------------------------------------------------- */
+/* --- Names, notes, parents ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
     list list;
@@ -180,7 +180,7 @@ Test(inspect, names_outside_of_tasks_have_no_effect)
     tn_task_note("nothing");
 }
 
-/* --- Groups ----------------------------------------------------------------------------------------------------------------- */
+/* --- Groups -------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     char text[16384];
@@ -256,7 +256,7 @@ Test(inspect, tasks_at_one_place_are_one_group)
     tt_runtime_destroy(c.runtime);
 }
 
-/* --- Stuck workers ---------------------------------------------------------------------------------------------------------- */
+/* --- Stuck workers ------------------------------------------------------------------------------------------------------- */
 
 static atomic_int spinning;
 static atomic_bool release;
@@ -300,5 +300,82 @@ Test(inspect, lists_and_dumps_need_no_worker)
     for (int i = 0; i < workers; i++)
         cr_assert_eq(tn_join(tasks[i], NULL), 0);
     free(tasks);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- What runs ----------------------------------------------------------------------------------------------------------- */
+
+static atomic_bool burned_enough;
+
+static void *burn(void *arg)
+{
+    tn_task_set_name("burner");
+    while (!atomic_load(&burned_enough))
+        ;
+    return arg;
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    bool found;
+} running;
+
+/* Under a sanitizer, signals may be late: what counts is that the stack comes at some time. */
+static bool add_running(void *ctx, const tn_task_info *info)
+{
+    running *r = ctx;
+    char name[256];
+
+    tt_check(info->frames <= TN_TASK_FRAMES);
+    for (unsigned i = 0; i < info->frames; i++) {
+        tn_code_name(info->frame[i], name, sizeof name);
+        r->found = r->found || (strcmp(info->name, "burner") == 0 && strncmp(name, "burn+0x", 7) == 0);
+    }
+    return !r->found;
+}
+
+static bool burner_is_found(void *arg)
+{
+    running *r = arg;
+
+    tn_tasks_each_running(r->runtime, add_running, r);
+    return r->found;
+}
+
+static bool is_unknown(void *ctx, const tn_task_info *info)
+{
+    *(bool *)ctx = info->frames == 0 && info->state == TN_TASK_RUNS;
+    return true;
+}
+
+static void *look_at_itself(void *arg)
+{
+    bool unknown = false;
+
+    tn_tasks_each_running(arg, is_unknown, &unknown);
+    tt_check(unknown);
+    return NULL;
+}
+
+Test(inspect, what_runs_is_shown_with_its_stack)
+{
+    tn_options options = tt_options();
+    running r = {.found = false};
+    tn_task *task;
+
+    options.report_stuck_ns = 3600 * TN_S;
+    cr_assert_eq(tn_runtime_create(&r.runtime, &options), 0);
+    cr_assert_eq(tn_spawn_on(r.runtime, NULL, &task, burn, NULL), 0);
+    cr_assert(tt_wait_until(burner_is_found, &r, 60 * TN_S));
+    atomic_store(&burned_enough, true);
+    cr_assert_eq(tn_join(task, NULL), 0);
+    tt_runtime_destroy(r.runtime);
+}
+
+Test(inspect, what_runs_has_no_stack_without_the_option)
+{
+    tn_runtime *runtime = tt_runtime_create();
+
+    cr_assert_eq(tn_block_on(runtime, look_at_itself, runtime, NULL), 0);
     tt_runtime_destroy(runtime);
 }

@@ -34,7 +34,11 @@ typedef enum tn_task_state {
     TN_TASK_WAITS,           /* for a future */
     TN_TASK_RUNS,            /* or it is about to, in a queue */
     TN_TASK_WAITS_FOR_STACK, /* it has not begun, because no stack is free */
+    TN_TASK_BLOCKS,          /* its worker's thread sleeps inside of a call; only tn_tasks_each_running shows it */
 } tn_task_state;
+
+/* Most addresses of a stack. */
+enum { TN_TASK_FRAMES = 48 };
 
 /* One task. New members are added at the end; a program gets as many as it was built with. */
 typedef struct tn_task_info {
@@ -49,6 +53,9 @@ typedef struct tn_task_info {
     uint64_t waited_ns;     /* TN_TASK_WAITS: for how long, to within some ms */
     uint64_t deadline_ns;   /* of a fiber that waits: the deadline of its cancel scopes, a time of tn_now; UINT64_MAX: none */
     const void *spawned_at; /* code address of the spawn */
+    unsigned frames;        /* addresses of the fiber's stack; 0: unknown, or it has none */
+    /* Where the fiber's code continues, then the return addresses of its callers. */
+    const void *frame[TN_TASK_FRAMES];
 } tn_task_info;
 
 /* Receives one task. `info` is borrowed for the call. False ends the list. */
@@ -64,6 +71,28 @@ typedef bool (*tn_task_info_fn)(void *ctx, const tn_task_info *info);
  * Errors: none.
  * Cancellation: no. */
 TN_API void tn_tasks_each(tn_runtime *runtime, tn_task_info_fn fn, void *ctx);
+
+/* Calls `fn` for each task that a worker is inside of at this moment: for a profile, if it is called many times a second. With
+ * tn_options.report_stuck_ns the stacks are known, in a runtime with worker threads. A thread that computes then gets a signal,
+ * as for tn_dump. For each thread the call waits 2 ms at most. If a dump takes stacks at this moment, they are unknown. It takes
+ * no lock that code of the program can hold, and allocates nothing; `fn` may do both.
+ *
+ * Suspends: no.
+ * Callable from: anywhere but a signal handler.
+ * Ownership: borrows the runtime and `ctx`.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_tasks_each_running(tn_runtime *runtime, tn_task_info_fn fn, void *ctx);
+
+/* Writes the name of the function at a code address: "name+0x12 (file+0x345)", or the part of it that is known. No lock of the
+ * dynamic linker is taken. It may read the file that has the code.
+ *
+ * Suspends: no; reading the file may block the thread.
+ * Callable from: anywhere but a signal handler.
+ * Ownership: the text is written to `out`, cut to `size` bytes.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_code_name(const void *address, char *out, size_t size);
 
 /* As tn_dump, but tasks that wait at the same place are one group: its stack, how many tasks it has, and which of them waits
  * longest. Large groups come first. Tasks that run are grouped by where they were spawned, and have no stacks here. It maps about

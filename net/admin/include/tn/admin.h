@@ -46,6 +46,11 @@ static inline tn_admin_options tn_admin_options_default(void)
  *   `?limit=N`: at most so many, 1000 if not given. `?offset=N`: without the first ones; `more` in the response says whether
  *   there are further ones.
  * - `/dump`: tn_dump_grouped.
+ * - `/profile`: what the workers run for some seconds, as folded stacks: a line for each stack, and how many microseconds tasks
+ *   were seen there. `?seconds=N`: for so long, at most 60, 5 if not given. `?of=waits`: where tasks wait, and how long all of
+ *   them together. `?format=svg`: a flame graph. `?by=name`: the name of the task is the root of each stack. One profile at a
+ *   time: another request gets 409. Stacks of what runs need tn_options.report_stuck_ns. At most 2048 different stacks have
+ *   lines of their own. It ends early if the client closes its side.
  * - `/healthz`: status 200 while a worker has slept or run a task within the last 5 s, else 503.
  *
  * Only GET and HEAD are accepted, and nothing that they do changes the runtime. The server has no passwords: each client
