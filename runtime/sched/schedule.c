@@ -170,15 +170,6 @@ void tni_schedule_requeue(tni_core *core, tn_task *task, bool to_the_end)
 
 /* --- Dequeueing ------------------------------------------------------------------------------------------------------------- */
 
-static tn_task *take_lifo_slot(tni_core *core)
-{
-    /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
-    if (tni_aptr_load(&core->lifo_slot, TNI_RELAXED) == NULL)
-        return NULL;
-    /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
-    return tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
-}
-
 /* Prefetches the stack of the next task and the header of the one after that. Among thousands of connections each finds both
  * evicted from the caches. The header is prefetched one run earlier, because it points to the stack. */
 static void prefetch_following(const tni_deque *queue)
@@ -283,13 +274,14 @@ static void swap_queues(tni_core *core)
 
 tn_task *tni_schedule_next_from_queues(tni_core *core)
 {
-    tn_task *displaced;
-    tn_task *task;
+    tn_task *task = NULL;
 
     tni_core_assert_holder(core);
-    displaced = take_lifo_slot(core);
-    if (displaced != NULL)
-        append(core, run_queue(core), displaced);
+    /* Relaxed: as in tni_schedule_next. */
+    if (tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL)
+        task = tni_schedule_take_lifo_slot(core);
+    if (task != NULL)
+        append(core, run_queue(core), task);
     core->lifo_streak = 0;
     task = take_own(run_queue(core));
     if (task != NULL)

@@ -70,6 +70,13 @@ static inline bool tni_schedule_is_lifo_first(tni_core *core)
     return true;
 }
 
+/* Holder: empties the LIFO slot. Returns its task, or NULL if a thief was faster. */
+static inline tn_task *tni_schedule_take_lifo_slot(tni_core *core)
+{
+    /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
+    return tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
+}
+
 /* Holder: takes the next task without a search: from the LIFO slot, the run queue, the injector, or the queue of tasks that
  * yielded. NULL: none. Inline, because most tasks of a busy core come from the LIFO slot. */
 static inline tn_task *tni_schedule_next(tni_core *core)
@@ -79,8 +86,7 @@ static inline tn_task *tni_schedule_next(tni_core *core)
     tni_core_assert_holder(core);
     /* Relaxed: only the holder fills the slot; a thief may empty it, and the exchange decides. */
     if (tni_likely(tni_aptr_load(&core->lifo_slot, TNI_RELAXED) != NULL) && tni_schedule_is_lifo_first(core)) {
-        /* Acquire: observes the task, which an earlier holder of this core may have put there; partner: tni_schedule_push. */
-        task = tni_aptr_exchange(&core->lifo_slot, NULL, TNI_ACQUIRE);
+        task = tni_schedule_take_lifo_slot(core);
         if (tni_likely(task != NULL)) {
             core->lifo_streak++;
             return task;
