@@ -14,13 +14,8 @@
 #define TNI_RECLAIM_WAIT_NS UINT64_MAX
 #define TNI_MEASURES 0
 #else
-/* 1: tasks are measured. The model checker and the simulator measure none: the counts decide nothing, and reading the clock
- * moves the simulator's time. */
-#if defined(TNI_SIM)
-#define TNI_MEASURES 0
-#else
+/* 1: tasks are measured. The model checker measures none: the counts decide nothing. */
 #define TNI_MEASURES 1
-#endif
 /* Tasks in a core's run queue. Tokio and Go both use 256. But one poll of a loop reports up to 1024 sockets, and tasks that do
  * not fit go through the injector to other cores, far from their memory: at 1000 connections that was 15 % of all requests. */
 #define TNI_DEQUE_CAPACITY 1024

@@ -12,7 +12,6 @@ void tni_histogram_add(tni_histogram *self, uint64_t ns, uint64_t weight)
 {
     add_to(&self->buckets[tni_histogram_index(ns)], weight);
     add_to(&self->sum_ns, ns * weight);
-    add_to(&self->count, weight);
 }
 
 void tni_histogram_add_shared(tni_histogram *self, uint64_t ns, uint64_t weight)
@@ -20,16 +19,16 @@ void tni_histogram_add_shared(tni_histogram *self, uint64_t ns, uint64_t weight)
     /* Relaxed, all: as above; the additions are atomic because there are several writers. */
     (void)tni_a64_fetch_add(&self->buckets[tni_histogram_index(ns)], weight, TNI_RELAXED);
     (void)tni_a64_fetch_add(&self->sum_ns, ns * weight, TNI_RELAXED);
-    (void)tni_a64_fetch_add(&self->count, weight, TNI_RELAXED);
 }
 
 void tni_histogram_read(const tni_histogram *self, tn_histogram *out)
 {
-    /* Relaxed, all: statistics. */
-    out->count += tni_a64_load(&self->count, TNI_RELAXED);
-    out->sum_ns += tni_a64_load(&self->sum_ns, TNI_RELAXED);
-    for (unsigned i = 0; i < TN_HISTOGRAM_BUCKETS; i++)
-        out->buckets[i] += tni_a64_load(&self->buckets[i], TNI_RELAXED); /* relaxed: as above */
+    out->sum_ns += tni_a64_load(&self->sum_ns, TNI_RELAXED); /* relaxed: statistics */
+    for (unsigned i = 0; i < TN_HISTOGRAM_BUCKETS; i++) {
+        uint64_t times = tni_a64_load(&self->buckets[i], TNI_RELAXED); /* relaxed: as above */
+        out->buckets[i] += times;
+        out->count += times;
+    }
 }
 
 uint64_t tn_histogram_bound_ns(unsigned index)

@@ -9,7 +9,6 @@
 #include "base/atomic.h"
 
 typedef struct {
-    tni_a64 count;
     tni_a64 sum_ns;
     tni_a64 buckets[TN_HISTOGRAM_BUCKETS];
 } tni_histogram;

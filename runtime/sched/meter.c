@@ -4,27 +4,35 @@
 
 #include <string.h>
 
-/* The entry of waits with that name, which is static text: the first free one from a place that follows from its address. */
+/* A hash of the text of a name, as far as an entry has space for it (FNV-1a). Never 0. The text is hashed and not its address:
+ * an address differs between builds, and two places that name the same wait may have two copies of the text. */
+static uint64_t hash_of(const char *name)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < sizeof((tni_meter_wait *)NULL)->name - 1 && name[i] != '\0'; i++)
+        hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+    return hash != 0 ? hash : 1;
+}
+
+/* The entry of waits with that name: the first one with its hash, or free, from a place that follows from the hash. */
 static tni_meter_wait *wait_of(tni_meter *meter, const char *name)
 {
-    unsigned place = (unsigned)((uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15) >> 32) % (TN_METRICS_WAITS - 1);
+    uint64_t hash = hash_of(name);
+    unsigned place = (unsigned)(hash % (TN_METRICS_WAITS - 1));
 
     for (unsigned i = 0; i < TN_METRICS_WAITS - 1; i++) {
         tni_meter_wait *wait = &meter->waits[(place + i) % (TN_METRICS_WAITS - 1)];
-        void *key = tni_aptr_load(&wait->key, TNI_RELAXED); /* relaxed: it is only compared */
-        if (key == name)
-            return wait;
-        if (key != NULL)
-            continue;
+        uint64_t key = tni_a64_load(&wait->key, TNI_RELAXED); /* relaxed: it is only compared */
         /* It decides which thread fills the entry; `ready` publishes it. Relaxed would do; the exchange reads with acquire when
          * it fails, and may not succeed with less. */
-        if (tni_aptr_cas(&wait->key, &key, (void *)(uintptr_t)name, TNI_ACQUIRE)) {
+        if (key == 0 && tni_a64_cas(&wait->key, &key, hash, TNI_ACQUIRE)) {
             (void)strncpy(wait->name, name, sizeof wait->name - 1);
             /* Release: publishes the name; partner: tni_meter_read. */
             tni_a32_store(&wait->ready, 1, TNI_RELEASE);
             return wait;
         }
-        if (key == name)
+        if (key == hash)
             return wait;
     }
     return &meter->waits[TN_METRICS_WAITS - 1];

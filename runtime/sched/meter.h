@@ -15,7 +15,7 @@
 
 /* One kind of wait. The thread that sets `key` fills `name` before it stores `ready`. */
 typedef struct {
-    tni_aptr key;  /* the name as the future has it; NULL: unused */
+    tni_a64 key;   /* a hash of the name's text; 0: unused */
     tni_a32 ready; /* 1: `name` is there */
     char name[sizeof((tn_metrics_wait *)NULL)->name];
     tni_a64 count;
