@@ -11,7 +11,7 @@ set(TN_SIM_SHIPPED ${TN_SOURCES})
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(borrowed|event|exceptions|file|loop|memory|names|ready|socket|splice)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(pipe_signal|process|sigaction|signal|sleeper|systemd|thread|thread_signal)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/(cpus|stack_overflow)\\.c$")
-list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/base/(atomic|thread|tls|alloc)\\.c$")
+list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/base/(atomic|thread|thread_memory|tls|alloc)\\.c$")
 
 add_library(tournant_sim_objects OBJECT ${TN_SIM_SHIPPED} ${TN_SIM_SOURCES})
 set_target_properties(tournant_sim_objects PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
@@ -61,7 +61,5 @@ install(TARGETS tournant_sim tournant_sim_static EXPORT tournant_sim
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Simulator)
 install(EXPORT tournant_sim NAMESPACE tournant:: FILE tournant-sim-targets.cmake DESTINATION ${TN_SIM_PACKAGE_DIR}
     COMPONENT Simulator)
-file(RELATIVE_PATH TN_PC_PREFIX "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
-string(REGEX REPLACE "/$" "" TN_PC_PREFIX "${TN_PC_PREFIX}")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/tournant_sim.pc.in" tournant_sim.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tournant_sim.pc" DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT Simulator)

@@ -3,6 +3,21 @@
 #include <dlfcn.h>
 #include <tn.h>
 
+#ifdef WITH_TLS_STATIC
+#include <tn/tls.h>
+void (*plugin_side(void))(void)
+{
+    return (void (*)(void))tn_tls_open;
+}
+#endif
+#ifdef WITH_ADMIN_STATIC
+#include <tn/admin.h>
+void (*plugin_side(void))(void)
+{
+    return (void (*)(void))tn_admin_start;
+}
+#endif
+
 /* What the program looks up. */
 int plugin_run(int *ran);
 const char *plugin_library(void);
