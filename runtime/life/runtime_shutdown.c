@@ -39,13 +39,6 @@ static void fini_state(tn_runtime *runtime)
     tni_injector_fini(&runtime->injector);
 }
 
-static void walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task))
-{
-    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
-        tni_slab_walk(&runtime->cores[i]->slabs, visit, runtime);
-    tni_slab_walk(&runtime->external_slabs, visit, runtime);
-}
-
 static void fini_drivers(tn_runtime *runtime)
 {
     for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++)
@@ -195,15 +188,15 @@ static void pin_outliving(void *arg, tn_task *task)
  * is released. README.md ("Shutdown") has the argument. */
 void tni_runtime_retire(tn_runtime *runtime)
 {
-    walk_tasks(runtime, abandon);
+    tni_runtime_walk_tasks(runtime, abandon, runtime);
     tni_runtime_wait_for_externals(runtime);
-    walk_tasks(runtime, drop_waits);
-    walk_tasks(runtime, discard);
+    tni_runtime_walk_tasks(runtime, drop_waits, runtime);
+    tni_runtime_walk_tasks(runtime, discard, runtime);
     fini_drivers(runtime);
     tni_monitor_fini(&runtime->monitor);
     tni_reporter_fini(runtime);
     release_frames(runtime);
-    walk_tasks(runtime, pin_outliving);
+    tni_runtime_walk_tasks(runtime, pin_outliving, runtime);
     tni_runtime_wait_for_externals(runtime);
     tni_runtime_unpin(runtime);
 }
@@ -297,7 +290,7 @@ static void cancel_if_alive(void *arg, tn_task *task)
 static void check_quiet(tn_runtime *runtime, tn_shutdown how)
 {
     if (how == TN_SHUTDOWN_CANCEL)
-        walk_tasks(runtime, cancel_if_alive);
+        tni_runtime_walk_tasks(runtime, cancel_if_alive, runtime);
     if (tni_runtime_live(runtime) == 0)
         tni_runtime_become_quiet(runtime);
 }

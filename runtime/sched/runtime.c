@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The number of live tasks of a runtime, noticing that the last one has ended, and a core for callers without one. */
+/* The tasks of a runtime: their number, a walk over them, noticing that the last one has ended. A core for callers without
+ * one. */
 #include "sched/runtime.h"
 
 #include "base/splitmix64.h"
@@ -29,6 +30,13 @@ void tni_runtime_thread_ends(const tn_runtime *runtime)
 const tn_allocator *tni_runtime_allocator(const tn_runtime *runtime)
 {
     return &runtime->allocator;
+}
+
+void tni_runtime_walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task), void *arg)
+{
+    for (unsigned i = 0; i < runtime->core_count && runtime->cores[i] != NULL; i++) /* NULL: its creation has failed */
+        tni_slab_walk(&runtime->cores[i]->slabs, visit, arg);
+    tni_slab_walk(&runtime->external_slabs, visit, arg);
 }
 
 tni_core *tni_runtime_any_core(tn_runtime *runtime)

@@ -115,6 +115,9 @@ static inline void tni_runtime_task_ended(tn_runtime *runtime)
         tni_runtime_task_ended_closing(runtime);
 }
 
+/* Calls `visit` for each task header of the runtime, those of no task too (task/slab.h). Any thread. */
+void tni_runtime_walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task), void *arg);
+
 /* Picks a core round-robin, for callers without a core. */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
 

@@ -9,8 +9,6 @@
 #include "sched/runtime.h"
 #include "watch/task_inspect.h"
 
-/* Bytes for a name. */
-#define NAME_SIZE 256
 /* Words of a stack that may be return addresses, and are shown; see tni_dump_stack. */
 #define GUESSES_MAX 16
 /* How long a dump waits, in total, for threads that do not respond. */
@@ -27,15 +25,23 @@ void tni_dump_print(const tni_dump *d, const char *format, ...)
     d->line(d->ctx, line);
 }
 
-static const char *kind_of(const tn_task *task)
+const char *tni_dump_kind(uint8_t kind)
 {
-    return task->kind == TNI_TASK_FIBER ? "fiber" : "stackless";
+    return kind == TNI_TASK_FIBER ? "fiber" : "stackless";
+}
+
+void tni_dump_wait(const tni_dump *d, const tn_future_ops *ops, char out[TNI_DUMP_NAME_SIZE])
+{
+    if (ops->name == NULL)
+        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)ops->poll, out, TNI_DUMP_NAME_SIZE);
+    else
+        (void)snprintf(out, TNI_DUMP_NAME_SIZE, "%s", ops->name);
 }
 
 void tni_dump_origin(const tni_dump *d, const tn_task *task)
 {
-    char site[NAME_SIZE];
-    char code[NAME_SIZE];
+    char site[TNI_DUMP_NAME_SIZE];
+    char code[TNI_DUMP_NAME_SIZE];
 
     tni_symbol_cache_name(d->names, task->spawn_site, site, sizeof site);
     if (task->kind == TNI_TASK_FIBER) {
@@ -48,7 +54,7 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task)
 
 static void print_frame(const tni_dump *d, unsigned number, const char *mark, const void *pc)
 {
-    char code[NAME_SIZE];
+    char code[TNI_DUMP_NAME_SIZE];
 
     tni_symbol_cache_name(d->names, pc, code, sizeof code);
     tni_dump_print(d, "    #%u%s %s", number, mark, code);
@@ -74,15 +80,12 @@ static void print_suspended(const tni_dump *d, const tn_task *task, const tni_ta
 {
     uint64_t waited_ns = tni_task_inspect_waited_ns(was, d->now_ns);
     char name[TNI_NAME_SIZE];
-    char code[NAME_SIZE];
+    char code[TNI_DUMP_NAME_SIZE];
 
-    if (was->ops.name == NULL)
-        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)was->ops.poll, code, sizeof code);
-    else
-        (void)snprintf(code, sizeof code, "%s", was->ops.name);
+    tni_dump_wait(d, &was->ops, code);
     tni_task_inspect_name(task, name);
-    tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, name, kind_of(task), code,
-                   (unsigned long long)(waited_ns / TN_MS));
+    tni_dump_print(d, "task %llu \"%s\" (%s): waits for %s, for %llu ms", (unsigned long long)task->id, name,
+                   tni_dump_kind(task->kind), code, (unsigned long long)(waited_ns / TN_MS));
     tni_dump_origin(d, task);
     if (was->stack.pc != NULL)
         tni_dump_stack(d, &was->stack);
@@ -115,7 +118,7 @@ static void visit(void *arg, tn_task *task)
     } else {
         const char *does = tni_task_waits_for_stack(task) ? "waits for a stack" : "runs, or is about to";
         tni_task_inspect_name(task, name);
-        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, name, kind_of(task), does);
+        tni_dump_print(d, "task %llu \"%s\" (%s): %s", (unsigned long long)task->id, name, tni_dump_kind(task->kind), does);
         tni_dump_origin(d, task);
         print_running(d, task);
     }
@@ -138,9 +141,7 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
         return;
     }
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        tni_slab_walk(&runtime->cores[i]->slabs, visit, &d);
-    tni_slab_walk(&runtime->external_slabs, visit, &d);
+    tni_runtime_walk_tasks(runtime, visit, &d);
     tni_symbol_cache_destroy(d.names);
 }
 

@@ -8,6 +8,9 @@
 #include "watch/stack_sampler.h"
 #include "watch/symbol_cache.h"
 
+/* Bytes for a name of code or of a wait. */
+#define TNI_DUMP_NAME_SIZE 256
+
 /* Where the lines of a dump go. */
 typedef struct {
     tn_runtime *runtime;
@@ -19,6 +22,12 @@ typedef struct {
 } tni_dump;
 
 __attribute__((format(printf, 2, 3))) void tni_dump_print(const tni_dump *d, const char *format, ...);
+
+/* What kind of task it is: tn_task.kind. */
+const char *tni_dump_kind(uint8_t kind);
+
+/* What a task waits for whose future has these functions: the future's name, or that of its poll function. */
+void tni_dump_wait(const tni_dump *d, const tn_future_ops *ops, char out[TNI_DUMP_NAME_SIZE]);
 
 /* Prints where a task comes from. The caller holds a reference to it. */
 void tni_dump_origin(const tni_dump *d, const tn_task *task);

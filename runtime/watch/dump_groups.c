@@ -131,27 +131,22 @@ static void sort(grouping *all)
 
 static void print_wait(const tni_dump *d, const group *g)
 {
-    char code[256];
+    char code[TNI_DUMP_NAME_SIZE];
 
-    if (g->was.ops.name == NULL)
-        tni_symbol_cache_name(d->names, (const void *)(uintptr_t)g->was.ops.poll, code, sizeof code);
-    else
-        (void)snprintf(code, sizeof code, "%s", g->was.ops.name);
+    tni_dump_wait(d, &g->was.ops, code);
     tni_dump_print(d, "%llu tasks (%s) wait for %s, the longest for %llu ms: task %llu \"%s\"", (unsigned long long)g->count,
-                   g->kind == TNI_TASK_FIBER ? "fiber" : "stackless", code,
-                   (unsigned long long)(tni_task_inspect_waited_ns(&g->was, d->now_ns) / TN_MS), (unsigned long long)g->id,
-                   g->name);
+                   tni_dump_kind(g->kind), code, (unsigned long long)(tni_task_inspect_waited_ns(&g->was, d->now_ns) / TN_MS),
+                   (unsigned long long)g->id, g->name);
 }
 
 static void print_group(const tni_dump *d, const group *g)
 {
-    char site[256];
+    char site[TNI_DUMP_NAME_SIZE];
 
     if (g->waits)
         print_wait(d, g);
     else
-        tni_dump_print(d, "%llu tasks (%s) %s: task %llu \"%s\"", (unsigned long long)g->count,
-                       g->kind == TNI_TASK_FIBER ? "fiber" : "stackless",
+        tni_dump_print(d, "%llu tasks (%s) %s: task %llu \"%s\"", (unsigned long long)g->count, tni_dump_kind(g->kind),
                        g->needs_stack ? "wait for a stack" : "run, or are about to", (unsigned long long)g->id, g->name);
     tni_symbol_cache_name(d->names, g->site, site, sizeof site);
     if (g->parent != 0)
@@ -166,15 +161,6 @@ static void print_group(const tni_dump *d, const group *g)
         tni_dump_stack(d, &g->was.stack);
 }
 
-static void walk(grouping *all)
-{
-    tn_runtime *runtime = all->d.runtime;
-
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        tni_slab_walk(&runtime->cores[i]->slabs, visit, all);
-    tni_slab_walk(&runtime->external_slabs, visit, all);
-}
-
 int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
 {
     void *memory;
@@ -186,7 +172,7 @@ int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     all->d = (tni_dump){
         .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
     if (!tni_runtime_is_inherited(runtime))
-        walk(all);
+        tni_runtime_walk_tasks(runtime, visit, all);
     sort(all);
     tni_dump_print(&all->d, "runtime \"%s\": %llu tasks in %u groups, %u workers", runtime->name, (unsigned long long)all->tasks,
                    all->used, runtime->core_count);

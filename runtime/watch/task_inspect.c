@@ -164,7 +164,5 @@ void tn_tasks_each(tn_runtime *runtime, tn_task_info_fn fn, void *ctx)
 
     if (tni_runtime_is_inherited(runtime))
         return;
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        tni_slab_walk(&runtime->cores[i]->slabs, visit, &list);
-    tni_slab_walk(&runtime->external_slabs, visit, &list);
+    tni_runtime_walk_tasks(runtime, visit, &list);
 }
