@@ -10,10 +10,10 @@ int tni_channel_options_copy(tni_channel_options *out, const tn_channel_options 
     tn_channel_options options = tn_channel_options_default();
     int rc = tni_options_read(&options, allocator, given, tni_runtime_log_here(), call);
 
+    if (rc == 0)
+        rc = tni_options_check_allocator(options.allocator, tni_runtime_log_here(), call);
     if (rc != 0)
         return rc;
-    if (options.allocator != NULL && (options.allocator->alloc == NULL || options.allocator->free == NULL))
-        return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
     out->discard = options.discard;
     out->retain = options.retain;
     out->allocator = options.allocator != NULL ? *options.allocator : tni_alloc_default;

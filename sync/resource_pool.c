@@ -237,11 +237,9 @@ static int options_copy(tn_resource_pool_options *out, const tn_resource_pool_op
         return tni_options_refuse(tni_runtime_log_here(), call, "open or close is missing: set both");
     if (out->size_max > SIZE_LARGEST)
         return tni_options_refuse(tni_runtime_log_here(), call, "size_max is too large: at most 2^20");
-    if (out->allocator != NULL && (out->allocator->alloc == NULL || out->allocator->free == NULL))
-        return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
     if (out->size_max == 0)
         out->size_max = SIZE_DEFAULT;
-    return 0;
+    return tni_options_check_allocator(out->allocator, tni_runtime_log_here(), call);
 }
 
 int tn_resource_pool_create(tn_resource_pool **out, const tn_resource_pool_options *options)

@@ -31,8 +31,9 @@ int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call
         options->buffer_size = BUFFER_DEFAULT;
     if (options->buffer_size < BUFFER_MIN || options->buffer_size > BUFFER_MAX)
         return tni_options_refuse(log, call, "buffer_size is out of range: 0, or from 64 to 2^30");
-    if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
-        return tni_options_refuse(log, call, "allocator lacks a function: set alloc and free");
+    rc = tni_options_check_allocator(options->allocator, log, call);
+    if (rc != 0)
+        return rc;
     if (options->allocator == NULL)
         options->allocator = runtime != NULL ? &runtime->allocator : &tni_alloc_default;
     tni_a64_init(&copy->moved_at_ns, options->idle_ns != 0 ? tn_now() : 0);

@@ -363,11 +363,9 @@ static int options_copy(tn_duplex_options *out, const tn_duplex_options *given)
         return rc;
     if (out->capacity > CAPACITY_MAX)
         return tni_options_refuse(tni_runtime_log_here(), call, "capacity is too large: at most SIZE_MAX / 8");
-    if (out->allocator != NULL && (out->allocator->alloc == NULL || out->allocator->free == NULL))
-        return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
     if (out->capacity == 0)
         out->capacity = CAPACITY_DEFAULT;
-    return 0;
+    return tni_options_check_allocator(out->allocator, tni_runtime_log_here(), call);
 }
 
 int tn_duplex_open(tn_io ends[2], const tn_duplex_options *options)

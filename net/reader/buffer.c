@@ -30,8 +30,9 @@ int tni_buffer_init(tn_buffer *buffer, const tn_buffer_options *given, const cha
         return rc;
     if (options.buffer_size != 0 && (options.buffer_size < SIZE_MIN || options.buffer_size > SIZE_LARGEST))
         return tni_options_refuse(tni_runtime_log_here(), call, "buffer_size is out of range: 0, or from 64 to 2^40");
-    if (options.allocator != NULL && (options.allocator->alloc == NULL || options.allocator->free == NULL))
-        return tni_options_refuse(tni_runtime_log_here(), call, "allocator lacks a function: set alloc and free");
+    rc = tni_options_check_allocator(options.allocator, tni_runtime_log_here(), call);
+    if (rc != 0)
+        return rc;
     *buffer = (tn_buffer){.usual = options.buffer_size != 0 ? options.buffer_size : SIZE_DEFAULT};
     buffer->allocator = options.allocator != NULL ? *options.allocator : *tni_buffer_allocator_here();
     return 0;

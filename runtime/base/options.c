@@ -39,3 +39,10 @@ int tni_options_refuse(const tni_log *log, const char *call, const char *problem
     tni_log_write(log, TN_LOG_ERROR, "%s: options.%s", call, problem);
     return TN_EINVAL;
 }
+
+int tni_options_check_allocator(const tn_allocator *allocator, const tni_log *log, const char *call)
+{
+    if (allocator != NULL && (allocator->alloc == NULL || allocator->free == NULL))
+        return tni_options_refuse(log, call, "allocator lacks a function: set alloc and free");
+    return 0;
+}

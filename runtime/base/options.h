@@ -29,6 +29,9 @@
 /* Logs that an option has a wrong value: `problem` names it, after "options.", and says what to do. Returns TN_EINVAL. */
 int tni_options_refuse(const tni_log *log, const char *call, const char *problem);
 
+/* Checks the option `allocator`; NULL is allowed. Returns 0, or logs and returns TN_EINVAL. */
+int tni_options_check_allocator(const tn_allocator *allocator, const tni_log *log, const char *call);
+
 /* For tni_options_copy: `given->size` is not `known_bytes`. */
 int tni_options_copy_resized(void *out, size_t known_bytes, size_t first_bytes, const void *given, const tni_log *log,
                              const char *call);

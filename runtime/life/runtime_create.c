@@ -54,8 +54,6 @@ static int check_options(const tn_options *options)
         return refuse(options, "guard_size_bytes is over 32 MiB: use 0 for a quarter of the stack, at most 64 KiB");
     if (options->guard > TN_GUARD_NONE)
         return refuse(options, "guard is none of TN_GUARD_*: use TN_GUARD_DEFAULT");
-    if (options->allocator != NULL && (options->allocator->alloc == NULL || options->allocator->free == NULL))
-        return refuse(options, "allocator lacks a function: set alloc and free");
     return check_threads(options);
 }
 
@@ -68,6 +66,8 @@ static int read_options(tn_options *out, const tn_options *given)
         log = (tni_log){.fn = given->log, .ctx = given->log_ctx};
     *out = tn_options_default();
     rc = tni_options_read(out, thread_hook_ctx, given, &log, "tn_runtime_create");
+    if (rc == 0)
+        rc = tni_options_check_allocator(out->allocator, &log, "tn_runtime_create");
     return rc != 0 ? rc : check_options(out);
 }
 
