@@ -247,9 +247,7 @@ static inline void begin_use(tni_stack_pool *pool, tni_stack *stack)
 {
     bool is_dirty = pool->config.measure && stack->used_before;
 
-    tni_san_stack_live(stack->base, tni_stack_size(stack));
-    stack->live = true;
-    stack->used_before = true;
+    tni_stack_set_live(stack);
     if (tni_unlikely(is_dirty))
         tni_stack_clear(pool, stack);
 }
@@ -290,8 +288,7 @@ int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_byte
 
     if (cache == NULL || cache->top == NULL || class_index != pool->default_class)
         return get_and_log(pool, cache, class_index, out);
-    stack = list_pop(&cache->top);
-    cache->count--;
+    stack = tni_stack_cache_pop(cache);
     *out = stack;
     begin_use(pool, stack);
     return 0;
@@ -328,42 +325,27 @@ static void cache_halve(tni_stack_pool *pool, tni_stack_cache *cache)
     give_back(pool, cold);
 }
 
-static inline void cache_push(tni_stack_cache *cache, tni_stack *stack)
-{
-    stack->next = cache->top;
-    cache->top = stack;
-    cache->count++;
-}
-
-static inline bool is_cacheable(const tni_stack_pool *pool, const tni_stack_cache *cache, const tni_stack *stack)
-{
-    return cache != NULL && stack->class_index == pool->default_class && pool->cache_max != 0 && !tni_stack_waited_for(pool);
-}
-
 /* Puts a stack back that must be checked, or that a core's cache has no space for. Out of line: as get_uncached. */
 __attribute__((noinline)) static void put_slowly(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
 {
     if (stack->guard == TNI_GUARD_NONE)
         tni_stack_guard_check(pool, stack);
-    if (!is_cacheable(pool, cache, stack)) {
+    if (cache == NULL || stack->class_index != pool->default_class || pool->cache_max == 0 || tni_stack_waited_for(pool)) {
         stack->next = NULL;
         give_back(pool, stack);
         return;
     }
     if (cache->count >= pool->cache_max)
         cache_halve(pool, cache);
-    cache_push(cache, stack);
+    tni_stack_cache_push(cache, stack);
 }
 
 void tni_stack_put(tni_stack_pool *pool, tni_stack_cache *cache, tni_stack *stack)
 {
-    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
-    stack->live = false;
-    tni_san_stack_idle(stack->base, tni_stack_size(stack));
-    if (stack->guard != TNI_GUARD_NONE && is_cacheable(pool, cache, stack) && cache->count < pool->cache_max)
-        cache_push(cache, stack);
-    else
-        put_slowly(pool, cache, stack);
+    if (cache != NULL && tni_stack_put_cached(pool, cache, stack))
+        return;
+    tni_stack_set_idle(pool, stack);
+    put_slowly(pool, cache, stack);
 }
 
 void tni_stack_cache_flush(tni_stack_pool *pool, tni_stack_cache *cache)

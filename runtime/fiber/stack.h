@@ -163,19 +163,48 @@ void tni_stack_pool_fini(tni_stack_pool *pool);
  * none is outside the pool, or no guard is left; -EINVAL for a size above the largest class. */
 int tni_stack_get(tni_stack_pool *pool, tni_stack_cache *cache, size_t size_bytes, tni_stack **out);
 
+/* Marks a stack as in use, and as idle. */
+static inline void tni_stack_set_live(tni_stack *stack)
+{
+    tni_san_stack_live(stack->base, tni_stack_size(stack));
+    stack->live = true;
+    stack->used_before = true;
+}
+
+static inline void tni_stack_set_idle(const tni_stack_pool *pool, tni_stack *stack)
+{
+    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
+    stack->live = false;
+    tni_san_stack_idle(stack->base, tni_stack_size(stack));
+}
+
+/* The list of a cache. It is not empty in pop. */
+static inline void tni_stack_cache_push(tni_stack_cache *cache, tni_stack *stack)
+{
+    stack->next = cache->top;
+    cache->top = stack;
+    cache->count++;
+}
+
+static inline tni_stack *tni_stack_cache_pop(tni_stack_cache *cache)
+{
+    tni_stack *stack = cache->top;
+
+    cache->top = stack->next;
+    cache->count--;
+    return stack;
+}
+
 /* tni_stack_get of a stack of the default size from the cache alone. NULL: it has none, or the stack must be prepared; call
  * tni_stack_get. */
 static inline tni_stack *tni_stack_get_cached(const tni_stack_pool *pool, tni_stack_cache *cache)
 {
-    tni_stack *stack = cache->top;
+    tni_stack *stack;
 
-    if (tni_unlikely(stack == NULL || pool->config.measure))
+    if (tni_unlikely(cache->top == NULL || pool->config.measure))
         return NULL;
-    cache->top = stack->next;
-    cache->count--;
-    tni_san_stack_live(stack->base, tni_stack_size(stack));
-    stack->live = true;
-    stack->used_before = true;
+    stack = tni_stack_cache_pop(cache);
+    tni_stack_set_live(stack);
     return stack;
 }
 
@@ -209,12 +238,8 @@ static inline bool tni_stack_put_cached(const tni_stack_pool *pool, tni_stack_ca
     if (tni_unlikely(stack->class_index != pool->default_class || cache->count >= pool->cache_max ||
                      stack->guard == TNI_GUARD_NONE || tni_stack_waited_for(pool)))
         return false;
-    tni_assert(stack->live && stack->pool == pool, "this stack is not of this pool, or is put back twice");
-    stack->live = false;
-    tni_san_stack_idle(stack->base, tni_stack_size(stack));
-    stack->next = cache->top;
-    cache->top = stack;
-    cache->count++;
+    tni_stack_set_idle(pool, stack);
+    tni_stack_cache_push(cache, stack);
     return true;
 }
 

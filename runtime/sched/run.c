@@ -146,17 +146,14 @@ __attribute__((always_inline)) static inline void free_header(tni_core *core, tn
 __attribute__((always_inline)) static inline void wake_joiner(tni_core *core, tn_waker *joiner)
 {
     tn_task *task = tni_task_of(joiner);
-    bool ended;
 
     if (tni_unlikely(core == NULL || task->runtime != core->runtime)) {
         tn_waker_wake(joiner);
         return;
     }
     tni_order_release();
-    if (tni_task_notify_spending(task, TNI_TASK_REF, &ended)) /* as in tn_waker_wake */
+    if (tni_task_spend_waker(task))
         tni_schedule_ready_on(core, task);
-    else if (ended)
-        tni_task_unref(task);
 }
 
 /* Publishes the end of the task: wakes the joiner, and gives back the scheduler's reference. */

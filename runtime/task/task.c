@@ -139,7 +139,6 @@ void tn_waker_release(tn_waker *waker)
 void tn_waker_wake(tn_waker *waker)
 {
     tn_task *task = tni_task_of(waker);
-    bool ended;
 
     /* The reference is needed until the wake is done: a plain thread may resume and end meanwhile, and for a task of another
      * runtime only the reference keeps that runtime. */
@@ -149,12 +148,8 @@ void tn_waker_wake(tn_waker *waker)
         return;
     }
     tni_order_release();
-    /* The wake releases the reference in the same step. It is not the last: the scheduler has one until the task ends, and the
-     * task does not end before this thread has queued it. */
-    if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
+    if (tni_task_spend_waker(task))
         tni_schedule_ready(task);
-    else if (ended)
-        tni_task_unref(task);
 }
 
 void tn_waker_wake_by_ref(tn_waker *waker)

@@ -126,6 +126,9 @@ static inline void tni_task_publish(tn_task *task, unsigned references)
     tni_a64_store(&task->state, TNI_TASK_ACTIVE | references * TNI_TASK_REF, TNI_RELEASE);
 }
 
+/* Releases a reference; the last one frees the header. */
+void tni_task_unref(tn_task *task);
+
 /* A wake. The caller has called tni_order_release. True: the task rested, and the caller must queue it. `spent`: the references
  * that are released in the same step, 0 or TNI_TASK_REF. If the task has ended, *ended is set, nothing is released, and the
  * caller calls tni_task_unref. */
@@ -152,6 +155,20 @@ static inline bool tni_task_notify(tn_task *task)
     bool ended;
 
     return tni_task_notify_spending(task, 0, &ended);
+}
+
+/* A wake by a worker of the task's runtime that gives up a reference, after tni_order_release. The reference is released in the
+ * same step. It is not the last one: the scheduler has one until the task ends, and the task does not end before this thread
+ * has queued it. True: the task rested, and the caller must queue it. */
+static inline bool tni_task_spend_waker(tn_task *task)
+{
+    bool ended;
+
+    if (tni_task_notify_spending(task, TNI_TASK_REF, &ended))
+        return true;
+    if (ended)
+        tni_task_unref(task);
+    return false;
 }
 
 /* Before a run: clears NOTIFIED, because this run observes all wakes so far. */
@@ -317,8 +334,6 @@ static inline bool tni_task_is_last_reference(const tn_task *task)
     return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
 }
 
-/* Releases a reference; the last one frees the header. */
-void tni_task_unref(tn_task *task);
 /* Frees the header of a task that has ended. The caller has the last reference. */
 void tni_task_free(tn_task *task);
 
