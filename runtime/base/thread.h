@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The OS layer for locks, futexes, threads, clocks and random numbers.
  *
- * No other file of the library names <pthread.h>, <time.h> or a futex. The model checker and the
- * simulator replace this header (TNI_MODEL, TNI_SIM) and run the shipped sources unchanged.
+ * No other file of the library names <pthread.h>, <time.h> or a futex. The model checker and the simulator (TNI_MODEL, TNI_SIM)
+ * have types and definitions of their own and run the shipped sources unchanged.
  */
 #ifndef TNI_THREAD_H
 #define TNI_THREAD_H
@@ -21,13 +21,27 @@
 #include "base/atomic.h"
 #include "base/defs.h"
 
-/* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
-
-/* A lock for short sections, never held across a suspension. */
 typedef struct {
     pthread_mutex_t mutex;
 } tni_os_mutex;
 
+typedef struct {
+    pthread_t id;
+} tni_thread;
+
+typedef struct {
+    sigset_t set;
+} tni_thread_mask;
+
+typedef struct {
+    clockid_t id;
+} tni_thread_clock;
+
+#endif /* TNI_MODEL, TNI_SIM: the types */
+
+/* --- Locks, sleeping, threads ----------------------------------------------------------------------------------------------- */
+
+/* tni_os_mutex: a lock for short sections, never held across a suspension. */
 void tni_os_mutex_init(tni_os_mutex *m);
 void tni_os_mutex_fini(tni_os_mutex *m);
 void tni_os_mutex_lock(tni_os_mutex *m);
@@ -40,16 +54,7 @@ void tni_os_mutex_unlock(tni_os_mutex *m);
 void tni_futex_wait(tni_a32 *word, uint32_t expected, uint64_t deadline_ns);
 void tni_futex_wake(tni_a32 *word, int count);
 
-typedef struct {
-    pthread_t id;
-} tni_thread;
-
-/* A set of signals that a thread blocks. */
-typedef struct {
-    sigset_t set;
-} tni_thread_mask;
-
-/* Gets and sets the signals that the calling thread blocks. */
+/* tni_thread_mask: a set of signals that a thread blocks. These get and set that of the calling thread. */
 void tni_thread_mask_get(tni_thread_mask *out);
 void tni_thread_mask_set(const tni_thread_mask *mask);
 
@@ -72,11 +77,7 @@ bool tni_thread_visit_cpus(void);
 /* Detaches a thread: it is never joined. */
 void tni_thread_detach(tni_thread *thread);
 
-/* The processor time of a thread, readable by other threads. */
-typedef struct {
-    clockid_t id;
-} tni_thread_clock;
-
+/* tni_thread_clock: the processor time of a thread, readable by other threads. */
 void tni_thread_clock_init(tni_thread_clock *clock); /* of the calling thread */
 /* Returns nanoseconds. The thread must not have been joined. */
 uint64_t tni_thread_clock_ns(const tni_thread_clock *clock);
@@ -88,8 +89,6 @@ uint64_t tni_clock_ns(void);
 
 /* A seed from the kernel, different at each call. */
 uint64_t tni_random_seed(void);
-
-#endif /* TNI_MODEL, TNI_SIM */
 
 /* In a function that needs the lock: the calling thread holds it. Such a function has a name that ends in `_locked`. */
 #define tni_os_mutex_assert_held(m) tni_held_assert(m, "the calling thread does not hold the lock")

@@ -4,8 +4,8 @@
 #ifndef TN_MODEL_ENGINE_H
 #define TN_MODEL_ENGINE_H
 
+#include "base/thread.h"
 #include "model.h"
-#include "thread_model.h"
 
 #define MODEL_THREADS 8
 #define MODEL_LOCATIONS 1024

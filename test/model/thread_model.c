@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of thread_model.h: each is an operation of the model. */
+/* The functions of base/thread.h: each is an operation of the model. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
-#include "base/held.h"
+#include "base/thread.h"
 #include "engine.h"
 #include "os/os_thread.h"
 

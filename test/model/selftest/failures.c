@@ -2,8 +2,8 @@
 /* Each kind of failure, and known broken algorithms: the checker must find them. Where a correct form exists it is beside the
  * broken one, and the checker must find nothing in it. */
 #include "atomic_model.h"
+#include "base/thread.h"
 #include "model.h"
-#include "thread_model.h"
 
 typedef struct {
     tni_a32 flag[2];

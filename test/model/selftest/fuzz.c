@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Random small programs: with the reduction the search must find the same outcomes as without it (--compare SEEDS). */
 #include "atomic_model.h"
+#include "base/thread.h"
 #include "model.h"
-#include "thread_model.h"
 
 #define THREADS 3
 #define OPERATIONS 4
