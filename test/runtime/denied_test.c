@@ -166,6 +166,11 @@ Test(denied, membarrier_and_sched_setaffinity)
     expect_work((denial){{SYS_membarrier, SYS_sched_setaffinity}, .handovers = false});
 }
 
+Test(denied, munmap)
+{
+    expect_work((denial){{SYS_munmap, SYS_munmap}, .handovers = true});
+}
+
 Test(denied, madvise)
 {
     expect_work((denial){{SYS_madvise, SYS_madvise}, .handovers = true});
