@@ -6,6 +6,8 @@
 # unloaded, because threads, signal handlers, thread-local memory and callbacks in other libraries outlive its last use.
 function(tn_finish_shared target map_name prefix)
     set_target_properties(${target} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${TN_ABI})
+    # Before the installation it finds other libraries of this project beside itself, whatever folder that is.
+    set_target_properties(${target} PROPERTIES BUILD_RPATH_USE_ORIGIN ON)
     file(CONFIGURE OUTPUT ${target}.map CONTENT "@map_name@_@TN_ABI@ { global: @prefix@*; local: *; };\n" @ONLY)
     set_target_properties(${target} PROPERTIES LINK_DEPENDS "${CMAKE_CURRENT_BINARY_DIR}/${target}.map")
     target_link_options(${target} PRIVATE LINKER:-Bsymbolic-functions LINKER:-z,nodelete
