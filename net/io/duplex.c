@@ -248,6 +248,19 @@ static ssize_t duplex_read(void *object, void *buf, size_t size)
     return n;
 }
 
+static ssize_t duplex_try_read(void *object, void *buf, size_t size)
+{
+    duplex_end *end = object;
+    ssize_t n = operation_begin(end, READING);
+
+    if (n != 0)
+        return n;
+    if (size > 0)
+        n = take(end, buf, size);
+    operation_end(end, READING);
+    return n;
+}
+
 static ssize_t duplex_write(void *object, const void *buf, size_t size)
 {
     duplex_end *end = object;
@@ -260,6 +273,19 @@ static ssize_t duplex_write(void *object, const void *buf, size_t size)
         if (n != 0)
             break;
     }
+    operation_end(end, WRITING);
+    return n;
+}
+
+static ssize_t duplex_try_write(void *object, const void *buf, size_t size)
+{
+    duplex_end *end = object;
+    ssize_t n = operation_begin(end, WRITING);
+
+    if (n != 0)
+        return n;
+    if (size > 0)
+        n = put(end, buf, size);
     operation_end(end, WRITING);
     return n;
 }
@@ -278,6 +304,62 @@ static int duplex_wait(void *object, tn_direction direction)
         rc = TN_EBADF;
     operation_end(end, operation);
     return rc;
+}
+
+/* From its first poll that waits to its end it is the reader or writer of the end. */
+typedef struct {
+    wait_future wait;
+    bool in_flight;
+} lone_wait;
+
+_Static_assert(sizeof(lone_wait) <= TN_IO_WAIT_WORDS * sizeof(uint64_t), "a tn_io_wait_future has space for it");
+
+static void lone_wait_end(lone_wait *self)
+{
+    if (!self->in_flight)
+        return;
+    self->in_flight = false;
+    operation_end(self->wait.end, self->wait.operation);
+}
+
+static int lone_wait_poll(tn_future *base, tn_waker *waker)
+{
+    lone_wait *self = tni_container_of(base, lone_wait, wait.base);
+    duplex_end *end = self->wait.end;
+    int rc;
+
+    if (!self->in_flight) {
+        rc = operation_begin(end, self->wait.operation);
+        if (rc != 0)
+            return rc;
+        self->in_flight = true;
+    }
+    rc = wait_poll(base, waker);
+    if (rc == TN_PENDING)
+        return rc;
+    if (is_closing(end))
+        rc = TN_EBADF;
+    wait_drop(base); /* the waker is not needed any more */
+    lone_wait_end(self);
+    return rc;
+}
+
+static void lone_wait_drop(tn_future *base)
+{
+    lone_wait *self = tni_container_of(base, lone_wait, wait.base);
+
+    if (self->in_flight)
+        wait_drop(base);
+    lone_wait_end(self);
+}
+
+static tn_future *duplex_wait_init(void *object, tn_direction direction, uint64_t *memory)
+{
+    static const tn_future_ops ops = {lone_wait_poll, lone_wait_drop, "duplex"};
+    lone_wait *self = (lone_wait *)(void *)memory;
+
+    *self = (lone_wait){{{&ops}, object, direction == TN_READABLE ? READING : WRITING}, false};
+    return &self->wait.base;
 }
 
 /* Nothing follows what has been written. */
@@ -378,6 +460,9 @@ int tn_duplex_open(tn_io ends[2], const tn_duplex_options *options)
         .close = duplex_close,
         .wait = duplex_wait,
         .abort = duplex_abort,
+        .try_read = duplex_try_read,
+        .try_write = duplex_try_write,
+        .wait_init = duplex_wait_init,
     };
     tn_duplex_options chosen = tn_duplex_options_default();
     const tn_allocator *allocator;

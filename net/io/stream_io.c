@@ -7,6 +7,11 @@ static ssize_t stream_read(void *object, void *buf, size_t size)
     return tn_read(object, buf, size);
 }
 
+static ssize_t stream_try_read(void *object, void *buf, size_t size)
+{
+    return tn_try_read(object, buf, size);
+}
+
 static ssize_t stream_readv(void *object, const struct iovec *iov, int count)
 {
     return tn_readv(object, iov, count);
@@ -15,6 +20,11 @@ static ssize_t stream_readv(void *object, const struct iovec *iov, int count)
 static ssize_t stream_write(void *object, const void *buf, size_t size)
 {
     return tn_write(object, buf, size);
+}
+
+static ssize_t stream_try_write(void *object, const void *buf, size_t size)
+{
+    return tn_try_write(object, buf, size);
 }
 
 static ssize_t stream_writev(void *object, const struct iovec *iov, int count)
@@ -42,6 +52,16 @@ static int stream_wait(void *object, tn_direction direction)
     return tn_await(&future.base);
 }
 
+_Static_assert(sizeof(tn_ready_future) <= TN_IO_WAIT_WORDS * sizeof(uint64_t), "a tn_io_wait_future has space for it");
+
+static tn_future *stream_wait_init(void *object, tn_direction direction, uint64_t *memory)
+{
+    tn_ready_future *future = (tn_ready_future *)(void *)memory;
+
+    tn_ready_init(future, object, direction);
+    return &future->base;
+}
+
 static int stream_abort(void *object)
 {
     tn_stream_abort(object);
@@ -65,6 +85,9 @@ static const tn_io_ops stream_io_ops = {
     .wait = stream_wait,
     .abort = stream_abort,
     .descriptor = stream_descriptor,
+    .try_read = stream_try_read,
+    .try_write = stream_try_write,
+    .wait_init = stream_wait_init,
 };
 
 tn_io tn_stream_io(tn_stream *stream)

@@ -10,6 +10,7 @@
 #include "os/os_process.h"
 #include "os/os_socket.h"
 #include "sched/runtime.h"
+#include "stream/stream.h"
 
 static tni_pipe *pipe_of(void *object)
 {
@@ -92,6 +93,16 @@ static ssize_t pipe_read(void *object, void *buf, size_t size)
     return transfer(pipe_of(object), TNI_READ, &iov, 1);
 }
 
+static ssize_t pipe_try_read(void *object, void *buf, size_t size)
+{
+    tni_pipe *pipe = pipe_of(object);
+    struct iovec iov = {buf, size};
+    tni_pipe_buffers buffers = {&iov, 1};
+    tni_attempt read = {tni_pipe_run_read, &buffers, 0};
+
+    return size > 0 ? tni_attempt_now(&pipe->endpoint, TNI_READ, &read) : 0;
+}
+
 static ssize_t pipe_readv(void *object, const struct iovec *iov, int count)
 {
     return transfer(pipe_of(object), TNI_READ, iov, count);
@@ -102,6 +113,16 @@ static ssize_t pipe_write(void *object, const void *buf, size_t size)
     struct iovec iov = {(void *)(uintptr_t)buf, size};
 
     return transfer(pipe_of(object), TNI_WRITE, &iov, 1);
+}
+
+static ssize_t pipe_try_write(void *object, const void *buf, size_t size)
+{
+    tni_pipe *pipe = pipe_of(object);
+    struct iovec iov = {(void *)(uintptr_t)buf, size};
+    tni_pipe_buffers buffers = {&iov, 1};
+    tni_attempt write = {tni_pipe_run_write, &buffers, 0};
+
+    return size > 0 ? tni_attempt_now(&pipe->endpoint, TNI_WRITE, &write) : 0;
 }
 
 static ssize_t pipe_writev(void *object, const struct iovec *iov, int count)
@@ -126,6 +147,16 @@ static int pipe_wait(void *object, tn_direction direction)
     tni_attempt is_ready = {run_is_ready, &side, 0};
 
     return (int)tni_attempt_until_done(&pipe->endpoint, side, &is_ready);
+}
+
+_Static_assert(sizeof(tn_ready_future) <= TN_IO_WAIT_WORDS * sizeof(uint64_t), "a tn_io_wait_future has space for it");
+
+static tn_future *pipe_wait_init(void *object, tn_direction direction, uint64_t *memory)
+{
+    tn_ready_future *future = (tn_ready_future *)(void *)memory;
+
+    tni_ready_init(future, &pipe_of(object)->endpoint, direction);
+    return &future->base;
 }
 
 /* The reference of the owner stays. */
@@ -156,6 +187,8 @@ tn_io tni_pipe_reader(tni_pipe *pipe)
         .wait = pipe_wait,
         .abort = pipe_abort,
         .descriptor = pipe_descriptor,
+        .try_read = pipe_try_read,
+        .wait_init = pipe_wait_init,
     };
     tn_io io = {&ops, pipe};
 
@@ -172,6 +205,8 @@ tn_io tni_pipe_writer(tni_pipe *pipe)
         .wait = pipe_wait,
         .abort = pipe_abort,
         .descriptor = pipe_descriptor,
+        .try_write = pipe_try_write,
+        .wait_init = pipe_wait_init,
     };
     tn_io io = {&ops, pipe};
 

@@ -33,24 +33,6 @@ static inline size_t tni_buffer_space(const tn_buffer *buffer)
     return buffer->capacity - buffer->end;
 }
 
-/* The number of bytes of such a length; 0: it is none. */
-static inline size_t tni_buffer_length_size(tn_frame_length length)
-{
-    switch (length) {
-    case TN_FRAME_8:
-    case TN_FRAME_16_BE:
-    case TN_FRAME_32_BE:
-    case TN_FRAME_64_BE:
-        return (size_t)length;
-    case TN_FRAME_16_LE:
-    case TN_FRAME_32_LE:
-    case TN_FRAME_64_LE:
-        return (size_t)length - 16;
-    default:
-        return 0;
-    }
-}
-
 /* Which byte of a length of `size` bytes has the value's bits from 8 * `i` on. */
 static inline size_t tni_buffer_length_byte(tn_frame_length length, size_t size, size_t i)
 {

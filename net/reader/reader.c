@@ -5,7 +5,9 @@
 
 #include <string.h>
 
+#include "io/io.h"
 #include "reader/buffer.h"
+#include "sched/budget_fiber.h"
 
 int tn_reader_init(tn_reader *reader, tn_io io, const tn_buffer_options *options)
 {
@@ -18,33 +20,70 @@ void tn_reader_fini(tn_reader *reader)
     tni_buffer_free(&reader->buffer);
 }
 
-/* The buffer is empty. If nothing more seems to be there, it is not needed before a byte is. After a read that has filled the
- * buffer there is probably more, and a wait would only ask the kernel once more. */
-static int wait_without_buffer(tn_reader *reader)
+/* The buffer is empty, and has memory. */
+static ssize_t take_in(tn_reader *reader, ssize_t n)
 {
-    if (reader->more_is_likely && reader->buffer.capacity == reader->buffer.usual)
-        return 0;
-    tni_buffer_free(&reader->buffer);
-    return tn_io_wait(reader->io, TN_READABLE);
+    if (n > 0)
+        reader->buffer.end = (size_t)n;
+    else
+        tni_buffer_free(&reader->buffer);
+    return n;
 }
 
-/* Reads more; the buffer may grow to `most` bytes, which is more than it has. Returns how many bytes; 0 at the end; or an
- * error. */
+/* The buffer is empty, and not held while the call waits. */
+static ssize_t fill_after_wait(tn_reader *reader)
+{
+    tn_buffer *buffer = &reader->buffer;
+    int rc;
+
+    tni_buffer_free(buffer);
+    rc = tn_io_wait(reader->io, TN_READABLE);
+    if (rc == 0)
+        rc = tni_buffer_make_space(buffer, buffer->usual);
+    return rc != 0 ? rc : take_in(reader, tn_io_read(reader->io, buffer->bytes, buffer->capacity));
+}
+
+/* The buffer is empty. Its memory may be used for a try. Returns how many bytes; 0 at the end; or an error. */
+static ssize_t fill_empty(tn_reader *reader)
+{
+    tn_buffer *buffer = &reader->buffer;
+    ssize_t n = tni_budget_enter_inline(); /* a try is no cancellation point */
+
+    if (n != 0)
+        return take_in(reader, n);
+    buffer->begin = buffer->end = 0;
+    if (buffer->capacity != buffer->usual) { /* there is none, or it has grown for one line or frame */
+        tni_buffer_free(buffer);
+        n = tni_buffer_make_space(buffer, buffer->usual);
+        if (n != 0)
+            return n;
+    }
+    n = tn_io_try_read(reader->io, buffer->bytes, buffer->capacity);
+    if (n == TN_EAGAIN || n == TN_ENOTSUP)
+        return fill_after_wait(reader);
+    return take_in(reader, n);
+}
+
+/* Reads more behind what is in the buffer, which may grow to `most` bytes. Returns how many bytes; 0 at the end; or an error. */
 static ssize_t fill(tn_reader *reader, size_t most)
 {
     tn_buffer *buffer = &reader->buffer;
-    ssize_t n = tni_buffer_used(buffer) == 0 ? wait_without_buffer(reader) : 0;
+    ssize_t n;
 
-    if (n == 0)
-        n = tni_buffer_make_space(buffer, most);
+    if (tni_buffer_used(buffer) == 0)
+        return fill_empty(reader);
+    n = tni_buffer_make_space(buffer, most);
     if (n == 0)
         n = tn_io_read(reader->io, buffer->bytes + buffer->end, tni_buffer_space(buffer));
-    reader->more_is_likely = n > 0 && (size_t)n == tni_buffer_space(buffer);
     if (n > 0)
         buffer->end += (size_t)n;
-    else if (tni_buffer_used(buffer) == 0)
-        tni_buffer_free(buffer);
     return n;
+}
+
+/* As fill; a buffer that is not empty stays as it is. */
+static ssize_t fill_if_empty(tn_reader *reader)
+{
+    return tni_buffer_used(&reader->buffer) == 0 ? fill_empty(reader) : 1;
 }
 
 /* The result of a call that needs more bytes than the stream has. */
@@ -79,8 +118,6 @@ static void consume(tn_reader *reader, size_t size)
 {
     reader->buffer.begin += size;
     reader->searched = 0;
-    if (reader->buffer.begin == reader->buffer.end)
-        reader->buffer.begin = reader->buffer.end = 0; /* the bytes stay where they are until the next call */
 }
 
 /* --- Up to a delimiter --------------------------------------------------------------------------------------------------- */
@@ -135,7 +172,7 @@ static int give_rest(tn_reader *reader, tn_bytes *part, int rc)
     return rc; /* TN_EBADMSG too, which may be an error of the stream: more of the part may follow */
 }
 
-int tn_reader_until(tn_reader *reader, tn_bytes *part, char delimiter, size_t limit)
+static int until(tn_reader *reader, tn_bytes *part, char delimiter, size_t limit)
 {
     size_t length = 0;
     int rc = find(reader, delimiter, most_of(limit, 1), &length);
@@ -148,7 +185,7 @@ int tn_reader_until(tn_reader *reader, tn_bytes *part, char delimiter, size_t li
     return 1;
 }
 
-int tn_reader_line(tn_reader *reader, tn_bytes *line, size_t limit)
+static int line_until(tn_reader *reader, tn_bytes *line, size_t limit)
 {
     size_t length = 0;
     int rc = find(reader, '\n', most_of(limit, 2), &length);
@@ -169,30 +206,40 @@ int tn_reader_line(tn_reader *reader, tn_bytes *line, size_t limit)
     return 1;
 }
 
-/* --- By number ----------------------------------------------------------------------------------------------------------- */
-
-static uint64_t length_value(tn_frame_length length, size_t size, const char *bytes)
+int tn_reader_until_(tn_reader *reader, tn_bytes *part, char delimiter, size_t limit)
 {
-    uint64_t value = 0;
+    ssize_t n = fill_if_empty(reader);
 
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)(unsigned char)bytes[tni_buffer_length_byte(length, size, i)] << (8 * i);
-    return value;
+    if (n <= 0) {
+        *part = bytes_at(reader, 0, 0);
+        return (int)n;
+    }
+    return tn_reader_take_until_(reader, part, delimiter, limit, false) ? 1 : until(reader, part, delimiter, limit);
 }
 
-int tn_reader_frame(tn_reader *reader, tn_bytes *frame, tn_frame_length length, size_t limit)
+int tn_reader_line_(tn_reader *reader, tn_bytes *line, size_t limit)
 {
-    size_t prefix = tni_buffer_length_size(length);
+    ssize_t n = fill_if_empty(reader);
+
+    if (n <= 0) {
+        *line = bytes_at(reader, 0, 0);
+        return (int)n;
+    }
+    return tn_reader_take_until_(reader, line, '\n', limit, true) ? 1 : line_until(reader, line, limit);
+}
+
+/* --- By number ----------------------------------------------------------------------------------------------------------- */
+
+static int frame_of(tn_reader *reader, tn_bytes *frame, tn_frame_length length, size_t limit)
+{
+    size_t prefix = tn_frame_prefix_(length);
     uint64_t size;
-    int rc;
+    int rc = need(reader, prefix);
 
     *frame = bytes_at(reader, 0, 0);
-    if (prefix == 0)
-        return TN_EINVAL;
-    rc = need(reader, prefix);
     if (rc <= 0)
         return rc;
-    size = length_value(length, prefix, reader->buffer.bytes + reader->buffer.begin);
+    size = tn_frame_value_(length, reader->buffer.bytes + reader->buffer.begin);
     if (size > limit || size > SIZE_MAX - prefix)
         return TN_EMSGSIZE;
     rc = need(reader, prefix + (size_t)size);
@@ -203,7 +250,18 @@ int tn_reader_frame(tn_reader *reader, tn_bytes *frame, tn_frame_length length, 
     return 1;
 }
 
-int tn_reader_exact(tn_reader *reader, tn_bytes *bytes, size_t size)
+int tn_reader_frame_(tn_reader *reader, tn_bytes *frame, tn_frame_length length, size_t limit)
+{
+    ssize_t n = tn_frame_prefix_(length) > 0 ? fill_if_empty(reader) : (ssize_t)TN_EINVAL;
+
+    if (n <= 0) {
+        *frame = bytes_at(reader, 0, 0);
+        return (int)n;
+    }
+    return tn_reader_take_frame_(reader, frame, length, limit) ? 1 : frame_of(reader, frame, length, limit);
+}
+
+int tn_reader_exact_(tn_reader *reader, tn_bytes *bytes, size_t size)
 {
     int rc = need(reader, size);
 
@@ -259,6 +317,13 @@ static ssize_t below_read(void *object, void *buf, size_t size)
     return tn_reader_read(object, buf, size);
 }
 
+static ssize_t below_try_read(void *object, void *buf, size_t size)
+{
+    tn_reader *reader = object;
+
+    return tni_buffer_used(&reader->buffer) > 0 ? tn_reader_read(reader, buf, size) : tn_io_try_read(reader->io, buf, size);
+}
+
 static ssize_t below_write(void *object, const void *buf, size_t size)
 {
     return tn_io_write(((tn_reader *)object)->io, buf, size);
@@ -267,6 +332,11 @@ static ssize_t below_write(void *object, const void *buf, size_t size)
 static ssize_t below_writev(void *object, const struct iovec *iov, int count)
 {
     return tn_io_writev(((tn_reader *)object)->io, iov, count);
+}
+
+static ssize_t below_try_write(void *object, const void *buf, size_t size)
+{
+    return tn_io_try_write(((tn_reader *)object)->io, buf, size);
 }
 
 static int below_close_write(void *object)
@@ -288,6 +358,17 @@ static int below_wait(void *object, tn_direction direction)
     if (direction == TN_READABLE)
         tni_buffer_free(&reader->buffer);
     return tn_io_wait(reader->io, direction);
+}
+
+static tn_future *below_wait_init(void *object, tn_direction direction, uint64_t *memory)
+{
+    tn_reader *reader = object;
+
+    if (direction == TN_READABLE && tni_buffer_used(&reader->buffer) > 0)
+        return tni_io_wait_ready();
+    if (direction == TN_READABLE)
+        tni_buffer_free(&reader->buffer);
+    return tni_io_wait_inner(reader->io, direction, memory);
 }
 
 static int below_abort(void *object)
@@ -316,6 +397,9 @@ tn_io tn_reader_io(tn_reader *reader)
         .wait = below_wait,
         .abort = below_abort,
         .descriptor = below_descriptor,
+        .try_read = below_try_read,
+        .try_write = below_try_write,
+        .wait_init = below_wait_init,
     };
     tn_io io = {&ops, reader};
 

@@ -193,7 +193,7 @@ int tn_writer_write(tn_writer *writer, const void *data, size_t size)
 
 int tn_writer_frame(tn_writer *writer, tn_frame_length length, const void *data, size_t size)
 {
-    size_t prefix = tni_buffer_length_size(length);
+    size_t prefix = tn_frame_prefix_(length);
     unsigned char bytes[8];
     struct iovec piece[2] = {{bytes, prefix}, piece_of(data, size)};
 

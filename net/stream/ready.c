@@ -69,10 +69,15 @@ static void ready_drop(tn_future *self)
 
 static const tn_future_ops ready_ops = {ready_poll, ready_drop, "socket"};
 
-void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
+void tni_ready_init(tn_ready_future *future, tni_endpoint *endpoint, tn_direction direction)
 {
     future->base.ops = &ready_ops;
-    future->endpoint = &stream->endpoint;
+    future->endpoint = endpoint;
     future->direction = direction;
     future->waiting = false;
+}
+
+void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
+{
+    tni_ready_init(future, &stream->endpoint, direction);
 }

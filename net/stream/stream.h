@@ -24,6 +24,9 @@ void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
 /* The poll of tn_wait_readable, for a caller that is the stream's reader. Returns 0, TN_PENDING, or an error of it. */
 int tni_stream_poll_readable(tn_stream *stream, tn_waker *waker);
 
+/* tn_ready_init for an endpoint that is no stream. */
+void tni_ready_init(tn_ready_future *future, tni_endpoint *endpoint, tn_direction direction);
+
 /* Makes a stream of a new socket, which is not connected yet. Returns 0, TN_ENOMEM, or an error of the kernel. */
 int tni_stream_open_socket(tn_runtime *runtime, tn_stream **out, int domain);
 

@@ -8,6 +8,7 @@
 
 #include "support/allocator.h"
 #include "support/runtime.h"
+#include "task/task.h"
 
 /* --- A stream that returns given bytes in pieces ------------------------------------------------------------------------- */
 
@@ -354,6 +355,103 @@ Test(reader, is_a_byte_stream_too)
     cr_assert_eq(s.waits, 1);
     cr_assert_eq(tn_io_write(io, buf, 1), TN_ENOTSUP);
     tn_reader_fini(&reader);
+}
+
+/* --- A stream that can be tried ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    source below;
+    unsigned empty; /* so many tries find nothing */
+    unsigned tries;
+} tried;
+
+static ssize_t tried_try_read(void *object, void *buf, size_t size)
+{
+    tried *t = object;
+
+    t->tries++;
+    if (t->empty == 0)
+        return source_read(&t->below, buf, size);
+    t->empty--;
+    return TN_EAGAIN;
+}
+
+static const tn_io_ops tried_ops = {
+    .size = sizeof tried_ops, .read = source_read, .wait = source_wait, .try_read = tried_try_read};
+
+/* source_wait checks that the reader holds no buffer then. */
+Test(reader, waits_only_if_a_try_finds_nothing)
+{
+    tried t = {.below = source_of("one\ntwo\nthree\n", 4)};
+    tn_reader reader;
+    tn_bytes line;
+
+    cr_assert_eq(tn_reader_init(&reader, (tn_io){&tried_ops, &t}, NULL), 0);
+    t.below.seen = &reader;
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), 1);
+    cr_assert_eq(t.below.waits, 0);
+    t.empty = 1;
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), 1);
+    cr_assert(is(line, "two"));
+    cr_assert_eq(t.below.waits, 1);
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), 1); /* tries once, and then reads */
+    cr_assert(is(line, "three"));
+    cr_assert_eq(t.tries, 3);
+    cr_assert_eq(t.below.waits, 1);
+    cr_assert_eq(tn_reader_line(&reader, &line, 9), 0);
+    cr_assert_null(reader.buffer.bytes);
+    tn_reader_fini(&reader);
+}
+
+static void *read_cancelled(void *arg)
+{
+    tried t = {.below = source_of("one\ntwo\n", 4)};
+    tn_reader reader;
+    tn_bytes line;
+    tn_cancel_source cut;
+    tn_scope scope;
+
+    tt_check_eq(tn_reader_init(&reader, (tn_io){&tried_ops, &t}, NULL), 0);
+    tn_cancel_source_init(&cut);
+    tn_cancel_source_cancel(&cut);
+    tn_scope_enter_with(&scope, TN_NEVER, &cut);
+    tt_check_eq(tn_reader_line(&reader, &line, 9), TN_ECANCELED);
+    tn_scope_leave(&scope);
+    tn_cancel_source_fini(&cut);
+    tt_check_eq(t.tries, 0);
+    tt_check_eq(tn_reader_line(&reader, &line, 9), 1);
+    tt_check(is(line, "one"));
+    tn_reader_fini(&reader);
+    return arg;
+}
+
+Test(reader, a_try_is_a_cancellation_point)
+{
+    tt_run(read_cancelled, NULL);
+}
+
+/* A task that reads for ever lets others run: each read of the stream spends a unit, and what is in the buffer is free. */
+static void *count_units(void *arg)
+{
+    tried t = {.below = source_of("one\ntwo\n", 8)};
+    tn_reader reader;
+    tn_bytes line;
+
+    tt_check_eq(tn_reader_init(&reader, (tn_io){&tried_ops, &t}, NULL), 0);
+    for (unsigned i = 0; i < 10; i++, t.below.done = 0) {
+        tn_self()->budget = 50;
+        tt_check_eq(tn_reader_line(&reader, &line, 9), 1);
+        tt_check_eq(tn_self()->budget, 49);
+        tt_check_eq(tn_reader_line(&reader, &line, 9), 1);
+        tt_check_eq(tn_self()->budget, 49);
+    }
+    tn_reader_fini(&reader);
+    return arg;
+}
+
+Test(reader, a_try_spends_a_unit_of_the_budget)
+{
+    tt_run(count_units, NULL);
 }
 
 /* --- Cut short ----------------------------------------------------------------------------------------------------------- */

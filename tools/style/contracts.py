@@ -23,7 +23,8 @@ def check(tree, report):
 
 
 def public_functions(source):
-    """(name, line, comment) of each: the comment is above it, or above the run of declarations that it is in."""
+    """(name, line, comment) of each: the comment is above it, or above the run of declarations that it is in. A name that ends
+    in _ is private: it is there for inline functions of the header."""
     found = [(text, first, last) for text, first, last in source.declarations if "TN_API" in text.split()]
     found += [(name + "(", line, end) for name, line, end in inline_functions(source)]
     previous, comment = -1, ""
@@ -34,7 +35,8 @@ def public_functions(source):
         if first != previous + 1:
             comment = comment_above(source, first)
         previous = last
-        yield match.group(1), first, comment
+        if not match.group(1).endswith("_"):
+            yield match.group(1), first, comment
 
 
 def inline_functions(source):

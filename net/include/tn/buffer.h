@@ -3,6 +3,8 @@
 #ifndef TN_BUFFER_H
 #define TN_BUFFER_H
 
+#include <string.h>
+
 #include <tn/io.h>
 
 #ifdef __cplusplus
@@ -26,6 +28,47 @@ typedef enum tn_frame_length {
     TN_FRAME_32_LE = 16 + 4,
     TN_FRAME_64_LE = 16 + 8,
 } tn_frame_length;
+
+/* Private: the number of bytes of such a length; 0: it is none. */
+static inline size_t tn_frame_prefix_(tn_frame_length length)
+{
+    switch (length) {
+    case TN_FRAME_8:
+    case TN_FRAME_16_BE:
+    case TN_FRAME_32_BE:
+    case TN_FRAME_64_BE:
+        return (size_t)length;
+    case TN_FRAME_16_LE:
+    case TN_FRAME_32_LE:
+    case TN_FRAME_64_LE:
+        return (size_t)length - 16;
+    default:
+        return 0;
+    }
+}
+
+/* Private: the value of such a length, at `bytes`. */
+static inline uint64_t tn_frame_value_(tn_frame_length length, const char *bytes)
+{
+    bool swapped = ((size_t)length > 16) != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    uint16_t of_16;
+    uint32_t of_32;
+    uint64_t of_64;
+
+    switch (tn_frame_prefix_(length)) {
+    case 2:
+        memcpy(&of_16, bytes, sizeof of_16);
+        return swapped ? __builtin_bswap16(of_16) : of_16;
+    case 4:
+        memcpy(&of_32, bytes, sizeof of_32);
+        return swapped ? __builtin_bswap32(of_32) : of_32;
+    case 8:
+        memcpy(&of_64, bytes, sizeof of_64);
+        return swapped ? __builtin_bswap64(of_64) : of_64;
+    default:
+        return (unsigned char)*bytes;
+    }
+}
 
 /* Options of a reader or writer; begin with tn_buffer_options_default(). */
 typedef struct tn_buffer_options {

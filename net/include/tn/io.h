@@ -35,7 +35,17 @@ typedef struct tn_io_ops {
     int (*abort)(void *object);
     /* NULL: TN_ENOTSUP. */
     int (*descriptor)(void *object, tn_direction direction);
+    /* NULL: TN_ENOTSUP. */
+    ssize_t (*try_read)(void *object, void *buf, size_t size);
+    /* NULL: TN_ENOTSUP. */
+    ssize_t (*try_write)(void *object, const void *buf, size_t size);
+    /* NULL: if `wait` is NULL too, the future of tn_io_wait_init is ready at once; otherwise its result is TN_ENOTSUP.
+     * Prepares a future of the kind's own in `memory`, of TN_IO_WAIT_WORDS words, and returns it. Its result is that of `wait`.
+     * A kind that is ready may return a future elsewhere that is ready. */
+    tn_future *(*wait_init)(void *object, tn_direction direction, uint64_t *memory);
 } tn_io_ops;
+
+enum { TN_IO_WAIT_WORDS = 10 };
 
 /* A byte stream: a table and its object. It is a value of two pointers; copies of it mean the same stream. */
 typedef struct tn_io {
@@ -82,6 +92,16 @@ static inline ssize_t tn_io_read(tn_io io, void *buf, size_t size)
     return io.ops->read(io.object, buf, size);
 }
 
+/* Reads like tn_io_read what is there, and does not wait. Returns how many bytes; 0 at the end of the stream, or if `size` is 0.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: those of the kind. TN_EAGAIN: nothing is there now. TN_ENOTSUP: the kind cannot read without waiting; call tn_io_wait,
+ * then tn_io_read. TN_EBUSY: another task reads. TN_EBADF: it has been aborted.
+ * Cancellation: no. */
+TN_API ssize_t tn_io_try_read(tn_io io, void *buf, size_t size);
+
 /* Reads like tn_io_read, into `count` buffers in their order.
  *
  * Suspends: until a byte, the end or an error is there; also when the task's budget is used up.
@@ -108,6 +128,16 @@ static inline ssize_t tn_io_write(tn_io io, const void *buf, size_t size)
     n = io.ops->write(io.object, buf, size);
     return n == 0 && size > 0 ? (ssize_t)TN_EIO : n;
 }
+
+/* Writes like tn_io_write what there is space for, and does not wait. Returns how many bytes; 0 if `size` is 0.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `buf` is borrowed for the call.
+ * Errors: those of the kind. TN_EAGAIN: there is no space now. TN_ENOTSUP: the kind cannot write without waiting; call
+ * tn_io_write. TN_EPIPE, TN_EBUSY, TN_EBADF, TN_EIO: as tn_io_write.
+ * Cancellation: no. */
+TN_API ssize_t tn_io_try_write(tn_io io, const void *buf, size_t size);
 
 /* Writes like tn_io_write, from `count` buffers in their order.
  *
@@ -156,6 +186,24 @@ TN_API int tn_io_writev_all(tn_io io, struct iovec *iov, int count);
  * Errors: those of tn_io_read and tn_io_write.
  * Cancellation: yes; nothing was read or written. */
 TN_API int tn_io_wait(tn_io io, tn_direction direction);
+
+/* A future that is ready when tn_io_wait would return, for tn_select and the like. Its errors are those of tn_io_wait, and
+ * TN_ENOTSUP: the kind can wait only in tn_io_wait, as TLS, where a read may have to write. */
+typedef struct tn_io_wait_future {
+    tn_future base;
+    tn_future *inner;                  /* private */
+    uint64_t opaque[TN_IO_WAIT_WORDS]; /* private */
+} tn_io_wait_future;
+
+/* Prepares `future` to wait for `direction`. While it waits, it is the one that reads (TN_READABLE) or writes (TN_WRITABLE).
+ * Nothing happens until it is polled, by a task.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: the memory is the caller's. The stream is borrowed until the future is ready or dropped.
+ * Errors: none.
+ * Cancellation: no. */
+TN_API void tn_io_wait_init(tn_io_wait_future *future, tn_io io, tn_direction direction);
 
 /* Sends the end after what has been written; reading goes on.
  *
