@@ -74,8 +74,15 @@ void micro_block_eager(const micro_settings *settings);
 
 /* micro_reading.c */
 void micro_read_lines(const micro_settings *settings);
+void micro_read_lines_hand(const micro_settings *settings);
+void micro_read_lines_each(const micro_settings *settings);
+void micro_read_lines_each_hand(const micro_settings *settings);
 void micro_read_frames(const micro_settings *settings);
+void micro_read_frames_hand(const micro_settings *settings);
+void micro_read_frames_each(const micro_settings *settings);
+void micro_read_frames_each_hand(const micro_settings *settings);
 void micro_io_read(const micro_settings *settings);
+void micro_io_read_stream(const micro_settings *settings);
 
 /* micro_stuck.c */
 void micro_takeover(const micro_settings *settings);

@@ -208,21 +208,49 @@ static void measure(const micro_settings *settings, const char *name, const char
 void micro_read_lines(const micro_settings *settings)
 {
     measure(settings, "read_lines", "ns/line", lines_many, 5000);
+}
+
+void micro_read_lines_hand(const micro_settings *settings)
+{
     measure(settings, "read_lines_hand", "ns/line", lines_many_hand, 5000);
+}
+
+void micro_read_lines_each(const micro_settings *settings)
+{
     measure(settings, "read_lines_each", "ns/line", lines_each, 500);
+}
+
+void micro_read_lines_each_hand(const micro_settings *settings)
+{
     measure(settings, "read_lines_each_hand", "ns/line", lines_each_hand, 500);
 }
 
 void micro_read_frames(const micro_settings *settings)
 {
     measure(settings, "read_frames", "ns/frame", frames_many, 5000);
+}
+
+void micro_read_frames_hand(const micro_settings *settings)
+{
     measure(settings, "read_frames_hand", "ns/frame", frames_many_hand, 5000);
+}
+
+void micro_read_frames_each(const micro_settings *settings)
+{
     measure(settings, "read_frames_each", "ns/frame", frames_each, 500);
+}
+
+void micro_read_frames_each_hand(const micro_settings *settings)
+{
     measure(settings, "read_frames_each_hand", "ns/frame", frames_each_hand, 500);
 }
 
 void micro_io_read(const micro_settings *settings)
 {
     measure(settings, "io_read", "ns/read", io_read, 500);
+}
+
+void micro_io_read_stream(const micro_settings *settings)
+{
     measure(settings, "io_read_stream", "ns/read", io_read_stream, 500);
 }

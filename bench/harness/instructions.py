@@ -22,8 +22,11 @@ MICRO = {
     "chan_pingpong": (1000, 21000, 1), "mpsc_1": (10000, 110000, 1), "mpsc_4": (10000, 110000, 1),
     "mutex_2": (6400, 70400, 1), "mutex_64": (6400, 70400, 1), "mutex_wake": (6400, 38400, 1),
     "timeout_unused": (10000, 110000, 1), "timers": (2000, 12000, 1), "live": (2000, 12000, 1),
+    "read_lines": (4096, 12288, 1), "read_lines_each": (4096, 12288, 1), "read_frames": (4096, 12288, 1),
+    "read_frames_each": (4096, 12288, 1),
     "spawn_blocking_batch": (5, 25, 1000), "spawn_blocking_roundtrip": (500, 5500, 1),
 }
+OWN = [case for case in MICRO if case.startswith("read_")]  # no peer has them
 KINDS = {"timers": ["stackless", "fibers"], "live": ["stackless", "fibers"]}  # a peer has one kind of task
 HTTP = "http"
 CASES = list(MICRO) + [HTTP]
@@ -62,7 +65,8 @@ def micro_jobs(programs, cases, objects):
     jobs = []
     for case in cases:
         kinds = KINDS.get(case, [])
-        for program in [program for program in programs if program.name in PROGRAMS]:
+        having = [OURS] if case in OWN else PROGRAMS
+        for program in [program for program in programs if program.name in having]:
             if program.name == OURS and kinds:
                 jobs += [micro_job(program, case, objects, [kind]) for kind in kinds]
             else:

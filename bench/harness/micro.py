@@ -16,7 +16,8 @@ CASES = ["switch_loop", "spawn_join", "spawn_many_local", "spawn_many_remote", "
          "semaphore_wake", "wake_local", "await_ready", "select_ready", "timeout_unused", "await_for", "first_touch", "timers",
          "lateness", "takeover", "thread_wake", "spawn_blocking_batch", "spawn_blocking_roundtrip", "blocking_run",
          "blocking_submitters", "blocking_sleepers", "block_declared", "block_eager", "files_small", "files_large",
-         "read_lines", "read_frames", "io_read"]
+         "read_lines", "read_lines_hand", "read_lines_each", "read_lines_each_hand", "read_frames", "read_frames_hand",
+         "read_frames_each", "read_frames_each_hand", "io_read", "io_read_stream"]
 ROUNDS, QUICK_ROUNDS = 5, 2
 ALSO_ON_ONE = ["mutex_wake"]  # its price for a second worker is a figure of its own
 
