@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <tn/combine.h>
+
 #include "base/alloc.h"
 #include "base/options.h"
 #include "io/stream_io.h"
@@ -11,7 +13,6 @@
 #include "scope/scope.h"
 #include "stream/stream_splice.h"
 
-#define BUFFER_FIRST 4096
 #define BUFFER_DEFAULT 65536
 #define BUFFER_MIN 64
 #define BUFFER_MAX ((size_t)1 << 30)
@@ -36,6 +37,7 @@ int tni_copy_init(tni_copy *copy, const tn_copy_options *given, const char *call
         return rc;
     if (options->allocator == NULL)
         options->allocator = runtime != NULL ? &runtime->allocator : &tni_alloc_default;
+    copy->may_rest = false;
     tni_a64_init(&copy->moved_at_ns, options->idle_ns != 0 ? tn_now() : 0);
     return 0;
 }
@@ -58,11 +60,23 @@ static uint64_t idle_at(const tni_copy *copy)
     return copy->options.idle_ns < TN_NEVER - moved_at_ns ? moved_at_ns + copy->options.idle_ns : TN_NEVER;
 }
 
+static int wait_for_both(tni_copy *copy)
+{
+    int index = tn_select(copy->inputs, 2, &copy->ready_rc);
+
+    if (index < 0)
+        return index;
+    copy->ready = (unsigned)index;
+    return 0;
+}
+
 static ssize_t call_once(tni_copy_direction *self, tni_copy_step_kind kind, char *bytes, size_t size)
 {
     switch (kind) {
     case TNI_COPY_WAIT:
         return tn_io_wait(self->from, TN_READABLE);
+    case TNI_COPY_WAIT_BOTH:
+        return wait_for_both(self->copy);
     case TNI_COPY_READ:
         return tn_io_read(self->from, bytes, size);
     case TNI_COPY_SPLICE:
@@ -101,15 +115,14 @@ ssize_t tni_copy_step(tni_copy_direction *self, tni_copy_step_kind kind, char *b
 
 /* --- The buffer ------------------------------------------------------------------------------------------------------------ */
 
-static void drop_buffer(tni_copy_direction *self)
+void tni_copy_drop_buffer(tni_copy_direction *self)
 {
     if (self->buffer != NULL)
         tni_free(self->copy->options.allocator, self->buffer, self->capacity);
     self->buffer = NULL;
 }
 
-/* A larger one than before, if there is memory for it. */
-static int get_buffer(tni_copy_direction *self, size_t capacity)
+int tni_copy_get_buffer(tni_copy_direction *self, size_t capacity)
 {
     char *buffer;
 
@@ -118,7 +131,7 @@ static int get_buffer(tni_copy_direction *self, size_t capacity)
     buffer = tni_alloc(self->copy->options.allocator, capacity, _Alignof(max_align_t));
     if (buffer == NULL)
         return self->buffer != NULL ? 0 : TN_ENOMEM;
-    drop_buffer(self);
+    tni_copy_drop_buffer(self);
     self->buffer = buffer;
     self->capacity = capacity;
     return 0;
@@ -130,13 +143,13 @@ int tni_copy_write_failed(tni_copy_direction *self, int rc)
     return rc;
 }
 
-static int write_all(tni_copy_direction *self, size_t size)
+static int write_all(tni_copy_direction *self)
 {
-    for (size_t done = 0; done < size;) {
-        ssize_t n = tni_copy_step(self, TNI_COPY_WRITE, self->buffer + done, size - done);
+    while (self->done < self->size) {
+        ssize_t n = tni_copy_step(self, TNI_COPY_WRITE, self->buffer + self->done, self->size - self->done);
         if (n < 0)
             return tni_copy_write_failed(self, (int)n);
-        done += (size_t)n;
+        self->done += (size_t)n;
         self->bytes += (size_t)n;
     }
     return 0;
@@ -147,24 +160,26 @@ static int write_all(tni_copy_direction *self, size_t size)
 static int copy_burst(tni_copy_direction *self)
 {
     size_t largest = self->copy->options.buffer_size;
-    size_t wanted = largest < BUFFER_FIRST ? largest : BUFFER_FIRST;
+    size_t wanted = largest < TNI_COPY_BUFFER_FIRST ? largest : TNI_COPY_BUFFER_FIRST;
 
     for (;;) {
         ssize_t n;
-        int rc = get_buffer(self, wanted);
+        int rc = tni_copy_get_buffer(self, wanted);
 
         if (rc != 0)
             return rc;
         n = tni_copy_step(self, TNI_COPY_READ, self->buffer, self->capacity);
         if (n <= 0)
             return (int)n;
-        rc = write_all(self, (size_t)n);
+        self->done = 0;
+        self->size = (size_t)n;
+        rc = write_all(self);
         if (rc != 0)
             return rc;
         if ((size_t)n < self->capacity)
             return 1;
         if (self->capacity == largest && tni_copy_can_splice(self)) {
-            drop_buffer(self);
+            tni_copy_drop_buffer(self);
             return tni_copy_splice(self);
         }
         wanted = largest;
@@ -176,8 +191,38 @@ static void direction_end(tn_scope *scope, bool abandoned)
     tni_copy_direction *self = tni_container_of(scope, tni_copy_direction, scope);
 
     (void)abandoned;
-    drop_buffer(self);
+    tni_copy_drop_buffer(self);
     tni_copy_close_pipe(self);
+}
+
+bool tni_copy_count_idle(tni_copy *copy)
+{
+    /* Relaxed: the changes of this word alone decide, and what the directions did is published by the end of their fibers.
+     * Partner: wait_for_input. */
+    if (tni_a32_fetch_add(&copy->idle, 1, TNI_RELAXED) == 0)
+        return false;
+    tn_cancel_source_cancel(&copy->rest);
+    return true;
+}
+
+/* Waits for the source. If both sources are idle, both directions rest: the last change of `idle` says so, and no later one. */
+static int wait_for_input(tni_copy_direction *self)
+{
+    tni_copy *copy = self->copy;
+    uint32_t alone = 1;
+    tn_scope scope;
+    int rc;
+
+    if (!copy->may_rest)
+        return (int)tni_copy_step(self, TNI_COPY_WAIT, NULL, 0);
+    if (tni_copy_count_idle(copy))
+        return TNI_COPY_RESTS;
+    tn_scope_enter_with(&scope, TN_NEVER, &copy->rest);
+    rc = (int)tni_copy_step(self, TNI_COPY_WAIT, NULL, 0);
+    tn_scope_leave(&scope);
+    /* Relaxed: as in tni_copy_count_idle. If it fails, the other direction rests. Then this one does too, and what the wait has
+     * found is found again: it takes nothing. */
+    return tni_a32_cas(&copy->idle, &alone, 0, TNI_RELAXED) ? rc : TNI_COPY_RESTS;
 }
 
 int tni_copy_run(tni_copy_direction *self)
@@ -186,12 +231,18 @@ int tni_copy_run(tni_copy_direction *self)
 
     tn_scope_enter(&self->scope, TN_NEVER);
     tni_scope_on_end(&self->scope, direction_end);
-    do {
-        rc = (int)tni_copy_step(self, TNI_COPY_WAIT, NULL, 0);
-        if (rc == 0)
-            rc = copy_burst(self);
-        drop_buffer(self);
-    } while (rc == 1);
+    rc = write_all(self);
+    tni_copy_drop_buffer(self);
+    while (rc == 0) {
+        rc = wait_for_input(self);
+        if (rc != 0)
+            break;
+        rc = copy_burst(self);
+        tni_copy_drop_buffer(self);
+        if (rc != 1)
+            break;
+        rc = 0;
+    }
     tn_scope_leave(&self->scope);
     return rc;
 }

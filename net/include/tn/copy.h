@@ -55,7 +55,9 @@ TN_API int tn_copy(tn_io to, tn_io from, const tn_copy_options *options, uint64_
  * TN_ECONNRESET), the other direction continues to its end, because that peer may have sent something before. Without
  * `idle_ns` the copy then lasts as long as that direction, for ever if its stream never ends.
  *
- * The second direction is copied by another fiber, which needs a stack: with tn_options.stacks_max, allow two for each copy.
+ * While the connection is idle, or no write has to wait, the calling fiber copies in both directions. At other times the second
+ * direction is copied by another fiber, which needs a stack: with tn_options.stacks_max, allow two for each busy copy. If a
+ * stream cannot be tried (tn_io_try_read), or not be waited for by a future, there are always two.
  *
  * Suspends: until both directions have ended; also when the task's budget is used up.
  * Callable from: a fiber.
