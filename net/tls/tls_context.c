@@ -31,11 +31,17 @@ struct tn_tls_context {
 
 /* --- Generations ----------------------------------------------------------------------------------------------------------- */
 
+/* A source may be the text of a private key. */
+static void key_free(const char *key)
+{
+    OPENSSL_clear_free((char *)(uintptr_t)key, key != NULL ? strlen(key) : 0);
+}
+
 static void name_free(tni_tls_name *name)
 {
     OPENSSL_free(name->name);
     OPENSSL_free(name->certificate);
-    OPENSSL_free(name->key);
+    key_free(name->key);
     SSL_CTX_free(name->ctx);
     OPENSSL_free(name);
 }
@@ -148,9 +154,7 @@ static int set_verification(SSL_CTX *ctx, const tn_tls_context_options *options,
     SSL_CTX_set_verify(ctx, mode, NULL);
     if (options->authorities != NULL)
         return tni_tls_load_authorities(ctx, options->authorities, options->role == TN_TLS_SERVER, error);
-    if (mode != SSL_VERIFY_NONE && SSL_CTX_set_default_verify_paths(ctx) != 1)
-        return tni_tls_error_take(error, TN_EINVAL, "authorities", "those of the machine cannot be used");
-    return 0;
+    return mode != SSL_VERIFY_NONE ? tni_tls_load_machine_authorities(ctx, error) : 0;
 }
 
 /* Everything but the names. */
@@ -266,26 +270,53 @@ static void *load(void *arg)
     return NULL;
 }
 
-/* Makes a new generation and exchanges it. `change` is held. */
-static int exchange(tn_tls_context *context, const tni_tls_name *more, tn_tls_error *error)
+/* Has the job done on the pool. */
+static int run_job(load_job *job, tn_tls_error *error)
 {
-    load_job job = {.context = context, .more = more, .old = context->generation}; /* only a holder of `change` changes it */
-    int rc = tn_run_blocking(load, &job, NULL);
+    int rc = tn_run_blocking(load, job, NULL);
 
     if (rc == 0)
-        rc = job.rc;
-    if (rc != 0) {
-        if (job.error.code == 0)
-            (void)tni_tls_error_say(&job.error, rc, "tn_tls_context", tn_strerror(rc));
-        if (error != NULL)
-            *error = job.error;
+        rc = job->rc;
+    if (rc != 0 && error != NULL)
+        *error = job->error;
+    return rc;
+}
+
+/* Gives an error without a text one. Returns `rc`. */
+static int explain(tn_tls_error *error, int rc, const char *where)
+{
+    if (rc != 0 && error != NULL && error->code != rc)
+        (void)tni_tls_error_say(error, rc, where, tn_strerror(rc));
+    return rc;
+}
+
+/* Makes a new generation and exchanges it. `change` is held. */
+static int exchange_locked(tn_tls_context *context, const tni_tls_name *more, tn_tls_error *error)
+{
+    load_job job = {.context = context, .more = more, .old = context->generation}; /* only a holder of `change` changes it */
+    int rc = run_job(&job, error);
+
+    if (rc != 0)
         return rc;
-    }
     tn_mutex_lock_always(&context->lock);
     context->generation = job.made;
     tn_mutex_unlock(&context->lock);
     tni_tls_generation_release(job.old);
     return 0;
+}
+
+static int exchange(tn_tls_context *context, const tni_tls_name *more, tn_tls_error *error, const char *where)
+{
+    int rc;
+
+    if (error != NULL)
+        *error = (tn_tls_error){0};
+    rc = tn_mutex_lock(&context->change);
+    if (rc == 0) {
+        rc = exchange_locked(context, more, error);
+        tn_mutex_unlock(&context->change);
+    }
+    return explain(error, rc, where);
 }
 
 /* --- The calls ------------------------------------------------------------------------------------------------------------- */
@@ -333,7 +364,7 @@ static void context_free(tn_tls_context *context)
 {
     tni_tls_generation_release(context->generation);
     OPENSSL_free((char *)context->options.certificate);
-    OPENSSL_clear_free((char *)context->options.key, context->options.key != NULL ? strlen(context->options.key) : 0);
+    key_free(context->options.key);
     OPENSSL_free((char *)context->options.authorities);
     OPENSSL_cleanse(context->ticket_keys, sizeof context->ticket_keys);
     OPENSSL_free(context);
@@ -358,37 +389,22 @@ static int copy_options(tn_tls_context *context, const tn_tls_context_options *o
     return copy_protocols(context, options->protocols, error);
 }
 
-int tn_tls_context_open(tn_tls_context **out, const tn_tls_context_options *options, tn_tls_error *error)
+static int open_context(tn_tls_context **out, const tn_tls_context_options *options, tn_tls_error *error)
 {
-    tn_tls_context_options chosen = tn_tls_context_options_default();
-    tn_tls_context *context;
-    load_job job = {.old = NULL};
+    tn_tls_context *context = OPENSSL_zalloc(sizeof *context);
+    load_job job = {.context = context};
     int rc;
 
-    if (error != NULL)
-        *error = (tn_tls_error){0};
-    if (!tni_tls_options_read(&chosen, sizeof chosen, sizeof chosen, options))
-        return refuse(error, "the options are of another version, or have no size");
-    rc = check_options(&chosen, error);
-    if (rc != 0)
-        return rc;
-    context = OPENSSL_zalloc(sizeof *context);
     if (context == NULL)
         return TN_ENOMEM;
     atomic_init(&context->references, 1);
     tn_mutex_init(&context->change);
     tn_mutex_init(&context->lock);
-    rc = copy_options(context, &chosen, error);
+    rc = copy_options(context, options, error);
     if (rc == 0 && RAND_bytes(context->ticket_keys, TICKET_KEYS) != 1)
         rc = tni_tls_error_take(error, TN_ENOMEM, "tn_tls_context_open", "there are no random numbers");
-    job.context = context;
     if (rc == 0)
-        rc = tn_run_blocking(load, &job, NULL);
-    if (rc == 0) {
-        rc = job.rc;
-        if (rc != 0 && error != NULL)
-            *error = job.error;
-    }
+        rc = run_job(&job, error);
     if (rc != 0) {
         context_free(context);
         return rc;
@@ -398,32 +414,35 @@ int tn_tls_context_open(tn_tls_context **out, const tn_tls_context_options *opti
     return 0;
 }
 
+int tn_tls_context_open(tn_tls_context **out, const tn_tls_context_options *options, tn_tls_error *error)
+{
+    tn_tls_context_options chosen = tn_tls_context_options_default();
+    int rc;
+
+    if (error != NULL)
+        *error = (tn_tls_error){0};
+    if (!tni_tls_options_read(&chosen, sizeof chosen, sizeof chosen, options))
+        return refuse(error, "the options are of another version, or have no size");
+    rc = check_options(&chosen, error);
+    if (rc == 0)
+        rc = open_context(out, &chosen, error);
+    return explain(error, rc, "tn_tls_context_open");
+}
+
 int tn_tls_context_add_name(tn_tls_context *context, const char *name, const char *certificate, const char *key,
                             tn_tls_error *error)
 {
     tni_tls_name more = {.name = (char *)name, .certificate = (char *)certificate, .key = (char *)key};
-    int rc;
 
     if (context->options.role != TN_TLS_SERVER || name == NULL || name[0] == '\0' || certificate == NULL || key == NULL)
         return tni_tls_error_say(error, TN_EINVAL, "tn_tls_context_add_name",
                                  "the context is a client's, or name, certificate or key are missing");
-    rc = tn_mutex_lock(&context->change);
-    if (rc != 0)
-        return rc;
-    rc = exchange(context, &more, error);
-    tn_mutex_unlock(&context->change);
-    return rc;
+    return exchange(context, &more, error, "tn_tls_context_add_name");
 }
 
 int tn_tls_context_reload(tn_tls_context *context, tn_tls_error *error)
 {
-    int rc = tn_mutex_lock(&context->change);
-
-    if (rc != 0)
-        return rc;
-    rc = exchange(context, NULL, error);
-    tn_mutex_unlock(&context->change);
-    return rc;
+    return exchange(context, NULL, error, "tn_tls_context_reload");
 }
 
 tn_tls_context *tn_tls_context_retain(tn_tls_context *context)

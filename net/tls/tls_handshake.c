@@ -148,7 +148,7 @@ static int exchange_locked(tn_tls *tls)
     rc = tni_tls_session_drain_locked(tls);
     if (rc == 0)
         rc = tni_tls_session_need_input_locked(tls, &slice_ns);
-    return rc == 0 ? 0 : tni_tls_session_say_locked(tls, rc, tn_strerror(rc));
+    return rc;
 }
 
 static int handshake_locked(tn_tls *tls)
@@ -178,17 +178,13 @@ static int handshake_locked(tn_tls *tls)
 
 int tn_tls_handshake(tn_tls *tls)
 {
-    int rc = tn_mutex_lock(&tls->lock);
+    int rc = tni_tls_session_enter(tls, TNI_TLS_HANDSHAKE);
 
     if (rc != 0)
         return rc;
-    rc = tls->open ? 0 : tni_tls_session_begin_locked(tls, TNI_TLS_HANDSHAKE);
-    if (rc == 0 && !tls->open) {
+    if (!tls->open)
         rc = handshake_locked(tls);
-        tls->busy &= ~(unsigned)TNI_TLS_HANDSHAKE;
-    }
-    tni_tls_unlock(tls);
-    return rc;
+    return (int)tni_tls_session_leave_locked(tls, TNI_TLS_HANDSHAKE, rc);
 }
 
 /* --- What it has agreed on ------------------------------------------------------------------------------------------------- */

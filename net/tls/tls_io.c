@@ -46,41 +46,21 @@ static ssize_t read_locked(tn_tls *tls, void *buf, size_t size, bool peek)
             return tni_tls_session_say_locked(tls, TN_EBADMSG, "the stream has ended without close_notify");
         rc = tni_tls_session_need_input_locked(tls, &slice_ns);
         if (rc != 0)
-            return tni_tls_session_say_locked(tls, rc, tn_strerror(rc));
+            return rc;
     }
-}
-
-/* Begins a call: it is a cancellation point, and spends a unit of the budget. On success the lock is held. */
-static int enter(tn_tls *tls, unsigned operation)
-{
-    int rc = tn_mutex_lock(&tls->lock);
-
-    if (rc != 0)
-        return rc;
-    rc = tni_tls_session_begin_locked(tls, operation);
-    if (rc != 0)
-        tni_tls_unlock(tls);
-    return rc;
-}
-
-static void leave_locked(tn_tls *tls, unsigned operation)
-{
-    tls->busy &= ~operation;
-    tni_tls_unlock(tls);
 }
 
 static ssize_t io_read(void *object, void *buf, size_t size)
 {
     tn_tls *tls = object;
-    ssize_t n = enter(tls, TNI_TLS_READER);
+    ssize_t n = tni_tls_session_enter(tls, TNI_TLS_READER);
 
     if (n != 0)
         return n;
     if (size > SSIZE_MAX)
         size = SSIZE_MAX;
     n = size > 0 ? read_locked(tls, buf, size, false) : state_locked(tls);
-    leave_locked(tls, TNI_TLS_READER);
-    return n;
+    return tni_tls_session_leave_locked(tls, TNI_TLS_READER, n);
 }
 
 /* --- Writing --------------------------------------------------------------------------------------------------------------- */
@@ -131,21 +111,20 @@ static ssize_t write_locked(tn_tls *tls, const void *buf, size_t size)
             return rc;
     }
     rc = tni_tls_session_drain_locked(tls);
-    if (rc == 0 || rc == TN_ECANCELED || rc == TN_ETIMEDOUT)
+    if (rc == 0 || ((rc == TN_ECANCELED || rc == TN_ETIMEDOUT) && tls->write_failed == 0))
         return (ssize_t)count; /* the bytes are in a record, and will be sent */
-    return tni_tls_session_say_locked(tls, rc, tn_strerror(rc));
+    return rc;
 }
 
 static ssize_t io_write(void *object, const void *buf, size_t size)
 {
     tn_tls *tls = object;
-    ssize_t n = enter(tls, TNI_TLS_WRITER);
+    ssize_t n = tni_tls_session_enter(tls, TNI_TLS_WRITER);
 
     if (n != 0)
         return n;
     n = write_locked(tls, buf, size);
-    leave_locked(tls, TNI_TLS_WRITER);
-    return n;
+    return tni_tls_session_leave_locked(tls, TNI_TLS_WRITER, n);
 }
 
 /* Copies the beginning of the buffers, so that they are one record. Returns how many bytes. */
@@ -205,7 +184,7 @@ static int io_wait(void *object, tn_direction direction)
 {
     tn_tls *tls = object;
     unsigned operation = direction == TN_READABLE ? TNI_TLS_READER : TNI_TLS_WRITER;
-    int rc = enter(tls, operation);
+    int rc = tni_tls_session_enter(tls, operation);
     char byte;
 
     if (rc != 0)
@@ -216,8 +195,7 @@ static int io_wait(void *object, tn_direction direction)
     } else {
         rc = wait_writable_locked(tls);
     }
-    leave_locked(tls, operation);
-    return rc;
+    return (int)tni_tls_session_leave_locked(tls, operation, rc);
 }
 
 /* While a message of the handshake, such as a ticket, is half received, OpenSSL neither ends the session nor changes keys. */
@@ -267,13 +245,39 @@ static int close_write_locked(tn_tls *tls)
 static int io_close_write(void *object)
 {
     tn_tls *tls = object;
-    int rc = enter(tls, TNI_TLS_WRITER);
+    int rc = tni_tls_session_enter(tls, TNI_TLS_WRITER);
 
     if (rc != 0)
         return rc;
     rc = close_write_locked(tls);
-    leave_locked(tls, TNI_TLS_WRITER);
-    return rc;
+    return (int)tni_tls_session_leave_locked(tls, TNI_TLS_WRITER, rc);
+}
+
+/* Whether a read returns at once. A part of a record does not make it so, nor does a record without bytes for the program. */
+static bool has_input_locked(tn_tls *tls)
+{
+    char byte;
+    size_t count;
+    int rc;
+
+    if (!tls->open)
+        return false;
+    if (state_locked(tls) != 0 || tls->in_ended || SSL_pending(tls->ssl) > 0 ||
+        SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN)
+        return true;
+    if (tls->busy & TNI_TLS_READER || tni_tls_bytes_count(&tls->pair.in) == 0)
+        return false;
+    tni_tls_call_begin();
+    rc = SSL_peek_ex(tls->ssl, &byte, 1, &count);
+    switch (tni_tls_call_result(tls, rc)) {
+    case TNI_TLS_WANTS_INPUT:
+        return false;
+    case TNI_TLS_FAILED:
+        (void)tni_tls_session_fail_locked(tls, "read"); /* which the next read returns */
+        return true;
+    default:
+        return true;
+    }
 }
 
 bool tn_tls_has_input(tn_tls *tls)
@@ -281,14 +285,14 @@ bool tn_tls_has_input(tn_tls *tls)
     bool found;
 
     tni_tls_lock(tls);
-    found = tls->open && (SSL_has_pending(tls->ssl) == 1 || tni_tls_bytes_count(&tls->pair.in) > 0);
+    found = has_input_locked(tls);
     tni_tls_unlock(tls);
     return found;
 }
 
 int tn_tls_update_keys(tn_tls *tls)
 {
-    int rc = enter(tls, TNI_TLS_WRITER);
+    int rc = tni_tls_session_enter(tls, TNI_TLS_WRITER);
 
     if (rc != 0)
         return rc;
@@ -316,8 +320,7 @@ int tn_tls_update_keys(tn_tls *tls)
     }
     if (rc == 0)
         rc = tni_tls_session_drain_locked(tls);
-    leave_locked(tls, TNI_TLS_WRITER);
-    return rc;
+    return (int)tni_tls_session_leave_locked(tls, TNI_TLS_WRITER, rc);
 }
 
 static int io_abort(void *object)

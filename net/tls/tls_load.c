@@ -3,10 +3,14 @@
 #include "tls/tls_load.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+
+#include <tn/fs.h>
 
 #include "tls/tls_error.h"
 
@@ -116,4 +120,59 @@ int tni_tls_load_authorities(SSL_CTX *ctx, const char *authorities, bool names, 
         return 0;
     return tni_tls_error_take(error, TN_EINVAL, name_of(authorities, "authorities"),
                               count == 0 ? "there is no certificate in it" : "a certificate cannot be used");
+}
+
+/* --- Authorities of the machine -------------------------------------------------------------------------------------------- */
+
+/* The variable of the environment if it is set, as OpenSSL does it. */
+static const char *setting(const char *variable, const char *otherwise)
+{
+    const char *value = secure_getenv(variable);
+
+    return value != NULL ? value : otherwise;
+}
+
+/* Whether OpenSSL would find a certificate in a file of this name: eight hexadecimal digits, a dot, digits. */
+static bool is_hash(const char *name)
+{
+    size_t digits = strspn(name, "0123456789abcdef");
+
+    return digits == 8 && name[8] == '.' && name[9] != '\0' && name[9 + strspn(name + 9, "0123456789")] == '\0';
+}
+
+/* Files that cannot be used are left out, as OpenSSL does it. */
+static int load_folder(X509_STORE *store, const char *folder)
+{
+    char path[PATH_MAX];
+    tn_entry entry;
+    tn_dir *dir;
+    int rc = tn_dir_open(&dir, folder);
+
+    if (rc != 0)
+        return rc == TN_ENOMEM ? rc : 0; /* most machines have either the file or the folder */
+    while ((rc = tn_dir_next(dir, &entry)) == 1) {
+        int size = snprintf(path, sizeof path, "%s/%s", folder, entry.name);
+        if (is_hash(entry.name) && size > 0 && (size_t)size < sizeof path)
+            (void)X509_STORE_load_file(store, path);
+    }
+    tn_dir_close(dir);
+    return rc == TN_ENOMEM ? rc : 0;
+}
+
+int tni_tls_load_machine_authorities(SSL_CTX *ctx, tn_tls_error *error)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    char *folders = OPENSSL_strdup(setting(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()));
+    char *next = folders;
+    char *folder;
+    int rc = folders != NULL ? 0 : TN_ENOMEM;
+
+    tni_tls_error_begin();
+    if (rc == 0)
+        (void)X509_STORE_load_file(store, setting(X509_get_default_cert_file_env(), X509_get_default_cert_file()));
+    while (rc == 0 && (folder = strsep(&next, ":")) != NULL)
+        rc = load_folder(store, folder);
+    OPENSSL_free(folders);
+    tni_tls_error_begin(); /* what was left out is no error */
+    return rc == 0 ? 0 : tni_tls_error_say(error, rc, "authorities of the machine", tn_strerror(rc));
 }

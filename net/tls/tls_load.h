@@ -14,4 +14,8 @@ int tni_tls_load_identity(SSL_CTX *ctx, const char *certificate, const char *key
  * 0 or an error. */
 int tni_tls_load_authorities(SSL_CTX *ctx, const char *authorities, bool names, tn_tls_error *error);
 
+/* Makes those of the machine the ones that peers must be signed by: all that OpenSSL's usual file and folders hold now. OpenSSL
+ * itself would search the folders in each handshake, which blocks the worker. Returns 0 or an error. */
+int tni_tls_load_machine_authorities(SSL_CTX *ctx, tn_tls_error *error);
+
 #endif

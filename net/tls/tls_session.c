@@ -56,7 +56,8 @@ int tni_tls_session_fail_locked(tn_tls *tls, const char *what)
 
 /* --- Roles ----------------------------------------------------------------------------------------------------------------- */
 
-int tni_tls_session_begin_locked(tn_tls *tls, unsigned operation)
+/* Begins an operation. Returns 0 or an error. */
+static int begin_locked(tn_tls *tls, unsigned operation)
 {
     /* Acquire: what the task did that aborted the session is observed; partner: io_abort. */
     if (atomic_load_explicit(&tls->aborted, memory_order_acquire))
@@ -67,6 +68,28 @@ int tni_tls_session_begin_locked(tn_tls *tls, unsigned operation)
         return tls->failed != 0 ? tls->failed : TN_ENOTCONN;
     tls->busy |= operation;
     return 0;
+}
+
+int tni_tls_session_enter(tn_tls *tls, unsigned operation)
+{
+    int rc = tn_mutex_lock(&tls->lock);
+
+    if (rc == 0)
+        rc = begin_locked(tls, operation);
+    else
+        tni_tls_lock(tls);
+    if (rc != 0)
+        (void)tni_tls_session_leave_locked(tls, 0, rc);
+    return rc;
+}
+
+ssize_t tni_tls_session_leave_locked(tn_tls *tls, unsigned operation, ssize_t n)
+{
+    tls->busy &= ~operation;
+    if (n < 0 && tls->error.code != n)
+        (void)tni_tls_session_say_locked(tls, (int)n, tn_strerror((int)n));
+    tni_tls_unlock(tls);
+    return n;
 }
 
 void tni_tls_session_return_role_locked(tn_tls *tls, unsigned role)
@@ -90,10 +113,11 @@ int tni_tls_session_wait_locked(tn_tls *tls)
     return rc;
 }
 
-/* The result of a call inside a scope of ours that has ended it: 0: it was that scope alone. */
-static int outer_end(ssize_t rc)
+/* Inside all scopes of a call of `below` that has returned `rc`: whether a scope has ended it. Otherwise an error of the same
+ * number is the stream's own, such as a connection whose peer acknowledges nothing any more. */
+static bool ended_by_scope(ssize_t rc)
 {
-    return rc == TN_ECANCELED || rc == TN_ETIMEDOUT ? tn_checkpoint() : (int)rc;
+    return (rc == TN_ECANCELED || rc == TN_ETIMEDOUT) && tn_checkpoint() != 0;
 }
 
 /* --- Pumping --------------------------------------------------------------------------------------------------------------- */
@@ -103,24 +127,29 @@ bool tni_tls_session_has_output_locked(const tn_tls *tls)
     return tni_tls_bytes_count(&tls->pair.out) > 0 || tni_tls_bytes_count(&tls->sending) > 0;
 }
 
-/* Without the lock: one write. Returns a count; 0: our scope has ended it; or an error. */
-static ssize_t send_some(tn_tls *tls, uint64_t deadline_ns)
+/* Without the lock: one write. Returns a count; 0: our scope has ended it; or an error. `*ended`: a scope has ended it. */
+static ssize_t send_some(tn_tls *tls, uint64_t deadline_ns, bool *ended)
 {
     const char *bytes = tls->sending.memory + tls->sending.begin;
     size_t count = tni_tls_bytes_count(&tls->sending);
     tn_scope scope;
     ssize_t n;
 
-    if (deadline_ns == TN_NEVER)
-        return tn_io_write(tls->below, bytes, count);
+    if (deadline_ns == TN_NEVER) {
+        n = tn_io_write(tls->below, bytes, count);
+        *ended = ended_by_scope(n);
+        return n;
+    }
     tn_scope_enter(&scope, deadline_ns);
     n = tn_io_write(tls->below, bytes, count);
+    *ended = ended_by_scope(n);
     tn_scope_leave(&scope);
-    return n > 0 ? n : outer_end(n);
+    return *ended ? tn_checkpoint() : n;
 }
 
 int tni_tls_session_pump_locked(tn_tls *tls, uint64_t deadline_ns)
 {
+    bool ended = false;
     ssize_t n = 1;
 
     tls->busy |= TNI_TLS_PUMPING;
@@ -130,12 +159,12 @@ int tni_tls_session_pump_locked(tn_tls *tls, uint64_t deadline_ns)
             tls->pair.out = (tni_tls_bytes){0};
         }
         tni_tls_unlock(tls);
-        n = send_some(tls, deadline_ns);
+        n = send_some(tls, deadline_ns, &ended);
         tni_tls_lock(tls);
         if (n > 0)
             tni_tls_bytes_consume(&tls->sending, (size_t)n);
     }
-    if (n < 0 && n != TN_ECANCELED && n != TN_ETIMEDOUT) {
+    if (n < 0 && !ended) {
         tls->write_failed = (int)n;
         tni_tls_bytes_free(&tls->sending);
         tni_tls_bytes_free(&tls->pair.out);
@@ -190,7 +219,9 @@ static int feed_locked(tn_tls *tls, uint64_t deadline_ns)
     tni_tls_bytes block = {0};
     tn_cancel_source source;
     tn_scope scope;
+    bool ended;
     ssize_t n;
+    int rc;
 
     tn_cancel_source_init(&source);
     tls->feeder = &source;
@@ -198,7 +229,9 @@ static int feed_locked(tn_tls *tls, uint64_t deadline_ns)
     tni_tls_unlock(tls);
     tn_scope_enter_with(&scope, deadline_ns, &source);
     n = receive_some(tls, &block);
+    ended = ended_by_scope(n);
     tn_scope_leave(&scope);
+    rc = ended ? tn_checkpoint() : n < 0 ? (int)n : 0;
     tni_tls_lock(tls);
     tls->feeder = NULL;
     tn_cancel_source_fini(&source);
@@ -207,7 +240,7 @@ static int feed_locked(tn_tls *tls, uint64_t deadline_ns)
     else if (n == 0)
         tls->in_ended = true;
     tni_tls_session_return_role_locked(tls, TNI_TLS_FEEDING);
-    return n < 0 ? outer_end(n) : 0;
+    return rc;
 }
 
 int tni_tls_session_need_input_locked(tn_tls *tls, uint64_t *slice_ns)
@@ -222,12 +255,11 @@ int tni_tls_session_need_input_locked(tn_tls *tls, uint64_t *slice_ns)
     if (tni_tls_session_has_output_locked(tls) && !(tls->busy & TNI_TLS_PUMPING)) {
         *slice_ns = *slice_ns == 0 ? SLICE_FIRST : *slice_ns < SLICE_LARGEST ? 2 * *slice_ns : SLICE_LARGEST;
         rc = tni_tls_session_pump_locked(tls, tn_now() + *slice_ns);
-        if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)
-            return rc;
         if (rc == TN_EAGAIN)
             deadline_ns = tn_now() + *slice_ns;
         else
-            return 0; /* without the lock the other side may have fed; a write that failed does not end reading */
+            return rc == 0 || tls->write_failed != 0 ? 0
+                                                     : rc; /* 0: the other side may have fed; reading goes on without writing */
     }
     return feed_locked(tls, deadline_ns);
 }

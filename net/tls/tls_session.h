@@ -65,10 +65,14 @@ static inline void tni_tls_unlock(tn_tls *tls)
     tn_mutex_unlock(&tls->lock);
 }
 
-/* In all functions below the lock is held; those that wait release it meanwhile. */
+/* In all functions below whose name says so the lock is held; those that wait release it meanwhile. */
 
-/* Begins an operation, a bit of READER, WRITER or HANDSHAKE. Returns 0 or an error. */
-int tni_tls_session_begin_locked(tn_tls *tls, unsigned operation);
+/* Begins an operation, a bit of READER, WRITER or HANDSHAKE. It is a cancellation point, and spends a unit of the budget. On
+ * success the lock is held. */
+int tni_tls_session_enter(tn_tls *tls, unsigned operation);
+
+/* Ends an operation, and releases the lock. `n`: its result; an error that has no text yet gets one. Returns `n`. */
+ssize_t tni_tls_session_leave_locked(tn_tls *tls, unsigned operation, ssize_t n);
 
 /* Whether encrypted bytes wait to be sent. */
 bool tni_tls_session_has_output_locked(const tn_tls *tls);

@@ -41,64 +41,6 @@ static void run(void *(*entry)(void *arg))
     sides_close(&s);
 }
 
-/* --- A stream of a kind of its own ----------------------------------------------------------------------------------------- */
-
-/* Passes on `left` bytes of what is written, then fails; at most `most` bytes at a time. */
-typedef struct {
-    tn_io below;
-    size_t most;
-    size_t left;
-    size_t passed;
-} breaking;
-
-static ssize_t breaking_read(void *object, void *buf, size_t size)
-{
-    breaking *b = object;
-
-    return tn_io_read(b->below, buf, size < b->most ? size : b->most);
-}
-
-static ssize_t breaking_write(void *object, const void *buf, size_t size)
-{
-    breaking *b = object;
-    ssize_t n;
-
-    if (b->left == 0) {
-        (void)tn_io_abort(b->below);
-        return TN_ECONNRESET;
-    }
-    if (size > b->most)
-        size = b->most;
-    n = tn_io_write(b->below, buf, size < b->left ? size : b->left);
-    if (n > 0) {
-        b->left -= (size_t)n;
-        b->passed += (size_t)n;
-    }
-    return n;
-}
-
-static int breaking_wait(void *object, tn_direction direction)
-{
-    breaking *b = object;
-
-    return tn_io_wait(b->below, direction);
-}
-
-static void breaking_close(void *object)
-{
-    breaking *b = object;
-
-    tn_io_close(b->below);
-}
-
-static tn_io breaking_io(breaking *b)
-{
-    static const tn_io_ops ops = {
-        .size = sizeof ops, .read = breaking_read, .write = breaking_write, .wait = breaking_wait, .close = breaking_close};
-
-    return (tn_io){&ops, b};
-}
-
 /* --- Flows ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -196,7 +138,7 @@ static void flow_both_ways(const sides *s, size_t capacity, size_t total, unsign
 static void flow_by_bytes(const sides *s, size_t total)
 {
     tn_tls_options options = tn_tls_options_default();
-    breaking below[2] = {{.left = SIZE_MAX, .most = 1}, {.left = SIZE_MAX, .most = 1}};
+    tt_fault below[2] = {{.left = SIZE_MAX, .most = 1}, {.left = SIZE_MAX, .most = 1}};
     tn_io ends[2];
     tt_pair pair;
 
@@ -204,8 +146,8 @@ static void flow_by_bytes(const sides *s, size_t total)
     tt_check_eq(tn_duplex_open(ends, NULL), 0);
     for (unsigned i = 0; i < 2; i++)
         below[i].below = ends[i];
-    tt_check_eq(tn_tls_open(&pair.server, s->server, breaking_io(&below[0]), NULL), 0);
-    tt_check_eq(tn_tls_open(&pair.client, s->client, breaking_io(&below[1]), &options), 0);
+    tt_check_eq(tn_tls_open(&pair.server, s->server, tt_fault_io(&below[0]), NULL), 0);
+    tt_check_eq(tn_tls_open(&pair.client, s->client, tt_fault_io(&below[1]), &options), 0);
     tt_pair_handshake(&pair);
     tt_check_eq(pair.server_rc, 0);
     tt_check_eq(pair.client_rc, 0);
@@ -348,7 +290,7 @@ static void *client_side(void *arg)
 static size_t converse(const sides *s, size_t left, int *rc)
 {
     tn_tls_options options = tn_tls_options_default();
-    breaking below = {.left = left, .most = SIZE_MAX};
+    tt_fault below = {.left = left, .most = SIZE_MAX, .error = TN_ECONNRESET};
     tn_io ends[2];
     tt_pair pair;
     tn_task *task;
@@ -356,7 +298,7 @@ static size_t converse(const sides *s, size_t left, int *rc)
     options.host_name = "server.test";
     tt_check_eq(tn_duplex_open(ends, NULL), 0);
     below.below = ends[0];
-    tt_check_eq(tn_tls_open(&pair.server, s->server, breaking_io(&below), NULL), 0);
+    tt_check_eq(tn_tls_open(&pair.server, s->server, tt_fault_io(&below), NULL), 0);
     tt_check_eq(tn_tls_open(&pair.client, s->client, ends[1], &options), 0);
     task = tt_spawn(client_side, &pair);
     *rc = tn_tls_handshake(pair.server);

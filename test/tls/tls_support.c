@@ -213,3 +213,136 @@ void tt_pair_end(tt_pair *pair)
     tt_check_eq(tn_io_read(tn_tls_io(pair->client), &byte, 1), 0);
     tt_pair_close(pair);
 }
+
+void tt_check_error(tn_tls *tls, int code, const char *peer, const char *reason)
+{
+    tn_tls_error error;
+
+    tn_tls_last_error(tls, &error);
+    tt_check_eq(error.code, code);
+    if (strstr(error.text, peer) == NULL || strstr(error.text, reason) == NULL)
+        (void)fprintf(stderr, "%s\n", error.text);
+    tt_check(strstr(error.text, peer) != NULL && strstr(error.text, reason) != NULL);
+}
+
+/* --- What goes wrong below ------------------------------------------------------------------------------------------------- */
+
+static ssize_t fault_read(void *object, void *buf, size_t size)
+{
+    const tt_fault *fault = object;
+
+    if (fault->read_error != 0)
+        return fault->read_error;
+    return tn_io_read(fault->below, buf, size < fault->most ? size : fault->most);
+}
+
+static ssize_t fault_write(void *object, const void *buf, size_t size)
+{
+    tt_fault *fault = object;
+    ssize_t n;
+
+    if (fault->left == 0) {
+        if (fault->error == TN_ECONNRESET)
+            (void)tn_io_abort(fault->below);
+        return fault->error;
+    }
+    if (size > fault->most)
+        size = fault->most;
+    n = tn_io_write(fault->below, buf, size < fault->left ? size : fault->left);
+    if (n > 0) {
+        fault->left -= (size_t)n;
+        fault->passed += (size_t)n;
+    }
+    return n;
+}
+
+static int fault_wait(void *object, tn_direction direction)
+{
+    const tt_fault *fault = object;
+
+    return direction == TN_READABLE && fault->read_error != 0 ? 0 : tn_io_wait(fault->below, direction);
+}
+
+static void fault_close(void *object)
+{
+    const tt_fault *fault = object;
+
+    tn_io_close(fault->below);
+}
+
+tn_io tt_fault_io(tt_fault *fault)
+{
+    static const tn_io_ops ops = {
+        .size = sizeof ops, .read = fault_read, .write = fault_write, .wait = fault_wait, .close = fault_close};
+
+    return (tn_io){&ops, fault};
+}
+
+/* --- In the middle --------------------------------------------------------------------------------------------------------- */
+
+void tt_middle_open(tt_middle *middle, tn_tls_context *server, tn_tls_context *client)
+{
+    tn_tls_options options = tn_tls_options_default();
+    tn_io ends[2];
+
+    options.host_name = "server.test";
+    tt_check_eq(tn_duplex_open(ends, NULL), 0);
+    middle->inner[TT_OF_CLIENT] = ends[1];
+    tt_check_eq(tn_tls_open(&middle->pair.client, client, ends[0], &options), 0);
+    options = tn_tls_options_default();
+    options.peer = "a client";
+    tt_check_eq(tn_duplex_open(ends, NULL), 0);
+    middle->inner[TT_OF_SERVER] = ends[1];
+    tt_check_eq(tn_tls_open(&middle->pair.server, server, ends[0], &options), 0);
+}
+
+void tt_middle_close(tt_middle *middle)
+{
+    tt_pair_close(&middle->pair);
+    tn_io_close(middle->inner[0]);
+    tn_io_close(middle->inner[1]);
+}
+
+/* Returns the size; 0 at the end; or an error. */
+static ssize_t take(tn_io from, unsigned char *record)
+{
+    size_t done = 0;
+    int rc = tn_io_read_exact(from, record, 5, &done);
+
+    if (rc != 0)
+        return done == 0 && rc == TN_EBADMSG ? 0 : rc;
+    rc = tn_io_read_exact(from, record, 5 + ((size_t)record[3] << 8) + record[4], &done);
+    return rc != 0 ? rc : (ssize_t)done;
+}
+
+size_t tt_middle_take(tt_middle *middle, unsigned from, unsigned char *record)
+{
+    ssize_t n = take(middle->inner[from], record);
+
+    tt_check(n > 0);
+    return (size_t)n;
+}
+
+void tt_middle_give(tt_middle *middle, unsigned from, const void *bytes, size_t size)
+{
+    tt_check_eq(tn_io_write_all(middle->inner[1 - from], bytes, size), 0);
+}
+
+void tt_middle_pass(tt_middle *middle, unsigned from, atomic_int *left)
+{
+    unsigned char *record = malloc(TT_RECORD);
+    ssize_t n;
+
+    tt_check(record != NULL);
+    while ((n = take(middle->inner[from], record)) > 0) {
+        if (left != NULL && atomic_fetch_sub(left, 1) <= 0) {
+            (void)tn_io_abort(middle->inner[0]);
+            (void)tn_io_abort(middle->inner[1]);
+        }
+        if (tn_io_write_all(middle->inner[1 - from], record, (size_t)n) != 0)
+            break;
+    }
+    if (n == 0)
+        (void)tn_io_close_write(middle->inner[1 - from]);
+    free(record);
+}

@@ -3,6 +3,8 @@
 #ifndef TT_TLS_SUPPORT_H
 #define TT_TLS_SUPPORT_H
 
+#include <stdatomic.h>
+
 #include <tn.h>
 #include <tn/tls.h>
 
@@ -52,6 +54,47 @@ void tt_pair_handshake(tt_pair *pair);
 /* Both at once; the handshakes must succeed. */
 void tt_pair_connect(tt_pair *pair, tn_tls_context *server, tn_tls_context *client, size_t capacity);
 void tt_pair_close(tt_pair *pair);
+
+/* --- What goes wrong below ------------------------------------------------------------------------------------------------- */
+
+/* A stream over another one, which passes on a part of what is written and then fails. */
+typedef struct tt_fault {
+    tn_io below;
+    size_t most;    /* bytes of one read or write */
+    size_t left;    /* bytes that are written before writes fail */
+    int error;      /* by which they fail; TN_ECONNRESET: the other end is told */
+    int read_error; /* by which reads fail; 0: they do not */
+    size_t passed;  /* bytes that were written */
+} tt_fault;
+
+tn_io tt_fault_io(tt_fault *fault);
+
+/* A pair whose records pass through the test. `inner`: the other ends of what is below the server and below the client. */
+typedef struct tt_middle {
+    tt_pair pair;
+    tn_io inner[2];
+} tt_middle;
+
+enum { TT_RECORD = 5 + 65535 };
+enum { TT_OF_SERVER, TT_OF_CLIENT }; /* indices of `inner`: records that this side has sent, or receives */
+
+void tt_middle_open(tt_middle *middle, tn_tls_context *server, tn_tls_context *client);
+/* Closes all four ends. */
+void tt_middle_close(tt_middle *middle);
+
+/* Passes on records of side `from` until it ends or a scope ends. `left`, which both directions may share: after so many records
+ * both ends are aborted; NULL: never. */
+void tt_middle_pass(tt_middle *middle, unsigned from, atomic_int *left);
+
+/* Reads one record of side `from`, of at most TT_RECORD bytes. Returns its size. */
+size_t tt_middle_take(tt_middle *middle, unsigned from, unsigned char *record);
+/* Gives bytes to the other side than `from`. */
+void tt_middle_give(tt_middle *middle, unsigned from, const void *bytes, size_t size);
+
+/* --- Exchanges ------------------------------------------------------------------------------------------------------------- */
+
+/* Checks the last error of a session: its code, and that its text has these parts. */
+void tt_check_error(tn_tls *tls, int code, const char *peer, const char *reason);
 
 /* Writes `text` to one side, and reads it at the other one. */
 void tt_exchange(tn_tls *from, tn_tls *to, const char *text);

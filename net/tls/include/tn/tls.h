@@ -78,7 +78,8 @@ static inline tn_tls_context_options tn_tls_context_options_default(void)
     return options;
 }
 
-/* Makes a context. Files are read on a thread that may block. Compression and renegotiation are always refused.
+/* Makes a context. Files, also the authorities of the machine, are read now, on a thread that may block. Compression and
+ * renegotiation are always refused.
  *
  * Suspends: while files are read.
  * Callable from: a fiber, a plain thread.
@@ -209,10 +210,10 @@ TN_API tn_io tn_tls_io(tn_tls *tls);
  * Cancellation: no. */
 TN_API void tn_tls_last_error(tn_tls *tls, tn_tls_error *out);
 
-/* Returns whether bytes are there that have been received and not read. Then a read may return without the stream below, and a
- * server that waits for the next request does not wait for that stream (tn_session_wait_request).
+/* Returns whether a read has bytes, an end or an error to return without the stream below. Then a server that waits for the
+ * next request does not wait for that stream (tn_session_wait_request). A part of a record does not count.
  *
- * Suspends: while another task uses the session.
+ * Suspends: while another task uses the session; for at most a second while the alert is sent that refuses bytes.
  * Callable from: a fiber, a plain thread.
  * Ownership: borrows the session.
  * Errors: none.
