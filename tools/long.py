@@ -69,6 +69,7 @@ def first_steps():
         bench("micro at full counts", "micro", "--rounds", "1", "--only", "tournant"),
         bench("a million tasks and timers", "scale", "tasks", "timers", "--rounds", "1", "--only", "tournant"),
         bench("8000 connections", "server", "closed", "idle", "--rounds", "1", "--only", "tournant"),
+        test("10,000 half-open handshakes", "dev", "--filter", "^tls/tls_half_open", "--times", "10"),
         test("four times the counts", "dev", "--filter", LAYERS, "--times", "4"),
         test("four times the counts, address sanitizer", "asan", "--filter", LAYERS, "--times", "4"),
         test("four times the counts, thread sanitizer", "tsan", "--filter", LAYERS, "--times", "4"),

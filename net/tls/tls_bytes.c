@@ -11,24 +11,32 @@
 /* Of what waits to be sent. A flight of the handshake is smaller; a peer that asks for replies and reads none reaches it. */
 #define OUTPUT_LARGEST (256 * 1024)
 
-bool tni_tls_bytes_append(tni_tls_bytes *bytes, const char *data, size_t size)
+bool tni_tls_bytes_reserve(tni_tls_bytes *bytes, size_t size)
 {
-    size_t capacity = bytes->capacity != 0 ? bytes->capacity : TNI_TLS_BYTES_USUAL;
+    size_t capacity = bytes->capacity != 0 ? bytes->capacity : TNI_TLS_BYTES_SMALL;
+    char *memory;
 
     if (size > LARGEST - bytes->end)
         return false;
     while (capacity - bytes->end < size)
         capacity *= 2;
-    if (capacity != bytes->capacity) {
-        char *memory = OPENSSL_malloc(capacity);
-        if (memory == NULL)
-            return false;
-        if (bytes->end > 0)
-            memcpy(memory, bytes->memory, bytes->end);
-        OPENSSL_free(bytes->memory);
-        bytes->memory = memory;
-        bytes->capacity = capacity;
-    }
+    if (capacity == bytes->capacity)
+        return true;
+    memory = OPENSSL_malloc(capacity);
+    if (memory == NULL)
+        return false;
+    if (bytes->end > 0)
+        memcpy(memory, bytes->memory, bytes->end);
+    OPENSSL_free(bytes->memory);
+    bytes->memory = memory;
+    bytes->capacity = capacity;
+    return true;
+}
+
+bool tni_tls_bytes_append(tni_tls_bytes *bytes, const char *data, size_t size)
+{
+    if (!tni_tls_bytes_reserve(bytes, size))
+        return false;
     memcpy(bytes->memory + bytes->end, data, size);
     bytes->end += size;
     return true;

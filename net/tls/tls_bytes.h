@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The usual size of the memory. A record of the largest write fits. */
-#define TNI_TLS_BYTES_USUAL 16384
+/* The size of memory in which a record of the largest write fits. */
+#define TNI_TLS_BYTES_LARGE 16384
+
+/* The size at first. Handshakes and small requests fit. */
+#define TNI_TLS_BYTES_SMALL 2048
 
 /* Bytes in a row. It has memory only while there are bytes in it. */
 typedef struct tni_tls_bytes {
@@ -22,6 +25,9 @@ static inline size_t tni_tls_bytes_count(const tni_tls_bytes *bytes)
 {
     return bytes->end - bytes->begin;
 }
+
+/* Makes the capacity at least `size` bytes behind `end`; false: there is no memory. */
+bool tni_tls_bytes_reserve(tni_tls_bytes *bytes, size_t size);
 
 /* Appends; false: there is no memory. */
 bool tni_tls_bytes_append(tni_tls_bytes *bytes, const char *data, size_t size);

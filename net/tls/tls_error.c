@@ -9,7 +9,8 @@
 
 void tni_tls_error_begin(void)
 {
-    ERR_clear_error();
+    if (ERR_peek_error() != 0) /* to clear takes longer than to look */
+        ERR_clear_error();
 }
 
 int tni_tls_error_say(tn_tls_error *error, int code, const char *where, const char *what)

@@ -6,6 +6,8 @@
 
 #include <openssl/x509v3.h>
 
+#include <tn/task.h>
+
 #include "tls/tls_error.h"
 #include "tls/tls_options.h"
 #include "tls/tls_session.h"
@@ -114,6 +116,7 @@ int tn_tls_open(tn_tls **out, tn_tls_context *context, tn_io below, const tn_tls
     atomic_init(&tls->aborted, false);
     tls->below = below;
     tls->keep_below = chosen.keep_below;
+    tls->block_size = TNI_TLS_BYTES_SMALL;
     tls->context = tn_tls_context_retain(context);
     tls->generation = tni_tls_context_generation(context);
     peer = chosen.peer != NULL ? chosen.peer : chosen.host_name != NULL ? chosen.host_name : "peer";
@@ -151,17 +154,69 @@ static int exchange_locked(tn_tls *tls)
     return rc;
 }
 
+/* Whether a client's first record is complete, or bytes are there that OpenSSL refuses. */
+static bool has_first_record(const tni_tls_bytes *in)
+{
+    size_t count = tni_tls_bytes_count(in);
+    const unsigned char *bytes;
+    size_t size;
+
+    if (count < SSL3_RT_HEADER_LENGTH)
+        return false;
+    bytes = (const unsigned char *)in->memory + in->begin;
+    size = (size_t)bytes[3] << 8 | bytes[4];
+    return bytes[0] != SSL3_RT_HANDSHAKE || size > SSL3_RT_MAX_PLAIN_LENGTH || count - SSL3_RT_HEADER_LENGTH >= size;
+}
+
+/* OpenSSL allocates all that a handshake needs with the first byte. So it is not called for a client that has sent less than a
+ * record. */
+static int wait_first_record_locked(tn_tls *tls)
+{
+    uint64_t slice_ns = 0;
+    int rc = 0;
+
+    while (rc == 0 && !tls->in_ended && !has_first_record(&tls->pair.in))
+        rc = tni_tls_session_need_input_locked(tls, &slice_ns);
+    return rc;
+}
+
+typedef struct {
+    tn_tls *tls;
+    tni_tls_result result;
+} step;
+
+static void *step_run(void *arg)
+{
+    step *self = arg;
+
+    tni_tls_call_begin();
+    self->result = tni_tls_call_result(self->tls, SSL_do_handshake(self->tls->ssl));
+    return NULL;
+}
+
+/* One call of OpenSSL, on the thread's stack: signatures and certificates need more stack than all else that a session does, and
+ * what a fiber has once used of its stack it keeps while it waits for the peer. */
+static tni_tls_result step_locked(tn_tls *tls)
+{
+    step self = {.tls = tls};
+
+    (void)tn_call_native(step_run, &self);
+    return self.result;
+}
+
 static int handshake_locked(tn_tls *tls)
 {
     tni_tls_result result;
-    int rc;
+    int rc = 0;
 
+    if (tls->generation->role == TN_TLS_SERVER && SSL_in_before(tls->ssl) && tls->failed == 0)
+        rc = wait_first_record_locked(tls);
+    if (rc != 0)
+        return rc;
     for (;;) {
         if (tls->failed != 0)
             return tls->failed;
-        tni_tls_call_begin();
-        rc = SSL_do_handshake(tls->ssl);
-        result = tni_tls_call_result(tls, rc);
+        result = step_locked(tls);
         if (result == TNI_TLS_DONE)
             break;
         if (result != TNI_TLS_WANTS_INPUT)

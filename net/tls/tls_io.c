@@ -6,7 +6,7 @@
 #include "tls/tls_session.h"
 
 /* The plain bytes of a record. With what encryption adds it fits the usual memory. */
-#define RECORD_BYTES (TNI_TLS_BYTES_USUAL - 256)
+#define RECORD_BYTES (TNI_TLS_BYTES_LARGE - 256)
 #define IOV_MOST 1024
 
 /* --- Reading --------------------------------------------------------------------------------------------------------------- */
@@ -20,33 +20,53 @@ static int state_locked(const tn_tls *tls)
     return tls->failed;
 }
 
+/* Whether a read of OpenSSL returns anything but WANT_READ without new input. */
+static bool may_read_locked(const tn_tls *tls)
+{
+    return tni_tls_bytes_count(&tls->pair.in) > 0 || SSL_has_pending(tls->ssl) == 1 ||
+           SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN;
+}
+
+/* One call of OpenSSL. `peek`: the bytes stay. Returns a count, 0 at the end, TN_EAGAIN, or an error. */
+static ssize_t read_once_locked(tn_tls *tls, void *buf, size_t size, bool peek)
+{
+    size_t count;
+    int rc;
+
+    tni_tls_call_begin();
+    rc = peek ? SSL_peek_ex(tls->ssl, buf, size, &count) : SSL_read_ex(tls->ssl, buf, size, &count);
+    switch (tni_tls_call_result(tls, rc)) {
+    case TNI_TLS_DONE:
+        return (ssize_t)count;
+    case TNI_TLS_ENDED:
+        return 0;
+    case TNI_TLS_FAILED:
+        return tni_tls_session_fail_locked(tls, "read");
+    default:
+        return TN_EAGAIN;
+    }
+}
+
 /* `peek`: the bytes stay. */
 static ssize_t read_locked(tn_tls *tls, void *buf, size_t size, bool peek)
 {
     uint64_t slice_ns = 0;
-    size_t count;
 
     for (;;) {
-        int rc = state_locked(tls);
-        if (rc != 0)
-            return rc;
-        tni_tls_call_begin();
-        rc = peek ? SSL_peek_ex(tls->ssl, buf, size, &count) : SSL_read_ex(tls->ssl, buf, size, &count);
-        switch (tni_tls_call_result(tls, rc)) {
-        case TNI_TLS_DONE:
-            return (ssize_t)count;
-        case TNI_TLS_ENDED:
-            return 0;
-        case TNI_TLS_FAILED:
-            return tni_tls_session_fail_locked(tls, peek ? "wait" : "read");
-        case TNI_TLS_WANTS_INPUT:
-            break;
-        }
+        ssize_t n = state_locked(tls);
+        if (n != 0)
+            return n;
+        if (may_read_locked(tls))
+            n = read_once_locked(tls, buf, size, peek);
+        else
+            n = TN_EAGAIN;
+        if (n != TN_EAGAIN)
+            return n;
         if (tls->in_ended)
             return tni_tls_session_say_locked(tls, TN_EBADMSG, "the stream has ended without close_notify");
-        rc = tni_tls_session_need_input_locked(tls, &slice_ns);
-        if (rc != 0)
-            return rc;
+        n = tni_tls_session_need_input_locked(tls, &slice_ns);
+        if (n != 0)
+            return n;
     }
 }
 
@@ -257,27 +277,12 @@ static int io_close_write(void *object)
 static bool has_input_locked(tn_tls *tls)
 {
     char byte;
-    size_t count;
-    int rc;
 
     if (!tls->open)
         return false;
-    if (state_locked(tls) != 0 || tls->in_ended || SSL_pending(tls->ssl) > 0 ||
-        SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN)
+    if (state_locked(tls) != 0 || tls->in_ended || SSL_pending(tls->ssl) > 0)
         return true;
-    if (tls->busy & TNI_TLS_READER || tni_tls_bytes_count(&tls->pair.in) == 0)
-        return false;
-    tni_tls_call_begin();
-    rc = SSL_peek_ex(tls->ssl, &byte, 1, &count);
-    switch (tni_tls_call_result(tls, rc)) {
-    case TNI_TLS_WANTS_INPUT:
-        return false;
-    case TNI_TLS_FAILED:
-        (void)tni_tls_session_fail_locked(tls, "read"); /* which the next read returns */
-        return true;
-    default:
-        return true;
-    }
+    return !(tls->busy & TNI_TLS_READER) && may_read_locked(tls) && read_once_locked(tls, &byte, 1, true) != TN_EAGAIN;
 }
 
 bool tn_tls_has_input(tn_tls *tls)

@@ -194,35 +194,33 @@ int tni_tls_session_drain_locked(tn_tls *tls)
 
 /* --- Feeding --------------------------------------------------------------------------------------------------------------- */
 
-/* Without the lock: one block. Returns a count; 0: the end; or an error. */
-static ssize_t receive_some(tn_tls *tls, tni_tls_bytes *block)
+/* Without the lock: one block, behind the bytes that are in it. Returns a count; 0: the end; or an error. */
+static ssize_t receive_some(const tn_tls *tls, tni_tls_bytes *block)
 {
     ssize_t n = tn_io_wait(tls->below, TN_READABLE); /* so that an idle session has no block */
 
     if (n < 0)
         return n;
-    block->memory = OPENSSL_malloc(TNI_TLS_BYTES_USUAL);
-    if (block->memory == NULL)
+    if (!tni_tls_bytes_reserve(block, block->end == 0 ? tls->block_size : 1))
         return TN_ENOMEM;
-    block->capacity = TNI_TLS_BYTES_USUAL;
-    n = tn_io_read(tls->below, block->memory, block->capacity);
+    n = tn_io_read(tls->below, block->memory + block->end, block->capacity - block->end);
     if (n > 0)
-        block->end = (size_t)n;
-    else
-        tni_tls_bytes_free(block);
+        block->end += (size_t)n;
     return n;
 }
 
-/* `in` is empty and FEEDING is free. Returns 0: there may be something new, or the slice is over; or an error. */
+/* FEEDING is free, and OpenSSL does not take what is in `in`. Returns 0: there may be something new, or the slice is over; or an
+ * error. */
 static int feed_locked(tn_tls *tls, uint64_t deadline_ns)
 {
-    tni_tls_bytes block = {0};
+    tni_tls_bytes block = tls->pair.in;
     tn_cancel_source source;
     tn_scope scope;
     bool ended;
     ssize_t n;
     int rc;
 
+    tls->pair.in = (tni_tls_bytes){0};
     tn_cancel_source_init(&source);
     tls->feeder = &source;
     tls->busy |= TNI_TLS_FEEDING;
@@ -235,10 +233,14 @@ static int feed_locked(tn_tls *tls, uint64_t deadline_ns)
     tni_tls_lock(tls);
     tls->feeder = NULL;
     tn_cancel_source_fini(&source);
-    if (n > 0)
-        tls->pair.in = block;
-    else if (n == 0)
+    if (n == (ssize_t)tls->block_size && tls->block_size < TNI_TLS_BYTES_LARGE)
+        tls->block_size *= 2; /* there may be more */
+    if (n == 0)
         tls->in_ended = true;
+    if (tni_tls_bytes_count(&block) > 0)
+        tls->pair.in = block;
+    else
+        tni_tls_bytes_free(&block);
     tni_tls_session_return_role_locked(tls, TNI_TLS_FEEDING);
     return rc;
 }

@@ -40,6 +40,7 @@ struct tn_tls {
     SSL *ssl;
     tni_tls_pair pair;
     tni_tls_bytes sending;    /* of the holder of PUMPING */
+    size_t block_size;        /* of the next block that is read below */
     tn_cancel_source *feeder; /* of the task that feeds, in its frame; NULL: no task feeds */
     unsigned busy;
     unsigned waiting;    /* tasks that wait for `changed` */
@@ -90,8 +91,8 @@ int tni_tls_session_wait_locked(tn_tls *tls);
 /* Gives a role back. */
 void tni_tls_session_return_role_locked(tn_tls *tls, unsigned role);
 
-/* Gets bytes for a call of OpenSSL that has returned WANT_READ. `slice_ns`: 0 at first, kept between the calls of one operation.
- * Returns 0: call again. */
+/* Gets bytes for a call of OpenSSL that has returned WANT_READ, or waits for its first ones. `slice_ns`: 0 at first, kept
+ * between the calls of one operation. Returns 0: call again. */
 int tni_tls_session_need_input_locked(tn_tls *tls, uint64_t *slice_ns);
 
 /* What a call of OpenSSL has returned. */

@@ -338,6 +338,38 @@ Test(tls_below, input_may_be_an_error)
     run(broken_input, TN_TLS_VERSION_DEFAULT, false);
 }
 
+static void *first_record(void *arg)
+{
+    static unsigned char record[TT_RECORD];
+    const sides *s = arg;
+    tt_middle middle;
+    size_t size;
+
+    tt_middle_open(&middle, s->server, s->client);
+    {
+        TN_SCOPE(scope, tn_now() + TN_MS);
+        tt_check_eq(tn_tls_handshake(middle.pair.client), TN_ETIMEDOUT); /* it has sent its first record */
+    }
+    size = tt_middle_take(&middle, TT_OF_CLIENT, record);
+    for (size_t part = 3; part < 50; part += 40) { /* in the header, and behind it */
+        TN_SCOPE(scope, tn_now() + TN_MS);
+        tt_middle_give(&middle, TT_OF_CLIENT, record, part);
+        size -= part;
+        memmove(record, record + part, size);
+        tt_check_eq(tn_tls_handshake(middle.pair.server), TN_ETIMEDOUT);
+        tt_check_error(middle.pair.server, TN_ETIMEDOUT, "a client", tn_strerror(TN_ETIMEDOUT));
+    }
+    tt_middle_give(&middle, TT_OF_CLIENT, record, size);
+    middle_connect(&middle); /* no byte is lost */
+    tt_middle_close(&middle);
+    return NULL;
+}
+
+Test(tls_below, a_deadline_in_the_first_record_loses_nothing)
+{
+    run(first_record, TN_TLS_VERSION_DEFAULT, false);
+}
+
 /* --- A ticket in parts ----------------------------------------------------------------------------------------------------- */
 
 static void *server_handshake(void *arg)
