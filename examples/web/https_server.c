@@ -4,7 +4,7 @@
  * It shows sessions of TLS as byte streams (tn/tls.h) in the handlers of tn_serve, with a deadline for the handshake. SIGHUP
  * reads the certificates again. It serves parts of files, conditional requests (ETag, Last-Modified), and compresses texts
  * (zlib, in chunks). `POST /length` returns how many bytes a body has, also one in chunks or after 100 Continue. Each request
- * is a line on standard output.
+ * is a line on standard output, at most 100 ms later. A file stays open for a second (file_cache.h).
  *
  * Run:   https_server --certificate server.crt --key server.key --port 8443
  *        (`--authorities FILE`: clients need a certificate that one of these has signed)
@@ -12,28 +12,28 @@
  *        and with `curl --cacert authority.crt https://localhost:8443/...` a file
  *
  * Left out, to stay small: lists of folders, more than one range. A symbolic link is followed wherever it leads. */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <tn.h>
 #include <tn/tls.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "access_log.h"
+#include "file_cache.h"
 #include "server.h"
 #include "web.h"
 
-enum { PIECE = 16000, PATH_SIZE = WEB_TARGET_MAX + 16, HANDSHAKE_S = 10, CHUNK_HEAD = 16 };
+enum { PIECE = 16000, PATH_SIZE = WEB_TARGET_MAX + 16, HANDSHAKE_S = 10, REQUEST_S = 20, PIECE_S = 20, CHUNK_HEAD = 16 };
 
 typedef struct app {
     tn_tls_context *tls;
     tn_tls_context_options options;
-    tn_mutex log;
-    tn_file *out;
+    access_log log;
+    file_cache files;
 } app;
 
 typedef struct response {
@@ -76,23 +76,6 @@ static bool find_path(const char *target, char *path)
     if (size == 0 || path[size - 1] == '/')
         memcpy(path + size, "index.html", sizeof "index.html");
     return true;
-}
-
-static const char *type_of(const char *path)
-{
-    static const struct {
-        const char *end;
-        const char *type;
-    } types[] = {{".html", "text/html"},        {".txt", "text/plain"}, {".css", "text/css"},     {".js", "text/javascript"},
-                 {".json", "application/json"}, {".png", "image/png"},  {".svg", "image/svg+xml"}};
-    size_t size = strlen(path);
-
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        size_t end = strlen(types[i].end);
-        if (size > end && strcmp(path + size - end, types[i].end) == 0)
-            return types[i].type;
-    }
-    return "application/octet-stream";
 }
 
 static bool is_text(const char *type)
@@ -143,11 +126,19 @@ static int respond_short(response *self, unsigned status, const char *line, cons
     return web_respond(self->conn, self->request, line, more, NULL, 0);
 }
 
+/* Sends a piece. A client that reads nothing for so long is left. */
+static int send_piece(response *self, struct iovec *iov, int count)
+{
+    TN_SCOPE(scope, tn_now() + PIECE_S * TN_S);
+
+    return tn_io_writev_all(self->conn->io, iov, count);
+}
+
 /* Sends the head and `count` bytes of the file. The first piece goes with the head. */
 static int send_part(response *self, tn_file *file, const char *head, uint64_t first, uint64_t count)
 {
     struct iovec iov[2] = {{(void *)(uintptr_t)head, strlen(head)}, {NULL, 0}};
-    char *piece = malloc(PIECE);
+    char *piece = malloc(count < PIECE ? (size_t)count + 1 : PIECE);
     int rc = piece != NULL ? 0 : TN_ENOMEM;
 
     do {
@@ -159,7 +150,7 @@ static int send_part(response *self, tn_file *file, const char *head, uint64_t f
         if (rc != 0)
             break;
         iov[1] = (struct iovec){piece, (size_t)n};
-        rc = tn_io_writev_all(self->conn->io, iov, 2);
+        rc = send_piece(self, iov, 2);
         iov[0].iov_len = 0;
         first += (uint64_t)n;
         count -= (uint64_t)n;
@@ -180,7 +171,7 @@ static int send_chunk(response *self, const char *head, const char *data, size_t
                            {(void *)(uintptr_t) "\r\n", size > 0 ? 2 : 0}};
 
     self->sent += size;
-    return tn_io_writev_all(self->conn->io, iov, 4);
+    return send_piece(self, iov, 4);
 }
 
 static int compress_pieces(response *self, tn_file *file, const char *head, z_stream *stream, char *in, char *out)
@@ -223,65 +214,70 @@ static int send_compressed(response *self, tn_file *file, const char *head)
     return rc;
 }
 
-/* A date as HTTP writes it. */
-static void date_text(char *out, size_t size, int64_t seconds)
+/* The head of a response with a part of a file, or with a file in chunks. */
+static void make_head(char *head, size_t size, const web_file *file, range_kind kind, uint64_t first, uint64_t count)
 {
-    time_t when = (time_t)seconds;
-    struct tm parts;
+    int used = snprintf(head, size, "HTTP/1.1 %s\r\nContent-Type: %s\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n",
+                        kind == PART ? "206 Partial Content" : "200 OK", file->type, file->date);
 
-    gmtime_r(&when, &parts);
-    if (strftime(out, size, "%a, %d %b %Y %H:%M:%S GMT", &parts) == 0)
-        out[0] = '\0';
+    if (kind == PART)
+        (void)snprintf(head + used, size - (size_t)used,
+                       "ETag: \"%s\"\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\nContent-Length: %" PRIu64
+                       "\r\n",
+                       file->tag, first, first + count - 1, file->size_bytes, count);
+    else
+        (void)snprintf(head + used, size - (size_t)used,
+                       "ETag: \"%s-gz\"\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", file->tag);
 }
 
-static int respond_file(response *self, tn_file *file, const tn_stat *status, const char *path)
+/* Whether the client has these contents already. Their tag has "-gz" if they are compressed. */
+static bool is_known(const web_request *request, const web_file *file, bool compress)
+{
+    char tag[sizeof file->tag + 8];
+
+    if (request->if_none_match[0] == '\0')
+        return strcmp(request->if_modified_since, file->date) == 0;
+    (void)snprintf(tag, sizeof tag, "\"%s%s\"", file->tag, compress ? "-gz" : "");
+    return strcmp(request->if_none_match, tag) == 0;
+}
+
+static int respond_file(response *self, const web_file *file)
 {
     const web_request *request = self->request;
-    const char *type = type_of(path);
-    char head[768];
-    char tag[48];
-    char date[40];
-    char range[96] = "";
+    char head[512];
+    const char *end;
     uint64_t first;
     uint64_t count;
-    range_kind kind = find_range(request->range, status->size_bytes, &first, &count);
-    bool compress = kind == WHOLE && request->accepts_gzip && is_text(type) && status->size_bytes > 1024;
+    range_kind kind = find_range(request->range, file->size_bytes, &first, &count);
+    bool compress = kind == WHOLE && request->accepts_gzip && is_text(file->type) && file->size_bytes > 1024;
 
-    (void)snprintf(tag, sizeof tag, "\"%" PRIx64 "-%" PRIx64 "%s\"", status->size_bytes, (uint64_t)status->modified_s,
-                   compress ? "-gz" : "");
-    date_text(date, sizeof date, status->modified_s);
-    (void)snprintf(head, sizeof head, "ETag: %s\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n", tag, date);
-    if (request->if_none_match[0] != '\0' ? strcmp(request->if_none_match, tag) == 0
-                                          : strcmp(request->if_modified_since, date) == 0)
+    if (is_known(request, file, compress)) {
+        (void)snprintf(head, sizeof head, "ETag: \"%s%s\"\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n", file->tag,
+                       compress ? "-gz" : "", file->date);
         return respond_short(self, 304, "304 Not Modified", head);
-    (void)snprintf(range, sizeof range, "Content-Range: bytes */%" PRIu64 "\r\n", status->size_bytes);
-    if (kind == NO_PART)
-        return respond_short(self, 416, "416 Range Not Satisfiable", range);
-    (void)snprintf(range, sizeof range, "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", first, first + count - 1,
-                   status->size_bytes);
+    }
+    if (kind == NO_PART) {
+        (void)snprintf(head, sizeof head, "Content-Range: bytes */%" PRIu64 "\r\n", file->size_bytes);
+        return respond_short(self, 416, "416 Range Not Satisfiable", head);
+    }
     self->status = kind == PART ? 206 : 200;
-    (void)snprintf(head, sizeof head,
-                   "HTTP/1.1 %s\r\nContent-Type: %s\r\nETag: %s\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n"
-                   "Accept-Ranges: bytes\r\n%s%s",
-                   kind == PART ? "206 Partial Content" : "200 OK", type, tag, date, kind == PART ? range : "",
-                   request->keep_alive ? "" : "Connection: close\r\n");
-    size_t used = strlen(head);
-    if (compress)
-        (void)snprintf(head + used, sizeof head - used, "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n");
+    if (kind == WHOLE && !compress)
+        memcpy(head, file->head, sizeof file->head); /* what most clients ask for */
     else
-        (void)snprintf(head + used, sizeof head - used, "Content-Length: %" PRIu64 "\r\n\r\n", count);
+        make_head(head, sizeof head - 32, file, kind, first, count);
+    end = request->keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
+    memcpy(head + strlen(head), end, strlen(end) + 1);
     if (request->method == HTTP_HEAD)
         return tn_io_write_all(self->conn->io, head, strlen(head));
-    return compress ? send_compressed(self, file, head) : send_part(self, file, head, first, count);
+    return compress ? send_compressed(self, file->file, head) : send_part(self, file->file, head, first, count);
 }
 
-static int respond(response *self)
+static int respond(app *server, response *self)
 {
     const web_request *request = self->request;
     char path[PATH_SIZE];
     char text[32];
-    tn_stat status;
-    tn_file *file;
+    web_file file;
     int rc;
 
     if (request->too_long)
@@ -294,14 +290,10 @@ static int respond(response *self)
     }
     if (request->method != HTTP_GET && request->method != HTTP_HEAD)
         return respond_short(self, 405, "405 Method Not Allowed", "Allow: GET, HEAD\r\n");
-    /* Non-blocking: otherwise opening a FIFO would wait for a writer. */
-    if (!find_path(request->target, path) || tn_file_open(&file, path, O_RDONLY | O_NONBLOCK, 0) != 0)
+    if (!find_path(request->target, path) || file_cache_open(&server->files, path, &file) != 0)
         return respond_short(self, 404, "404 Not Found", "");
-    if (tn_file_stat(file, &status) != 0 || !status.is_file)
-        rc = respond_short(self, 404, "404 Not Found", "");
-    else
-        rc = respond_file(self, file, &status, path);
-    tn_file_close(file);
+    rc = respond_file(self, &file);
+    tn_file_close(file.file);
     return rc;
 }
 
@@ -310,14 +302,19 @@ static int respond(response *self)
 static void log_request(app *self, const char *peer, const response *made, uint64_t began_ns)
 {
     char line[WEB_TARGET_MAX + 160];
-    int size = snprintf(line, sizeof line, "%s \"%s %s\" %u %" PRIu64 " %.1f ms\n", peer,
+    uint64_t tenths = (tn_now() - began_ns) / (TN_MS / 10);
+    int size = snprintf(line, sizeof line, "%s \"%s %s\" %u %" PRIu64 " %" PRIu64 ".%u ms\n", peer,
                         http_method_str((enum http_method)made->request->method), made->request->target, made->status, made->sent,
-                        (double)(tn_now() - began_ns) / 1e6);
+                        tenths / 10, (unsigned)(tenths % 10));
 
-    if (self->out == NULL || tn_mutex_lock(&self->log) != 0)
-        return;
-    (void)tn_io_write_all(tn_file_io(self->out), line, (size_t)size);
-    tn_mutex_unlock(&self->log);
+    access_log_add(&self->log, line, (size_t)size);
+}
+
+static int read_request(web_conn *conn, web_request *request)
+{
+    TN_SCOPE(scope, tn_now() + REQUEST_S * TN_S);
+
+    return web_read(conn, request);
 }
 
 static bool serve_one(app *self, tn_session *session, web_conn *conn, const char *peer)
@@ -325,14 +322,14 @@ static bool serve_one(app *self, tn_session *session, web_conn *conn, const char
     web_request request;
     response made = {.conn = conn, .request = &request};
     uint64_t began_ns;
-    int rc = web_read(conn, &request);
+    int rc = read_request(conn, &request);
 
     began_ns = tn_now();
     if (rc == TN_EBADMSG && HTTP_PARSER_ERRNO(&conn->parser) != HPE_OK)
         (void)respond_short(&made, 400, "400 Bad Request", "");
     if (rc == 1) {
         request.keep_alive = request.keep_alive && !request.too_long && !tn_session_is_ending(session);
-        rc = respond(&made);
+        rc = respond(self, &made);
         log_request(self, peer, &made, began_ns);
         rc = rc == 0 && request.keep_alive ? 1 : 0;
     }
@@ -381,22 +378,34 @@ static void handle(tn_session *session, tn_stream *stream, void *arg)
 
 /* --- The server ------------------------------------------------------------------------------------------------------------ */
 
-static void *reload(void *arg)
+static void reload_on_signal(app *self, tn_signal *signals)
 {
-    static const int numbers[] = {SIGHUP};
-    app *self = arg;
-    tn_signal *signals;
     tn_tls_error error;
 
-    if (tn_signal_open(&signals, NULL, numbers, 1) != 0)
-        return NULL;
     while (tn_signal_wait(signals) > 0) {
         if (tn_tls_context_reload(self->tls, &error) == 0)
             fprintf(stderr, "https_server: certificates reloaded\n");
         else
             fprintf(stderr, "https_server: not reloaded: %s\n", error.text);
     }
-    tn_signal_close(signals);
+}
+
+/* Runs beside the sessions until it is cancelled. */
+static void *beside(void *arg)
+{
+    static const int numbers[] = {SIGHUP};
+    app *self = arg;
+    tn_signal *signals;
+    tn_group group;
+
+    tn_group_enter(&group, NULL);
+    (void)tn_group_spawn(&group, NULL, access_log_run, &self->log);
+    if (tn_signal_open(&signals, NULL, numbers, 1) == 0) {
+        reload_on_signal(self, signals);
+        tn_signal_close(signals);
+    }
+    (void)tn_group_wait(&group);
+    tn_group_leave(&group); /* the log writes the rest */
     return NULL;
 }
 
@@ -428,12 +437,12 @@ static int take_options(app *self, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static app self = {.log = TN_MUTEX_INIT};
+    static app self;
     server_options options = {
         .name = "https_server",
         .summary = "serves the files of the folder in which it is started, over HTTPS",
         .port = 8443,
-        .beside = reload,
+        .beside = beside,
         .beside_arg = &self,
     };
     tn_tls_error error;
@@ -449,8 +458,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "https_server: %s\n", error.text);
         return 1;
     }
-    (void)tn_file_borrow(&self.out, STDOUT_FILENO);
+    access_log_init(&self.log, STDOUT_FILENO);
+    file_cache_init(&self.files);
     status = server_main(&options, argc, argv, "https://", handle, &self);
+    file_cache_fini(&self.files);
+    access_log_fini(&self.log);
     tn_tls_context_release(self.tls);
     return status;
 }

@@ -147,34 +147,41 @@ static ssize_t io_write(void *object, const void *buf, size_t size)
     return tni_tls_session_leave_locked(tls, TNI_TLS_WRITER, n);
 }
 
-/* Copies the beginning of the buffers, so that they are one record. Returns how many bytes. */
-static size_t gather(char *out, const struct iovec *iov, int count)
+/* How many bytes one record takes of the buffers. */
+static size_t record_size(const struct iovec *iov, int count)
 {
-    size_t done = 0;
+    size_t size = 0;
 
-    for (int i = 0; i < count && done < RECORD_BYTES; i++) {
-        size_t part = iov[i].iov_len < RECORD_BYTES - done ? iov[i].iov_len : RECORD_BYTES - done;
+    for (int i = 0; i < count && size < RECORD_BYTES; i++)
+        size += iov[i].iov_len < RECORD_BYTES - size ? iov[i].iov_len : RECORD_BYTES - size;
+    return size;
+}
+
+/* Copies the beginning of the buffers, so that it is one record. */
+static void gather(char *out, size_t size, const struct iovec *iov)
+{
+    for (size_t done = 0; done < size; iov++) {
+        size_t part = iov->iov_len < size - done ? iov->iov_len : size - done;
         if (part > 0)
-            memcpy(out + done, iov[i].iov_base, part);
+            memcpy(out + done, iov->iov_base, part);
         done += part;
     }
-    return done;
 }
 
 static ssize_t io_writev(void *object, const struct iovec *iov, int count)
 {
+    size_t size = record_size(iov, count);
     ssize_t n;
     char *record;
-    size_t size;
 
-    if (count > 0 && iov[0].iov_len >= RECORD_BYTES)
-        return io_write(object, iov[0].iov_base, iov[0].iov_len);
-    if (count <= 1)
-        return io_write(object, count == 1 ? iov[0].iov_base : NULL, count == 1 ? iov[0].iov_len : 0);
-    record = OPENSSL_malloc(RECORD_BYTES);
+    while (count > 0 && iov[0].iov_len == 0)
+        iov++, count--;
+    if (count <= 1 || iov[0].iov_len >= size)
+        return io_write(object, count > 0 ? iov[0].iov_base : NULL, count > 0 ? iov[0].iov_len : 0);
+    record = OPENSSL_malloc(size);
     if (record == NULL)
         return TN_ENOMEM;
-    size = gather(record, iov, count);
+    gather(record, size, iov);
     n = io_write(object, record, size);
     OPENSSL_free(record);
     return n;

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,10 @@ class Server:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=path("files"))
         self.lines, self.log = [], []
         self.changed = threading.Condition()
-        for stream, lines in ((self.process.stderr, self.lines), (self.process.stdout, self.log)):
-            threading.Thread(target=self.read, args=(stream, lines), daemon=True).start()
+        self.readers = [threading.Thread(target=self.read, args=pair, daemon=True)
+                        for pair in ((self.process.stderr, self.lines), (self.process.stdout, self.log))]
+        for reader in self.readers:
+            reader.start()
         self.port = int(self.wait_line(r"listening on https://127\.0\.0\.1:(\d+)/").group(1))
 
     def read(self, stream, lines):
@@ -74,6 +77,8 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(TIMEOUT_S)
+        for reader in self.readers:
+            reader.join(TIMEOUT_S)
         self.process.stdout.close()
         self.process.stderr.close()
         return status
@@ -192,13 +197,6 @@ class Https(unittest.TestCase):
         result = s_client(self.server, "-tls1_3", "-sess_in", saved, "-ign_eof", data=request)
         self.assertIn("Reused, TLSv1.3", result.stdout.decode())
 
-    def test_load(self):
-        result = subprocess.run(["wrk", "-t1", "-c20", "-d1s", "https://127.0.0.1:%d/kib" % self.server.port],
-                                capture_output=True, text=True, timeout=TIMEOUT_S)
-        self.assertIn("Requests/sec", result.stdout)
-        self.assertNotIn("Socket errors", result.stdout)
-        self.assertNotIn("Non-2xx", result.stdout)
-
     def test_garbage_and_resets(self):
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\x16\x03\x01", os.urandom(300)):
             with socket.create_connection(("127.0.0.1", self.server.port), timeout=TIMEOUT_S) as conn:
@@ -207,6 +205,93 @@ class Https(unittest.TestCase):
                 while conn.recv(100):
                     pass
         self.assertEqual(curl(self.server, "/small")[1], 200)
+
+
+    def test_a_change_of_a_file_is_seen(self):
+        name = path("files/changing")
+        for data in (b"one", b"another"):
+            with open(name, "wb") as file:
+                file.write(data)
+            end = time.monotonic() + TIMEOUT_S
+            while curl(self.server, "/changing")[3] != data:  # an open file is used for a second
+                self.assertLess(time.monotonic(), end)
+        os.mkfifo(path("files/fifo"))
+        self.assertEqual(curl(self.server, "/fifo")[1], 404)
+
+    def test_scan(self):
+        if shutil.which("sslscan") is None:
+            self.skipTest("sslscan is missing")
+        output = subprocess.run(["sslscan", "--no-colour", "--no-failed", "--no-ciphersuites", "--no-groups",
+                                 "127.0.0.1:%d" % self.server.port], capture_output=True, text=True, timeout=TIMEOUT_S).stdout
+        for version, state in (("SSLv2", "dis"), ("SSLv3", "dis"), ("TLSv1.0", "dis"), ("TLSv1.1", "dis"), ("TLSv1.2", "en"),
+                               ("TLSv1.3", "en")):
+            self.assertRegex(output, r"%s +%sabled" % (re.escape(version), state))
+        for line in ("Session renegotiation not supported", "not vulnerable to heartbleed"):
+            self.assertIn(line, output)
+
+
+class Drain(unittest.TestCase):
+    """The end of a server that has clients."""
+
+    def setUp(self):
+        self.server = Server()
+        self.addCleanup(self.server.process.stdout.close)
+        self.addCleanup(self.server.process.stderr.close)
+        self.addCleanup(self.server.process.kill)
+
+    def connect(self):
+        context = ssl.create_default_context(cafile=path("authority.crt"))
+        raw = socket.create_connection(("127.0.0.1", self.server.port), timeout=TIMEOUT_S)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        conn = context.wrap_socket(raw, server_hostname="localhost")
+        self.addCleanup(conn.close)
+        return conn
+
+    def begin(self, target):
+        """Asks for a file, and reads the first bytes of the response."""
+        conn = self.connect()
+        conn.sendall(b"GET %s HTTP/1.1\r\n\r\n" % target)
+        return conn, conn.recv(10)
+
+    def test_a_request_is_finished(self):
+        idle, _ = self.begin(b"/small")
+        busy, data = self.begin(b"/large")
+        self.server.process.send_signal(signal.SIGTERM)
+        while idle.recv(1000):  # ends by close_notify: otherwise recv fails
+            pass
+        while True:
+            part = busy.recv(65536)
+            if not part:
+                break
+            data += part
+        self.assertTrue(data.endswith(bytes(range(256)) * 8000))
+        self.assertEqual(self.server.process.wait(TIMEOUT_S), 0)
+        self.server.wait_line(r"2 connections finished, 0 cancelled")
+        self.server.wait_line(r'"GET /large" 200 2048000 ', self.server.log)  # the last lines of the log are written
+
+    def test_a_client_that_never_reads(self):
+        self.begin(b"/large")
+        self.server.process.send_signal(signal.SIGTERM)
+        with self.assertRaises(ConnectionRefusedError):
+            while True:
+                self.connect()
+        self.server.process.send_signal(signal.SIGTERM)
+        self.server.process.wait(TIMEOUT_S)
+        self.server.wait_line(r"ended: 0 connections finished, [1-9]\d* cancelled, 0 left")
+
+
+class Load(unittest.TestCase):
+    def test_each_request_is_in_the_log(self):
+        server = Server()
+        result = subprocess.run(["wrk", "-t1", "-c20", "-d1s", "https://127.0.0.1:%d/kib" % server.port],
+                                capture_output=True, text=True, timeout=TIMEOUT_S)
+        self.assertNotIn("Socket errors", result.stdout)
+        self.assertNotIn("Non-2xx", result.stdout)
+        self.assertEqual(server.stop(), 0)
+        answered = int(re.search(r"(\d+) requests in", result.stdout).group(1))
+        self.assertGreaterEqual(len(server.log), answered)  # and what wrk did not wait for
+        self.assertLessEqual(len(server.log), answered + 20)
+        self.assertTrue(all(re.match(r'127\.0\.0\.1:\d+ "GET /kib" 200 (1024|0) \d+\.\d ms$', line) for line in server.log))
 
 
 class ClientCertificates(unittest.TestCase):
