@@ -6,12 +6,13 @@
  * Waiters have the mutex `turn` one after the other, in the order in which they asked. Its holder sleeps until the bucket has
  * its tokens, and takes them when it wakes. So a waiter that is cancelled has taken nothing, and the next one begins.
  * `waiting` counts the holder and those behind it. While it is not 0 no other call takes tokens, so none overtakes a waiter.
- * No wake can be lost, because only time adds tokens. */
+ * No wake can be lost, because only time adds tokens. A fiber that is abandoned gives the turn back by the end of its scope. */
 #include <tn/rate_limiter.h>
 
 #include <tn/runtime.h>
 
 #include "base/defs.h"
+#include "scope/scope.h"
 #include "short_lock.h"
 
 #define LARGEST (UINT64_C(1) << 62)
@@ -119,20 +120,39 @@ static void count_waiting(limiter_state *state, int change)
     tni_short_lock_release(&state->lock);
 }
 
+/* A waiter, in the caller's frame. */
+typedef struct {
+    tn_scope scope; /* its end undoes the rest, also if the fiber is abandoned */
+    tn_rate_limiter *limiter;
+    bool has_turn;
+} waiter;
+
+static void waiter_end(tn_scope *scope, bool abandoned)
+{
+    waiter *self = tni_container_of(scope, waiter, scope);
+
+    (void)abandoned;
+    if (self->has_turn)
+        tn_mutex_unlock(&self->limiter->turn_);
+    count_waiting(impl_of(self->limiter), -1);
+}
+
 int tn_rate_limiter_acquire(tn_rate_limiter *limiter, uint64_t count)
 {
     limiter_state *state = impl_of(limiter);
+    waiter self = {.limiter = limiter};
     uint64_t parts;
     int rc;
 
     if (!parts_of(state, count, &parts))
         return TN_EINVAL;
     count_waiting(state, 1);
+    tn_scope_enter(&self.scope, TN_NEVER);
+    tni_scope_on_end(&self.scope, waiter_end);
     rc = tn_mutex_lock(&limiter->turn_);
-    if (rc == 0) {
+    self.has_turn = rc == 0;
+    if (rc == 0)
         rc = take_turn(state, parts);
-        tn_mutex_unlock(&limiter->turn_);
-    }
-    count_waiting(state, -1);
+    tn_scope_leave(&self.scope);
     return rc;
 }

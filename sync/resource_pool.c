@@ -12,7 +12,8 @@
  * was idle, and no other is made afterwards.
  *
  * Nothing leaks by cancellation: after the permit the only suspensions are in the functions of the options. If `open` fails
- * there is no resource; if `check` fails the resource is closed. In both cases the permit goes back.
+ * there is no resource; if `check` fails the resource is closed. In both cases the permit goes back. If the fiber is abandoned in
+ * one of them, the end of a scope around them gives the permit back.
  *
  * No task starves: each acquire needs one permit, which the semaphore grants in the order of the calls. */
 #include <tn/resource_pool.h>
@@ -24,6 +25,7 @@
 #include "base/alloc.h"
 #include "base/options.h"
 #include "sched/runtime.h"
+#include "scope/scope.h"
 #include "short_lock.h"
 
 #define SIZE_DEFAULT 10
@@ -184,13 +186,34 @@ static int get(tn_resource_pool *pool, void **resource)
     return 0;
 }
 
+/* A call that has a permit, in the caller's frame. */
+typedef struct {
+    tn_scope scope; /* around the functions of the options */
+    tn_resource_pool *pool;
+} getting;
+
+/* If the fiber is abandoned there, its place is free again. The resource that was being made or checked stays as it is. */
+static void getting_end(tn_scope *scope, bool abandoned)
+{
+    tn_resource_pool *pool = tni_container_of(scope, getting, scope)->pool;
+
+    if (!abandoned)
+        return;
+    count_ended(pool, false);
+    tn_semaphore_release(&pool->permits, 1);
+}
+
 int tn_resource_pool_acquire(tn_resource_pool *pool, void **resource)
 {
+    getting self = {.pool = pool};
     int rc = tn_semaphore_acquire(&pool->permits, 1);
 
     if (rc != 0)
         return rc;
+    tn_scope_enter(&self.scope, TN_NEVER);
+    tni_scope_on_end(&self.scope, getting_end);
     rc = get(pool, resource);
+    tn_scope_leave(&self.scope);
     if (rc != 0)
         tn_semaphore_release(&pool->permits, 1);
     return rc;
