@@ -5,10 +5,13 @@ PROGRAMS = {"tournant": "tournant", "tokio": "Tokio", "go": "Go", "threads": "th
             "epoll_1": "epoll, one loop", "libuv": "libuv, one loop", "h2o": "h2o",
             "uring": "io_uring, a ring per core", "uring_sends": "epoll, sends by io_uring",
             "go_barging": "Go, sync.Mutex (not fair)",
-            "threads_barging": "pthread mutex (not fair)"}
+            "threads_barging": "pthread mutex (not fair)",
+            "nginx": "nginx, usual settings", "nginx_caching": "nginx, open_file_cache, log in a buffer",
+            "openssl": "a loop around OpenSSL"}
 
 AREAS = {"server": "HTTP server", "scale": "As the load grows", "memory": "Waiting tasks and connections",
-         "redis": "mini_redis under redis-benchmark", "mixed": "HTTP server beside blocking tasks"}
+         "redis": "mini_redis under redis-benchmark", "tls": "TLS: https_server, handshakes",
+         "mixed": "HTTP server beside blocking tasks"}
 
 CASES = {
     "switch_loop": "switch contexts, no scheduler",
@@ -83,6 +86,8 @@ CASES = {
     "burst_fibers": "20,000 fibers at once",
     "burst_stackless": "300,000 stackless tasks at once",
     "ping_mbulk": "PING", "set": "SET", "get": "GET", "incr": "INCR",
+    "answer": "1 KiB over TLS, kept connections", "full": "full handshake of TLS 1.3",
+    "resumed": "resumed handshake of TLS 1.3",
     "mixed_undisturbed": "no blocking tasks",
     "mixed_sleep": "tasks that sleep in their thread",
     "mixed_busy": "tasks that compute for 100 ms",
