@@ -124,6 +124,9 @@
 #define TNI_MONITOR_SAVED_NS 200000000
 #define TNI_MONITOR_REST_NS 50000000
 
+/* The CPU quota of the process is read again so often while any worker is awake. */
+#define TNI_QUOTA_PERIOD_NS 10000000000
+
 /* How long no thread waits so after one has found nothing. */
 #define TNI_RECLAIM_PAUSE_NS 100000000
 

@@ -97,6 +97,12 @@ static unsigned choose_cores(const tn_options *options)
     return count < TNI_WORKERS_MAX ? count : TNI_WORKERS_MAX;
 }
 
+/* Whether the number of workers follows the CPU quota. Without a number from the program it does from the beginning. */
+static bool follows_quota(const tn_options *options)
+{
+    return options->follow_cpu_quota || (options->workers == 0 && options->worker_cpu_count == 0);
+}
+
 /* --- Signal handlers -------------------------------------------------------------------------------------------------------- */
 
 /* Called in a signal handler on the thread that faulted. */
@@ -211,6 +217,7 @@ static void init_state(tn_runtime *runtime)
     tni_aptr_init(&runtime->attachment, NULL);
     tni_reclaim_init(&runtime->reclaim);
     tni_idle_init(&runtime->idle, runtime->core_count);
+    tni_worker_limit_init(runtime, follows_quota(&runtime->options));
     tni_injector_init(&runtime->injector);
     tni_monitor_init(&runtime->monitor);
     tni_starter_init(&runtime->starter);

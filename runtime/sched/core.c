@@ -79,7 +79,7 @@ static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
     uint32_t own_load = load_of(own);
     uint32_t least_load = own_load;
 
-    for (unsigned i = 0; i < runtime->core_count; i++) {
+    for (unsigned i = 0; i < tni_idle_limit(&runtime->idle); i++) {
         uint32_t load = load_of(runtime->cores[i]);
         if (load < least_load) {
             least_load = load;
@@ -92,7 +92,8 @@ static tni_core *choose_core(tn_runtime *runtime, tni_core *own)
 tni_driver *tni_core_choose_driver(tn_runtime *runtime)
 {
     tni_core *core = tni_core_enter();
-    tni_core *chosen = choose_core(runtime, core != NULL && core->runtime == runtime ? core : tni_runtime_any_core(runtime));
+    bool is_own = core != NULL && core->runtime == runtime && !tni_idle_is_reserve(&runtime->idle, core->index);
+    tni_core *chosen = choose_core(runtime, is_own ? core : tni_runtime_any_core(runtime));
 
     if (core != NULL)
         tni_core_leave();

@@ -53,6 +53,7 @@ void tni_idle_init(tni_idle *idle, unsigned cores)
     for (unsigned i = 0; i < TNI_IDLE_WORDS; i++)
         tni_a64_init(&idle->marks[i], 0);
     idle->cores = cores;
+    tni_a32_init(&idle->limit, cores);
 }
 
 void tni_idle_park(tni_idle *idle, unsigned core)
@@ -84,6 +85,17 @@ bool tni_idle_all_parked(const tni_idle *idle)
     return count_marks(idle, PARKED) == idle->cores;
 }
 
+void tni_idle_set_limit(tni_idle *idle, unsigned limit)
+{
+    tni_assert(limit > 0, "no worker may be awake");
+    tni_a32_store(&idle->limit, limit, TNI_RELAXED); /* relaxed: as in tni_idle_limit */
+}
+
+bool tni_idle_is_surplus(const tni_idle *idle, unsigned core)
+{
+    return tni_idle_is_reserve(idle, core) && idle->cores - count_marks(idle, PARKED) > tni_idle_limit(idle);
+}
+
 bool tni_idle_search_begin(tni_idle *idle, unsigned core)
 {
     /* Hints: a searcher more or less costs time, but never strands a task. */
@@ -111,13 +123,15 @@ tni_search tni_idle_search_end(tni_idle *idle, unsigned core)
     return all_marks(idle) & SEARCHING ? TNI_SEARCH_ENDED : TNI_SEARCH_LAST;
 }
 
-/* Chooses a parked core of a word to search; -1: none. */
+/* Chooses the first parked core of a word to search; -1: there is none, or it is a reserve, as all after it are. */
 static int choose_in(tni_idle *idle, unsigned word)
 {
     uint64_t marks = load_marks(idle, word);
 
     while ((marks & PARKED) && !(marks & SEARCHING)) {
         unsigned core = word * TNI_IDLE_CORES + (unsigned)__builtin_ctzll(marks);
+        if (tni_idle_is_reserve(idle, core))
+            return -1;
         /* Seq_cst: the core is marked searching before its worker is woken; partner: tni_idle_search_end. Acquire: observes the
          * state of the sleeper; partner: tni_idle_park. */
         if (tni_a64_cas(&idle->marks[word], &marks, (marks & ~parked_mark(core)) | searching_mark(core), TNI_SEQ_CST))

@@ -7,7 +7,7 @@
 tni_core *tni_pinned_next_core(tn_runtime *runtime)
 {
     /* Relaxed: any choice is right. */
-    return runtime->cores[tni_a32_fetch_add(&runtime->next_start, 1, TNI_RELAXED) % runtime->core_count];
+    return runtime->cores[tni_a32_fetch_add(&runtime->next_start, 1, TNI_RELAXED) % tni_idle_limit(&runtime->idle)];
 }
 
 void tni_pinned_push(tni_core *core, tn_task *task)

@@ -10,7 +10,7 @@
 
 #include "sched/worker.h"
 
-/* The core on which the next pinned task begins: the cores in turn. */
+/* The core on which the next pinned task begins: the cores in turn, without reserves (idle.h). */
 tni_core *tni_pinned_next_core(tn_runtime *runtime);
 
 /* Any thread: queues a pinned task that has not begun. */

@@ -42,7 +42,7 @@ void tni_runtime_walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_tas
 tni_core *tni_runtime_any_core(tn_runtime *runtime)
 {
     /* Relaxed: any choice is right. */
-    return runtime->cores[tni_a32_fetch_add(&runtime->any_core, 1, TNI_RELAXED) % runtime->core_count];
+    return runtime->cores[tni_a32_fetch_add(&runtime->any_core, 1, TNI_RELAXED) % tni_idle_limit(&runtime->idle)];
 }
 
 uint64_t tni_runtime_random_seed(tn_runtime *runtime)

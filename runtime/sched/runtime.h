@@ -11,6 +11,7 @@
 #include "sched/injector.h"
 #include "sched/reclaim.h"
 #include "sched/starter.h"
+#include "sched/worker_limit.h"
 #include "sched/worker_replacement.h"
 #include "task/task_upcalls.h"
 #include "time/task_clock.h"
@@ -63,6 +64,7 @@ struct tn_runtime {
     tni_reclaim reclaim;
     tni_stack_pool stacks;
     tni_idle idle;
+    tni_worker_limit limit;
     tni_injector injector;
     tni_monitor monitor;
     tni_starter starter;
@@ -118,7 +120,7 @@ static inline void tni_runtime_task_ended(tn_runtime *runtime)
 /* Calls `visit` for each task header of the runtime, those of no task too (task/slab.h). Any thread. */
 void tni_runtime_walk_tasks(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task), void *arg);
 
-/* Picks a core round-robin, for callers without a core. */
+/* Picks a core round-robin, for callers without a core. It is no reserve (idle.h). */
 tni_core *tni_runtime_any_core(tn_runtime *runtime);
 
 /* Returns the seed of a generator for choices of the scheduler: random, or the next one of a sequence that options.seed

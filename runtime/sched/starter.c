@@ -61,6 +61,8 @@ uint32_t tni_starter_serve(tn_runtime *runtime)
         start_workers(runtime);
     if (bits & TNI_STARTER_MAINTAIN)
         (void)tni_runtime_maintain_attachment(runtime, tni_clock_ns());
+    if (bits & TNI_STARTER_QUOTA)
+        tni_worker_limit_read(runtime);
     return bits;
 }
 

@@ -26,6 +26,7 @@ typedef enum {
     TNI_STARTER_WORKERS = 1,  /* start replacement threads */
     TNI_STARTER_MAINTAIN = 2, /* maintain the attachment (runtime.h) */
     TNI_STARTER_STOP = 4,
+    TNI_STARTER_QUOTA = 8, /* read the CPU quota (worker_limit.h) */
 } tni_starter_bits;
 
 typedef struct {

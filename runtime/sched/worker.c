@@ -246,9 +246,15 @@ static inline void stop_searching(tni_worker *worker, const tni_core *core, bool
         stop_search(worker, core, found);
 }
 
+/* Whether there is work for the worker in any queue. A surplus worker leaves it to others. */
+static bool finds_work(const tni_worker *worker)
+{
+    return tni_likely(!worker->surplus) ? tni_schedule_any_work(worker->runtime) : tni_worker_limit_leaves_work(worker->runtime);
+}
+
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)
 {
-    return is_done(worker) || tni_pinned_is_waiting(worker, core) || tni_schedule_any_work(worker->runtime) ||
+    return is_done(worker) || tni_pinned_is_waiting(worker, core) || finds_work(worker) ||
            (tni_stack_waited_for(&worker->runtime->stacks) && (core->stacks.count > 0 || tni_reclaim_is_due(core)));
 }
 
@@ -362,6 +368,8 @@ static void park(tni_worker *worker, tni_core *core)
         slept = sleep_in_loop(worker, core);
     if (!tni_idle_unpark(&runtime->idle, core->index))
         worker->searching = true; /* cleared by a waker, which has marked this core searching, or by the monitor */
+    if (tni_idle_is_reserve(&runtime->idle, core->index))
+        tni_a32_store(&core->ticks_left, 0, TNI_RELAXED); /* relaxed: own word; checks first whether it is surplus */
     tni_monitor_notice(runtime);
     if (slept)
         report_sleep(core);
@@ -499,8 +507,12 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
 
-    if (is_check_due(core))
+    if (is_check_due(core)) {
         check_periodically(core);
+        worker->surplus = tni_idle_is_surplus(&worker->runtime->idle, core->index);
+        if (tni_unlikely(worker->surplus))
+            return tni_worker_limit_find(worker, core);
+    }
     worker->turn++;
     if ((worker->turn & 1) != 0)
         task = next_pinned_in_turn(worker, core);

@@ -32,6 +32,7 @@ struct tni_worker {
     bool is_bound;                      /* it runs on one processor (worker_cpus.h) */
     bool is_listed;                     /* in the runtime's list of workers, under its lock */
     bool searching;                     /* it searches, with a mark (idle.h) unless it was struck */
+    bool surplus;                       /* at the last check more workers were awake than should be, and it is one of them */
     uint8_t turn;                       /* counts searches for a task; see next_pinned_in_turn */
     tni_inbox_node *pinned;             /* tasks taken from the mailbox, oldest first */
     tni_stamp run_began;                /* start of the present run, if it is measured; 0: it is not */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The twins of os/cpus.c, os/os_sigaction.c, os/os_signal.c, os/os_sleeper.c, os/os_thread_signal.c, and fiber/stack_overflow.c:
- * the number of processors, which the seed chooses; no signals, so no listeners and no stacks of stuck tasks; no report of an
- * overflow, which ends the run by SIGSEGV. */
+ * the number of processors and the CPU quota, which the seed chooses; no signals, so no listeners and no stacks of stuck tasks;
+ * no report of an overflow, which ends the run by SIGSEGV. */
 #include <errno.h>
 
 #include "fiber/stack_overflow.h"
@@ -17,10 +17,11 @@ unsigned tni_cpus_usable(void)
     return 1 + tni_sim_choice_below(TNI_SIM_SEED, 4);
 }
 
+/* Another one at each call. */
 unsigned tni_cpus_quota_at(const char *root)
 {
     (void)root;
-    return 0;
+    return tni_sim_choice_below(TNI_SIM_SEED, 4);
 }
 
 bool tni_cpus_may_use(const unsigned *cpus, size_t count)

@@ -50,6 +50,7 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     unsigned wanted = 0;
     unsigned recently_taken = 0;
     unsigned asleep = 0;
+    unsigned stuck = 0;
 
     *due_ns = TNI_FOREVER;
     poll_loops(runtime, ready);
@@ -58,10 +59,13 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
         recently_taken += runtime->cores[i]->record.check_interval_ns != 0;
         asleep += runtime->cores[i]->record.asleep;
     }
-    if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted))
+    if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted)) {
         tni_stuck_no_replacement(runtime, now_ns);
-    else if (recently_taken > wanted) /* ahead, so that no take-over waits for a thread to start */
+        stuck = wanted;
+    } else if (recently_taken > wanted) { /* ahead, so that no take-over waits for a thread to start */
         (void)tni_worker_provide_replacements(runtime, recently_taken);
+    }
+    tni_worker_limit_set(runtime, stuck);
     return asleep < runtime->core_count;
 }
 
@@ -155,6 +159,7 @@ static void *monitor_main(void *arg)
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
         maintain_again = tni_runtime_request_starter(runtime, now_ns);
+        tni_worker_limit_request(runtime, now_ns);
         if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
         if (check_cores(runtime, &due_ns)) {

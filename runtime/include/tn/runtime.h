@@ -49,7 +49,7 @@ typedef enum tn_guard {
 typedef struct tn_options {
     size_t size;                       /* of this struct; tn_options_default() sets it */
     tn_flavor flavor;                  /* which threads run the tasks */
-    unsigned workers;                  /* 0: one per CPU that this process may really use; at most 1024 */
+    unsigned workers;                  /* 0: one per CPU that this process may really use; at most 1024; see follow_cpu_quota */
     size_t stack_size_bytes;           /* of a fiber, see tn_spawn_options; 0: 256 KiB */
     size_t stacks_max;                 /* how many fibers may have a stack at once; the others wait for theirs; 0: no limit */
     tn_guard guard;                    /* what protects the memory below a stack */
@@ -96,8 +96,14 @@ typedef struct tn_options {
     /* For tests: at most one operation that is a cancellation point completes in each run of a task; then the task yields. So
      * other tasks run between any two operations, as they may on a loaded machine. */
     bool yield_often;
-    bool no_overflow_report;   /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
-    unsigned char reserved[6]; /* 0 */
+    bool no_overflow_report; /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
+    /* While the CPU quota of the process's control groups (version 2 and 1) allows fewer processors than there are workers, the
+     * others are left unused. They only pass on events of their connections and timers, and run the pinned tasks that have begun
+     * on them. The quota is read every 10 seconds. A change is logged (TN_LOG_INFO). Without a number in `workers` or
+     * `worker_cpus` this is so in any case: there are as many workers as the quota allowed at the beginning, and never more. Not
+     * for TN_CURRENT_THREAD. */
+    bool follow_cpu_quota;
+    unsigned char reserved[5]; /* 0 */
     /* Bytes of the guard below each stack, rounded up to whole pages; at most 32 MiB. They are part of the stack's size, of
      * which they take at most half: a smaller stack becomes larger. 0: a quarter of the stack, at least 16 KiB and at most 64
      * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/* The workers of a runtime follow the CPU quota of the process. The files of the control groups are the test's own: fopen leads
+ * there. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tn.h>
+
+#include "sched/runtime.h"
+#include "support/runtime.h"
+
+#define GROUP "/sys/fs/cgroup/of_this_test"
+#define LIMIT_NS (30 * TN_S)
+
+/* --- Files of an imaginary machine ------------------------------------------------------------------------------------------ */
+
+static char folder[64];
+static _Atomic bool with_quota;
+
+static const char *file_for(const char *path, char *buffer, size_t size)
+{
+    const char *name = strcmp(path, "/proc/self/cgroup") == 0      ? "cgroup"
+                       : strcmp(path, "/proc/self/mountinfo") == 0 ? "mountinfo"
+                       : strcmp(path, GROUP "/cpu.max") == 0       ? "cpu.max"
+                                                                   : NULL;
+
+    if (name == NULL || !atomic_load(&with_quota))
+        return path;
+    (void)snprintf(buffer, size, "%s/%s", folder, name);
+    return buffer;
+}
+
+/* In place of the C library's, for the modes that are used here. */
+FILE *fopen(const char *restrict path, const char *restrict mode)
+{
+    char buffer[128];
+    int flags = mode[0] == 'r' ? O_RDONLY : O_WRONLY | O_CREAT | (mode[0] == 'a' ? O_APPEND : O_TRUNC);
+    int fd = open(file_for(path, buffer, sizeof buffer), flags | O_CLOEXEC, 0644);
+    FILE *file = fd >= 0 ? fdopen(fd, mode) : NULL;
+
+    if (file == NULL && fd >= 0)
+        close(fd);
+    return file;
+}
+
+/* Replaces a file at once: a reader finds the former text or the new one. */
+static void put(const char *name, const char *text)
+{
+    char path[128];
+    char new_path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    (void)snprintf(new_path, sizeof new_path, "%s/new", folder);
+    fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    tt_check(fd >= 0);
+    tt_check_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    tt_check_eq(rename(new_path, path), 0);
+}
+
+static void put_quota(unsigned cpus)
+{
+    char text[64];
+
+    if (cpus == 0)
+        (void)snprintf(text, sizeof text, "max 100000\n");
+    else
+        (void)snprintf(text, sizeof text, "%u 100000\n", cpus * 100000 - 1);
+    put("cpu.max", text);
+}
+
+static void set_up(void)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/worker_limit_test.XXXXXX");
+    cr_assert_not_null(mkdtemp(folder));
+    put("cgroup", "0::/of_this_test\n");
+    put("mountinfo", "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
+    put_quota(0);
+    atomic_store(&with_quota, true);
+}
+
+static void tear_down(void)
+{
+    static const char *const names[] = {"cgroup", "mountinfo", "cpu.max"};
+    char path[128];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+}
+
+TestSuite(worker_limit, .init = set_up, .fini = tear_down);
+
+/* --- A runtime whose quota changes ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    tn_runtime *runtime;
+    unsigned expected;
+} expectation;
+
+static bool has_limit(void *arg)
+{
+    const expectation *e = arg;
+
+    return tni_idle_limit(&e->runtime->idle) == e->expected;
+}
+
+static void expect_limit(tn_runtime *runtime, unsigned expected)
+{
+    expectation e = {runtime, expected};
+
+    tt_check(tt_wait_until(has_limit, &e, LIMIT_NS));
+}
+
+/* The runtime reads it every 10 s; this asks for it now. */
+static void change_quota(tn_runtime *runtime, unsigned cpus, unsigned expected)
+{
+    put_quota(cpus);
+    tni_starter_request(runtime, TNI_STARTER_QUOTA);
+    expect_limit(runtime, expected);
+}
+
+static tn_runtime *create(unsigned workers, bool follow)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.workers = workers;
+    options.follow_cpu_quota = follow;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+/* Forced migration sends each task to the worker of the next core, whatever the limit is. */
+static bool migrates(void)
+{
+    return tt_options().force_migration;
+}
+
+/* --- Tasks ------------------------------------------------------------------------------------------------------------------ */
+
+enum { TASKS = 40, WORKERS = 6 };
+
+static atomic_bool over;
+
+static void *compute(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&over)) {
+        tt_burn(20 * TN_US);
+        (void)tn_yield();
+    }
+    return NULL;
+}
+
+static void start_computing(tn_runtime *runtime, tn_task **tasks)
+{
+    atomic_store(&over, false);
+    for (int i = 0; i < TASKS; i++)
+        tasks[i] = tt_spawn_on(runtime, compute, NULL);
+}
+
+static void stop_computing(tn_task **tasks)
+{
+    atomic_store(&over, true);
+    for (int i = 0; i < TASKS; i++)
+        tt_join(tasks[i]);
+}
+
+/* The runs of the cores from `first` on. */
+static uint64_t runs_from(tn_runtime *runtime, unsigned first, unsigned end)
+{
+    uint64_t runs = 0;
+
+    for (unsigned i = first; i < end; i++) {
+        tn_counters counters;
+        tt_check_eq(tn_runtime_counters(runtime, i, &counters), 0);
+        runs += counters.polls;
+    }
+    return runs;
+}
+
+/* Waits until all tasks run on the cores below `limit` for a while, and the others sleep. */
+static void expect_work_below(tn_runtime *runtime, unsigned limit)
+{
+    uint64_t until_ns = tni_clock_ns() + LIMIT_NS;
+
+    for (;;) {
+        uint64_t below = runs_from(runtime, 0, limit);
+        uint64_t above = runs_from(runtime, limit, WORKERS);
+        bool parked = true;
+
+        tt_block_thread(30 * TN_MS);
+        for (unsigned i = limit; i < WORKERS; i++)
+            parked = parked && tni_idle_is_parked(&runtime->idle, i);
+        if (parked && runs_from(runtime, 0, limit) > below && runs_from(runtime, limit, WORKERS) == above)
+            return;
+        tt_check(tni_clock_ns() < until_ns);
+    }
+}
+
+static void expect_work_on_all(tn_runtime *runtime)
+{
+    for (unsigned i = 0; i < WORKERS; i++) {
+        uint64_t before = runs_from(runtime, i, i + 1);
+        uint64_t until_ns = tni_clock_ns() + LIMIT_NS;
+        while (runs_from(runtime, i, i + 1) == before) {
+            tt_check(tni_clock_ns() < until_ns);
+            tt_block_thread(TN_MS);
+        }
+    }
+}
+
+/* --- Tests ------------------------------------------------------------------------------------------------------------------ */
+
+Test(worker_limit, follows_the_quota)
+{
+    static tn_task *tasks[TASKS];
+    tn_runtime *runtime;
+
+    if (migrates())
+        return;
+    put_quota(4);
+    runtime = create(WORKERS, true);
+    expect_limit(runtime, 4); /* read soon after the start */
+    start_computing(runtime, tasks);
+    expect_work_below(runtime, 4);
+    change_quota(runtime, 2, 2);
+    expect_work_below(runtime, 2);
+    change_quota(runtime, 0, WORKERS);
+    expect_work_on_all(runtime);
+    change_quota(runtime, 1, 1);
+    expect_work_below(runtime, 1);
+    change_quota(runtime, 100000, WORKERS);
+    expect_work_on_all(runtime);
+    stop_computing(tasks);
+    tt_runtime_destroy(runtime);
+}
+
+Test(worker_limit, is_followed_without_a_number_of_workers)
+{
+    tn_runtime *runtime;
+    unsigned workers;
+
+    put_quota(0);
+    runtime = create(0, false);
+    workers = tn_runtime_workers(runtime);
+    if (workers > 1)
+        change_quota(runtime, 1, 1);
+    change_quota(runtime, 0, workers);
+    tt_runtime_destroy(runtime);
+}
+
+static bool has_read(void *arg)
+{
+    tn_runtime *runtime = arg;
+
+    return tni_a32_load(&runtime->limit.quota, TNI_RELAXED) == 1;
+}
+
+Test(worker_limit, is_not_followed_with_a_number_of_workers)
+{
+    tn_runtime *runtime;
+
+    put_quota(1);
+    runtime = create(WORKERS, false);
+    tt_block_thread(20 * TN_MS); /* several checks of the monitor */
+    cr_assert(!has_read(runtime));
+    cr_assert_eq(tni_idle_limit(&runtime->idle), WORKERS);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- What only one worker can see ------------------------------------------------------------------------------------------- */
+
+enum { PINNED = 12, ROUNDS = 20 };
+
+typedef struct {
+    int ends[2];
+    pthread_t thread;
+    atomic_bool begun;
+} pinned_task;
+
+/* Sleeps, and waits for a pipe, on the thread on which it has begun. */
+static void *stay(void *arg)
+{
+    pinned_task *p = arg;
+
+    p->thread = pthread_self();
+    atomic_store(&p->begun, true);
+    for (int i = 0; i < ROUNDS; i++) {
+        char byte;
+        tt_check(tn_fd_wait(p->ends[0], TN_FD_READABLE) > 0);
+        tt_check_eq(read(p->ends[0], &byte, 1), 1);
+        tt_check(pthread_equal(p->thread, pthread_self()));
+        tt_check_eq(tn_sleep(TN_MS), 0);
+        tt_check(pthread_equal(p->thread, pthread_self()));
+    }
+    return NULL;
+}
+
+static bool all_begun(void *arg)
+{
+    pinned_task *p = arg;
+
+    for (int i = 0; i < PINNED; i++)
+        if (!atomic_load(&p[i].begun))
+            return false;
+    return true;
+}
+
+Test(worker_limit, pinned_tasks_timers_and_events_are_served)
+{
+    static pinned_task p[PINNED];
+    tn_task *tasks[PINNED];
+    tn_spawn_options options = tn_spawn_options_default();
+    tn_runtime *runtime = create(WORKERS, true);
+
+    options.pinned = true;
+    for (int i = 0; i < PINNED; i++) {
+        cr_assert_eq(pipe2(p[i].ends, O_CLOEXEC), 0);
+        cr_assert_eq(tn_spawn_on(runtime, &options, &tasks[i], stay, &p[i]), 0);
+    }
+    cr_assert(tt_wait_until(all_begun, p, LIMIT_NS)); /* they wait on the cores on which they began */
+    change_quota(runtime, 1, 1);
+    for (int round = 0; round < ROUNDS; round++)
+        for (int i = 0; i < PINNED; i++)
+            cr_assert_eq(write(p[i].ends[1], "x", 1), 1);
+    for (int i = 0; i < PINNED; i++) {
+        tt_join(tasks[i]);
+        close(p[i].ends[0]);
+        close(p[i].ends[1]);
+    }
+    tt_runtime_destroy(runtime);
+}
+
+/* --- Stuck workers ---------------------------------------------------------------------------------------------------------- */
+
+enum { STUCK = 3 };
+
+static void *block(void *arg)
+{
+    tt_gate_wait(arg, 1);
+    return NULL;
+}
+
+static void *open_it(void *arg)
+{
+    tt_gate_open(arg);
+    return NULL;
+}
+
+/* The one replacement thread is stuck too, and there are no more. */
+Test(worker_limit, does_not_keep_tasks_behind_stuck_ones)
+{
+    tt_gate gate = TT_GATE_INIT;
+    tn_options options = tt_options();
+    tn_task *tasks[STUCK];
+    tn_runtime *runtime;
+
+    if (migrates())
+        return;
+    put_quota(1);
+    options.workers = WORKERS;
+    options.follow_cpu_quota = true;
+    options.replacement_threads_max = 1;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    expect_limit(runtime, 1);
+    for (int i = 0; i < STUCK; i++)
+        tasks[i] = tt_spawn_on(runtime, block, &gate);
+    tt_join(tt_spawn_on(runtime, open_it, &gate));
+    for (int i = 0; i < STUCK; i++)
+        tt_join(tasks[i]);
+    expect_limit(runtime, 1);
+    tt_runtime_destroy(runtime);
+}
+
+/* --- A limit that changes all the time -------------------------------------------------------------------------------------- */
+
+enum { PAIRS = 6, CHANGES_NS = 500 * TN_US };
+
+typedef struct {
+    tn_mpsc *channel;
+    unsigned long rounds;
+} pair;
+
+static void *send_rounds(void *arg)
+{
+    pair *p = arg;
+
+    for (unsigned long i = 0; i < p->rounds; i++) {
+        tt_check_eq(tn_mpsc_send(p->channel, &i), 0);
+        if (i % 64 == 0)
+            tt_check_eq(tn_sleep(TN_US), 0);
+    }
+    tn_mpsc_release_sender(p->channel);
+    return NULL;
+}
+
+static void *receive_rounds(void *arg)
+{
+    pair *p = arg;
+    unsigned long value;
+
+    for (unsigned long i = 0; i < p->rounds; i++) {
+        tt_check_eq(tn_mpsc_recv(p->channel, &value), 0);
+        tt_check_eq(value, i);
+    }
+    return NULL;
+}
+
+static void *set_limits(void *arg)
+{
+    tn_runtime *runtime = arg;
+
+    for (uint32_t x = 1; !atomic_load(&over); x = x * 1664525 + 1013904223) {
+        tni_a32_store(&runtime->limit.quota, 1 + (x >> 16) % WORKERS, TNI_RELAXED);
+        tt_block_thread(CHANGES_NS);
+    }
+    return NULL;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+/* Tasks that wake each other, timers, and spawns from outside, while the monitor changes the limit at each check. */
+Test(worker_limit, no_wake_is_lost_while_it_changes)
+{
+    static pair pairs[PAIRS];
+    static tn_task *tasks[2 * PAIRS];
+    tn_runtime *runtime = create(WORKERS, true);
+    pthread_t changer;
+
+    expect_limit(runtime, WORKERS);
+    atomic_store(&over, false);
+    changer = tt_thread_start(set_limits, runtime);
+    for (int i = 0; i < PAIRS; i++) {
+        pairs[i].rounds = tt_scaled(20000);
+        cr_assert_eq(tn_mpsc_create(&pairs[i].channel, sizeof(unsigned long), 4, NULL), 0);
+        tasks[2 * i] = tt_spawn_on(runtime, send_rounds, &pairs[i]);
+        tasks[2 * i + 1] = tt_spawn_on(runtime, receive_rounds, &pairs[i]);
+    }
+    for (unsigned long i = 0; i < tt_scaled(2000); i++)
+        tt_join(tt_spawn_on(runtime, nothing, NULL)); /* each waits until a worker has been woken */
+    for (int i = 0; i < 2 * PAIRS; i++)
+        tt_join(tasks[i]);
+    atomic_store(&over, true);
+    tt_thread_join(changer);
+    for (int i = 0; i < PAIRS; i++)
+        tn_mpsc_release_receiver(pairs[i].channel);
+    tt_runtime_destroy(runtime);
+}
