@@ -13,6 +13,7 @@
  *     tn/async.h       waking a task from a signal handler
  *     tn/signal.h      waiting for signals, such as SIGTERM
  *     tn/runtime.h     creating, running and destroying a runtime; options, counters, dumps
+ *     tn/worker_local.h  a value for each worker thread, used without a lock
  *     tn/time.h        paused time for tests
  *     tn/blocking.h    the pool of threads for calls that block
  *     tn/fs.h          files and folders
@@ -79,6 +80,7 @@
 #include <tn/sync.h>
 #include <tn/systemd.h>
 #include <tn/time.h>
+#include <tn/worker_local.h>
 #include <tn/write_queue.h>
 #include <tn/writer.h>
 

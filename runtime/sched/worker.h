@@ -19,6 +19,7 @@ struct tni_worker {
     tni_thread thread;
     char name[16];           /* name of the thread */
     tni_worker *next_worker; /* the list of all workers of the runtime */
+    unsigned number;         /* of its thread among all that the runtime has had, from 0 */
     bool owns_thread;        /* false: it is the thread that calls tn_block_on */
     bool asymmetric;         /* the runtime's */
     uint8_t budget;          /* of a task at the start of each run */

@@ -118,11 +118,17 @@ bool tni_worker_replace(tni_worker *victim)
     return core != NULL;
 }
 
+unsigned tni_worker_replacements_max(const tn_runtime *runtime)
+{
+    unsigned max = runtime->options.replacement_threads_max;
+
+    return max != 0 ? max : TNI_REPLACEMENT_THREADS_DEFAULT;
+}
+
 /* How many threads to start; they are counted as starting. */
 static unsigned threads_to_start_locked(tn_runtime *runtime, unsigned wanted)
 {
-    unsigned max = runtime->options.replacement_threads_max != 0 ? runtime->options.replacement_threads_max
-                                                                 : TNI_REPLACEMENT_THREADS_DEFAULT;
+    unsigned max = tni_worker_replacements_max(runtime);
     unsigned have = runtime->replacement_count + runtime->replacements_starting;
     unsigned missing = wanted > have ? wanted - have : 0;
     unsigned threads = tni_a32_load(&runtime->replacement_threads, TNI_RELAXED); /* relaxed: written under the lock */
@@ -201,6 +207,7 @@ static tni_worker *new_worker(tn_runtime *runtime, const tni_core *core)
 static void add_worker_locked(tn_runtime *runtime, tni_worker *worker)
 {
     tni_os_mutex_assert_held(&runtime->lock);
+    worker->number = runtime->workers != NULL ? runtime->workers->number + 1 : 0;
     worker->next_worker = runtime->workers;
     runtime->workers = worker;
     worker->is_listed = true;

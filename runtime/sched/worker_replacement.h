@@ -22,6 +22,9 @@ int tni_worker_adopt(tn_runtime *runtime, tni_core *core, tni_worker **out);
  * or no replacement thread. */
 bool tni_worker_replace(tni_worker *victim);
 
+/* How many threads there may be beside the workers. */
+unsigned tni_worker_replacements_max(const tn_runtime *runtime);
+
 /* Makes the starter start threads until `wanted` replacement threads exist or are starting, within the limit of the options.
  * False: there will be fewer, or threads had to be requested and the last one could not be started. */
 bool tni_worker_provide_replacements(tn_runtime *runtime, unsigned wanted);

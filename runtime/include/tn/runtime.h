@@ -270,7 +270,7 @@ TN_API unsigned tn_runtime_workers(const tn_runtime *runtime);
  * blocking job, and in a task whose core was handed to a replacement thread.
  *
  * Use it to choose one of several counters, caches or queues, so that workers rarely meet. It is no lock: the core may be handed
- * on, and the task may continue on another one after each call that suspends.
+ * on, and the task may continue on another one after each call that suspends. For values without a lock see tn/worker_local.h.
  *
  * Suspends: no.
  * Callable from: anywhere.
