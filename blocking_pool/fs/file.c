@@ -85,7 +85,7 @@ static int call_open(void *arg)
     opening *self = arg;
     int rc = tni_fs_open_try(&self->base);
 
-    self->kind = rc == 0 && !self->base.again ? tni_fs_ready_kind_with(self->base.fd, &self->base.status) : TNI_FS_UNKNOWN;
+    self->kind = rc == 0 && !self->base.again ? self->base.kind : TNI_FS_UNKNOWN;
     /* A read that bypasses the page cache (O_DIRECT) always blocks. */
     self->in_place = self->kind == TNI_FS_STORED && (self->base.flags & O_DIRECT) == 0 && S_ISREG(self->base.status.st_mode) &&
                      tni_os_cached_end_holds();

@@ -9,8 +9,8 @@
  *   writing   The open fails with ENXIO until there is a reader.
  *   both      The open never waits.
  *
- * A FIFO stays in non-blocking mode, and so does a terminal, so that no thread ever waits in its reads and writes. Any other file
- * leaves the mode again. A device is opened without it, because drivers treat it differently (a CD drive without a disc); so the
+ * A FIFO stays in non-blocking mode, and so do a terminal and a file that the kernel makes up (fs_ready.h), so that no thread ever
+ * waits in their reads and writes. Any other file leaves the mode again. A device is opened without it, because drivers treat it differently (a CD drive without a disc); so the
  * kind of the file is asked for first. If a path changes its kind between the two calls, one thread may wait. */
 #include "fs/fs_open.h"
 
@@ -49,18 +49,26 @@ static int open_without_waiting(tni_fs_open *self)
     return fd == -EWOULDBLOCK ? open_blocking(self) : fd; /* another process has a lease on it, which the kernel ends soon */
 }
 
+static bool stays_nonblocking(const tni_fs_open *self)
+{
+    if (S_ISREG(self->status.st_mode))
+        return self->kind == TNI_FS_WAITING;
+    return S_ISCHR(self->status.st_mode) && tni_os_is_terminal(self->fd);
+}
+
 /* Finds out what has been opened, and sets its mode. */
 static void examine(tni_fs_open *self)
 {
     if (tni_os_fstat(self->fd, &self->status) != 0)
         self->status = (struct stat){.st_mode = 0};
+    self->kind = tni_fs_ready_kind_with(self->fd, &self->status);
     self->again = false;
     if (!self->in_fiber || (self->flags & O_NONBLOCK))
         return; /* the caller's own mode */
     if (S_ISFIFO(self->status.st_mode))
         self->again = (self->flags & O_ACCMODE) == O_RDONLY && !tni_os_fifo_has_writer(self->fd);
     else
-        tni_os_set_nonblocking_mode(self->fd, S_ISCHR(self->status.st_mode) && tni_os_is_terminal(self->fd));
+        tni_os_set_nonblocking_mode(self->fd, stays_nonblocking(self));
 }
 
 int tni_fs_open_try(tni_fs_open *self)

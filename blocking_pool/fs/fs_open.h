@@ -14,6 +14,7 @@ typedef struct {
     bool again;         /* out: a FIFO whose other end is missing: pause and try again. `fd` may be open already */
     int fd;             /* out; -1: not open */
     struct stat status; /* out: of the open file; all 0 if it is unknown */
+    tni_fs_kind kind;   /* out: of the open file */
     uint64_t pause_ns;
 } tni_fs_open;
 

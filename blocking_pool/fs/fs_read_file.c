@@ -111,7 +111,7 @@ static int call_read(void *arg)
         rc = tni_fs_open_try(&call->open);
         if (rc != 0 || call->open.again)
             return rc;
-        call->waits = tni_fs_ready_kind_with(call->open.fd, &call->open.status) == TNI_FS_WAITING;
+        call->waits = call->open.kind == TNI_FS_WAITING;
         if (call->learning_pool != NULL && call->open.status.st_mode != 0)
             tni_inplace_learn(call->learning_pool, call->open.fd, call->open.status.st_dev);
         rc = call->begun ? 0 : begin_read(call);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/os_error.h"
@@ -57,11 +58,29 @@ static int check_ready(int fd, bool writes)
     return rc == 0 ? -EAGAIN : rc < 0 ? rc : 0;
 }
 
+/* Whether a poll says nothing about reads of the file, which do not wait: of a file that the kernel makes up a poll may report
+ * changes alone (/proc/bus/input/devices), and it is in non-blocking mode. */
+static bool is_read_at_once(int fd)
+{
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && (flags & O_NONBLOCK) != 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* As check_ready, before a read. */
+static int check_readable(int fd)
+{
+    int rc = check_ready(fd, false);
+
+    return rc == -EAGAIN && is_read_at_once(fd) ? 0 : rc;
+}
+
 /* RWF_NOWAIT is known to pipes since Linux 6.4, to FIFOs and terminals not at all; a filter of system calls may deny it. The
  * plain call that follows any other error repeats the error if it is one of the file. */
 ssize_t tni_os_readv_now(int fd, const struct iovec *iov, int count)
 {
-    ssize_t n = check_ready(fd, false);
+    ssize_t n = check_readable(fd);
 
     if (n != 0)
         return n;
@@ -103,7 +122,7 @@ ssize_t tni_os_writev_now(int fd, const struct iovec *iov, int count)
 
 ssize_t tni_os_preadv_now(int fd, const struct iovec *iov, int count, int64_t offset)
 {
-    int rc = check_ready(fd, false);
+    int rc = check_readable(fd);
 
     return rc != 0 ? rc : tni_os_preadv(fd, iov, count, offset);
 }

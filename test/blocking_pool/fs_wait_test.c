@@ -586,6 +586,35 @@ static void *read_a_made_up_file(void *arg)
     return arg;
 }
 
+/* A poll of this file reports changes alone, and a read of it never waits. */
+#define CHANGES "/proc/bus/input/devices"
+
+static void *read_a_file_of_changes(void *arg)
+{
+    tn_contents contents;
+    tn_file *file;
+    char byte[64];
+
+    for (int i = 0; i < 2; i++) {
+        tt_check(tn_fs_read_file(CHANGES, SIZE_MAX, &contents) == 0);
+        tn_contents_fini(&contents);
+    }
+    tt_check(tn_file_open(&file, CHANGES, O_RDONLY, 0) == 0);
+    while (tn_file_read(file, byte, sizeof byte) > 0)
+        continue;
+    tt_check(tn_file_read(file, byte, sizeof byte) == 0);
+    tt_check(tn_file_pread(file, byte, sizeof byte, 0) >= 0);
+    tn_file_close(file);
+    return arg;
+}
+
+Test(fs_wait, a_file_whose_poll_reports_changes_is_read, .timeout = 30)
+{
+    if (access(CHANGES, R_OK) != 0)
+        cr_skip_test("there is no such file here");
+    tt_run(read_a_file_of_changes, NULL);
+}
+
 Test(fs_wait, files_that_the_kernel_makes_up_have_an_end)
 {
     tt_run(read_a_made_up_file, NULL);
