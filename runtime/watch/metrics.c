@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tn_metrics_snapshot: what is measured and counted all the time, read without a lock. */
 #include <tn/metrics.h>
+#include <tn/task.h>
 
 #include <string.h>
 
@@ -74,14 +75,24 @@ static void read_all(const tn_runtime *runtime, int core, tn_metrics *out)
     add_shared(runtime, out);
 }
 
-/* Not inline: only callers with older headers need space on the stack for a whole snapshot. */
-__attribute__((noinline)) static void read_shorter(const tn_runtime *runtime, int core, tn_metrics *out, size_t size)
+typedef struct {
+    const tn_runtime *runtime;
+    int core;
+    tn_metrics *out;
+    size_t size;
+} shorter_call;
+
+/* For callers with older headers. It needs space for a whole snapshot, which is larger than what a call may use of a fiber's
+ * stack, so it runs on a thread's. */
+static void *read_shorter(void *arg)
 {
+    const shorter_call *call = arg;
     tn_metrics all;
 
     memset(&all, 0, sizeof all);
-    read_all(runtime, core, &all);
-    memcpy(out, &all, size);
+    read_all(call->runtime, call->core, &all);
+    memcpy(call->out, &all, call->size);
+    return NULL;
 }
 
 int tn_metrics_snapshot(const tn_runtime *runtime, int core, tn_metrics *out)
@@ -94,7 +105,8 @@ int tn_metrics_snapshot(const tn_runtime *runtime, int core, tn_metrics *out)
         memset(out, 0, size); /* what newer headers have in addition stays 0 */
         read_all(runtime, core, out);
     } else {
-        read_shorter(runtime, core, out, size);
+        shorter_call call = {runtime, core, out, size};
+        (void)tn_call_native(read_shorter, &call);
     }
     out->size = size;
     return 0;

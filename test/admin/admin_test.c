@@ -13,6 +13,7 @@
 #include <tn/time.h>
 
 #include "admin/admin_client.h"
+#include "support/stack_use.h"
 
 static reply r;
 
@@ -311,4 +312,22 @@ Test(admin, it_responds_while_all_workers_are_stuck)
         cr_assert_eq(tn_join(tasks[i], NULL), 0);
     tn_admin_stop(admin);
     tt_runtime_destroy(runtime);
+}
+
+/* --- Its stack -------------------------------------------------------------------------------------------------------------- */
+
+static void start_and_stop(void)
+{
+    tn_admin *admin;
+
+    tt_check_eq(tn_admin_start(&admin, tn_runtime_current(), "127.0.0.1:0", NULL), 0);
+    tt_check(strlen(tn_admin_address(admin)) > 10);
+    tn_admin_stop(admin);
+}
+
+Test(admin, it_is_started_on_a_small_stack, .disabled = TT_SANITIZED) /* frames are larger there */
+{
+    static const tt_stack_step steps[] = {{"start_and_stop", start_and_stop}};
+
+    tt_stack_use_check(steps, 1);
 }

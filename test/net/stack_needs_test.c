@@ -10,37 +10,9 @@
 
 #include <tn.h>
 
-#include "fiber/stack.h"
 #include "net/net_support.h"
 #include "support/runtime.h"
-#include "task/task.h"
-
-#define MOST_BYTES ((size_t)8 * 1024)
-
-/* --- Measuring -------------------------------------------------------------------------------------------------------------- */
-
-#define PAINT UINT64_C(0x5b5b5b5b5b5b5b5b)
-#define UNPAINTED ((size_t)512) /* bytes below the caller's frame that paint() itself may use */
-
-__attribute__((noinline)) static void paint(uint64_t *low, uint64_t *high)
-{
-    for (volatile uint64_t *word = low; word < high; word++)
-        *word = PAINT;
-}
-
-/* Calls `step` and returns how many bytes of stack it used. */
-__attribute__((noinline)) static size_t use_of(void (*step)(void))
-{
-    uint64_t *low = tni_stack_base(tn_self()->body.fiber.stack);
-    uint64_t *here = __builtin_frame_address(0);
-    const volatile uint64_t *word = low;
-
-    paint(low, here - UNPAINTED / sizeof *here);
-    step();
-    while (word < here && *word == PAINT)
-        word++;
-    return (size_t)((const char *)here - (const char *)(const void *)word);
-}
+#include "support/stack_use.h"
 
 /* --- The steps -------------------------------------------------------------------------------------------------------------- */
 
@@ -269,10 +241,7 @@ static void connect_and_send(void)
     tn_listener_close(listener);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} steps[] = {
+static const tt_stack_step steps[] = {
     {"create_runtime", create_runtime},
     {"spawn_and_join", spawn_and_join},
     {"refuse_options", refuse_options},
@@ -292,29 +261,14 @@ static const struct {
 
 enum { STEPS = sizeof steps / sizeof steps[0] };
 
-static void *measure_all(void *arg)
-{
-    size_t *used = arg;
-
-    for (unsigned i = 0; i < STEPS; i++)
-        used[i] = use_of(steps[i].run);
-    return NULL;
-}
-
 Test(stack_needs, of_the_calls_are_small, .disabled = TT_SANITIZED) /* frames are larger there */
 {
-    size_t used[STEPS] = {0};
-
     cr_assert_not_null(mkdtemp(folder));
     (void)snprintf(file_path, sizeof file_path, "%s/file", folder);
-    tt_run(measure_all, used);
+    tt_stack_use_check(steps, STEPS);
     tt_runtime_destroy(made);
     (void)unlink(file_path);
     (void)rmdir(folder);
-    for (unsigned i = 0; i < STEPS; i++) {
-        cr_log_info("%s: %zu bytes", steps[i].name, used[i]);
-        cr_expect_leq(used[i], MOST_BYTES, "%s: %zu bytes", steps[i].name, used[i]);
-    }
 }
 
 /* --- The smallest fibers ---------------------------------------------------------------------------------------------------- */
