@@ -9,9 +9,10 @@
  *   writing   The open fails with ENXIO until there is a reader.
  *   both      The open never waits.
  *
- * A FIFO stays in non-blocking mode, and so do a terminal and a file that the kernel makes up (fs_ready.h), so that no thread ever
- * waits in their reads and writes. Any other file leaves the mode again. A device is opened without it, because drivers treat it differently (a CD drive without a disc); so the
- * kind of the file is asked for first. If a path changes its kind between the two calls, one thread may wait. */
+ * A FIFO stays in non-blocking mode, and so do a terminal and a file that the kernel makes up (fs_ready.h). So no thread ever
+ * waits in their reads and writes. Any other file leaves the mode again. A device is opened without it, because drivers treat it
+ * differently (a CD drive without a disc); so the kind of the file is asked for first. If a path changes its kind between the two
+ * calls, one thread may wait. */
 #include "fs/fs_open.h"
 
 #include <tn/scope.h>

@@ -8,8 +8,9 @@
  *
  * A fiber that waits for another party occupies no thread. An open of a FIFO waits for its other end. A read or write of a file
  * that is neither a regular file nor a block device may wait: of a pipe, a FIFO, a terminal. Such a wait can be cut short at any
- * time. A descriptor that a fiber has opened is in non-blocking mode if it is a FIFO, a terminal, or a file that the kernel makes
- * up and can watch (in /proc and /sys). Reads and writes wait nevertheless. The mode of an adopted descriptor does not change.
+ * time. Some descriptors that a fiber has opened are in non-blocking mode: of FIFOs, of terminals, and of files that the kernel
+ * makes up and can watch (in /proc and /sys). Reads and writes wait nevertheless. The mode of an adopted descriptor does not
+ * change.
  *
  * Three such waits still occupy a thread, and end only with their cause. The first is a write to an adopted terminal whose
  * output is stopped. The second is the open of a device that waits. The third is a read for which another reader takes the data
