@@ -73,7 +73,8 @@ static tn_tls_ticket *connect_once(tn_tls_context *server, tn_tls_context *clien
 
     options.host_name = HOST;
     options.ticket = ticket;
-    expect(tn_duplex_open(ends, NULL) == 0 && tn_tls_open(&tls, client, ends[0], &options) == 0, "tn_tls_open");
+    expect(tn_duplex_open(ends, NULL) == 0, "tn_duplex_open");
+    expect(tn_tls_open(&tls, client, ends[0], &options) == 0, "tn_tls_open");
     side.below = ends[1];
     expect(tn_spawn(&task, serve, &side) == 0, "tn_spawn");
     expect(tn_tls_handshake(tls) == 0 && tn_io_read(tn_tls_io(tls), &byte, 1) == 1, "the client's handshake");
