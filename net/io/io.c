@@ -62,6 +62,21 @@ ssize_t tn_io_try_write(tn_io io, const void *buf, size_t size)
     return n == 0 && size > 0 ? (ssize_t)TN_EIO : n;
 }
 
+ssize_t tn_io_try_writev(tn_io io, const struct iovec *iov, int count)
+{
+    ssize_t total = tni_vector_total(iov, count);
+    struct iovec first;
+
+    if (total < 0)
+        return total;
+    if (HAS(io.ops, try_writev) && total > 0) {
+        ssize_t n = io.ops->try_writev(io.object, iov, count);
+        return n == 0 ? TN_EIO : n;
+    }
+    first = first_of(iov, count);
+    return tn_io_try_write(io, first.iov_base, first.iov_len);
+}
+
 int tn_io_read_exact(tn_io io, void *buf, size_t size, size_t *done)
 {
     while (*done < size) {

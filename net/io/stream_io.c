@@ -2,6 +2,8 @@
 /* A TCP or Unix stream as a tn_io. */
 #include "io/stream_io.h"
 
+#include "stream/stream.h"
+
 static ssize_t stream_read(void *object, void *buf, size_t size)
 {
     return tn_read(object, buf, size);
@@ -30,6 +32,11 @@ static ssize_t stream_try_write(void *object, const void *buf, size_t size)
 static ssize_t stream_writev(void *object, const struct iovec *iov, int count)
 {
     return tn_writev(object, iov, count);
+}
+
+static ssize_t stream_try_writev(void *object, const struct iovec *iov, int count)
+{
+    return tni_stream_try_writev(object, iov, count);
 }
 
 static int stream_close_write(void *object)
@@ -87,6 +94,7 @@ static const tn_io_ops stream_io_ops = {
     .descriptor = stream_descriptor,
     .try_read = stream_try_read,
     .try_write = stream_try_write,
+    .try_writev = stream_try_writev,
     .wait_init = stream_wait_init,
 };
 

@@ -279,6 +279,14 @@ ssize_t tn_writev(tn_stream *stream, const struct iovec *iov, int count)
     return tni_attempt_until_done(&stream->endpoint, TNI_WRITE, &sendv);
 }
 
+ssize_t tni_stream_try_writev(tn_stream *stream, const struct iovec *iov, int count)
+{
+    buffers from = {iov, (size_t)count};
+    tni_attempt sendv = {run_sendv, &from, (size_t)tni_vector_total(iov, count)};
+
+    return tni_attempt_now(&stream->endpoint, TNI_WRITE, &sendv);
+}
+
 /* Checks for a cancellation and a close between two parts. It is needed because the task never waits if the peer reads as fast
  * as the task writes. */
 static int check_between_parts(tn_stream *stream)

@@ -24,6 +24,9 @@ void tni_stream_init(tn_stream *stream, tn_runtime *runtime, int fd, bool tcp);
 /* The poll of tn_wait_readable, for a caller that is the stream's reader. Returns 0, TN_PENDING, or an error of it. */
 int tni_stream_poll_readable(tn_stream *stream, tn_waker *waker);
 
+/* As tn_writev, without waiting: TN_EAGAIN. `iov` has a byte. */
+ssize_t tni_stream_try_writev(tn_stream *stream, const struct iovec *iov, int count);
+
 /* tn_ready_init for an endpoint that is no stream. */
 void tni_ready_init(tn_ready_future *future, tni_endpoint *endpoint, tn_direction direction);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages of several tasks to one stream. README.md ("The write queue") has the protocol and the argument. */
+/* Messages of several tasks to one byte stream. README.md ("The write queue") has the protocol and the argument. */
 #include <tn/write_queue.h>
 
 #include "base/vector.h"
-#include "endpoint/attempt.h"
 #include "sched/budget_fiber.h"
-#include "stream/stream.h"
+#include "scope/scope.h"
 #include "waiters.h"
 
 /* One system call: buffers, and messages beside the holder's own, whose wakes and that of the next holder fit in a batch. */
 enum { BUFFERS_MAX = 64, OTHERS_MAX = TNI_WAKE_BATCH - 1 };
+#define BYTES_MAX ((size_t)1 << 30)
 
 /* A verdict: the message is the holder's own now. */
 enum { TURN = TNI_WAITER_CLOSED + 1 };
@@ -19,7 +19,7 @@ enum { TO_SEND_ON = 1 };
 
 typedef struct {
     tni_waiters waiting; /* messages in their order; none of them has begun */
-    tn_stream *stream;   /* constant */
+    tn_io io;            /* constant */
     tni_a32 sending;     /* written by the holder under the lock; 1: it uses the messages that wait outside of the lock */
     int error;           /* under the lock: what all calls return; 0: none */
     bool held;           /* under the lock: a task is the holder */
@@ -44,9 +44,14 @@ static write_queue *impl_of(tn_write_queue *queue)
     return (write_queue *)(void *)queue;
 }
 
+void tn_write_queue_init_io(tn_write_queue *queue, tn_io io)
+{
+    *impl_of(queue) = (write_queue){.io = io};
+}
+
 void tn_write_queue_init(tn_write_queue *queue, tn_stream *stream)
 {
-    *impl_of(queue) = (write_queue){.stream = stream};
+    tn_write_queue_init_io(queue, tn_stream_io(stream));
 }
 
 /* --- The end of a turn ----------------------------------------------------------------------------------------------------- */
@@ -121,18 +126,11 @@ static void collect_locked(const message *own, pieces *all)
     const tni_list_node *node = own->queue->waiting.list.first;
     bool fits = add_message(all, own, own->done);
 
-    for (unsigned others = 0; fits && node != NULL && others < OTHERS_MAX && all->size < TNI_ATTEMPT_BYTES_MAX; others++) {
+    for (unsigned others = 0; fits && node != NULL && others < OTHERS_MAX && all->size < BYTES_MAX; others++) {
         const tni_waiter *waiter = tni_container_of(node, const tni_waiter, node);
         fits = add_message(all, tni_container_of(waiter, const message, waiter), 0);
         node = node->next;
     }
-}
-
-static ssize_t run_send(tni_endpoint *endpoint, void *arg)
-{
-    const pieces *all = arg;
-
-    return tni_os_sendv(endpoint->fd, all->iov, all->count);
 }
 
 /* `n` bytes have been sent. True: they end the holder's own message, and its turn. */
@@ -156,12 +154,11 @@ static bool count_sent_locked(message *own, size_t n, tni_wake_batch *batch)
 }
 
 /* One system call, without the lock. Until what it has sent is counted, no message leaves the queue, and none is freed. Returns 0
- * when the holder's own message has been sent; TN_EAGAIN: there is no space; TO_SEND_ON; or the error. */
+ * when the holder's own message has been sent; TN_EAGAIN: there is no space; TN_ENOTSUP; TO_SEND_ON; or the error. */
 static int send_once(message *own)
 {
     write_queue *queue = own->queue;
     pieces all = {.count = 0};
-    tni_attempt send = {run_send, &all, 0};
     tni_wake_batch batch = {.count = 0};
     bool over;
     ssize_t n;
@@ -170,8 +167,7 @@ static int send_once(message *own)
     collect_locked(own, &all);
     tni_a32_store(&queue->sending, 1, TNI_RELAXED); /* relaxed: read under the lock */
     tni_short_lock_release(&queue->waiting.lock);
-    send.size = all.size;
-    n = tni_attempt_now(&queue->stream->endpoint, TNI_WRITE, &send);
+    n = tn_io_try_writev(queue->io, all.iov, (int)all.count);
     tni_short_lock_acquire(&queue->waiting.lock);
     over = n > 0 && count_sent_locked(own, (size_t)n, &batch);
     tni_a32_store(&queue->sending, 0, TNI_RELAXED); /* relaxed: as above */
@@ -186,7 +182,7 @@ static int send_once(message *own)
 typedef struct {
     tn_future base;
     message *own;
-    tn_ready_future ready;
+    tn_io_wait_future ready;
 } space_future;
 
 static int space_poll(tn_future *self, tn_waker *waker)
@@ -207,13 +203,13 @@ static void space_abandon(tn_future *self, tn_task *task)
     give_up_turn(tni_container_of(self, space_future, base)->own);
 }
 
-static const tn_future_ops space_ops = {space_poll, space_drop, "socket", space_abandon};
+static const tn_future_ops space_ops = {space_poll, space_drop, "stream", space_abandon};
 
 static int wait_for_space(message *own)
 {
     space_future future = {.base = {&space_ops}, .own = own};
 
-    tn_ready_init(&future.ready, own->queue->stream, TN_WRITABLE);
+    tn_io_wait_init(&future.ready, own->queue->io, TN_WRITABLE);
     return tn_await(&future.base);
 }
 
@@ -222,8 +218,46 @@ static int go_on(message *own)
 {
     space_future in_flight = {.base = {&space_ops}, .own = own};
 
-    tn_ready_init(&in_flight.ready, own->queue->stream, TN_WRITABLE);
+    tn_io_wait_init(&in_flight.ready, own->queue->io, TN_WRITABLE);
     return tni_budget_enter_part(&in_flight.base);
+}
+
+/* A kind that cannot be tried: the holder writes its own message alone, in calls that wait, and the others wait for their turns.
+ * None of them is used meanwhile, so each can be withdrawn at once. */
+typedef struct {
+    tn_scope scope; /* if the fiber is abandoned in a call, its turn is given up */
+    message *own;
+} lone_write;
+
+static void lone_write_end(tn_scope *scope, bool abandoned)
+{
+    if (abandoned)
+        give_up_turn(tni_container_of(scope, lone_write, scope)->own);
+}
+
+static int write_alone(message *own)
+{
+    write_queue *queue = own->queue;
+    tni_wake_batch batch = {.count = 0};
+    lone_write write = {.own = own};
+    ssize_t n = 1;
+
+    tn_scope_enter(&write.scope, TN_NEVER);
+    tni_scope_on_end(&write.scope, lone_write_end);
+    while (n > 0 && own->done < own->size) {
+        pieces all = {.count = 0};
+        (void)add_message(&all, own, own->done);
+        n = tn_io_writev(queue->io, all.iov, (int)all.count);
+        own->done += n > 0 ? (size_t)n : 0;
+    }
+    tn_scope_leave(&write.scope);
+    if (n <= 0)
+        return (int)n;
+    tni_short_lock_acquire(&queue->waiting.lock);
+    pass_on_locked(queue, &batch);
+    tni_short_lock_release(&queue->waiting.lock);
+    tni_wake_batch_wake(&batch);
+    return 0;
 }
 
 /* The holder's turn. */
@@ -233,13 +267,17 @@ static int take_turn(message *own)
 
     do {
         rc = send_once(own);
-        if (rc == 0)
-            return 0;
         if (rc == TN_EAGAIN)
             rc = wait_for_space(own);
         else if (rc == TO_SEND_ON)
             rc = go_on(own);
+        else if (rc == 0)
+            return 0;
     } while (rc == 0);
+    if (rc == TN_ENOTSUP) /* it cannot be tried, or not be waited for by a future */
+        rc = write_alone(own);
+    if (rc == 0)
+        return 0;
     if (rc == TN_ECANCELED || rc == TN_ETIMEDOUT)
         give_up_turn(own);
     else

@@ -82,6 +82,135 @@ Test(write_queue, alone)
     tt_run(alone, NULL);
 }
 
+/* --- Any byte stream ------------------------------------------------------------------------------------------------------- */
+
+static ssize_t plain_write(void *object, const void *buf, size_t size)
+{
+    return tn_io_write(*(tn_io *)object, buf, size < 3 ? size : 3);
+}
+
+typedef struct {
+    tn_write_queue *queue;
+    char letter;
+} letters;
+
+enum { LETTERS = 1000, WORDS = 8 };
+
+static void *write_word(void *arg)
+{
+    letters *l = arg;
+    char word[LETTERS];
+
+    memset(word, l->letter, sizeof word);
+    tt_check_eq(tn_write_queue_write(l->queue, word, sizeof word), 0);
+    return NULL;
+}
+
+/* Words of several tasks arrive whole; they are longer than what the stream holds. */
+static void words_are_whole(const tn_io_ops *ops)
+{
+    tn_duplex_options small = tn_duplex_options_default();
+    tn_write_queue queue;
+    tn_io ends[2];
+    tn_task *tasks[WORDS];
+    letters all[WORDS];
+
+    small.capacity = 100;
+    tt_check_eq(tn_duplex_open(ends, &small), 0);
+    tn_write_queue_init_io(&queue, ops != NULL ? (tn_io){ops, &ends[0]} : ends[0]);
+    for (int i = 0; i < WORDS; i++) {
+        all[i] = (letters){&queue, (char)('a' + i)};
+        tasks[i] = tt_spawn(write_word, &all[i]);
+    }
+    for (int i = 0; i < WORDS; i++) {
+        char word[LETTERS];
+        size_t done = 0;
+        tt_check_eq(tn_io_read_exact(ends[1], word, sizeof word, &done), 0);
+        for (int at = 1; at < LETTERS; at++)
+            tt_check_eq(word[at], word[0]);
+    }
+    for (int i = 0; i < WORDS; i++)
+        tt_join(tasks[i]);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+}
+
+static void *words(void *arg)
+{
+    static const tn_io_ops plain = {.size = sizeof plain, .write = plain_write}; /* it cannot be tried */
+
+    words_are_whole(NULL);
+    words_are_whole(&plain);
+    return arg;
+}
+
+Test(write_queue, to_any_byte_stream)
+{
+    tt_run(words, NULL);
+}
+
+static int short_write(tn_write_queue *queue, const char *text)
+{
+    TN_SCOPE(scope, tn_now() + 20 * TN_MS);
+
+    return tn_write_queue_write(queue, text, strlen(text));
+}
+
+/* Of a kind that cannot be tried: a call that has written nothing leaves the queue as it was; one that is cut breaks it. */
+static void *cut_short(void *arg)
+{
+    static const tn_io_ops plain = {.size = sizeof plain, .write = plain_write};
+    tn_duplex_options small = tn_duplex_options_default();
+    tn_write_queue queue;
+    tn_io ends[2];
+    char buf[8];
+
+    small.capacity = 4;
+    tt_check_eq(tn_duplex_open(ends, &small), 0);
+    tn_write_queue_init_io(&queue, (tn_io){&plain, &ends[0]});
+    tt_check_eq(short_write(&queue, "abcd"), 0);
+    tt_check_eq(short_write(&queue, "efgh"), TN_ETIMEDOUT);
+    tt_check_eq(tn_io_read(ends[1], buf, 8), 4);
+    tt_check_eq(short_write(&queue, "ij"), 0);
+    tt_check_eq(short_write(&queue, "klmn"), TN_ETIMEDOUT);
+    tt_check_eq(short_write(&queue, "o"), TN_EPIPE);
+    tt_check_eq(tn_io_read(ends[1], buf, 8), 4);
+    tt_check_eq(memcmp(buf, "ijkl", 4), 0);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+    return arg;
+}
+
+Test(write_queue, a_message_to_a_kind_that_waits_is_cut_short)
+{
+    tt_run(cut_short, NULL);
+}
+
+static void *hold_for_ever(void *arg)
+{
+    (void)tn_write_queue_write(arg, "abcdef", 6);
+    tt_check(false);
+    return NULL;
+}
+
+Test(write_queue, an_abandoned_holder_of_a_kind_that_waits)
+{
+    static const tn_io_ops plain = {.size = sizeof plain, .write = plain_write};
+    tn_duplex_options small = tn_duplex_options_default();
+    tn_write_queue queue;
+    tt_abandoned left;
+    tn_io ends[2];
+
+    small.capacity = 4;
+    cr_assert_eq(tn_duplex_open(ends, &small), 0);
+    tn_write_queue_init_io(&queue, (tn_io){&plain, &ends[0]});
+    tt_abandon_begin(&left, hold_for_ever, &queue);
+    tt_abandon_end(&left);
+    cr_assert_eq(tn_write_queue_write(&queue, "g", 1), TN_EPIPE); /* the message was cut */
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+}
+
 enum { TASKS = 16, MESSAGES = 400, LARGE = 50000 };
 
 typedef struct {

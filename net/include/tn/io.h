@@ -39,6 +39,8 @@ typedef struct tn_io_ops {
     ssize_t (*try_read)(void *object, void *buf, size_t size);
     /* NULL: TN_ENOTSUP. */
     ssize_t (*try_write)(void *object, const void *buf, size_t size);
+    /* NULL: tries to write the first buffer that is not empty. */
+    ssize_t (*try_writev)(void *object, const struct iovec *iov, int count);
     /* NULL: if `wait` is NULL too, the future of tn_io_wait_init is ready at once; otherwise its result is TN_ENOTSUP.
      * Prepares a future of the kind's own in `memory`, of TN_IO_WAIT_WORDS words, and returns it. Its result is that of `wait`.
      * A kind that is ready may return a future elsewhere that is ready. */
@@ -138,6 +140,15 @@ static inline ssize_t tn_io_write(tn_io io, const void *buf, size_t size)
  * tn_io_write. TN_EPIPE, TN_EBUSY, TN_EBADF, TN_EIO: as tn_io_write.
  * Cancellation: no. */
 TN_API ssize_t tn_io_try_write(tn_io io, const void *buf, size_t size);
+
+/* Writes like tn_io_try_write, from `count` buffers in their order.
+ *
+ * Suspends: no.
+ * Callable from: anywhere.
+ * Ownership: `iov` and the buffers are borrowed for the call.
+ * Errors: those of tn_io_try_write; TN_EINVAL: `count` is negative or above 1024, or the sizes add up to more than SSIZE_MAX.
+ * Cancellation: no. */
+TN_API ssize_t tn_io_try_writev(tn_io io, const struct iovec *iov, int count);
 
 /* Writes like tn_io_write, from `count` buffers in their order.
  *

@@ -9,12 +9,11 @@ int sleeper_await(tn_future *future);
 #include "sleeper.h"
 #undef tn_await
 
-#include "stream/stream.h"
+#include "scope/scope.h"
 
 enum { LOG_BYTES = 16, WRITERS = 3 };
 
 typedef struct {
-    tn_stream stream;
     tn_write_queue *queue; /* allocated, because the last user frees it */
     tni_a32 users;
     unsigned char log[LOG_BYTES]; /* plain: what the socket has taken; two holders at once are a race */
@@ -31,7 +30,7 @@ static void setup_for(post *p, uint32_t users)
 {
     here = p;
     p->queue = model_alloc(sizeof *p->queue, _Alignof(tn_write_queue));
-    tn_write_queue_init(p->queue, &p->stream);
+    tn_write_queue_init(p->queue, NULL);
     model_name(p->queue, 4, "queue.lock");
     tni_a32_init(&p->users, users);
     for (int i = 0; i < WRITERS; i++)
@@ -86,50 +85,43 @@ static void setup_two_full(void *state)
 
 /* --- The stream and its waits ---------------------------------------------------------------------------------------------- */
 
-int tni_endpoint_begin(tni_endpoint *endpoint, tni_operation operation)
+tn_io tn_stream_io(tn_stream *stream)
 {
-    (void)endpoint;
-    (void)operation;
-    return 0;
+    return (tn_io){NULL, stream};
 }
 
-void tni_endpoint_end(tni_endpoint *endpoint, tni_operation operation)
+void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
 {
-    (void)endpoint;
-    (void)operation;
+    (void)scope;
+    (void)deadline_ns;
 }
 
-int tni_endpoint_wait(tni_endpoint *endpoint, tni_side side)
+void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end)
 {
-    (void)endpoint;
-    (void)side;
-    return 0;
+    (void)scope;
+    (void)end;
 }
 
-uint64_t tni_registration_readiness(const tni_registration *registration)
+/* Of a kind that cannot be tried. */
+ssize_t tn_io_writev(tn_io io, const struct iovec *iov, int count)
 {
-    (void)registration;
-    return 0;
+    (void)io;
+    (void)iov;
+    (void)count;
+    return TN_ENOTSUP;
 }
 
-uint64_t tni_registration_clear(tni_registration *registration, tni_side side, uint64_t seen)
-{
-    (void)registration;
-    (void)side;
-    return seen;
-}
-
-ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
+ssize_t tn_io_try_writev(tn_io io, const struct iovec *iov, int count)
 {
     uint32_t left = here->per_call != 0 ? here->per_call : UINT32_MAX;
     uint32_t before = here->logged;
 
-    (void)fd;
+    (void)io;
     if (here->full_calls > 0) {
         here->full_calls--;
         return TN_EAGAIN;
     }
-    for (size_t i = 0; i < count; i++)
+    for (int i = 0; i < count; i++)
         for (size_t at = 0; at < iov[i].iov_len && left > 0; at++, left--)
             here->log[here->logged++] = ((const unsigned char *)iov[i].iov_base)[at];
     return here->logged - before;
@@ -147,11 +139,11 @@ static void drop_nothing(tn_future *self)
     (void)self;
 }
 
-void tn_ready_init(tn_ready_future *future, tn_stream *stream, tn_direction direction)
+void tn_io_wait_init(tn_io_wait_future *future, tn_io io, tn_direction direction)
 {
     static const tn_future_ops ops = {space_is_there, drop_nothing, NULL};
 
-    (void)stream;
+    (void)io;
     (void)direction;
     future->base.ops = &ops;
 }
