@@ -120,6 +120,7 @@ void tni_copy_drop_buffer(tni_copy_direction *self)
     if (self->buffer != NULL)
         tni_free(self->copy->options.allocator, self->buffer, self->capacity);
     self->buffer = NULL;
+    self->done = self->size = 0;
 }
 
 int tni_copy_get_buffer(tni_copy_direction *self, size_t capacity)
@@ -225,24 +226,32 @@ static int wait_for_input(tni_copy_direction *self)
     return tni_a32_cas(&copy->idle, &alone, 0, TNI_RELAXED) ? rc : TNI_COPY_RESTS;
 }
 
+/* What the buffer holds is written first. If it was full, much may be there. Returns as copy_burst. */
+static int write_rest(tni_copy_direction *self)
+{
+    bool was_full = self->size == self->copy->options.buffer_size;
+    int rc = write_all(self);
+
+    if (rc != 0)
+        return rc;
+    tni_copy_drop_buffer(self);
+    return was_full && tni_copy_can_splice(self) ? tni_copy_splice(self) : 1;
+}
+
 int tni_copy_run(tni_copy_direction *self)
 {
     int rc;
 
     tn_scope_enter(&self->scope, TN_NEVER);
     tni_scope_on_end(&self->scope, direction_end);
-    rc = write_all(self);
-    tni_copy_drop_buffer(self);
-    while (rc == 0) {
-        rc = wait_for_input(self);
-        if (rc != 0)
-            break;
-        rc = copy_burst(self);
+    rc = write_rest(self);
+    while (rc == 1) {
         tni_copy_drop_buffer(self);
-        if (rc != 1)
-            break;
-        rc = 0;
+        rc = wait_for_input(self);
+        if (rc == 0)
+            rc = copy_burst(self);
     }
+    tni_copy_drop_buffer(self);
     tn_scope_leave(&self->scope);
     return rc;
 }
