@@ -236,7 +236,10 @@ int tn_listener_open(tn_runtime *runtime, tn_listener **out, int fd)
     rc = tni_os_set_nonblocking(fd);
     if (rc != 0)
         return rc;
-    return make(out, runtime, fd, has_option(fd, SO_PROTOCOL, IPPROTO_TCP), NULL);
+    rc = make(out, runtime, fd, has_option(fd, SO_PROTOCOL, IPPROTO_TCP), NULL);
+    if (rc == 0)
+        (*out)->endpoint.given = true;
+    return rc;
 }
 
 tn_listener *tn_listener_retain(tn_listener *listener)

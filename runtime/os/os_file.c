@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "os/os_error.h"
+#include "os/os_socket.h"
 
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "files may be larger than 2 GiB");
 
@@ -188,6 +189,7 @@ ssize_t tni_os_sendfile(int socket, int file, int64_t *offset, size_t size)
 {
     ssize_t n;
 
+    (void)tni_os_set_nonblocking(socket); /* another process that has the socket may have changed its mode */
     do {
         n = sendfile(socket, file, offset, size);
     } while (n < 0 && errno == EINTR);

@@ -143,14 +143,17 @@ static bool is_direct(void)
     return tni_likely(known == ROUTE_DIRECT);
 }
 
+/* MSG_DONTWAIT in all of these: the mode belongs to the socket, and another process that has it may change that. */
 static ssize_t receive(int fd, void *buf, size_t size)
 {
-    return is_direct() ? syscall(SYS_recvfrom, fd, buf, size, 0, NULL, NULL) : recv(fd, buf, size, 0);
+    return is_direct() ? syscall(SYS_recvfrom, fd, buf, size, MSG_DONTWAIT, NULL, NULL) : recv(fd, buf, size, MSG_DONTWAIT);
 }
 
 static ssize_t transmit(int fd, const void *buf, size_t size)
 {
-    return is_direct() ? syscall(SYS_sendto, fd, buf, size, MSG_NOSIGNAL, NULL, 0) : send(fd, buf, size, MSG_NOSIGNAL);
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+    return is_direct() ? syscall(SYS_sendto, fd, buf, size, flags, NULL, 0) : send(fd, buf, size, flags);
 }
 
 ssize_t tni_os_recv(int fd, void *buf, size_t size)
@@ -170,7 +173,7 @@ ssize_t tni_os_recvv(int fd, const struct iovec *iov, size_t count)
     ssize_t n;
 
     do {
-        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+        n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : tni_os_error(errno);
 }
@@ -210,7 +213,7 @@ ssize_t tni_os_sendv(int fd, const struct iovec *iov, size_t count)
     ssize_t n;
 
     do {
-        n = sendmsg(fd, &message, MSG_NOSIGNAL);
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? n : tni_os_error(errno);
 }

@@ -87,8 +87,8 @@ TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_o
 TN_API int tn_tcp_listen_shared(tn_listener **out, unsigned count, const char *address, const tn_listen_options *options);
 
 /* Makes a listener of `fd`, a socket of type SOCK_STREAM that listens already, such as one inherited from a supervisor, and makes
- * the socket non-blocking. If it is a Unix socket, its path is not removed at the close. `runtime`: NULL for that of the calling
- * task; required on a plain thread.
+ * the socket non-blocking. No call waits in the kernel if another process changes that. If it is a Unix socket, its path is not
+ * removed at the close. `runtime`: NULL for that of the calling task; required on a plain thread.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -195,8 +195,8 @@ TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *addr
  * Cancellation: yes; nothing is left behind. */
 TN_API int tn_unix_connect(tn_runtime *runtime, tn_stream **out, const char *path);
 
-/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM, and makes the socket non-blocking. `runtime`: NULL for that
- * of the calling task; required on a plain thread.
+/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM, and makes the socket non-blocking. No call waits in the kernel
+ * if another process changes that. `runtime`: NULL for that of the calling task; required on a plain thread.
  *
  * Suspends: no.
  * Callable from: anywhere.
