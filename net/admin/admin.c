@@ -125,14 +125,14 @@ __attribute__((noinline)) static void check_workers(tn_admin *admin)
     admin->polls = m.counters.polls;
 }
 
-static void print_health(tn_admin *admin, tn_stream *stream, bool head_only)
+static void print_health(tn_admin *admin, tn_stream *stream, const tni_admin_request *request)
 {
     uint64_t still_ns;
     tni_admin_response r;
 
     check_workers(admin); /* this thread may have been stopped, or busy with a page, since the last check */
     still_ns = tn_now() - admin->progress_ns;
-    tni_admin_http_begin(&r, stream, head_only, still_ns < ILL_NS ? "200 OK" : "503 Service Unavailable", "text/plain");
+    tni_admin_http_begin(&r, stream, request, still_ns < ILL_NS ? "200 OK" : "503 Service Unavailable", "text/plain");
     if (still_ns < ILL_NS)
         tni_admin_http_print(&r, "ok\n");
     else
@@ -140,12 +140,12 @@ static void print_health(tn_admin *admin, tn_stream *stream, bool head_only)
     tni_admin_http_end(&r);
 }
 
-static void respond_error(tn_stream *stream, const char *status)
+static void respond_error(tn_stream *stream, const tni_admin_request *request, const char *status)
 {
     TN_SCOPE(scope, tn_now() + RESPONSE_NS);
     tni_admin_response r;
 
-    tni_admin_http_begin(&r, stream, false, status, "text/plain");
+    tni_admin_http_begin(&r, stream, request, status, "text/plain");
     tni_admin_http_print(&r, "%s\n", status);
     tni_admin_http_end(&r);
 }
@@ -158,12 +158,12 @@ __attribute__((noinline)) static void respond_metrics(const tn_admin *admin, tni
     tni_admin_views_metrics(r, admin->runtime, &space);
 }
 
-static void print_profile(tn_admin *admin, tn_stream *stream, const tni_admin_profile *profile)
+static void print_profile(tn_admin *admin, tn_stream *stream, const tni_admin_request *request, const tni_admin_profile *profile)
 {
     TN_SCOPE(scope, tn_now() + RESPONSE_NS);
     tni_admin_response r;
 
-    tni_admin_http_begin(&r, stream, false, "200 OK", profile->is_svg ? "image/svg+xml" : "text/plain; charset=utf-8");
+    tni_admin_http_begin(&r, stream, request, "200 OK", profile->is_svg ? "image/svg+xml" : "text/plain; charset=utf-8");
     tni_admin_profile_print(profile, admin->stacks, &r);
     tni_admin_http_end(&r);
 }
@@ -174,13 +174,13 @@ static void respond_profile(tn_admin *admin, tn_stream *stream, const tni_admin_
     tni_admin_profile profile;
 
     if (!tni_admin_profile_parse(request, &profile)) {
-        respond_error(stream, "400 Bad Request");
+        respond_error(stream, request, "400 Bad Request");
     } else if (admin->profiles) {
-        respond_error(stream, "409 Conflict");
+        respond_error(stream, request, "409 Conflict");
     } else {
         admin->profiles = true;
         if (tni_admin_profile_take(&profile, admin->runtime, stream, admin->stacks) == 0)
-            print_profile(admin, stream, &profile);
+            print_profile(admin, stream, request, &profile);
         admin->profiles = false;
     }
 }
@@ -189,26 +189,25 @@ static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request 
 {
     TN_SCOPE(scope, tn_now() + RESPONSE_NS);
     tni_admin_response r;
-    bool head = request->is_head;
 
-    if (tni_admin_http_is_path(request, "/metrics")) {
-        tni_admin_http_begin(&r, stream, head, "200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    if (tni_admin_request_is_path(request, "/metrics")) {
+        tni_admin_http_begin(&r, stream, request, "200 OK", "application/openmetrics-text; version=1.0.0; charset=utf-8");
         respond_metrics(admin, &r);
         tni_admin_http_end(&r);
-    } else if (tni_admin_http_is_path(request, "/tasks")) {
-        tni_admin_http_begin(&r, stream, head, "200 OK", "application/json");
+    } else if (tni_admin_request_is_path(request, "/tasks")) {
+        tni_admin_http_begin(&r, stream, request, "200 OK", "application/json");
         tni_admin_views_tasks(&r, request, admin->runtime);
         tni_admin_http_end(&r);
-    } else if (tni_admin_http_is_path(request, "/dump")) {
-        tni_admin_http_begin(&r, stream, head, "200 OK", "text/plain; charset=utf-8");
+    } else if (tni_admin_request_is_path(request, "/dump")) {
+        tni_admin_http_begin(&r, stream, request, "200 OK", "text/plain; charset=utf-8");
         tni_admin_views_dump(&r, admin->runtime);
         tni_admin_http_end(&r);
-    } else if (tni_admin_http_is_path(request, "/profile")) { /* HEAD: none is taken */
-        tni_admin_http_begin(&r, stream, true, "200 OK", "text/plain; charset=utf-8");
-    } else if (tni_admin_http_is_path(request, "/healthz")) {
-        print_health(admin, stream, head);
+    } else if (tni_admin_request_is_path(request, "/profile")) { /* HEAD: none is taken */
+        tni_admin_http_begin(&r, stream, request, "200 OK", "text/plain; charset=utf-8");
+    } else if (tni_admin_request_is_path(request, "/healthz")) {
+        print_health(admin, stream, request);
     } else {
-        respond_error(stream, "404 Not Found");
+        respond_error(stream, request, "404 Not Found");
     }
 }
 
@@ -227,16 +226,16 @@ static void serve_one(tn_session *session, tn_stream *stream, void *arg)
 
     (void)session;
     if (rc == TN_EBADMSG)
-        respond_error(stream, "400 Bad Request");
+        respond_error(stream, &request, "400 Bad Request");
     else if (rc == TN_ETIMEDOUT)
-        respond_error(stream, "408 Request Timeout");
+        respond_error(stream, &request, "408 Request Timeout");
     else if (rc != 0)
         return;
-    else if (!admin->is_unix && !admin->options.allow_remote && !tni_admin_http_is_local(&request))
-        respond_error(stream, "403 Forbidden");
+    else if (!admin->is_unix && !admin->options.allow_remote && !tni_admin_request_is_local(&request))
+        respond_error(stream, &request, "403 Forbidden");
     else if (!request.is_get && !request.is_head)
-        respond_error(stream, "405 Method Not Allowed");
-    else if (request.is_get && tni_admin_http_is_path(&request, "/profile"))
+        respond_error(stream, &request, "405 Method Not Allowed");
+    else if (request.is_get && tni_admin_request_is_path(&request, "/profile"))
         respond_profile(admin, stream, &request);
     else
         respond(admin, stream, &request);

@@ -29,9 +29,9 @@ static bool choose(const tni_admin_request *request, const char *name, const cha
     char text[16];
 
     *is_other = false;
-    if (!tni_admin_http_has(request, name))
+    if (!tni_admin_request_has(request, name))
         return true;
-    if (!tni_admin_http_parameter(request, name, text, sizeof text))
+    if (!tni_admin_request_parameter(request, name, text, sizeof text))
         return false;
     *is_other = strcmp(text, other) == 0;
     return *is_other || strcmp(text, usual) == 0;
@@ -42,9 +42,9 @@ static bool parse_seconds(const tni_admin_request *request, unsigned *out)
     char text[8];
 
     *out = SECONDS_DEFAULT;
-    if (!tni_admin_http_has(request, "seconds"))
+    if (!tni_admin_request_has(request, "seconds"))
         return true;
-    if (!tni_admin_http_parameter(request, "seconds", text, sizeof text) || text[0] == '\0' ||
+    if (!tni_admin_request_parameter(request, "seconds", text, sizeof text) || text[0] == '\0' ||
         strspn(text, "0123456789") != strlen(text))
         return false;
     *out = (unsigned)strtoul(text, NULL, 10);

@@ -208,15 +208,15 @@ static unsigned long number_of(const tni_admin_request *request, const char *nam
 {
     char text[24];
 
-    return tni_admin_http_parameter(request, name, text, sizeof text) ? strtoul(text, NULL, 10) : otherwise;
+    return tni_admin_request_parameter(request, name, text, sizeof text) ? strtoul(text, NULL, 10) : otherwise;
 }
 
 void tni_admin_views_tasks(tni_admin_response *r, const tni_admin_request *request, tn_runtime *runtime)
 {
     selection s = {.response = r, .limit = number_of(request, "limit", 1000), .offset = number_of(request, "offset", 0)};
 
-    (void)tni_admin_http_parameter(request, "name", s.name, sizeof s.name);
-    (void)tni_admin_http_parameter(request, "waits", s.waits, sizeof s.waits);
+    (void)tni_admin_request_parameter(request, "name", s.name, sizeof s.name);
+    (void)tni_admin_request_parameter(request, "waits", s.waits, sizeof s.waits);
     tni_admin_http_print(r, "{\"tasks\":[");
     tn_tasks_each(runtime, add_task, &s);
     tni_admin_http_print(r, "],\n\"more\":%s}\n", s.more ? "true" : "false");

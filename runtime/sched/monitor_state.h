@@ -7,6 +7,7 @@
 #include <tn/task.h>
 
 #include "base/atomic.h"
+#include "base/inbox.h"
 #include "base/log.h"
 #include "base/thread.h"
 
@@ -82,6 +83,7 @@ typedef struct {
     tni_cache_aligned tni_a32 news; /* bits: there is something to report; end. The thread sleeps on it */
     tni_aptr task;                  /* tn_task *: to report, and a reference to release; NULL: the slot is free */
     tni_stuck_details stuck;        /* what to report of it; the monitor writes it before `task` */
+    tni_inbox ended;                /* tasks whose last reference the thread releases */
 } tni_reporter;
 
 /* The monitor's thread, one per runtime. */

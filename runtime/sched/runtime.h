@@ -176,6 +176,9 @@ static inline const tni_log *tni_runtime_log_here(void)
     return task != NULL ? &task->runtime->log : NULL;
 }
 
+/* tn_runtime_unhold without the notice to a monitor that has found the hold. After many, the caller makes one of those. */
+void tni_runtime_unhold_quietly(tn_runtime *runtime);
+
 /* Whether this process is a child of fork, and the runtime belongs to its parent. */
 static inline bool tni_runtime_is_inherited(const tn_runtime *runtime)
 {

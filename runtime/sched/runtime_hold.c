@@ -10,6 +10,12 @@ void tn_runtime_hold(tn_runtime *runtime)
     (void)tni_a32_fetch_add(&runtime->holds, 1, TNI_RELAXED);
 }
 
+void tni_runtime_unhold_quietly(tn_runtime *runtime)
+{
+    /* Release: as in tn_runtime_unhold. */
+    (void)tni_a32_fetch_sub(&runtime->holds, 1, TNI_RELEASE);
+}
+
 void tn_runtime_unhold(tn_runtime *runtime)
 {
     /* Release: the wakes made meanwhile come before; partner: expects_nothing (deadlock.c). */

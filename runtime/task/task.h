@@ -239,8 +239,9 @@ static inline bool tni_task_borrow(tn_task *task)
     do {
         if (old & (TNI_TASK_ACTIVE | TNI_TASK_COMPLETE))
             return false;
-        /* Acquire: the registers and all that the last run wrote; partner: tni_task_rest. */
-    } while (!tni_a64_cas(&task->state, &old, old | TNI_TASK_ACTIVE, TNI_ACQUIRE));
+        /* Acquire: the registers and all that the last run wrote; partner: tni_task_rest. Release: publishes the hold of the
+         * runtime (task_inspect.c) to a thread that wakes the task and then releases its own; partner: tni_task_notify. */
+    } while (!tni_a64_cas(&task->state, &old, old | TNI_TASK_ACTIVE, TNI_ACQ_REL));
     return true;
 }
 
@@ -334,6 +335,8 @@ static inline bool tni_task_is_last_reference(const tn_task *task)
     return state / TNI_TASK_REF == 1 && (state & TNI_TASK_COMPLETE);
 }
 
+/* Releases a reference unless it is the last one. False: it is, and the task has ended. So no other thread uses the header. */
+bool tni_task_unref_unless_last(tn_task *task);
 /* Frees the header of a task that has ended. The caller has the last reference. */
 void tni_task_free(tn_task *task);
 

@@ -122,7 +122,7 @@ static void visit(void *arg, tn_task *task)
         tni_dump_origin(d, task);
         print_running(d, task);
     }
-    tni_task_unref(task);
+    tni_task_inspect_release(task);
 }
 
 void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
@@ -142,6 +142,7 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     }
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
     tni_runtime_walk_tasks(runtime, visit, &d);
+    tni_task_inspect_end(runtime);
     tni_symbol_cache_destroy(d.names);
 }
 

@@ -113,7 +113,7 @@ static void visit(void *arg, tn_task *task)
     tni_task_inspect_note(task, one.note, sizeof one.note);
     one.waits = tni_task_inspect_take(task, &one.was);
     one.needs_stack = !one.waits && tni_task_waits_for_stack(task);
-    tni_task_unref(task);
+    tni_task_inspect_release(task);
     one.key = key_of(&one);
     add(all, &one);
 }
@@ -171,8 +171,10 @@ int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     all = memory; /* all zero */
     all->d = (tni_dump){
         .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
-    if (!tni_runtime_is_inherited(runtime))
+    if (!tni_runtime_is_inherited(runtime)) {
         tni_runtime_walk_tasks(runtime, visit, all);
+        tni_task_inspect_end(runtime);
+    }
     sort(all);
     tni_dump_print(&all->d, "runtime \"%s\": %llu tasks in %u groups, %u workers", runtime->name, (unsigned long long)all->tasks,
                    all->used, runtime->core_count);

@@ -60,6 +60,12 @@ void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stu
     announce(&runtime->reporter, NEWS);
 }
 
+void tni_reporter_give_last(tn_runtime *runtime, tn_task *task)
+{
+    tni_inbox_push(&runtime->reporter.ended, &task->inbox_node); /* the task has ended: the link is the holder's of the header */
+    announce(&runtime->reporter, NEWS);
+}
+
 /* --- The reporter ----------------------------------------------------------------------------------------------------------- */
 
 /* Takes the oldest line. False: there is none. *dropped: lines that were dropped until now. */
@@ -109,6 +115,17 @@ static void report_task(tn_runtime *runtime)
     tni_task_unref(task);
 }
 
+static void release_ended(tn_runtime *runtime)
+{
+    tni_inbox_node *node = tni_inbox_take(&runtime->reporter.ended);
+
+    while (node != NULL) {
+        tn_task *task = tni_container_of(node, tn_task, inbox_node);
+        node = node->next;
+        tni_task_unref(task);
+    }
+}
+
 /* Makes all reports that are there. Returns the bits of `news`. */
 static uint32_t serve(tn_runtime *runtime)
 {
@@ -125,6 +142,7 @@ static uint32_t serve(tn_runtime *runtime)
                       dropped);
     while (take_deadlock(reporter))
         tni_deadlock_report(runtime);
+    release_ended(runtime);
     report_task(runtime);
     return bits;
 }
@@ -162,6 +180,7 @@ void tni_reporter_init(tni_reporter *reporter)
     tni_a32_init(&reporter->news, 0);
     reporter->started = false;
     tni_aptr_init(&reporter->task, NULL);
+    tni_inbox_init(&reporter->ended);
 }
 
 int tni_reporter_start(tn_runtime *runtime)

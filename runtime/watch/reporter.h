@@ -7,7 +7,7 @@
  * count is logged. Deadlocks are counted too, and each is reported. Stuck tasks are reported here whole, because the names of
  * functions are read from files, which may block. There is a slot for one task with a reference, and the monitor chooses no task
  * to report while the slot is taken. The reporter releases the reference: it may be the last one, and then its release may call a
- * function of the program.
+ * function of the program. For the same reason a walk over the tasks gives it those whose last reference is the walk's.
  *
  *   monitor, starter: 1. write the report, under the lock; 2. set a bit of `news` (release); if it was 0: wake the thread
  *   reporter:         1. exchange `news` for 0 (acquire); 2. report what is there; 3. if it was 0, sleep while it is 0; repeat
@@ -37,5 +37,8 @@ void tni_reporter_deadlock(tn_runtime *runtime);
  * reference to it. */
 bool tni_reporter_can_take(const tn_runtime *runtime);
 void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stuck);
+
+/* Any thread that keeps the runtime: gives the reporter, which has been started, the last reference to a task. */
+void tni_reporter_give_last(tn_runtime *runtime, tn_task *task);
 
 #endif

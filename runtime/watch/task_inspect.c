@@ -10,6 +10,7 @@
 #include "sched/runtime.h"
 #include "sched/schedule.h"
 #include "scope/scope.h"
+#include "watch/reporter.h"
 
 /* --- Names and notes ------------------------------------------------------------------------------------------------------ */
 
@@ -89,12 +90,37 @@ static void read_borrowed(const tn_task *task, tni_task_inspect_snapshot *out)
 
 bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out)
 {
-    if (!tni_task_borrow(task))
-        return false;
-    read_borrowed(task, out);
-    if (!tni_task_rest(task))
-        tni_schedule_ready(task); /* woken meanwhile */
-    return true;
+    tn_runtime *runtime = task->runtime;
+    bool borrowed;
+
+    tn_runtime_hold(runtime); /* a task that is woken while it is borrowed is not queued yet, and no deadlock */
+    borrowed = tni_task_borrow(task);
+    if (borrowed) {
+        read_borrowed(task, out);
+        if (!tni_task_rest(task))
+            tni_schedule_ready(task); /* woken meanwhile */
+    }
+    tni_runtime_unhold_quietly(runtime);
+    return borrowed;
+}
+
+void tni_task_inspect_release(tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    if (tni_task_unref_unless_last(task))
+        return;
+    if (runtime->reporter.started)
+        tni_reporter_give_last(runtime, task);
+    else
+        tni_task_unref(task);
+}
+
+/* The monitor may have found a hold, and rest now: one notice for all of them. */
+void tni_task_inspect_end(tn_runtime *runtime)
+{
+    tn_runtime_hold(runtime);
+    tn_runtime_unhold(runtime);
 }
 
 /* --- The list --------------------------------------------------------------------------------------------------------------- */
@@ -154,7 +180,7 @@ static void visit(void *arg, tn_task *task)
     if (list->ended || !tni_task_ref_if_alive(task))
         return;
     describe(list, task, &info);
-    tni_task_unref(task);
+    tni_task_inspect_release(task);
     list->ended = !list->fn(list->ctx, &info);
 }
 
@@ -165,4 +191,5 @@ void tn_tasks_each(tn_runtime *runtime, tn_task_info_fn fn, void *ctx)
     if (tni_runtime_is_inherited(runtime))
         return;
     tni_runtime_walk_tasks(runtime, visit, &list);
+    tni_task_inspect_end(runtime);
 }

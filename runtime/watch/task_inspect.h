@@ -24,6 +24,13 @@ typedef struct {
 /* The caller holds a reference. False: the task runs, or is about to. */
 bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out);
 
+/* Releases a reference that a walk has taken. If it is the last, the reporter does, because the program's drop_result may wait
+ * for something that a stuck worker has. A current-thread runtime has no reporter. */
+void tni_task_inspect_release(tn_task *task);
+
+/* Ends a walk in which tni_task_inspect_take was called. */
+void tni_task_inspect_end(tn_runtime *runtime);
+
 /* Copies the name, of another thread's task, and the note. */
 void tni_task_inspect_name(const tn_task *task, char out[TNI_NAME_SIZE]);
 void tni_task_inspect_note(const tn_task *task, char *out, size_t size);

@@ -8,8 +8,8 @@
 #include "watch/stack_sampler.h"
 #include "watch/task_inspect.h"
 
-/* How long the stack of one thread is waited for. */
-#define SAMPLE_NS (2 * TN_MS)
+/* How long the stacks are waited for, all together. A thread may have to wait for a processor before it handles the signal. */
+#define SAMPLES_NS (20 * TN_MS)
 /* Callers in code without frame pointers. */
 #define CALLERS_MAX 8
 
@@ -30,7 +30,7 @@ static void add_stack(tn_task_info *out, const tni_frames *stack)
 }
 
 /* False: the thread has left the task. */
-static bool add_sample(tn_runtime *runtime, const tn_task *task, tn_task_info *out)
+static bool add_sample(tn_runtime *runtime, const tn_task *task, uint64_t until_ns, tn_task_info *out)
 {
     const tni_stack_sample *sample = NULL;
     bool inside = true;
@@ -38,7 +38,7 @@ static bool add_sample(tn_runtime *runtime, const tn_task *task, tn_task_info *o
     if (!tni_stack_sampler_begin(runtime, 0))
         return true;
     if (tni_stack_sampler_ask(runtime, task))
-        sample = tni_stack_sampler_result(runtime, tni_clock_ns() + SAMPLE_NS);
+        sample = tni_stack_sampler_result(runtime, until_ns);
     if (sample != NULL) {
         inside = sample->inside;
         if (sample->asleep)
@@ -51,7 +51,7 @@ static bool add_sample(tn_runtime *runtime, const tn_task *task, tn_task_info *o
 }
 
 /* False: the worker is inside of no task. */
-static bool describe(tni_worker *worker, tn_task_info *out)
+static bool describe(tni_worker *worker, uint64_t until_ns, tn_task_info *out)
 {
     /* Acquire: observes the task's header; partner: run_task (worker.c). The task may have ended since, but its memory stays a
      * header. */
@@ -62,13 +62,14 @@ static bool describe(tni_worker *worker, tn_task_info *out)
         return false;
     tni_task_inspect_describe(task, out);
     /* Relaxed: a hint. Another task may have been spawned in the header before the reference was taken. */
-    inside = tni_aptr_load(&worker->current, TNI_RELAXED) == task && add_sample(worker->runtime, task, out);
-    tni_task_unref(task);
+    inside = tni_aptr_load(&worker->current, TNI_RELAXED) == task && add_sample(worker->runtime, task, until_ns, out);
+    tni_task_inspect_release(task);
     return inside;
 }
 
 void tn_tasks_each_running(tn_runtime *runtime, tn_task_info_fn fn, void *ctx)
 {
+    uint64_t until_ns = tni_clock_ns() + SAMPLES_NS;
     tni_worker *worker;
     tn_task_info info;
 
@@ -79,6 +80,6 @@ void tn_tasks_each_running(tn_runtime *runtime, tn_task_info_fn fn, void *ctx)
     tni_os_mutex_unlock(&runtime->lock);
     /* Without the lock: a worker leaves the list only with the runtime, and new ones come in front. */
     for (; worker != NULL; worker = worker->next_worker)
-        if (describe(worker, &info) && !fn(ctx, &info))
+        if (describe(worker, until_ns, &info) && !fn(ctx, &info))
             return;
 }

@@ -148,6 +148,26 @@ Test(admin, hosts_methods_and_paths_are_checked)
     tt_runtime_destroy(runtime);
 }
 
+Test(admin, heads_have_no_body_and_old_clients_no_chunks)
+{
+    static const char *const heads[] = {"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                                        "HEAD /other HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                                        "HEAD /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"};
+    tn_runtime *runtime = tt_runtime_create();
+    tn_admin *admin = start(runtime);
+
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        exchange(admin, heads[i], &r);
+        cr_assert_str_eq(strstr(r.text, "\r\n\r\n"), "\r\n\r\n", "%s -> %s", heads[i], r.text);
+    }
+    exchange(admin, "GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n", &r);
+    cr_assert(status_is(&r, "200"), "%s", r.text);
+    cr_assert_null(strstr(r.text, "Transfer-Encoding"), "%s", r.text);
+    cr_assert_str_eq(strstr(r.text, "\r\n\r\n"), "\r\n\r\nok\n");
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
 Test(admin, addresses_and_options_are_checked)
 {
     tn_runtime *runtime = tt_runtime_create();

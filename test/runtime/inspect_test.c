@@ -379,3 +379,59 @@ Test(inspect, what_runs_has_no_stack_without_the_option)
     cr_assert_eq(tn_block_on(runtime, look_at_itself, runtime, NULL), 0);
     tt_runtime_destroy(runtime);
 }
+
+/* --- The last reference -------------------------------------------------------------------------------------------------- */
+
+static atomic_bool may_end;
+static atomic_int dropped;
+static pthread_t dropped_by;
+
+static void *end_when_told(void *arg)
+{
+    while (!atomic_load(&may_end))
+        (void)tn_yield();
+    return arg;
+}
+
+static void note_drop(void *result)
+{
+    (void)result;
+    dropped_by = pthread_self();
+    atomic_fetch_add(&dropped, 1);
+}
+
+static bool has_no_task(void *arg)
+{
+    return tn_runtime_tasks(arg) == 0;
+}
+
+/* Called while the dump has a reference to the task. */
+static void end_task_meanwhile(void *ctx, const char *line)
+{
+    if (strstr(line, "\"detached\"") == NULL)
+        return;
+    atomic_store(&may_end, true);
+    cr_assert(tt_wait_until(has_no_task, ctx, 60 * TN_S));
+}
+
+static bool is_dropped(void *arg)
+{
+    (void)arg;
+    return atomic_load(&dropped) > 0;
+}
+
+/* drop_result may wait for what a stuck worker has, so it is not the thread of a dump that calls it. */
+Test(inspect, a_result_is_not_dropped_by_a_dump)
+{
+    tn_runtime *runtime = tt_runtime_create();
+    tn_spawn_options options = tn_spawn_options_default();
+
+    options.name = "detached";
+    options.drop_result = note_drop;
+    cr_assert_eq(tn_spawn_on(runtime, &options, NULL, end_when_told, &options), 0);
+    tn_dump(runtime, end_task_meanwhile, runtime);
+    cr_assert(tt_wait_until(is_dropped, NULL, 60 * TN_S));
+    cr_assert_not(pthread_equal(dropped_by, pthread_self()));
+    cr_assert_eq(atomic_load(&dropped), 1);
+    tt_runtime_destroy(runtime);
+}

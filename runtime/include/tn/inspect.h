@@ -74,8 +74,8 @@ TN_API void tn_tasks_each(tn_runtime *runtime, tn_task_info_fn fn, void *ctx);
 
 /* Calls `fn` for each task that a worker is inside of at this moment: for a profile, if it is called many times a second. With
  * tn_options.report_stuck_ns the stacks are known, in a runtime with worker threads. A thread that computes then gets a signal,
- * as for tn_dump. For each thread the call waits 2 ms at most. If a dump takes stacks at this moment, they are unknown. It takes
- * no lock that code of the program can hold, and allocates nothing; `fn` may do both.
+ * as for tn_dump. The call waits for such threads for at most 20 ms in total. If a dump takes stacks at this moment, they are
+ * unknown. It takes no lock that code of the program can hold, and allocates nothing; `fn` may do both.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.

@@ -80,7 +80,7 @@ static void setup_queued(void *state)
     tn_waker_wake_by_ref(tni_task_waker(((house *)state)->task));
 }
 
-/* --- The dump --------------------------------------------------------------------------------------------------------------- */
+/* --- The dump ------------------------------------------------------------------------------------------------------------ */
 
 static void work(void *state)
 {
@@ -122,7 +122,7 @@ static void finish(void *state)
     small_runtime_destroy(h->runtime);
 }
 
-/* --- The report ------------------------------------------------------------------------------------------------------------- */
+/* --- The report ---------------------------------------------------------------------------------------------------------- */
 
 static void report(void *ctx, tn_runtime *runtime)
 {
@@ -166,6 +166,24 @@ static void unhold(void *state)
 
     tni_futex_wait(&h->never, 0, tni_clock_ns() + LONG_NS);
     tn_runtime_unhold(h->runtime);
+    while (tni_a32_load(&h->reports, TNI_ACQUIRE) == 0)
+        tni_futex_wait(&h->reports, 0, TNI_FOREVER);
+    tni_monitor_stop(h->runtime);
+    tni_reporter_stop(h->runtime);
+}
+
+/* The same, and a walk holds it instead: a deadlock is reported though the monitor may have checked during the walk. */
+static void setup_walked(void *state)
+{
+    setup_held(state);
+    tn_runtime_unhold(((house *)state)->runtime);
+}
+
+static void dump_and_expect(void *state)
+{
+    house *h = state;
+
+    dump(state);
     while (tni_a32_load(&h->reports, TNI_ACQUIRE) == 0)
         tni_futex_wait(&h->reports, 0, TNI_FOREVER);
     tni_monitor_stop(h->runtime);
@@ -275,5 +293,7 @@ const model_scenario model_scenarios[] = {
     CASE("unhold_look", 2, setup_asleep, finish_unreported, wake_and_unhold, look),
     CASE("run_look", 2, setup_asleep, finish_unreported, run_once_and_sleep, wake_and_unhold, look),
     CASE("hold_look", 2, setup_asleep, finish_held, look, wake),
+    CASE("walk_look", 1, setup_asleep, finish_unreported, dump, wake_and_unhold, look),
+    CASE("walk_unhold", 1, setup_walked, finish_reported, dump_and_expect),
     {0},
 };

@@ -59,8 +59,8 @@ static inline tn_admin_options tn_admin_options_default(void)
  * a Unix socket.
  *
  * What the server needs is allocated here. It takes no lock that code of the program can hold, with two exceptions. Inside
- * libuv, when the number of a descriptor exceeds all earlier ones, which calls malloc. And a detached task may end at the moment
- * at which a page reads it: then its drop_result is called on the server's thread.
+ * libuv, when the number of a descriptor exceeds all earlier ones, which calls malloc. And in a current-thread runtime a detached
+ * task may end at the moment at which a page reads it: then its drop_result is called on the server's thread.
  *
  * Suspends: no; it blocks the thread until the server listens.
  * Callable from: anywhere.
