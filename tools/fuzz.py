@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fuzzes the parsers by libFuzzer: lines and frames of tn_reader, the requests of mini_redis and of the HTTP examples.
+"""Fuzzes the parsers by libFuzzer: lines and frames of tn_reader, the requests of mini_redis, of the HTTP examples and of
+the admin server.
 
 Each target begins with its corpus in test/fuzz/corpus, and keeps what it finds in build/fuzz/corpus, where the next run goes on.
 An input that fails is left in build/fuzz as NAME-crash-…: add it to test/fuzz/corpus/NAME with the fix. The last line is

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -31,6 +32,15 @@
 #define CHECK_NS (250 * TN_MS)
 #define ILL_NS (5 * TN_S)
 
+/* Connections beyond the limit, while those that must go for them end. */
+#define CONNECTIONS_SPARE 8
+
+/* A connection whose request has not been read. */
+typedef struct reader {
+    tn_stream *stream;
+    TAILQ_ENTRY(reader) link;
+} reader;
+
 struct tn_admin {
     tn_runtime *runtime; /* the one that is shown */
     tn_admin_options options;
@@ -45,8 +55,10 @@ struct tn_admin {
     pid_t process;    /* that has the thread */
     struct stat file; /* of a Unix socket */
     /* Of the server's own thread. */
-    uint64_t polls;       /* at the last check */
-    uint64_t progress_ns; /* when a worker slept, or had run a task since the check before */
+    TAILQ_HEAD(, reader) readers; /* oldest first; those that were cut short are in it no more */
+    unsigned sessions;            /* connections */
+    uint64_t polls;               /* at the last check */
+    uint64_t progress_ns;         /* when a worker slept, or had run a task since the check before */
     /* Under the lock, until the start is over. */
     pthread_mutex_t lock;
     pthread_cond_t started;
@@ -211,20 +223,38 @@ static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request 
     }
 }
 
-static int read_request(tn_stream *stream, tni_admin_request *request)
+/* Beyond the limit, cuts the connection short whose request has been waited for longest. So clients that send nothing keep no
+ * other one waiting. */
+static void make_room(tn_admin *admin)
 {
-    TN_SCOPE(scope, tn_now() + REQUEST_NS);
+    reader *oldest = TAILQ_FIRST(&admin->readers);
 
-    return tni_admin_http_read(stream, request);
+    if (admin->sessions <= admin->options.connections_max || oldest == NULL)
+        return;
+    TAILQ_REMOVE(&admin->readers, oldest, link);
+    oldest->link.tqe_prev = NULL;
+    tn_stream_abort(oldest->stream);
 }
 
-static void serve_one(tn_session *session, tn_stream *stream, void *arg)
+static int read_request(tn_admin *admin, tn_stream *stream, tni_admin_request *request)
 {
-    tn_admin *admin = arg;
-    tni_admin_request request;
-    int rc = read_request(stream, &request);
+    TN_SCOPE(scope, tn_now() + REQUEST_NS);
+    reader self = {.stream = stream};
+    int rc;
 
-    (void)session;
+    TAILQ_INSERT_TAIL(&admin->readers, &self, link);
+    make_room(admin);
+    rc = tni_admin_http_read(stream, request);
+    if (self.link.tqe_prev != NULL)
+        TAILQ_REMOVE(&admin->readers, &self, link);
+    return rc;
+}
+
+static void serve_request(tn_admin *admin, tn_stream *stream)
+{
+    tni_admin_request request;
+    int rc = read_request(admin, stream, &request);
+
     if (rc == TN_EBADMSG)
         respond_error(stream, &request, "400 Bad Request");
     else if (rc == TN_ETIMEDOUT)
@@ -239,6 +269,16 @@ static void serve_one(tn_session *session, tn_stream *stream, void *arg)
         respond_profile(admin, stream, &request);
     else
         respond(admin, stream, &request);
+}
+
+static void serve_one(tn_session *session, tn_stream *stream, void *arg)
+{
+    tn_admin *admin = arg;
+
+    (void)session;
+    admin->sessions++;
+    serve_request(admin, stream);
+    admin->sessions--;
 }
 
 /* --- The thread ---------------------------------------------------------------------------------------------------------- */
@@ -281,8 +321,8 @@ static void *run_server(void *arg)
     if (rc != 0)
         return NULL;
     options.end = admin->end;
-    options.connections_max = admin->options.connections_max;
-    options.first_bytes_ns = REQUEST_NS;
+    options.connections_max = (size_t)admin->options.connections_max + CONNECTIONS_SPARE;
+    options.handler_first = true;
     options.finish_ns = 100 * TN_MS;
     (void)tn_serve(&listener, 1, serve_one, admin, &options, NULL);
     tn_cancel(watcher);
@@ -376,6 +416,7 @@ static int create(tn_admin **out, tn_runtime *runtime, const char *address, cons
     }
     admin->runtime = runtime;
     admin->process = getpid();
+    TAILQ_INIT(&admin->readers);
     admin->options = *options;
     if (admin->options.connections_max == 0)
         admin->options.connections_max = CONNECTIONS_DEFAULT;

@@ -218,6 +218,19 @@ static void sort(tni_admin_stacks *self)
     }
 }
 
+/* Stacks that differ in the addresses within functions have the same path. */
+static void merge(tni_admin_stacks *self)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < self->used; i++)
+        if (kept > 0 && compare(self, self->order[kept - 1], self->order[i]) == 0)
+            self->entries[self->order[kept - 1]].ns += self->entries[self->order[i]].ns;
+        else
+            self->order[kept++] = self->order[i];
+    self->used = kept;
+}
+
 int tni_admin_stacks_resolve(tni_admin_stacks *self)
 {
     for (unsigned i = 0; i < self->used; i++) {
@@ -227,5 +240,6 @@ int tni_admin_stacks_resolve(tni_admin_stacks *self)
         resolve(self, &self->entries[self->order[i]]);
     }
     sort(self);
+    merge(self);
     return 0;
 }

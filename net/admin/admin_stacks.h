@@ -44,8 +44,8 @@ void tni_admin_stacks_clear(tni_admin_stacks *self);
 /* Adds a task that was seen at its place for `ns`. `by_name`: tasks with different names are different entries. */
 void tni_admin_stacks_add(tni_admin_stacks *self, const tn_task_info *info, bool by_name, uint64_t ns);
 
-/* Looks up the names of all functions and sorts the stacks by their paths. It may suspend between two names. Returns 0, or why
- * it was ended. */
+/* Looks up the names of all functions, sorts the stacks by their paths, and merges those with equal ones. Nothing can be added
+ * then. It may suspend between two names. Returns 0, or why it was ended. */
 int tni_admin_stacks_resolve(tni_admin_stacks *self);
 
 static inline const tni_admin_stack *tni_admin_stacks_at(const tni_admin_stacks *self, unsigned index)

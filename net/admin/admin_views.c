@@ -52,14 +52,16 @@ static void print_pool(tni_admin_response *r, const char *name, const char *help
         print_histogram(r, name, classes[i], &h[i]);
 }
 
-static void print_counter(tni_admin_response *r, const char *name, uint64_t value)
+static void print_counter(tni_admin_response *r, const char *name, const char *help, uint64_t value)
 {
-    tni_admin_http_print(r, "# TYPE tournant_%s counter\ntournant_%s_total %llu\n", name, name, (unsigned long long)value);
+    tni_admin_http_print(r, "# TYPE tournant_%s counter\n# HELP tournant_%s %s\ntournant_%s_total %llu\n", name, name, help, name,
+                         (unsigned long long)value);
 }
 
-static void print_gauge(tni_admin_response *r, const char *name, uint64_t value)
+static void print_gauge(tni_admin_response *r, const char *name, const char *help, uint64_t value)
 {
-    tni_admin_http_print(r, "# TYPE tournant_%s gauge\ntournant_%s %llu\n", name, name, (unsigned long long)value);
+    tni_admin_http_print(r, "# TYPE tournant_%s gauge\n# HELP tournant_%s %s\ntournant_%s %llu\n", name, name, help, name,
+                         (unsigned long long)value);
 }
 
 /* The text of a label or of JSON: quotes, backslashes and control characters are escaped. Other bytes are sent as they are, but
@@ -79,14 +81,15 @@ static void print_escaped(tni_admin_response *r, const char *text)
 
 static void print_waits(tni_admin_response *r, const tn_metrics *m)
 {
-    tni_admin_http_print(r, "# TYPE tournant_waits counter\n");
+    tni_admin_http_print(r, "# TYPE tournant_waits counter\n# HELP tournant_waits Waits of tasks that have ended, by kind.\n");
     for (unsigned i = 0; i < TN_METRICS_WAITS; i++)
         if (m->waits[i].name[0] != '\0') {
             tni_admin_http_print(r, "tournant_waits_total{kind=\"");
             print_escaped(r, m->waits[i].name);
             tni_admin_http_print(r, "\"} %llu\n", (unsigned long long)m->waits[i].count);
         }
-    tni_admin_http_print(r, "# TYPE tournant_waited_seconds counter\n# UNIT tournant_waited_seconds seconds\n");
+    tni_admin_http_print(r, "# TYPE tournant_waited_seconds counter\n# UNIT tournant_waited_seconds seconds\n"
+                            "# HELP tournant_waited_seconds How long these waits were, together.\n");
     for (unsigned i = 0; i < TN_METRICS_WAITS; i++)
         if (m->waits[i].name[0] != '\0') {
             tni_admin_http_print(r, "tournant_waited_seconds_total{kind=\"");
@@ -97,19 +100,19 @@ static void print_waits(tni_admin_response *r, const tn_metrics *m)
 
 static void print_counters(tni_admin_response *r, const tn_counters *c)
 {
-    print_counter(r, "spawned", c->spawned);
-    print_counter(r, "finished", c->finished);
-    print_counter(r, "polls", c->polls);
-    print_counter(r, "steals", c->steals);
-    print_counter(r, "steal_attempts", c->steal_attempts);
-    print_counter(r, "parks", c->parks);
-    print_counter(r, "wakes", c->wakes);
-    print_counter(r, "overflows", c->overflows);
-    print_counter(r, "injector_takes", c->injector_takes);
-    print_counter(r, "driver_polls", c->driver_polls);
-    print_counter(r, "driver_events", c->driver_events);
-    print_counter(r, "timers_fired", c->timers_fired);
-    print_counter(r, "cores_handed_over", c->cores_handed_over);
+    print_counter(r, "spawned", "Tasks that were spawned.", c->spawned);
+    print_counter(r, "finished", "Tasks that have ended.", c->finished);
+    print_counter(r, "polls", "Runs of tasks.", c->polls);
+    print_counter(r, "steals", "Steals from another core that found tasks.", c->steals);
+    print_counter(r, "steal_attempts", "Steals that were tried.", c->steal_attempts);
+    print_counter(r, "parks", "Sleeps of workers.", c->parks);
+    print_counter(r, "wakes", "Workers that were woken.", c->wakes);
+    print_counter(r, "overflows", "Times that a full run queue moved tasks to the injector.", c->overflows);
+    print_counter(r, "injector_takes", "Times that a worker took tasks from the injector.", c->injector_takes);
+    print_counter(r, "driver_polls", "Polls of the I/O loops.", c->driver_polls);
+    print_counter(r, "driver_events", "Readiness events of the I/O loops.", c->driver_events);
+    print_counter(r, "timers_fired", "Timers that have fired.", c->timers_fired);
+    print_counter(r, "cores_handed_over", "Cores that were taken from a worker inside of one task.", c->cores_handed_over);
 }
 
 void tni_admin_views_metrics(tni_admin_response *r, const tn_runtime *runtime, tn_metrics *m)
@@ -124,17 +127,17 @@ void tni_admin_views_metrics(tni_admin_response *r, const tn_runtime *runtime, t
     print_pool(r, "pool_ran", "From the start to the end of a job of the pool.", m->pool_ran);
     print_waits(r, m);
     print_counters(r, &m->counters);
-    print_gauge(r, "tasks", m->tasks);
-    print_gauge(r, "queued", m->queued);
-    print_gauge(r, "injected", m->injected);
-    print_gauge(r, "registrations", m->registrations);
-    print_gauge(r, "stacks", m->stacks);
-    print_gauge(r, "cores", m->cores);
-    print_gauge(r, "parked", m->parked);
-    print_gauge(r, "searching", m->searching);
-    print_gauge(r, "replacements", m->replacements);
-    print_gauge(r, "pool_threads", m->pool_threads);
-    print_gauge(r, "pool_queued",
+    print_gauge(r, "tasks", "Tasks that have not ended.", m->tasks);
+    print_gauge(r, "queued", "Tasks in the run queues of cores.", m->queued);
+    print_gauge(r, "injected", "Tasks in the injector.", m->injected);
+    print_gauge(r, "registrations", "Descriptors in the I/O loops.", m->registrations);
+    print_gauge(r, "stacks", "Stacks in use.", m->stacks);
+    print_gauge(r, "cores", "Cores.", m->cores);
+    print_gauge(r, "parked", "Workers that sleep.", m->parked);
+    print_gauge(r, "searching", "Workers that search for tasks.", m->searching);
+    print_gauge(r, "replacements", "Replacement threads that have a core.", m->replacements);
+    print_gauge(r, "pool_threads", "Threads of the pool.", m->pool_threads);
+    print_gauge(r, "pool_queued", "Jobs that wait for a thread of the pool.",
                 m->pool_queued[TN_METRICS_JOBS] + m->pool_queued[TN_METRICS_FILES] + m->pool_queued[TN_METRICS_NAMES]);
     tni_admin_http_print(r, "# EOF\n");
 }

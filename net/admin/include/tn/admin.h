@@ -17,7 +17,7 @@ typedef struct tn_admin tn_admin;
 /* Options of the server; begin with tn_admin_options_default(). */
 typedef struct tn_admin_options {
     size_t size;               /* of this struct, in bytes; set by tn_admin_options_default() */
-    unsigned connections_max;  /* connections at once; 0: 32. The others wait in the backlog of the kernel */
+    unsigned connections_max;  /* connections at once; 0: 32. A further one ends the oldest that has sent no request */
     bool allow_remote;         /* other addresses than those of this machine are allowed, and any name in Host */
     unsigned char reserved[3]; /* 0 */
 } tn_admin_options;
