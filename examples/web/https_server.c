@@ -350,13 +350,22 @@ static int handshake(tn_tls *tls)
     return tn_tls_handshake(tls);
 }
 
+/* The requests of a connection. Not inlined: otherwise a client that only begins a handshake would have their stack too. */
+static __attribute__((noinline)) void serve_requests(app *self, tn_session *session, tn_tls *tls, const char *peer)
+{
+    web_conn conn;
+
+    web_init(&conn, tn_tls_io(tls));
+    while (wait_request(session, tls, &conn) && serve_one(self, session, &conn, peer))
+        ;
+}
+
 static void handle(tn_session *session, tn_stream *stream, void *arg)
 {
     app *self = arg;
     tn_tls_options options = tn_tls_options_default();
     char peer[TN_ADDRESS_SIZE] = "client";
     tn_tls_error error;
-    web_conn conn;
     tn_tls *tls;
 
     (void)tn_stream_peer_address(stream, peer, sizeof peer);
@@ -365,9 +374,7 @@ static void handle(tn_session *session, tn_stream *stream, void *arg)
     if (tn_tls_open(&tls, self->tls, tn_stream_io(stream), &options) != 0)
         return;
     if (handshake(tls) == 0) {
-        web_init(&conn, tn_tls_io(tls));
-        while (wait_request(session, tls, &conn) && serve_one(self, session, &conn, peer))
-            ;
+        serve_requests(self, session, tls, peer);
         (void)tn_io_close_write(tn_tls_io(tls));
     } else {
         tn_tls_last_error(tls, &error);
