@@ -4,30 +4,43 @@
 
 #include <string.h>
 
-/* A hash of the text of a name, as far as an entry has space for it (FNV-1a). Never 0. The text is hashed and not its address:
- * an address differs between builds, and two places that name the same wait may have two copies of the text. */
-static uint64_t hash_of(const char *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+/* The name of an entry, as words. */
+typedef union {
+    char text[sizeof((tni_meter_wait *)NULL)->name];
+    uint64_t words[sizeof((tni_meter_wait *)NULL)->name / sizeof(uint64_t)];
+} entry_name;
 
-    for (size_t i = 0; i < sizeof((tni_meter_wait *)NULL)->name - 1 && name[i] != '\0'; i++)
-        hash = (hash ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+/* A hash of a name. Never 0. The text is hashed and not its address: an address differs between builds, and two places that
+ * name the same wait may have two copies of the text. */
+static uint64_t hash_of(const entry_name *name)
+{
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < sizeof name->words / sizeof name->words[0]; i++) {
+        hash = (hash ^ name->words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
     return hash != 0 ? hash : 1;
 }
 
-/* The entry of waits with that name: the first one with its hash, or free, from a place that follows from the hash. */
-static tni_meter_wait *wait_of(tni_meter *meter, const char *name)
+/* The entry of waits with that name, as far as an entry has space for it: the first one with its hash, or free, from a place
+ * that follows from the hash. */
+static tni_meter_wait *wait_of(tni_meter *meter, const char *text)
 {
-    uint64_t hash = hash_of(name);
-    unsigned place = (unsigned)(hash % (TN_METRICS_WAITS - 1));
+    entry_name name = {.words = {0}};
+    uint64_t hash;
+    unsigned place;
 
+    (void)strncpy(name.text, text, sizeof name.text - 1);
+    hash = hash_of(&name);
+    place = (unsigned)(hash % (TN_METRICS_WAITS - 1));
     for (unsigned i = 0; i < TN_METRICS_WAITS - 1; i++) {
         tni_meter_wait *wait = &meter->waits[(place + i) % (TN_METRICS_WAITS - 1)];
         uint64_t key = tni_a64_load(&wait->key, TNI_RELAXED); /* relaxed: it is only compared */
         /* It decides which thread fills the entry; `ready` publishes it. Relaxed would do; the exchange reads with acquire when
          * it fails, and may not succeed with less. */
         if (key == 0 && tni_a64_cas(&wait->key, &key, hash, TNI_ACQUIRE)) {
-            (void)strncpy(wait->name, name, sizeof wait->name - 1);
+            memcpy(wait->name, name.text, sizeof wait->name);
             /* Release: publishes the name; partner: tni_meter_read. */
             tni_a32_store(&wait->ready, 1, TNI_RELEASE);
             return wait;
