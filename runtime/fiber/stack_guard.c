@@ -26,8 +26,8 @@ static int probe_light(size_t page_size)
 {
     void *page = NULL;
     int rc;
-    if (tni_os_valgrind_is_running())
-        return -ENOTSUP; /* it does not know such guards; memcheck and helgrind end when they check an argument there */
+    if (tni_os_memcheck_is_running())
+        return -ENOTSUP; /* memcheck does not know such guards, and ends when it checks the argument of a system call there */
     rc = tni_os_map(page_size, &page);
     if (rc < 0)
         return rc;

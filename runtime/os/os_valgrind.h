@@ -8,7 +8,6 @@
 
 /* The last one is memcheck's; other tools ignore it. */
 enum {
-    TNI_VALGRIND_RUNNING = 0x1001,
     TNI_VALGRIND_STACK_REGISTER = 0x1501,
     TNI_VALGRIND_STACK_DEREGISTER = 0x1502,
     TNI_VALGRIND_MAKE_DEFINED = 'M' << 24 | 'C' << 16 | 2,
@@ -46,12 +45,6 @@ static inline uint64_t tni_os_valgrind_request(uint64_t request, uint64_t a, uin
     volatile uint64_t words[6] = {request, a, b, 0, 0, 0};
 
     return tni_os_valgrind_trap(words);
-}
-
-/* Whether the program runs under a tool of valgrind. */
-static inline bool tni_os_valgrind_is_running(void)
-{
-    return tni_os_valgrind_request(TNI_VALGRIND_RUNNING, 0, 0) != 0;
 }
 
 /* Whether the program runs under memcheck. Under valgrind's other tools fibers need not be announced, and callgrind counts what a
