@@ -21,6 +21,7 @@ static void remove_hook(tn_scope *scope, bool abandoned)
 void tn_cancel_token_scope_enter(tn_cancel_token_scope *scope, uint64_t deadline_ns, tn_cancel_token *token)
 {
     tn_scope_enter(&scope->scope, deadline_ns);
+    tni_scope_set_origin(&scope->scope, TNI_SCOPE_OF_TOKEN, __builtin_return_address(0));
     scope->hook.call = cancel_scope;
     tni_scope_on_end(&scope->scope, remove_hook);
     if (tn_cancel_token_hook_add(token, &scope->hook) != 0)

@@ -5,6 +5,7 @@
 
 #include <tn/serve.h>
 #include <tn/task_tracker.h>
+#include <tn/work.h>
 
 #include "base/list.h"
 #include "base/thread.h"
@@ -53,6 +54,7 @@ struct tn_session {
     tn_stream *stream;  /* NULL: it has been closed */
     tn_task *task;      /* lock of the server: from its start to its end */
     tni_list_node node; /* of `started` */
+    tn_work *work;      /* the present request, if works are measured */
     uint64_t grace_ns;  /* until then it still gets a request; 0: it has not waited since the drain began */
     bool has_bytes;     /* the first bytes were waited for and not used */
     bool waited;        /* the first bytes have arrived */

@@ -101,6 +101,8 @@ static int wait_request(tn_session *session)
 
 int tn_session_wait_request(tn_session *session)
 {
+    int rc;
+
     if (session->has_bytes) {
         session->has_bytes = false;
         return tni_budget_enter();
@@ -108,7 +110,13 @@ int tn_session_wait_request(tn_session *session)
     /* A session that has had its grace ends, even if its client sends without a pause. This is also where the grace begins. */
     if (session->told || grace_is_over(session))
         return TN_ESHUTDOWN;
-    return wait_request(session);
+    if (session->work == NULL)
+        return wait_request(session);
+    tn_work_end(session->work);
+    rc = wait_request(session);
+    if (rc == 0)
+        tn_work_begin(session->work, "request");
+    return rc;
 }
 
 bool tn_session_is_ending(tn_session *session)
@@ -125,6 +133,26 @@ tn_cancel_token *tn_session_token(tn_session *session)
 }
 
 /* --- The life of a session -------------------------------------------------------------------------------------------------- */
+
+/* Each request is a marked work. A function of its own, so that sessions that are not measured need no stack for it. */
+__attribute__((noinline)) static void handle_measured(tn_session *session)
+{
+    tn_work work;
+
+    session->work = &work;
+    tn_work_begin(&work, "request");
+    session->server->handler(session, session->stream, session->server->arg);
+    tn_work_end(&work);
+    session->work = NULL;
+}
+
+static void handle(tn_session *session)
+{
+    if (session->server->runtime->options.report_slow_ns != 0)
+        handle_measured(session);
+    else
+        session->server->handler(session, session->stream, session->server->arg);
+}
 
 static void *session_main(void *arg)
 {
@@ -145,7 +173,7 @@ static void *session_main(void *arg)
         begins = session->has_bytes = wait_request(session) == 0;
     /* A server that ends all sessions may not wait for one that begins so late: `arg` may be gone soon. */
     if (begins && tni_serve_phase_of(server) != TNI_SERVE_ENDING)
-        server->handler(session, stream, server->arg);
+        handle(session);
     session->returned = true;
     session->stream = NULL;
     tn_scope_enter_for(&finish, server->options.finish_ns);

@@ -24,6 +24,7 @@ typedef struct tni_tls {
     const tn_runtime *runtime; /* that of `worker`, or NULL */
     tn_task *task;             /* the task that runs on this thread */
     struct tni_scope *scope;   /* the innermost cancel scope of a plain thread */
+    uint64_t why[10];          /* a tni_why (scope/why.h) of a plain thread; all zero: none */
     tni_worker *native_worker; /* the worker of this thread while that runs a call as a plain thread (native.h) */
     void *pool_thread;         /* the record of a blocking pool thread; NULL: the thread is not one */
     uint64_t random;           /* state of the generator; 0: not seeded yet */

@@ -8,6 +8,7 @@
 #include "sched/run.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
+#include "scope/why.h"
 #include "task/task_hooks.h"
 #include "time/deadline.h"
 
@@ -29,13 +30,17 @@ __attribute__((always_inline)) static inline int await_in_fiber(tn_task *task, t
             return rc;
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
             rc = tni_scope_suspend(task, full_budget);
-            if (rc != 0)
+            if (tni_unlikely(rc != 0)) {
+                tni_why_waited(future->ops->name, rc);
                 return rc;
+            }
         }
         task->awaited = future;
         tni_run_leave(task, TNI_RUN_SUSPENDED);
         full_budget = true;
         rc = tni_scope_check_fiber(task);
+        if (tni_unlikely(rc != 0))
+            tni_why_waited(future->ops->name, rc);
     }
     return rc;
 }

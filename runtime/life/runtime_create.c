@@ -203,6 +203,7 @@ static void init_state(tn_runtime *runtime)
     tni_a32_init(&runtime->next_start, 0);
     tni_a32_init(&runtime->unrun, 0);
     tni_a32_init(&runtime->seeds, 0);
+    tni_a64_init(&runtime->slow_reports, 0);
     tni_a32_init(&runtime->driven, 0);
     tni_a32_init(&runtime->holds, 0);
     runtime->deadlock_seen = UINT64_MAX;
@@ -258,6 +259,7 @@ static void take_options(tn_runtime *runtime, const tn_options *options)
     runtime->fork_generation = tni_fork_generation;
     tni_thread_mask_get(&runtime->mask);
     runtime->asymmetric = tni_fence_asymmetric_init();
+    runtime->special_wakes = options->force_migration || options->report_slow_ns != 0;
     runtime->core_count = choose_cores(options);
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "sched/work.h"
+
 /* The name of an entry, as words. */
 typedef union {
     char text[sizeof((tni_meter_wait *)NULL)->name];
@@ -80,9 +82,14 @@ void tni_meter_queued_now(tni_meter *meter, tni_sampler *sampler, tn_task *task)
 {
     uint64_t now_ns = tni_clock_ns();
 
-    task->queued_at = tni_sampler_take(sampler, now_ns);
+    tni_stamp stamp = tni_sampler_take(sampler, now_ns);
+
+    if (tni_unlikely(task->accounted))
+        task->work->queued_at = stamp;
+    else
+        task->queued_at = stamp;
     task->measured = 1;
-    count_wait(meter, task, now_ns, tni_sampler_weight(task->queued_at));
+    count_wait(meter, task, now_ns, tni_sampler_weight(stamp));
 }
 
 void tni_meter_begun_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp *run_began)
@@ -91,18 +98,30 @@ void tni_meter_begun_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp
     tni_stamp stamp = task->queued_at;
 
     task->measured = 0;
+    if (tni_unlikely(task->accounted)) {
+        stamp = task->work->queued_at;
+        task->work->queued_at = 0;
+        tni_work_run_begun(task, now_ns);
+        *run_began = TNI_WORK_STAMP;
+        if (stamp == 0)
+            return;
+    }
     (shared ? tni_histogram_add_shared : tni_histogram_add)(&meter->queue_delay, tni_sampler_since(stamp, now_ns),
                                                             tni_sampler_weight(stamp));
     *run_began = (now_ns & ~TNI_STAMP_LOG2) | (stamp & TNI_STAMP_LOG2);
 }
 
-void tni_meter_left_now(tni_meter *meter, bool shared, tni_stamp *run_began)
+void tni_meter_left_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp *run_began)
 {
     tni_stamp stamp = *run_began;
+    uint64_t now_ns = tni_clock_ns();
 
     *run_began = 0;
-    (shared ? tni_histogram_add_shared : tni_histogram_add)(&meter->run_length, tni_sampler_since(stamp, tni_clock_ns()),
-                                                            tni_sampler_weight(stamp));
+    if (tni_unlikely(task->accounted))
+        tni_work_run_left(task, now_ns, waited_for(task));
+    if (tni_likely(stamp != TNI_WORK_STAMP))
+        (shared ? tni_histogram_add_shared : tni_histogram_add)(&meter->run_length, tni_sampler_since(stamp, now_ns),
+                                                                tni_sampler_weight(stamp));
 }
 
 /* Adds an entry of one core to the one with the same name; the last one has what finds no place. */

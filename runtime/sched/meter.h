@@ -35,7 +35,7 @@ typedef struct {
 /* The rest of the following functions, for a task that is measured. */
 void tni_meter_queued_now(tni_meter *meter, tni_sampler *sampler, tn_task *task);
 void tni_meter_begun_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp *run_began);
-void tni_meter_left_now(tni_meter *meter, bool shared, tni_stamp *run_began);
+void tni_meter_left_now(tni_meter *meter, bool shared, tn_task *task, tni_stamp *run_began);
 
 /* Holder of the core with that meter and sampler: a task that the caller owns has become runnable. */
 static inline void tni_meter_queued(tni_meter *meter, tni_sampler *sampler, tn_task *task)

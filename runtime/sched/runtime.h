@@ -41,6 +41,7 @@ struct tn_runtime {
     char name[9];             /* options.name, shortened: thread names have 15 characters */
     tni_thread_mask mask;     /* signal mask of the thread that created it, for threads that run user code */
     bool asymmetric;          /* light and heavy fences are available */
+    bool special_wakes;       /* options.force_migration, or tasks may be accounted (work.h) */
     uint32_t fork_generation; /* of the process that created it (base/fork.h) */
     unsigned *worker_cpus;    /* copy of options.worker_cpus, or NULL */
     unsigned core_count;
@@ -54,6 +55,7 @@ struct tn_runtime {
     tni_a32 next_start;                /* the next core for a pinned task that begins */
     tni_a32 unrun;                     /* tasks that ended without a stack */
     tni_a32 seeds;                     /* how many generators have been seeded from options.seed */
+    tni_a64 slow_reports;              /* of marked works in a minute (work.c) */
     tni_a32 driven;                    /* current-thread: 1 while a thread is in tn_block_on */
     tni_task_clock clock;              /* of the thread that drives a current-thread runtime */
     uint64_t deadlock_seen;            /* the monitor's: runs at its last deadlock report; UINT64_MAX: none yet */

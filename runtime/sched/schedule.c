@@ -3,6 +3,7 @@
 
 #include "base/tls.h"
 #include "sched/runtime.h"
+#include "sched/work.h"
 #include "task/future_set.h"
 
 /* --- Queueing --------------------------------------------------------------------------------------------------------------- */
@@ -114,6 +115,8 @@ bool tni_schedule_specially(tn_task *task)
         wake_without_queue(task);
         return true;
     }
+    if (TNI_MEASURES && task->accounted)
+        tni_work_woken(task);
     if (task->pinned_worker != NULL) {
         tni_meter_queued_outside(&task->runtime->outside, task);
         tni_worker_mail(task->pinned_worker, task);

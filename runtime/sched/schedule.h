@@ -24,13 +24,13 @@ static inline void tni_schedule_push(tni_core *core, tn_task *task)
         tni_schedule_push_to_queue(core, task);
 }
 
-/* The rest of tni_schedule_elsewhere. */
+/* The rest of tni_schedule_elsewhere. It also notes the time for a task that is accounted. */
 bool tni_schedule_specially(tn_task *task);
 
 /* Queues a task that no queue of a core may hold: a thread's, a member of a set, a pinned one. False: a queue of a core may. */
 static inline bool tni_schedule_elsewhere(tn_task *task)
 {
-    return tni_unlikely(task->kind >= TNI_TASK_THREAD || task->pinned_worker != NULL || task->runtime->options.force_migration) &&
+    return tni_unlikely(task->kind >= TNI_TASK_THREAD || task->pinned_worker != NULL || task->runtime->special_wakes) &&
            tni_schedule_specially(task);
 }
 

@@ -34,7 +34,7 @@ static unsigned log2_of(size_t size)
 static void build_options(tn_task *task, const tn_spawn_options *options)
 {
     task->pinned |= options->pinned & 1;
-    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x3f;
+    task->stack_log2 = log2_of(options->stack_size_bytes) & 0x1f;
     if (options->name != NULL) {
         strncpy(task->name, options->name, sizeof task->name - 1);
         task->name[sizeof task->name - 1] = '\0';
@@ -62,6 +62,7 @@ __attribute__((always_inline)) static inline void build(tn_runtime *runtime, tn_
     task->kind = (uint8_t)plan->kind;
     task->pinned = runtime->options.no_migration & 1;
     task->measured = 0;
+    task->accounted = 0;
     task->stack_log2 = 0;
     task->run_result = TNI_RUN_YIELDED; /* until it has waited */
     task->error = 0;

@@ -389,9 +389,9 @@ __attribute__((noinline, cold)) static void measure_begin(tni_worker *worker, tn
     tni_meter_begun_now(meter_of(worker, core), core == NULL, task, &worker->run_began);
 }
 
-__attribute__((noinline, cold)) static void measure_end(tni_worker *worker, tni_core *core)
+__attribute__((noinline, cold)) static void measure_end(tni_worker *worker, tni_core *core, tn_task *task)
 {
-    tni_meter_left_now(meter_of(worker, core), core == NULL, &worker->run_began);
+    tni_meter_left_now(meter_of(worker, core), core == NULL, task, &worker->run_began);
 }
 
 /* Runs a task that this worker took from a queue. `core`: the worker's core, entered once, or NULL. Returns the core that the
@@ -437,7 +437,7 @@ __attribute__((always_inline)) static inline tni_core *run_task(tni_worker *work
     core = tni_worker_enter_first(worker);
     local->task = NULL;
     if (TNI_MEASURES && tni_unlikely(worker->run_began != 0))
-        measure_end(worker, core);
+        measure_end(worker, core, task);
     /* Relaxed: own words. */
     tni_aptr_store(&worker->current, NULL, TNI_RELAXED);
     tni_assert(tni_a32_load(&worker->blocking, TNI_RELAXED) == 0, "a task suspends between tn_block_begin and tn_block_end");

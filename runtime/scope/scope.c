@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/order.h"
+#include "scope/why.h"
 #include "task/abandon.h"
 #include "task/budget.h"
 #include "time/deadline.h"
@@ -81,7 +82,7 @@ static inline tni_scope **top_of(tni_tls *local)
     return &local->task->body.fiber.scope;
 }
 
-static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shield)
+static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shield, const void *site)
 {
     tni_tls *local = tni_tls_get();
     tni_scope **top = top_of(local);
@@ -100,25 +101,33 @@ static inline tni_scope *enter(tn_scope *public, uint64_t deadline_ns, bool shie
     scope->deadline_ns = deadline_ns;
     tni_a32_init(&scope->state, 0);
     scope->shield = shield;
+    scope->origin = TNI_SCOPE_PLAIN;
     tni_wait_init(&scope->waiter);
     scope->end = NULL;
+    scope->site = site;
     *top = scope;
     return scope;
 }
 
 void tn_scope_enter(tn_scope *scope, uint64_t deadline_ns)
 {
-    (void)enter(scope, deadline_ns, false);
+    (void)enter(scope, deadline_ns, false, __builtin_return_address(0));
 }
 
 void tn_scope_enter_for(tn_scope *scope, uint64_t timeout_ns)
 {
-    (void)enter(scope, tni_deadline_after(timeout_ns), false);
+    (void)enter(scope, tni_deadline_after(timeout_ns), false, __builtin_return_address(0));
 }
 
 void tn_shield_enter(tn_scope *scope, uint64_t deadline_ns)
 {
-    (void)enter(scope, deadline_ns, true);
+    (void)enter(scope, deadline_ns, true, __builtin_return_address(0));
+}
+
+void tni_scope_set_origin(tn_scope *scope, tni_scope_origin origin, const void *site)
+{
+    impl_of(scope)->origin = (uint8_t)origin;
+    impl_of(scope)->site = site;
 }
 
 void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end)
@@ -213,6 +222,7 @@ static void link_to_source(tni_scope *scope, tn_cancel_source *public)
     tni_cancel_source *source = tni_scope_source_of(public);
 
     scope->source = source;
+    scope->origin = TNI_SCOPE_OF_SOURCE;
     scope->end = unlink_from_source;
     tni_os_mutex_lock(&source->lock);
     tni_list_prepend(&source->scopes, &scope->node);
@@ -224,18 +234,19 @@ static void link_to_source(tni_scope *scope, tn_cancel_source *public)
 
 void tn_scope_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_source *source)
 {
-    link_to_source(enter(scope, deadline_ns, false), source);
+    link_to_source(enter(scope, deadline_ns, false, __builtin_return_address(0)), source);
 }
 
 void tn_shield_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_source *source)
 {
-    link_to_source(enter(scope, deadline_ns, true), source);
+    link_to_source(enter(scope, deadline_ns, true, __builtin_return_address(0)), source);
 }
 
 /* --- Checking --------------------------------------------------------------------------------------------------------------- */
 
-__attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cancelled)
+__attribute__((noinline)) int tni_scope_check(const tni_scope *innermost, bool cancelled)
 {
+    const tni_scope *scope = innermost;
     uint32_t seen = 0;
 
     if (scope != NULL && tni_unlikely(frame_has_returned(scope)))
@@ -251,9 +262,13 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *scope, bool cance
     }
     if (cancelled || (seen & TNI_SCOPE_CANCELLED)) {
         tni_order_acquire();
+        tni_why_record(innermost, TN_ECANCELED);
         return TN_ECANCELED;
     }
-    return seen & TNI_SCOPE_EXPIRED ? TN_ETIMEDOUT : 0;
+    if (tni_likely(!(seen & TNI_SCOPE_EXPIRED)))
+        return 0;
+    tni_why_record(innermost, TN_ETIMEDOUT);
+    return TN_ETIMEDOUT;
 }
 
 int tni_scope_check_clock(tni_scope *scope, bool cancelled)

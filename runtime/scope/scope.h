@@ -19,6 +19,9 @@
 /* The owner has read the clock, and the deadline has passed. Stays set. */
 #define TNI_SCOPE_EXPIRED 2u
 
+/* What a cancellation of the scope comes from. */
+typedef enum { TNI_SCOPE_PLAIN, TNI_SCOPE_OF_SOURCE, TNI_SCOPE_OF_TOKEN } tni_scope_origin;
+
 typedef struct tni_scope tni_scope;
 typedef struct tni_cancel_source tni_cancel_source;
 
@@ -34,10 +37,12 @@ struct tni_scope {
     uint64_t deadline_ns;      /* the earliest of its own and those of the scopes around it, up to a shield */
     tni_a32 state;             /* TNI_SCOPE_* */
     bool shield;               /* the scopes around it have no effect inside */
+    uint8_t origin;            /* tni_scope_origin: what may cancel it */
     tni_wait waiter;           /* a plain thread that waits inside; each of its waits has a task of its own */
     tni_scope_end_fn end;      /* or NULL */
     tni_cancel_source *source; /* of tn_scope_enter_with */
     tni_list_node node;        /* of the source's scopes; under its lock */
+    const void *site;          /* code address of the enter */
 };
 
 struct tni_cancel_source {
@@ -54,9 +59,9 @@ static inline tni_cancel_source *tni_scope_source_of(tn_cancel_source *source)
     return (tni_cancel_source *)(void *)source;
 }
 
-/* The result of a cancellation point inside `scope`, without reading the clock: 0, TN_ECANCELED or TN_ETIMEDOUT. `cancelled`:
+/* The result of a cancellation point inside `innermost`, without reading the clock: 0, TN_ECANCELED or TN_ETIMEDOUT. `cancelled`:
  * the task has been cancelled, which has no effect inside a shield. */
-int tni_scope_check(const tni_scope *scope, bool cancelled);
+int tni_scope_check(const tni_scope *innermost, bool cancelled);
 
 /* Owner: reads the clock if there is a deadline, and sets EXPIRED where it has passed. Then as tni_scope_check. */
 int tni_scope_check_clock(tni_scope *scope, bool cancelled);
@@ -68,6 +73,9 @@ int tni_scope_suspend(tn_task *task, bool full_budget);
 
 /* Owner, between enter and leave: sets the end function, one per scope. */
 void tni_scope_on_end(tn_scope *scope, tni_scope_end_fn end);
+
+/* Owner, between enter and leave: records for tn_why what the scope belongs to, and where the program entered it. */
+void tni_scope_set_origin(tn_scope *scope, tni_scope_origin origin, const void *site);
 
 /* As tn_scope_cancel. The scope is entered, or it is being left and its end function has not returned. */
 void tni_scope_cancel(tni_scope *scope);

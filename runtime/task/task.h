@@ -78,7 +78,8 @@ struct tn_task {
     uint8_t kind;           /* S: tni_task_kind */
     uint8_t pinned : 1;     /* S */
     uint8_t measured : 1;   /* A: `queued_at` is set; the next run takes it (sched/meter.h) */
-    uint8_t stack_log2 : 6; /* S: its stack has at least two to this power bytes; 0: the runtime's default */
+    uint8_t accounted : 1;  /* A: it is inside a marked work (sched/work.h) */
+    uint8_t stack_log2 : 5; /* S: its stack has at least two to this power bytes; 0: the runtime's default */
     uint8_t run_result;     /* A: tni_run_result */
     uint8_t budget;         /* A: operations that may still complete at once in this run; 1: used up, see budget.h */
     uint16_t last_core;     /* A: index of the core it last ran on */
@@ -104,9 +105,12 @@ struct tn_task {
         char name[TNI_NAME_SIZE];                             /* written by the spawn and the task itself */
         tni_a64 name_words[TNI_NAME_SIZE / sizeof(uint64_t)]; /* the same, as other threads read it */
     };
-    uint64_t parent;     /* S: the id of the task that spawned it; 0: none */
-    tni_aptr note;       /* W: a text that the task has set (tn/inspect.h) */
-    tni_stamp queued_at; /* A: when a measured task became runnable */
+    uint64_t parent; /* S: the id of the task that spawned it; 0: none */
+    tni_aptr note;   /* W: a text that the task has set (tn/inspect.h) */
+    union {
+        tni_stamp queued_at;   /* A: when a measured task became runnable */
+        struct tni_work *work; /* A: of an accounted task: its innermost work, which has `queued_at` */
+    };
 };
 
 _Static_assert(sizeof(tni_context) > 8 || sizeof(tn_task) <= 208, "the header is small enough for a million sleeping tasks");

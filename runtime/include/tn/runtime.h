@@ -119,6 +119,10 @@ typedef struct tn_options {
      * that creates the runtime may run, and the kernel moves them. Not for TN_CURRENT_THREAD. */
     const unsigned *worker_cpus;
     size_t worker_cpu_count; /* at most 1024 */
+    /* A piece of work (tn/work.h), or a request of tn_serve, is logged with how its time was spent, if it takes so many
+     * nanoseconds or more. Its task calls `log`, at most 60 times a minute. UINT64_MAX: all are measured, none is logged. 0: none
+     * is measured. */
+    uint64_t report_slow_ns;
 } tn_options;
 
 /* Returns the default options.
