@@ -42,13 +42,16 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task)
 {
     char site[TNI_DUMP_NAME_SIZE];
     char code[TNI_DUMP_NAME_SIZE];
+    char parent[40] = "";
 
     tni_symbol_cache_name(d->names, task->spawn_site, site, sizeof site);
+    if (task->parent != 0)
+        (void)snprintf(parent, sizeof parent, " by task %llu", (unsigned long long)task->parent);
     if (task->kind == TNI_TASK_FIBER) {
         tni_symbol_cache_name(d->names, (const void *)(uintptr_t)task->body.fiber.entry, code, sizeof code);
-        tni_dump_print(d, "    entry %s, spawned at %s", code, site);
+        tni_dump_print(d, "    entry %s, spawned at %s%s", code, site, parent);
     } else {
-        tni_dump_print(d, "    spawned at %s", site);
+        tni_dump_print(d, "    spawned at %s%s", site, parent);
     }
 }
 

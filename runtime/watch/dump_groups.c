@@ -10,6 +10,8 @@
 #include "watch/task_inspect.h"
 
 #define GROUPS_MAX 256
+/* How long a dump waits, in total, for threads that do not respond: the admin server makes dumps too. */
+#define SAMPLES_TIMEOUT_NS (50 * TN_MS)
 
 typedef struct {
     uint64_t key; /* what the group has in common, hashed; 0: the entry is unused */
@@ -52,8 +54,12 @@ static uint64_t key_of(const group *g)
 {
     uint64_t hash = mix(g->waits, g->needs_stack);
 
-    if (!g->waits)
-        return mix(hash, (uintptr_t)g->site) | 1;
+    if (!g->waits) { /* the innermost code differs between tasks that do the same */
+        hash = mix(hash, (uintptr_t)g->site);
+        for (unsigned i = 0; g->was.stack.pc != NULL && i < g->was.stack.frames; i++)
+            hash = mix(hash, (uintptr_t)g->was.stack.frame[i]);
+        return hash | 1;
+    }
     hash = mix(hash, (uintptr_t)g->was.ops.poll);
     hash = mix(hash, (uintptr_t)g->was.stack.pc);
     if (g->was.stack.pc == NULL)
@@ -96,6 +102,25 @@ static void add(grouping *all, const group *one)
     g->count = count;
 }
 
+/* The stack of a task that a worker is inside of, if it can be had. */
+static void take_running(const tni_dump *d, const tn_task *task, tni_task_inspect_snapshot *out)
+{
+    const tni_stack_sample *sample = NULL;
+
+    if (!tni_stack_sampler_begin(d->runtime, d->until_ns))
+        return;
+    if (tni_stack_sampler_ask(d->runtime, task))
+        sample = tni_stack_sampler_result(d->runtime, d->until_ns);
+    if (sample != NULL && sample->inside && sample->stack.pc != NULL) {
+        out->stack = sample->stack;
+        if (out->stack.words > TNI_TASK_INSPECT_WORDS)
+            out->stack.words = TNI_TASK_INSPECT_WORDS;
+        memcpy(out->word, sample->word, out->stack.words * sizeof out->word[0]);
+        out->stack.word = out->word;
+    }
+    tni_stack_sampler_end(d->runtime);
+}
+
 static void visit(void *arg, tn_task *task)
 {
     grouping *all = arg;
@@ -113,6 +138,11 @@ static void visit(void *arg, tn_task *task)
     tni_task_inspect_note(task, one.note, sizeof one.note);
     one.waits = tni_task_inspect_take(task, &one.was);
     one.needs_stack = !one.waits && tni_task_waits_for_stack(task);
+    if (!one.waits) {
+        one.was.stack.pc = NULL;
+        if (!one.needs_stack)
+            take_running(&all->d, task, &one.was);
+    }
     tni_task_inspect_release(task);
     one.key = key_of(&one);
     add(all, &one);
@@ -157,7 +187,7 @@ static void print_group(const tni_dump *d, const group *g)
         tni_dump_print(d, "    note: %s", g->note);
     if (g->waits && g->was.deadline_ns != UINT64_MAX)
         tni_dump_print(d, "    deadline in %lld ms", ((long long)g->was.deadline_ns - (long long)d->now_ns) / (long long)TN_MS);
-    if (g->waits && g->was.stack.pc != NULL)
+    if (g->was.stack.pc != NULL)
         tni_dump_stack(d, &g->was.stack);
 }
 
@@ -171,6 +201,7 @@ int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     all = memory; /* all zero */
     all->d = (tni_dump){
         .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
+    all->d.until_ns = all->d.now_ns + SAMPLES_TIMEOUT_NS;
     if (!tni_runtime_is_inherited(runtime)) {
         tni_runtime_walk_tasks(runtime, visit, all);
         tni_task_inspect_end(runtime);

@@ -54,13 +54,15 @@ static unsigned dumps(scene *s)
     return count;
 }
 
-static void begin(scene *s, const char *name)
+/* `report_stuck_ns`: not 0: stacks of tasks that run can be taken. */
+static void begin(scene *s, const char *name, uint64_t report_stuck_ns)
 {
     tn_options options = tt_options();
 
     *s = (scene){.stuck = TT_GATE_INIT, .free = TT_GATE_INIT};
     pthread_mutex_init(&s->lock, NULL);
     options.name = name;
+    options.report_stuck_ns = report_stuck_ns;
     options.log = take_line;
     options.log_ctx = s;
     cr_assert_eq(tn_runtime_create(&s->runtime, &options), 0);
@@ -97,14 +99,14 @@ void spawn_stuck(scene *s)
 
 static bool is_dumped(void *arg)
 {
-    return log_has(arg, "tasks (fiber) run, or are about to");
+    return log_has(arg, "tasks (fiber) run, or are about to") && log_has(arg, " be_stuck+");
 }
 
 Test(dump_signal, a_dump_while_all_workers_are_stuck)
 {
     static scene s;
 
-    begin(&s, "stuck");
+    begin(&s, "stuck", 3600 * TN_S);
     spawn_stuck(&s);
     cr_assert_eq(kill(getpid(), SIGUSR1), 0);
     cr_assert(tt_wait_until(is_dumped, &s, 30 * TN_S));
@@ -140,8 +142,8 @@ Test(dump_signal, each_runtime_makes_its_own)
     struct sigaction before = {.sa_handler = count_signal};
 
     cr_assert_eq(sigaction(SIGUSR1, &before, NULL), 0);
-    begin(&a, "first");
-    begin(&b, "second");
+    begin(&a, "first", 0);
+    begin(&b, "second", 0);
     cr_assert_eq(kill(getpid(), SIGUSR1), 0);
     cr_assert(tt_wait_until(has_one, &a, 30 * TN_S) && tt_wait_until(has_one, &b, 30 * TN_S));
     cr_assert(log_has(&a, "runtime \"first\": 0 tasks") && log_has(&b, "runtime \"second\": 0 tasks"));

@@ -95,8 +95,9 @@ TN_API void tn_tasks_each_running(tn_runtime *runtime, tn_task_info_fn fn, void 
 TN_API void tn_code_name(const void *address, char *out, size_t size);
 
 /* As tn_dump, but tasks that wait at the same place are one group: its stack, how many tasks it has, and which of them waits
- * longest. Large groups come first. Tasks that run are grouped by where they were spawned, and have no stacks here. It maps about
- * a mebibyte of memory, whatever the number of tasks. Beyond 256 groups the further tasks are counted together.
+ * longest. Large groups come first. Tasks that run are grouped by where they were spawned, and by their stacks. With
+ * tn_options.report_stuck_ns those are taken as for tn_dump, within 50 ms in total. It maps about a mebibyte of memory, whatever
+ * the number of tasks. Beyond 256 groups the further tasks are counted together.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.
