@@ -91,9 +91,9 @@ void tni_idle_set_limit(tni_idle *idle, unsigned limit)
     tni_a32_store(&idle->limit, limit, TNI_RELAXED); /* relaxed: as in tni_idle_limit */
 }
 
-bool tni_idle_is_surplus(const tni_idle *idle, unsigned core)
+bool tni_idle_has_surplus(const tni_idle *idle)
 {
-    return tni_idle_is_reserve(idle, core) && idle->cores - count_marks(idle, PARKED) > tni_idle_limit(idle);
+    return idle->cores - count_marks(idle, PARKED) > tni_idle_limit(idle);
 }
 
 bool tni_idle_search_begin(tni_idle *idle, unsigned core)

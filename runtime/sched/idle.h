@@ -61,9 +61,15 @@ static inline bool tni_idle_is_reserve(const tni_idle *idle, unsigned core)
     return tni_unlikely(core >= tni_idle_limit(idle));
 }
 
+/* Whether more workers are awake than should be. */
+bool tni_idle_has_surplus(const tni_idle *idle);
+
 /* Called by the worker of the core, which is awake: whether it must leave its work to others. This is so if its core is a
  * reserve, and more workers are awake than should be. The count may be out of date. */
-bool tni_idle_is_surplus(const tni_idle *idle, unsigned core);
+static inline bool tni_idle_is_surplus(const tni_idle *idle, unsigned core)
+{
+    return tni_idle_is_reserve(idle, core) && tni_idle_has_surplus(idle);
+}
 
 /* Called by a worker without work: marks its core searching. False: it must not search, because half as many workers search as
  * are busy. */
