@@ -34,7 +34,7 @@ static int probe_light(size_t page_size)
     rc = tni_os_advise(page, page_size, TNI_ADVICE_GUARD);
     if (rc == 0) {
         /* Some emulated kernels accept any advice and ignore it. */
-        int faults = tni_os_faults(page);
+        int faults = tni_os_faults(page, page_size);
         rc = faults > 0 ? 0 : faults == 0 ? -ENOTSUP : faults;
     }
     (void)tni_os_unmap(page, page_size);

@@ -18,9 +18,9 @@ int tni_os_unmap(void *address, size_t size);
 int tni_os_protect_none(void *address, size_t size);
 int tni_os_advise(void *address, size_t size, tni_os_advice advice);
 
-/* Whether reading the byte at `address` faults; determined without a fault. Returns 1 or 0, or a negative errno value if the
- * kernel does not show it. What is there up to the next zero byte must be no name of a file. */
-int tni_os_faults(const void *address);
+/* Whether reading the pages faults; determined without a fault. Returns 1 or 0, or a negative errno value if the kernel does not
+ * tell. */
+int tni_os_faults(void *address, size_t size);
 
 /* Bytes per page. */
 size_t tni_os_page_size(void);

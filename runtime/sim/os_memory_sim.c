@@ -122,11 +122,11 @@ int tni_os_advise(void *address, size_t size, tni_os_advice advice)
     return 0;
 }
 
-int tni_os_faults(const void *address)
+int tni_os_faults(void *address, size_t size)
 {
     char byte;
     struct iovec here = {&byte, 1};
-    struct iovec there = {(void *)(uintptr_t)address, 1}; /* const is cast away: it is only read */
+    struct iovec there = {address, size};
 
     return process_vm_readv(getpid(), &here, 1, &there, 1, 0) < 0;
 }

@@ -73,9 +73,10 @@ int tni_os_advise(void *address, size_t size, tni_os_advice advice)
     return 0;
 }
 
-int tni_os_faults(const void *address)
+int tni_os_faults(void *address, size_t size)
 {
     (void)address;
+    (void)size;
     return 0;
 }
 
