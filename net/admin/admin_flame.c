@@ -42,12 +42,12 @@ static void print_escaped(tni_admin_response *r, const char *text, size_t length
     }
 }
 
-/* In thousandths of a pixel. No product overflows: 64 bits hold a billion times the weight of 100,000 tasks in a minute. */
+/* In thousandths of a pixel. */
 static uint64_t position(const graph *g, uint64_t ns)
 {
-    uint64_t total = g->stacks->total_ns > 0 ? g->stacks->total_ns : 1;
+    uint64_t total_ns = g->stacks->total_ns > 0 ? g->stacks->total_ns : 1;
 
-    return (uint64_t)((unsigned __int128)ns * (WIDTH * 1000ULL) / total);
+    return (uint64_t)((double)ns * WIDTH * 1000 / (double)total_ns);
 }
 
 static void print_share(const graph *g, uint64_t ns)

@@ -221,9 +221,9 @@ static int wait_for_input(tni_copy_direction *self)
     tn_scope_enter_with(&scope, TN_NEVER, &copy->rest);
     rc = (int)tni_copy_step(self, TNI_COPY_WAIT, NULL, 0);
     tn_scope_leave(&scope);
-    /* Relaxed: as in tni_copy_count_idle. If it fails, the other direction rests. Then this one does too, and what the wait has
-     * found is found again: it takes nothing. */
-    return tni_a32_cas(&copy->idle, &alone, 0, TNI_RELAXED) ? rc : TNI_COPY_RESTS;
+    /* Acquire only because no CAS is weaker (atomic.h); otherwise as in tni_copy_count_idle. If it fails, the other direction
+     * rests. Then this one does too, and what the wait has found is found again: it takes nothing. */
+    return tni_a32_cas(&copy->idle, &alone, 0, TNI_ACQUIRE) ? rc : TNI_COPY_RESTS;
 }
 
 /* What the buffer holds is written first. If it was full, much may be there. Returns as copy_burst. */

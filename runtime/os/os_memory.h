@@ -19,7 +19,7 @@ int tni_os_protect_none(void *address, size_t size);
 int tni_os_advise(void *address, size_t size, tni_os_advice advice);
 
 /* Whether reading the pages faults; determined without a fault. Returns 1 or 0, or a negative errno value if the kernel does not
- * tell. */
+ * show it. */
 int tni_os_faults(void *address, size_t size);
 
 /* Bytes per page. */
