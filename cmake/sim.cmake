@@ -11,7 +11,7 @@ set(TN_SIM_SHIPPED ${TN_SOURCES})
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(borrowed|event|exceptions|file|loop|memory|names|ready|socket|splice)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/os_(pipe_signal|process|sigaction|signal|sleeper|systemd|thread|thread_signal)\\.c$")
 list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/(cpus|stack_overflow)\\.c$")
-list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/base/(atomic|thread|thread_memory|tls|alloc)\\.c$")
+list(FILTER TN_SIM_SHIPPED EXCLUDE REGEX "/base/(atomic|thread|tls|alloc)\\.c$")
 
 add_library(tournant_sim_objects OBJECT ${TN_SIM_SHIPPED} ${TN_SIM_SOURCES})
 set_target_properties(tournant_sim_objects PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)

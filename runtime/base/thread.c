@@ -104,11 +104,8 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
 {
     sigset_t blocked;
     sigset_t before;
-    pthread_attr_t attributes;
-    int rc = tni_thread_memory_get(&out->stack, &attributes);
+    int rc;
 
-    if (rc != 0)
-        return rc;
     /* The new thread inherits this mask. If it set the mask itself, a signal could arrive before that. Synchronous signals stay
      * unblocked: they report a fault of the running code. */
     sigfillset(&blocked);
@@ -121,12 +118,9 @@ int tni_thread_start(tni_thread *out, void *(*main)(void *), void *arg)
     sigdelset(&blocked, SIGPROF);
     rc = pthread_sigmask(SIG_SETMASK, &blocked, &before);
     tni_assert(rc == 0, "pthread_sigmask failed");
-    rc = -pthread_create(&out->id, &attributes, main, arg);
+    rc = pthread_create(&out->id, NULL, main, arg);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attributes);
-    if (rc != 0)
-        tni_thread_memory_put(out->stack);
-    return rc;
+    return -rc;
 }
 
 int tni_thread_at_fork(void (*in_child)(void))
@@ -155,12 +149,12 @@ void tni_thread_join(tni_thread *thread)
 {
     int rc = pthread_join(thread->id, NULL);
     tni_assert(rc == 0, "pthread_join failed");
-    tni_thread_memory_put(thread->stack);
 }
 
 void tni_thread_detach(tni_thread *thread)
 {
-    tni_thread_memory_put_running(thread->stack, thread->id);
+    int rc = pthread_detach(thread->id);
+    tni_assert(rc == 0, "pthread_detach failed");
 }
 
 void tni_thread_clock_init(tni_thread_clock *clock)

@@ -20,7 +20,6 @@
 
 #include "base/atomic.h"
 #include "base/defs.h"
-#include "base/thread_memory.h"
 
 typedef struct {
     pthread_mutex_t mutex;
@@ -28,7 +27,6 @@ typedef struct {
 
 typedef struct {
     pthread_t id;
-    tni_thread_memory *stack;
 } tni_thread;
 
 typedef struct {

@@ -166,11 +166,6 @@ Test(denied, membarrier_and_sched_setaffinity)
     expect_work((denial){{SYS_membarrier, SYS_sched_setaffinity}, .handovers = false});
 }
 
-Test(denied, munmap, .disabled = TT_SANITIZED) /* a sanitizer ends the process then */
-{
-    expect_work((denial){{SYS_munmap, SYS_munmap}, .handovers = true});
-}
-
 Test(denied, madvise)
 {
     expect_work((denial){{SYS_madvise, SYS_madvise}, .handovers = true});

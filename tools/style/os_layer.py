@@ -21,7 +21,7 @@ OS_LAYER = [
         re.compile(
             r"#\s*include\s*<(stdatomic|pthread|threads|time|sys/time|semaphore|linux/futex|linux/membarrier|sys/random)\.h>"
         ),
-        r"(atomic|thread|thread_memory)\.[ch]",
+        r"(atomic|thread)\.[ch]",
     ),
     (
         "os-threads",
@@ -29,7 +29,7 @@ OS_LAYER = [
             r"(?<![\w.>])((pthread|atomic|__atomic|__sync|sem|mtx|thrd|cnd)_\w+|_Atomic|clock_\w+|gettimeofday|time|nanosleep|"
             r"getrandom|membarrier)\s*\(|\bSYS_(futex|membarrier)\b|\b_Atomic\b"
         ),
-        r"(atomic|thread|thread_memory)\.[ch]",
+        r"(atomic|thread)\.[ch]",
     ),
     (
         "os-system",
@@ -37,7 +37,7 @@ OS_LAYER = [
             r"#\s*include\s*<(uv|sys/(socket|mman|epoll|eventfd|stat|sendfile|ioctl|un|syscall)|netinet/\w+|arpa/inet|netdb|poll|"
             r"fcntl|unistd)\.h>"
         ),
-        r"os_\w+\.[ch]|(atomic|thread|thread_memory|log)\.c|stack_overflow\.c|cpus\.c",
+        r"os_\w+\.[ch]|(atomic|thread|log)\.c|stack_overflow\.c|cpus\.c",
     ),
     (
         "os-system",
@@ -46,9 +46,9 @@ OS_LAYER = [
             r"recv(from|msg)?|send(to|msg)?|(pre?|pw)?(read|write)v?|pread|pwrite|splice|openat?|close|dup[23]?|pipe2?|eventfd|"
             r"epoll_\w+|poll|ppoll|fcntl|ioctl|unlink(at)?|f?stat|mmap|munmap|mremap|mprotect|madvise"
         ),
-        r"os_\w+\.[ch]|(thread_memory|log|stack_overflow)\.c",
+        r"os_\w+\.[ch]|(log|stack_overflow)\.c",
     ),
-    ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|(atomic|thread|thread_memory)\.c|stack_overflow\.c|cpus\.c"),
+    ("os-system", calls(r"syscall|sysconf"), r"os_\w+\.[ch]|(atomic|thread)\.c|stack_overflow\.c|cpus\.c"),
     ("os-files", calls(r"fopen|fdopen|fclose|fgets|fgetc|getline|fread|fwrite|sched_\w+"), r"(os_\w+|cpus|thread)\.[ch]"),
     (
         "os-signals",
