@@ -171,6 +171,8 @@ void tn_work_begin(tn_work *public, const char *name)
         work->task = NULL;
         return;
     }
+    for (const tni_work *begun = tni_work_of(task); begun != NULL; begun = begun->outer)
+        tni_assert(begun != work, "tn_work_begin: the work has not ended");
     memset(work, 0, sizeof *work);
     work->outer = tni_work_of(task);
     work->task = task;

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <tn/inspect.h>
 #include <tn/sync.h>
@@ -295,6 +296,33 @@ static void run_open(void *arg)
     (void)arg;
     options.report_slow_ns = TN_S;
     (void)tn_run(leave_open, NULL, &options);
+}
+
+static void *begin_again(void *arg)
+{
+    tn_work work;
+
+    (void)arg;
+    tn_work_begin(&work, "begun");
+    tn_work_begin(&work, "begun again");
+    return NULL;
+}
+
+static void run_begin_again(void *arg)
+{
+    tn_options options = tn_options_default();
+
+    (void)arg;
+    options.report_slow_ns = TN_S;
+    alarm(20); /* it must not loop for ever */
+    (void)tn_run(begin_again, NULL, &options);
+}
+
+Test(work, one_that_has_not_ended_cannot_begin)
+{
+    tt_child child = tt_fork(run_begin_again, NULL);
+
+    cr_assert(tt_child_aborted(&child, "tn_work_begin: the work has not ended"));
 }
 
 Test(work, a_task_that_ends_inside_a_work_is_named)
