@@ -7,7 +7,7 @@
 #include "pool/pool.h"
 #include "sched/budget_fiber.h"
 #include "sched/native.h"
-#include "scope/checkpoint.h"
+#include "scope/scope.h"
 
 /* How long all opens go through the pool after a file was found on a file system whose open may block. */
 #define CLOSED_NS TN_S
@@ -17,9 +17,10 @@
 
 bool tni_inplace_may_read(void)
 {
-    const tni_tls *local = tni_tls_get();
+    const tn_task *task = tni_tls_get()->task;
 
-    return local->task != NULL && local->task->kind == TNI_TASK_FIBER && tni_checkpoint() == 0;
+    return task != NULL && task->kind == TNI_TASK_FIBER &&
+           tni_scope_peek(task->body.fiber.scope, tni_task_is_cancelled(task)) == 0;
 }
 
 /* True if the core of a worker that blocks after all is soon given to another thread, and no task is pinned to this worker. */

@@ -23,7 +23,7 @@ static bool all_in_jobs_locked(const tni_pool *pool)
 static bool will_resume_locked(const tni_pool_thread *thread)
 {
     tni_os_mutex_assert_held(&thread->pool->lock);
-    return tni_done_is_set(thread->waits_for) || tni_scope_check((const tni_scope *)(const void *)thread->wait_scope, false) != 0;
+    return tni_done_is_set(thread->waits_for) || tni_scope_peek((const tni_scope *)(const void *)thread->wait_scope, false) != 0;
 }
 
 /* Whether all running user jobs wait for other jobs, and none of these waits has ended. */

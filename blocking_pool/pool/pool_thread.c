@@ -4,6 +4,7 @@
 #include "base/tls.h"
 #include "pool/pool_internal.h"
 #include "scope/scope.h"
+#include "scope/why.h"
 
 /* Time between two checks by the standby thread. */
 #define STANDBY_NS (200 * TN_US)
@@ -317,6 +318,7 @@ static void run_job_locked(tni_pool_thread *self, tni_pool_deferred deferred)
     }
     began_ns = self->now_ns;
     tni_order_acquire();
+    tni_why_clear(tni_tls_get());
     if (!drops)
         again = job->ops->run(job);
     tni_order_release();

@@ -110,7 +110,7 @@ static bool is_late(const tn_task *task)
 {
     const tni_scope *scope = task != NULL && task->kind == TNI_TASK_FIBER ? task->body.fiber.scope : NULL;
 
-    return scope != NULL && scope->deadline_ns != TNI_FOREVER && tni_scope_check_fiber(task) == 0 &&
+    return scope != NULL && scope->deadline_ns != TNI_FOREVER && tni_scope_peek(scope, tni_task_is_cancelled(task)) == 0 &&
            tni_task_clock_ns() >= scope->deadline_ns;
 }
 

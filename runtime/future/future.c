@@ -31,7 +31,7 @@ __attribute__((always_inline)) static inline int await_in_fiber(tn_task *task, t
         if (tni_unlikely(task->body.fiber.scope != NULL)) {
             rc = tni_scope_suspend(task, full_budget);
             if (tni_unlikely(rc != 0)) {
-                tni_why_waited(future->ops->name, rc);
+                tni_why_waited(future->ops->name);
                 return rc;
             }
         }
@@ -40,7 +40,7 @@ __attribute__((always_inline)) static inline int await_in_fiber(tn_task *task, t
         full_budget = true;
         rc = tni_scope_check_fiber(task);
         if (tni_unlikely(rc != 0))
-            tni_why_waited(future->ops->name, rc);
+            tni_why_waited(future->ops->name);
     }
     return rc;
 }
@@ -101,7 +101,7 @@ static int await_in_thread(tn_future *future)
     future->ops->drop(future);
     tni_scope_disarm(scope);
     if (scope != NULL)
-        (void)tni_scope_check_clock(scope, false); /* if everything is ready, the next call reports the deadline */
+        tni_scope_read_clock(scope); /* if everything is ready, the next call reports the deadline */
     (void)tni_task_complete(task, 0);
     tni_task_unref(task);
     return rc;

@@ -20,7 +20,7 @@ int tni_budget_over(tn_task *task, tn_future *waiting)
     /* The clock is read after the check, so a deadline that has passed is reported by the next cancellation point. The
      * operation that had no budget left may be ready, and an operation that is ready must not fail because of a deadline. */
     if (rc == 0 && task->body.fiber.scope != NULL)
-        (void)tni_scope_check_clock(task->body.fiber.scope, false);
+        tni_scope_read_clock(task->body.fiber.scope);
     return rc;
 }
 
@@ -32,7 +32,7 @@ __attribute__((noinline)) static int enter_in_thread(void)
     int rc = tni_checkpoint();
 
     if (rc == 0 && scope != NULL)
-        (void)tni_scope_check_clock(scope, false);
+        tni_scope_read_clock(scope);
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "base/tls.h"
 #include "sched/runtime.h"
 #include "scope/scope.h"
+#include "scope/why.h"
 
 void tni_native_call_make(tni_native_call *call)
 {
@@ -41,6 +42,7 @@ __attribute__((noinline)) void tni_native_run(tni_worker *worker, tn_task *task)
     local->runtime = NULL;
     local->task = NULL;
     local->pool_thread = call->pool_thread;
+    tni_why_clear(local);
     call->result = call->fn(call->arg);
     tni_fiber_control(&worker->home.control); /* the modes that it has set for its thread stay */
     tni_assert(!tni_runtime_is_inherited(worker->runtime), "a call on the thread's own stack returns in a child of fork: end the "

@@ -10,9 +10,7 @@ int tni_checkpoint(void)
     const tni_scope *scope = tni_scope_of(local);
     bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
 
-    if (tni_likely(scope == NULL))
-        return cancelled ? TN_ECANCELED : 0;
-    return tni_scope_check(scope, cancelled);
+    return tni_likely(scope == NULL && !cancelled) ? 0 : tni_scope_check(scope, cancelled);
 }
 
 int tn_checkpoint(void)
@@ -21,7 +19,7 @@ int tn_checkpoint(void)
     tni_scope *scope = tni_scope_of(local);
     bool cancelled = local->task != NULL && tni_task_is_cancelled(local->task);
 
-    if (tni_likely(scope == NULL))
-        return cancelled ? TN_ECANCELED : 0;
-    return tni_scope_check_clock(scope, cancelled);
+    if (scope != NULL)
+        tni_scope_read_clock(scope);
+    return tni_likely(scope == NULL && !cancelled) ? 0 : tni_scope_check(scope, cancelled);
 }

@@ -244,7 +244,8 @@ void tn_shield_enter_with(tn_scope *scope, uint64_t deadline_ns, tn_cancel_sourc
 
 /* --- Checking --------------------------------------------------------------------------------------------------------------- */
 
-__attribute__((noinline)) int tni_scope_check(const tni_scope *innermost, bool cancelled)
+/* As tni_scope_peek. */
+__attribute__((always_inline)) static inline int peek(const tni_scope *innermost, bool cancelled)
 {
     const tni_scope *scope = innermost;
     uint32_t seen = 0;
@@ -262,16 +263,26 @@ __attribute__((noinline)) int tni_scope_check(const tni_scope *innermost, bool c
     }
     if (cancelled || (seen & TNI_SCOPE_CANCELLED)) {
         tni_order_acquire();
-        tni_why_record(innermost, TN_ECANCELED);
         return TN_ECANCELED;
     }
-    if (tni_likely(!(seen & TNI_SCOPE_EXPIRED)))
-        return 0;
-    tni_why_record(innermost, TN_ETIMEDOUT);
-    return TN_ETIMEDOUT;
+    return tni_likely(!(seen & TNI_SCOPE_EXPIRED)) ? 0 : TN_ETIMEDOUT;
 }
 
-int tni_scope_check_clock(tni_scope *scope, bool cancelled)
+__attribute__((noinline)) int tni_scope_peek(const tni_scope *innermost, bool cancelled)
+{
+    return peek(innermost, cancelled);
+}
+
+__attribute__((noinline)) int tni_scope_check(const tni_scope *innermost, bool cancelled)
+{
+    int rc = peek(innermost, cancelled);
+
+    if (tni_unlikely(rc != 0))
+        tni_why_record(innermost, rc);
+    return rc;
+}
+
+void tni_scope_read_clock(tni_scope *scope)
 {
     check_frame(scope); /* before writing to it */
     if (scope->deadline_ns != TN_NEVER) {
@@ -281,6 +292,11 @@ int tni_scope_check_clock(tni_scope *scope, bool cancelled)
             (void)tni_a32_fetch_or(&s->state, TNI_SCOPE_EXPIRED, TNI_RELAXED);
         }
     }
+}
+
+int tni_scope_check_clock(tni_scope *scope, bool cancelled)
+{
+    tni_scope_read_clock(scope);
     return tni_scope_check(scope, cancelled);
 }
 

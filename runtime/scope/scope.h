@@ -60,10 +60,17 @@ static inline tni_cancel_source *tni_scope_source_of(tn_cancel_source *source)
 }
 
 /* The result of a cancellation point inside `innermost`, without reading the clock: 0, TN_ECANCELED or TN_ETIMEDOUT. `cancelled`:
- * the task has been cancelled, which has no effect inside a shield. */
+ * the task has been cancelled, which has no effect inside a shield. An error is recorded for tn_why: the caller is the owner, and
+ * returns it. */
 int tni_scope_check(const tni_scope *innermost, bool cancelled);
 
-/* Owner: reads the clock if there is a deadline, and sets EXPIRED where it has passed. Then as tni_scope_check. */
+/* The same, but nothing is recorded: for other threads, and for a call that does not return the error. */
+int tni_scope_peek(const tni_scope *innermost, bool cancelled);
+
+/* Owner: reads the clock if there is a deadline, and sets EXPIRED where it has passed, so that the next check returns it. */
+void tni_scope_read_clock(tni_scope *scope);
+
+/* Owner: tni_scope_read_clock, then tni_scope_check. */
 int tni_scope_check_clock(tni_scope *scope, bool cancelled);
 
 /* A fiber calls this when its poll has returned TN_PENDING. Returns 0 after it has asked for the timer: the fiber may suspend.
@@ -108,8 +115,8 @@ static inline int tni_scope_check_fiber(const tn_task *task)
 {
     bool cancelled = tni_task_is_cancelled(task);
 
-    if (tni_likely(task->body.fiber.scope == NULL))
-        return cancelled ? TN_ECANCELED : 0;
+    if (tni_likely(task->body.fiber.scope == NULL && !cancelled))
+        return 0;
     return tni_scope_check(task->body.fiber.scope, cancelled);
 }
 

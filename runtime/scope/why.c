@@ -66,7 +66,7 @@ static const tni_scope *find_cause(const tni_scope *innermost, int error, unsign
 }
 
 /* `scope`: the cause, or NULL: the task was cancelled. */
-static void fill(tni_why *why, const tni_scope *scope, int error)
+static void fill(tni_why *why, const tni_scope *scope, unsigned depth, int error)
 {
     why->scope = scope;
     why->site = scope != NULL ? scope->site : NULL;
@@ -74,31 +74,31 @@ static void fill(tni_why *why, const tni_scope *scope, int error)
     why->deadline_ns = scope != NULL && error == TN_ETIMEDOUT ? scope->deadline_ns : 0;
     why->failed_ns = tni_task_clock_ns();
     why->waited_for = NULL;
+    why->depth = depth;
     why->error = error;
 }
 
+/* A task without scopes gets no record: its only cause is tn_cancel, and a million tasks may be cancelled at once. If it has
+ * one of an earlier call, that must not stay. */
 __attribute__((noinline, cold)) void tni_why_record(const tni_scope *innermost, int error)
 {
     const tn_task *task = tni_tls_get()->task;
     tni_why *why = tni_why_find();
+    const tni_scope *cause;
     unsigned depth = 0;
 
-    if (why == NULL && task != NULL && task->kind == TNI_TASK_FIBER)
+    if (why == NULL && innermost != NULL && task != NULL && task->kind == TNI_TASK_FIBER)
         why = make(task);
     if (why == NULL)
         return;
-    fill(why, find_cause(innermost, error, &depth), error);
-    why->depth = depth;
+    cause = find_cause(innermost, error, &depth);
+    fill(why, cause, depth, error);
 }
 
-/* A task without scopes gets no record: its only cause is tn_cancel, and a million tasks may be cancelled at once. */
-__attribute__((noinline, cold)) void tni_why_waited(const char *name, int error)
+__attribute__((noinline, cold)) void tni_why_waited(const char *name)
 {
     tni_why *why = tni_why_find();
 
-    if (why == NULL)
-        return;
-    if (tni_scope_of(tni_tls_get()) == NULL)
-        fill(why, NULL, error);
-    why->waited_for = name;
+    if (why != NULL)
+        why->waited_for = name;
 }

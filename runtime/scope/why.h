@@ -19,11 +19,17 @@ struct tni_why {
     tni_scope_origin origin; /* of TN_ECANCELED */
 };
 
-/* The calling task or thread is inside `innermost`, and its call fails with `error`. */
+/* The calling task or thread is inside `innermost` (NULL: no scope), and its call fails with `error`. */
 void tni_why_record(const tni_scope *innermost, int error);
 
-/* The fiber's call has failed with `error` after it had waited for a future of that name (NULL: it has none). */
-void tni_why_waited(const char *name, int error);
+/* The fiber's call, whose failure has just been recorded, had waited for a future of that name (NULL: it has none). */
+void tni_why_waited(const char *name);
+
+/* This plain thread begins a call of the program that has nothing to do with the calls before it. */
+static inline void tni_why_clear(tni_tls *local)
+{
+    ((tni_why *)(void *)local->why)->error = 0;
+}
 
 /* The record of the calling fiber or thread; NULL: there is none. */
 tni_why *tni_why_find(void);

@@ -99,18 +99,28 @@ static void print_spent(const tn_work_spent *spent, tn_dump_fn line, void *ctx)
         line(ctx, tni_work_text(spent, text, sizeof text));
 }
 
-void tn_why_print(const tn_why_info *why, tn_dump_fn line, void *ctx)
+static const char *code_of(int error)
 {
+    if (error == 0)
+        return "no error recorded";
+    return error == TN_ETIMEDOUT ? "TN_ETIMEDOUT" : "TN_ECANCELED";
+}
+
+void tn_why_print(const tn_why_info *given, tn_dump_fn line, void *ctx)
+{
+    tn_why_info all = {.size = 0}; /* `given` may be shorter */
+    const tn_why_info *why = &all;
     char waited[64] = "";
     char code[256] = "";
     char text[400];
 
+    memcpy(&all, given, given->size < sizeof all ? given->size : sizeof all);
     if (why->waited_for[0] != '\0')
-        (void)snprintf(waited, sizeof waited, ", while it waited for %s", why->waited_for);
+        (void)snprintf(waited, sizeof waited, ", while it waited for %.23s", why->waited_for);
     if (why->entered_at != NULL)
         tni_symbol_cache_name(NULL, why->entered_at, code, sizeof code);
-    (void)snprintf(text, sizeof text, "%s: %s%s%s%s", why->error == TN_ETIMEDOUT ? "TN_ETIMEDOUT" : "TN_ECANCELED",
-                   subject_of(why->cause), code[0] != '\0' ? " " : "", code, waited);
+    (void)snprintf(text, sizeof text, "%s: %s%s%s%s", code_of(why->error), subject_of(why->cause), code[0] != '\0' ? " " : "",
+                   code, waited);
     line(ctx, text);
     print_spent(&why->spent, line, ctx);
 }

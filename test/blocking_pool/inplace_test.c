@@ -8,6 +8,7 @@
 #include <tn/blocking.h>
 #include <tn/fs.h>
 #include <tn/scope.h>
+#include <tn/why.h>
 
 #include "fs_faults.h"
 #include "os/os_file.h"
@@ -350,6 +351,25 @@ Test(inplace, only_so_many_and_not_where_others_may_have_to_answer)
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     tt_join(tt_spawn_on(runtime, ask_the_hints, (void *)(uintptr_t)2));
     tt_runtime_destroy(runtime);
+}
+
+static void *ask_in_cancelled_scope(void *arg)
+{
+    tn_why_info why = {.size = sizeof why};
+    tn_scope scope;
+
+    tn_scope_enter(&scope, TN_NEVER);
+    tn_scope_cancel(&scope);
+    tt_check(!tni_inplace_may_read());
+    tt_check(tn_why(TN_ECANCELED, &why) == 0);
+    tt_check_eq(why.cause, TN_WHY_UNKNOWN);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+Test(inplace, whether_a_call_may_be_made_in_place_records_no_failure)
+{
+    tt_run(ask_in_cancelled_scope, NULL);
 }
 
 static void *open_nothing_in_place(void *arg)

@@ -231,6 +231,113 @@ Test(why, a_task_was_cancelled)
     tt_run(cancel_tasks, NULL);
 }
 
+static void *cancelled_outside(void *arg)
+{
+    atomic_int *ready = arg;
+    tn_scope scope;
+    tn_scope inner;
+    tn_why_info info;
+
+    tn_scope_enter(&scope, TN_NEVER);
+    tn_scope_enter(&inner, TN_NEVER);
+    tn_scope_cancel(&scope);
+    tt_check(tn_sleep(TN_S) == TN_ECANCELED);
+    tn_scope_leave(&inner);
+    tn_scope_leave(&scope);
+    tt_check_eq(why(TN_ECANCELED).depth, 1);
+    atomic_store(ready, 1);
+    while (tn_sleep(TN_MS) == 0)
+        ;
+    tt_check_eq(why(TN_ECANCELED).cause, TN_WHY_TASK);
+    tn_scope_enter(&scope, TN_NEVER);
+    tt_check(tn_checkpoint() == TN_ECANCELED);
+    tn_scope_cancel(&scope);
+    tt_check(tn_checkpoint() == TN_ECANCELED);
+    tt_check_eq(why(TN_ECANCELED).cause, TN_WHY_SCOPE);
+    tn_scope_leave(&scope);
+    tt_check(tn_sleep(TN_S) == TN_ECANCELED); /* at its entry */
+    info = why(TN_ECANCELED);
+    tt_check_eq(info.cause, TN_WHY_TASK);
+    tt_check_eq(info.depth, 0);
+    tt_check(info.scope == NULL && info.waited_for[0] == '\0');
+    return NULL;
+}
+
+static void *cancel_outside(void *arg)
+{
+    atomic_int ready = 0;
+    tn_task *task = tt_spawn(cancelled_outside, &ready);
+
+    (void)arg;
+    while (atomic_load(&ready) == 0)
+        (void)tn_sleep(TN_MS);
+    tn_cancel(task);
+    tt_join(task);
+    return NULL;
+}
+
+Test(why, a_cancelled_task_does_not_show_a_scope_that_it_has_left)
+{
+    tt_run(cancel_outside, NULL);
+}
+
+/* --- What is not recorded --------------------------------------------------------------------------------------------------- */
+
+static void *lock_until_late(void *arg)
+{
+    tn_mutex mutex;
+    tn_scope scope;
+    int rc;
+
+    tn_mutex_init(&mutex);
+    tn_scope_enter_for(&scope, TN_MS);
+    tt_burn(2 * TN_MS);
+    for (int i = 0; (rc = tn_mutex_lock(&mutex)) == 0; i++) {
+        tt_check(i < 1000);
+        tn_mutex_unlock(&mutex);
+        tt_check_eq(why(TN_ETIMEDOUT).cause, TN_WHY_UNKNOWN);
+    }
+    tt_check(rc == TN_ETIMEDOUT);
+    tt_check_eq(why(TN_ETIMEDOUT).cause, TN_WHY_DEADLINE);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+Test(why, a_call_that_succeeds_records_nothing)
+{
+    tt_run(lock_until_late, NULL);
+    lock_until_late(NULL); /* a plain thread */
+}
+
+static void *fail_in_thread(void *arg)
+{
+    tn_scope scope;
+
+    tt_check_eq(why(TN_ECANCELED).cause, TN_WHY_UNKNOWN);
+    tn_scope_enter(&scope, TN_NEVER);
+    tn_scope_cancel(&scope);
+    tt_check(tn_sleep(TN_S) == TN_ECANCELED);
+    tt_check_eq(why(TN_ECANCELED).cause, TN_WHY_SCOPE);
+    tn_scope_leave(&scope);
+    return arg;
+}
+
+static void *call_native_twice(void *arg)
+{
+    (void)tn_call_native(fail_in_thread, NULL);
+    (void)tn_call_native(fail_in_thread, NULL);
+    return arg;
+}
+
+Test(why, a_call_on_the_stack_of_the_thread_begins_without_a_record)
+{
+    tn_options options = tt_options();
+
+    options.workers = 1;
+    options.force_migration = false;
+    cr_assert_eq(tn_run(call_native_twice, NULL, &options), 0);
+}
+
 static void *shielded(void *arg)
 {
     tn_scope outer;
@@ -295,5 +402,7 @@ Test(why, a_wrong_size_or_error_is_refused)
     info.size = offsetof(tn_why_info, scope);
     cr_assert_eq(tn_why(TN_ECANCELED, &info), 0);
     cr_assert_eq(info.size, offsetof(tn_why_info, scope));
+    memset((char *)&info + info.size, 'x', sizeof info - info.size); /* the members that older headers do not have */
+    expect_text(&info, "no error recorded: unknown\n");
     cr_assert_eq(tn_why(TN_EIO, &info), TN_EINVAL);
 }

@@ -38,18 +38,19 @@ typedef struct tn_why_info {
 /* Returns why the last cancellation point of the calling fiber or plain thread failed that returned `error`, TN_ECANCELED or
  * TN_ETIMEDOUT. It may be called when the scope has been left. The same error with another origin, such as the result of
  * tn_timeout or of a program's own future, is not recorded: compare `failed_ns`. A call that a close has ended returns
- * TN_EBADF. The caller sets out->size. A shorter struct, of older headers, gets the members that it has.
+ * TN_EBADF. Only the last failure is recorded: after one with the other error the cause of this one is unknown. The caller
+ * sets out->size. A shorter struct, of older headers, gets the members that it has.
  *
  * Nothing is done for this while calls succeed. A call that fails in a scope allocates some 100 bytes, once for each task.
  *
  * Suspends: no.
- * Callable from: a fiber, a plain thread; in a stackless task the cause is unknown.
+ * Callable from: a fiber, a plain thread; in a stackless task the cause is TN_WHY_TASK if it was cancelled, otherwise unknown.
  * Ownership: `out` is the caller's.
- * Errors: TN_EINVAL: out->size is too small or too large.
+ * Errors: TN_EINVAL: out->size is too small or too large, or `error` is another one.
  * Cancellation: no. */
 TN_API int tn_why(int error, tn_why_info *out);
 
-/* Passes it on as one or two lines of text, with the name of the function that entered the scope.
+/* Passes it on as one or two lines of text, with the name of the function that entered the scope. A shorter struct is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.

@@ -143,7 +143,7 @@ uint64_t tn_scope_deadline(void)
 }
 
 /* The scope of a join. */
-int tni_scope_check(const tni_scope *scope, bool cancelled)
+int tni_scope_peek(const tni_scope *scope, bool cancelled)
 {
     uint64_t thread = ((const tn_scope *)(const void *)scope)->opaque[0] - 1;
 
