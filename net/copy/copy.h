@@ -105,6 +105,9 @@ typedef struct {
 int tni_copy_quiet(tni_copy_both *self);
 void tni_copy_quiet_stop(tni_copy_both *self);
 
+/* tn_copy_both in memory of the caller's, where the model checker sees races. Sets all of `*self`. */
+int tni_copy_both_run(tni_copy_both *self, tn_io a, tn_io b, const tn_copy_options *options);
+
 /* The end of a direction, with its result. It passes the end of the source on. */
 void tni_copy_direction_over(tni_copy_both *self, unsigned which, int rc);
 

@@ -112,19 +112,28 @@ static void both_end(tn_scope *scope, bool abandoned)
         tni_copy_drop_buffer(&self->directions[i]);
 }
 
+int tni_copy_both_run(tni_copy_both *self, tn_io a, tn_io b, const tn_copy_options *options)
+{
+    int rc;
+
+    *self = (tni_copy_both){.directions = {{.copy = &self->copy, .from = a, .to = b}, {.copy = &self->copy, .from = b, .to = a}}};
+    rc = tni_copy_init(&self->copy, options, "tn_copy_both");
+    if (rc != 0)
+        return rc;
+    tn_cancel_source_init(&self->cut);
+    tn_scope_enter(&self->scope, TN_NEVER);
+    tni_scope_on_end(&self->scope, both_end);
+    rc = run(self);
+    tn_scope_leave(&self->scope);
+    tn_cancel_source_fini(&self->cut);
+    return rc;
+}
+
 int tn_copy_both(tn_io a, tn_io b, const tn_copy_options *options, uint64_t bytes[2])
 {
-    tni_copy_both self = {.directions = {{.copy = &self.copy, .from = a, .to = b}, {.copy = &self.copy, .from = b, .to = a}}};
-    int rc = tni_copy_init(&self.copy, options, "tn_copy_both");
+    tni_copy_both self;
+    int rc = tni_copy_both_run(&self, a, b, options);
 
-    if (rc == 0) {
-        tn_cancel_source_init(&self.cut);
-        tn_scope_enter(&self.scope, TN_NEVER);
-        tni_scope_on_end(&self.scope, both_end);
-        rc = run(&self);
-        tn_scope_leave(&self.scope);
-        tn_cancel_source_fini(&self.cut);
-    }
     for (unsigned i = 0; bytes != NULL && i < 2; i++)
         bytes[i] = self.directions[i].bytes;
     return rc;
