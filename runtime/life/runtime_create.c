@@ -37,6 +37,8 @@ static int check_threads(const tn_options *options)
         return refuse(options, "workers is over 1024: use 0 for the CPUs of this process");
     if (options->flavor == TN_CURRENT_THREAD && options->workers > 1)
         return refuse(options, "workers is over 1, and a current-thread runtime has one: use 0");
+    if (options->replacement_threads_max > TNI_BLOCKING_THREADS_MAX)
+        return refuse(options, "replacement_threads_max is over 10000: use 0 for 64");
     if (options->blocking_threads > TNI_BLOCKING_THREADS_MAX)
         return refuse(options, "blocking_threads is over 10000: use 0 for 512");
     if (options->file_threads > TNI_BLOCKING_THREADS_MAX)

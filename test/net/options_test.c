@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Option structs of every length: a caller may have been built with the headers of an older or a newer version. Each struct
  * ends at the end of a page, and the next page cannot be read. */
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -462,6 +463,9 @@ Test(options, behind_the_size_are_not_read)
     options.name_threads = 10001;
     refuse_value(call_runtime_create, &options, "options.name_threads is over 10000");
     options.name_threads = 10000;
+    options.replacement_threads_max = UINT_MAX;
+    refuse_value(call_runtime_create, &options, "options.replacement_threads_max is over 10000");
+    options.replacement_threads_max = 10000;
     cr_assert_eq(call_runtime_create(&options), 0);
 }
 

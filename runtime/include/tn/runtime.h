@@ -72,7 +72,7 @@ typedef struct tn_options {
      * replacement thread. So even with one worker two tasks may run at once. A worker that sleeps loses the core earlier if
      * another worker has just lost the same core. In nanoseconds; 0: 4 ms; UINT64_MAX: only tn_block_begin gives it up. */
     uint64_t stuck_after_ns;
-    unsigned replacement_threads_max; /* maximum number of replacement threads, beside the workers; 0: 64 */
+    unsigned replacement_threads_max; /* maximum number of replacement threads, beside the workers, up to 10,000; 0: 64 */
     /* A task that keeps its thread for this many nanoseconds is logged with its stack, each task once, at most 5 per minute; 0:
      * none is. What counts is the processor time of the thread and the time that it sleeps, not the time in which it gets no
      * processor. The stack of a thread that sleeps is read from outside. A thread that computes gets a signal. A sleep(3),
