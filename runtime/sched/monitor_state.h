@@ -17,17 +17,18 @@ typedef struct tni_stack_sampler tni_stack_sampler; /* stack_sampler.h */
 
 /* What the monitor remembers of a core between two checks. */
 typedef struct {
-    uint64_t polls;             /* driver polls at the last check */
-    uint64_t runs;              /* runs at the last check */
-    uint64_t parks;             /* sleeps in the loop at the last check */
-    uint64_t clock_read_ns;     /* time of the last check */
-    bool moved;                 /* between the last two checks the worker ran a task, polled or slept */
-    bool asleep;                /* at the last check the worker slept, and nothing waited for it */
-    uint64_t polled_ns;         /* about this time or later the loop was polled, or had nothing to report */
-    uint64_t run_began_ns;      /* approximate start of the present run */
-    uint64_t cpu_read_ns;       /* time of the first reading of the thread's clock in that run; 0: not yet */
-    uint64_t cpu_ns;            /* that reading */
-    bool needed;                /* another task or thread has waited for the core since */
+    uint64_t polls;         /* driver polls at the last check */
+    uint64_t runs;          /* runs at the last check */
+    uint64_t parks;         /* sleeps in the loop at the last check */
+    uint64_t clock_read_ns; /* time of the last check */
+    bool moved;             /* between the last two checks the worker ran a task, polled or slept */
+    bool asleep;            /* at the last check the worker slept, and nothing waited for it */
+    uint64_t polled_ns;     /* about this time or later the loop was polled, or had nothing to report */
+    uint64_t run_began_ns;  /* approximate start of the present run */
+    uint64_t cpu_read_ns;   /* time of the first reading of the thread's clock in that run; 0: not yet */
+    uint64_t cpu_ns;        /* that reading */
+    bool needed;            /* another task or thread has waited for the core since */
+    bool held;              /* a task has kept the worker for 4 ms, others wait for it, and it is too early to take the core */
     uint64_t check_interval_ns; /* the core was taken recently, and is checked at this interval; 0: it was not */
     uint64_t next_check_ns;     /* time of the next such check */
 } tni_core_record;

@@ -22,7 +22,8 @@ void tni_worker_limit_request(tn_runtime *runtime, uint64_t now_ns);
 /* The starter: reads the quota. */
 void tni_worker_limit_read(tn_runtime *runtime);
 
-/* The monitor: sets the limit. `stuck`: workers whose core should be given to a replacement thread, and there is none. */
+/* The monitor: sets the limit. `stuck`: cores below it whose worker a task keeps from others, and no replacement thread will
+ * soon have the core. */
 void tni_worker_limit_set(tn_runtime *runtime, unsigned stuck);
 
 /* A surplus worker before its sleep, after its full fence: if a queue has work, wakes a worker as a submit does. Returns

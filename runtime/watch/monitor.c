@@ -50,22 +50,27 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     unsigned wanted = 0;
     unsigned recently_taken = 0;
     unsigned asleep = 0;
-    unsigned stuck = 0;
+    unsigned stuck = 0; /* of the cores below the limit: those whose worker is held, or should be replaced */
+    unsigned held = 0;
 
     *due_ns = TNI_FOREVER;
     poll_loops(runtime, ready);
     for (unsigned i = 0; i < runtime->core_count; i++) {
-        wanted += tni_stuck_observe(runtime->cores[i], now_ns, ready[i], due_ns);
+        bool wants = tni_stuck_observe(runtime->cores[i], now_ns, ready[i], due_ns);
+        bool below = !tni_idle_is_reserve(&runtime->idle, i);
+        wanted += wants;
+        held += below && runtime->cores[i]->record.held;
+        stuck += below && (wants || runtime->cores[i]->record.held);
         recently_taken += runtime->cores[i]->record.check_interval_ns != 0;
         asleep += runtime->cores[i]->record.asleep;
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted)) {
         tni_stuck_no_replacement(runtime, now_ns);
-        stuck = wanted;
+        held = stuck;
     } else if (recently_taken > wanted) { /* ahead, so that no take-over waits for a thread to start */
         (void)tni_worker_provide_replacements(runtime, recently_taken);
     }
-    tni_worker_limit_set(runtime, stuck);
+    tni_worker_limit_set(runtime, held);
     return asleep < runtime->core_count;
 }
 

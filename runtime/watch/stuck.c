@@ -139,7 +139,8 @@ static bool is_inside(const tni_core *core, const tni_worker *worker)
 static void schedule_check(tni_core *core, const tni_worker *worker, uint64_t now_ns, uint64_t *due_ns)
 {
     tni_core_record *record = &core->record;
-    uint64_t take_ns = record->run_began_ns + stuck_after_ns(core);
+    uint64_t after_ns = stuck_after_ns(core);
+    uint64_t take_ns = after_ns < TNI_FOREVER - record->run_began_ns ? record->run_began_ns + after_ns : TNI_FOREVER;
 
     if (now_ns - record->run_began_ns < TNI_STUCK_NOTICE_NS)
         return;
@@ -229,9 +230,11 @@ static bool check_takeover(tni_core *core, tni_worker *worker, uint64_t now_ns, 
     bool late = is_over || now_ns - record->polled_ns >= TNI_STUCK_LATE_NS;
     /* Relaxed: a hint; the claim decides. */
     bool declared = tni_a32_load(&worker->blocking, TNI_RELAXED) != 0 && tni_worker_is_outside(worker);
+    bool takes = stuck_after_ns(core) != TNI_FOREVER;
     bool again;
     bool kept;
 
+    record->held = false;
     if (declared || late || record->check_interval_ns != 0)
         record->needed = poll_for(core, now_ns, late) || record->needed;
     expect_worker(core, worker, now_ns, due_ns);
@@ -239,14 +242,15 @@ static bool check_takeover(tni_core *core, tni_worker *worker, uint64_t now_ns, 
         return false;
     if (declared)
         return record->needed && !take_core(core, worker, now_ns);
-    if (stuck_after_ns(core) == TNI_FOREVER)
+    if (!takes && !core->runtime->limit.follows)
         return false;
-    again = record->needed && blocks_again(worker, record, now_ns);
+    again = takes && record->needed && blocks_again(worker, record, now_ns);
     kept = again || (record->needed && is_kept(worker, record, now_ns));
     if ((again || (kept && is_over)) && take_core(core, worker, now_ns))
         return false;
+    record->held = kept && !is_over && now_ns - record->run_began_ns >= TNI_STUCK_DEFAULT_NS;
     schedule_check(core, worker, now_ns, due_ns);
-    return kept;
+    return takes && kept;
 }
 
 bool tni_stuck_observe(tni_core *core, uint64_t now_ns, bool ready, uint64_t *due_ns)

@@ -112,6 +112,7 @@ static bool has_limit(void *arg)
 {
     const expectation *e = arg;
 
+    tni_monitor_notice(e->runtime); /* it rests when all workers have slept for long */
     return tni_idle_limit(&e->runtime->idle) == e->expected;
 }
 
@@ -382,6 +383,40 @@ Test(worker_limit, does_not_keep_tasks_behind_stuck_ones)
         tt_join(tasks[i]);
     expect_limit(runtime, 1);
     tt_runtime_destroy(runtime);
+}
+
+static bool is_open(void *arg)
+{
+    return tt_gate_opened(arg) > 0;
+}
+
+/* No core is taken from a task, or not for long, and there is one core below the limit. */
+Test(worker_limit, does_not_keep_tasks_behind_one_that_keeps_its_core)
+{
+    static const uint64_t after_ns[] = {UINT64_MAX, UINT64_MAX - 1, 3600 * TN_S};
+
+    if (migrates())
+        return;
+    put_quota(1);
+    for (size_t i = 0; i < sizeof after_ns / sizeof *after_ns; i++) {
+        tt_gate gate = TT_GATE_INIT;
+        tn_options options = tt_options();
+        tn_task *tasks[2];
+        tn_runtime *runtime;
+
+        options.workers = WORKERS;
+        options.follow_cpu_quota = true;
+        options.stuck_after_ns = after_ns[i];
+        cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+        expect_limit(runtime, 1);
+        tasks[0] = tt_spawn_on(runtime, block, &gate);
+        tasks[1] = tt_spawn_on(runtime, open_it, &gate);
+        tt_check(tt_wait_until(is_open, &gate, LIMIT_NS));
+        tt_join(tasks[0]);
+        tt_join(tasks[1]);
+        expect_limit(runtime, 1);
+        tt_runtime_destroy(runtime);
+    }
 }
 
 /* --- A limit that changes all the time -------------------------------------------------------------------------------------- */
