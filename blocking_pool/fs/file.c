@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Open files: open, close, read, write, seek, sync. */
+#include "fs/file.h"
 #include "base/tls.h"
 #include "base/vector.h"
 #include "fs/fs_open.h"
@@ -431,11 +432,20 @@ static ssize_t move_one(tn_file *file, void *buf, size_t size, int64_t offset, b
     return move(file, &one, 1, offset, writes);
 }
 
+bool tni_file_is_always_ready(tn_file *file, bool writes)
+{
+    struct stat status;
+
+    if (kind_of(file) == TNI_FS_STORED)
+        return true;
+    return !writes && tni_os_fstat(file->fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 int tn_file_wait(tn_file *file, bool writes)
 {
     int rc;
 
-    if (kind_of(file) == TNI_FS_STORED)
+    if (tni_file_is_always_ready(file, writes))
         return 0;
     if (tni_tls_get()->task == NULL) {
         rc = tn_checkpoint();

@@ -224,12 +224,12 @@ static void respond(tn_admin *admin, tn_stream *stream, const tni_admin_request 
 }
 
 /* Beyond the limit, cuts the connection short whose request has been waited for longest. So clients that send nothing keep no
- * other one waiting. */
+ * other one waiting. The caller's connection is the last one; it is not cut for itself, while all others respond. */
 static void make_room(tn_admin *admin)
 {
     reader *oldest = TAILQ_FIRST(&admin->readers);
 
-    if (admin->sessions <= admin->options.connections_max || oldest == NULL)
+    if (admin->sessions <= admin->options.connections_max || oldest == NULL || TAILQ_NEXT(oldest, link) == NULL)
         return;
     TAILQ_REMOVE(&admin->readers, oldest, link);
     oldest->link.tqe_prev = NULL;

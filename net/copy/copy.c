@@ -89,20 +89,23 @@ static ssize_t call_once(tni_copy_direction *self, tni_copy_step_kind kind, char
 }
 
 /* One call that may wait. A deadline that passes in it may be that of the idle timeout: then the call is repeated if the other
- * direction has moved bytes meanwhile. */
+ * direction has moved bytes meanwhile. If no scope has ended the call, TN_ETIMEDOUT is the stream's own: of a kind with
+ * deadlines. */
 ssize_t tni_copy_step(tni_copy_direction *self, tni_copy_step_kind kind, char *bytes, size_t size)
 {
     while (self->copy->options.idle_ns != 0) {
         uint64_t end_ns = idle_at(self->copy);
         tn_scope idle;
+        bool ended;
         ssize_t n;
 
         tn_scope_enter(&idle, end_ns);
         n = call_once(self, kind, bytes, size);
+        ended = n == TN_ETIMEDOUT && tn_checkpoint() != 0;
         tn_scope_leave(&idle);
         if (n > 0)
             tni_copy_has_moved(self->copy);
-        if (n != TN_ETIMEDOUT)
+        if (!ended)
             return n;
         n = tn_checkpoint(); /* it may be a deadline of the caller */
         if (n != 0)

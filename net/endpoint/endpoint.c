@@ -54,8 +54,9 @@ static void finish(tni_endpoint *endpoint)
     tni_registration *registration = tni_aptr_load(&endpoint->registration, TNI_ACQUIRE);
     uint32_t old;
 
-    /* Else the close could wait for the peer, on a worker. A child of fork shares the socket's options with its parent. */
-    if (endpoint->given && !tni_runtime_is_inherited(endpoint->runtime))
+    /* Else the close could wait for the peer, on a worker. A child of fork shares the socket's options with its parent, and a
+     * listener may share them with the next process, whose streams inherit them. */
+    if (endpoint->given && !endpoint->ops->listens && !tni_runtime_is_inherited(endpoint->runtime))
         tni_os_stop_lingering(endpoint->fd);
     if (registration != NULL)
         tni_registration_close(registration);

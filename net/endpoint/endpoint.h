@@ -27,6 +27,7 @@ typedef struct tni_endpoint tni_endpoint;
 typedef struct {
     void (*closing)(tni_endpoint *endpoint); /* called once, while the fd is open: ends other waits; may be NULL */
     void (*release)(tni_endpoint *endpoint); /* called last: frees the memory */
+    bool listens;                            /* its close waits for no peer, and other processes may accept from its socket */
 } tni_endpoint_ops;
 
 /* Kept small: of thousands of connections, each has left the caches by its next request. */

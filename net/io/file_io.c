@@ -4,6 +4,8 @@
 #include <tn/io.h>
 
 #include "base/defs.h"
+#include "fs/file.h"
+#include "io/io.h"
 
 static ssize_t file_read(void *object, void *buf, size_t size)
 {
@@ -59,6 +61,8 @@ static tn_future *file_wait_init(void *object, tn_direction direction, uint64_t 
     static const tn_future_ops ops = {wait_poll, wait_drop, "file"};
     file_wait_future *self = (file_wait_future *)(void *)memory;
 
+    if (tni_file_is_always_ready(object, direction == TN_WRITABLE))
+        return tni_io_wait_ready();
     self->base.ops = &ops;
     tn_fd_init(&self->ready, NULL, tn_file_fd(object), direction == TN_READABLE ? TN_FD_READABLE : TN_FD_WRITABLE);
     return &self->base;

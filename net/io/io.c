@@ -155,11 +155,19 @@ static tn_future *wait_refused(void)
     return &refused;
 }
 
+/* Whether a try may find nothing. Then a wait that is ready at once would make the caller try on and on. */
+static bool can_be_tried(const tn_io_ops *ops, tn_direction direction)
+{
+    if (direction == TN_READABLE)
+        return HAS(ops, try_read);
+    return HAS(ops, try_write) || HAS(ops, try_writev);
+}
+
 tn_future *tni_io_wait_inner(tn_io io, tn_direction direction, uint64_t *memory)
 {
     if (HAS(io.ops, wait_init))
         return io.ops->wait_init(io.object, direction, memory);
-    return io.ops->wait == NULL ? tni_io_wait_ready() : wait_refused();
+    return io.ops->wait == NULL && !can_be_tried(io.ops, direction) ? tni_io_wait_ready() : wait_refused();
 }
 
 static int wait_poll(tn_future *self, tn_waker *waker)

@@ -42,7 +42,7 @@ static void release(tni_endpoint *endpoint)
     tni_free(&endpoint->runtime->allocator, listener, sizeof *listener);
 }
 
-static const tni_endpoint_ops listener_ops = {closing, release};
+static const tni_endpoint_ops listener_ops = {closing, release, true};
 
 /* --- Making ----------------------------------------------------------------------------------------------------------------- */
 

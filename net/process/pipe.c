@@ -24,7 +24,7 @@ static void release(tni_endpoint *endpoint)
     tni_free(&endpoint->runtime->allocator, pipe, sizeof *pipe);
 }
 
-static const tni_endpoint_ops pipe_ops = {NULL, release};
+static const tni_endpoint_ops pipe_ops = {NULL, release, false};
 
 int tni_pipe_make(tni_pipe **out, tn_runtime *runtime, int fd)
 {

@@ -18,7 +18,7 @@ static void release(tni_endpoint *endpoint)
     tni_stream_free(endpoint->runtime, stream);
 }
 
-static const tni_endpoint_ops stream_ops = {NULL, release};
+static const tni_endpoint_ops stream_ops = {NULL, release, false};
 
 tn_stream *tni_stream_alloc(tn_runtime *runtime)
 {

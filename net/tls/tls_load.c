@@ -14,15 +14,21 @@
 
 #include "tls/tls_error.h"
 
+/* Other lines may precede those in PEM. No name of a file in use has more than one line. */
+static bool is_text(const char *source)
+{
+    return strstr(source, "-----BEGIN") != NULL || strchr(source, '\n') != NULL;
+}
+
 /* What stands for the source in messages. A text may be a private key, so it is not printed. */
 static const char *name_of(const char *source, const char *kind)
 {
-    return strncmp(source, "-----BEGIN", 10) == 0 ? kind : source;
+    return is_text(source) ? kind : source;
 }
 
 static BIO *open_source(const char *source)
 {
-    if (strncmp(source, "-----BEGIN", 10) != 0)
+    if (!is_text(source))
         return BIO_new_file(source, "r");
     if (strlen(source) > INT_MAX)
         return NULL;

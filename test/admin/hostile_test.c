@@ -253,6 +253,28 @@ Test(hostile, a_thousand_slow_clients_keep_no_other_one_waiting)
     tt_runtime_destroy(runtime);
 }
 
+/* All sessions respond, so none of them can be cut short for the next one. */
+Test(hostile, a_connection_beside_as_many_as_the_limit_is_served)
+{
+    static const char request[] = "GET /profile?seconds=1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    tn_admin_options options = tn_admin_options_default();
+    tn_runtime *runtime = create();
+    tn_admin *admin;
+    int fd;
+
+    options.connections_max = 1;
+    cr_assert_eq(tn_admin_start(&admin, runtime, "127.0.0.1:0", &options), 0);
+    fd = connect_to(admin);
+    cr_assert_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    for (int i = 0; i < 5; i++) { /* the first ones may come before that request is read */
+        cr_assert_str_eq(get(admin, "/healthz", &r), "ok\n");
+        tt_block_thread(10 * TN_MS);
+    }
+    (void)close(fd);
+    tn_admin_stop(admin);
+    tt_runtime_destroy(runtime);
+}
+
 static void *sleep_named(void *arg)
 {
     tn_task_set_name("sleeper");

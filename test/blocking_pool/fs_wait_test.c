@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <tn/blocking.h>
+#include <tn/copy.h>
 #include <tn/fs.h>
+#include <tn/reader.h>
 #include <tn/scope.h>
 
 #include "fs_faults.h"
@@ -589,6 +591,34 @@ static void *read_a_made_up_file(void *arg)
 /* A poll of this file reports changes alone, and a read of it never waits. */
 #define CHANGES "/proc/bus/input/devices"
 
+/* A wait for it ends at once. */
+static void wait_for_changes(tn_file *file)
+{
+    TN_SCOPE(scope, tn_now() + 10 * TN_S);
+    tn_io_wait_future wait;
+    tn_reader reader;
+    char byte[64];
+    ssize_t n;
+    tn_io ends[2];
+
+    for (int i = 0; i < 2; i++) {
+        tt_check(tn_file_wait(file, false) == 0);
+        tn_io_wait_init(&wait, tn_file_io(file), TN_READABLE);
+        tt_check(tn_await(&wait.base) == 0);
+        tn_future_drop(&wait.base);
+    }
+    tt_check(tn_file_seek(file, 0, SEEK_SET) == 0 && tn_reader_init(&reader, tn_file_io(file), NULL) == 0);
+    while ((n = tn_reader_read(&reader, byte, sizeof byte)) > 0)
+        continue;
+    tt_check(n == 0);
+    tn_reader_fini(&reader);
+    tt_check(tn_file_seek(file, 0, SEEK_SET) == 0);
+    tt_check(tn_duplex_open(ends, NULL) == 0);
+    tt_check(tn_copy(ends[0], tn_file_io(file), NULL, NULL) == 0);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+}
+
 static void *read_a_file_of_changes(void *arg)
 {
     tn_contents contents;
@@ -604,6 +634,7 @@ static void *read_a_file_of_changes(void *arg)
         continue;
     tt_check(tn_file_read(file, byte, sizeof byte) == 0);
     tt_check(tn_file_pread(file, byte, sizeof byte, 0) >= 0);
+    wait_for_changes(file);
     tn_file_close(file);
     return arg;
 }

@@ -2,6 +2,8 @@
 /* tn_copy_both: one fiber while the connection is idle, and two while a write waits; kinds that cannot be tried; abandoned. */
 #include "net_support.h"
 
+#include <stdatomic.h>
+
 #include <tn.h>
 
 #include "support/abandoned.h"
@@ -126,8 +128,11 @@ static ssize_t plain_write(void *object, const void *buf, size_t size)
     return tn_write(object, buf, size);
 }
 
+static atomic_uint tries; /* to read, or to write */
+
 static ssize_t plain_try_read(void *object, void *buf, size_t size)
 {
+    atomic_fetch_add(&tries, 1);
     return tn_try_read(object, buf, size);
 }
 
@@ -184,6 +189,39 @@ static void *copy_between_all(void *arg)
 Test(copy_quiet, kinds_that_cannot_be_tried)
 {
     tt_run(copy_between_all, NULL);
+}
+
+/* It can be tried, but not be waited for: no core is busy while both streams are idle. */
+static void *idle_without_a_wait(void *arg)
+{
+    tn_stream *a[2], *b[2];
+    both copied = {.options = tn_copy_options_default()};
+    uint64_t two_fibers = 3; /* and this task */
+    tn_task *task;
+
+    ns_unix_pair(a);
+    ns_unix_pair(b);
+    copied.ends[0] = (tn_io){&half, a[1]};
+    copied.ends[1] = (tn_io){&half, b[0]};
+    task = tt_spawn(copy, &copied);
+    while (atomic_load(&tries) <= 2 && !tasks_are(&two_fibers))
+        tt_check_eq(tn_sleep(TN_MS), 0);
+    tt_check(atomic_load(&tries) <= 2);
+    pass_one(a[0], b[1]);
+    tt_check_eq(tn_stream_shutdown_write(a[0]), 0);
+    tt_check_eq(tn_stream_shutdown_write(b[1]), 0);
+    tt_join(task);
+    tt_check_eq(copied.rc, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        tn_stream_close(a[i]);
+        tn_stream_close(b[i]);
+    }
+    return arg;
+}
+
+Test(copy_quiet, a_kind_without_a_wait_is_not_tried_while_it_is_idle)
+{
+    tt_run(idle_without_a_wait, NULL);
 }
 
 /* --- Abandoned ------------------------------------------------------------------------------------------------------------- */

@@ -426,6 +426,21 @@ Test(copy, a_half_close_that_waits_is_cut_short)
     tt_run(half_close_waits, NULL);
 }
 
+/* TN_ETIMEDOUT of the stream itself, of a kind with deadlines, is not the idle timeout. */
+static void *stream_times_out(void *arg)
+{
+    uint64_t bytes[2];
+
+    tt_check_eq(copy_stub(&(stub){.bytes = 2, .end = TN_ETIMEDOUT}, 3600 * TN_S, bytes), TN_ETIMEDOUT);
+    tt_check_eq(bytes[1], 2);
+    return arg;
+}
+
+Test(copy, a_timeout_of_the_stream_is_not_that_of_the_copy)
+{
+    tt_run(stream_times_out, NULL);
+}
+
 /* The peer has gone before the half-close: what it sent arrives, and another error is not hidden. */
 static void *half_close_fails(void *arg)
 {

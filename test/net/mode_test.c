@@ -89,6 +89,22 @@ static void *accept_none(void *arg)
     return NULL;
 }
 
+/* Another process accepts from the socket, and its streams have the option. */
+static void *close_listener(void *arg)
+{
+    struct linger linger = {1, 5};
+    socklen_t length = sizeof linger;
+    const int *fd = arg;
+    tn_listener *listener;
+
+    tt_check_eq(setsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    tt_check_eq(tn_listener_open(NULL, &listener, dup(*fd)), 0);
+    tn_listener_close(listener);
+    tt_check_eq(getsockopt(*fd, SOL_SOCKET, SO_LINGER, &linger, &length), 0);
+    tt_check(linger.l_onoff && linger.l_linger == 5);
+    return NULL;
+}
+
 Test(mode, accept_ends_at_its_deadline)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -96,5 +112,6 @@ Test(mode, accept_ends_at_its_deadline)
 
     cr_assert(fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any.sun_family) == 0 && listen(fd, 8) == 0);
     tt_run(accept_none, &fd);
+    tt_run(close_listener, &fd);
     close(fd);
 }

@@ -186,6 +186,42 @@ Test(write_queue, a_message_to_a_kind_that_waits_is_cut_short)
     tt_run(cut_short, NULL);
 }
 
+static atomic_uint tries;
+
+static ssize_t counted_try_write(void *object, const void *buf, size_t size)
+{
+    atomic_fetch_add(&tries, 1);
+    return tn_io_try_write(*(tn_io *)object, buf, size < 3 ? size : 3);
+}
+
+/* A kind that can be tried, but not be waited for: while it is full, it is not tried again and again. */
+static void *full_without_a_wait(void *arg)
+{
+    static const tn_io_ops tried = {.size = sizeof tried, .write = plain_write, .try_write = counted_try_write};
+    tn_duplex_options small = tn_duplex_options_default();
+    tn_write_queue queue;
+    tn_io ends[2];
+    char buf[8];
+
+    small.capacity = 4;
+    tt_check_eq(tn_duplex_open(ends, &small), 0);
+    tn_write_queue_init_io(&queue, (tn_io){&tried, &ends[0]});
+    tt_check_eq(short_write(&queue, "abcd"), 0);
+    tt_check_eq(short_write(&queue, "efgh"), TN_ETIMEDOUT);
+    tt_check(atomic_load(&tries) <= 4);
+    tt_check_eq(tn_io_read(ends[1], buf, 8), 4);
+    tt_check_eq(memcmp(buf, "abcd", 4), 0);
+    tt_check_eq(short_write(&queue, "ij"), 0);
+    tn_io_close(ends[0]);
+    tn_io_close(ends[1]);
+    return arg;
+}
+
+Test(write_queue, a_full_kind_without_a_wait_is_not_tried_on_and_on)
+{
+    tt_run(full_without_a_wait, NULL);
+}
+
 static void *hold_for_ever(void *arg)
 {
     (void)tn_write_queue_write(arg, "abcdef", 6);

@@ -455,6 +455,29 @@ static void expect_refused(tn_tls_context_options *options, const char *text)
     tt_check_eq(tn_tls_context_open(&context, options, NULL), TN_EINVAL);
 }
 
+/* What begins with something else is a text too: no part of it is in the message, and a key in it is found. */
+static void refuses_texts(const tn_tls_context_options *good)
+{
+    static const char *const before[] = {"\n", "# my key\n", "Bag Attributes\n    localKeyID: 01\n"};
+    char text[8192];
+
+    for (unsigned i = 0; i < 3; i++) {
+        tn_tls_context_options options = *good;
+        tn_tls_context *context = NULL;
+        tn_tls_error error;
+        (void)snprintf(text, sizeof text, "%s%s", before[i], good->key);
+        options.key = text;
+        tt_check_eq(tn_tls_context_open(&context, &options, &error), 0);
+        tn_tls_context_release(context);
+        (void)snprintf(text, sizeof text, "%ssecret\n", before[i]);
+        tt_check_eq(tn_tls_context_open(&context, &options, &error), TN_EINVAL);
+        tt_check(strstr(error.text, "secret") == NULL && strstr(error.text, "key") != NULL);
+        (void)snprintf(text, sizeof text, "  -----BEGIN secret");
+        tt_check_eq(tn_tls_context_open(&context, &options, &error), TN_EINVAL);
+        tt_check(strstr(error.text, "secret") == NULL && strstr(error.text, "key") != NULL);
+    }
+}
+
 static void *refuses(void *arg)
 {
     static const char *const empty[] = {"", NULL};
@@ -486,6 +509,7 @@ static void *refuses(void *arg)
     options = good;
     options.authorities = "-----BEGIN NONSENSE-----\n";
     expect_refused(&options, "authorities");
+    refuses_texts(&good);
     options = good;
     options.verify = (tn_tls_verify)9;
     expect_refused(&options, "verify");

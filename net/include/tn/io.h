@@ -41,7 +41,8 @@ typedef struct tn_io_ops {
     ssize_t (*try_write)(void *object, const void *buf, size_t size);
     /* NULL: tries to write the first buffer that is not empty. */
     ssize_t (*try_writev)(void *object, const struct iovec *iov, int count);
-    /* NULL: if `wait` is NULL too, the future of tn_io_wait_init is ready at once; otherwise its result is TN_ENOTSUP.
+    /* NULL: if `wait` is NULL too, and the direction cannot be tried, the future of tn_io_wait_init is ready at once; otherwise
+     * its result is TN_ENOTSUP. A kind with `try_read` or `try_write` and no wait is read and written by calls that wait.
      * Prepares a future of the kind's own in `memory`, of TN_IO_WAIT_WORDS words, and returns it. Its result is that of `wait`.
      * A kind that is ready may return a future elsewhere that is ready. */
     tn_future *(*wait_init)(void *object, tn_direction direction, uint64_t *memory);

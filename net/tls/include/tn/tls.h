@@ -48,7 +48,7 @@ typedef enum tn_tls_version {
 } tn_tls_version;
 
 /* Options of a context; begin with tn_tls_context_options_default(). Certificates and keys are names of files in PEM, or the text
- * of such a file itself. */
+ * of such a file itself: what contains "-----BEGIN" or more than one line. No part of a text is put into an error. */
 typedef struct tn_tls_context_options {
     size_t size;                  /* of this struct, in bytes; set by tn_tls_context_options_default() */
     tn_tls_role role;             /* of the sessions */
