@@ -13,7 +13,7 @@
  *
  * Nothing leaks by cancellation: after the permit the only suspensions are in the functions of the options. If `open` fails
  * there is no resource; if `check` fails the resource is closed. In both cases the permit goes back. If the fiber is abandoned in
- * one of them, the end of a scope around them gives the permit back.
+ * one of them, or in the `close` of a release or a trim, the end of a scope around them gives the permit back.
  *
  * No task starves: each acquire needs one permit, which the semaphore grants in the order of the calls. */
 #include <tn/resource_pool.h>
@@ -132,13 +132,41 @@ static size_t close_expired(tn_resource_pool *pool, uint64_t now_ns)
     return close_older(pool, now_ns - pool->options.idle_ns);
 }
 
+/* A call that has a permit, in the caller's frame. */
+typedef struct {
+    tn_scope scope; /* around the functions of the options */
+    tn_resource_pool *pool;
+    bool uses; /* a resource of this call counts as in use */
+} holder;
+
+/* If the fiber is abandoned there, its place is free again. The resource stays as it is. */
+static void holder_end(tn_scope *scope, bool abandoned)
+{
+    const holder *self = tni_container_of(scope, holder, scope);
+
+    if (!abandoned)
+        return;
+    if (self->uses)
+        count_ended(self->pool, false);
+    tn_semaphore_release(&self->pool->permits, 1);
+}
+
+static void holder_begin(holder *self)
+{
+    tn_scope_enter(&self->scope, TN_NEVER);
+    tni_scope_on_end(&self->scope, holder_end);
+}
+
 size_t tn_resource_pool_trim(tn_resource_pool *pool)
 {
+    holder self = {.pool = pool};
     size_t count;
 
     if (tn_semaphore_try_acquire(&pool->permits, 1) != 0)
         return 0; /* all are in use, so none is idle; or the pool is closed */
+    holder_begin(&self);
     count = close_expired(pool, tn_now());
+    tn_scope_leave(&self.scope);
     tn_semaphore_release(&pool->permits, 1);
     return count;
 }
@@ -186,32 +214,14 @@ static int get(tn_resource_pool *pool, void **resource)
     return 0;
 }
 
-/* A call that has a permit, in the caller's frame. */
-typedef struct {
-    tn_scope scope; /* around the functions of the options */
-    tn_resource_pool *pool;
-} getting;
-
-/* If the fiber is abandoned there, its place is free again. The resource that was being made or checked stays as it is. */
-static void getting_end(tn_scope *scope, bool abandoned)
-{
-    tn_resource_pool *pool = tni_container_of(scope, getting, scope)->pool;
-
-    if (!abandoned)
-        return;
-    count_ended(pool, false);
-    tn_semaphore_release(&pool->permits, 1);
-}
-
 int tn_resource_pool_acquire(tn_resource_pool *pool, void **resource)
 {
-    getting self = {.pool = pool};
+    holder self = {.pool = pool, .uses = true};
     int rc = tn_semaphore_acquire(&pool->permits, 1);
 
     if (rc != 0)
         return rc;
-    tn_scope_enter(&self.scope, TN_NEVER);
-    tni_scope_on_end(&self.scope, getting_end);
+    holder_begin(&self);
     rc = get(pool, resource);
     tn_scope_leave(&self.scope);
     if (rc != 0)
@@ -221,13 +231,17 @@ int tn_resource_pool_acquire(tn_resource_pool *pool, void **resource)
 
 void tn_resource_pool_release(tn_resource_pool *pool, void *resource, bool reusable)
 {
+    holder self = {.pool = pool, .uses = true};
     uint64_t now_ns = tn_now();
 
+    holder_begin(&self);
     if (!reusable || !put_back(pool, resource, now_ns)) {
         pool->options.close(pool->options.arg, resource);
         count_ended(pool, true);
     }
+    self.uses = false;
     (void)close_expired(pool, now_ns);
+    tn_scope_leave(&self.scope);
     tn_semaphore_release(&pool->permits, 1);
 }
 

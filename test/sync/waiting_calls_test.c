@@ -13,7 +13,8 @@
 typedef struct {
     tn_resource_pool *pool; /* of one resource */
     tn_rate_limiter limiter;
-    bool is_slow; /* an open takes for ever */
+    bool is_slow;        /* an open takes for ever */
+    bool closes_forever; /* so does a close */
     unsigned opened;
     unsigned closed;
 } things;
@@ -35,20 +36,28 @@ static void thing_close(void *arg, void *resource)
 
     tt_check(resource == t);
     t->closed++;
+    if (t->closes_forever)
+        (void)tn_sleep(3600 * TN_S);
 }
 
 /* A bucket of ten tokens, which gets no more in the time of a test. */
-static void things_init(things *t, uint64_t tokens)
+static void things_init_idle(things *t, uint64_t tokens, uint64_t idle_ns)
 {
     tn_resource_pool_options options = tn_resource_pool_options_default();
 
     *t = (things){0};
     options.size_max = 1;
+    options.idle_ns = idle_ns;
     options.open = thing_open;
     options.close = thing_close;
     options.arg = t;
     tt_check_eq(tn_resource_pool_create(&t->pool, &options), 0);
     tn_rate_limiter_init(&t->limiter, 1, 3600 * TN_S, tokens);
+}
+
+static void things_init(things *t, uint64_t tokens)
+{
+    things_init_idle(t, tokens, 0);
 }
 
 static void things_fini(things *t)
@@ -205,6 +214,47 @@ Test(waiting_calls, abandoned_while_a_resource_is_made)
     t.is_slow = false;
     check_usable(&t);
     things_fini(&t);
+}
+
+static void *release_to_close(void *arg)
+{
+    things *t = arg;
+    void *resource;
+
+    tt_check_eq(tn_resource_pool_acquire(t->pool, &resource), 0);
+    t->closes_forever = true;
+    tn_resource_pool_release(t->pool, resource, false);
+    return never();
+}
+
+static void *trim(void *arg)
+{
+    things *t = arg;
+
+    t->closes_forever = true;
+    (void)tn_resource_pool_trim(t->pool);
+    return never();
+}
+
+static void abandon_in_close(tn_entry_fn entry)
+{
+    tt_abandoned left;
+    things t;
+
+    things_init_idle(&t, 1, 1);
+    tt_check_eq(call_pool(&t), 0);
+    tt_check_eq(tn_sleep(TN_MS), 0); /* the resource has been idle for too long */
+    tt_abandon_begin(&left, entry, &t);
+    tt_abandon_end(&left);
+    t.closes_forever = false;
+    check_usable(&t);
+    things_fini(&t);
+}
+
+Test(waiting_calls, abandoned_while_a_resource_is_closed)
+{
+    abandon_in_close(release_to_close);
+    abandon_in_close(trim);
 }
 
 static void *take_ten(void *arg)
