@@ -43,9 +43,13 @@ static void *dump_at_signals(void *arg)
 static void *thread_main(void *arg)
 {
     tn_dump_signal *self = arg;
+    int rc;
 
     tni_thread_name("tn-dump");
-    (void)tn_block_on(self->own, dump_at_signals, self, NULL);
+    tni_thread_mask_set(&self->runtime->mask); /* it calls tn_options.log of the program */
+    rc = tn_block_on(self->own, dump_at_signals, self, NULL);
+    if (rc != 0)
+        tni_log_write(&self->runtime->log, TN_LOG_ERROR, "no dump will come at the signal: error %d", rc);
     return NULL;
 }
 

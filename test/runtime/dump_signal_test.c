@@ -16,6 +16,7 @@ typedef struct {
     char text[65536];
     size_t length;
     unsigned dumps;
+    unsigned blocked; /* dumps that came while the thread blocked SIGUSR2 */
     tn_runtime *runtime;
     tn_dump_signal *signal;
     tt_gate stuck;
@@ -26,8 +27,12 @@ static void take_line(void *ctx, tn_log_level level, const char *line)
 {
     scene *s = ctx;
 
+    sigset_t mask;
+
     (void)level;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
     pthread_mutex_lock(&s->lock);
+    s->blocked += strncmp(line, "runtime \"", 9) == 0 && sigismember(&mask, SIGUSR2) == 1;
     if (s->length < sizeof s->text)
         s->length += (size_t)snprintf(s->text + s->length, sizeof s->text - s->length, "%s\n", line);
     s->dumps += strncmp(line, "runtime \"", 9) == 0;
@@ -73,6 +78,7 @@ static void end(scene *s)
 {
     tn_dump_signal_stop(s->signal);
     tt_runtime_destroy(s->runtime);
+    cr_assert_eq(s->blocked, 0, "the log of the program was called with signals blocked");
 }
 
 /* --- All workers are stuck ----------------------------------------------------------------------------------------------- */

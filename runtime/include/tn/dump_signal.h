@@ -18,7 +18,7 @@ typedef struct tn_dump_signal tn_dump_signal;
  * there before.
  *
  * Suspends: no.
- * Callable from: anywhere but a signal handler.
+ * Callable from: a plain thread.
  * Ownership: borrows the runtime until tn_dump_signal_stop, which must come before tn_runtime_destroy. The caller owns `*out`.
  * Errors: TN_EINVAL: the number is no signal that can be caught, or stands for a fault. TN_ENOMEM, TN_EMFILE, TN_EAGAIN.
  * TN_ENOTSUP: in the simulator.
@@ -28,7 +28,7 @@ TN_API int tn_dump_signal_start(tn_dump_signal **out, tn_runtime *runtime, int n
 /* Ends it. A dump in progress is completed first. NULL is allowed. In a child of fork it does nothing.
  *
  * Suspends: no; it blocks the thread while a dump is in progress.
- * Callable from: anywhere but a signal handler.
+ * Callable from: a plain thread.
  * Ownership: consumes `signal`.
  * Errors: none.
  * Cancellation: no. */
