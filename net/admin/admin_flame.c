@@ -87,7 +87,7 @@ static void print_frame(const graph *g, unsigned level, uint64_t begin_ns, uint6
     print_color(g, name);
     tni_admin_http_print(g->response, "\"/>");
     if (letters >= 3) {
-        tni_admin_http_print(g->response, "<text x=\"%llu\" y=\"%u\">", (unsigned long long)(x / 1000 + 3), y + 12);
+        tni_admin_http_print(g->response, "<text x=\"%llu\" y=\"%u\">", (unsigned long long)x / 1000 + 3, y + 12);
         print_escaped(g->response, name, length < letters ? length : letters - 2);
         tni_admin_http_print(g->response, length < letters ? "</text>" : "..</text>");
     }
