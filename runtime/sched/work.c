@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/result.h"
 #include "sched/runtime.h"
 #include "sched/worker.h"
 
@@ -221,14 +222,12 @@ int tn_work_read(const tn_work *public, tn_work_spent *out)
     size_t size = out->size;
     tn_work_spent spent;
 
-    if (size < sizeof(size_t) || size > 1 << 20)
+    if (!tni_result_has_size(size))
         return TN_EINVAL;
     if (work->task == NULL)
         return TN_ENOTSUP;
     memset(&spent, 0, sizeof spent);
     tni_work_spent(work, tni_clock_ns(), &spent);
-    memset(out, 0, size);
-    memcpy(out, &spent, size < sizeof spent ? size : sizeof spent);
-    out->size = size;
+    tni_result_copy(out, size, &spent, sizeof spent);
     return 0;
 }

@@ -5,10 +5,8 @@
 
 #include <string.h>
 
+#include "base/result.h"
 #include "sched/runtime.h"
-
-/* The largest struct that a caller can mean. */
-#define SIZE_MAX_BYTES ((size_t)1 << 20)
 
 static void add_counters(const tn_runtime *runtime, unsigned index, tn_metrics *out)
 {
@@ -91,7 +89,7 @@ static void *read_shorter(void *arg)
 
     memset(&all, 0, sizeof all);
     read_all(call->runtime, call->core, &all);
-    memcpy(call->out, &all, call->size);
+    tni_result_copy(call->out, call->size, &all, sizeof all);
     return NULL;
 }
 
@@ -99,15 +97,15 @@ int tn_metrics_snapshot(const tn_runtime *runtime, int core, tn_metrics *out)
 {
     size_t size = out->size;
 
-    if (size < sizeof(size_t) || size > SIZE_MAX_BYTES || core < TN_METRICS_ALL || core >= (int)runtime->core_count)
+    if (!tni_result_has_size(size) || core < TN_METRICS_ALL || core >= (int)runtime->core_count)
         return TN_EINVAL;
     if (size >= sizeof *out) {
         memset(out, 0, size); /* what newer headers have in addition stays 0 */
+        out->size = size;
         read_all(runtime, core, out);
     } else {
         shorter_call call = {runtime, core, out, size};
         (void)tn_call_native(read_shorter, &call);
     }
-    out->size = size;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/result.h"
 #include "base/tls.h"
 #include "sched/work.h"
 #include "scope/why.h"
@@ -60,13 +61,11 @@ int tn_why(int error, tn_why_info *out)
     size_t size = out->size;
     tn_why_info all;
 
-    if (size < sizeof(size_t) || size > 1 << 20 || (error != TN_ECANCELED && error != TN_ETIMEDOUT))
+    if (!tni_result_has_size(size) || (error != TN_ECANCELED && error != TN_ETIMEDOUT))
         return TN_EINVAL;
     memset(&all, 0, sizeof all);
     read_all(error, &all);
-    memset(out, 0, size);
-    memcpy(out, &all, size < sizeof all ? size : sizeof all);
-    out->size = size;
+    tni_result_copy(out, size, &all, sizeof all);
     return 0;
 }
 
