@@ -33,7 +33,7 @@ foreach(target IN ITEMS tournant_sim tournant_sim_static)
     target_compile_options(${target} INTERFACE ${TN_PROBES})
 endforeach()
 set_target_properties(tournant_sim PROPERTIES VERSION ${PROJECT_VERSION}
-    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+    SOVERSION ${TN_ABI})
 if(PROJECT_IS_TOP_LEVEL AND NOT TN_SANITIZE)
     target_link_options(tournant_sim PRIVATE LINKER:-z,defs)
 endif()

@@ -7,6 +7,7 @@
 
 #include "endpoint/attempt.h"
 #include "os/os_pipe_signal.h"
+#include "os/os_socket.h"
 #include "os/os_splice.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ static ssize_t run_in(tni_endpoint *endpoint, void *arg)
     const range *into = arg;
 
     endpoint->read_may_be_stale = true;
+    (void)tni_os_set_nonblocking(endpoint->fd); /* another process that has the socket may have changed its mode */
     return tni_os_splice(endpoint->fd, into->pipe, into->size);
 }
 
@@ -37,6 +39,7 @@ static ssize_t run_out(tni_endpoint *endpoint, void *arg)
     tni_os_pipe_signal signal;
     ssize_t n;
 
+    (void)tni_os_set_nonblocking(endpoint->fd); /* as in run_in */
     tni_os_pipe_signal_block(&signal);
     n = tni_os_splice(from->pipe, endpoint->fd, from->size);
     tni_os_pipe_signal_restore(&signal, n < 0 || (size_t)n < from->size);

@@ -124,6 +124,9 @@
 #define TNI_MONITOR_SAVED_NS 200000000
 #define TNI_MONITOR_REST_NS 50000000
 
+/* Reports are limited per minute. */
+#define TNI_MINUTE_NS UINT64_C(60000000000)
+
 /* The CPU quota of the process is read again so often while any worker is awake. */
 #define TNI_QUOTA_PERIOD_NS 10000000000
 

@@ -14,6 +14,11 @@
  *     tn/signal.h      waiting for signals, such as SIGTERM
  *     tn/runtime.h     creating, running and destroying a runtime; options, counters, dumps
  *     tn/worker_local.h  a value for each worker thread, used without a lock
+ *     tn/metrics.h     times and counts of a runtime, for monitoring
+ *     tn/inspect.h     the tasks of a runtime: what each waits for, what workers run
+ *     tn/dump_signal.h  a dump in the log when a signal arrives
+ *     tn/work.h        pieces of work such as requests: how long one took, and the log of slow ones
+ *     tn/why.h         why a call was cancelled or timed out
  *     tn/time.h        paused time for tests
  *     tn/blocking.h    the pool of threads for calls that block
  *     tn/fs.h          files and folders
@@ -61,6 +66,7 @@
 #include <tn/blocking.h>
 #include <tn/combine.h>
 #include <tn/copy.h>
+#include <tn/dump_signal.h>
 #include <tn/fd.h>
 #include <tn/fs.h>
 #include <tn/future_set.h>
@@ -80,6 +86,8 @@
 #include <tn/sync.h>
 #include <tn/systemd.h>
 #include <tn/time.h>
+#include <tn/why.h>
+#include <tn/work.h>
 #include <tn/worker_local.h>
 #include <tn/write_queue.h>
 #include <tn/writer.h>

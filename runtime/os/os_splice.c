@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "os/os_error.h"
-#include "os/os_socket.h"
 
 int tni_os_splice_pipe(int ends[2], size_t size)
 {
@@ -24,9 +23,6 @@ ssize_t tni_os_splice(int from, int to, size_t size)
 {
     ssize_t n;
 
-    /* The flag is for pipes. Another process that has a socket may have changed its mode. */
-    (void)tni_os_set_nonblocking(from);
-    (void)tni_os_set_nonblocking(to);
     do {
         n = splice(from, NULL, to, NULL, size, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     } while (n < 0 && errno == EINTR);

@@ -11,8 +11,9 @@
  * one. */
 int tni_os_splice_pipe(int ends[2], size_t size);
 
-/* Moves at most `size` bytes from one to the other, one of which is a pipe. It never waits. Returns how many; 0: `from` has
- * ended; -EAGAIN: there is no byte, or no space. If `to` is a socket, it may raise SIGPIPE (os_pipe_signal.h). */
+/* Moves at most `size` bytes from one to the other, one of which is a pipe. It does not wait for the pipe, nor for a socket in
+ * non-blocking mode. Returns how many; 0: `from` has ended; -EAGAIN: there is no byte, or no space. If `to` is a socket, it may
+ * raise SIGPIPE (os_pipe_signal.h). */
 ssize_t tni_os_splice(int from, int to, size_t size);
 
 #endif

@@ -81,7 +81,6 @@ static void count_wait(tni_meter *meter, const tn_task *task, uint64_t now_ns, u
 void tni_meter_queued_now(tni_meter *meter, tni_sampler *sampler, tn_task *task)
 {
     uint64_t now_ns = tni_clock_ns();
-
     tni_stamp stamp = tni_sampler_take(sampler, now_ns);
 
     if (tni_unlikely(task->accounted))

@@ -178,7 +178,8 @@ static inline const tni_log *tni_runtime_log_here(void)
     return task != NULL ? &task->runtime->log : NULL;
 }
 
-/* tn_runtime_unhold without the notice to a monitor that has found the hold. After many, the caller makes one of those. */
+/* As tn_runtime_unhold, but does not notify the monitor, which may rest because of the hold. tni_task_inspect_walk notifies it
+ * once. */
 void tni_runtime_unhold_quietly(tn_runtime *runtime);
 
 /* Whether this process is a child of fork, and the runtime belongs to its parent. */

@@ -10,7 +10,6 @@
 #include "sched/runtime.h"
 #include "sched/worker.h"
 
-#define MINUTE_NS UINT64_C(60000000000)
 /* More are counted, and the count is logged in the next minute. */
 #define REPORTS_A_MINUTE 60
 
@@ -128,7 +127,7 @@ const char *tni_work_text(const tn_work_spent *spent, char *text, size_t size)
 /* True: one more may be logged in this minute. The word has the minute above, and the number of its reports in the low half. */
 static bool may_report(tn_runtime *runtime, uint64_t now_ns)
 {
-    uint64_t minute = now_ns / MINUTE_NS << 32;
+    uint64_t minute = now_ns / TNI_MINUTE_NS << 32;
     uint64_t old = tni_a64_load(&runtime->slow_reports, TNI_RELAXED); /* relaxed: the CAS verifies it */
     uint64_t wanted;
 

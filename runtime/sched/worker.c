@@ -249,7 +249,10 @@ static inline void stop_searching(tni_worker *worker, const tni_core *core, bool
 /* Whether there is work for the worker in any queue. A surplus worker leaves it to others. */
 static bool finds_work(const tni_worker *worker)
 {
-    return tni_likely(!worker->surplus) ? tni_schedule_any_work(worker->runtime) : tni_worker_limit_leaves_work(worker->runtime);
+    if (tni_likely(!worker->surplus))
+        return tni_schedule_any_work(worker->runtime);
+    tni_worker_limit_pass_on(worker->runtime);
+    return false;
 }
 
 static bool must_not_sleep(const tni_worker *worker, const tni_core *core)

@@ -39,6 +39,12 @@ void tni_worker_limit_read(tn_runtime *runtime)
         tni_log_write(&runtime->log, TN_LOG_INFO, "there is no CPU quota any more: all %u workers are used", runtime->core_count);
 }
 
+void tni_worker_limit_pass_on(tn_runtime *runtime)
+{
+    if (tni_schedule_any_work(runtime))
+        tni_schedule_wake_one(runtime);
+}
+
 void tni_worker_limit_set(tn_runtime *runtime, unsigned stuck)
 {
     unsigned quota = tni_a32_load(&runtime->limit.quota, TNI_RELAXED); /* relaxed: as in tni_worker_limit_read */
@@ -55,15 +61,7 @@ void tni_worker_limit_set(tn_runtime *runtime, unsigned stuck)
     /* Submits that read the former limit have woken no worker of the cores that were added. Orders the limit before the check;
      * partner: the fence in tni_schedule_wake_one. */
     tni_fence_full();
-    if (tni_schedule_any_work(runtime))
-        tni_schedule_wake_one(runtime);
-}
-
-bool tni_worker_limit_leaves_work(tn_runtime *runtime)
-{
-    if (tni_schedule_any_work(runtime))
-        tni_schedule_wake_one(runtime);
-    return false;
+    tni_worker_limit_pass_on(runtime);
 }
 
 tn_task *tni_worker_limit_find(tni_worker *worker, tni_core *core)
@@ -71,7 +69,7 @@ tn_task *tni_worker_limit_find(tni_worker *worker, tni_core *core)
     tni_core_assert_holder(core);
     tni_schedule_evacuate(core);
     tni_fence_full(); /* orders the move before the check, as in a submit */
-    (void)tni_worker_limit_leaves_work(worker->runtime);
+    tni_worker_limit_pass_on(worker->runtime);
     tni_a32_store(&core->ticks_left, 0, TNI_RELAXED); /* relaxed: own word; each further task comes after a check */
     return tni_pinned_take_mail(worker);
 }

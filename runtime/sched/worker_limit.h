@@ -26,9 +26,8 @@ void tni_worker_limit_read(tn_runtime *runtime);
  * soon have the core. */
 void tni_worker_limit_set(tn_runtime *runtime, unsigned stuck);
 
-/* A surplus worker before its sleep, after its full fence: if a queue has work, wakes a worker as a submit does. Returns
- * false: there is no work for the caller. */
-bool tni_worker_limit_leaves_work(tn_runtime *runtime);
+/* After a full fence: if a queue has work, wakes a worker as a submit does. */
+void tni_worker_limit_pass_on(tn_runtime *runtime);
 
 /* Holder, surplus: moves what is queued on the core to the injector, for others. Returns a task that only this worker may run, or
  * NULL. */

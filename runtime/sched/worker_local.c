@@ -5,8 +5,6 @@
  * core. */
 #include <tn/worker_local.h>
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "base/tls.h"
 #include "sched/runtime.h"
@@ -57,11 +55,10 @@ int tn_worker_local_create(tn_worker_local **out, tn_runtime *runtime, size_t si
 /* Out of line, so that the usual path needs no frame. */
 __attribute__((noinline)) static void *make_value(tn_worker_local *local, tni_worker *worker)
 {
-    void *value = tni_alloc(&local->allocator, local->size_bytes, TNI_CACHE_LINE);
+    void *value = tni_alloc(&local->allocator, local->size_bytes, TNI_CACHE_LINE); /* all zero */
 
     if (value == NULL)
         return NULL;
-    memset(value, 0, local->size_bytes);
     if (local->init != NULL)
         local->init(value, local->arg);
     tni_assert(tni_tls_get()->worker == worker, "tn_worker_local: `init` has suspended");

@@ -7,14 +7,14 @@
 #include "task/task_upcalls.h"
 #include "time/deadline.h"
 
-static void forget(void *arg)
+static void free_record(void *arg)
 {
     tni_why *why = arg;
 
     tni_free(tni_runtime_allocator(why->runtime), why, sizeof *why);
 }
 
-static const tn_task_local_key key = {forget};
+static const tn_task_local_key key = {free_record};
 
 _Static_assert(sizeof(tni_why) <= sizeof((tni_tls *)NULL)->why, "tni_tls.why is too small");
 
@@ -37,7 +37,7 @@ static tni_why *make(const tn_task *task)
     why->runtime = task->runtime;
     if (tn_task_local_set(&key, why) == 0)
         return why;
-    forget(why);
+    free_record(why);
     return NULL;
 }
 

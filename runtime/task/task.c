@@ -116,11 +116,11 @@ bool tni_task_unref_unless_last(tn_task *task)
     /* Acquire, also as a CAS that fails: if it is the last, observes the accesses of all others; partner: drop_reference. */
     uint64_t old = tni_a64_load(&task->state, TNI_ACQUIRE);
 
-    do
+    do {
         if (old / TNI_TASK_REF == 1)
             return false;
-    /* Release: publishes the accesses of this thread, as in drop_reference. */
-    while (!tni_a64_cas(&task->state, &old, old - TNI_TASK_REF, TNI_ACQ_REL));
+        /* Release: publishes the accesses of this thread, as in drop_reference. */
+    } while (!tni_a64_cas(&task->state, &old, old - TNI_TASK_REF, TNI_ACQ_REL));
     return true;
 }
 

@@ -97,12 +97,11 @@ static void print_suspended(const tni_dump *d, const tn_task *task, const tni_ta
 /* The thread that is inside the task, if there is one, takes the stack. */
 static void print_running(const tni_dump *d, const tn_task *task)
 {
-    const tni_stack_sample *sample = NULL;
+    const tni_stack_sample *sample;
 
     if (!tni_stack_sampler_begin(d->runtime, d->until_ns))
         return;
-    if (tni_stack_sampler_ask(d->runtime, task))
-        sample = tni_stack_sampler_result(d->runtime, d->until_ns);
+    sample = tni_stack_sampler_take(d->runtime, task, d->until_ns);
     if (sample != NULL && sample->stack.pc != NULL)
         tni_dump_stack(d, &sample->stack);
     tni_stack_sampler_end(d->runtime);
@@ -144,8 +143,7 @@ void tn_dump(tn_runtime *runtime, tn_dump_fn line, void *ctx)
         return;
     }
     tni_dump_print(&d, "runtime \"%s\": %zu tasks, %u workers", runtime->name, tn_runtime_tasks(runtime), runtime->core_count);
-    tni_runtime_walk_tasks(runtime, visit, &d);
-    tni_task_inspect_end(runtime);
+    tni_task_inspect_walk(runtime, visit, &d);
     tni_symbol_cache_destroy(d.names);
 }
 

@@ -105,12 +105,11 @@ static void add(grouping *all, const group *one)
 /* The stack of a task that a worker is inside of, if it can be had. */
 static void take_running(const tni_dump *d, const tn_task *task, tni_task_inspect_snapshot *out)
 {
-    const tni_stack_sample *sample = NULL;
+    const tni_stack_sample *sample;
 
     if (!tni_stack_sampler_begin(d->runtime, d->until_ns))
         return;
-    if (tni_stack_sampler_ask(d->runtime, task))
-        sample = tni_stack_sampler_result(d->runtime, d->until_ns);
+    sample = tni_stack_sampler_take(d->runtime, task, d->until_ns);
     if (sample != NULL && sample->inside && sample->stack.pc != NULL) {
         out->stack = sample->stack;
         if (out->stack.words > TNI_TASK_INSPECT_WORDS)
@@ -202,17 +201,15 @@ int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     all->d = (tni_dump){
         .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
     all->d.until_ns = all->d.now_ns + SAMPLES_TIMEOUT_NS;
-    if (!tni_runtime_is_inherited(runtime)) {
-        tni_runtime_walk_tasks(runtime, visit, all);
-        tni_task_inspect_end(runtime);
-    }
+    if (!tni_runtime_is_inherited(runtime))
+        tni_task_inspect_walk(runtime, visit, all);
     sort(all);
     tni_dump_print(&all->d, "runtime \"%s\": %llu tasks in %u groups, %u workers", runtime->name, (unsigned long long)all->tasks,
                    all->used, runtime->core_count);
     for (unsigned i = 0; i < all->used; i++)
         print_group(&all->d, &all->entries[all->order[i]]);
     if (all->left_out > 0)
-        tni_dump_print(&all->d, "%llu tasks more, in groups that found no place", (unsigned long long)all->left_out);
+        tni_dump_print(&all->d, "%llu tasks more, in further groups", (unsigned long long)all->left_out);
     tni_symbol_cache_destroy(all->d.names);
     (void)tni_os_unmap(memory, mapped_size());
     return 0;

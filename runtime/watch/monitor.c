@@ -50,8 +50,8 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     unsigned wanted = 0;
     unsigned recently_taken = 0;
     unsigned asleep = 0;
-    unsigned stuck = 0; /* of the cores below the limit: those whose worker is held, or should be replaced */
-    unsigned held = 0;
+    unsigned held = 0;  /* cores below the limit whose worker a task keeps */
+    unsigned stuck = 0; /* these, and the cores below the limit that want a replacement thread */
 
     *due_ns = TNI_FOREVER;
     poll_loops(runtime, ready);
@@ -66,7 +66,7 @@ static bool check_cores(tn_runtime *runtime, uint64_t *due_ns)
     }
     if (wanted > 0 && !tni_worker_provide_replacements(runtime, wanted)) {
         tni_stuck_no_replacement(runtime, now_ns);
-        held = stuck;
+        held = stuck;                     /* no such thread comes */
     } else if (recently_taken > wanted) { /* ahead, so that no take-over waits for a thread to start */
         (void)tni_worker_provide_replacements(runtime, recently_taken);
     }

@@ -212,6 +212,11 @@ const tni_stack_sample *tni_stack_sampler_result(tn_runtime *runtime, uint64_t u
     }
 }
 
+const tni_stack_sample *tni_stack_sampler_take(tn_runtime *runtime, const tn_task *task, uint64_t until_ns)
+{
+    return tni_stack_sampler_ask(runtime, task) ? tni_stack_sampler_result(runtime, until_ns) : NULL;
+}
+
 void tni_stack_sampler_end(tn_runtime *runtime)
 {
     tni_stack_sampler *sampler = runtime->sampler;

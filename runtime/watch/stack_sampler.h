@@ -48,6 +48,9 @@ bool tni_stack_sampler_ask(tn_runtime *runtime, const tn_task *task);
  * tni_stack_sampler_end. */
 const tni_stack_sample *tni_stack_sampler_result(tn_runtime *runtime, uint64_t until_ns);
 
+/* Asks, and waits for the response until then. NULL: there is none. */
+const tni_stack_sample *tni_stack_sampler_take(tn_runtime *runtime, const tn_task *task, uint64_t until_ns);
+
 /* Gives up the sampler. Takes back a request that has no response. */
 void tni_stack_sampler_end(tn_runtime *runtime);
 

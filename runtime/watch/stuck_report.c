@@ -19,13 +19,12 @@
 
 /* How long a report waits for the stack. */
 #define SAMPLE_TIMEOUT_NS UINT64_C(1000000000)
-#define MINUTE_NS UINT64_C(60000000000)
 
 /* --- Logging -------------------------------------------------------------------------------------------------------------- */
 
 static bool may_report(tni_stuck_log *log, uint64_t now_ns)
 {
-    if (now_ns - log->minute_ns > MINUTE_NS) {
+    if (now_ns - log->minute_ns > TNI_MINUTE_NS) {
         log->minute_ns = now_ns;
         log->reports = 0;
     }
@@ -101,7 +100,7 @@ void tni_stuck_no_replacement(tn_runtime *runtime, uint64_t now_ns)
 {
     tni_stuck_log *log = &runtime->stuck_log;
 
-    if (log->no_replacement_ns != 0 && now_ns - log->no_replacement_ns < MINUTE_NS)
+    if (log->no_replacement_ns != 0 && now_ns - log->no_replacement_ns < TNI_MINUTE_NS)
         return;
     log->no_replacement_ns = now_ns;
     tni_log_write(&runtime->log, TN_LOG_WARNING,

@@ -116,9 +116,10 @@ void tni_task_inspect_release(tn_task *task)
         tni_task_unref(task);
 }
 
-/* The monitor may have found a hold, and rest now: one notice for all of them. */
-void tni_task_inspect_end(tn_runtime *runtime)
+void tni_task_inspect_walk(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task), void *arg)
 {
+    tni_runtime_walk_tasks(runtime, visit, arg);
+    /* The monitor may have found a hold, and rest now: one notice for all of them. */
     tn_runtime_hold(runtime);
     tn_runtime_unhold(runtime);
 }
@@ -190,6 +191,5 @@ void tn_tasks_each(tn_runtime *runtime, tn_task_info_fn fn, void *ctx)
 
     if (tni_runtime_is_inherited(runtime))
         return;
-    tni_runtime_walk_tasks(runtime, visit, &list);
-    tni_task_inspect_end(runtime);
+    tni_task_inspect_walk(runtime, visit, &list);
 }

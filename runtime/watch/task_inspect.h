@@ -28,8 +28,8 @@ bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out);
  * for something that a stuck worker has. A current-thread runtime has no reporter. */
 void tni_task_inspect_release(tn_task *task);
 
-/* Ends a walk in which tni_task_inspect_take was called. */
-void tni_task_inspect_end(tn_runtime *runtime);
+/* tni_runtime_walk_tasks for a `visit` that calls tni_task_inspect_take. */
+void tni_task_inspect_walk(tn_runtime *runtime, void (*visit)(void *arg, tn_task *task), void *arg);
 
 /* Copies the name, of another thread's task, and the note. */
 void tni_task_inspect_name(const tn_task *task, char out[TNI_NAME_SIZE]);

@@ -32,13 +32,12 @@ static void add_stack(tn_task_info *out, const tni_frames *stack)
 /* False: the thread has left the task. */
 static bool add_sample(tn_runtime *runtime, const tn_task *task, uint64_t until_ns, tn_task_info *out)
 {
-    const tni_stack_sample *sample = NULL;
+    const tni_stack_sample *sample;
     bool inside = true;
 
     if (!tni_stack_sampler_begin(runtime, 0))
         return true;
-    if (tni_stack_sampler_ask(runtime, task))
-        sample = tni_stack_sampler_result(runtime, until_ns);
+    sample = tni_stack_sampler_take(runtime, task, until_ns);
     if (sample != NULL) {
         inside = sample->inside;
         if (sample->asleep)

@@ -2,15 +2,17 @@
 /* tn_why: why a call of the calling task has failed, from the record of scope/why.h. */
 #include <tn/why.h>
 
+#include <tn/inspect.h>
+
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "base/tls.h"
 #include "sched/work.h"
 #include "scope/why.h"
 #include "time/task_clock.h"
-#include "watch/symbol_cache.h"
 
 /* --- Reading -------------------------------------------------------------------------------------------------------------- */
 
@@ -92,7 +94,7 @@ static const char *subject_of(tn_why_cause cause)
 
 static void print_spent(const tn_work_spent *spent, tn_dump_fn line, void *ctx)
 {
-    char text[400];
+    char text[TNI_LOG_LINE_SIZE];
 
     if (spent->size != 0)
         line(ctx, tni_work_text(spent, text, sizeof text));
@@ -111,13 +113,13 @@ void tn_why_print(const tn_why_info *given, tn_dump_fn line, void *ctx)
     const tn_why_info *why = &all;
     char waited[64] = "";
     char code[256] = "";
-    char text[400];
+    char text[TNI_LOG_LINE_SIZE];
 
     memcpy(&all, given, given->size < sizeof all ? given->size : sizeof all);
     if (why->waited_for[0] != '\0')
         (void)snprintf(waited, sizeof waited, ", while it waited for %.23s", why->waited_for);
     if (why->entered_at != NULL)
-        tni_symbol_cache_name(NULL, why->entered_at, code, sizeof code);
+        tn_code_name(why->entered_at, code, sizeof code);
     (void)snprintf(text, sizeof text, "%s: %s%s%s%s", code_of(why->error), subject_of(why->cause), code[0] != '\0' ? " " : "",
                    code, waited);
     line(ctx, text);

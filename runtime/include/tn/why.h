@@ -50,7 +50,8 @@ typedef struct tn_why_info {
  * Cancellation: no. */
 TN_API int tn_why(int error, tn_why_info *out);
 
-/* Passes it on as one or two lines of text, with the name of the function that entered the scope. A shorter struct is allowed.
+/* Writes `why` as one or two lines of text, each by a call of `line`, with the name of the function that entered the scope. A
+ * shorter struct is allowed.
  *
  * Suspends: no.
  * Callable from: anywhere but a signal handler.

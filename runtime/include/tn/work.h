@@ -35,7 +35,7 @@ TN_API void tn_work_begin(tn_work *work, const char *name);
  * Cancellation: no. */
 TN_API void tn_work_end(tn_work *work);
 
-/* Most kinds of waits of a piece of work that are told apart; the last one also has those that found no place. */
+/* How many kinds of waits are told apart. The last entry also counts all further kinds. */
 #define TN_WORK_WAITS 8
 
 /* The waits of one kind. */
