@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations that are ready at once count against the task's budget of 128. A task that finds everything ready, again and
  * again, lets others run. */
+#include "support/others_run.h"
 #include "support/runtime.h"
 #include "sync_support.h"
 
@@ -336,33 +337,22 @@ enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 /* --- Other tasks run -------------------------------------------------------------------------------------------------------- */
 
 static const operation *tried;
-static bool others_ran;
 
-static void *run_meanwhile(void *arg)
+static void call_tried(void *arg)
 {
     (void)arg;
-    others_ran = true;
-    return NULL;
+    tried->ready();
+    tt_check(tried->call() == 0);
+    tried->undo();
 }
 
-/* One worker: the other task runs when this one yields. */
 static void *call_all(void *arg)
 {
-    (void)arg;
     all_init();
-    for (tried = operations; tried < operations + OPERATIONS; tried++) {
-        int times = 0;
-        others_ran = false;
-        tt_check(tn_spawn(NULL, run_meanwhile, NULL) == 0);
-        for (; !others_ran && times <= 2 * BUDGET; times++) {
-            tried->ready();
-            tt_check(tried->call() == 0);
-            tried->undo();
-        }
-        tt_check(others_ran && times <= BUDGET);
-    }
+    for (tried = operations; tried < operations + OPERATIONS; tried++)
+        tt_others_run(call_tried, NULL);
     all_fini();
-    return NULL;
+    return arg;
 }
 
 Test(budget, calls_that_are_ready_let_others_run)

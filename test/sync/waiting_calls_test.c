@@ -5,6 +5,7 @@
 #include <tn/resource_pool.h>
 
 #include "support/abandoned.h"
+#include "support/others_run.h"
 #include "sync_support.h"
 #include "task/budget.h"
 
@@ -96,12 +97,16 @@ enum { CALLS = sizeof calls / sizeof calls[0], MANY_TOKENS = 100000 };
 
 /* --- Ready calls ----------------------------------------------------------------------------------------------------------- */
 
-static bool others_ran;
+typedef struct {
+    things *t;
+    call_fn call;
+} tried;
 
-static void *run_meanwhile(void *arg)
+static void call_tried(void *arg)
 {
-    others_ran = true;
-    return arg;
+    const tried *it = arg;
+
+    tt_check_eq(it->call(it->t), 0);
 }
 
 static void *let_run(void *arg)
@@ -109,14 +114,8 @@ static void *let_run(void *arg)
     things t;
 
     things_init(&t, MANY_TOKENS);
-    for (unsigned i = 0; i < CALLS; i++) {
-        int times = 0;
-        others_ran = false;
-        tt_check_eq(tn_spawn(NULL, run_meanwhile, NULL), 0);
-        for (; !others_ran && times <= 2 * TNI_BUDGET; times++)
-            tt_check_eq(calls[i](&t), 0);
-        tt_check(others_ran && times <= TNI_BUDGET);
-    }
+    for (unsigned i = 0; i < CALLS; i++)
+        tt_others_run(call_tried, &(tried){.t = &t, .call = calls[i]});
     things_fini(&t);
     return arg;
 }

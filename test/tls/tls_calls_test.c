@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "support/abandoned.h"
+#include "support/others_run.h"
 #include "support/runtime.h"
 #include "task/budget.h"
 #include "tls/tls_support.h"
@@ -32,7 +33,6 @@ static void sides_close(sides *s)
     tt_identities_free(&s->all);
 }
 
-/* One worker: another task runs when this one yields. */
 static void run(void *(*entry)(void *arg))
 {
     tn_options options = tn_options_default();
@@ -81,12 +81,16 @@ static void connect_ready(tt_pair *pair, const sides *s)
     tt_check_eq(read_byte(pair), 0);
 }
 
-static bool others_ran;
+typedef struct {
+    const tt_pair *pair;
+    call_fn call;
+} tried;
 
-static void *run_meanwhile(void *arg)
+static void call_tried(void *arg)
 {
-    others_ran = true;
-    return arg;
+    const tried *it = arg;
+
+    tt_check_eq(it->call(it->pair), 0);
 }
 
 static void *let_run(void *arg)
@@ -94,14 +98,8 @@ static void *let_run(void *arg)
     tt_pair pair;
 
     connect_ready(&pair, arg);
-    for (unsigned i = 0; i < CALLS; i++) {
-        int times = 0;
-        others_ran = false;
-        tt_check_eq(tn_spawn(NULL, run_meanwhile, NULL), 0);
-        for (; !others_ran && times <= 2 * TNI_BUDGET; times++)
-            tt_check_eq(calls[i](&pair), 0);
-        tt_check(others_ran && times <= TNI_BUDGET);
-    }
+    for (unsigned i = 0; i < CALLS; i++)
+        tt_others_run(call_tried, &(tried){.pair = &pair, .call = calls[i]});
     tt_pair_close(&pair);
     return NULL;
 }
