@@ -506,6 +506,15 @@ static inline tn_task *next_pinned_in_turn(tni_worker *worker, tni_core *core)
     return tni_pinned_has_mail(worker) ? tni_pinned_take_mail(worker) : NULL;
 }
 
+/* Out of line: the worker leaves what is queued to others. */
+__attribute__((noinline, cold)) static tn_task *find_as_surplus(tni_worker *worker, tni_core *core)
+{
+    /* Submits rely on a searcher to wake the next worker, and a pinned task may keep this one for long. The fence and the check
+     * that end a search are in tni_worker_limit_find. */
+    stop_searching(worker, core, false);
+    return tni_worker_limit_find(worker, core);
+}
+
 static tn_task *find_task(tni_worker *worker, tni_core *core)
 {
     tn_task *task = NULL;
@@ -514,7 +523,7 @@ static tn_task *find_task(tni_worker *worker, tni_core *core)
         check_periodically(core);
         worker->surplus = tni_idle_is_surplus(&worker->runtime->idle, core->index);
         if (tni_unlikely(worker->surplus))
-            return tni_worker_limit_find(worker, core);
+            return find_as_surplus(worker, core);
     }
     worker->turn++;
     if ((worker->turn & 1) != 0)

@@ -189,19 +189,33 @@ static void setup_queue(void *state)
     begin(s);
 }
 
-/* A submit has chosen the second worker. Its core becomes a reserve before it runs. */
-static void setup_chosen(void *state)
+static void choose_second_then_fall(scene *s)
 {
-    scene *s = state;
     int chosen;
 
-    setup_for(s, 2);
     tni_idle_park(&s->runtime->idle, 1);
     chosen = tni_idle_choose(&s->runtime->idle);
     model_check(chosen == 1);
     worker_of(s, 1)->searching = true; /* as when it wakes */
     tni_idle_set_limit(&s->runtime->idle, 1);
     begin(s);
+}
+
+/* A submit has chosen the second worker. Its core becomes a reserve before it runs. */
+static void setup_chosen(void *state)
+{
+    setup_for(state, 2);
+    choose_second_then_fall(state);
+}
+
+/* And it has a task that only it may run, which stays until the first worker has run another one. */
+static void setup_chosen_mail(void *state)
+{
+    scene *s = state;
+
+    setup_for(s, 2);
+    mail(s, 1, &s->away);
+    choose_second_then_fall(s);
 }
 
 static void spawn_one(void *state)
@@ -269,6 +283,7 @@ const model_scenario model_scenarios[] = {
     CASE("falls", setup_both, .threads = {spawn_one, fall}, .no_preemptions = true),
     CASE("rises", setup_away, .threads = {spawn_when_away, rise}, .no_preemptions = true),
     CASE("chosen", setup_chosen, .threads = {spawn_one}, .bound = 1),
+    CASE("chosen_mail", setup_chosen_mail, .threads = {spawn_when_away}, .no_preemptions = true),
     CASE("mail", setup_mail, .threads = {idle}, .no_preemptions = true),
     CASE("queue", setup_queue, .threads = {idle}, .bound = 1),
     {0},
