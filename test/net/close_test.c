@@ -357,7 +357,7 @@ static void *close_listener(void *arg)
 
     (void)arg;
     task = tt_spawn(accept_one, listener);
-    ns_settle();
+    ns_until_rests(task);
     tt_check(!tn_task_is_finished(task));
     tt_check_eq(tn_accept(listener, &stream), TN_EBUSY);
     tt_check_eq(tn_try_accept(listener, &stream), TN_EBUSY);

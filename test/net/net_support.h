@@ -14,6 +14,7 @@
 #include <tn/net.h>
 
 #include "support/runtime.h"
+#include "task/task.h"
 
 /* tt_scaled; under a sanitizer a twentieth of that. */
 static inline unsigned long ns_scaled(unsigned long count)
@@ -25,6 +26,14 @@ static inline unsigned long ns_scaled(unsigned long count)
 static inline void ns_settle(void)
 {
     tt_check_eq(tn_sleep(20 * TN_MS), 0);
+}
+
+/* Sleeps until the task waits, or has ended. */
+static inline void ns_until_rests(const tn_task *task)
+{
+    do
+        ns_settle();
+    while (tni_a64_load(&task->state, TNI_ACQUIRE) & TNI_TASK_ACTIVE);
 }
 
 /* Fills the stream, so that the next write waits. Returns how many bytes it holds. The kernel widens the window of a receiver

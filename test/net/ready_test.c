@@ -119,7 +119,7 @@ static void *stackless_cancelled(void *arg)
     ns_tcp_pair(ends);
     tn_stream_retain(ends[1]);
     task = spawn_echo(ends[1], &dropped);
-    ns_settle();
+    ns_until_rests(task);
     tt_check_eq(tn_read(ends[1], &byte, 1), TN_EBUSY); /* the future is the reader, though it has no stack */
     tt_check_eq(tn_try_read(ends[1], &byte, 1), TN_EBUSY);
     tn_cancel(task);

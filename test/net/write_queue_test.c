@@ -349,7 +349,7 @@ static void *coalesced(void *arg)
         bytes[i] = (char)('a' + i);
         writers[i] = (writer){&queue, &bytes[i], 1, 0, 1};
         tasks[i] = tt_spawn(write_one, &writers[i]);
-        ns_settle();
+        ns_until_rests(tasks[i]);
     }
     before = atomic_load(&calls);
     skip(ends[1], held);
@@ -390,7 +390,7 @@ static void *withdrawn(void *arg)
         bool gone = texts[i][0] == 'g';
         writers[i] = (writer){&queue, texts[i], strlen(texts[i]), gone ? 10 * TN_MS : 0, 1};
         tasks[i] = tt_spawn(write_one, &writers[i]);
-        ns_settle();
+        ns_until_rests(tasks[i]);
     }
     for (int i = 0; i < 6; i++)
         if (writers[i].timeout_ns != 0) {
@@ -431,9 +431,9 @@ static void *holder_leaves(void *arg)
     first = (writer){&queue, "first", 5, 0, 1};
     second = (writer){&queue, "second", 6, 0, 1};
     tasks[0] = tt_spawn(write_one, &first);
-    ns_settle();
+    ns_until_rests(tasks[0]);
     tasks[1] = tt_spawn(write_one, &second);
-    ns_settle();
+    ns_until_rests(tasks[1]);
     tn_cancel(tasks[0]);
     tt_join(tasks[0]);
     tt_check_eq(first.rc, TN_ECANCELED);

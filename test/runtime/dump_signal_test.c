@@ -114,8 +114,11 @@ Test(dump_signal, a_dump_while_all_workers_are_stuck)
 
     begin(&s, "stuck", 3600 * TN_S);
     spawn_stuck(&s);
-    cr_assert_eq(kill(getpid(), SIGUSR1), 0);
-    cr_assert(tt_wait_until(is_dumped, &s, 30 * TN_S));
+    for (int i = 0; i < 10 && !is_dumped(&s); i++) { /* a dump whose thread gets no processor has no stacks */
+        cr_assert_eq(kill(getpid(), SIGUSR1), 0);
+        (void)tt_wait_until(is_dumped, &s, 3 * TN_S);
+    }
+    cr_assert(is_dumped(&s));
     cr_assert(log_has(&s, "spawn_stuck"), "%s", s.text);
     tt_gate_open(&s.free);
     end(&s);

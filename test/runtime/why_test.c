@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <tn/cancel_token.h>
+#include <tn/inspect.h>
 #include <tn/sync.h>
 #include <tn/time.h>
 #include <tn/why.h>
@@ -210,6 +211,12 @@ static void *cancelled_before(void *arg)
     return NULL;
 }
 
+static bool note_sleeper(void *ctx, const tn_task_info *info)
+{
+    *(bool *)ctx |= info->state == TN_TASK_WAITS && strcmp(info->waits_for, "sleep") == 0;
+    return true;
+}
+
 static void *cancel_tasks(void *arg)
 {
     atomic_int ready = 0;
@@ -218,11 +225,12 @@ static void *cancel_tasks(void *arg)
 
     (void)arg;
     tn_cancel(b);
-    while (atomic_load(&ready) == 0)
-        (void)tn_sleep(TN_MS);
+    tt_join(b);
+    for (bool waits = false; !waits; (void)tn_sleep(TN_MS))
+        if (atomic_load(&ready) != 0)
+            tn_tasks_each(tn_runtime_current(), note_sleeper, &waits);
     tn_cancel(a);
     tt_join(a);
-    tt_join(b);
     return NULL;
 }
 
@@ -373,7 +381,7 @@ static void *in_work(void *arg)
 
     (void)arg;
     tn_work_begin(&work, "request");
-    tn_scope_enter_for(&scope, 10 * TN_MS);
+    tn_scope_enter_for(&scope, 300 * TN_MS);
     tt_check(tn_sleep(3600 * TN_S) == TN_ETIMEDOUT);
     tn_scope_leave(&scope);
     info = why(TN_ETIMEDOUT);

@@ -53,6 +53,7 @@ static inline void run_on_one_worker(tn_entry_fn entry, void *arg)
     tn_runtime *runtime;
 
     options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX; /* no replacement thread: one task at a time */
     cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
     cr_assert_eq(tn_block_on(runtime, entry, arg, NULL), 0);
     tt_runtime_destroy(runtime);

@@ -39,6 +39,7 @@ static void run(void *(*entry)(void *arg))
     sides s;
 
     options.workers = 1;
+    options.stuck_after_ns = UINT64_MAX; /* no replacement thread: one task at a time */
     sides_open(&s);
     cr_assert_eq(tn_run(entry, &s, &options), 0);
     sides_close(&s);
