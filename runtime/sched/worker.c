@@ -512,6 +512,9 @@ __attribute__((noinline, cold)) static tn_task *find_as_surplus(tni_worker *work
     /* Submits rely on a searcher to wake the next worker, and a pinned task may keep this one for long. The fence and the check
      * that end a search are in tni_worker_limit_find. */
     stop_searching(worker, core, false);
+    /* A worker does not sleep while its loop needs a poll: it would come here until the next periodic one. */
+    if (needs_poll(core))
+        poll_driver(core);
     return tni_worker_limit_find(worker, core);
 }
 

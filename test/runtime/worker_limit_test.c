@@ -5,14 +5,18 @@
 #define _GNU_SOURCE
 #endif
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tn.h>
 
+#include "io/driver.h"
 #include "sched/runtime.h"
 #include "support/runtime.h"
 
@@ -342,6 +346,100 @@ Test(worker_limit, pinned_tasks_timers_and_events_are_served)
         close(p[i].ends[1]);
     }
     tt_runtime_destroy(runtime);
+}
+
+/* --- A loop that needs a poll -------------------------------------------------------------------------------------------- */
+
+enum { CLOSES = 20, READS_MAX = 40 };
+
+static _Atomic int watched; /* the thread whose clock reads are counted; 0: none */
+static _Atomic unsigned long clock_reads;
+
+/* In place of the C library's, which it calls. */
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+    static int (*_Atomic original)(clockid_t, struct timespec *);
+    int (*next)(clockid_t, struct timespec *) = atomic_load(&original);
+
+    if (next == NULL) {
+        *(void **)(void *)&next = dlsym(RTLD_NEXT, "clock_gettime");
+        atomic_store(&original, next);
+    }
+    if (atomic_load(&watched) != 0 && atomic_load(&watched) == gettid())
+        (void)atomic_fetch_add(&clock_reads, 1);
+    return next(clock, out);
+}
+
+typedef struct {
+    tn_runtime *runtime;
+    tni_registration *registrations[CLOSES]; /* in the loop of core 1 */
+} second_loop;
+
+static uint32_t registered(tn_runtime *runtime)
+{
+    return tni_a32_load(&runtime->cores[1]->driver.registrations, TNI_RELAXED);
+}
+
+static void yield_until_parked(tn_runtime *runtime)
+{
+    while (!tni_idle_is_parked(&runtime->idle, 1))
+        tt_check_eq(tn_yield(), 0);
+}
+
+/* Pinned to the first worker, and keeps it awake, so that the second one is surplus. Each close wakes that one for a poll of its
+ * loop. */
+static void *close_all(void *arg)
+{
+    second_loop *l = arg;
+    uint32_t count = registered(l->runtime);
+
+    for (int i = 0; i < CLOSES; i++) {
+        yield_until_parked(l->runtime);
+        tni_registration_close(l->registrations[i]);
+        while (registered(l->runtime) != count - 1 - (uint32_t)i)
+            tt_check_eq(tn_yield(), 0);
+    }
+    yield_until_parked(l->runtime);
+    return NULL;
+}
+
+static void fill_second_loop(second_loop *l)
+{
+    for (int i = 0; i < CLOSES;) {
+        uint32_t before = registered(l->runtime);
+        tni_registration *registration = NULL;
+        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        cr_assert_geq(fd, 0);
+        cr_assert_eq(tni_registration_make(l->runtime, fd, &registration), 0);
+        tni_registration_watch(registration);
+        if (registered(l->runtime) != before)
+            l->registrations[i++] = registration;
+        else
+            tni_registration_close(registration);
+    }
+}
+
+/* It does not check again and again until a poll is due. */
+Test(worker_limit, a_surplus_worker_polls_at_once)
+{
+    tn_spawn_options options = tn_spawn_options_default();
+    tn_task *closer;
+    second_loop l;
+
+    if (migrates())
+        return;
+    options.pinned = true;
+    l.runtime = create(2, true);
+    expect_limit(l.runtime, 2);
+    fill_second_loop(&l);
+    change_quota(l.runtime, 1, 1);
+    atomic_store(&watched, (int)((tni_worker *)tni_aptr_load(&l.runtime->cores[1]->worker, TNI_ACQUIRE))->thread_id);
+    cr_assert_eq(tn_spawn_on(l.runtime, &options, &closer, close_all, &l), 0);
+    tt_join(closer);
+    atomic_store(&watched, 0);
+    cr_assert_leq(atomic_load(&clock_reads), (unsigned long)CLOSES * READS_MAX, "%lu reads of the clock for %d closes",
+                  atomic_load(&clock_reads), CLOSES);
+    tt_runtime_destroy(l.runtime);
 }
 
 /* --- Stuck workers ---------------------------------------------------------------------------------------------------------- */
