@@ -177,11 +177,9 @@ static void pin_outliving(void *arg, tn_task *task)
 {
     tn_runtime *runtime = arg;
 
-    /* The pin comes before the flag: a thread that sees the flag may release the header, and remove the pin, at once. Relaxed:
-     * the thread that retires holds a pin of its own. */
-    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+    tni_runtime_pin(runtime); /* before the flag: a thread that sees that may release the header, and remove the pin, at once */
     if (!tni_task_mark_outliving(task))
-        (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: as above */
+        (void)tni_a32_fetch_sub(&runtime->pins, 1, TNI_RELAXED); /* relaxed: this thread holds a pin of its own */
 }
 
 /* Called when no thread of the runtime is left. Handles and wakers may still be held anywhere: each pins the runtime until it

@@ -95,7 +95,8 @@ struct tn_runtime {
     tni_a32 references;                /* held by those threads and by destroy: the last one retires the runtime */
     tni_a32 externals;                 /* external threads that access the runtime on behalf of a waker or handle */
     tni_a32 holds;                     /* holds by callers of tn_runtime_hold and by blocking jobs in progress: no deadlock */
-    tni_a32 pins;                      /* headers that outlive destroy, and the retiring thread: the last one frees */
+    tni_a32 pins;                      /* what outlives destroy (headers, tn_worker_local), and the retiring thread: the
+                                        * last one frees */
     tni_a32 frames;                    /* running tasks of groups in abandoned frames, and the retiring thread: the last one
                                         * frees the stacks; each is a pin too */
     tni_a32 quiet;                     /* 1: closing, and no task is left; destroy sleeps on it */
@@ -153,6 +154,14 @@ extern tni_attachment tni_attachment_closed;
  * reference retires the runtime. */
 void tni_runtime_retain(tn_runtime *runtime);
 void tni_runtime_release(tn_runtime *runtime);
+
+/* Keeps the memory of the runtime, so that no other one gets its address, until tni_runtime_unpin (task_upcalls.h). Called while
+ * the runtime is not retired, or by the thread that retires it. */
+static inline void tni_runtime_pin(tn_runtime *runtime)
+{
+    /* Relaxed: destroy, or the thread that retires, holds a pin meanwhile. The pin publishes nothing. */
+    (void)tni_a32_fetch_add(&runtime->pins, 1, TNI_RELAXED);
+}
 
 /* Called while the runtime is retired: waits until the external threads inside the runtime (task_upcalls.h) have left. */
 void tni_runtime_wait_for_externals(tn_runtime *runtime);

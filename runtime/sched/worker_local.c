@@ -2,7 +2,9 @@
 /* tn_worker_local: a table with a pointer for each worker thread that the runtime may ever have. A worker has a number, and only
  * its thread writes the pointer of that number, once. So a lookup takes no lock, and needs no order: it reads what the same
  * thread has written. A task cannot leave its thread between the lookup and its next suspension, also if the thread loses its
- * core. */
+ * core.
+ *
+ * The table pins the runtime: a later runtime with its address, and more workers, would be taken for it. */
 #include <tn/worker_local.h>
 
 #include "base/alloc.h"
@@ -10,7 +12,7 @@
 #include "sched/runtime.h"
 
 struct tn_worker_local {
-    const tn_runtime *runtime; /* constant, as all but the table; only compared: it may be gone */
+    tn_runtime *runtime; /* constant, as all but the table; pinned: it may have been destroyed */
     tn_allocator allocator;
     size_t size_bytes;
     tn_worker_local_fn init;
@@ -39,6 +41,7 @@ int tn_worker_local_create(tn_worker_local **out, tn_runtime *runtime, size_t si
     local = tni_alloc(&runtime->allocator, size_of(count), _Alignof(tn_worker_local));
     if (local == NULL)
         return TN_ENOMEM;
+    tni_runtime_pin(runtime);
     local->runtime = runtime;
     local->allocator = runtime->allocator;
     local->size_bytes = (size_bytes + TNI_CACHE_LINE - 1) / TNI_CACHE_LINE * TNI_CACHE_LINE;
@@ -92,10 +95,12 @@ void tn_worker_local_each(tn_worker_local *local, tn_worker_local_fn visit, void
 void tn_worker_local_destroy(tn_worker_local *local)
 {
     tn_allocator allocator;
+    tn_runtime *runtime;
 
     if (local == NULL)
         return;
     allocator = local->allocator;
+    runtime = local->runtime;
     for (unsigned i = 0; i < local->count; i++) {
         void *value = tni_aptr_load(&local->values[i], TNI_ACQUIRE); /* acquire: as in tn_worker_local_each */
         if (value != NULL && local->fini != NULL)
@@ -103,4 +108,5 @@ void tn_worker_local_destroy(tn_worker_local *local)
         tni_free(&allocator, value, local->size_bytes);
     }
     tni_free(&allocator, local, size_of(local->count));
+    tni_runtime_unpin(runtime);
 }

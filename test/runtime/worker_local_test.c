@@ -4,6 +4,7 @@
 
 #include <tn.h>
 
+#include "sched/runtime.h"
 #include "support/allocator.h"
 #include "support/runtime.h"
 
@@ -165,6 +166,67 @@ Test(worker_local, there_is_none_outside_of_its_runtime)
     tt_runtime_destroy(other);
     tt_runtime_destroy(runtime);
     expect(local, 1);
+}
+
+/* Gives each runtime the same memory, while that is free. */
+typedef struct {
+    tt_allocator base;
+    _Alignas(TNI_CACHE_LINE) char memory[sizeof(tn_runtime)];
+    atomic_bool taken;
+} same_address;
+
+static void *same_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
+{
+    same_address *s = ctx;
+
+    if (size_bytes == sizeof s->memory && !atomic_exchange(&s->taken, true))
+        return s->memory;
+    return s->base.as_option.alloc(&s->base, size_bytes, align_bytes);
+}
+
+static void same_free(void *ctx, void *ptr, size_t size_bytes)
+{
+    same_address *s = ctx;
+
+    if (ptr == s->memory)
+        atomic_store(&s->taken, false);
+    else
+        s->base.as_option.free(&s->base, ptr, size_bytes);
+}
+
+static tn_runtime *create_with(const tn_allocator *allocator)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.allocator = allocator;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
+/* A later runtime does not get the address of the one whose values still are. */
+Test(worker_local, there_is_none_in_a_later_runtime)
+{
+    static same_address memory;
+    const tn_allocator allocator = {same_alloc, same_free, &memory};
+    tn_runtime *runtime;
+    tn_worker_local *local;
+    user u = {NULL, 1, 1, 0};
+
+    tt_allocator_init(&memory.base);
+    for (int round = 0; round < 2; round++) {
+        runtime = create_with(&allocator);
+        cr_assert(atomic_load(&memory.taken));
+        u.local = local = create(runtime);
+        tt_join(tt_spawn_on(runtime, use, &u));
+        tt_runtime_destroy(runtime);
+        runtime = create_with(&allocator);
+        tt_join(tt_spawn_on(runtime, expect_none, local));
+        tt_runtime_destroy(runtime);
+        expect(local, 1);
+        cr_assert(!atomic_load(&memory.taken));
+        cr_assert_eq(atomic_load(&memory.base.blocks), 0);
+    }
 }
 
 static tt_allocator allocator;

@@ -31,7 +31,8 @@ typedef void (*tn_worker_local_fn)(void *value, void *arg);
  *
  * Suspends: no.
  * Callable from: anywhere.
- * Ownership: the caller owns it, and destroys it with tn_worker_local_destroy. Borrows the runtime. `arg` is borrowed until then.
+ * Ownership: the caller owns it, and destroys it with tn_worker_local_destroy. Until then `arg` is borrowed. If the runtime is
+ * destroyed before, its memory is freed then.
  * Errors: TN_EINVAL: `size_bytes` is 0. TN_ENOMEM.
  * Cancellation: no. */
 TN_API int tn_worker_local_create(tn_worker_local **out, tn_runtime *runtime, size_t size_bytes, tn_worker_local_fn init,
