@@ -6,7 +6,8 @@
  * and the group that is its root there. The group's directory is the mount point followed by the rest of the path. A limit of
  * any ancestor holds too, so every directory up to the mount point is read.
  *
- * Any file may be missing or malformed: what cannot be parsed is no limit. The cost is linear in the size of the files. Paths are
+ * Any file may be missing or malformed: what cannot be parsed is no limit. One that is there and cannot be read may have any
+ * limit. The cost is linear in the size of the files. Paths are
  * on the heap, because the caller may be a fiber with a small stack.
  */
 #ifndef _GNU_SOURCE
@@ -15,6 +16,7 @@
 
 #include "os/cpus.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -37,6 +39,7 @@ typedef struct hierarchy {
     bool v2;               /* the unified hierarchy; false: that of the version 1 CPU controller */
     bool member;           /* `group` is known */
     bool mounted;          /* `folder` is known */
+    bool failed;           /* a file could not be read: the result is unknown */
     bool certain;          /* the mount shows the group or an ancestor of it; false: `folder` is a guess */
     size_t top_length;     /* length of the path of the mounted group: the shorter, the more ancestors are visible */
     size_t mount_length;   /* length of the mount point, which is the start of `folder` and the last directory read */
@@ -73,23 +76,29 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-static FILE *open_at(const char *root, const char *folder, const char *name)
+/* *failed: set if there may be such a file nevertheless. */
+static FILE *open_at(const char *root, const char *folder, const char *name, bool *failed)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s%s/%s", root, folder, name) < 0)
+    if (asprintf(&path, "%s%s/%s", root, folder, name) < 0) {
+        *failed = true;
         return NULL;
+    }
     FILE *file = fopen(path, "re");
+    if (file == NULL && errno != ENOENT && errno != ENOTDIR)
+        *failed = true;
     free(path);
     return file;
 }
 
-/* Reads the first line of a file without its newline. False: there is none that fits. */
-static bool read_line_at(const char *root, const char *folder, const char *name, char *line, int size)
+/* Reads the first line of a file of the group without its newline. False: there is none that fits. */
+static bool read_line_at(const char *root, hierarchy *tree, const char *name, char *line, int size)
 {
-    FILE *file = open_at(root, folder, name);
+    FILE *file = open_at(root, tree->folder, name, &tree->failed);
     if (file == NULL)
         return false;
     bool ok = fgets(line, size, file) != NULL && (strchr(line, '\n') != NULL || feof(file));
+    tree->failed = tree->failed || ferror(file);
     fclose(file);
     if (ok)
         line[strcspn(line, "\n")] = '\0';
@@ -115,22 +124,22 @@ static unsigned quota_to_cpus(unsigned long long quota, unsigned long long perio
 }
 
 /* The limit of one group; 0: none. */
-static unsigned group_quota(const char *root, const hierarchy *tree)
+static unsigned group_quota(const char *root, hierarchy *tree)
 {
     char line[128];
     unsigned long long quota;
     unsigned long long period = PERIOD_DEFAULT_US;
     if (tree->v2) {
-        if (!read_line_at(root, tree->folder, "cpu.max", line, sizeof line))
+        if (!read_line_at(root, tree, "cpu.max", line, sizeof line))
             return 0;
         const char *rest = parse_number(line, &quota); /* fails for "max" */
         if (rest == NULL || (*rest == ' ' && parse_number(rest + 1, &period) == NULL))
             return 0;
         return quota_to_cpus(quota, period);
     }
-    if (!read_line_at(root, tree->folder, "cpu.cfs_quota_us", line, sizeof line) || parse_number(line, &quota) == NULL)
+    if (!read_line_at(root, tree, "cpu.cfs_quota_us", line, sizeof line) || parse_number(line, &quota) == NULL)
         return 0; /* -1: version 1 has no limit */
-    if (read_line_at(root, tree->folder, "cpu.cfs_period_us", line, sizeof line) && parse_number(line, &period) == NULL)
+    if (read_line_at(root, tree, "cpu.cfs_period_us", line, sizeof line) && parse_number(line, &period) == NULL)
         return 0;
     return quota_to_cpus(quota, period);
 }
@@ -230,7 +239,7 @@ static void read_mount(char *line, hierarchy *v1, hierarchy *v2)
 static void each_line(const char *root, const char *name, void (*use)(char *, hierarchy *, hierarchy *), hierarchy *v1,
                       hierarchy *v2)
 {
-    FILE *file = open_at(root, "/proc/self", name);
+    FILE *file = open_at(root, "/proc/self", name, &v1->failed);
     if (file == NULL)
         return;
     char *line = NULL;
@@ -241,6 +250,7 @@ static void each_line(const char *root, const char *name, void (*use)(char *, hi
             line[length - 1] = '\0';
         use(line, v1, v2);
     }
+    v1->failed = v1->failed || !feof(file);
     free(line);
     fclose(file);
 }
@@ -261,11 +271,11 @@ static unsigned tree_quota(const char *root, hierarchy *tree)
     }
 }
 
-unsigned tni_cpus_quota_at(const char *root)
+bool tni_cpus_quota_at(const char *root, unsigned *quota)
 {
     hierarchy *trees = calloc(2, sizeof *trees);
     if (trees == NULL)
-        return 0;
+        return false;
     hierarchy *v1 = &trees[0];
     hierarchy *v2 = &trees[1];
     v2->v2 = true;
@@ -273,10 +283,10 @@ unsigned tni_cpus_quota_at(const char *root)
     each_line(root, "mountinfo", read_mount, v1, v2);
     unsigned old = tree_quota(root, v1);
     unsigned unified = tree_quota(root, v2);
+    bool known = !v1->failed && !v2->failed;
     free(trees);
-    if (old == 0 || unified == 0)
-        return old + unified;
-    return old < unified ? old : unified;
+    *quota = old == 0 || (unified != 0 && unified < old) ? unified : old;
+    return known;
 }
 
 static unsigned affinity(void)
@@ -316,6 +326,6 @@ bool tni_cpus_may_use(const unsigned *cpus, size_t count)
 unsigned tni_cpus_usable(void)
 {
     unsigned allowed = affinity();
-    unsigned quota = tni_cpus_quota_at("");
-    return quota != 0 && quota < allowed ? quota : allowed;
+    unsigned quota = 0;
+    return tni_cpus_quota_at("", &quota) && quota != 0 && quota < allowed ? quota : allowed;
 }

@@ -23,20 +23,31 @@ void tni_worker_limit_request(tn_runtime *runtime, uint64_t now_ns)
     tni_starter_request(runtime, TNI_STARTER_QUOTA);
 }
 
+/* How many workers should be awake with that quota, if none is stuck. */
+static unsigned limit_by(const tn_runtime *runtime, unsigned quota)
+{
+    return quota != 0 && quota < runtime->core_count ? quota : runtime->core_count;
+}
+
 void tni_worker_limit_read(tn_runtime *runtime)
 {
     /* Relaxed, both: one number, which publishes nothing. */
     unsigned before = tni_a32_load(&runtime->limit.quota, TNI_RELAXED);
-    unsigned quota = tni_cpus_quota_at("");
+    unsigned quota;
+    unsigned used;
 
-    if (quota == before)
-        return;
+    if (!tni_cpus_quota_at("", &quota) || quota == before)
+        return;                                               /* one that is unknown is taken for unchanged */
     tni_a32_store(&runtime->limit.quota, quota, TNI_RELAXED); /* relaxed: as above */
-    if (quota != 0)
+    used = limit_by(runtime, quota);
+    if (used == limit_by(runtime, before))
+        return;
+    if (used < runtime->core_count)
         tni_log_write(&runtime->log, TN_LOG_INFO, "the CPU quota is now %u: of %u workers that many are used", quota,
                       runtime->core_count);
     else
-        tni_log_write(&runtime->log, TN_LOG_INFO, "there is no CPU quota any more: all %u workers are used", runtime->core_count);
+        tni_log_write(&runtime->log, TN_LOG_INFO, "no CPU quota is below the number of workers any more: all %u are used",
+                      runtime->core_count);
 }
 
 void tni_worker_limit_pass_on(tn_runtime *runtime)
@@ -49,10 +60,9 @@ void tni_worker_limit_set(tn_runtime *runtime, unsigned stuck)
 {
     unsigned quota = tni_a32_load(&runtime->limit.quota, TNI_RELAXED); /* relaxed: as in tni_worker_limit_read */
     unsigned before = tni_idle_limit(&runtime->idle);
-    unsigned limit = runtime->core_count;
+    unsigned limit = limit_by(runtime, quota);
 
-    if (quota != 0 && quota < limit && stuck < limit - quota)
-        limit = quota + stuck;
+    limit = stuck < runtime->core_count - limit ? limit + stuck : runtime->core_count;
     if (limit == before)
         return;
     tni_idle_set_limit(&runtime->idle, limit);

@@ -18,10 +18,11 @@ unsigned tni_cpus_usable(void)
 }
 
 /* Another one at each call. */
-unsigned tni_cpus_quota_at(const char *root)
+bool tni_cpus_quota_at(const char *root, unsigned *quota)
 {
     (void)root;
-    return tni_sim_choice_below(TNI_SIM_SEED, 4);
+    *quota = tni_sim_choice_below(TNI_SIM_SEED, 4);
+    return true;
 }
 
 bool tni_cpus_may_use(const unsigned *cpus, size_t count)

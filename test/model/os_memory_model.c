@@ -114,10 +114,11 @@ unsigned tni_cpus_usable(void)
     return 2;
 }
 
-unsigned tni_cpus_quota_at(const char *root)
+bool tni_cpus_quota_at(const char *root, unsigned *quota)
 {
     (void)root;
-    return 2;
+    *quota = 2;
+    return true;
 }
 
 bool tni_cpus_may_use(const unsigned *cpus, size_t count)

@@ -6,12 +6,14 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,7 +68,8 @@ static void machine(const char *cgroup, const char *mountinfo)
 
 #define expect_quota(expected) \
     do { \
-        unsigned quota_ = tni_cpus_quota_at(root); \
+        unsigned quota_; \
+        cr_assert(tni_cpus_quota_at(root, &quota_)); \
         cr_assert_eq(quota_, (unsigned)(expected), "quota %u, expected %u", quota_, (unsigned)(expected)); \
     } while (0)
 
@@ -131,7 +134,8 @@ Test(cpus, quota_is_rounded_up)
     machine("0::/a\n", V2_MOUNT);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         put("/sys/fs/cgroup/a/cpu.max", cases[i].text);
-        unsigned quota = tni_cpus_quota_at(root);
+        unsigned quota;
+        cr_assert(tni_cpus_quota_at(root, &quota));
         cr_assert_eq(quota, cases[i].cpus, "\"%s\": %u, expected %u", cases[i].text, quota, cases[i].cpus);
     }
 }
@@ -144,6 +148,53 @@ Test(cpus, overlong_file_is_no_quota)
     machine("0::/a\n", V2_MOUNT);
     put("/sys/fs/cgroup/a/cpu.max", text);
     expect_quota(0);
+}
+
+static bool is_unknown(void)
+{
+    unsigned quota;
+
+    return !tni_cpus_quota_at(root, &quota);
+}
+
+/* As root a test can open any file, but no folder can be read as a file, nor a link to itself be opened. */
+Test(cpus, a_file_that_cannot_be_read_may_have_any_quota)
+{
+    char path[2 * PATH_MAX];
+
+    machine("0::/a/b\n", V2_MOUNT);
+    put("/sys/fs/cgroup/a/b/cpu.max", "200000 100000\n");
+    put("/sys/fs/cgroup/a/cpu.max/file", "");
+    cr_assert(is_unknown());
+    snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu.max", root);
+    cr_assert_eq(symlink("cpu.max", path), 0);
+    machine("0::/\n", V2_MOUNT);
+    cr_assert(is_unknown());
+    cr_assert_eq(unlink(path), 0);
+    expect_quota(0);
+    put("/proc/self/mountinfo.d/file", "");
+    snprintf(path, sizeof path, "%s/proc/self/mountinfo", root);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(symlink("mountinfo.d", path), 0);
+    cr_assert(is_unknown());
+}
+
+Test(cpus, without_a_descriptor_the_quota_is_unknown)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct rlimit before;
+    struct rlimit none;
+
+    machine("0::/a\n", V2_MOUNT);
+    put("/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
+    expect_quota(2);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){(rlim_t)fd, before.rlim_max}; /* lower numbers are taken */
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    cr_assert(is_unknown());
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect_quota(2);
+    close(fd);
 }
 
 Test(cpus, tightest_of_all_ancestors)

@@ -6,6 +6,7 @@
 #endif
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 
 static char folder[64];
 static _Atomic bool with_quota;
+static _Atomic int refusal; /* the errno of their opens; 0: they succeed */
 
 static const char *file_for(const char *path, char *buffer, size_t size)
 {
@@ -45,10 +47,15 @@ static const char *file_for(const char *path, char *buffer, size_t size)
 FILE *fopen(const char *restrict path, const char *restrict mode)
 {
     char buffer[128];
+    const char *name = file_for(path, buffer, sizeof buffer);
     int flags = mode[0] == 'r' ? O_RDONLY : O_WRONLY | O_CREAT | (mode[0] == 'a' ? O_APPEND : O_TRUNC);
-    int fd = open(file_for(path, buffer, sizeof buffer), flags | O_CLOEXEC, 0644);
-    FILE *file = fd >= 0 ? fdopen(fd, mode) : NULL;
+    int fd = -1;
+    FILE *file;
 
+    errno = name == path ? 0 : atomic_load(&refusal);
+    if (errno == 0)
+        fd = open(name, flags | O_CLOEXEC, 0644);
+    file = fd >= 0 ? fdopen(fd, mode) : NULL;
     if (file == NULL && fd >= 0)
         close(fd);
     return file;
@@ -282,6 +289,55 @@ Test(worker_limit, is_not_followed_with_a_number_of_workers)
     tt_block_thread(20 * TN_MS); /* several checks of the monitor */
     cr_assert(!has_read(runtime));
     cr_assert_eq(tni_idle_limit(&runtime->idle), WORKERS);
+    tt_runtime_destroy(runtime);
+}
+
+static void count_changes(void *ctx, tn_log_level level, const char *message)
+{
+    if (level == TN_LOG_INFO && strstr(message, "CPU quota") != NULL)
+        (void)atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+static bool has_line(void *arg)
+{
+    return atomic_load((atomic_uint *)arg) > 0;
+}
+
+typedef struct {
+    unsigned cpus;
+    int refusal;
+    unsigned known; /* what the runtime then knows */
+    unsigned lines; /* and how many changes the log has */
+} reading;
+
+/* A quota that cannot be read is the last one. The log has what changes the number of workers that are used. */
+Test(worker_limit, a_quota_that_cannot_be_read_is_unchanged)
+{
+    static const reading readings[] = {
+        {4, EMFILE, 2, 1}, {4, EACCES, 2, 1}, {4, ENOMEM, 2, 1}, {4, 0, 4, 2}, {4, ENOENT, 0, 3},
+        {9, 0, 9, 3},      {0, 0, 0, 3},      {6, 0, 6, 3},      {5, 0, 5, 4},
+    };
+    static atomic_uint lines;
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    put_quota(2);
+    options.workers = WORKERS;
+    options.follow_cpu_quota = true;
+    options.log = count_changes;
+    options.log_ctx = &lines;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    expect_limit(runtime, 2);
+    tt_check(tt_wait_until(has_line, &lines, LIMIT_NS)); /* it is not read again for 10 s, but here */
+    for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
+        const reading *r = &readings[i];
+        put_quota(r->cpus);
+        atomic_store(&refusal, r->refusal);
+        tni_worker_limit_read(runtime);
+        cr_assert_eq(tni_a32_load(&runtime->limit.quota, TNI_RELAXED), r->known, "reading %zu", i);
+        cr_assert_eq(atomic_load(&lines), r->lines, "reading %zu", i);
+    }
+    expect_limit(runtime, 5);
     tt_runtime_destroy(runtime);
 }
 

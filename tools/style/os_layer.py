@@ -66,7 +66,7 @@ OS_LAYER = [
         r"(log|stack_overflow)\.c",
     ),
     ("os-ck", re.compile(r"#\s*include\s*<ck_\w+\.h>"), r"ck\.h"),
-    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|thread|stack_overflow)\.[ch]"),
+    ("errno", re.compile(r"\berrno\b(?!\.h)"), r"(os_\w+|cpus|thread|stack_overflow)\.[ch]"),
 ]
 
 RULES = ("banned", *sorted({rule for rule, _, _ in OS_LAYER}))

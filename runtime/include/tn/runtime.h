@@ -99,9 +99,9 @@ typedef struct tn_options {
     bool no_overflow_report; /* for tn_run: report_overflow is not set, so SIGSEGV and SIGBUS keep their handlers */
     /* While the CPU quota of the process's control groups (version 2 and 1) allows fewer processors than there are workers, the
      * others are left unused. They only pass on events of their connections and timers, and run the pinned tasks that have begun
-     * on them. The quota is read every 10 seconds. A change is logged (TN_LOG_INFO). Without a number in `workers` or
-     * `worker_cpus` this is so in any case: there are as many workers as the quota allowed at the beginning, and never more. Not
-     * for TN_CURRENT_THREAD. */
+     * on them. The quota is read every 10 seconds; if it cannot be read, the last one holds. The log (TN_LOG_INFO) has each
+     * change of how many workers are used. Without a number in `workers` or `worker_cpus` this is so in any case: there are as
+     * many workers as the quota allowed at the beginning, and never more. Not for TN_CURRENT_THREAD. */
     bool follow_cpu_quota;
     unsigned char reserved[5]; /* 0 */
     /* Bytes of the guard below each stack, rounded up to whole pages; at most 32 MiB. They are part of the stack's size, of
