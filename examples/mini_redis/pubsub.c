@@ -1,208 +1,170 @@
 /* SPDX-License-Identifier: MIT */
-/* Publish and subscribe. A connection that subscribes has a queue, and a fiber that sends what is in it. A message is one
- * counted slice in all queues.
- *
- * All links from channels to sessions are in one hash table under one lock. A session frees its queue after its last link is
- * gone, so a publisher that holds the lock finds it alive. */
-#include <stdio.h>
-#include <stdlib.h>
+/* Publish and subscribe. A connection that subscribes has a queue, and its fiber waits for requests and messages at the same
+ * time. The bytes of a message are counted, and the same in all queues. All subscriptions are under one lock. A session frees its
+ * queue after its last one is gone, so a publisher that holds the lock finds it alive. */
 #include <string.h>
 
 #include "session.h"
 
-enum { BUCKETS = 1024, QUEUE_MAX = 1024 };
+enum { QUEUE_MAX = 1024, AT_ONCE = 16 };
 
-typedef struct link {
-    struct link *next;
-    session *to;
-    tn_bytes channel; /* its bytes follow */
-} link;
+typedef struct message {
+    tn_slice channel, text;
+} message;
+
+typedef struct channel {
+    key key;                 /* comes first */
+    GHashTable *subscribers; /* a set of sessions */
+    char bytes[];
+} channel;
 
 static tn_mutex lock;
-static link *buckets[BUCKETS];
+static GHashTable *channels;
+
+static void free_channel(void *of)
+{
+    g_hash_table_unref(((channel *)of)->subscribers);
+    g_free(of);
+}
 
 void pubsub_init(void)
 {
     tn_mutex_init(&lock);
+    channels = key_table(free_channel);
 }
 
-static link **bucket_of(tn_bytes channel)
+static void release(void *of)
 {
-    uint32_t hash = 0;
-
-    for (size_t i = 0; i < channel.size; i++)
-        hash = hash * 31 + (unsigned char)channel.data[i];
-    return &buckets[hash % BUCKETS];
+    tn_slice_release(((message *)of)->channel);
+    tn_slice_release(((message *)of)->text);
 }
 
-static bool is_of(const link *found, tn_bytes channel)
+static void send(session *s, message *messages, int count)
 {
-    return found->channel.size == channel.size && memcmp(found->channel.data, channel.data, channel.size) == 0;
-}
-
-/* --- Queues -------------------------------------------------------------------------------------------------------------- */
-
-/* Takes the reference. A connection that reads too slowly is ended. */
-static int put(session *to, tn_slice slice)
-{
-    int rc = tn_mpsc_try_send(to->queue, &slice);
-
-    if (rc != 0) {
-        tn_slice_release(slice);
-        tn_stream_abort(to->stream);
+    for (int i = 0; i < count; i++) {
+        resp_text(&s->out, "*3\r\n$7\r\nmessage\r\n");
+        resp_bulk(&s->out, messages[i].channel.bytes);
+        resp_bulk(&s->out, messages[i].text.bytes);
+        release(&messages[i]);
     }
-    return rc;
 }
 
-/* The queue as a byte stream: replies go there too while a connection subscribes, so each has its place among the messages. */
-static ssize_t queue_write(void *to, const void *bytes, size_t size)
+int pubsub_wait(session *s)
 {
-    tn_slice slice;
-    int rc = tn_slice_copy(&slice, bytes, size, NULL);
+    message received[AT_ONCE];
+    tn_io_wait_future request;
+    tn_mpsc_recv_future messages;
+    tn_cancel_token_future drain;
+    tn_future *const all[] = {&request.base, &messages.base, &drain.base};
+    int which, result;
 
-    if (rc == 0)
-        rc = put(to, slice);
-    return rc == 0 ? (ssize_t)size : rc;
-}
-
-/* In its own fiber: sends what is in the queue, until the session gives it up. */
-static void *send_queue(void *arg)
-{
-    session *s = arg;
-    tn_writer writer;
-    tn_slice slice;
-    int rc = tn_writer_init(&writer, tn_stream_io(s->stream), NULL);
-
-    while (tn_mpsc_recv(s->queue, &slice) == 0) {
-        do {
-            rc = rc == 0 ? tn_writer_slice(&writer, slice) : rc;
-            tn_slice_release(slice);
-        } while (tn_mpsc_try_recv(s->queue, &slice) == 0);
-        rc = rc == 0 ? tn_writer_flush(&writer) : rc;
-        if (rc != 0)
-            tn_stream_abort(s->stream); /* ends the session; the queue is emptied until then */
-    }
-    tn_writer_fini(&writer);
-    return NULL;
+    do {
+        tn_io_wait_init(&request, tn_stream_io(s->stream), TN_READABLE);
+        tn_mpsc_recv_many_init(&messages, s->queue, received, AT_ONCE);
+        tn_cancel_token_wait_init(&drain, tn_session_token(s->self));
+        which = tn_race(all, 3, &result);
+        if (which != 1)
+            return which == 0 ? result : which == 2 ? TN_ESHUTDOWN : which;
+        send(s, received, result);
+    } while (resp_flush(&s->out) == 0);
+    return s->out.rc;
 }
 
 static int open_queue(session *s)
 {
-    static const tn_io_ops queue_ops = {.size = sizeof queue_ops, .write = queue_write};
-    int rc = tn_writer_flush(&s->writer);
+    tn_channel_options options = tn_channel_options_default();
+    int rc;
 
+    options.discard = release;
+    rc = tn_mpsc_create(&s->queue, sizeof(message), QUEUE_MAX, &options);
     if (rc == 0)
-        rc = tn_mpsc_create(&s->queue, sizeof(tn_slice), QUEUE_MAX, NULL);
-    if (rc != 0)
-        return rc;
-    rc = tn_spawn(&s->sender, send_queue, s);
-    if (rc != 0) {
-        tn_mpsc_release_sender(s->queue);
-        tn_mpsc_release_receiver(s->queue);
-        s->queue = NULL;
-        return rc;
-    }
-    tn_writer_fini(&s->writer);
-    return tn_writer_init(&s->writer, (tn_io){&queue_ops, s}, NULL);
-}
-
-/* --- Subscriptions ------------------------------------------------------------------------------------------------------- */
-
-static int add_link_locked(session *s, tn_bytes channel)
-{
-    link **bucket = bucket_of(channel);
-    link *added;
-
-    for (unsigned i = 0; i < s->channels; i++)
-        if (is_of(s->links[i], channel))
-            return 0;
-    added = s->channels < CHANNELS_MAX ? malloc(sizeof *added + channel.size) : NULL;
-    if (added == NULL)
-        return TN_ENOMEM;
-    *added = (link){*bucket, s, {memcpy(added + 1, channel.data, channel.size), channel.size}};
-    *bucket = s->links[s->channels++] = added;
-    return 0;
-}
-
-/* The reply is in the queue before the first message is, and the client sees it only when messages are. */
-int subscribe(session *s, const tn_bytes *arg, size_t count)
-{
-    int rc = s->queue == NULL ? open_queue(s) : 0;
-
-    for (size_t i = 1; i < count && rc == 0; i++) {
-        tn_mutex_lock_always(&lock);
-        rc = add_link_locked(s, arg[i]);
-        if (rc == 0)
-            rc = resp_text(&s->writer, "*3\r\n$9\r\nsubscribe");
-        if (rc == 0)
-            rc = resp_bulk(&s->writer, arg[i]);
-        if (rc == 0)
-            rc = resp_head(&s->writer, ':', s->channels);
-        if (rc == 0)
-            rc = tn_writer_flush(&s->writer);
-        tn_mutex_unlock(&lock);
-    }
+        s->channels = g_ptr_array_new();
     return rc;
 }
 
-/* The sender uses the session, so it is waited for also if this task is cancelled. Then its writes fail, so that it ends. */
-static void join_sender(session *s)
+static void add_locked(session *s, const key *of)
 {
-    tn_scope shield;
+    channel *to = g_hash_table_lookup(channels, of);
 
-    if (tn_join(s->sender, NULL) == 0)
-        return;
-    tn_stream_abort(s->stream);
-    tn_shield_enter(&shield, TN_NEVER);
-    (void)tn_join(s->sender, NULL);
-    tn_scope_leave(&shield);
+    if (to == NULL) {
+        to = g_malloc(sizeof *to + of->name.size);
+        to->key = (key){{memcpy(to->bytes, of->name.data, of->name.size), of->name.size}, of->hash};
+        to->subscribers = g_hash_table_new(NULL, NULL);
+        g_hash_table_add(channels, to);
+    }
+    if (g_hash_table_add(to->subscribers, s))
+        g_ptr_array_add(s->channels, to);
+}
+
+/* The reply comes before the first message, because this fiber sends both. */
+void subscribe(session *s)
+{
+    if (s->queue == NULL)
+        s->out.rc = open_queue(s);
+    for (size_t i = 1; i < s->count && s->out.rc == 0; i++) {
+        key of = key_of(s->arg[i]);
+        tn_mutex_lock_always(&lock);
+        add_locked(s, &of);
+        tn_mutex_unlock(&lock);
+        resp_text(&s->out, "*3\r\n$9\r\nsubscribe\r\n");
+        resp_bulk(&s->out, s->arg[i]);
+        resp_head(&s->out, ':', s->channels->len);
+    }
 }
 
 void pubsub_leave(session *s)
 {
+    message left;
+
     if (s->queue == NULL)
         return;
     tn_mutex_lock_always(&lock);
-    while (s->channels > 0) {
-        link *removed = s->links[--s->channels];
-        link **at = bucket_of(removed->channel);
-        while (*at != removed)
-            at = &(*at)->next;
-        *at = removed->next;
-        free(removed);
+    for (guint i = 0; i < s->channels->len; i++) {
+        channel *from = g_ptr_array_index(s->channels, i);
+        g_hash_table_remove(from->subscribers, s);
+        if (g_hash_table_size(from->subscribers) == 0)
+            g_hash_table_remove(channels, from);
     }
     tn_mutex_unlock(&lock);
+    g_ptr_array_unref(s->channels);
+    while (tn_mpsc_try_recv(s->queue, &left) == 0)
+        send(s, &left, 1);
     tn_mpsc_release_sender(s->queue);
-    join_sender(s);
     tn_mpsc_release_receiver(s->queue);
 }
 
-int publish(session *s, const tn_bytes *arg, size_t count)
+/* A connection that reads too slowly is ended. */
+static void put(gpointer to, gpointer to_too, gpointer arg)
 {
-    char head[80], middle[32];
-    int head_size = snprintf(head, sizeof head, "*3\r\n$7\r\nmessage\r\n$%zu\r\n", arg[1].size);
-    int middle_size = snprintf(middle, sizeof middle, "\r\n$%zu\r\n", arg[2].size);
-    int64_t receivers = 0;
-    tn_slice message;
-    char *at;
-    int rc = tn_slice_alloc(&message, &at, (size_t)(head_size + middle_size) + arg[1].size + arg[2].size + 2, NULL);
+    session *s = to;
+    message sent = *(const message *)arg;
 
-    (void)count;
-    if (rc != 0)
-        return rc;
-    at = mempcpy(at, head, (size_t)head_size);
-    at = mempcpy(at, arg[1].data, arg[1].size);
-    at = mempcpy(at, middle, (size_t)middle_size);
-    at = mempcpy(at, arg[2].data, arg[2].size);
-    memcpy(at, "\r\n", 2);
+    (void)to_too;
+    tn_slice_retain(sent.channel);
+    tn_slice_retain(sent.text);
+    if (tn_mpsc_try_send(s->queue, &sent) == 0)
+        return;
+    release(&sent);
+    tn_stream_abort(s->stream);
+}
+
+void publish(session *s)
+{
+    message sent = {tn_slice_static(NULL, 0), tn_slice_static(NULL, 0)};
+    key of = key_of(s->arg[1]);
+    guint receivers = 0;
+    const channel *to;
+
+    s->out.rc = tn_slice_copy(&sent.channel, s->arg[1].data, s->arg[1].size, NULL);
+    if (s->out.rc == 0)
+        s->out.rc = tn_slice_copy(&sent.text, s->arg[2].data, s->arg[2].size, NULL);
     tn_mutex_lock_always(&lock);
-    for (link *found = *bucket_of(arg[1]); found != NULL; found = found->next) {
-        if (!is_of(found, arg[1]))
-            continue;
-        receivers++;
-        (void)put(found->to, tn_slice_retain(message));
+    to = s->out.rc == 0 ? g_hash_table_lookup(channels, &of) : NULL;
+    if (to != NULL) {
+        receivers = g_hash_table_size(to->subscribers);
+        g_hash_table_foreach(to->subscribers, put, &sent);
     }
     tn_mutex_unlock(&lock);
-    tn_slice_release(message);
-    return resp_head(&s->writer, ':', receivers);
+    release(&sent);
+    resp_head(&s->out, ':', receivers);
 }

@@ -2,11 +2,16 @@
 /* RESP: requests and replies. A request is read in straight-line code: where bytes are missing, the reader waits for them. */
 #include "resp.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { LINE_BYTES_MAX = 64 * 1024, COUNT_MAX = 1024 * 1024, BULK_MAX = 512 * 1024 * 1024 };
+enum { LINE_BYTES_MAX = 64 * 1024, COUNT_MAX = 1024 * 1024, BULK_MAX = 512 * 1024 * 1024, REQUEST_MAX = 1024 * 1024 * 1024 };
+enum { KEPT_MAX = 4096 }; /* bytes that a connection keeps for its next request */
+
+bool resp_is(tn_bytes text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
 
 bool resp_number(tn_bytes text, int64_t *out)
 {
@@ -27,67 +32,28 @@ bool resp_number(tn_bytes text, int64_t *out)
     return true;
 }
 
-typedef struct resp_block {
-    struct resp_block *next;
-    char bytes[];
-} resp_block;
-
 void resp_init(resp_request *request)
 {
-    *request = (resp_request){.free = request->small, .free_size = RESP_SMALL};
+    *request = (resp_request){.arguments = g_array_new(false, false, sizeof(tn_bytes)), .bytes = g_byte_array_new()};
 }
 
 void resp_free(resp_request *request)
 {
-    for (resp_block *block = request->blocks, *next; block != NULL; block = next) {
-        next = block->next;
-        free(block);
+    g_array_unref(request->arguments);
+    g_byte_array_unref(request->bytes);
+}
+
+/* The bytes of the reader are valid only until it reads on. Those of the request move as it grows, so resp_read finds them. */
+static int add(resp_request *request, const char *data, size_t size)
+{
+    tn_bytes argument = {NULL, size};
+
+    if (size > REQUEST_MAX - request->bytes->len) {
+        request->error = "too large request";
+        return TN_EBADMSG;
     }
-    free(request->arguments);
-    resp_init(request);
-}
-
-static int bad(resp_request *request, const char *error)
-{
-    request->error = error;
-    return TN_EBADMSG;
-}
-
-/* Makes space for `size` bytes. What is there already stays where it is. */
-static bool make_space(resp_request *request, size_t size)
-{
-    size_t block_size = size > 4096 ? size : 4096;
-    resp_block *block;
-
-    if (size <= request->free_size)
-        return true;
-    block = malloc(sizeof *block + block_size);
-    if (block == NULL)
-        return false;
-    block->next = request->blocks;
-    request->blocks = block;
-    request->free = block->bytes;
-    request->free_size = block_size;
-    return true;
-}
-
-/* Copies an argument: the bytes of the reader are valid only until it reads on. Memory grows as arguments arrive, because their
- * number is the client's. */
-static int add(resp_request *request, tn_bytes argument)
-{
-    if (request->count == request->capacity) {
-        size_t capacity = request->capacity == 0 ? 8 : 2 * request->capacity;
-        tn_bytes *arguments = realloc(request->arguments, capacity * sizeof *arguments);
-        if (arguments == NULL)
-            return TN_ENOMEM;
-        request->arguments = arguments;
-        request->capacity = capacity;
-    }
-    if (!make_space(request, argument.size))
-        return TN_ENOMEM;
-    request->arguments[request->count++] = (tn_bytes){memcpy(request->free, argument.data, argument.size), argument.size};
-    request->free += argument.size;
-    request->free_size -= argument.size;
+    g_byte_array_append(request->bytes, (const guint8 *)data, (guint)size);
+    g_array_append_val(request->arguments, argument);
     return 1;
 }
 
@@ -100,7 +66,7 @@ static int read_words(resp_request *request, tn_bytes line)
         if (i < line.size && line.data[i] != ' ' && line.data[i] != '\t')
             continue;
         if (i > begin)
-            rc = add(request, (tn_bytes){line.data + begin, i - begin});
+            rc = add(request, line.data + begin, i - begin);
         begin = i + 1;
     }
     return rc;
@@ -115,46 +81,85 @@ static int read_argument(resp_request *request, tn_reader *from)
     if (rc != 1)
         return rc == 0 ? TN_EBADMSG : rc;
     if (bytes.size == 0 || bytes.data[0] != '$') {
-        snprintf(request->message, sizeof request->message, "expected '$', got '%c'", bytes.size > 0 ? bytes.data[0] : '\r');
-        return bad(request, request->message);
+        g_snprintf(request->message, sizeof request->message, "expected '$', got '%c'", bytes.size > 0 ? bytes.data[0] : '\r');
+        request->error = request->message;
+    } else if (!resp_number((tn_bytes){bytes.data + 1, bytes.size - 1}, &size) || size < 0 || size > BULK_MAX) {
+        request->error = "invalid bulk length";
+    } else {
+        rc = tn_reader_exact(from, &bytes, (size_t)size + 2);
+        return rc == 1 ? add(request, bytes.data, (size_t)size) : rc == 0 ? TN_EBADMSG : rc;
     }
-    if (!resp_number((tn_bytes){bytes.data + 1, bytes.size - 1}, &size) || size < 0 || size > BULK_MAX)
-        return bad(request, "invalid bulk length");
-    rc = tn_reader_exact(from, &bytes, (size_t)size + 2);
-    return rc == 1 ? add(request, (tn_bytes){bytes.data, (size_t)size}) : rc == 0 ? TN_EBADMSG : rc;
+    return TN_EBADMSG;
+}
+
+static int read_request(resp_request *request, tn_reader *from)
+{
+    int64_t count;
+    tn_bytes line;
+    int rc = tn_reader_line(from, &line, LINE_BYTES_MAX);
+
+    if (rc == 1 && (line.size == 0 || line.data[0] != '*'))
+        return read_words(request, line);
+    if (rc == TN_EMSGSIZE)
+        request->error = "too big inline request";
+    else if (rc == 1 && (!resp_number((tn_bytes){line.data + 1, line.size - 1}, &count) || count > COUNT_MAX))
+        request->error = "invalid multibulk length";
+    if (request->error != NULL)
+        return TN_EBADMSG;
+    while (rc == 1 && count-- > 0)
+        rc = read_argument(request, from);
+    return rc;
 }
 
 int resp_read(resp_request *request, tn_reader *from)
 {
-    int64_t count;
-    tn_bytes line;
+    const char *at;
     int rc;
 
-    resp_free(request);
-    rc = tn_reader_line(from, &line, LINE_BYTES_MAX);
-    if (rc == TN_EMSGSIZE)
-        return bad(request, "too big inline request");
-    if (rc != 1)
-        return rc;
-    if (line.size == 0 || line.data[0] != '*')
-        return read_words(request, line);
-    if (!resp_number((tn_bytes){line.data + 1, line.size - 1}, &count) || count > COUNT_MAX)
-        return bad(request, "invalid multibulk length");
-    for (; count > 0 && rc == 1; count--)
-        rc = read_argument(request, from);
+    if (request->bytes->len > KEPT_MAX || request->arguments->len > KEPT_MAX / sizeof(tn_bytes)) {
+        resp_free(request);
+        resp_init(request);
+    }
+    g_array_set_size(request->arguments, 0);
+    g_byte_array_set_size(request->bytes, 0);
+    rc = read_request(request, from);
+    at = (const char *)request->bytes->data;
+    for (guint i = 0; i < request->arguments->len; i++) {
+        tn_bytes *argument = &g_array_index(request->arguments, tn_bytes, i);
+        argument->data = at;
+        at += argument->size;
+    }
     return rc;
 }
 
 /* --- Replies ------------------------------------------------------------------------------------------------------------- */
 
-int resp_text(tn_writer *to, const char *line)
+static void write_bytes(resp_replies *to, const void *bytes, size_t size)
 {
-    int rc = tn_writer_write(to, line, strlen(line));
-
-    return rc != 0 ? rc : tn_writer_write(to, "\r\n", 2);
+    if (to->rc == 0)
+        to->rc = tn_writer_write(&to->writer, bytes, size);
 }
 
-int resp_head(tn_writer *to, char kind, int64_t value)
+void resp_text(resp_replies *to, const char *text)
+{
+    write_bytes(to, text, strlen(text));
+}
+
+void resp_error(resp_replies *to, const char *format, ...)
+{
+    va_list arguments;
+    char *text;
+
+    va_start(arguments, format);
+    text = g_strdelimit(g_strdup_vprintf(format, arguments), "\r\n", ' ');
+    va_end(arguments);
+    resp_text(to, "-ERR ");
+    resp_text(to, text);
+    resp_text(to, "\r\n");
+    g_free(text);
+}
+
+void resp_head(resp_replies *to, char kind, int64_t value)
 {
     char text[24];
     char *at = text + sizeof text;
@@ -168,14 +173,19 @@ int resp_head(tn_writer *to, char kind, int64_t value)
     if (value < 0)
         *--at = '-';
     *--at = kind;
-    return tn_writer_write(to, at, (size_t)(text + sizeof text - at));
+    write_bytes(to, at, (size_t)(text + sizeof text - at));
 }
 
-int resp_bulk(tn_writer *to, tn_bytes bytes)
+void resp_bulk(resp_replies *to, tn_bytes bytes)
 {
-    int rc = resp_head(to, '$', (int64_t)bytes.size);
+    resp_head(to, '$', (int64_t)bytes.size);
+    write_bytes(to, bytes.data, bytes.size);
+    write_bytes(to, "\r\n", 2);
+}
 
-    if (rc == 0)
-        rc = tn_writer_write(to, bytes.data, bytes.size);
-    return rc != 0 ? rc : tn_writer_write(to, "\r\n", 2);
+int resp_flush(resp_replies *to)
+{
+    if (to->rc == 0)
+        to->rc = tn_writer_flush(&to->writer);
+    return to->rc;
 }

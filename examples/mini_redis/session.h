@@ -5,30 +5,40 @@
 
 #include "resp.h"
 
-enum { CHANNELS_MAX = 64 };
-
 typedef struct session {
     tn_session *self;
     tn_stream *stream;
     bool between; /* no byte of the next request has been waited for */
     tn_reader reader;
-    tn_writer writer; /* to the stream; to the queue, while there is one */
-    resp_request request;
-    tn_mpsc *queue; /* of tn_slice: what a connection that subscribes is sent; NULL: it does not */
-    tn_task *sender;
-    struct link *links[CHANNELS_MAX]; /* one for each channel that it subscribes */
-    unsigned channels;
+    const tn_bytes *arg; /* the request: `count` arguments, the name of the command first */
+    size_t count;
+    resp_replies out;
+    tn_mpsc *queue;      /* of messages to a connection that subscribes; NULL: it does not */
+    GPtrArray *channels; /* that it subscribes */
 } session;
 
-/* A command: replies to the session's writer. `arg` has `count` elements, the name of the command first. Returns 0, or an error
- * that ends the session. */
-typedef int command_fn(session *s, const tn_bytes *arg, size_t count);
+typedef void command_fn(session *s);
 
-command_fn echo, get, mget, set, del, incr, expire, ttl; /* strings.c */
-command_fn publish, subscribe;                           /* pubsub.c */
+command_fn get, mget, set, del, incr, expire, ttl; /* keys.c */
+command_fn publish, subscribe;                     /* pubsub.c */
+
+/* The beginning of what is in a hash table. Its hash is computed before a lock is taken. */
+typedef struct key {
+    tn_bytes name;
+    guint hash;
+} key;
+
+key key_of(tn_bytes name);
+GHashTable *key_table(GDestroyNotify destroy); /* a set of what begins with a key */
+
+void keys_init(void);
+size_t keys_count(void);
+void *keys_sweep(void *arg); /* a fiber: frees what has expired, for ever */
 
 void pubsub_init(void);
-/* Ends all subscriptions. It waits until what is in the queue has been sent, or the stream has ended. */
+/* Of a connection that subscribes: sends messages until the client has sent something. Returns 0; or why the session ends. */
+int pubsub_wait(session *s);
+/* Ends all subscriptions, and sends what is in the queue. */
 void pubsub_leave(session *s);
 
 #endif

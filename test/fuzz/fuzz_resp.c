@@ -21,12 +21,17 @@ static int parse(resp_request *request, const uint8_t *bytes, size_t size, size_
     return rc;
 }
 
+static tn_bytes argument(const resp_request *request, guint i)
+{
+    return g_array_index(request->arguments, tn_bytes, i);
+}
+
 static void same(const resp_request *a, const resp_request *b)
 {
-    fuzz_check(a->count == b->count);
-    for (size_t i = 0; i < a->count; i++)
-        fuzz_check(a->arguments[i].size == b->arguments[i].size &&
-                   memcmp(a->arguments[i].data, b->arguments[i].data, a->arguments[i].size) == 0);
+    fuzz_check(a->arguments->len == b->arguments->len);
+    for (guint i = 0; i < a->arguments->len; i++)
+        fuzz_check(argument(a, i).size == argument(b, i).size &&
+                   memcmp(argument(a, i).data, argument(b, i).data, argument(a, i).size) == 0);
 }
 
 static ssize_t memory_write(void *object, const void *bytes, size_t size)
@@ -42,16 +47,16 @@ static ssize_t memory_write(void *object, const void *bytes, size_t size)
 static void send_again(const resp_request *request, size_t size)
 {
     static const tn_io_ops ops = {.size = sizeof ops, .write = memory_write};
-    fuzz_source to = {malloc(32 * (request->count + 2) + size), 0, 0, 1};
+    fuzz_source to = {malloc(32 * (request->arguments->len + 2) + size), 0, 0, 1};
     resp_request again;
-    tn_writer writer;
+    resp_replies replies = {.rc = 0};
 
-    fuzz_check(tn_writer_init(&writer, (tn_io){&ops, &to}, NULL) == 0);
-    fuzz_check(resp_head(&writer, '*', (int64_t)request->count) == 0);
-    for (size_t i = 0; i < request->count; i++)
-        fuzz_check(resp_bulk(&writer, request->arguments[i]) == 0);
-    fuzz_check(tn_writer_flush(&writer) == 0);
-    tn_writer_fini(&writer);
+    fuzz_check(tn_writer_init(&replies.writer, (tn_io){&ops, &to}, NULL) == 0);
+    resp_head(&replies, '*', request->arguments->len);
+    for (guint i = 0; i < request->arguments->len; i++)
+        resp_bulk(&replies, argument(request, i));
+    fuzz_check(replies.rc == 0 && tn_writer_flush(&replies.writer) == 0);
+    tn_writer_fini(&replies.writer);
     fuzz_check(parse(&again, to.bytes, to.size, SIZE_MAX) == 1);
     same(request, &again);
     resp_free(&again);

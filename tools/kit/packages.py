@@ -9,7 +9,7 @@ from kit.processes import Failure, run_step, say
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "release")
 PACKAGES = ["cmake", "ninja-build", "gcc", "libc6-dev", "pkg-config", "libuv1-dev", "libck-dev", "libhttp-parser-dev",
-            "libcriterion-dev", "libcurl4-openssl-dev", "wrk"]
+            "libcriterion-dev", "libcurl4-openssl-dev", "libglib2.0-dev", "wrk"]
 
 
 def is_installed(package):
