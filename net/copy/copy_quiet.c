@@ -17,17 +17,19 @@ void tni_copy_quiet_stop(tni_copy_both *self)
 }
 
 /* Writes what is in the buffer. Returns 0: all; GO_ON: a rest is left, and a write of it would wait; or the error. */
-static int try_write(tni_copy_direction *self)
+static int try_write(tni_copy_both *self, tni_copy_direction *direction)
 {
-    while (self->done < self->size) {
-        ssize_t n = tn_io_try_write(self->to, self->buffer + self->done, self->size - self->done);
+    while (direction->done < direction->size) {
+        ssize_t n = tn_io_try_write(direction->to, direction->buffer + direction->done, direction->size - direction->done);
+        if (n == TN_ENOTSUP)
+            self->needs_two = true;
         if (n == TN_EAGAIN || n == TN_ENOTSUP)
             return GO_ON;
         if (n < 0)
-            return tni_copy_write_failed(self, (int)n);
-        self->done += (size_t)n;
-        self->bytes += (size_t)n;
-        tni_copy_has_moved(self->copy);
+            return tni_copy_write_failed(direction, (int)n);
+        direction->done += (size_t)n;
+        direction->bytes += (size_t)n;
+        tni_copy_has_moved(direction->copy);
     }
     return 0;
 }
@@ -54,7 +56,7 @@ static int burst(tni_copy_both *self, unsigned which)
         }
         if (n == 0 && tni_stream_io_get(direction->to) == NULL)
             return 0; /* to pass the end on may have to wait */
-        rc = n > 0 ? try_write(direction) : (int)n;
+        rc = n > 0 ? try_write(self, direction) : (int)n;
         if (n <= 0 || rc < 0) {
             tni_copy_direction_over(self, which, rc);
             return 0;

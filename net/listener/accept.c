@@ -134,8 +134,9 @@ static ssize_t run_accept(tni_endpoint *endpoint, void *arg)
         listener->next_stream = tni_stream_alloc(endpoint->runtime);
     if (listener->next_stream == NULL)
         return TN_ENOMEM;
-    if (endpoint->given)
-        (void)tni_os_set_nonblocking(endpoint->fd); /* another process that has the socket may have changed its mode */
+    /* Relaxed: partner: tn_listener_fd (listener.c). */
+    if (endpoint->given || tni_a32_load(&listener->fd_is_known, TNI_RELAXED) != 0)
+        (void)tni_os_set_nonblocking(endpoint->fd); /* another owner of the socket may have changed its mode */
     fd = tni_os_accept(endpoint->fd);
     if (fd < 0)
         return fd;

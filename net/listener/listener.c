@@ -107,6 +107,7 @@ static int make(tn_listener **out, tn_runtime *runtime, int fd, bool tcp, const 
         return TN_ENOMEM;
     tni_endpoint_init(&listener->endpoint, runtime, &listener_ops, fd, tcp);
     tni_wait_init(&listener->pause);
+    tni_a32_init(&listener->fd_is_known, 0);
     if (path != NULL && tni_os_path_id(path, &listener->file) == 0)
         memcpy(listener->path, path, strlen(path) + 1);
     *out = listener;
@@ -271,9 +272,12 @@ int tni_listener_refuse(tn_listener *listener)
     return rc;
 }
 
-/* Begins no operation: the header says how long the caller may use the descriptor. */
+/* Begins no operation: the header says how long the caller may use the descriptor. It is const for the caller only. */
 int tn_listener_fd(const tn_listener *listener)
 {
+    /* Relaxed: says only that the program may change the socket from now on; an accept that misses it is like one
+     * that has begun before. Partner: run_accept (accept.c). */
+    tni_a32_store(&((tn_listener *)(uintptr_t)listener)->fd_is_known, 1, TNI_RELAXED);
     return tni_endpoint_is_closing(&listener->endpoint) ? TN_EBADF : listener->endpoint.fd;
 }
 

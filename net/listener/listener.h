@@ -12,6 +12,7 @@ struct tn_listener {
     tni_wait pause;                                         /* the acceptor that waits for files or memory; the close wakes it */
     uint64_t pause_ns;                                      /* acceptor: length of the last pause; 0: there is no shortage */
     unsigned failed;        /* acceptor: connections that failed since the last pause or success */
+    tni_a32 fd_is_known;    /* not 0: tn_listener_fd has returned the fd, so the program may change the socket */
     tn_stream *next_stream; /* acceptor: memory for the next stream; may be NULL */
 };
 

@@ -237,6 +237,61 @@ Test(copy_quiet, a_kind_without_a_wait_is_not_tried_while_it_is_idle)
     tt_run(idle_without_a_wait, NULL);
 }
 
+/* It can be waited for, and tried to be read, but not to be written. */
+static int stream_wait(void *object, tn_direction direction)
+{
+    return tn_io_wait(tn_stream_io(object), direction);
+}
+
+static tn_future *stream_wait_init(void *object, tn_direction direction, uint64_t *memory)
+{
+    return tn_stream_io(object).ops->wait_init(object, direction, memory);
+}
+
+static const tn_io_ops without_try_write = {.size = sizeof without_try_write,
+                                            .read = plain_read,
+                                            .write = plain_write,
+                                            .close_write = plain_close_write,
+                                            .wait = stream_wait,
+                                            .try_read = plain_try_read,
+                                            .wait_init = stream_wait_init};
+
+/* The first burst finds that out. After it neither stream is tried any more, however often the connection becomes idle. */
+static void *no_second_try(void *arg)
+{
+    tn_stream *a[2], *b[2];
+    both copied = {.options = tn_copy_options_default()};
+    tn_task *task;
+
+    atomic_store(&tries, 0);
+    ns_unix_pair(a);
+    ns_unix_pair(b);
+    copied.ends[0] = (tn_io){&without_try_write, a[1]};
+    copied.ends[1] = (tn_io){&without_try_write, b[0]};
+    task = tt_spawn(copy, &copied);
+    for (unsigned i = 0; i < 10; i++) {
+        pass_one(a[0], b[1]);
+        pass_one(b[1], a[0]);
+        tt_check_eq(tn_sleep(2 * TN_MS), 0);
+    }
+    tt_check_eq(atomic_load(&tries), 1);
+    check_tasks(3);
+    tt_check_eq(tn_stream_shutdown_write(a[0]), 0);
+    tt_check_eq(tn_stream_shutdown_write(b[1]), 0);
+    tt_join(task);
+    tt_check_eq(copied.rc, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        tn_stream_close(a[i]);
+        tn_stream_close(b[i]);
+    }
+    return arg;
+}
+
+Test(copy_quiet, a_kind_whose_writes_cannot_be_tried_has_two_fibers_from_then_on)
+{
+    tt_run(no_second_try, NULL);
+}
+
 /* --- Abandoned ------------------------------------------------------------------------------------------------------------- */
 
 /* While it waits it is the reader of both streams. Afterwards they are free. */

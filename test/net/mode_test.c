@@ -89,6 +89,29 @@ static void *accept_none(void *arg)
     return NULL;
 }
 
+/* By a program that has asked for the descriptor of a listener that the library has made. */
+static void *accept_none_after_asking(void *arg)
+{
+    tn_listener *listener;
+    tn_stream *stream;
+    tn_scope scope;
+
+    tt_check_eq(tn_tcp_listen(&listener, "127.0.0.1:0", NULL), 0);
+    make_blocking(tn_listener_fd(listener));
+    tt_check_eq(tn_try_accept(listener, &stream), TN_EAGAIN);
+    make_blocking(tn_listener_fd(listener));
+    tn_scope_enter_for(&scope, 20 * TN_MS);
+    tt_check_eq(tn_accept(listener, &stream), TN_ETIMEDOUT);
+    tn_scope_leave(&scope);
+    tn_listener_close(listener);
+    return arg;
+}
+
+Test(mode, accept_ends_at_its_deadline_if_the_descriptor_was_given_out)
+{
+    tt_run(accept_none_after_asking, NULL);
+}
+
 /* Another process accepts from the socket, and its streams have the option. */
 static void *close_listener(void *arg)
 {

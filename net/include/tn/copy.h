@@ -55,9 +55,13 @@ TN_API int tn_copy(tn_io to, tn_io from, const tn_copy_options *options, uint64_
  * TN_ECONNRESET), the other direction continues to its end, because that peer may have sent something before. Without
  * `idle_ns` the copy then lasts as long as that direction, for ever if its stream never ends.
  *
- * While the connection is idle, or no write has to wait, the calling fiber copies in both directions. At other times the second
- * direction is copied by another fiber, which needs a stack: with tn_options.stacks_max, allow two for each busy copy. If a
- * stream cannot be tried (tn_io_try_read), or not be waited for by a future, there are always two.
+ * While the connection is idle, or little is there at once, the calling fiber copies in both directions. In these cases another
+ * fiber copies the second direction, until both are idle again:
+ * - A write has to wait.
+ * - A read has filled `buffer_size` bytes.
+ * - An end is passed on to a stream that is no tn_stream, because that may wait.
+ * If a stream cannot be tried (tn_io_try_read, tn_io_try_write), or not be waited for by a future, there are two from then on.
+ * The other fiber needs a stack: with tn_options.stacks_max, allow two for each busy copy.
  *
  * Suspends: until both directions have ended; also when the task's budget is used up.
  * Callable from: a fiber.

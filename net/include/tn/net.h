@@ -87,8 +87,9 @@ TN_API int tn_unix_listen(tn_listener **out, const char *path, const tn_listen_o
 TN_API int tn_tcp_listen_shared(tn_listener **out, unsigned count, const char *address, const tn_listen_options *options);
 
 /* Makes a listener of `fd`, a socket of type SOCK_STREAM that listens already, such as one inherited from a supervisor, and makes
- * the socket non-blocking. No call waits in the kernel if another process changes that. If it is a Unix socket, its path is not
- * removed at the close. `runtime`: NULL for that of the calling task; required on a plain thread.
+ * the socket non-blocking. Another process may change that: each accept sets the mode first. A change between these two calls of
+ * the kernel may make that accept wait there, and its worker with it, until the next connection. If it is a Unix socket, its path
+ * is not removed at the close. `runtime`: NULL for that of the calling task; required on a plain thread.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -148,8 +149,9 @@ TN_API tn_listener *tn_listener_retain(tn_listener *listener);
  * Cancellation: no. */
 TN_API void tn_listener_release(tn_listener *listener);
 
-/* Returns the descriptor of the listener, for options of the socket or to hand it to another process. It may not be closed or
- * made blocking. Close the listener only when no task uses the descriptor: its number may then be another file's.
+/* Returns the descriptor of the listener, for options of the socket or to hand it to another process. It may not be closed.
+ * From now on each accept sets the mode of the socket first, as it does for a listener of tn_listener_open. Close the listener
+ * only when no task uses the descriptor: its number may then be another file's.
  *
  * Suspends: no.
  * Callable from: anywhere.
@@ -195,8 +197,10 @@ TN_API int tn_tcp_connect(tn_runtime *runtime, tn_stream **out, const char *addr
  * Cancellation: yes; nothing is left behind. */
 TN_API int tn_unix_connect(tn_runtime *runtime, tn_stream **out, const char *path);
 
-/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM, and makes the socket non-blocking. No call waits in the kernel
- * if another process changes that. `runtime`: NULL for that of the calling task; required on a plain thread.
+/* Makes a stream of `fd`, a connected socket of type SOCK_STREAM, and makes the socket non-blocking. Another process
+ * may change that: reads and writes do not wait in the kernel nevertheless. What moves bytes inside the kernel (tn_sendfile,
+ * tn_copy) sets the mode first; a change between these two calls of the kernel may make the second one wait there.
+ * `runtime`: NULL for that of the calling task; required on a plain thread.
  *
  * Suspends: no.
  * Callable from: anywhere.
