@@ -42,6 +42,13 @@ def names(text):
     return chosen
 
 
+def peer(text):
+    chosen = names(text)
+    if len(chosen) != 1 or chosen == [OURS]:
+        raise argparse.ArgumentTypeError("one peer is wanted")
+    return chosen[0]
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench", description=HELP, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("area", choices=AREAS, help="what to measure")
@@ -53,6 +60,8 @@ def parse(arguments):
     parser.add_argument("--connections", type=counts, metavar="N,…", help="of server, scale and mixed, instead of theirs")
     parser.add_argument("--only", type=names, default=programs.DEFAULT, metavar="NAME,…",
                         help="these programs of " + " ".join(programs.NAMES) + "; without: " + " ".join(programs.DEFAULT))
+    parser.add_argument("--against", type=peer, metavar="NAME",
+                        help="the peer that tournant is compared with; without: in each case the best one")
     parser.add_argument("--raise", action="store_true", dest="raises", help="ratchet: the limits become what these cases take")
     parser.add_argument("--lower", action="store_true", help="ratchet: limits become lower where they can; new cases get one")
     options = parser.parse_intermixed_args(arguments)
@@ -74,6 +83,7 @@ def measure(options):
         raise processes.Failure("no program could be built")
     about, commit = machine.describe(programs.switch_loop(), programs.versions(ready)), machine.commit()
     rows = AREAS[options.area].run(ready, options.cases, options)
+    rows.compare_with(options.against)
     about = machine.finish(about, programs.switch_loop())
     report.print_all(rows, about)
     if OURS not in [program.name for program in ready]:

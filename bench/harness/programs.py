@@ -100,10 +100,15 @@ ALL = [
 ]
 
 NAMES = [program.name for program in ALL]
+
 DEFAULT = [program.name for program in ALL if not program.asked]
 TARGETS = ["bench_micro", "bench_open_loop", "threads_threads_micro", "servers_tournant_server", "servers_threads_server",
            "servers_plain_epoll_server", "servers_uv_server", "servers_uring_server", "virtual_micro", "virtual_tournant_server",
            "examples_mini_redis"]
+
+
+def named(name):
+    return next(program for program in ALL if program.name == name)
 
 
 def switch_loop():

@@ -41,10 +41,10 @@ def ratio_text(row):
 def table(rows):
     """Lines of text."""
     programs = list(dict.fromkeys(name for row in rows for name in [OURS, *row.values]))
-    cells = [["case", "", "unit", *programs, "best peer", "ratio"]]
+    cells = [["case", "", "unit", *programs, "peer", "ratio"]]
     for row in rows:
         cells.append([row.case, params_text(row.params), row.unit, *[spread(row.values.get(name)) for name in programs],
-                      row.best_peer() or "-", ratio_text(row)])
+                      row.compared() or "-", ratio_text(row)])
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells]
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
@@ -77,7 +77,7 @@ def write_json(name, whole):
 def print_all(rows, about):
     """`rows`: a Rows."""
     print("\n" + machine.one_line(about))
-    print("Median (minimum-maximum) of the rounds; ratio: tournant / best peer, with its 95 % interval.\n")
+    print("Median (minimum-maximum) of the rounds; ratio: tournant / the peer beside it, with its 95 % interval.\n")
     for line in table(rows.measured()):
         print(line)
     if rows.missing():

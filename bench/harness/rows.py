@@ -16,6 +16,7 @@ class Row:
         self.params = params
         self.better = better
         self.beside = beside
+        self.against = None  # set by Rows.compare_with
         self.values = {}
 
     def key(self):
@@ -25,28 +26,32 @@ class Row:
         """The programs that tournant is compared with."""
         return [name for name in self.values if name != OURS and name not in self.beside and self.unit not in NO_COMPARISON]
 
-    def best_peer(self):
+    def compared(self):
+        """The peer that tournant is compared with: the one that was named before the run, or the one with the best median."""
+        if self.against is not None:
+            return self.against if self.against in self.peers() else None
         medians = {name: stats.median(self.values[name]) for name in self.peers()}
         return (min if self.better == "lower" else max)(medians, key=medians.get) if medians else None
 
     def ratio(self, peer=None):
-        """tournant / `peer`, the best one if not said."""
-        peer = peer or self.best_peer()
+        """tournant / `peer`, the one of compared() if not said."""
+        peer = peer or self.compared()
         return stats.ratio(self.values[OURS], self.values[peer]) if peer and OURS in self.values else None
 
     def interval(self, peer=None):
-        peer = peer or self.best_peer()
+        peer = peer or self.compared()
         return stats.ratio_interval(self.values[OURS], self.values[peer]) if peer and OURS in self.values else None
 
     def as_json(self):
         results = {name: dict(stats.summary(values), values=values) for name, values in self.values.items()}
         return {"case": self.case, "params": self.params, "unit": self.unit, "better": self.better,
-                "beside": [name for name in self.beside if name in self.values], "results": results,
-                "best_peer": self.best_peer(), "ratio": self.ratio(), "ratio_interval": self.interval()}
+                "beside": [name for name in self.beside if name in self.values], "results": results, "against": self.against,
+                "compared": self.compared(), "ratio": self.ratio(), "ratio_interval": self.interval()}
 
 
 def row_from_json(found):
     row = Row(found["case"], found["unit"], found["params"], found["better"], found["beside"])
+    row.against = found.get("against")
     row.values = {name: result["values"] for name, result in found["results"].items()}
     return row
 
@@ -85,6 +90,10 @@ class Rows:
         """One round's value of the row or distribution that is `row` but for its values."""
         known = self.spreads if isinstance(row, Distribution) else self.rows
         known.setdefault(row.key(), row).values.setdefault(program, []).append(value)
+
+    def compare_with(self, peer):
+        for row in self.rows.values():
+            row.against = peer
 
     def measured(self):
         """Those that tournant has a part in: the others are no comparison."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The fixed HTTP answer, served by each program in turn."""
-from kit.processes import Failure, say
+from kit.processes import say
 
 from harness import instructions, loads, stats
+from harness.programs import named
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Distribution, Row, Rows
 
@@ -15,6 +16,7 @@ BESIDE = ["epoll_1"]  # a thread less than the others: what there would be to ga
 HIGHER = ["requests/s", "answered/asked"]
 PIPELINED = ["--pipeline", "16"]
 STREAM = ["--pipeline", "64", "--request-bytes", "512"]
+GAUGE = "epoll"  # half of its peak is the rate of `rate` and `mixed`
 ONCE = 3  # rounds of what hardly spreads
 
 
@@ -71,22 +73,19 @@ def run_cpu(programs, setting, rows):
              for count in setting.connections for program in programs], setting.rounds, rows)
 
 
-def half_peak(programs, setting, connections, rows):
-    """Requests a second for all programs alike: half of what tournant reached in this run, or reaches now."""
-    for row in rows.measured():
-        if (row.case, row.unit, row.params.get("connections")) == ("closed", "requests/s", connections):
-            return round(stats.median(row.values[OURS]) / 2)
-    ours = next((program for program in programs if program.name == OURS), None)
-    if ours is None:
-        raise Failure("the rate is half of tournant's peak, and tournant does not run here")
-    say("looking for tournant's peak at %d connections" % connections)
-    return round(loads.closed_loop(ours.server_command(setting.workers), connections, setting.seconds)["requests/s"] / 2)
+def half_peak(setting, connections, rows):
+    """Requests a second for all programs alike: half of what epoll reached in this run, or reaches now."""
+    for row in rows.rows.values():
+        if (row.case, row.unit, row.params.get("connections")) == ("closed", "requests/s", connections) and GAUGE in row.values:
+            return round(stats.median(row.values[GAUGE]) / 2)
+    say("looking for %s's peak at %d connections" % (GAUGE, connections))
+    return round(loads.closed_loop(named(GAUGE).server_command(setting.workers), connections, setting.seconds)["requests/s"] / 2)
 
 
 def run_rate(programs, setting, rows):
     jobs = []
     for count in setting.connections:
-        rate = half_peak(programs, setting, count, rows)
+        rate = half_peak(setting, count, rows)
         jobs += [rate_job(program, "rate", params_of(setting, count, rate=rate), program.server_command(setting.workers),
                           setting.seconds) for program in programs]
     run_all(jobs, setting.rounds, rows)

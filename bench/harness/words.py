@@ -90,7 +90,9 @@ CASES = {
     "resumed": "resumed handshake of TLS 1.3",
     "mixed_undisturbed": "no blocking tasks",
     "mixed_sleep": "tasks that sleep in their thread",
+    "mixed_declared": "tasks that sleep in their thread, and say so",
     "mixed_busy": "tasks that compute for 100 ms",
+    "mixed_1_percent": "one request of 100 sleeps in its thread",
 }
 
 # What the last part of a case's name measures.

@@ -2,6 +2,7 @@
 #include "fixed.h"
 
 #include <getopt.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ size_t fixed_count_requests(unsigned *matched, const char *data, size_t size)
 
 _Noreturn static void usage(const char *name)
 {
-    fprintf(stderr, "usage: %s [--port N] [--workers N] [--block sleep|busy] [--buffer held|none]\n", name);
+    fprintf(stderr, "usage: %s [--port N] [--workers N] [--block sleep|declared|busy|some] [--buffer held|none]\n", name);
     exit(2);
 }
 
@@ -45,15 +46,17 @@ static unsigned parse_number(const char *name, const char *text, unsigned long m
     return (unsigned)value;
 }
 
-/* Which of two words; 0 or 1. */
-static int parse_word(const char *name, const char *text, const char *first, const char *second)
+/* Which of the words, which end with NULL. */
+static unsigned parse_word(const char *name, const char *text, const char *const words[])
 {
-    if (strcmp(text, first) == 0)
-        return 0;
-    if (strcmp(text, second) != 0)
-        usage(name);
-    return 1;
+    for (unsigned i = 0; words[i] != NULL; i++)
+        if (strcmp(text, words[i]) == 0)
+            return i;
+    usage(name);
 }
+
+static const char *const buffers[] = {"none", "held", NULL};
+static const char *const blocks[] = {"sleep", "declared", "busy", "some", NULL}; /* in the order of fixed_block */
 
 fixed_options fixed_parse(const char *name, int argc, char **argv)
 {
@@ -76,10 +79,10 @@ fixed_options fixed_parse(const char *name, int argc, char **argv)
             options.workers = parse_number(name, optarg, 1024);
             break;
         case 'b':
-            options.block = parse_word(name, optarg, "sleep", "busy") == 0 ? FIXED_BLOCK_SLEEP : FIXED_BLOCK_BUSY;
+            options.block = (enum fixed_block)(FIXED_BLOCK_SLEEP + parse_word(name, optarg, blocks));
             break;
         case 'k':
-            options.held_buffer = parse_word(name, optarg, "held", "none") == 0;
+            options.held_buffer = parse_word(name, optarg, buffers) == 1;
             break;
         default:
             usage(name);
@@ -107,14 +110,36 @@ static long now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static void sleep_in_thread(long ms)
+{
+    struct timespec length = {.tv_nsec = ms * 1000000L};
+
+    while (nanosleep(&length, &length) != 0)
+        ;
+}
+
+bool fixed_has_blocking_tasks(const fixed_options *options)
+{
+    return options->block != FIXED_BLOCK_NEVER && options->block != FIXED_BLOCK_SOME;
+}
+
+void fixed_block_some(const fixed_options *options, size_t count)
+{
+    static atomic_ulong requests;
+
+    if (options->block != FIXED_BLOCK_SOME)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed) % FIXED_SOME == 0)
+            sleep_in_thread(FIXED_SOME_MS);
+}
+
 void fixed_block_thread(enum fixed_block block)
 {
-    struct timespec length = {.tv_nsec = FIXED_BLOCK_MS * 1000000L};
     long until = now_ms() + FIXED_BLOCK_MS;
 
-    if (block == FIXED_BLOCK_SLEEP)
-        while (nanosleep(&length, &length) != 0)
-            ;
+    if (block != FIXED_BLOCK_BUSY)
+        sleep_in_thread(FIXED_BLOCK_MS);
     else
         while (now_ms() < until)
             ;

@@ -44,6 +44,7 @@ static void close_connection(connection *conn)
 
 static bool answer(const connection *conn, size_t count)
 {
+    fixed_block_some(&options, count);
     while (count > 0) {
         size_t now = count < FIXED_REQUESTS_MAX ? count : FIXED_REQUESTS_MAX;
         ssize_t n = send(conn->fd, fixed_answers, now * FIXED_ANSWER_SIZE, MSG_NOSIGNAL);
@@ -117,7 +118,7 @@ static int start_loop(loop *self)
     self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll_fd < 0)
         return -1;
-    if (options.block != FIXED_BLOCK_NEVER) {
+    if (fixed_has_blocking_tasks(&options)) {
         self->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         if (self->timer.fd < 0 || watch(self, &self->timer) < 0 || timerfd_settime(self->timer.fd, 0, &first, NULL) < 0)
             return -1;

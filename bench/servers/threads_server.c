@@ -34,6 +34,7 @@ static bool send_all(int fd, const char *data, size_t size)
 
 static bool answer(int fd, size_t count)
 {
+    fixed_block_some(&options, count);
     while (count > 0) {
         size_t now = count < FIXED_REQUESTS_MAX ? count : FIXED_REQUESTS_MAX;
 
@@ -91,7 +92,7 @@ int main(int argc, char **argv)
     int listener;
 
     options = fixed_parse("threads", argc, argv);
-    for (unsigned i = 0; i < options.workers && options.block != FIXED_BLOCK_NEVER; i++)
+    for (unsigned i = 0; i < options.workers && fixed_has_blocking_tasks(&options); i++)
         if (start(block, NULL) != 0)
             return 1;
     listener = fixed_listen(&options);

@@ -19,6 +19,7 @@ static bool answer(tn_stream *conn, unsigned *matched, const char *data, size_t 
 {
     size_t count = fixed_count_requests(matched, data, size);
 
+    fixed_block_some(&options, count);
     while (count > 0) {
         size_t now = count < FIXED_REQUESTS_MAX ? count : FIXED_REQUESTS_MAX;
         if (tn_write_all(conn, fixed_answers, now * FIXED_ANSWER_SIZE) != 0)
@@ -64,10 +65,16 @@ static void *session_held(void *arg)
 
 static void *block(void *arg)
 {
+    bool declares = options.block == FIXED_BLOCK_DECLARED;
+
     (void)arg;
-    do
+    do {
+        if (declares)
+            tn_block_begin(TN_BLOCK_EAGER);
         fixed_block_thread(options.block);
-    while (tn_sleep(FIXED_BLOCK_MS * TN_MS) == 0);
+        if (declares)
+            tn_block_end();
+    } while (tn_sleep(FIXED_BLOCK_MS * TN_MS) == 0);
     return NULL;
 }
 
@@ -85,7 +92,7 @@ static void *serve(void *arg)
         return fprintf(stderr, "%s: listen: %s\n", options.name, tn_strerror(rc)), NULL;
     tn_listener_address(listener, address, sizeof address);
     fprintf(stderr, "%s: listening on http://%s/\n", options.name, address);
-    for (unsigned i = 0; i < options.workers && options.block != FIXED_BLOCK_NEVER; i++)
+    for (unsigned i = 0; i < options.workers && fixed_has_blocking_tasks(&options); i++)
         if ((rc = tn_spawn(NULL, block, NULL)) != 0)
             return fprintf(stderr, "%s: spawn: %s\n", options.name, tn_strerror(rc)), NULL;
     while (tn_accept(listener, &conn) == 0)

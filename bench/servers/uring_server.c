@@ -366,7 +366,7 @@ int main(int argc, char **argv)
     is_full = strcmp(argv[1], "full") == 0;
     options = fixed_parse("uring", argc - 1, argv + 1);
     if (options.block != FIXED_BLOCK_NEVER) {
-        fprintf(stderr, "uring: it has no tasks that block\n");
+        fprintf(stderr, "uring: its tasks never block\n");
         return 2;
     }
     loops = calloc(options.workers, sizeof *loops);

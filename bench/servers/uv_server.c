@@ -56,6 +56,7 @@ static void write_rest(connection *conn, const char *data, size_t size)
 
 static void answer(connection *conn, size_t count)
 {
+    fixed_block_some(&options, count);
     while (count > 0) {
         size_t now = count < FIXED_REQUESTS_MAX ? count : FIXED_REQUESTS_MAX;
         size_t size = now * FIXED_ANSWER_SIZE;
@@ -145,7 +146,7 @@ int main(int argc, char **argv)
         return 1;
     }
     uv_timer_init(loop, &timer);
-    if (options.block != FIXED_BLOCK_NEVER)
+    if (fixed_has_blocking_tasks(&options))
         uv_timer_start(&timer, on_timer, 0, 0);
     return uv_run(loop, UV_RUN_DEFAULT);
 }

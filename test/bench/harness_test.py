@@ -68,17 +68,27 @@ class Statistics(unittest.TestCase):
 class TheField(unittest.TestCase):
     def test_the_best_peer_is_the_lowest_or_the_highest(self):
         values = {"tournant": [10], "tokio": [20], "go": [40]}
-        self.assertEqual(row_of(values).best_peer(), "tokio")
+        self.assertEqual(row_of(values).compared(), "tokio")
         self.assertEqual(row_of(values).ratio(), 0.5)
-        self.assertEqual(row_of(values, "higher").best_peer(), "go")
+        self.assertEqual(row_of(values, "higher").compared(), "go")
         self.assertEqual(row_of(values, "higher").ratio(), 0.25)
 
+    def test_a_peer_that_was_named_before_the_run(self):
+        rows = Rows()
+        for case in ("spawn_join", "ping_pong"):
+            for name, value in (("tournant", 10), ("tokio", 20), ("go", 40)):
+                if (case, name) != ("ping_pong", "go"):
+                    rows.add(Row(case, "ns/op", {}), name, value)
+        rows.compare_with("go")
+        self.assertEqual([(row.compared(), row.ratio()) for row in rows.measured()], [("go", 0.25), (None, None)])
+        self.assertEqual(row_from_json(rows.measured()[0].as_json()).compared(), "go")
+
     def test_who_has_another_definition_is_not_of_the_field(self):
-        self.assertEqual(row_of({"tournant": [10], "tokio": [20], "go_barging": [1]}, beside=["go_barging"]).best_peer(), "tokio")
+        self.assertEqual(row_of({"tournant": [10], "tokio": [20], "go_barging": [1]}, beside=["go_barging"]).compared(), "tokio")
 
     def test_without_a_peer_there_is_no_ratio(self):
         self.assertIsNone(row_of({"tournant": [10]}).ratio())
-        self.assertIsNone(row_of({"tournant": [10]}).best_peer())
+        self.assertIsNone(row_of({"tournant": [10]}).compared())
 
     def test_what_tells_about_the_measurement_is_not_compared(self):
         row = Row("rate", "generator_lag_p99_us", {})
@@ -111,9 +121,9 @@ class Report(unittest.TestCase):
                                                       "histograms": {"tournant": [[[9, 1]], [[8, 2]]]}}])
         self.assertEqual(distribution_from_json(document["distributions"][0]).values, {"tournant": [[[9, 1]], [[8, 2]]]})
         row, = document["rows"]
-        self.assertEqual({key: row[key] for key in ("case", "params", "unit", "better", "best_peer", "ratio")},
+        self.assertEqual({key: row[key] for key in ("case", "params", "unit", "better", "compared", "ratio")},
                          {"case": "spawn_join", "params": {"workers": 2}, "unit": "ns/op", "better": "lower",
-                          "best_peer": "tokio", "ratio": 0.5})
+                          "compared": "tokio", "ratio": 0.5})
         self.assertEqual(row["results"]["tournant"], {"median": 11, "min": 10, "max": 12, "runs": 3, "values": [10, 12, 11]})
         self.assertEqual(row["results"]["tokio"]["median"], 22)
 
@@ -122,9 +132,9 @@ class Report(unittest.TestCase):
         back = row_from_json(json.loads(json.dumps(row.as_json())))
         self.assertEqual((back.as_json(), back.ratio("tokio"), back.peers()), (row.as_json(), 11 / 25, ["tokio"]))
 
-    def test_the_table_has_a_line_a_row_and_names_the_best_peer(self):
+    def test_the_table_has_a_line_a_row_and_names_the_peer(self):
         head, _, line = report.table(self.rows().measured())
-        self.assertEqual(head.split()[:5], ["case", "unit", "tournant", "tokio", "best"])
+        self.assertEqual(head.split()[:5], ["case", "unit", "tournant", "tokio", "peer"])
         self.assertIn("11.0 (10.0-12.0)", line)
         self.assertRegex(line, r"tokio +0\.50 \[0\.50-0\.50\]$")
 

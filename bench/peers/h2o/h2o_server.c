@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 
     options = fixed_parse("h2o", argc, argv);
     if (options.block != FIXED_BLOCK_NEVER) {
-        fprintf(stderr, "h2o: it has no tasks that block\n");
+        fprintf(stderr, "h2o: its tasks never block\n");
         return 2;
     }
     h2o_config_init(&config);

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -40,7 +41,7 @@ func countRequests(matched *int, data []byte) int {
 	return count
 }
 
-func serve(conn net.Conn) {
+func serve(conn net.Conn, some bool) {
 	defer conn.Close()
 	buffer := make([]byte, readSize)
 	matched := 0
@@ -49,7 +50,11 @@ func serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		switch count := countRequests(&matched, buffer[:n]); count {
+		count := countRequests(&matched, buffer[:n])
+		if some {
+			blockSome(count)
+		}
+		switch count {
 		case 0:
 		case 1:
 			_, err = conn.Write(answer)
@@ -62,9 +67,29 @@ func serve(conn net.Conn) {
 	}
 }
 
-const blockLength = 100 * time.Millisecond
+const (
+	blockLength = 100 * time.Millisecond
+	someLength  = 20 * time.Millisecond // a request that blocks does so as long
+	someOf      = 100                   // one request of as many blocks
+)
 
 // A call of C's that blocks the thread: to Go a system call, not time.Sleep.
+func sleepInThread(duration time.Duration) {
+	length := syscall.NsecToTimespec(int64(duration))
+	for syscall.Nanosleep(&length, &length) == syscall.EINTR {
+	}
+}
+
+var requests uint64
+
+func blockSome(count int) {
+	for i := 0; i < count; i++ {
+		if (atomic.AddUint64(&requests, 1)-1)%someOf == 0 {
+			sleepInThread(someLength)
+		}
+	}
+}
+
 func block(busy bool) {
 	for {
 		began := time.Now()
@@ -72,9 +97,7 @@ func block(busy bool) {
 			for time.Since(began) < blockLength {
 			}
 		} else {
-			length := syscall.NsecToTimespec(int64(blockLength))
-			for syscall.Nanosleep(&length, &length) == syscall.EINTR {
-			}
+			sleepInThread(blockLength)
 		}
 		time.Sleep(blockLength)
 	}
@@ -83,7 +106,7 @@ func block(busy bool) {
 func main() {
 	port := flag.Int("port", 8080, "port of 127.0.0.1")
 	workers := flag.Int("workers", 2, "GOMAXPROCS")
-	blocking := flag.String("block", "", "sleep or busy")
+	blocking := flag.String("block", "", "sleep, declared, busy or some")
 	flag.Parse()
 	runtime.GOMAXPROCS(*workers)
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
@@ -92,7 +115,7 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Fprintf(os.Stderr, "go: listening on http://%s/\n", listener.Addr())
-	for i := 0; i < *workers && *blocking != ""; i++ {
+	for i := 0; i < *workers && *blocking != "" && *blocking != "some"; i++ {
 		go block(*blocking == "busy")
 	}
 	for {
@@ -102,6 +125,6 @@ func main() {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		go serve(conn)
+		go serve(conn, *blocking == "some")
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The fixed HTTP answer on Tokio: a task a connection. bench/README.md has the definition.
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,8 +31,23 @@ async fn answer(stream: &mut TcpStream, count: usize) -> std::io::Result<()> {
     }
 }
 
+const SOME_LENGTH: Duration = Duration::from_millis(20); // a request that blocks does so as long
+const SOME_OF: u64 = 100; // one request of as many blocks
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+fn block_some(some: bool, count: usize) {
+    if !some {
+        return;
+    }
+    for _ in 0..count {
+        if REQUESTS.fetch_add(1, Ordering::Relaxed) % SOME_OF == 0 {
+            std::thread::sleep(SOME_LENGTH);
+        }
+    }
+}
+
 /// The buffer is part of the task.
-async fn serve_held(mut stream: TcpStream) -> std::io::Result<()> {
+async fn serve_held(mut stream: TcpStream, some: bool) -> std::io::Result<()> {
     let mut matched = 0;
     let mut buffer = [0; READ_SIZE];
     loop {
@@ -40,6 +56,7 @@ async fn serve_held(mut stream: TcpStream) -> std::io::Result<()> {
             return Ok(());
         }
         let count = count_requests(&mut matched, &buffer[..n]);
+        block_some(some, count);
         answer(&mut stream, count).await?;
     }
 }
@@ -55,25 +72,30 @@ fn read_now(stream: &TcpStream, matched: &mut usize) -> std::io::Result<Option<u
     }
 }
 
-async fn serve_bare(mut stream: TcpStream) -> std::io::Result<()> {
+async fn serve_bare(mut stream: TcpStream, some: bool) -> std::io::Result<()> {
     let mut matched = 0;
     loop {
         stream.readable().await?;
         match read_now(&stream, &mut matched)? {
             None => return Ok(()),
-            Some(count) => answer(&mut stream, count).await?,
+            Some(count) => {
+                block_some(some, count);
+                answer(&mut stream, count).await?
+            }
         }
     }
 }
 
-async fn block(busy: bool) {
+async fn block(how: Block) {
     let length = Duration::from_millis(100);
     loop {
         let began = Instant::now();
-        if busy {
+        if how == Block::Busy {
             while began.elapsed() < length {
                 std::hint::spin_loop();
             }
+        } else if how == Block::Declared {
+            tokio::task::block_in_place(|| std::thread::sleep(length));
         } else {
             std::thread::sleep(length);
         }
@@ -81,27 +103,39 @@ async fn block(busy: bool) {
     }
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Block {
+    Never,
+    Sleep,
+    Declared,
+    Busy,
+    Some,
+}
+
 struct Options {
     port: u16,
     workers: usize,
-    blocking: Option<bool>, // by a busy loop
+    blocking: Block,
     held: bool,
 }
 
 fn usage() -> ! {
-    eprintln!("usage: server [--port N] [--workers N] [--block sleep|busy] [--buffer held|none]");
+    eprintln!("usage: server [--port N] [--workers N] [--block sleep|declared|busy|some] [--buffer held|none]");
     std::process::exit(2)
 }
 
 fn parse() -> Options {
-    let mut options = Options { port: 8080, workers: 2, blocking: None, held: true };
+    let mut options = Options { port: 8080, workers: 2, blocking: Block::Never, held: true };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let value = args.next().unwrap_or_else(|| usage());
         match (arg.as_str(), value.as_str()) {
             ("--port", _) => options.port = value.parse().unwrap_or_else(|_| usage()),
             ("--workers", _) => options.workers = value.parse().unwrap_or_else(|_| usage()),
-            ("--block", "sleep" | "busy") => options.blocking = Some(value == "busy"),
+            ("--block", "sleep") => options.blocking = Block::Sleep,
+            ("--block", "declared") => options.blocking = Block::Declared,
+            ("--block", "busy") => options.blocking = Block::Busy,
+            ("--block", "some") => options.blocking = Block::Some,
             ("--buffer", "held" | "none") => options.held = value == "held",
             _ => usage(),
         }
@@ -112,9 +146,10 @@ fn parse() -> Options {
 async fn accept_all(options: Options) {
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await.expect("cannot listen");
     eprintln!("tokio: listening on http://{}/", listener.local_addr().unwrap());
-    if let Some(busy) = options.blocking {
+    let some = options.blocking == Block::Some;
+    if !some && options.blocking != Block::Never {
         for _ in 0..options.workers {
-            tokio::spawn(block(busy));
+            tokio::spawn(block(options.blocking));
         }
     }
     loop {
@@ -122,9 +157,9 @@ async fn accept_all(options: Options) {
             Ok((stream, _)) => {
                 stream.set_nodelay(true).ok();
                 if options.held {
-                    tokio::spawn(async move { serve_held(stream).await.ok() });
+                    tokio::spawn(async move { serve_held(stream, some).await.ok() });
                 } else {
-                    tokio::spawn(async move { serve_bare(stream).await.ok() });
+                    tokio::spawn(async move { serve_bare(stream, some).await.ok() });
                 }
             }
             Err(error) => {
