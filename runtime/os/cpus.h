@@ -16,7 +16,7 @@ unsigned tni_cpus_usable(void);
 
 /* The smallest CPU quota of the process's control group and all its visible ancestors, version 2 and 1, in processors rounded
  * up. 0: none. False: a file that may be there cannot be opened or read (no descriptor left, no permission, no memory), so the
- * quota is unknown. `root` is put before every path that is opened: "" outside tests. */
+ * quota is unknown, and `*quota` is that of the rest. `root` is put before every path that is opened: "" outside tests. */
 bool tni_cpus_quota_at(const char *root, unsigned *quota);
 
 /* Whether the calling thread may run on each of these processors. It tries each, and comes back. */
