@@ -190,9 +190,9 @@ void tni_runtime_retire(tn_runtime *runtime)
     tni_runtime_wait_for_externals(runtime);
     tni_runtime_walk_tasks(runtime, drop_waits, runtime);
     tni_runtime_walk_tasks(runtime, discard, runtime);
+    tni_reporter_fini(runtime); /* may release results, which may close what is in the loops */
     fini_drivers(runtime);
     tni_monitor_fini(&runtime->monitor);
-    tni_reporter_fini(runtime);
     release_frames(runtime);
     tni_runtime_walk_tasks(runtime, pin_outliving, runtime);
     tni_runtime_wait_for_externals(runtime);

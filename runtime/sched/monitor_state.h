@@ -75,7 +75,7 @@ typedef struct {
     tni_log_sink sink;      /* constant: of the monitor and the starter */
     tni_report_line *lines; /* constant: memory for TNI_REPORTER_LINES */
     tni_thread thread;
-    bool started;
+    tni_a32 started; /* 1: the thread has been started, and not joined; any thread reads it */
     tni_os_mutex lock;
     unsigned first;                 /* lock: index of the oldest line */
     unsigned count;                 /* lock: lines */

@@ -60,6 +60,12 @@ void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stu
     announce(&runtime->reporter, NEWS);
 }
 
+bool tni_reporter_takes_last(const tn_runtime *runtime)
+{
+    /* Relaxed: a hint. A task that is given to the thread after its end is released by tni_reporter_fini. */
+    return tni_a32_load(&runtime->reporter.started, TNI_RELAXED) != 0;
+}
+
 void tni_reporter_give_last(tn_runtime *runtime, tn_task *task)
 {
     tni_inbox_push(&runtime->reporter.ended, &task->inbox_node); /* the task has ended: the link is the holder's of the header */
@@ -178,7 +184,7 @@ void tni_reporter_init(tni_reporter *reporter)
     reporter->sink.put = put_line;
     tni_os_mutex_init(&reporter->lock);
     tni_a32_init(&reporter->news, 0);
-    reporter->started = false;
+    tni_a32_init(&reporter->started, 0);
     tni_aptr_init(&reporter->task, NULL);
     tni_inbox_init(&reporter->ended);
 }
@@ -193,12 +199,13 @@ int tni_reporter_start(tn_runtime *runtime)
         return rc;
     reporter->lines = lines;
     rc = tni_thread_start(&reporter->thread, reporter_main, runtime);
-    reporter->started = rc == 0;
+    tni_a32_store(&reporter->started, rc == 0, TNI_RELAXED); /* relaxed: as in tni_reporter_takes_last */
     return rc;
 }
 
 void tni_reporter_fini(tn_runtime *runtime)
 {
+    release_ended(runtime); /* given by a walk that has lasted longer than the thread */
     if (runtime->reporter.lines != NULL)
         (void)tni_os_unmap(runtime->reporter.lines, mapped_size());
     tni_os_mutex_fini(&runtime->reporter.lock);
@@ -208,9 +215,9 @@ void tni_reporter_stop(tn_runtime *runtime)
 {
     tni_reporter *reporter = &runtime->reporter;
 
-    if (!reporter->started)
+    if (tni_a32_load(&reporter->started, TNI_RELAXED) == 0) /* relaxed: written by the creator of the runtime, and below */
         return;
     announce(reporter, STOP);
     tni_thread_join(&reporter->thread);
-    reporter->started = false;
+    tni_a32_store(&reporter->started, 0, TNI_RELAXED); /* relaxed: as in tni_reporter_takes_last */
 }

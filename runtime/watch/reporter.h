@@ -16,13 +16,16 @@
  * sleep compares. So a report that is written after it has read them ends the sleep.
  *
  * *At the end* the monitor and the starter have been joined. The stop bit ends the thread at an exchange that finds 0, so when
- * all is reported, and it is joined. So no function of the program is called for a report after tn_runtime_destroy. */
+ * all is reported, and it is joined. So no function of the program is called for a report after tn_runtime_destroy. A task that
+ * is stuck inside a walk may give the thread a reference after that. Its worker holds a reference to the runtime, so it has done
+ * so before the runtime is retired, and tni_reporter_fini, a step of that, releases what was given late. */
 #ifndef TNI_REPORTER_H
 #define TNI_REPORTER_H
 
 #include "sched/monitor_state.h"
 
 void tni_reporter_init(tni_reporter *reporter);
+/* Called by the thread that retires the runtime: also releases the tasks that were given to the thread after its end. */
 void tni_reporter_fini(tn_runtime *runtime);
 
 /* Starts the thread. Returns 0 or a negative errno value. */
@@ -38,7 +41,9 @@ void tni_reporter_deadlock(tn_runtime *runtime);
 bool tni_reporter_can_take(const tn_runtime *runtime);
 void tni_reporter_give(tn_runtime *runtime, tn_task *task, tni_stuck_details stuck);
 
-/* Any thread that keeps the runtime: gives the reporter, which has been started, the last reference to a task. */
+/* Any thread that keeps the runtime: whether there is a reporter (a current-thread runtime has none); and gives it the last
+ * reference to a task. */
+bool tni_reporter_takes_last(const tn_runtime *runtime);
 void tni_reporter_give_last(tn_runtime *runtime, tn_task *task);
 
 #endif

@@ -110,7 +110,7 @@ void tni_task_inspect_release(tn_task *task)
 
     if (tni_task_unref_unless_last(task))
         return;
-    if (runtime->reporter.started)
+    if (tni_reporter_takes_last(runtime))
         tni_reporter_give_last(runtime, task);
     else
         tni_task_unref(task);

@@ -8,8 +8,10 @@
 
 #include "base/tls.h"
 #include "sched/runtime.h"
+#include "support/allocator.h"
 #include "support/runtime.h"
 #include "support/slow_thread_start.h"
+#include "watch/reporter.h"
 
 #define LIMIT_NS (60 * TN_S)
 
@@ -188,4 +190,58 @@ Test(reporter, a_full_queue_drops_lines_and_counts_them)
     tt_runtime_destroy(runtime); /* all is reported before it returns */
     cr_assert_eq(atomic_load(&lines), TNI_REPORTER_LINES + 1);
     cr_assert_eq(atomic_load(&dropped), 7);
+}
+
+/* --- A reference that comes late -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tt_allocator allocator;
+    tn_runtime *runtime;
+    tn_task *ended;
+    tt_gate begun;
+    tt_gate may_give;
+    atomic_uint dropped;
+} late;
+
+static void count_drop(void *result)
+{
+    atomic_fetch_add(&((late *)result)->dropped, 1);
+}
+
+/* As a walk does with the last reference to a task, if it has begun before the reporter ended. */
+static void *give_late(void *arg)
+{
+    late *l = arg;
+
+    tt_gate_open(&l->begun);
+    tt_gate_wait(&l->may_give, 1);
+    tni_reporter_give_last(l->runtime, l->ended);
+    return NULL;
+}
+
+static bool is_freed(void *arg)
+{
+    return atomic_load(&((late *)arg)->allocator.blocks) == 0;
+}
+
+Test(reporter, a_reference_after_its_end_is_released)
+{
+    static late l = {.begun = TT_GATE_INIT, .may_give = TT_GATE_INIT};
+    tn_spawn_options spawn = tn_spawn_options_default();
+    tn_options options = one_worker();
+
+    tt_allocator_init(&l.allocator);
+    options.allocator = &l.allocator.as_option;
+    cr_assert_eq(tn_runtime_create(&l.runtime, &options), 0);
+    spawn.drop_result = count_drop;
+    cr_assert_eq(tn_spawn_on(l.runtime, &spawn, &l.ended, identity, &l), 0);
+    while (tn_runtime_tasks(l.runtime) > 0)
+        tt_block_thread(TN_MS);
+    tn_task_release(tt_spawn_on(l.runtime, give_late, &l));
+    tt_gate_wait(&l.begun, 1);
+    cr_assert_eq(tn_runtime_destroy(l.runtime, TN_SHUTDOWN_CANCEL, 10 * TN_MS), 1);
+    cr_assert_eq(atomic_load(&l.dropped), 0);
+    tt_gate_open(&l.may_give);
+    cr_assert(tt_wait_until(is_freed, &l, LIMIT_NS));
+    cr_assert_eq(atomic_load(&l.dropped), 1);
 }
