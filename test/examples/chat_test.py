@@ -96,7 +96,7 @@ class Chat(ServerCase):
         late.count(2)
         before = len(fast.heard)
         text = b"".join(b"%08d %s\n" % (number, b"x" * 150) for number in range(count))
-        thread = threading.Thread(target=speaker.sendall, args=(text,), daemon=True)
+        thread = threading.Thread(target=server.send_all, args=(speaker, text), daemon=True)
         thread.start()
         fast.count(before + count)  # while the slow client reads nothing
         thread.join(server.TIMEOUT_S)

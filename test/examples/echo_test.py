@@ -44,7 +44,7 @@ class Echo(ServerCase):
         """More data than the sockets hold: the server must wait until it can write, and lose nothing."""
         data = os.urandom(16 << 20)
         with self.connect() as conn:
-            sender = threading.Thread(target=lambda: (conn.sendall(data), conn.shutdown(socket.SHUT_WR)), daemon=True)
+            sender = threading.Thread(target=lambda: (server.send_all(conn, data), conn.shutdown(socket.SHUT_WR)), daemon=True)
             sender.start()
             time.sleep(0.3)
             with self.connect() as other:  # no other client is delayed

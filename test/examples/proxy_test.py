@@ -16,6 +16,8 @@ import threading
 import time
 import unittest
 
+from server import send_all
+
 TIMEOUT_S = 60
 PROGRAM = ""
 IDLE_CONNECTIONS = 10000
@@ -64,7 +66,7 @@ def receive_all(conn):
 
 
 def send_and_end(conn, data):
-    conn.sendall(data)
+    send_all(conn, data)
     conn.shutdown(socket.SHUT_WR)
 
 
@@ -131,7 +133,7 @@ class Bytes(ProxyCase):
         with server:
             server.settimeout(TIMEOUT_S)
             self.assertEqual(receive_all(server), (hashlib.sha256(data).hexdigest(), len(data)))
-            server.sendall(data[::-1])
+            send_all(server, data[::-1])
         output, _ = socat.communicate(timeout=TIMEOUT_S)
         self.assertTrue(output == data[::-1], "the response differs")
         self.assertEqual(socat.returncode, 0)

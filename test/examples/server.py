@@ -162,6 +162,13 @@ def wait_until(condition, message):
         time.sleep(0.005)
 
 
+def send_all(conn, data):
+    """Like sendall, whose time limit is for all the data: here it is for each piece that the peer takes."""
+    left = memoryview(data)
+    while left:
+        left = left[conn.send(left):]
+
+
 def receive_all(conn):
     """Returns all data up to the end of the stream."""
     pieces = []

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The idle protocol: which workers are parked, which search for work, and which one a submit wakes. */
+/* ctest: timeout=120 */
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/thread.h"
@@ -149,7 +151,7 @@ static void *work(void *arg)
         tni_fence_full();
         if (tni_a32_load(&o->work, TNI_RELAXED) == 0 && !is_over(o))
             while (tni_a32_load(&o->asleep[me], TNI_ACQUIRE) != 0 && !is_over(o))
-                tni_futex_wait(&o->asleep[me], 1, tni_clock_ns() + (is_over(o) ? 0 : 20 * TN_S));
+                tni_futex_wait(&o->asleep[me], 1, tni_clock_ns() + (is_over(o) ? 0 : 60 * TN_S));
         if (!tni_idle_unpark(&o->idle, me))
             searching = true;
     }
@@ -167,8 +169,10 @@ static void *submit(void *arg)
         wake(o, tni_idle_choose(&o->idle));
         /* Waits until no item is left: the workers go to sleep meanwhile, and no other thread would wake them. */
         if (i % 4 == 0)
-            for (uint64_t limit_ns = tni_clock_ns() + 10 * TN_S; tni_a32_load(&o->work, TNI_RELAXED) > 0;)
+            for (uint64_t limit_ns = tni_clock_ns() + 30 * TN_S; tni_a32_load(&o->work, TNI_RELAXED) > 0;) {
                 tt_check(tni_clock_ns() < limit_ns);
+                sched_yield(); /* to a worker, if there are fewer processors than threads */
+            }
     }
     return NULL;
 }

@@ -14,6 +14,7 @@
 enum { FIBERS = 4000, USED_BYTES = 20 * 1024 };
 
 static atomic_uint used_so_far;
+static atomic_bool measured;
 
 static void *use_stack(void *arg)
 {
@@ -22,9 +23,8 @@ static void *use_stack(void *arg)
     memset(used, 1, sizeof used);
     __asm__ volatile("" : : "r"(used) : "memory");
     atomic_fetch_add(&used_so_far, 1);
-    while (atomic_load(&used_so_far) < FIBERS)
-        tt_check(tn_sleep(10 * TN_MS) == 0);
-    tt_check(tn_sleep(200 * TN_MS) == 0);
+    while (!atomic_load(&measured))
+        tt_check(tn_sleep(50 * TN_MS) == 0);
     return arg;
 }
 
@@ -35,11 +35,13 @@ static size_t burst_of_fibers(tn_runtime *runtime, size_t before)
     size_t top = 0;
 
     atomic_store(&used_so_far, 0);
+    atomic_store(&measured, false);
     for (int i = 0; i < FIBERS; i++)
         tasks[i] = tt_spawn_on(runtime, use_stack, NULL);
     while (atomic_load(&used_so_far) < FIBERS)
         tt_block_thread(TN_MS);
     top = tt_resident_bytes();
+    atomic_store(&measured, true);
     for (int i = 0; i < FIBERS; i++)
         (void)tt_join(tasks[i]);
     return top > before ? top - before : 0;

@@ -35,6 +35,17 @@ static inline bool stand_in_is_free(const stand_in *one)
     return tni_a64_load(&one->task.state, TNI_ACQUIRE) / TNI_TASK_REF == 1;
 }
 
+static inline bool stand_in_is_free_now(void *one)
+{
+    return stand_in_is_free(one);
+}
+
+/* Waits until no thread has a waker of it. A driver that has taken one out to wake it may be interrupted before it does. */
+static inline void stand_in_wait_free(stand_in *one)
+{
+    tt_check(tt_wait_until(stand_in_is_free_now, one, 60 * TN_S));
+}
+
 static inline int poll_by(tn_future *future, stand_in *one)
 {
     one->task.budget = TNI_BUDGET;
