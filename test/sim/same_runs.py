@@ -14,6 +14,8 @@ SIMULATIONS = [
     ("sim_network", "--seeds", "3"),
     ("sim_whole", "--seeds", "20"),
     ("sim_whole", "--seeds", "40", "--fine"),
+    ("sim_parts", "--seeds", "20"),
+    ("sim_parts", "--seeds", "20", "--fine"),
     ("sim_program_tournant_sim_static", "--seeds", "5", "--fine", "--", "echo"),
     ("sim_blocking_pool_pool_call_test", "--seeds", "3"),
     ("sim_runtime_group_test", "--seeds", "3"),

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* All parts of the library in one run: tasks that sleep, compute, block, talk over channels and sockets, look up names and call
  * blocking functions, each under a deadline that now and then passes. What must hold: each operation ends in time, a timer is
- * never very late, nothing is lost, and nothing is left.
- *
- * A wake that is lost is often made good by the monitor, some milliseconds later. So there is a stricter variant, where no thread
- * loses its processor and no task keeps it, and a timer must be at most so late:
- * `--without stall --without short --size prompt_us=N`. */
+ * never very late, nothing is lost, and nothing is left. in_time.h has the stricter variant. */
 #include <stdlib.h>
 
-#include <tn.h>
-#include <tn/sim.h>
+#include "in_time.h"
 
 #define ADDRESS "10.0.0.1:7000"
 #define NAME_ADDRESS "kitchen.example:7000"
-#define OPERATION_NS (60 * TN_S) /* an operation that takes longer has lost a wake */
-#define LATE_NS (2 * TN_S)       /* threads lose their processors for up to 16 ms at a time */
 
 static tn_listener *listener;
 static tn_mutex mutex;
@@ -24,35 +17,6 @@ static tn_mpsc *channel;
 static uint64_t sent;
 static uint64_t received;
 static bool over;
-static uint64_t prompt_ns; /* how late a timer and a response may be in the stricter variant; 0: the ordinary one */
-
-static uint64_t late_ns(void)
-{
-    return prompt_ns > 0 ? prompt_ns : LATE_NS;
-}
-
-/* A length of time, short ones as often as long ones. */
-static uint64_t some_ns(void)
-{
-    return (UINT64_C(1) << tn_sim_choose(24)) + tn_sim_choose(1000);
-}
-
-/* Enters a scope that now and then ends early. Returns whether it may. */
-static bool enter_scope(tn_scope *scope)
-{
-    bool early = tn_sim_choose(3) == 0;
-
-    tn_scope_enter_for(scope, early ? some_ns() : OPERATION_NS);
-    return early;
-}
-
-/* `rc` of an operation in such a scope, which ends. */
-static bool is_done(tn_scope *scope, bool early, ssize_t rc)
-{
-    tn_scope_leave(scope);
-    tn_sim_check(rc >= 0 || (early && rc == TN_ETIMEDOUT));
-    return rc >= 0;
-}
 
 /* --- Operations ------------------------------------------------------------------------------------------------------------- */
 
@@ -122,7 +86,7 @@ static void talk(tn_stream *stream)
         tn_sim_check(n > 0 || n == TN_EBADF || n == TN_ETIMEDOUT);
         got += n > 0 ? (size_t)n : 0;
     }
-    tn_sim_check(prompt_ns == 0 || n < 0 || tn_now() - began_ns < prompt_ns);
+    tn_sim_check(prompt_ns() == 0 || n < 0 || tn_now() - began_ns < prompt_ns());
 }
 
 static void do_connect(void)
@@ -210,7 +174,7 @@ static void do_children(void)
 /* Keeps its thread, so that a replacement thread takes the core. */
 static void do_compute(void)
 {
-    uint64_t until_ns = prompt_ns > 0 ? 0 : tn_now() + 16 * some_ns();
+    uint64_t until_ns = prompt_ns() > 0 ? 0 : tn_now() + 16 * some_ns();
 
     while (tn_now() < until_ns)
         ;
@@ -323,8 +287,7 @@ static void run(void *arg)
     options.yield_often = tn_sim_choose(2) == 0;
     options.no_migration = tn_sim_choose(4) == 0;
     options.force_migration = !options.no_migration && tn_sim_choose(4) == 0;
-    prompt_ns = tn_sim_size("prompt_us", 0) * TN_US;
-    if (prompt_ns > 0)
+    if (prompt_ns() > 0)
         tn_sim_check(tn_sim_set_link("10.0.0.1", &link) == 0);
     tn_sim_check(tn_sim_add_name("kitchen.example", "10.0.0.1") == 0);
     tn_sim_check(tn_mpsc_create(&channel, sizeof(uint64_t), 1 + tn_sim_choose(3), NULL) == 0);

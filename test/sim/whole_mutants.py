@@ -5,9 +5,9 @@
     whole_mutants.py [--quick] [--list FILE] BUILD [NAME...]
 
 BUILD: the build folder of the preset `dev`, which is brought up to date; NAME: only those of mutants.txt, or of FILE. Each
-mutant is linked to sim_whole, which makes the runs of RUNS, one after the other. A mutant that passes is linked to the tests of
-its folder, with 20 seeds each; not with --quick. Prints a line of README.md's table for each. Exit status 1 if one that the list
-expects to be found was missed, or the other way round.
+mutant is linked to sim_whole and sim_parts, which make the runs of RUNS, one after the other. A mutant that passes is linked to
+the tests of its folder, with 20 seeds each; not with --quick. Prints a line of README.md's table for each. Exit status 1 if one
+that the list expects to be found was missed, or the other way round.
 """
 import argparse
 import os
@@ -24,12 +24,17 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 from kit import mutants as lists  # noqa: E402
 from kit import rebuild  # noqa: E402
 
-PROMPT = ["--without", "stall", "--without", "short", "--size", "prompt_us=2000", "--starve", "tn-monitor"]
+WHOLE, PARTS = "test/sim/sim_whole", "test/sim/sim_parts"
+STRICT = ["--without", "stall", "--without", "short", "--starve", "tn-monitor", "--size"]
 RUNS = (
-    ("", ["--seeds", "400"]),
-    ("strict ", ["--seeds", "400", *PROMPT]),
-    ("fine ", ["--fine", "--seeds", "150"]),
-    ("strict, fine ", ["--fine", "--seeds", "200", *PROMPT]),
+    ("", WHOLE, ["--seeds", "400"]),
+    ("strict ", WHOLE, ["--seeds", "400", *STRICT, "prompt_us=2000"]),
+    ("parts ", PARTS, ["--seeds", "400"]),
+    ("parts, strict ", PARTS, ["--seeds", "400", *STRICT, "prompt_us=20000"]),
+    ("fine ", WHOLE, ["--fine", "--seeds", "150"]),
+    ("strict, fine ", WHOLE, ["--fine", "--seeds", "200", *STRICT, "prompt_us=2000"]),
+    ("parts, fine ", PARTS, ["--fine", "--seeds", "400"]),
+    ("parts, strict, fine ", PARTS, ["--fine", "--seeds", "400", *STRICT, "prompt_us=20000"]),
 )
 
 
@@ -59,9 +64,11 @@ def try_mutant(build, mutant, quick):
     """(what happened, the text of the table)"""
     with open(os.path.join(ROOT, mutant.file), encoding="utf-8") as file:
         changed = build.compile(mutant.file, mutant.apply(file.read()), rebuild.SIMULATOR)
-    whole = build.link("test/sim/sim_whole", changed)
-    for mode, options in RUNS:
-        seeds, why = simulate([whole, *options])
+    programs = {}
+    for mode, program, options in RUNS:
+        if program not in programs:
+            programs[program] = build.link(program, changed)
+        seeds, why = simulate([programs[program], *options])
         if seeds is not None:
             return "found", f"{mode}{seeds}: {why}"
     test = None if quick else tests_of_folder(build, mutant, changed)
@@ -79,7 +86,7 @@ def parse():
 
 def main():
     options = parse()
-    rebuild.make(options.build, *(["test/sim/sim_whole"] if options.quick else []))
+    rebuild.make(options.build, *([WHOLE, PARTS] if options.quick else []))
     build = rebuild.Build(options.build, os.path.join(options.build, "test", "sim", "mutants"))
     wrong = found = tried = 0
     for mutant in lists.read(options.list):
