@@ -98,6 +98,17 @@ static inline char *get(const tn_admin *admin, const char *target, reply *r)
     return body_of(r);
 }
 
+/* A runtime whose stacks can be taken. */
+static inline tn_runtime *create(void)
+{
+    tn_options options = tt_options();
+    tn_runtime *runtime;
+
+    options.report_stuck_ns = 3600 * TN_S;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    return runtime;
+}
+
 static inline tn_admin *start(tn_runtime *runtime)
 {
     tn_admin *admin;

@@ -17,16 +17,6 @@
 
 static reply r;
 
-static tn_runtime *create(void)
-{
-    tn_options options = tt_options();
-    tn_runtime *runtime;
-
-    options.report_stuck_ns = 3600 * TN_S;
-    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    return runtime;
-}
-
 /* Gets a page, and prints how long it took. An idle machine needs less than 100 ms; a loaded one gets more. */
 static void get_in_time(tn_admin *admin, const char *target)
 {

@@ -11,17 +11,6 @@
 
 static reply r;
 
-/* A runtime whose stacks can be taken. */
-static tn_runtime *create(void)
-{
-    tn_options options = tt_options();
-    tn_runtime *runtime;
-
-    options.report_stuck_ns = 3600 * TN_S;
-    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
-    return runtime;
-}
-
 /* The sum of the lines that contain both texts, in microseconds. */
 static unsigned long weight_of(const char *body, const char *a, const char *b)
 {

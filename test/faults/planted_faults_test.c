@@ -182,6 +182,15 @@ static void expect(server *s, bool (*shown)(void *arg))
     cr_assert_eq(tn_runtime_destroy(s->runtime, TN_SHUTDOWN_CANCEL, 30 * TN_S), 0);
 }
 
+/* A fault of `count` tasks of one kind, in a server with the usual options. */
+static void plant(const char *name, tn_entry_fn entry, unsigned count, bool (*shown)(void *arg))
+{
+    server *s = prepare();
+
+    start(s, name, entry, count);
+    expect(s, shown);
+}
+
 /* --- Lock convoy: a mutex is held across a wait -------------------------------------------------------------------------- */
 
 static void *handle_with_lock(void *arg)
@@ -213,10 +222,7 @@ static bool convoy_is_shown(void *arg)
 
 Test(planted, lock_convoy)
 {
-    server *s = prepare();
-
-    start(s, "stock", handle_with_lock, 30);
-    expect(s, convoy_is_shown);
+    plant("stock", handle_with_lock, 30, convoy_is_shown);
 }
 
 /* --- Blocked worker: a call that blocks the thread ----------------------------------------------------------------------- */
@@ -364,10 +370,7 @@ static bool leak_is_shown(void *arg)
 
 Test(planted, leak_of_tasks)
 {
-    server *s = prepare();
-
-    start(s, "accept", forget_children, 1);
-    expect(s, leak_is_shown);
+    plant("accept", forget_children, 1, leak_is_shown);
 }
 
 /* --- Timer storm: polling instead of waiting ----------------------------------------------------------------------------- */
@@ -393,10 +396,7 @@ static bool storm_is_shown(void *arg)
 
 Test(planted, timer_storm)
 {
-    server *s = prepare();
-
-    start(s, "poll", poll_a_flag, 2000);
-    expect(s, storm_is_shown);
+    plant("poll", poll_a_flag, 2000, storm_is_shown);
 }
 
 /* --- Slow peer: it does not read ----------------------------------------------------------------------------------------- */
@@ -458,10 +458,7 @@ static bool slow_peer_is_shown(void *arg)
 
 Test(planted, slow_peer)
 {
-    server *s = prepare();
-
-    start(s, "session", send_to_slow_peer, 1);
-    expect(s, slow_peer_is_shown);
+    plant("session", send_to_slow_peer, 1, slow_peer_is_shown);
 }
 
 /* --- DNS: the name server replies late ----------------------------------------------------------------------------------- */
@@ -505,8 +502,5 @@ static bool slow_names_are_shown(void *arg)
 
 Test(planted, slow_names)
 {
-    server *s = prepare();
-
-    start(s, "resolve", resolve, 8);
-    expect(s, slow_names_are_shown);
+    plant("resolve", resolve, 8, slow_names_are_shown);
 }

@@ -89,6 +89,16 @@ static ssize_t plain_write(void *object, const void *buf, size_t size)
     return tn_io_write(*(tn_io *)object, buf, size < 3 ? size : 3);
 }
 
+/* A queue to an end of a duplex that holds `capacity` bytes. `ops`: what the end looks like; NULL: as it is. */
+static void open_small(tn_write_queue *queue, tn_io ends[2], const tn_io_ops *ops, size_t capacity)
+{
+    tn_duplex_options small = tn_duplex_options_default();
+
+    small.capacity = capacity;
+    tt_check_eq(tn_duplex_open(ends, &small), 0);
+    tn_write_queue_init_io(queue, ops != NULL ? (tn_io){ops, &ends[0]} : ends[0]);
+}
+
 typedef struct {
     tn_write_queue *queue;
     char letter;
@@ -109,15 +119,12 @@ static void *write_word(void *arg)
 /* Words of several tasks arrive whole; they are longer than what the stream holds. */
 static void words_are_whole(const tn_io_ops *ops)
 {
-    tn_duplex_options small = tn_duplex_options_default();
     tn_write_queue queue;
     tn_io ends[2];
     tn_task *tasks[WORDS];
     letters all[WORDS];
 
-    small.capacity = 100;
-    tt_check_eq(tn_duplex_open(ends, &small), 0);
-    tn_write_queue_init_io(&queue, ops != NULL ? (tn_io){ops, &ends[0]} : ends[0]);
+    open_small(&queue, ends, ops, 100);
     for (int i = 0; i < WORDS; i++) {
         all[i] = (letters){&queue, (char)('a' + i)};
         tasks[i] = tt_spawn(write_word, &all[i]);
@@ -160,14 +167,11 @@ static int short_write(tn_write_queue *queue, const char *text)
 static void *cut_short(void *arg)
 {
     static const tn_io_ops plain = {.size = sizeof plain, .write = plain_write};
-    tn_duplex_options small = tn_duplex_options_default();
     tn_write_queue queue;
     tn_io ends[2];
     char buf[8];
 
-    small.capacity = 4;
-    tt_check_eq(tn_duplex_open(ends, &small), 0);
-    tn_write_queue_init_io(&queue, (tn_io){&plain, &ends[0]});
+    open_small(&queue, ends, &plain, 4);
     tt_check_eq(short_write(&queue, "abcd"), 0);
     tt_check_eq(short_write(&queue, "efgh"), TN_ETIMEDOUT);
     tt_check_eq(tn_io_read(ends[1], buf, 8), 4);
@@ -198,14 +202,11 @@ static ssize_t counted_try_write(void *object, const void *buf, size_t size)
 static void *full_without_a_wait(void *arg)
 {
     static const tn_io_ops tried = {.size = sizeof tried, .write = plain_write, .try_write = counted_try_write};
-    tn_duplex_options small = tn_duplex_options_default();
     tn_write_queue queue;
     tn_io ends[2];
     char buf[8];
 
-    small.capacity = 4;
-    tt_check_eq(tn_duplex_open(ends, &small), 0);
-    tn_write_queue_init_io(&queue, (tn_io){&tried, &ends[0]});
+    open_small(&queue, ends, &tried, 4);
     tt_check_eq(short_write(&queue, "abcd"), 0);
     tt_check_eq(short_write(&queue, "efgh"), TN_ETIMEDOUT);
     tt_check(atomic_load(&tries) <= 4);
@@ -232,14 +233,11 @@ static void *hold_for_ever(void *arg)
 Test(write_queue, an_abandoned_holder_of_a_kind_that_waits)
 {
     static const tn_io_ops plain = {.size = sizeof plain, .write = plain_write};
-    tn_duplex_options small = tn_duplex_options_default();
     tn_write_queue queue;
     tt_abandoned left;
     tn_io ends[2];
 
-    small.capacity = 4;
-    cr_assert_eq(tn_duplex_open(ends, &small), 0);
-    tn_write_queue_init_io(&queue, (tn_io){&plain, &ends[0]});
+    open_small(&queue, ends, &plain, 4);
     tt_abandon_begin(&left, hold_for_ever, &queue);
     tt_abandon_end(&left);
     cr_assert_eq(tn_write_queue_write(&queue, "g", 1), TN_EPIPE); /* the message was cut */
