@@ -21,22 +21,25 @@ void access_log_fini(access_log *log)
     tn_mutex_fini(&log->writing);
 }
 
-/* The shield: lines are written also when the server ends. */
-static void flush(access_log *log)
+/* Writes the lines, unless `size` bytes have space behind them: another task may have written while this one waited. The shield:
+ * lines are written also when the server ends. */
+static void make_space(access_log *log, size_t size)
 {
-    const char *text;
-    size_t size;
+    const char *text = NULL;
+    size_t used = 0;
 
     TN_SHIELD(shield, tn_now() + TN_S);
     tn_mutex_lock_always(&log->writing);
     tn_mutex_lock_always(&log->lock);
-    text = log->texts[log->which];
-    size = log->used;
-    log->which = 1 - log->which;
-    log->used = 0;
+    if (size > ACCESS_LOG_BYTES - log->used) {
+        text = log->texts[log->which];
+        used = log->used;
+        log->which = 1 - log->which;
+        log->used = 0;
+    }
     tn_mutex_unlock(&log->lock);
-    if (size > 0)
-        (void)tn_io_write_all(tn_file_io(log->out), text, size);
+    if (used > 0)
+        (void)tn_io_write_all(tn_file_io(log->out), text, used);
     tn_mutex_unlock(&log->writing);
 }
 
@@ -49,7 +52,7 @@ void access_log_add(access_log *log, const char *line, size_t size)
     tn_mutex_lock_always(&log->lock);
     while (size > ACCESS_LOG_BYTES - log->used) {
         tn_mutex_unlock(&log->lock);
-        flush(log);
+        make_space(log, size);
         tn_mutex_lock_always(&log->lock);
     }
     is_first = log->used == 0;
@@ -69,7 +72,7 @@ void *access_log_run(void *arg)
         rc = tn_notify_wait(&log->filled);
         if (rc == 0)
             rc = tn_sleep(ACCESS_LOG_DELAY_MS * TN_MS);
-        flush(log);
+        make_space(log, ACCESS_LOG_BYTES);
     }
     return NULL;
 }

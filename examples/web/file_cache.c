@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that were opened not long ago; see file_cache.h. */
+/* Open files, each in the slot of its path; see file_cache.h. */
 #include "file_cache.h"
 
 #include <fcntl.h>

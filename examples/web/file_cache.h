@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that were opened not long ago, with what a response says of them. */
+/* Open files, with what a response says of them. An entry is used for a second. Its file stays open until another file needs the
+ * slot, or the cache ends. */
 #ifndef FILE_CACHE_H
 #define FILE_CACHE_H
 
@@ -21,7 +22,7 @@ typedef struct file_cache {
     tn_mutex lock;
     struct {
         char path[FILE_CACHE_PATH];
-        uint64_t until_ns; /* 0: there is none */
+        uint64_t until_ns; /* the entry is used until then; 0: there is none */
         web_file file;
     } slots[FILE_CACHE_FILES]; /* a path has one slot, and shares it with others */
 } file_cache;

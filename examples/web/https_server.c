@@ -4,7 +4,8 @@
  * It shows sessions of TLS as byte streams (tn/tls.h) in the handlers of tn_serve, with a deadline for the handshake. SIGHUP
  * reads the certificates again. It serves parts of files, conditional requests (ETag, Last-Modified), and compresses texts
  * (zlib, in chunks). `POST /length` returns how many bytes a body has, also one in chunks or after 100 Continue. Each request
- * is a line on standard output, at most 100 ms later. A file stays open for a second (file_cache.h).
+ * is a line on standard output, at most 100 ms later. What it knows of a file is used for a second
+ * (file_cache.h).
  *
  * Run:   https_server --certificate server.crt --key server.key --port 8443
  *        (`--authorities FILE`: clients need a certificate that one of these has signed)
@@ -217,7 +218,9 @@ static int send_compressed(response *self, tn_file *file, const char *head)
 /* The head of a response with a part of a file, or with a file in chunks. */
 static void make_head(char *head, size_t size, const web_file *file, range_kind kind, uint64_t first, uint64_t count)
 {
-    int used = snprintf(head, size, "HTTP/1.1 %s\r\nContent-Type: %s\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n",
+    int used = snprintf(head, size,
+                        "HTTP/1.1 %s\r\nContent-Type: %s\r\nLast-Modified: %s\r\nVary: Accept-Encoding\r\n"
+                        "Accept-Ranges: bytes\r\n",
                         kind == PART ? "206 Partial Content" : "200 OK", file->type, file->date);
 
     if (kind == PART)

@@ -127,10 +127,12 @@ class Https(unittest.TestCase):
     def test_parts_and_conditions(self):
         _, status, headers, body, _ = curl(self.server, "/small", "-r", "2-4")
         self.assertEqual((status, body, headers["Content-Range"]), (206, b"234", "bytes 2-4/10"))
+        self.assertEqual(headers["Accept-Ranges"], "bytes")
         self.assertEqual(curl(self.server, "/small", "-r", "-3")[3], b"789")
         self.assertEqual(curl(self.server, "/small", "-r", "7-")[3], b"789")
         self.assertEqual(curl(self.server, "/small", "-r", "10-")[1], 416)
         _, _, headers, _, _ = curl(self.server, "/small")
+        self.assertEqual(headers["Accept-Ranges"], "bytes")
         self.assertEqual(curl(self.server, "/small", "-H", "If-None-Match: " + headers["ETag"])[1], 304)
         self.assertEqual(curl(self.server, "/small", "-H", 'If-None-Match: "x"')[1], 200)
         self.assertEqual(curl(self.server, "/small", "-H", "If-Modified-Since: " + headers["Last-Modified"])[1], 304)
@@ -141,6 +143,7 @@ class Https(unittest.TestCase):
         self.assertLess(len(body), len(TEXT) // 10)
         _, _, headers, body, _ = curl(self.server, "/text.txt", "-H", "Accept-Encoding: gzip")
         self.assertEqual(gzip.decompress(body), TEXT)
+        self.assertEqual(headers["Accept-Ranges"], "bytes")
         self.assertNotIn("Content-Encoding", curl(self.server, "/large", "-H", "Accept-Encoding: gzip")[2])
 
     def test_bodies(self):
