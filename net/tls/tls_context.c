@@ -140,6 +140,7 @@ static void set_sessions(SSL_CTX *ctx, const tn_tls_context *context)
         SSL_CTX_sess_set_cache_size(ctx, (long)options->sessions_max);
     memcpy(keys, context->ticket_keys, sizeof keys);
     (void)SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys);
+    OPENSSL_cleanse(keys, sizeof keys);
     (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"tournant", 8);
 }
 
