@@ -303,8 +303,7 @@ void tt_middle_close(tt_middle *middle)
     tn_io_close(middle->inner[1]);
 }
 
-/* Returns the size; 0 at the end; or an error. */
-static ssize_t take(tn_io from, unsigned char *record)
+ssize_t tt_record_read(tn_io from, unsigned char *record)
 {
     size_t done = 0;
     int rc = tn_io_read_exact(from, record, 5, &done);
@@ -317,7 +316,7 @@ static ssize_t take(tn_io from, unsigned char *record)
 
 size_t tt_middle_take(tt_middle *middle, unsigned from, unsigned char *record)
 {
-    ssize_t n = take(middle->inner[from], record);
+    ssize_t n = tt_record_read(middle->inner[from], record);
 
     tt_check(n > 0);
     return (size_t)n;
@@ -334,7 +333,7 @@ void tt_middle_pass(tt_middle *middle, unsigned from, atomic_int *left)
     ssize_t n;
 
     tt_check(record != NULL);
-    while ((n = take(middle->inner[from], record)) > 0) {
+    while ((n = tt_record_read(middle->inner[from], record)) > 0) {
         if (left != NULL && atomic_fetch_sub(left, 1) <= 0) {
             (void)tn_io_abort(middle->inner[0]);
             (void)tn_io_abort(middle->inner[1]);

@@ -86,6 +86,9 @@ void tt_middle_close(tt_middle *middle);
  * both ends are aborted; NULL: never. */
 void tt_middle_pass(tt_middle *middle, unsigned from, atomic_int *left);
 
+/* Reads one record, of at most TT_RECORD bytes. Returns its size; 0 at the end; or an error. */
+ssize_t tt_record_read(tn_io from, unsigned char *record);
+
 /* Reads one record of side `from`, of at most TT_RECORD bytes. Returns its size. */
 size_t tt_middle_take(tt_middle *middle, unsigned from, unsigned char *record);
 /* Gives bytes to the other side than `from`. */
