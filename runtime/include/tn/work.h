@@ -17,7 +17,8 @@ typedef struct tn_work {
 /* Begins a piece of work of the calling task. A work inside another one counts for both. When it ends after
  * options.report_slow_ns or more, a line in the log says how the time was spent. If that option is 0, nothing is measured, and
  * the call does nothing.
- * tn_serve marks each request of a session itself: from its first bytes to the next call of tn_session_wait_request.
+ * tn_serve marks each request of a session itself: from its first bytes to the next call of tn_session_wait_request. Requests
+ * that a session serves between two of these calls, because their bytes came with others, count as one piece of work.
  *
  * Suspends: no.
  * Callable from: a fiber, a stackless task; elsewhere without effect.
