@@ -58,16 +58,16 @@ static micro_case cases[] = {
     {"block_eager", "a task hands its core to a replacement thread, which runs the next one", micro_block_eager, false},
     {"files_small", "10,000 files of 4 KiB read by 16 threads, and by 16 tasks", micro_files_small, false},
     {"files_large", "a cached file of 4 GiB read by 4 threads, and by 4 tasks", micro_files_large, false},
-    {"read_lines", "a task reads lines by tn_reader, 2048 at once", micro_read_lines, false},
-    {"read_lines_hand", "the same by a loop written by hand", micro_read_lines_hand, false},
-    {"read_lines_each", "a task reads lines by tn_reader, one at once", micro_read_lines_each, false},
-    {"read_lines_each_hand", "the same by a loop written by hand", micro_read_lines_each_hand, false},
-    {"read_frames", "a task reads frames by tn_reader, 2048 at once", micro_read_frames, false},
-    {"read_frames_hand", "the same by a loop written by hand", micro_read_frames_hand, false},
-    {"read_frames_each", "a task reads frames by tn_reader, one at once", micro_read_frames_each, false},
-    {"read_frames_each_hand", "the same by a loop written by hand", micro_read_frames_each_hand, false},
-    {"io_read", "a task reads 32 bytes by tn_io", micro_io_read, false},
-    {"io_read_stream", "the same by tn_stream", micro_io_read_stream, false},
+    {"read_lines", "a task reads lines by tn_reader, 2048 at once", micro_reading, false},
+    {"read_lines_hand", "the same by a loop written by hand", micro_reading, false},
+    {"read_lines_each", "a task reads lines by tn_reader, one at once", micro_reading, false},
+    {"read_lines_each_hand", "the same by a loop written by hand", micro_reading, false},
+    {"read_frames", "a task reads frames by tn_reader, 2048 at once", micro_reading, false},
+    {"read_frames_hand", "the same by a loop written by hand", micro_reading, false},
+    {"read_frames_each", "a task reads frames by tn_reader, one at once", micro_reading, false},
+    {"read_frames_each_hand", "the same by a loop written by hand", micro_reading, false},
+    {"io_read", "a task reads 32 bytes by tn_io", micro_reading, false},
+    {"io_read_stream", "the same by tn_stream", micro_reading, false},
     {"idle", "what a runtime with nothing to do uses in 3 s", micro_idle, false},
     {"burst", "20,000 fibers, then 300,000 stackless tasks: memory before, at the peak, after", micro_burst, false},
     {"live", "1,000,000 tasks that all wait: to spawn, to hold, to wake one", micro_live, false},
@@ -186,6 +186,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < CASES; i++) {
             if (!cases[i].wanted)
                 continue;
+            line.settings.name = cases[i].name;
             line.settings.last_round = round == line.rounds;
             fprintf(stderr, "round %u of %u: %s\n", round, line.rounds, cases[i].name);
             cases[i].run(&line.settings);

@@ -14,6 +14,7 @@
 typedef enum { MICRO_BOTH, MICRO_STACKLESS, MICRO_FIBERS } micro_kind;
 
 typedef struct {
+    const char *name; /* of the case that runs */
     unsigned workers;
     bool quick;
     bool last_round;
@@ -72,17 +73,8 @@ void micro_blocking_sleepers(const micro_settings *settings);
 void micro_block_declared(const micro_settings *settings);
 void micro_block_eager(const micro_settings *settings);
 
-/* micro_reading.c */
-void micro_read_lines(const micro_settings *settings);
-void micro_read_lines_hand(const micro_settings *settings);
-void micro_read_lines_each(const micro_settings *settings);
-void micro_read_lines_each_hand(const micro_settings *settings);
-void micro_read_frames(const micro_settings *settings);
-void micro_read_frames_hand(const micro_settings *settings);
-void micro_read_frames_each(const micro_settings *settings);
-void micro_read_frames_each_hand(const micro_settings *settings);
-void micro_io_read(const micro_settings *settings);
-void micro_io_read_stream(const micro_settings *settings);
+/* micro_reading.c: the case of the settings' name */
+void micro_reading(const micro_settings *settings);
 
 /* micro_stuck.c */
 void micro_takeover(const micro_settings *settings);

@@ -143,114 +143,74 @@ static void by_hand(const source *s, long times, long pieces)
 
 /* --- tn_io beside tn_stream ----------------------------------------------------------------------------------------------- */
 
-static void by_io(const source *s, long times)
+static void by_io(const source *s, long times, long pieces)
 {
     tn_io io = tn_stream_io(s->stream);
     char buf[PIECE];
 
     for (long i = 0; i < times; i++) {
-        if (i % MANY == 0)
-            source_send(s, MANY);
+        if (i % pieces == 0)
+            source_send(s, (size_t)pieces);
         measure_check(tn_io_read(io, buf, sizeof buf) == PIECE);
     }
 }
 
-static void by_stream(const source *s, long times)
+static void by_stream(const source *s, long times, long pieces)
 {
     char buf[PIECE];
 
     for (long i = 0; i < times; i++) {
-        if (i % MANY == 0)
-            source_send(s, MANY);
+        if (i % pieces == 0)
+            source_send(s, (size_t)pieces);
         measure_check(tn_read(s->stream, buf, sizeof buf) == PIECE);
     }
 }
 
 /* --- Cases ---------------------------------------------------------------------------------------------------------------- */
 
-#define ENTRY(name, frames, call) \
-    static void *name(void *arg) \
-    { \
-        source *s = source_open(frames); \
-        long times = *(long *)arg; \
-        call; \
-        source_close(s); \
-        return NULL; \
-    }
+/* What a case reads, and how. */
+typedef struct {
+    const char *name;
+    const char *unit;
+    void (*read)(const source *s, long times, long pieces);
+    bool frames;
+    long pieces; /* that are sent at once */
+    long blocks; /* of MANY pieces, that are read in all */
+} reading;
 
-ENTRY(lines_many, false, by_reader(s, times, MANY))
-ENTRY(lines_many_hand, false, by_hand(s, times, MANY))
-ENTRY(lines_each, false, by_reader(s, times, 1))
-ENTRY(lines_each_hand, false, by_hand(s, times, 1))
-ENTRY(frames_many, true, by_reader(s, times, MANY))
-ENTRY(frames_many_hand, true, by_hand(s, times, MANY))
-ENTRY(frames_each, true, by_reader(s, times, 1))
-ENTRY(frames_each_hand, true, by_hand(s, times, 1))
-ENTRY(io_read, false, by_io(s, times))
-ENTRY(io_read_stream, false, by_stream(s, times))
+static const reading readings[] = {
+    {"read_lines", "ns/line", by_reader, false, MANY, 5000},   {"read_lines_hand", "ns/line", by_hand, false, MANY, 5000},
+    {"read_lines_each", "ns/line", by_reader, false, 1, 500},  {"read_lines_each_hand", "ns/line", by_hand, false, 1, 500},
+    {"read_frames", "ns/frame", by_reader, true, MANY, 5000},  {"read_frames_hand", "ns/frame", by_hand, true, MANY, 5000},
+    {"read_frames_each", "ns/frame", by_reader, true, 1, 500}, {"read_frames_each_hand", "ns/frame", by_hand, true, 1, 500},
+    {"io_read", "ns/read", by_io, false, MANY, 500},           {"io_read_stream", "ns/read", by_stream, false, MANY, 500},
+};
 
-/* `times`: a multiple of MANY, so that all that was written is read. */
-static void measure(const micro_settings *settings, const char *name, const char *unit, tn_entry_fn entry, long blocks)
+static const reading *measured; /* the one that runs */
+
+static void *read_all(void *arg)
+{
+    source *s = source_open(measured->frames);
+
+    measured->read(s, *(long *)arg, measured->pieces);
+    source_close(s);
+    return NULL;
+}
+
+void micro_reading(const micro_settings *settings)
 {
     micro_loop loop = {
-        .name = name,
-        .unit = unit,
-        .entry = entry,
-        .times = blocks * MANY,
-        .quick_times = 10L * MANY,
+        .entry = read_all,
+        .quick_times = 10L * MANY, /* times are a multiple of MANY, so that all that was written is read */
         .warm_times = 2L * MANY,
         .operations = 1,
     };
 
+    measured = readings;
+    while (strcmp(measured->name, settings->name) != 0)
+        measured++;
+    loop.name = measured->name;
+    loop.unit = measured->unit;
+    loop.times = measured->blocks * MANY;
     micro_measure_loop(settings, &loop);
-}
-
-void micro_read_lines(const micro_settings *settings)
-{
-    measure(settings, "read_lines", "ns/line", lines_many, 5000);
-}
-
-void micro_read_lines_hand(const micro_settings *settings)
-{
-    measure(settings, "read_lines_hand", "ns/line", lines_many_hand, 5000);
-}
-
-void micro_read_lines_each(const micro_settings *settings)
-{
-    measure(settings, "read_lines_each", "ns/line", lines_each, 500);
-}
-
-void micro_read_lines_each_hand(const micro_settings *settings)
-{
-    measure(settings, "read_lines_each_hand", "ns/line", lines_each_hand, 500);
-}
-
-void micro_read_frames(const micro_settings *settings)
-{
-    measure(settings, "read_frames", "ns/frame", frames_many, 5000);
-}
-
-void micro_read_frames_hand(const micro_settings *settings)
-{
-    measure(settings, "read_frames_hand", "ns/frame", frames_many_hand, 5000);
-}
-
-void micro_read_frames_each(const micro_settings *settings)
-{
-    measure(settings, "read_frames_each", "ns/frame", frames_each, 500);
-}
-
-void micro_read_frames_each_hand(const micro_settings *settings)
-{
-    measure(settings, "read_frames_each_hand", "ns/frame", frames_each_hand, 500);
-}
-
-void micro_io_read(const micro_settings *settings)
-{
-    measure(settings, "io_read", "ns/read", io_read, 500);
-}
-
-void micro_io_read_stream(const micro_settings *settings)
-{
-    measure(settings, "io_read_stream", "ns/read", io_read_stream, 500);
 }

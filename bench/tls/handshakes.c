@@ -33,12 +33,35 @@ static void expect(bool good, const char *what)
     exit(1);
 }
 
+/* One kind of handshakes, made one after the other. */
+typedef struct {
+    /* Makes one, by `ticket` or in full (NULL). Returns the ticket for the next one. */
+    void *(*connect)(void *sides, void *ticket);
+    void (*release)(void *ticket);
+    void *sides;
+} maker;
+
 static double processor_ns(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+/* Each handshake uses the ticket of the one before, or none. The first one is not counted. */
+static void make_all(setting *s, const maker *by)
+{
+    void *ticket = by->connect(by->sides, NULL);
+    double began = processor_ns();
+
+    for (unsigned long i = 0; i < s->count; i++) {
+        void *next = by->connect(by->sides, s->resumed ? ticket : NULL);
+        by->release(ticket);
+        ticket = next;
+    }
+    s->ns = (processor_ns() - began) / (double)s->count;
+    by->release(ticket);
 }
 
 /* --- By tournant_tls ------------------------------------------------------------------------------------------------------- */
@@ -59,13 +82,18 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* Returns the ticket for the next one. */
-static tn_tls_ticket *connect_once(tn_tls_context *server, tn_tls_context *client, const tn_tls_ticket *ticket)
+typedef struct {
+    tn_tls_context *server;
+    tn_tls_context *client;
+} contexts;
+
+static void *connect_once(void *sides, void *ticket)
 {
+    const contexts *both = sides;
     tn_tls_options options = tn_tls_options_default();
     tn_tls_info info = {.size = sizeof info};
     tn_tls_ticket *next;
-    server_side side = {.context = server};
+    server_side side = {.context = both->server};
     tn_io ends[2];
     tn_task *task;
     tn_tls *tls;
@@ -74,7 +102,7 @@ static tn_tls_ticket *connect_once(tn_tls_context *server, tn_tls_context *clien
     options.host_name = HOST;
     options.ticket = ticket;
     expect(tn_duplex_open(ends, NULL) == 0, "tn_duplex_open");
-    expect(tn_tls_open(&tls, client, ends[0], &options) == 0, "tn_tls_open");
+    expect(tn_tls_open(&tls, both->client, ends[0], &options) == 0, "tn_tls_open");
     side.below = ends[1];
     expect(tn_spawn(&task, serve, &side) == 0, "tn_spawn");
     expect(tn_tls_handshake(tls) == 0 && tn_io_read(tn_tls_io(tls), &byte, 1) == 1, "the client's handshake");
@@ -85,33 +113,28 @@ static tn_tls_ticket *connect_once(tn_tls_context *server, tn_tls_context *clien
     return next;
 }
 
+static void release_ticket(void *ticket)
+{
+    tn_tls_ticket_release(ticket);
+}
+
 static void *by_tournant(void *arg)
 {
+    contexts both;
+    const maker by = {.connect = connect_once, .release = release_ticket, .sides = &both};
     setting *s = arg;
     tn_tls_context_options options = tn_tls_context_options_default();
-    tn_tls_context *server;
-    tn_tls_context *client;
-    tn_tls_ticket *ticket;
-    double began;
 
     options.authorities = s->authorities;
-    expect(tn_tls_context_open(&client, &options, NULL) == 0, "the client's context");
+    expect(tn_tls_context_open(&both.client, &options, NULL) == 0, "the client's context");
     options = tn_tls_context_options_default();
     options.role = TN_TLS_SERVER;
     options.certificate = s->certificate;
     options.key = s->key;
-    expect(tn_tls_context_open(&server, &options, NULL) == 0, "the server's context");
-    ticket = connect_once(server, client, NULL);
-    began = processor_ns();
-    for (unsigned long i = 0; i < s->count; i++) {
-        tn_tls_ticket *next = connect_once(server, client, s->resumed ? ticket : NULL);
-        tn_tls_ticket_release(ticket);
-        ticket = next;
-    }
-    s->ns = (processor_ns() - began) / (double)s->count;
-    tn_tls_ticket_release(ticket);
-    tn_tls_context_release(server);
-    tn_tls_context_release(client);
+    expect(tn_tls_context_open(&both.server, &options, NULL) == 0, "the server's context");
+    make_all(s, &by);
+    tn_tls_context_release(both.server);
+    tn_tls_context_release(both.client);
     return NULL;
 }
 
@@ -135,16 +158,22 @@ static SSL *side_of(SSL_CTX *ctx, BIO *bio)
     return ssl;
 }
 
-static SSL_SESSION *connect_bare(SSL_CTX *server, SSL_CTX *client, SSL_SESSION *ticket)
+typedef struct {
+    SSL_CTX *server;
+    SSL_CTX *client;
+} bare_contexts;
+
+static void *connect_bare(void *both_sides, void *ticket)
 {
+    const bare_contexts *both = both_sides;
     SSL_SESSION *next = NULL;
     BIO *ends[2];
     SSL *sides[2];
     char byte;
 
     expect(BIO_new_bio_pair(&ends[0], 65536, &ends[1], 65536) == 1, "BIO_new_bio_pair");
-    sides[0] = side_of(server, ends[0]);
-    sides[1] = side_of(client, ends[1]);
+    sides[0] = side_of(both->server, ends[0]);
+    sides[1] = side_of(both->client, ends[1]);
     SSL_set_accept_state(sides[0]);
     SSL_set_connect_state(sides[1]);
     expect(SSL_set_tlsext_host_name(sides[1], HOST) == 1 && SSL_set1_host(sides[1], HOST) == 1, "SSL_set1_host");
@@ -164,30 +193,25 @@ static SSL_SESSION *connect_bare(SSL_CTX *server, SSL_CTX *client, SSL_SESSION *
     return next;
 }
 
+static void release_session(void *session)
+{
+    SSL_SESSION_free(session);
+}
+
 static void by_openssl(setting *s)
 {
-    SSL_CTX *server = SSL_CTX_new(TLS_server_method());
-    SSL_CTX *client = SSL_CTX_new(TLS_client_method());
-    SSL_SESSION *ticket;
-    double began;
+    bare_contexts both = {.server = SSL_CTX_new(TLS_server_method()), .client = SSL_CTX_new(TLS_client_method())};
+    const maker by = {.connect = connect_bare, .release = release_session, .sides = &both};
 
-    expect(SSL_CTX_use_certificate_chain_file(server, s->certificate) == 1, "the certificate");
-    expect(SSL_CTX_use_PrivateKey_file(server, s->key, SSL_FILETYPE_PEM) == 1, "the key");
-    expect(SSL_CTX_load_verify_file(client, s->authorities) == 1, "the authorities");
-    SSL_CTX_set_verify(client, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_session_cache_mode(client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(client, keep);
-    ticket = connect_bare(server, client, NULL);
-    began = processor_ns();
-    for (unsigned long i = 0; i < s->count; i++) {
-        SSL_SESSION *next = connect_bare(server, client, s->resumed ? ticket : NULL);
-        SSL_SESSION_free(ticket);
-        ticket = next;
-    }
-    s->ns = (processor_ns() - began) / (double)s->count;
-    SSL_SESSION_free(ticket);
-    SSL_CTX_free(server);
-    SSL_CTX_free(client);
+    expect(SSL_CTX_use_certificate_chain_file(both.server, s->certificate) == 1, "the certificate");
+    expect(SSL_CTX_use_PrivateKey_file(both.server, s->key, SSL_FILETYPE_PEM) == 1, "the key");
+    expect(SSL_CTX_load_verify_file(both.client, s->authorities) == 1, "the authorities");
+    SSL_CTX_set_verify(both.client, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_session_cache_mode(both.client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(both.client, keep);
+    make_all(s, &by);
+    SSL_CTX_free(both.server);
+    SSL_CTX_free(both.client);
 }
 
 int main(int argc, char **argv)
@@ -199,7 +223,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: handshakes tournant|openssl full|resumed COUNT CERTIFICATE KEY AUTHORITIES\n");
         return 2;
     }
-    s = (setting){argv[4], argv[5], argv[6], strtoul(argv[3], NULL, 10), strcmp(argv[2], "resumed") == 0, 0};
+    s = (setting){
+        .certificate = argv[4],
+        .key = argv[5],
+        .authorities = argv[6],
+        .count = strtoul(argv[3], NULL, 10),
+        .resumed = strcmp(argv[2], "resumed") == 0,
+    };
     options.flavor = TN_CURRENT_THREAD;
     if (strcmp(argv[1], "tournant") == 0)
         expect(tn_run(by_tournant, &s, &options) == 0, "tn_run");
