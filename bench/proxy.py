@@ -17,6 +17,9 @@ import tempfile
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from kit.servers import cpu_s_of  # noqa: E402
+
 HAPROXY = """global
     nbthread %(workers)d
     maxconn 6000
@@ -31,7 +34,6 @@ listen proxy
     server target 127.0.0.1:%(target)d
 """
 START_S = 10
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 REQUEST_BYTES = 1 << 18
 
 
@@ -56,9 +58,7 @@ class Process:
                 time.sleep(0.02)
 
     def cpu_s(self):
-        with open("/proc/%d/stat" % self.child.pid) as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return cpu_s_of(self.child.pid)
 
     def resident_kib(self):
         with open("/proc/%d/status" % self.child.pid) as status:

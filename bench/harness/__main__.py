@@ -7,11 +7,12 @@ import sys
 from kit import processes
 from kit.servers import raise_file_limit
 
-from harness import instructions, machine, memory, micro, mixed, pictures, programs, ratchet, redis, report, scale, server, tls
+from harness import instructions, json_api, machine, memory, micro, mixed, pictures, programs, ratchet, redis, report, scale
+from harness import server, tls
 from harness.rows import OURS
 
 AREAS = {"micro": micro, "server": server, "instructions": instructions, "ratchet": ratchet, "scale": scale, "memory": memory,
-         "mixed": mixed, "redis": redis, "tls": tls}
+         "mixed": mixed, "redis": redis, "tls": tls, "json": json_api}
 
 HELP = """Measures tournant and its peers (Tokio, Go, threads, bare epoll, libuv), in turn, a fresh process each time. Sets up
 what is missing on Debian 12, builds everything, prints a table, and leaves build/bench/AREA.json and pictures beside it.

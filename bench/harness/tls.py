@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""TLS: https_server beside nginx, by wrk; handshakes beside a loop around OpenSSL."""
+"""TLS: https_server beside nginx, by wrk and by idle connections; handshakes beside a loop around OpenSSL."""
 import os
-import subprocess
+import ssl
 import sys
 import tempfile
 
 from kit.packages import BUILD, ROOT, build_release, install_missing
-from kit.processes import Failure, output_of, start, stop
-from kit.servers import TICKS_PER_S, Wrk, status_number
+from kit.processes import output_of
 
-from harness.redis import free_port, wait_until_ready
 from harness.rounds import Job, run_all
 from harness.rows import OURS, Row, Rows
+from harness.served import Served
 
 sys.path.append(os.path.join(ROOT, "test", "examples"))
 import certificates  # noqa: E402
 
-CASES = ["answer", "full", "resumed"]
+CASES = ["response", "keep_alive", "full", "resumed"]
 ROUNDS, QUICK_ROUNDS = 5, 1
-CONNECTIONS, ANSWER_BYTES = 64, 1024
+CONNECTIONS, RESPONSE_BYTES = 64, 1024
+IDLE, QUICK_IDLE = (100, 1000), (10, 100)  # connections, at both ends of the slope
 SECONDS, QUICK_SECONDS = 5, 2
 HANDSHAKES, QUICK_HANDSHAKES = 1000, 50
 RUN_S = 120
 NGINX, CACHING, OPENSSL = "nginx", "nginx_caching", "openssl"
 
-# As https_server: a log, and no limit of requests on a connection. `caching` also has what https_server does by itself.
+# As https_server: a log, and no limit of requests on a connection, nor of its idle time. `caching`: as https_server, files stay
+# open, what is known of one is used for a second, and the log is written many lines at a time.
 SETTINGS = """
 worker_processes %(workers)d;
 pid %(folder)s/nginx.pid;
@@ -34,6 +35,7 @@ events { worker_connections 20000; }
 http {
     access_log %(folder)s/nginx.log%(log)s;
     keepalive_requests 1000000000;
+    keepalive_timeout 1h;
     %(caching)s
     server {
         listen 127.0.0.1:%(port)d ssl;
@@ -64,58 +66,36 @@ def command_of(name, port, workers, folder):
             os.path.join(folder, "server.crt"), "--key", os.path.join(folder, "server.key")]
 
 
-def processes_of(child):
-    """nginx works in children of its first process."""
-    with open("/proc/%d/task/%d/children" % (child.pid, child.pid)) as children:
-        return [child.pid] + [int(number) for number in children.read().split()]
+def served(name, workers, folder):
+    return Served(name, lambda port: command_of(name, port, workers, folder), os.path.join(folder, "files"),
+                  os.path.join(folder, "access.log"))
 
 
-def used_s(numbers):
-    total = 0
-    for number in numbers:
-        with open("/proc/%d/stat" % number) as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()  # from the third field on
-        total += (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-    return total
-
-
-def resident_bytes(numbers):
-    return sum(1024 * status_number("/proc/%d/status" % number, "VmRSS:") for number in numbers)
-
-
-def answer(name, workers, seconds, folder):
-    """Returns a dict unit -> value."""
-    port = free_port()
-    log = open(os.path.join(folder, "access.log"), "w")
-    child = start(command_of(name, port, workers, folder), cwd=os.path.join(folder, "files"), stdin=subprocess.DEVNULL,
-                  stdout=log, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_ready(name, port)
-        numbers = processes_of(child)
-        empty, used = resident_bytes(numbers), used_s(numbers)
-        wrk = Wrk("https://127.0.0.1:%d/answer" % port, CONNECTIONS, seconds)
-        wrk.sleep(0.7)
-        full = resident_bytes(numbers)
-        report = wrk.report()
-        used = used_s(numbers) - used
-    finally:
-        stop(child)
-        log.close()
-    wrong = {key: report[key] for key in ("non_2xx", "connect", "read", "write", "timeout") if report[key]}
-    if wrong or report["requests"] == 0:
-        raise Failure("wrk had errors: %s" % wrong)
-    return {"cpu_us/request": used / report["requests"] * 1e6, "p99_us": report["p99_us"],
-            "bytes/connection": (full - empty) / CONNECTIONS}
-
-
-def answer_job(name, options, folder):
+def response_job(name, options, folder):
     params = {"connections": CONNECTIONS, "workers": options.workers}
 
     def run():
-        for unit, value in answer(name, options.workers, QUICK_SECONDS if options.quick else SECONDS, folder).items():
-            yield Row("answer", unit, params), name, value
+        with served(name, options.workers, folder) as server:
+            found = server.load("https://127.0.0.1:%d/response" % server.port, CONNECTIONS,
+                                QUICK_SECONDS if options.quick else SECONDS)
+        for unit, value in found.items():
+            yield Row("response", unit, params), name, value
 
     return Job(name, "1 KiB over TLS", run)
+
+
+def idle_job(name, options, folder):
+    counts = QUICK_IDLE if options.quick else IDLE
+
+    def run():
+        context = ssl.create_default_context(cafile=os.path.join(folder, "authority.crt"))
+        with served(name, options.workers, folder) as server:
+            value = server.bytes_per_connection(counts, b"GET /response HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                                                b"x" * RESPONSE_BYTES,
+                                                lambda conn: context.wrap_socket(conn, server_hostname="localhost"))
+        yield Row("keep_alive", "bytes/connection", {"connections": counts[1], "workers": options.workers}), name, value
+
+    return Job(name, "keep-alive connections", run)
 
 
 def handshake_job(name, case, options, folder):
@@ -130,7 +110,7 @@ def handshake_job(name, case, options, folder):
 
 
 def run(programs, cases, options):
-    """The ratio of `answer` is to the better of both nginx."""
+    """The ratio of `response` and `keep_alive` is to the better of both nginx."""
     install_missing(["nginx-light", "openssl", "wrk", "libssl-dev", "zlib1g-dev"])
     build_release(["examples_https_server", "bench_tls_handshakes"])
     rows = Rows()
@@ -138,12 +118,14 @@ def run(programs, cases, options):
         os.chmod(folder, 0o755)  # nginx's workers are another user's
         certificates.make_all(folder)
         os.mkdir(os.path.join(folder, "files"))
-        with open(os.path.join(folder, "files", "answer"), "w") as file:
-            file.write("x" * ANSWER_BYTES)
+        with open(os.path.join(folder, "files", "response"), "w") as file:
+            file.write("x" * RESPONSE_BYTES)
+        served = {"response": response_job, "keep_alive": idle_job}
         jobs = []
         for case in cases:
-            names = [OURS, NGINX, CACHING] if case == "answer" else [OURS, OPENSSL]
-            for name in names:
-                jobs.append(answer_job(name, options, folder) if case == "answer" else handshake_job(name, case, options, folder))
+            if case in served:
+                jobs += [served[case](name, options, folder) for name in (OURS, NGINX, CACHING)]
+            else:
+                jobs += [handshake_job(name, case, options, folder) for name in (OURS, OPENSSL)]
         run_all(jobs, options.rounds, rows)
     return rows

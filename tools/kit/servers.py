@@ -38,6 +38,13 @@ def status_number(path, key):
     return 0
 
 
+def cpu_s_of(pid):
+    """The processor time of a process: of all its threads, those that have ended too."""
+    with open("/proc/%d/stat" % pid) as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()  # from the third field on
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
 class Server:
     """A running server, on a port that the kernel chooses."""
 
@@ -69,10 +76,7 @@ class Server:
         return self.child.pid
 
     def cpu_s(self):
-        """Of all its threads, those that have ended too."""
-        with open("/proc/%d/stat" % self.pid()) as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()  # from the third field on
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return cpu_s_of(self.pid())
 
     def switches(self):
         """Times the threads it has now have left a processor, by themselves or not."""
