@@ -21,9 +21,10 @@ import (
 
 const (
 	connections = 8
-	deadline    = time.Second
 	idle        = time.Minute
 )
+
+var deadline time.Duration // of a request
 
 func respondError(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
@@ -57,8 +58,10 @@ func main() {
 	// The first argument is the database, as that of json_api.
 	port := flag.Int("port", 8080, "port to listen on")
 	workers := flag.Int("workers", 2, "GOMAXPROCS")
+	ms := flag.Int("deadline-ms", 1000, "deadline of a request")
 	_ = flag.CommandLine.Parse(os.Args[2:])
 	runtime.GOMAXPROCS(*workers)
+	deadline = time.Duration(*ms) * time.Millisecond
 	db, err := sql.Open("postgres", os.Args[1])
 	if err == nil {
 		db.SetMaxOpenConns(connections)
