@@ -236,8 +236,17 @@ static void add_line(void *ctx, const char *line)
     tni_admin_http_print(r, "%s\n", line);
 }
 
+static int let_others_run(void *ctx)
+{
+    tni_admin_response *r = ctx;
+
+    if (r->rc == 0)
+        r->rc = tn_yield();
+    return r->rc;
+}
+
 void tni_admin_views_dump(tni_admin_response *r, tn_runtime *runtime)
 {
-    if (tn_dump_grouped(runtime, add_line, r) != 0)
+    if (tn_dump_grouped_pausing(runtime, add_line, let_others_run, r) == TN_ENOMEM)
         tni_admin_http_print(r, "no memory for a dump\n");
 }

@@ -10,6 +10,7 @@
 #include "watch/task_inspect.h"
 
 #define GROUPS_MAX 256
+#define TASKS_A_PAUSE 1024
 /* How long a dump waits, in total, for threads that do not respond: the admin server makes dumps too. */
 #define SAMPLES_TIMEOUT_NS (50 * TN_MS)
 
@@ -30,6 +31,8 @@ typedef struct {
 
 typedef struct {
     tni_dump d;
+    tn_dump_pause_fn pause; /* NULL: none */
+    int rc;                 /* of the last pause */
     uint64_t tasks;
     uint64_t left_out; /* tasks for whose group there was no entry */
     unsigned used;
@@ -125,7 +128,7 @@ static void visit(void *arg, tn_task *task)
     grouping *all = arg;
     group one;
 
-    if (!tni_task_ref_if_alive(task))
+    if (all->rc != 0 || !tni_task_ref_if_alive(task))
         return;
     memset(&one, 0, offsetof(group, was));
     one.id = task->id;
@@ -145,6 +148,8 @@ static void visit(void *arg, tn_task *task)
     tni_task_inspect_release(task);
     one.key = key_of(&one);
     add(all, &one);
+    if (all->pause != NULL && all->tasks % TASKS_A_PAUSE == 0)
+        all->rc = all->pause(all->d.ctx);
 }
 
 static void sort(grouping *all)
@@ -190,10 +195,24 @@ static void print_group(const tni_dump *d, const group *g)
         tni_dump_stack(d, &g->was.stack);
 }
 
-int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
+static void print(grouping *all)
+{
+    const tni_dump *d = &all->d;
+
+    sort(all);
+    tni_dump_print(d, "runtime \"%s\": %llu tasks in %u groups, %u workers", d->runtime->name, (unsigned long long)all->tasks,
+                   all->used, d->runtime->core_count);
+    for (unsigned i = 0; i < all->used; i++)
+        print_group(d, &all->entries[all->order[i]]);
+    if (all->left_out > 0)
+        tni_dump_print(d, "%llu tasks more, in further groups", (unsigned long long)all->left_out);
+}
+
+int tn_dump_grouped_pausing(tn_runtime *runtime, tn_dump_fn line, tn_dump_pause_fn pause, void *ctx)
 {
     void *memory;
     grouping *all;
+    int rc;
 
     if (tni_os_map(mapped_size(), &memory) != 0)
         return TN_ENOMEM;
@@ -201,16 +220,18 @@ int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
     all->d = (tni_dump){
         .runtime = runtime, .line = line, .ctx = ctx, .names = tni_symbol_cache_create(), .now_ns = tni_clock_ns()};
     all->d.until_ns = all->d.now_ns + SAMPLES_TIMEOUT_NS;
+    all->pause = pause;
     if (!tni_runtime_is_inherited(runtime))
         tni_task_inspect_walk(runtime, visit, all);
-    sort(all);
-    tni_dump_print(&all->d, "runtime \"%s\": %llu tasks in %u groups, %u workers", runtime->name, (unsigned long long)all->tasks,
-                   all->used, runtime->core_count);
-    for (unsigned i = 0; i < all->used; i++)
-        print_group(&all->d, &all->entries[all->order[i]]);
-    if (all->left_out > 0)
-        tni_dump_print(&all->d, "%llu tasks more, in further groups", (unsigned long long)all->left_out);
+    rc = all->rc;
+    if (rc == 0)
+        print(all);
     tni_symbol_cache_destroy(all->d.names);
     (void)tni_os_unmap(memory, mapped_size());
-    return 0;
+    return rc;
+}
+
+int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx)
+{
+    return tn_dump_grouped_pausing(runtime, line, NULL, ctx);
 }

@@ -256,6 +256,56 @@ Test(inspect, tasks_at_one_place_are_one_group)
     tt_runtime_destroy(c.runtime);
 }
 
+/* --- Pauses of a dump ---------------------------------------------------------------------------------------------------- */
+
+enum { MANY = 2100, A_PAUSE = 1024 };
+
+typedef struct {
+    page page; /* the first member: add_line receives the same ctx */
+    unsigned pauses;
+    unsigned end_at; /* the number of the pause that ends the dump, from 1; 0: none */
+    bool late;       /* a pause came after a line */
+} paused_dump;
+
+static int count_pause(void *ctx)
+{
+    paused_dump *p = ctx;
+
+    p->late = p->late || p->page.length != 0;
+    return ++p->pauses == p->end_at ? TN_ECANCELED : 0;
+}
+
+static int dump_with_pauses(tn_runtime *runtime, paused_dump *p, unsigned end_at)
+{
+    memset(p, 0, sizeof *p);
+    p->end_at = end_at;
+    return tn_dump_grouped_pausing(runtime, add_line, count_pause, p);
+}
+
+Test(inspect, a_grouped_dump_pauses_between_tasks)
+{
+    static crowd c;
+    static paused_dump p;
+    tn_task *task;
+
+    c.runtime = tt_runtime_create();
+    c.count = MANY;
+    tn_notify_init(&c.stop);
+    (void)snprintf(c.wanted, sizeof c.wanted, "%lu tasks (fiber) wait for notify, the longest for ", c.count);
+    cr_assert_eq(tn_spawn_on(c.runtime, NULL, &task, hold_crowd, &c), 0);
+    cr_assert(tt_wait_until(is_one_group, &c, 30 * TN_S), "%s", c.page.text);
+    cr_assert_eq(dump_with_pauses(c.runtime, &p, 0), 0);
+    cr_assert_eq(p.pauses, MANY / A_PAUSE);
+    cr_assert(!p.late);
+    cr_assert_not_null(strstr(p.page.text, c.wanted), "%s", p.page.text);
+    cr_assert_eq(dump_with_pauses(c.runtime, &p, 1), TN_ECANCELED);
+    cr_assert_eq(p.pauses, 1);
+    cr_assert_eq(p.page.length, 0);
+    tn_notify_all(&c.stop);
+    cr_assert_eq(tn_join(task, NULL), 0);
+    tt_runtime_destroy(c.runtime);
+}
+
 /* --- Stuck workers ------------------------------------------------------------------------------------------------------- */
 
 static atomic_int spinning;

@@ -106,6 +106,19 @@ TN_API void tn_code_name(const void *address, char *out, size_t size);
  * Cancellation: no. */
 TN_API int tn_dump_grouped(tn_runtime *runtime, tn_dump_fn line, void *ctx);
 
+/* Receives the `ctx` of the dump. Not 0: the dump ends. */
+typedef int (*tn_dump_pause_fn)(void *ctx);
+
+/* As tn_dump_grouped, and calls `pause(ctx)` after each 1024 tasks that it has read, before the first line. There the caller can
+ * let other tasks run (tn_yield), or end the dump.
+ *
+ * Suspends: if `line` or `pause` do.
+ * Callable from: anywhere but a signal handler.
+ * Ownership: borrows the runtime and `ctx`.
+ * Errors: TN_ENOMEM: nothing was written. What `pause` has returned: the same.
+ * Cancellation: no. */
+TN_API int tn_dump_grouped_pausing(tn_runtime *runtime, tn_dump_fn line, tn_dump_pause_fn pause, void *ctx);
+
 #ifdef __cplusplus
 }
 #endif
