@@ -50,6 +50,7 @@ class Views:
             f"tn bt {cls.id.get('future')}",
             "tn cores",
             "tn waits",
+            "tn tree",
             "tn bt 999999",
             "tn bt",
             "tn bt x",
@@ -103,6 +104,17 @@ class Views:
 
     def test_waits(self):
         self.assertRegex(self.of("tn waits"), re.compile(r"^ +3 waits for mutex: \d+, \d+, \d+$", re.M))
+
+    def test_tree(self):
+        lines = self.of("tn tree").strip("\n").split("\n")
+        self.assertEqual(lines[0], 'runtime "looked"')
+        self.assertRegex(lines[1], r'^task \d+ "\w*" \(fiber\) ')  # has spawned all others
+        self.assertEqual(sorted(re.sub(r"\d+", "N", line) for line in lines[2:]), [
+            '  N tasks "locker" (fiber) waits for mutex: N, N, N',
+            '  task N "future" (stackless) waits for sleep',
+            '  task N "runner" (fiber) runs on looked-N',
+            '  task N "sleeper" (fiber) waits for sleep',
+        ])  # fmt: skip
 
     def test_the_selection_stays(self):
         before = re.search(r"Current thread is (\d+)", self.of("thread")).group(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""gdb commands for programs on tournant, alive or as a core file: tn tasks, tn bt, tn cores, tn waits.
+"""gdb commands for programs on tournant, alive or as a core file: tn tasks, tn tree, tn bt, tn cores, tn waits.
 
 gdb loads this file by itself when the library is installed with its debug information (docs/debugging.md); otherwise:
 source tournant-gdb.py. It reads memory alone, and calls nothing in the program.
@@ -258,12 +258,20 @@ def print_fiber(task, arguments):
         gdb.write(line + "\n")
 
 
+def describe_without_id(task, workers):
+    return f'"{text(task["name"])}" ({KINDS.get(int(task["kind"]), "?")}) {state_of(task, workers)}'
+
+
 def describe(task, workers):
-    return f'task {int(task["id"])} "{text(task["name"])}" ({KINDS.get(int(task["kind"]), "?")}) {state_of(task, workers)}'
+    return f'task {int(task["id"])} {describe_without_id(task, workers)}'
+
+
+def some_of(ids):
+    return ", ".join(str(i) for i in sorted(ids)[:8]) + (", …" if len(ids) > 8 else "")
 
 
 class Tn(gdb.Command):
-    """Tasks, cores and waits of a program on tournant: tn tasks, tn bt ID, tn cores, tn waits."""
+    """Tasks, cores and waits of a program on tournant: tn tasks, tn tree, tn bt ID, tn cores, tn waits."""
 
     def __init__(self):
         super().__init__("tn", gdb.COMMAND_STACK, prefix=True)
@@ -369,10 +377,49 @@ class Waits(gdb.Command):
             for task in tasks_of(runtime):
                 groups.setdefault(state_of(task, workers), []).append(int(task["id"]))
         for state, ids in sorted(groups.items(), key=lambda g: -len(g[1])):
-            some = ", ".join(str(i) for i in sorted(ids)[:8])
-            gdb.write(f"{len(ids):8} {state}: {some}{', …' if len(ids) > 8 else ''}\n")
+            gdb.write(f"{len(ids):8} {state}: {some_of(ids)}\n")
+
+
+class Tree(gdb.Command):
+    """tn tree: which task has spawned which. A task is below the one that has spawned it, or at the left if that has ended. Those
+    of one spawner that have spawned none, and differ in nothing but the number, are one line."""
+
+    def __init__(self):
+        super().__init__("tn tree", gdb.COMMAND_STACK)
+
+    @staticmethod
+    def lines_below(ids, children, shown):
+        """A line for each task or group of tasks below one spawner, and the one task whose children follow it, or None."""
+        groups = {}
+        for id_ in sorted(ids):
+            groups.setdefault((shown[id_], id_ if id_ in children else None), []).append(id_)
+        for (line, spawner), same in groups.items():
+            if len(same) == 1:
+                yield f"task {same[0]} {line}", spawner
+            else:
+                yield f"{len(same)} tasks {line}: {some_of(same)}", None
+
+    def invoke(self, argument, from_tty):
+        for runtime in runtimes()[0]:
+            gdb.write(f'runtime "{text(runtime["name"])}"\n')
+            workers = running(runtime)
+            shown, parents, children = {}, {}, {}
+            for task in tasks_of(runtime):
+                shown[int(task["id"])] = describe_without_id(task, workers)
+                parents[int(task["id"])] = int(task["parent"])
+            for id_, parent in parents.items():
+                children.setdefault(parent if parent in shown else 0, []).append(id_)
+            stack = [self.lines_below(children.get(0, []), children, shown)]
+            while stack:
+                line, spawner = next(stack[-1], (None, None))
+                if line is None:
+                    stack.pop()
+                    continue
+                gdb.write("  " * (len(stack) - 1) + line + "\n")
+                if spawner is not None:
+                    stack.append(self.lines_below(children[spawner], children, shown))
 
 
 gdb.unwinder.register_unwinder(None, unwinder, replace=True)
-for command in (Tn, Tasks, Bt, Cores, Waits):
+for command in (Tn, Tasks, Tree, Bt, Cores, Waits):
     command()
