@@ -10,6 +10,7 @@
 #include <tn/scope.h>
 
 #include "base/order.h"
+#include "holder.h"
 #include "waiters.h"
 
 enum { LOCKED = 1, WAITED = 2 };
@@ -17,6 +18,7 @@ enum { LOCKED = 1, WAITED = 2 };
 typedef struct {
     tni_a32 word;
     tni_waiters queue;
+    tni_holder holder; /* written while LOCKED, by the thread that holds the mutex */
 } lock_state;
 
 _Static_assert(sizeof(lock_state) + 16 <= sizeof(tn_mutex) && _Alignof(lock_state) <= _Alignof(tn_mutex), "sized with slack");
@@ -39,24 +41,27 @@ void tn_mutex_fini(tn_mutex *mutex)
     tni_assert(tni_a32_load(&state->word, TNI_RELAXED) == 0, "tn_mutex_fini: the mutex is held or waited for");
 }
 
-/* In a program with ThreadSanitizer the first compare-and-swap of a lock and of an unlock fails (base/order.h). */
-static int try_lock_in_order(lock_state *state)
+/* With ThreadSanitizer (base/order.h), and where holders are recorded (base/holders.h), the first compare-and-swap of a lock and
+ * of an unlock fails. */
+static int try_lock_slowly(lock_state *state)
 {
     uint32_t word = 0;
     bool locked = tni_a32_cas(&state->word, &word, LOCKED, TNI_ACQUIRE); /* as in tn_mutex_try_lock */
 
     tni_order_acquire();
+    if (locked)
+        tni_holder_set(&state->holder);
     return locked ? 0 : TN_EAGAIN;
 }
 
 int tn_mutex_try_lock(tn_mutex *mutex)
 {
-    uint32_t word = tni_order_zero;
+    uint32_t word = tni_a32_load(&tni_holders_free, TNI_RELAXED); /* relaxed: any value is right (base/holders.c) */
 
     /* Observes what the last holder did; partner: tn_mutex_unlock. */
     if (tni_likely(tni_a32_cas(&impl_of(mutex)->word, &word, LOCKED, TNI_ACQUIRE)))
         return 0;
-    return tni_unlikely(word == 0) ? try_lock_in_order(impl_of(mutex)) : TN_EAGAIN;
+    return tni_unlikely(word == 0) ? try_lock_slowly(impl_of(mutex)) : TN_EAGAIN;
 }
 
 /* False: there is no waiter any more. True: the first waiter holds the mutex, which may have been freed. */
@@ -82,13 +87,15 @@ void tn_mutex_unlock(tn_mutex *mutex)
 {
     lock_state *state = impl_of(mutex);
 
-    for (uint32_t expected = tni_order_one;; expected = LOCKED) {
+    /* Relaxed: any value is right (base/holders.c). */
+    for (uint32_t expected = tni_a32_load(&tni_holders_locked, TNI_RELAXED);; expected = LOCKED) {
         uint32_t word = expected;
         /* Publishes what the holder did; partner: tn_mutex_try_lock. */
         if (tni_likely(tni_a32_cas(&state->word, &word, 0, TNI_RELEASE)))
             return;
         tni_assert(word & LOCKED, "tn_mutex_unlock: the mutex is not locked");
         tni_order_release();
+        tni_holder_clear(&state->holder);
         if (pass_on(state))
             return;
     }
@@ -117,7 +124,11 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     lock_state *state = impl_of(future->mutex);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
+    if (rc == TNI_TO_QUEUE_UP)
+        rc = tni_budget_poll_leave(waker, queue_up(state, waiter, waker));
+    if (rc == 0)
+        tni_holder_set(&state->holder);
+    return rc;
 }
 
 static void lock_drop(tn_future *self)
@@ -137,11 +148,18 @@ static void lock_drop(tn_future *self)
     }
 }
 
+static const tn_future_ops lock_ops = {lock_poll, lock_drop, "mutex"};
+
+const tni_holder *tni_mutex_awaited(const tn_future *awaited)
+{
+    if (awaited->ops != &lock_ops)
+        return NULL;
+    return &impl_of(tni_container_of(awaited, const tn_mutex_future, base)->mutex)->holder;
+}
+
 void tn_mutex_lock_init(tn_mutex_future *future, tn_mutex *mutex)
 {
-    static const tn_future_ops ops = {lock_poll, lock_drop, "mutex"};
-
-    future->base.ops = &ops;
+    future->base.ops = &lock_ops;
     future->mutex = mutex;
     tni_waiter_init(tni_waiter_of(&future->waiter), 1);
 }

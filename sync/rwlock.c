@@ -7,6 +7,7 @@
 #include <tn/scope.h>
 
 #include "base/order.h"
+#include "holder.h"
 #include "waiters.h"
 
 #define WAITED UINT64_C(1)
@@ -19,6 +20,7 @@ enum { TO_READ, TO_WRITE };
 typedef struct {
     tni_a64 word;
     tni_waiters queue;
+    tni_holder holder; /* written while WRITER, by the thread that writes */
 } rwlock_state;
 
 _Static_assert(sizeof(rwlock_state) + 16 <= sizeof(tn_rwlock) && _Alignof(rwlock_state) <= _Alignof(tn_rwlock), "with slack");
@@ -54,13 +56,22 @@ int tn_rwlock_try_read(tn_rwlock *lock)
     return 0;
 }
 
+/* After an attempt to write, with ThreadSanitizer or where holders are recorded. */
+static void write_slowly(rwlock_state *state, int rc)
+{
+    tni_order_acquire();
+    if (rc == 0)
+        tni_holder_set(&state->holder);
+}
+
 int tn_rwlock_try_write(tn_rwlock *lock)
 {
     uint64_t word = 0;
     /* Observes what earlier holders did; partners: tn_rwlock_read_unlock, tn_rwlock_write_unlock. */
     int rc = tni_a64_cas(&impl_of(lock)->word, &word, WRITER, TNI_ACQUIRE) ? 0 : TN_EAGAIN;
 
-    tni_order_acquire();
+    if (tni_holders_or_order_is_on())
+        write_slowly(impl_of(lock), rc);
     return rc;
 }
 
@@ -136,12 +147,20 @@ void tn_rwlock_read_unlock(tn_rwlock *lock)
     grant_waiters_locked(state);
 }
 
+/* Before a writer's release, with ThreadSanitizer or where holders are recorded. */
+static void write_unlock_slowly(rwlock_state *state)
+{
+    tni_order_release();
+    tni_holder_clear(&state->holder);
+}
+
 void tn_rwlock_write_unlock(tn_rwlock *lock)
 {
     rwlock_state *state = impl_of(lock);
     uint64_t word = WRITER;
 
-    tni_order_release();
+    if (tni_holders_or_order_is_on())
+        write_unlock_slowly(state);
     /* Publishes what the writer did; partners: tn_rwlock_try_read, tn_rwlock_try_write. */
     if (tni_a64_cas(&state->word, &word, 0, TNI_RELEASE))
         return;
@@ -157,6 +176,7 @@ void tn_rwlock_downgrade(tn_rwlock *lock)
     rwlock_state *state = impl_of(lock);
     uint64_t word;
 
+    tni_holder_clear(&state->holder);
     tni_short_lock_acquire(&state->queue.lock);
     /* Publishes what the writer did to the other readers; partner: tn_rwlock_try_read. */
     word = tni_a64_fetch_add(&state->word, READER - WRITER, TNI_ACQ_REL);
@@ -188,7 +208,11 @@ static int lock_poll(tn_future *self, tn_waker *waker)
     rwlock_state *state = impl_of(future->lock);
     int rc = tni_waiters_poll(&state->queue, waiter, waker);
 
-    return rc == TNI_TO_QUEUE_UP ? tni_budget_poll_leave(waker, queue_up(state, waiter, waker)) : rc;
+    if (rc == TNI_TO_QUEUE_UP)
+        rc = tni_budget_poll_leave(waker, queue_up(state, waiter, waker));
+    if (rc == 0 && waiter->wanted == TO_WRITE)
+        tni_holder_set(&state->holder);
+    return rc;
 }
 
 static void lock_drop(tn_future *self)
@@ -210,11 +234,18 @@ static void lock_drop(tn_future *self)
     }
 }
 
+static const tn_future_ops lock_ops = {lock_poll, lock_drop, "read-write lock"};
+
+const tni_holder *tni_rwlock_awaited(const tn_future *awaited)
+{
+    if (awaited->ops != &lock_ops)
+        return NULL;
+    return &impl_of(tni_container_of(awaited, const tn_rwlock_future, base)->lock)->holder;
+}
+
 static void future_init(tn_rwlock_future *future, tn_rwlock *lock, uint64_t wanted)
 {
-    static const tn_future_ops ops = {lock_poll, lock_drop, "read-write lock"};
-
-    future->base.ops = &ops;
+    future->base.ops = &lock_ops;
     future->lock = lock;
     tni_waiter_init(tni_waiter_of(&future->waiter), wanted);
 }

@@ -5,8 +5,8 @@
  *
  * Other programs pay one branch where this is called: at spawns, wakes, joins, and in the operations of semaphores, rwlocks,
  * notifications and channels. The mutex and the short lock have no branch for it: the free and the locked value of their words
- * are compared with variables. With ThreadSanitizer no lock word is equal to them. So each comparison fails and leads to the
- * slow path, which reports the order.
+ * are compared with variables (those of the mutex are in base/holders.h). With ThreadSanitizer no lock word is equal to them. So
+ * each comparison fails and leads to the slow path, which reports the order.
  *
  * Known limit: a receiver of tn_mpsc does not report the slot that it frees. So if a bounded tn_mpsc is used as a semaphore,
  * what the receiver did before it received is not reported to the sender that gets the slot, and ThreadSanitizer may report a
@@ -20,12 +20,11 @@
 
 #include "base/defs.h"
 
-/* Whether the program runs with ThreadSanitizer. All three are written before there are tasks, and do not change afterwards. */
+/* Whether the program runs with ThreadSanitizer. Both are written before there are tasks, and do not change afterwards. */
 __attribute__((visibility("hidden"))) extern bool tni_order_on;
 
-/* 0 and 1; with ThreadSanitizer two values that no lock word has. */
+/* 0; with ThreadSanitizer a value that no lock word has. */
 __attribute__((visibility("hidden"))) extern uint32_t tni_order_zero;
-__attribute__((visibility("hidden"))) extern uint32_t tni_order_one;
 
 /* Checks for ThreadSanitizer. Called by tni_announce_init (fiber/announce.h). */
 void tni_order_init(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tn_await, and the futures of sleep and join. */
-#include <tn/future.h>
+#include "future/future.h"
 
 #include "base/order.h"
 #include "base/tls.h"
@@ -211,6 +211,11 @@ static inline void join_drop(tn_future *self)
 }
 
 static const tn_future_ops join_ops = {join_poll, join_drop, "join"};
+
+const tn_task *tni_future_joined(const tn_future *awaited)
+{
+    return awaited->ops == &join_ops ? tni_container_of(awaited, const tn_join_future, base)->task : NULL;
+}
 
 void tn_join_init(tn_join_future *future, tn_task *task)
 {

@@ -19,6 +19,7 @@
 #include "watch/monitor.h"
 #include "watch/reporter.h"
 #include "watch/stack_sampler.h"
+#include "watch/wait_graph.h"
 
 /* --- Options ---------------------------------------------------------------------------------------------------------------- */
 
@@ -300,6 +301,8 @@ int tn_runtime_create(tn_runtime **out, const tn_options *given)
     }
     init_state(runtime);
     rc = init_cores(runtime);
+    if (rc == 0)
+        rc = tni_wait_graph_create(runtime);
     if (rc == 0)
         rc = start_workers(runtime);
     if (rc != 0)

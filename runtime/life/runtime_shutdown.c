@@ -11,6 +11,7 @@
 #include "watch/monitor.h"
 #include "watch/reporter.h"
 #include "watch/stack_sampler.h"
+#include "watch/wait_graph.h"
 
 /* How long tn_runtime_destroy waits, after it has given up, for threads that are not inside a task or a job. */
 #define STOP_GRACE_NS UINT64_C(200000000)
@@ -70,6 +71,7 @@ static void free_runtime(tn_runtime *runtime)
     if (runtime->options.report_overflow)
         tni_stack_overflow_uninstall();
     tni_stack_sampler_uninstall(runtime);
+    tni_wait_graph_destroy(runtime);
     tni_worker_cpus_fini(runtime);
     tni_free(&allocator, runtime, sizeof *runtime);
 }

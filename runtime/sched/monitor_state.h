@@ -14,6 +14,7 @@
 typedef struct tni_core tni_core;
 typedef struct tni_worker tni_worker;
 typedef struct tni_stack_sampler tni_stack_sampler; /* stack_sampler.h */
+typedef struct tni_wait_graph tni_wait_graph;       /* wait_graph.h */
 
 /* What the monitor remembers of a core between two checks. */
 typedef struct {

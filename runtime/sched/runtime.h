@@ -4,6 +4,7 @@
 #define TNI_RUNTIME_H
 
 #include "base/fork.h"
+#include "base/holders.h"
 #include "base/log.h"
 #include "base/tls.h"
 #include "sched/core.h"
@@ -42,6 +43,7 @@ struct tn_runtime {
     tni_thread_mask mask;     /* signal mask of the thread that created it, for threads that run user code */
     bool asymmetric;          /* light and heavy fences are available */
     bool special_wakes;       /* options.force_migration, or tasks may be accounted (work.h) */
+    uint64_t holders;         /* the upper bits of its tasks as holders of locks (base/holders.h); 0: they are not recorded */
     uint32_t fork_generation; /* of the process that created it (base/fork.h) */
     unsigned *worker_cpus;    /* copy of options.worker_cpus, or NULL */
     unsigned core_count;
@@ -72,6 +74,7 @@ struct tn_runtime {
     tni_starter starter;
     tni_reporter reporter;
     tni_stuck_log stuck_log;    /* the monitor's */
+    tni_wait_graph *wait_graph; /* constant; NULL: cycles of waits are not looked for */
     tni_stack_sampler *sampler; /* constant; NULL: stacks of running tasks cannot be sampled */
 
     tni_os_mutex lock;              /* also held during a claim, so at most one claimer exists at a time */
@@ -104,6 +107,17 @@ struct tn_runtime {
 
 /* Returns the number of tasks that were spawned and have not ended. 0 is exact once no external thread spawns. */
 uint64_t tni_runtime_live(const tn_runtime *runtime);
+
+/* Returns a number that changes whenever a task has run. */
+uint64_t tni_runtime_runs(const tn_runtime *runtime);
+
+/* Returns the task as the holder of a lock: a number that no other task of the process has; 0: its runtime records none. */
+static inline uint64_t tni_runtime_holder_key(const tn_task *task)
+{
+    uint64_t upper = task->runtime->holders;
+
+    return upper == 0 ? 0 : upper | (task->id & ((UINT64_C(1) << TNI_HOLDERS_ID_BITS) - 1));
+}
 
 /* Called when a task has ended and the runtime is closing: wakes tn_runtime_destroy if it was the last one. */
 void tni_runtime_task_ended_closing(tn_runtime *runtime);

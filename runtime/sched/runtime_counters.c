@@ -41,3 +41,13 @@ int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *
     out->driver_events = index == runtime->core_count ? 0 : tni_a64_load(&runtime->cores[index]->driver.events, TNI_RELAXED);
     return 0;
 }
+
+uint64_t tni_runtime_runs(const tn_runtime *runtime)
+{
+    uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
+
+    for (unsigned i = 0; i < runtime->core_count; i++)
+        /* Relaxed: compared with a later sum. */
+        sum += tni_a64_load(&runtime->cores[i]->counts.polls, TNI_RELAXED);
+    return sum;
+}

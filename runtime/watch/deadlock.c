@@ -8,20 +8,10 @@
 #include "watch/dump.h"
 #include "watch/reporter.h"
 
-/* A number that changes whenever a task has run. */
-static uint64_t runs(const tn_runtime *runtime)
-{
-    uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
-
-    for (unsigned i = 0; i < runtime->core_count; i++)
-        sum += tni_a64_load(&runtime->cores[i]->counts.polls, TNI_RELAXED); /* relaxed: as below */
-    return sum;
-}
-
 /* A number that changes whenever a task has run or a worker has parked. */
 static uint64_t activity(const tn_runtime *runtime)
 {
-    uint64_t sum = runs(runtime);
+    uint64_t sum = tni_runtime_runs(runtime);
 
     for (unsigned i = 0; i < runtime->core_count; i++)
         /* Relaxed: compared with a later sum; the workers are asleep, or it changes. */
@@ -85,7 +75,7 @@ void tni_deadlock_report(tn_runtime *runtime)
 
 void tni_deadlock_check(tn_runtime *runtime)
 {
-    uint64_t runs_before = runs(runtime);
+    uint64_t runs_before = tni_runtime_runs(runtime);
     uint64_t before = activity(runtime);
 
     /* A worker that has only trimmed its memory since has changed nothing: it is the same deadlock. */

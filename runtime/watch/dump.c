@@ -79,7 +79,7 @@ void tni_dump_stack(const tni_dump *d, const tni_frames *stack)
         print_frame(d, number++, "", stack->frame[i]);
 }
 
-static void print_suspended(const tni_dump *d, const tn_task *task, const tni_task_inspect_snapshot *was)
+void tni_dump_waiting(const tni_dump *d, const tn_task *task, const tni_task_inspect_snapshot *was)
 {
     uint64_t waited_ns = tni_task_inspect_waited_ns(was, d->now_ns);
     char name[TNI_NAME_SIZE];
@@ -116,7 +116,7 @@ static void visit(void *arg, tn_task *task)
     if (!tni_task_ref_if_alive(task))
         return;
     if (tni_task_inspect_take(task, &was)) {
-        print_suspended(d, task, &was);
+        tni_dump_waiting(d, task, &was);
     } else {
         const char *does = tni_task_waits_for_stack(task) ? "waits for a stack" : "runs, or is about to";
         tni_task_inspect_name(task, name);

@@ -7,6 +7,7 @@
 
 #include "watch/stack_sampler.h"
 #include "watch/symbol_cache.h"
+#include "watch/task_inspect.h"
 
 /* Bytes for a name of code or of a wait. */
 #define TNI_DUMP_NAME_SIZE 256
@@ -34,6 +35,9 @@ void tni_dump_origin(const tni_dump *d, const tn_task *task);
 
 /* Prints what is known of a task's stack, which has a pc. */
 void tni_dump_stack(const tni_dump *d, const tni_frames *stack);
+
+/* Prints a task that was found waiting: what it waits for, where it comes from, its stack. The caller holds a reference to it. */
+void tni_dump_waiting(const tni_dump *d, const tn_task *task, const tni_task_inspect_snapshot *was);
 
 /* A dump whose lines go to the runtime's log. */
 tni_dump tni_dump_to_log(tn_runtime *runtime);

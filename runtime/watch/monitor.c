@@ -23,6 +23,7 @@
 #include "sched/runtime.h"
 #include "watch/deadlock.h"
 #include "watch/stuck.h"
+#include "watch/wait_graph.h"
 
 /* Sets `ready` for each core whose worker is parked and whose loop has something for it. */
 static void poll_loops(const tn_runtime *runtime, bool *ready)
@@ -139,7 +140,8 @@ static void rest(tn_runtime *runtime)
     tni_deadlock_check(runtime);
     /* Acquire: observes the stop; partner: tni_monitor_stop. */
     if (tni_idle_all_parked(&runtime->idle) && !tni_runtime_request_starter(runtime, tni_clock_ns()) &&
-        !tni_stuck_report(runtime, tni_clock_ns()) && tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0)
+        !tni_stuck_report(runtime, tni_clock_ns()) && !tni_wait_graph_request(runtime, tni_clock_ns()) &&
+        tni_a32_load(&monitor->stop, TNI_ACQUIRE) == 0)
         wait_for_any(runtime); /* the post that follows each exchange of `resting` ends it */
     /* Relaxed: no thread waits for it. */
     tni_a32_store(&monitor->resting, 0, TNI_RELAXED);
@@ -161,11 +163,13 @@ static void *monitor_main(void *arg)
         uint64_t due_ns;
         uint64_t now_ns;
         bool maintain_again;
+        bool waits_again;
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
         maintain_again = tni_runtime_request_starter(runtime, now_ns);
         tni_worker_limit_request(runtime, now_ns);
-        if (tni_stuck_report(runtime, now_ns))
+        waits_again = tni_wait_graph_request(runtime, now_ns);
+        if (tni_stuck_report(runtime, now_ns) || waits_again)
             quiet_since_ns = now_ns;
         if (check_cores(runtime, &due_ns)) {
             quiet_since_ns = now_ns;

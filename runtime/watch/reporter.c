@@ -8,8 +8,9 @@
 #include "sched/runtime.h"
 #include "watch/deadlock.h"
 #include "watch/stuck.h"
+#include "watch/wait_graph.h"
 
-enum { NEWS = 1, STOP = 2 };
+enum { NEWS = 1, STOP = 2, CHECK_WAITS = 4 };
 
 /* --- The monitor and the starter -------------------------------------------------------------------------------------------- */
 
@@ -43,6 +44,11 @@ void tni_reporter_deadlock(tn_runtime *runtime)
     runtime->reporter.deadlocks++;
     tni_os_mutex_unlock(&runtime->reporter.lock);
     announce(&runtime->reporter, NEWS);
+}
+
+void tni_reporter_check_waits(tn_runtime *runtime)
+{
+    announce(&runtime->reporter, CHECK_WAITS);
 }
 
 bool tni_reporter_can_take(const tn_runtime *runtime)
@@ -150,6 +156,8 @@ static uint32_t serve(tn_runtime *runtime)
         tni_deadlock_report(runtime);
     release_ended(runtime);
     report_task(runtime);
+    if (bits & CHECK_WAITS)
+        tni_wait_graph_check(runtime);
     return bits;
 }
 

@@ -12,6 +12,9 @@
  *   monitor, starter: 1. write the report, under the lock; 2. set a bit of `news` (release); if it was 0: wake the thread
  *   reporter:         1. exchange `news` for 0 (acquire); 2. report what is there; 3. if it was 0, sleep while it is 0; repeat
  *
+ * The check for cycles of waits (wait_graph.h) is made here too, because it takes long if there are many tasks. It has a bit of
+ * `news` of its own.
+ *
  * *No report is lost.* The thread exchanges `news` before it reads the reports, and sleeps only while `news` is 0, which the
  * sleep compares. So a report that is written after it has read them ends the sleep.
  *
@@ -35,6 +38,9 @@ void tni_reporter_stop(tn_runtime *runtime);
 
 /* The monitor: makes the reporter report a deadlock. */
 void tni_reporter_deadlock(tn_runtime *runtime);
+
+/* The monitor: makes the reporter check for cycles of waits. */
+void tni_reporter_check_waits(tn_runtime *runtime);
 
 /* The monitor: whether the slot for a task is free; and gives the reporter a task, while it is: to report it, and to release the
  * reference to it. */

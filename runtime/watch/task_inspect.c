@@ -67,8 +67,7 @@ void tni_task_inspect_note(const tn_task *task, char *out, size_t size)
 
 /* --- A task that waits ------------------------------------------------------------------------------------------------------ */
 
-/* The task is borrowed. */
-static void read_borrowed(const tn_task *task, tni_task_inspect_snapshot *out)
+void tni_task_inspect_read(const tn_task *task, tni_task_inspect_snapshot *out)
 {
     const tni_stack *stack;
 
@@ -88,20 +87,31 @@ static void read_borrowed(const tn_task *task, tni_task_inspect_snapshot *out)
     tni_frames_suspended(&out->stack, &task->body.fiber.context, tni_stack_base(stack), tni_stack_top(stack));
 }
 
-bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out)
+bool tni_task_inspect_borrow(tn_task *task)
+{
+    tn_runtime_hold(task->runtime); /* a task that is woken while it is borrowed is not queued yet, and no deadlock */
+    if (tni_task_borrow(task))
+        return true;
+    tni_runtime_unhold_quietly(task->runtime);
+    return false;
+}
+
+void tni_task_inspect_return(tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
-    bool borrowed;
 
-    tn_runtime_hold(runtime); /* a task that is woken while it is borrowed is not queued yet, and no deadlock */
-    borrowed = tni_task_borrow(task);
-    if (borrowed) {
-        read_borrowed(task, out);
-        if (!tni_task_rest(task))
-            tni_schedule_ready(task); /* woken meanwhile */
-    }
+    if (!tni_task_rest(task))
+        tni_schedule_ready(task); /* woken meanwhile */
     tni_runtime_unhold_quietly(runtime);
-    return borrowed;
+}
+
+bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out)
+{
+    if (!tni_task_inspect_borrow(task))
+        return false;
+    tni_task_inspect_read(task, out);
+    tni_task_inspect_return(task);
+    return true;
 }
 
 void tni_task_inspect_release(tn_task *task)

@@ -21,7 +21,14 @@ typedef struct {
     const void *word[TNI_TASK_INSPECT_WORDS];
 } tni_task_inspect_snapshot;
 
-/* The caller holds a reference. False: the task runs, or is about to. */
+/* Borrows a task that rests, so that no other thread runs it until tni_task_inspect_return, which must follow within
+ * microseconds. The caller holds a reference. False: the task runs, or is about to. */
+bool tni_task_inspect_borrow(tn_task *task);
+void tni_task_inspect_return(tn_task *task);
+/* Reads a task that is borrowed. */
+void tni_task_inspect_read(const tn_task *task, tni_task_inspect_snapshot *out);
+
+/* The three in one. The caller holds a reference. False: the task runs, or is about to. */
 bool tni_task_inspect_take(tn_task *task, tni_task_inspect_snapshot *out);
 
 /* Releases a reference that a walk has taken. If it is the last, the reporter does, because the program's drop_result may wait

@@ -103,7 +103,12 @@ typedef struct tn_options {
      * change of how many workers are used. Without a number in `workers` or `worker_cpus` this is so in any case: there are as
      * many workers as the quota allowed at the beginning, and never more. Not for TN_CURRENT_THREAD. */
     bool follow_cpu_quota;
-    unsigned char reserved[5]; /* 0 */
+    /* Mutexes and read-write locks record which task holds them. So a cycle of fibers that wait for each other's locks, or ends,
+     * is logged with their stacks. Each cycle is logged once, at most 5 a minute, while the rest of the program runs.
+     * docs/debugging.md says which cycles are found. From the first runtime with this option on, all locks of the process are
+     * slower. Not for TN_CURRENT_THREAD. */
+    bool report_wait_cycles;
+    unsigned char reserved[4]; /* 0 */
     /* Bytes of the guard below each stack, rounded up to whole pages; at most 32 MiB. They are part of the stack's size, of
      * which they take at most half: a smaller stack becomes larger. 0: a quarter of the stack, at least 16 KiB and at most 64
      * KiB. A function can jump over the guard if its frame is larger, and it was compiled without -fstack-clash-protection. */

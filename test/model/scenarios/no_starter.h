@@ -65,6 +65,16 @@ void tni_reporter_deadlock(tn_runtime *runtime)
     (void)runtime;
 }
 
+void tni_reporter_check_waits(tn_runtime *runtime)
+{
+    (void)runtime;
+}
+
+void tni_reporter_give_last(tn_runtime *runtime, tn_task *task)
+{
+    (void)runtime, (void)task;
+}
+
 bool tni_reporter_can_take(const tn_runtime *runtime)
 {
     (void)runtime;
