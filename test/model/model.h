@@ -65,6 +65,9 @@ void model_threads_left(unsigned count);
 /* Adds to the set of outcomes that the search prints (--outcomes) and compares (--compare). */
 void model_outcome(uint64_t outcome);
 
+/* Gets the lines of the log, on the thread that writes them; NULL: they are dropped. Set by setup. */
+extern void (*model_log)(const char *line);
+
 /* Selects one of many programs that a scenario can be: --compare counts it up. */
 extern uint64_t model_seed;
 

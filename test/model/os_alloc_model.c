@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The model's twins of runtime/base/alloc.h and runtime/base/log.h. */
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/log.h"
 #include "engine.h"
@@ -44,9 +47,19 @@ const char *tn_strerror(int error)
     return "an error";
 }
 
+void (*model_log)(const char *line);
+
 void tni_log_write(const tni_log *log, tn_log_level level, const char *format, ...)
 {
+    char line[TNI_LOG_LINE_SIZE];
+    va_list arguments;
+
     (void)log;
     (void)level;
-    (void)format;
+    if (model_log == NULL)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    model_log(line);
 }
