@@ -7,7 +7,7 @@
  * whose runs drive the clock.
  *
  *   reading the clock         reads the real one too, so that it costs what it costs, and returns virtual time
- *   a task run                advances the clock by one step: tni_run_complete is called once per run
+ *   a task run                advances the clock by one step: each begins by one of three functions (runs_x86_64.S)
  *   a sleep in the loop       with a timeout: does not wait; the clock jumps
  *   a futex wait              with a deadline: takes STRETCH times as long in real time. Where time alone ends it, it must end;
  *                             elsewhere the slow tool must not make it end early
@@ -19,30 +19,28 @@
 
 enum { STRETCH = 1000, NS_PER_S = 1000000000 };
 
-static const uint64_t forever = UINT64_MAX; /* TNI_FOREVER */
-static _Atomic uint64_t now_ns = UINT64_C(1000) * NS_PER_S;
+static const uint64_t forever = UINT64_MAX;                  /* TNI_FOREVER */
+_Atomic uint64_t virtual_now_ns = UINT64_C(1000) * NS_PER_S; /* runs_x86_64.S adds to it */
 static _Atomic uint64_t seeds;
 
 /* As the library declares them, with pointers to its types untyped. */
 uint64_t __real_tni_clock_ns(void);
 void __real_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
 void __real_tni_os_loop_sleep(void *loop, uint64_t timeout_ns, void *fetched);
-void __real_tni_run_complete(void *core, void *task);
 uint64_t __wrap_tni_clock_ns(void);
 uint64_t __wrap_tni_random_seed(void);
 void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns);
 void __wrap_tni_os_loop_sleep(void *loop, uint64_t timeout_ns, void *fetched);
-void __wrap_tni_run_complete(void *core, void *task);
 
 /* Relaxed, both: the worker alone writes it, and nothing else is published by it. */
 static uint64_t now(void)
 {
-    return atomic_load_explicit(&now_ns, memory_order_relaxed);
+    return atomic_load_explicit(&virtual_now_ns, memory_order_relaxed);
 }
 
 static void advance(uint64_t ns)
 {
-    atomic_store_explicit(&now_ns, now() + ns, memory_order_relaxed);
+    atomic_store_explicit(&virtual_now_ns, now() + ns, memory_order_relaxed);
 }
 
 uint64_t __wrap_tni_clock_ns(void)
@@ -54,12 +52,6 @@ uint64_t __wrap_tni_clock_ns(void)
 uint64_t __wrap_tni_random_seed(void)
 {
     return 2 * atomic_fetch_add(&seeds, 1) + 1;
-}
-
-void __wrap_tni_run_complete(void *core, void *task)
-{
-    advance(VIRTUAL_RUN_NS);
-    __real_tni_run_complete(core, task);
 }
 
 void __wrap_tni_futex_wait(void *word, uint32_t expected, uint64_t deadline_ns)

@@ -208,23 +208,12 @@ __attribute__((noinline)) static void finish_unrun(tni_core *core, tn_task *task
         tni_runtime_stacks_came_back(runtime, 1);
 }
 
-void tni_run_complete(tni_core *core, tn_task *task)
+void tni_run_ended(tni_core *core, tn_task *task)
 {
-    tni_run_result result = task->run_result;
-
-    if (result == TNI_RUN_YIELDED || result == TNI_RUN_YIELDED_IN_WAIT) {
-        tni_schedule_requeue(core, task, true);
-    } else if (result == TNI_RUN_SUSPENDED) {
-        if (task->deadline_ns != TNI_FOREVER)
-            tni_core_arm_timer(core, task);
-        task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: own word */
-        if (!tni_task_rest(task))
-            tni_schedule_requeue(core, task, false);
-    } else if (tni_likely(core != NULL)) {
+    if (tni_likely(core != NULL))
         finish(core, task);
-    } else {
+    else
         finish(NULL, task);
-    }
 }
 
 bool tni_run_first(tni_core *core, tn_task *task)

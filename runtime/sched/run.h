@@ -7,6 +7,7 @@
 #include "base/tls.h"
 #include "fiber/exceptions.h"
 #include "sched/runtime.h"
+#include "sched/schedule.h"
 #include "sched/worker.h"
 
 /* Binds a stack to a fiber that has none yet. False: the fiber must not run now, and the caller no longer owns it. `core`:
@@ -36,9 +37,36 @@ static inline void tni_run_free_header(tni_core *core, tn_task *task)
     tni_slab_free(&core->slabs, task);
 }
 
+/* For tni_run_complete: the last run of the task is over. */
+void tni_run_ended(tni_core *core, tn_task *task);
+
+/* For tni_run_complete: a run that suspended. */
+__attribute__((always_inline)) static inline void tni_run_suspended(tni_core *core, tn_task *task)
+{
+    if (tni_unlikely(task->deadline_ns != TNI_FOREVER))
+        tni_core_arm_timer(core, task);
+    task->since_ns = core != NULL ? tni_a64_load(&core->clock_read_ns, TNI_RELAXED) : tni_clock_ns(); /* relaxed: own word */
+    if (tni_unlikely(!tni_task_rest(task)))
+        tni_schedule_requeue(core, task, false);
+}
+
 /* Called on the worker's own stack, after the task has left its stack: carries out task->run_result. `core`: the worker's core
- * after the run, or NULL. */
-void tni_run_complete(tni_core *core, tn_task *task);
+ * after the run, or NULL. Inline: a run that suspends is the path of every wake. */
+__attribute__((always_inline)) static inline void tni_run_complete(tni_core *core, tn_task *task)
+{
+    switch ((tni_run_result)task->run_result) {
+    case TNI_RUN_SUSPENDED:
+        tni_run_suspended(core, task);
+        break;
+    case TNI_RUN_ENDED:
+        tni_run_ended(core, task);
+        break;
+    case TNI_RUN_YIELDED:
+    case TNI_RUN_YIELDED_IN_WAIT:
+        tni_schedule_requeue(core, task, true);
+        break;
+    }
+}
 
 /* For tni_run_leave: takes the thread's record of C++ exceptions along. A function of its own, so that its frame costs other
  * fibers nothing. */
