@@ -24,45 +24,60 @@ struct tn_oneshot {
     tni_a64 word;
     tni_aptr waker; /* tn_waker *, see the head of the file */
     size_t element_size;
-    tni_channel_options options;
+    void (*discard)(void *element);
+    tn_allocator allocator;
     _Alignas(16) unsigned char element[]; /* the sender's until SENT, then the receiver's */
 };
 
-int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_options *options)
+/* Inline, with its two callers: without options all but the size is constant. */
+__attribute__((always_inline)) static inline tn_oneshot *make(size_t element_size, void (*discard)(void *element),
+                                                              const tn_allocator *allocator)
 {
-    tni_channel_options kept;
-    tn_oneshot *oneshot = NULL;
-    int rc;
+    tn_oneshot *oneshot;
 
-    *out = NULL;
-    rc = tni_channel_options_read(&kept, options, "tn_oneshot_create");
-    if (rc != 0)
-        return rc;
-    if (element_size < SIZE_MAX - sizeof *oneshot)
-        oneshot = tni_alloc_uninitialized(&kept.allocator, sizeof *oneshot + element_size, _Alignof(tn_oneshot));
-    *out = oneshot;
+    if (element_size >= SIZE_MAX - sizeof *oneshot)
+        return NULL;
+    oneshot = tni_alloc_uninitialized(allocator, sizeof *oneshot + element_size, _Alignof(tn_oneshot));
     if (oneshot == NULL)
-        return TN_ENOMEM;
+        return NULL;
     oneshot->element_size = element_size;
-    oneshot->options = kept;
+    oneshot->discard = discard;
+    oneshot->allocator = *allocator;
     tni_a64_init(&oneshot->word, 0);
     tni_aptr_init(&oneshot->waker, NULL);
-    return 0;
+    return oneshot;
+}
+
+__attribute__((noinline)) static int create_with_options(tn_oneshot **out, size_t element_size, const tn_channel_options *options)
+{
+    tni_channel_options kept;
+    int rc = tni_channel_options_read(&kept, options, "tn_oneshot_create");
+
+    *out = rc == 0 ? make(element_size, kept.discard, &kept.allocator) : NULL;
+    return rc == 0 && *out == NULL ? TN_ENOMEM : rc;
+}
+
+int tn_oneshot_create(tn_oneshot **out, size_t element_size, const tn_channel_options *options)
+{
+    if (options != NULL)
+        return create_with_options(out, element_size, options);
+    *out = make(element_size, NULL, &tni_alloc_default);
+    return *out == NULL ? TN_ENOMEM : 0;
 }
 
 /* Both ends are released. */
 static void destroy(tn_oneshot *oneshot, uint64_t word)
 {
-    if ((word & (SENT | RECEIVED)) == SENT && oneshot->options.discard != NULL) {
+    if ((word & (SENT | RECEIVED)) == SENT && oneshot->discard != NULL) {
         tni_order_acquire();
-        oneshot->options.discard(oneshot->element);
+        oneshot->discard(oneshot->element);
     }
     /* The allocator's function and its argument are read before the call. */
-    tni_free(&oneshot->options.allocator, oneshot, sizeof *oneshot + oneshot->element_size);
+    tni_free(&oneshot->allocator, oneshot, sizeof *oneshot + oneshot->element_size);
 }
 
-/* For the sender: its last access to the oneshot, except for freeing it. `sent`: 0 or SENT. */
-static int sender_leave(tn_oneshot *oneshot, uint64_t sent)
+/* For the sender: its last access to the oneshot, except for freeing it. `sent`: 0 or SENT. Inline: on the path of each send. */
+__attribute__((always_inline)) static inline int sender_leave(tn_oneshot *oneshot, uint64_t sent)
 {
     /* Observes the waker that belongs to WAITING; partner: start_waiting. */
     uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
@@ -156,7 +171,8 @@ static bool start_waiting(tn_oneshot *oneshot, tn_waker *waker)
         word = tni_a64_load(&oneshot->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     }
     /* Relaxed: published by the CAS; a sender that reads it earlier fails, because the epoch has changed. */
-    tni_aptr_store(&oneshot->waker, tn_waker_retain(waker), TNI_RELAXED);
+    tni_task_ref(tni_task_of(waker));
+    tni_aptr_store(&oneshot->waker, waker, TNI_RELAXED);
     while (!(word & (SENDER_GONE | CLOSED)))
         /* Publishes the waker; on failure observes the element. Partners: sender_leave, tn_oneshot_close. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
@@ -218,6 +234,15 @@ int tn_oneshot_recv(tn_oneshot *oneshot, void *element)
     return rc != TN_EAGAIN ? rc : await_element(oneshot, element);
 }
 
+/* For the receiver while the sender exists, or did a moment ago. Out of line: most are released after the receive. */
+__attribute__((noinline)) static uint64_t leave_beside_sender(tn_oneshot *oneshot)
+{
+    stop_waiting(oneshot);
+    tni_order_release();
+    /* Publishes the receiver's last access; observes the sender's if that has gone meanwhile. Partner: sender_leave. */
+    return tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
+}
+
 void tn_oneshot_close(tn_oneshot *oneshot)
 {
     /* Observes the waker that belongs to WAITING; partner: start_waiting. */
@@ -236,17 +261,12 @@ void tn_oneshot_close(tn_oneshot *oneshot)
 
 void tn_oneshot_release(tn_oneshot *oneshot)
 {
-    uint64_t word;
+    /* Observes the sender's last access, and its element; partner: sender_leave. If it is gone no other thread uses the word, and
+     * nothing waits. */
+    uint64_t word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
 
-    stop_waiting(oneshot);
-    /* Observes the sender's last access, and its element; partner: sender_leave. If it is gone no other thread uses the
-     * word. */
-    word = tni_a64_load(&oneshot->word, TNI_ACQUIRE);
-    if (!(word & SENDER_GONE)) {
-        tni_order_release();
-        /* Publishes the receiver's last access; observes as above. Partner: sender_leave. */
-        word = tni_a64_fetch_or(&oneshot->word, CLOSED | RECEIVER_GONE, TNI_ACQ_REL);
-    }
+    if (!(word & SENDER_GONE))
+        word = leave_beside_sender(oneshot);
     tni_assert(!(word & RECEIVER_GONE), "tn_oneshot_release: called twice");
     if (word & SENDER_GONE)
         destroy(oneshot, word);

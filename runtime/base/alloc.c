@@ -8,13 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
+/* Out of line: the usual allocation needs no frame. */
+__attribute__((noinline)) static void *libc_alloc_aligned(size_t size_bytes, size_t align_bytes)
 {
     void *ptr = NULL;
+
+    return posix_memalign(&ptr, align_bytes, size_bytes) == 0 ? ptr : NULL;
+}
+
+static void *libc_alloc(void *ctx, size_t size_bytes, size_t align_bytes)
+{
     (void)ctx;
     if (align_bytes <= _Alignof(max_align_t)) /* posix_memalign costs 40 instructions more */
         return malloc(size_bytes);
-    return posix_memalign(&ptr, align_bytes, size_bytes) == 0 ? ptr : NULL;
+    return libc_alloc_aligned(size_bytes, align_bytes);
 }
 
 static void libc_free(void *ctx, void *ptr, size_t size_bytes)
