@@ -2,8 +2,6 @@
 /* The injector: the global run queue of a runtime, a list under a mutex. */
 #include "sched/injector.h"
 
-#include "base/count.h"
-
 void tni_injector_init(tni_injector *injector)
 {
     tni_os_mutex_init(&injector->lock);
@@ -25,23 +23,10 @@ void tni_injector_close(tni_injector *injector)
     tni_os_mutex_unlock(&injector->lock);
 }
 
-static void append_locked(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
-{
-    tni_os_mutex_assert_held(&injector->lock);
-    last->queue_next = NULL;
-    if (injector->last == NULL)
-        injector->first = first;
-    else
-        injector->last->queue_next = first;
-    injector->last = last;
-    /* Relaxed: the lock orders writers. Readers without it take the length as a hint, or have made a full fence (idle.h). */
-    tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
-}
-
 void tni_injector_push(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
 {
     tni_os_mutex_lock(&injector->lock);
-    append_locked(injector, first, last, count);
+    tni_injector_append_locked(injector, first, last, count);
     tni_os_mutex_unlock(&injector->lock);
 }
 
@@ -54,25 +39,6 @@ void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, 
         injector->last = last;
     /* Relaxed: as in append_locked. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
-    tni_os_mutex_unlock(&injector->lock);
-}
-
-bool tni_injector_begin(tni_injector *injector, bool inside)
-{
-    tni_os_mutex_lock(&injector->lock);
-    if (inside || !injector->closed)
-        return true;
-    tni_os_mutex_unlock(&injector->lock);
-    return false;
-}
-
-void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
-{
-    tni_os_mutex_assert_held(&injector->lock);
-    if (task != NULL) {
-        tni_count(count, 1);
-        append_locked(injector, task, task, 1);
-    }
     tni_os_mutex_unlock(&injector->lock);
 }
 

@@ -7,6 +7,7 @@
 #ifndef TNI_INJECTOR_H
 #define TNI_INJECTOR_H
 
+#include "base/count.h"
 #include "task/task.h"
 
 typedef struct {
@@ -20,6 +21,20 @@ typedef struct {
 void tni_injector_init(tni_injector *injector);
 void tni_injector_fini(tni_injector *injector);
 
+/* Appends `count` tasks, linked through queue_next from `first` to `last`. */
+static inline void tni_injector_append_locked(tni_injector *injector, tn_task *first, tn_task *last, unsigned count)
+{
+    tni_os_mutex_assert_held(&injector->lock);
+    last->queue_next = NULL;
+    if (injector->last == NULL)
+        injector->first = first;
+    else
+        injector->last->queue_next = first;
+    injector->last = last;
+    /* Relaxed: the lock orders writers. Readers without it take the length as a hint, or have made a full fence (idle.h). */
+    tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
+}
+
 /* From now on tni_injector_begin refuses spawns from outside. */
 void tni_injector_close(tni_injector *injector);
 
@@ -32,10 +47,26 @@ void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, 
 /* Begins a spawn by a thread without a core. `inside`: the thread is inside one of the runtime's tasks. False: the injector is
  * closed, and the thread is outside. True: the lock is held. The caller then creates the task, with a header from the slabs
  * that the lock also guards, and calls tni_injector_commit at once. So no task is created from outside after the close. */
-bool tni_injector_begin(tni_injector *injector, bool inside);
+static inline bool tni_injector_begin(tni_injector *injector, bool inside)
+{
+    tni_os_mutex_lock(&injector->lock);
+    if (inside || !injector->closed)
+        return true;
+    tni_os_mutex_unlock(&injector->lock);
+    return false;
+}
+
 /* Ends the spawn and releases the lock. `task`: the new task; NULL: there was no memory for it. Increments `count`, which the
  * lock guards, before it appends the task: a reader that counts the end of the task must count its creation too. */
-void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count);
+static inline void tni_injector_commit(tni_injector *injector, tn_task *task, tni_a64 *count)
+{
+    tni_os_mutex_assert_held(&injector->lock);
+    if (task != NULL) {
+        tni_count(count, 1);
+        tni_injector_append_locked(injector, task, task, 1);
+    }
+    tni_os_mutex_unlock(&injector->lock);
+}
 
 /* Takes the oldest tasks, at most `max`; returns how many are in `tasks`. */
 unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max);

@@ -173,8 +173,10 @@ static void commit_in_turn(tn_runtime *runtime, tn_task *task)
     tni_pinned_wake(core);
 }
 
-/* `inside`: the spawn is by one of the runtime's own tasks, on a thread that has no core at the moment. */
-static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *plan, tn_task **out)
+/* `inside`: the spawn is by one of the runtime's own tasks, on a thread that has no core at the moment. Inline, with its two
+ * callers: a plan without options is constant. */
+__attribute__((always_inline)) static inline int spawn_external(tn_runtime *runtime, bool inside, const blueprint *plan,
+                                                                tn_task **out)
 {
     tn_task *task;
 
@@ -200,6 +202,18 @@ static int spawn_external(tn_runtime *runtime, bool inside, const blueprint *pla
     return 0;
 }
 
+/* The same for the thread of the caller, which has no core. */
+__attribute__((always_inline)) static inline int spawn_off_core(tn_runtime *runtime, bool inside, const blueprint *plan,
+                                                                tn_task **out)
+{
+    int rc;
+
+    tni_runtime_external_begin(runtime);
+    rc = spawn_external(runtime, inside, plan, out);
+    tni_runtime_external_end(runtime);
+    return rc;
+}
+
 /* The options are valid or NULL, and `runtime` is not NULL. */
 static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, const blueprint *plan)
 {
@@ -212,9 +226,7 @@ static int spawn_task(const tni_tls *local, tn_runtime *runtime, tn_task **out, 
         rc = spawn_on_core(core, plan, out);
         tni_worker_leave(local->worker);
     } else {
-        tni_runtime_external_begin(runtime);
-        rc = spawn_external(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
-        tni_runtime_external_end(runtime);
+        rc = spawn_off_core(runtime, local->task != NULL && local->task->runtime == runtime, plan, out);
     }
     if (rc != 0 && out != NULL)
         *out = NULL;
@@ -308,6 +320,23 @@ __attribute__((noinline)) static int spawn_slowly(tn_runtime *runtime, const tn_
     return spawn_task(local, runtime, out, &plan);
 }
 
+/* A fiber without options, by a plain thread: the usual spawn from outside. Out of line, with so few arguments that it is the
+ * last call of its caller. */
+__attribute__((noinline)) static int spawn_outside(tn_runtime *runtime, tn_task **out, tn_entry_fn entry, void *arg,
+                                                   const void *site)
+{
+    blueprint plan = {.kind = TNI_TASK_FIBER, .entry = entry, .arg = arg, .site = site};
+    int rc;
+
+    if (tni_unlikely(tni_runtime_is_inherited(runtime)))
+        return spawn_slowly(runtime, NULL, out, entry, arg, site, plan.kind, NULL, NULL);
+    tni_order_release();
+    rc = spawn_off_core(runtime, false, &plan, out);
+    if (tni_unlikely(rc != 0) && out != NULL)
+        *out = NULL;
+    return rc;
+}
+
 /* Inline: so that a plan needs no memory. */
 __attribute__((always_inline)) static inline int spawn(tn_runtime *runtime, const tn_spawn_options *options, tn_task **out,
                                                        blueprint plan)
@@ -317,6 +346,9 @@ __attribute__((always_inline)) static inline int spawn(tn_runtime *runtime, cons
     tni_core *core = NULL;
     int rc;
 
+    if (plan.kind == TNI_TASK_FIBER && plan.extra == NULL && options == NULL && worker == NULL && local->task == NULL &&
+        runtime != NULL)
+        return spawn_outside(runtime, out, plan.entry, plan.arg, plan.site);
     /* A thread in a child of fork is no worker, so the runtime of a worker is not inherited. */
     if (tni_likely(options == NULL && local->task != NULL && (runtime == NULL || local->runtime == runtime)))
         core = tni_worker_enter(worker);

@@ -136,11 +136,9 @@ tn_task *tni_slab_alloc_slowly(tni_slab_cache *cache)
     return refill(cache) || grow(cache) ? tni_slab_take_free(cache) : NULL;
 }
 
-tn_task *tni_slab_take(tni_slab_cache *cache)
+tn_task *tni_slab_take_slowly(tni_slab_cache *cache)
 {
-    if (cache->free == NULL && !refill(cache))
-        return NULL;
-    return tni_slab_take_free(cache);
+    return refill(cache) ? tni_slab_take_free(cache) : NULL;
 }
 
 /* --- Trimming --------------------------------------------------------------------------------------------------------------- */

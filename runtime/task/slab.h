@@ -77,9 +77,15 @@ static inline tn_task *tni_slab_alloc(tni_slab_cache *cache)
     return tni_likely(cache->free != NULL) ? tni_slab_take_free(cache) : tni_slab_alloc_slowly(cache);
 }
 
+/* For tni_slab_take if the list `free` is empty. */
+tn_task *tni_slab_take_slowly(tni_slab_cache *cache);
+
 /* The same for an owner that holds a lock, under which memory must not be allocated. take: NULL: there is no free header. Then,
  * without the lock: alloc, which returns NULL if there is no memory; and with it: add, or free. */
-tn_task *tni_slab_take(tni_slab_cache *cache);
+static inline tn_task *tni_slab_take(tni_slab_cache *cache)
+{
+    return tni_likely(cache->free != NULL) ? tni_slab_take_free(cache) : tni_slab_take_slowly(cache);
+}
 tni_slab_block *tni_slab_block_alloc(const tni_slab_cache *cache);
 void tni_slab_block_add(tni_slab_cache *cache, tni_slab_block *block);
 void tni_slab_block_free(const tni_slab_cache *cache, tni_slab_block *block);
