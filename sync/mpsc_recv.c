@@ -137,8 +137,8 @@ __attribute__((always_inline)) static inline tn_waker *take_own_waker_locked(tn_
 }
 
 /* Called when the channel is empty: stores the waker. Returns TN_PENDING, TN_EPIPE or TN_EBUSY; 0: there is an element after
- * all. */
-static int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
+ * all. Inline: in the first poll, and in the later ones. */
+__attribute__((always_inline)) static inline int wait_for_element(tn_mpsc_recv_future *future, tn_waker *waker)
 {
     tn_mpsc *channel = future->channel;
     tn_waker *old = NULL;
@@ -175,16 +175,19 @@ static void stop_waiting(tn_mpsc_recv_future *future)
     tni_short_lock_wait_released(&future->channel->waiting.lock);
 }
 
-static int recv_poll(tn_future *self, tn_waker *waker)
+/* Out of line: most receives ask for one element. */
+__attribute__((noinline)) static size_t receive_batch(tn_mpsc_recv_future *future)
 {
-    tn_mpsc_recv_future *future = tni_container_of(self, tn_mpsc_recv_future, base);
-    int rc;
+    return receive(future->channel, future->elements, future->count);
+}
 
-    if (!tni_budget_poll_enter(waker))
-        return TN_PENDING;
-    rc = future->in_frame && !future->waiting ? wait_for_element(future, waker) : 0; /* tn_mpsc_recv has already tried */
+/* Receives, or waits if the channel is empty. */
+static int receive_or_wait(tn_mpsc_recv_future *future, tn_waker *waker)
+{
+    int rc = 0;
+
     while (rc == 0) {
-        size_t taken = receive(future->channel, future->elements, future->count == 0 ? 1 : future->count);
+        size_t taken = future->count == 0 ? receive(future->channel, future->elements, 1) : receive_batch(future);
         if (taken > 0) {
             stop_waiting(future);
             return tni_budget_poll_leave(waker, future->count == 0 ? 0 : (int)taken);
@@ -192,6 +195,24 @@ static int recv_poll(tn_future *self, tn_waker *waker)
         rc = wait_for_element(future, waker);
     }
     return tni_budget_poll_leave(waker, rc);
+}
+
+/* The first poll of a call, which has already tried. */
+static int wait_first(tn_mpsc_recv_future *future, tn_waker *waker)
+{
+    int rc = wait_for_element(future, waker);
+
+    return rc == 0 ? receive_or_wait(future, waker) : tni_budget_poll_leave(waker, rc);
+}
+
+/* Each way ends with a call, so a poll saves registers once. */
+static int recv_poll(tn_future *self, tn_waker *waker)
+{
+    tn_mpsc_recv_future *future = tni_container_of(self, tn_mpsc_recv_future, base);
+
+    if (!tni_budget_poll_enter(waker))
+        return TN_PENDING;
+    return future->in_frame && !future->waiting ? wait_first(future, waker) : receive_or_wait(future, waker);
 }
 
 static void recv_drop(tn_future *self)
