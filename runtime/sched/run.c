@@ -73,8 +73,7 @@ static int bind_stack(tni_core *core, tn_task *task)
     return rc;
 }
 
-/* Called when the stack must be measured, or cannot simply be put into the core's cache. */
-__attribute__((noinline)) static void release_stack_slowly(tni_core *core, tn_task *task)
+void tni_run_release_stack_slowly(tni_core *core, tn_task *task)
 {
     tn_runtime *runtime = task->runtime;
     tni_stack *stack = task->body.fiber.stack;
@@ -90,16 +89,6 @@ __attribute__((noinline)) static void release_stack_slowly(tni_core *core, tn_ta
     tni_stack_put(&runtime->stacks, stack_cache(core), stack);
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
         tni_runtime_stacks_came_back(runtime, 1);
-}
-
-static inline void release_stack(tni_core *core, tn_task *task)
-{
-    tn_runtime *runtime = task->runtime;
-
-    tni_context_fini(&task->body.fiber.context);
-    if (tni_unlikely(core == NULL || runtime->options.measure_stacks ||
-                     !tni_stack_put_cached(&runtime->stacks, &core->stacks, task->body.fiber.stack)))
-        release_stack_slowly(core, task);
 }
 
 void tni_run_leave_with_exceptions(tn_task *task)
@@ -133,60 +122,6 @@ void tni_run_future(tn_task *task)
     task->run_result = TNI_RUN_ENDED;
 }
 
-/* tni_task_free for a caller that may hold the core. */
-__attribute__((always_inline)) static inline void free_header(tni_core *core, tn_task *task)
-{
-    if (tni_unlikely(core == NULL || task->hooks != NULL))
-        tni_task_free(task);
-    else
-        tni_run_free_header(core, task);
-}
-
-/* tn_waker_wake for a caller that may hold the core. */
-__attribute__((always_inline)) static inline void wake_joiner(tni_core *core, tn_waker *joiner)
-{
-    tn_task *task = tni_task_of(joiner);
-
-    if (tni_unlikely(core == NULL || task->runtime != core->runtime)) {
-        tn_waker_wake(joiner);
-        return;
-    }
-    tni_order_release();
-    if (tni_task_spend_waker(task))
-        tni_schedule_ready_on(core, task);
-}
-
-/* Publishes the end of the task: wakes the joiner, and gives back the scheduler's reference. */
-__attribute__((always_inline)) static inline void complete(tni_core *core, tn_task *task)
-{
-    tn_waker *joiner = NULL;
-
-    /* A thread that joins, or checks whether the task has ended, holds a reference. Acquire: if the scheduler's is the only
-     * one, all uses of the other references are over, and none can begin: a walk's reference never joins. */
-    if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
-        joiner = tni_wait_end(&task->join);
-    if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
-        free_header(core, task);
-    if (joiner != NULL)
-        wake_joiner(core, joiner);
-}
-
-/* Inline: with and without a core it is different code. */
-__attribute__((always_inline)) static inline void finish(tni_core *core, tn_task *task)
-{
-    tn_runtime *runtime = task->runtime;
-
-    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL)
-        release_stack(core, task);
-    tni_timer_disarm(task);
-    if (core != NULL)
-        tni_count(&core->counts.finished, 1);
-    else
-        tni_count_shared(&runtime->external.finished, 1);
-    complete(core, task);
-    tni_runtime_task_ended(runtime);
-}
-
 __attribute__((noinline)) static void finish_unrun(tni_core *core, tn_task *task, int error)
 {
     tn_runtime *runtime = task->runtime;
@@ -202,18 +137,15 @@ __attribute__((noinline)) static void finish_unrun(tni_core *core, tn_task *task
     task->result = NULL;
     if (task->hooks != NULL)
         tni_task_hooks_at_exit(task);
-    finish(core, task);
+    tni_run_finish(core, task);
     /* While this task tried, its stack counted towards stacks_max, and another fiber may wait because of that. */
     if (tni_unlikely(tni_stack_waited_for(&runtime->stacks)))
         tni_runtime_stacks_came_back(runtime, 1);
 }
 
-void tni_run_ended(tni_core *core, tn_task *task)
+void tni_run_finish_without_core(tn_task *task)
 {
-    if (tni_likely(core != NULL))
-        finish(core, task);
-    else
-        finish(NULL, task);
+    tni_run_finish(NULL, task);
 }
 
 bool tni_run_first(tni_core *core, tn_task *task)

@@ -4,6 +4,7 @@
 #ifndef TNI_RUN_H
 #define TNI_RUN_H
 
+#include "base/order.h"
 #include "base/tls.h"
 #include "fiber/exceptions.h"
 #include "sched/runtime.h"
@@ -37,8 +38,76 @@ static inline void tni_run_free_header(tni_core *core, tn_task *task)
     tni_slab_free(&core->slabs, task);
 }
 
-/* For tni_run_complete: the last run of the task is over. */
-void tni_run_ended(tni_core *core, tn_task *task);
+/* For the following: the stack must be measured, or cannot simply be put into the core's cache. */
+void tni_run_release_stack_slowly(tni_core *core, tn_task *task);
+
+/* Inline, as all that follows: most tasks are short, so their end is on the path of each run. */
+static inline void tni_run_release_stack(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    tni_context_fini(&task->body.fiber.context);
+    if (tni_unlikely(core == NULL || runtime->options.measure_stacks ||
+                     !tni_stack_put_cached(&runtime->stacks, &core->stacks, task->body.fiber.stack)))
+        tni_run_release_stack_slowly(core, task);
+}
+
+/* tni_task_free for a caller that may hold the core. */
+__attribute__((always_inline)) static inline void tni_run_free_last(tni_core *core, tn_task *task)
+{
+    if (tni_unlikely(core == NULL || task->hooks != NULL))
+        tni_task_free(task);
+    else
+        tni_run_free_header(core, task);
+}
+
+/* tn_waker_wake for a caller that may hold the core. */
+__attribute__((always_inline)) static inline void tni_run_wake_joiner(tni_core *core, tn_waker *joiner)
+{
+    tn_task *task = tni_task_of(joiner);
+
+    if (tni_unlikely(core == NULL || task->runtime != core->runtime)) {
+        tn_waker_wake(joiner);
+        return;
+    }
+    tni_order_release();
+    if (tni_task_spend_waker(task))
+        tni_schedule_ready_on(core, task);
+}
+
+/* Publishes the end of the task: wakes the joiner, and gives back the scheduler's reference. */
+__attribute__((always_inline)) static inline void tni_run_publish_end(tni_core *core, tn_task *task)
+{
+    tn_waker *joiner = NULL;
+
+    /* A thread that joins, or checks whether the task has ended, holds a reference. Acquire: if the scheduler's is the only
+     * one, all uses of the other references are over, and none can begin: a walk's reference never joins. */
+    if (tni_a64_load(&task->state, TNI_ACQUIRE) / TNI_TASK_REF > 1)
+        joiner = tni_wait_end(&task->join);
+    if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
+        tni_run_free_last(core, task);
+    if (joiner != NULL)
+        tni_run_wake_joiner(core, joiner);
+}
+
+/* Inline: with and without a core it is different code. */
+__attribute__((always_inline)) static inline void tni_run_finish(tni_core *core, tn_task *task)
+{
+    tn_runtime *runtime = task->runtime;
+
+    if (task->kind == TNI_TASK_FIBER && task->body.fiber.stack != NULL)
+        tni_run_release_stack(core, task);
+    tni_timer_disarm(task);
+    if (core != NULL)
+        tni_count(&core->counts.finished, 1);
+    else
+        tni_count_shared(&runtime->external.finished, 1);
+    tni_run_publish_end(core, task);
+    tni_runtime_task_ended(runtime);
+}
+
+/* For tni_run_complete: the last run of a task is over, on a thread that has no core. */
+void tni_run_finish_without_core(tn_task *task);
 
 /* For tni_run_complete: a run that suspended. */
 __attribute__((always_inline)) static inline void tni_run_suspended(tni_core *core, tn_task *task)
@@ -59,7 +128,10 @@ __attribute__((always_inline)) static inline void tni_run_complete(tni_core *cor
         tni_run_suspended(core, task);
         break;
     case TNI_RUN_ENDED:
-        tni_run_ended(core, task);
+        if (tni_likely(core != NULL))
+            tni_run_finish(core, task);
+        else
+            tni_run_finish_without_core(task);
         break;
     case TNI_RUN_YIELDED:
     case TNI_RUN_YIELDED_IN_WAIT:
