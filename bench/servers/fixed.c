@@ -123,12 +123,10 @@ bool fixed_has_blocking_tasks(const fixed_options *options)
     return options->block != FIXED_BLOCK_NEVER && options->block != FIXED_BLOCK_SOME;
 }
 
-void fixed_block_some(const fixed_options *options, size_t count)
+void fixed_block_for(size_t count)
 {
     static atomic_ulong requests;
 
-    if (options->block != FIXED_BLOCK_SOME)
-        return;
     for (size_t i = 0; i < count; i++)
         if (atomic_fetch_add_explicit(&requests, 1, memory_order_relaxed) % FIXED_SOME == 0)
             sleep_in_thread(FIXED_SOME_MS);

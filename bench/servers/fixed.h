@@ -51,8 +51,16 @@ int fixed_listen(const fixed_options *options);
 /* Whether there are tasks that block. */
 bool fixed_has_blocking_tasks(const fixed_options *options);
 
-/* In the handler of `count` requests: blocks the calling thread for each one that blocks, by sleep(3)'s system call. */
-void fixed_block_some(const fixed_options *options, size_t count);
+/* For the following: some requests block. */
+void fixed_block_for(size_t count);
+
+/* In the handler of `count` requests: blocks the calling thread for each one that blocks, by sleep(3)'s system call. Inline: where
+ * none does, it is one branch. */
+static inline void fixed_block_some(const fixed_options *options, size_t count)
+{
+    if (options->block == FIXED_BLOCK_SOME)
+        fixed_block_for(count);
+}
 
 /* Blocks the calling thread for FIXED_BLOCK_MS, by sleep(3)'s system call or by a busy loop. */
 void fixed_block_thread(enum fixed_block block);
