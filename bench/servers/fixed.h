@@ -54,8 +54,8 @@ bool fixed_has_blocking_tasks(const fixed_options *options);
 /* For the following: some requests block. */
 void fixed_block_for(size_t count);
 
-/* In the handler of `count` requests: blocks the calling thread for each one that blocks, by sleep(3)'s system call. Inline: where
- * none does, it is one branch. */
+/* In the handler of `count` requests: blocks the calling thread for each one that blocks, by sleep(3)'s system call. Inline:
+ * where none does, it is one branch. */
 static inline void fixed_block_some(const fixed_options *options, size_t count)
 {
     if (options->block == FIXED_BLOCK_SOME)
