@@ -171,8 +171,7 @@ static bool start_waiting(tn_oneshot *oneshot, tn_waker *waker)
         word = tni_a64_load(&oneshot->word, TNI_RELAXED); /* relaxed: the CAS verifies it */
     }
     /* Relaxed: published by the CAS; a sender that reads it earlier fails, because the epoch has changed. */
-    tni_task_ref(tni_task_of(waker));
-    tni_aptr_store(&oneshot->waker, waker, TNI_RELAXED);
+    tni_aptr_store(&oneshot->waker, tn_waker_retain(waker), TNI_RELAXED);
     while (!(word & (SENDER_GONE | CLOSED)))
         /* Publishes the waker; on failure observes the element. Partners: sender_leave, tn_oneshot_close. */
         if (tni_a64_cas(&oneshot->word, &word, (word + EPOCH) | WAITING, TNI_ACQ_REL))
