@@ -195,6 +195,35 @@ Test(signals, reach_each_listener)
     tt_runtime_destroy(first);
 }
 
+static void *send_to_process(void *arg)
+{
+    tt_check_eq(kill(getpid(), SIGUSR1), 0);
+    return arg;
+}
+
+/* Its worker is the thread that is inside tn_block_on, which may sleep when the signal comes. */
+Test(signals, work_in_a_current_thread_runtime)
+{
+    tn_options options = tt_options();
+    tn_signal *signals;
+    tn_runtime *runtime;
+    pthread_t sender;
+    void *result;
+
+    options.flavor = TN_CURRENT_THREAD;
+    options.workers = 0;
+    options.worker_cpus = NULL;
+    cr_assert_eq(tn_runtime_create(&runtime, &options), 0);
+    cr_assert_eq(tn_block_on(runtime, select_and_cancel, NULL, NULL), 0);
+    signals = open_signals(runtime, both, 1);
+    sender = tt_thread_start(send_to_process, NULL);
+    cr_assert_eq(tn_block_on(runtime, wait_for_one, signals, &result), 0);
+    cr_assert_eq((intptr_t)result, SIGUSR1);
+    tt_thread_join(sender);
+    tn_signal_close(signals);
+    tt_runtime_destroy(runtime);
+}
+
 /* --- The former disposition ------------------------------------------------------------------------------------------------ */
 
 static atomic_uint calls;
