@@ -43,7 +43,8 @@ void resp_free(resp_request *request)
     g_byte_array_unref(request->bytes);
 }
 
-/* The bytes of the reader are valid only until it reads on. Those of the request move as it grows, so resp_read finds them. */
+/* GLib ends the program if there is no memory, as redis-server does; so a request has a limit. The bytes of the reader are valid
+ * only until it reads on. Those of the request move as it grows, so resp_read finds them. */
 static int add(resp_request *request, const char *data, size_t size)
 {
     tn_bytes argument = {NULL, size};
