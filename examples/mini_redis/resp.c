@@ -107,7 +107,7 @@ static int read_request(resp_request *request, tn_reader *from)
         request->error = "invalid multibulk length";
     if (request->error != NULL)
         return TN_EBADMSG;
-    while (rc == 1 && count-- > 0)
+    for (; count > 0 && rc == 1; count--)
         rc = read_argument(request, from);
     return rc;
 }
