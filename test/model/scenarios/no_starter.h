@@ -70,6 +70,12 @@ void tni_reporter_check_waits(tn_runtime *runtime)
     (void)runtime;
 }
 
+bool tni_reporter_takes_last(const tn_runtime *runtime)
+{
+    (void)runtime;
+    return false;
+}
+
 void tni_reporter_give_last(tn_runtime *runtime, tn_task *task)
 {
     (void)runtime, (void)task;
