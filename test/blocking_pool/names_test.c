@@ -98,7 +98,7 @@ static void *ask_nonsense(void *arg)
 {
     static const char *const hosts[] = {
         "",           ".",     "a..b",      ".a",        "a b",      "-a",         "a-", "a.-b", "a/b", "b\xc3\xbc.test",
-        "0x7f.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "2130706433", "a\n"};
+        "0x7f.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "2130706433", "a\n", "10.300.1.1", "1.2.3.256"};
     static const char *const services[] = {"", "65536", "99999999", "a b", "-1 ", "80/tcp"};
     char label[80];
     char host[300];
@@ -186,6 +186,8 @@ static void *ask_for_numbers(void *arg)
     tn_names names;
 
     tt_check(tn_resolve(NULL, "192.0.2.1", "65535", &names) == 0 && names.count == 1 && has(&names, "192.0.2.1:65535"));
+    tn_names_fini(&names);
+    tt_check(tn_resolve(NULL, "10.255.0.255", "1", &names) == 0 && names.count == 1 && has(&names, "10.255.0.255:1"));
     tn_names_fini(&names);
     tt_check(tn_resolve(NULL, "2001:db8::1", NULL, &names) == 0 && names.count == 1 && has(&names, "[2001:db8::1]:0"));
     tn_names_fini(&names);
