@@ -32,6 +32,13 @@ SCRATCH = os.path.join(ROOT, "build", "mutate")
 EQUIVALENT = os.path.join(TOOLS, "equivalent.txt")
 LAYERS = ("runtime", "sync", "blocking_pool", "net")
 LEFT_OUT = ("runtime/sim/",)  # not part of the library
+# The tests of a layer: those of the libraries in its folders too, and for the OS layer of processes those that start some.
+TESTS = {
+    "runtime": r"runtime/[^@]*|net/process_\w+",
+    "sync": r"sync/[^@]*",
+    "blocking_pool": r"blocking_pool/[^@]*",
+    "net": r"(net|tls|admin)/[^@]*",
+}
 
 # What is no ordinary statement: checks of the program itself, counters, text for people.
 NO_STATEMENT = re.compile(r"\b(tni_\w*assert\w*|_Static_assert|static_assert|tni_count\w*|__builtin_prefetch|\w*prefetch\w*)\b")
@@ -69,6 +76,8 @@ def without_comments(text):
 def returned(value):
     if value in ("true", "false"):
         return ["false" if value == "true" else "true"]
+    if value == "NULL":
+        return []
     if value == "0":
         return ["-1"]
     return ["0"]
@@ -159,17 +168,16 @@ class Tests:
             kept = os.path.join(SCRATCH, f"coverage-{layer}-{coverage.version(ROOT, files())}.json")
             if self.fresh or not os.path.exists(kept):
                 print(f"measures which tests of {layer} execute which lines", flush=True)
-                tests = {name: test for name, test in self.all.items() if re.fullmatch(rf"{layer}/[^@]*", name)}
+                tests = {name: test for name, test in self.all.items() if re.fullmatch(TESTS[layer], name)}
                 self.make(tests.values())
                 coverage.measure(self.build, layer, tests, os.cpu_count()).save(kept)
             self.coverages[layer] = coverage.load(kept)
         return self.coverages[layer]
 
-    def of(self, change):
-        """The tests of its layer that execute the line, the likeliest first; then their simulated ones."""
-        layer, stem = change.file.split("/")[0], os.path.basename(change.file).rpartition(".")[0]
+    def of(self, change, known):
+        """The tests that execute the line, the likeliest first; then their simulated ones. `known`: the coverage of its layer."""
+        stem = os.path.basename(change.file).rpartition(".")[0]
         killers = self.killers.get(change.file, [])
-        known = self.coverage_of(layer)
         names = known.tests_of(change.file, change.line)
         names.sort(
             key=lambda name: (
@@ -178,16 +186,16 @@ class Tests:
                 known.seconds[name],
             )
         )
-        return [*names, *(f"sim/{name}" for name in names if f"sim/{name}" in self.all)]
+        simulated = self.build.sources_of(change.file, rebuild.SIMULATOR)
+        return [*names, *(f"sim/{name}" for name in names if simulated and f"sim/{name}" in self.all)]
 
-    def fails(self, name, objects):
-        """Whether the test fails with the changed objects."""
+    def fails(self, name, objects, seconds):
+        """Whether the test fails with the changed objects. `seconds`: that it takes without a change."""
         part = rebuild.SIMULATOR if name.startswith("sim/") else rebuild.LIBRARY
         test = self.all[name]
         self.make([test])
         program = self.build.link(test.target, objects(part))
-        ordinary = name.removeprefix("sim/")
-        limit_s = 5 * self.coverage_of(ordinary.split("/")[0]).seconds[ordinary] + 20
+        limit_s = 5 * seconds + 20
         return test.run(program, limit_s, TN_TEST_SCALE="10" if part == rebuild.LIBRARY else "2") not in (0, 77)
 
     def attempt(self, change):
@@ -204,9 +212,10 @@ class Tests:
 
         try:
             objects(rebuild.LIBRARY)
-            names = self.of(change)
+            known = self.coverage_of(change.file.split("/")[0])
+            names = self.of(change, known)
             for name in names:
-                if self.fails(name, objects):
+                if self.fails(name, objects, known.seconds[name.removeprefix("sim/")]):
                     self.killers.setdefault(change.file, []).insert(0, name)
                     return "killed", name
             return "survived", f"{len(names)} tests pass" if names else "no test executes the line"

@@ -12,6 +12,7 @@ import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBRARY, SIMULATOR = "tournant_objects.dir", "tournant_sim_objects.dir"
+OF_PART = {LIBRARY: (LIBRARY, "tournant_tls_objects.dir", "tournant_admin_objects.dir"), SIMULATOR: (SIMULATOR,)}
 
 
 class CannotBuild(Exception):
@@ -40,9 +41,11 @@ class Build:
         with open(os.path.join(self.path, "compile_commands.json"), encoding="utf-8") as file:
             entries = json.load(file)
         self.commands = {
-            part: {e["file"]: e for e in entries if f"/{part}/" in e["command"]} for part in (LIBRARY, SIMULATOR)
+            part: {e["file"]: e for e in entries if any(f"/{each}/" in e["command"] for each in OF_PART[part])}
+            for part in (LIBRARY, SIMULATOR)
         }
         self.deps = None
+        self.replaced = {}  # {OBJECT: that of the build in whose place it is linked}
 
     # --- Objects ----------------------------------------------------------------------------------------------------------------
 
@@ -57,7 +60,7 @@ class Build:
         for block in self.deps:
             head, *lines = block.split("\n")
             names = [os.path.normpath(os.path.join(self.path, line.strip())) for line in lines]
-            if f"/{part}/" in head and path in names:
+            if any(f"/{each}/" in head for each in OF_PART[part]) and path in names:
                 found.update(name for name in names if name in self.commands[part])
         return sorted(found)
 
@@ -81,7 +84,9 @@ class Build:
         copy = os.path.join(folder, os.path.relpath(source, ROOT).replace("/", "_"))
         shutil.copy(contents, copy)
         line = [copy if word == source else word for word in shlex.split(entry["command"])]
-        line[line.index("-o") + 1] = copy + ".o"
+        output = line.index("-o") + 1
+        self.replaced[copy + ".o"] = line[output]
+        line[output] = copy + ".o"
         at = next(i for i, word in enumerate(line) if re.search(r"(cc|clang)(-\d+)?$", word) and not word.endswith("ccache")) + 1
         line[at:at] = [word for name in quoted for word in ("-iquote", name)]
         run([*line, "-w", *flags], entry["directory"])
@@ -90,14 +95,21 @@ class Build:
     # --- Programs ---------------------------------------------------------------------------------------------------------------
 
     def link(self, target, objects, flags=()):
-        """The program `target` of the build, with these objects instead of the archive's."""
+        """The program `target` of the build, with these objects instead of its own and the archive's. Those of libraries that
+        the program does not use are left out."""
         line = run(["ninja", "-t", "commands", "-s", target], self.path).strip().splitlines()[-1]
         line = line[line.index("&& ") + 3 : line.rindex(" &&")] if line.startswith(": &&") else line
         words = shlex.split(line)
         output = os.path.join(self.scratch, os.path.basename(target))
         words[words.index("-o") + 1] = output
         at = words.index("-o") + 2
-        words[at:at] = [*objects, *flags]
+        words[at:at] = flags
+        for each in objects:
+            old = self.replaced[each]
+            if old in words:
+                words[words.index(old)] = each
+            elif f"/{LIBRARY}/" in old or f"/{SIMULATOR}/" in old:  # in the archive
+                words.insert(at, each)
         run(words, self.path)
         return output
 
