@@ -96,9 +96,10 @@ static void run(tn_entry_fn entry, void *arg)
 
 static void *ask_nonsense(void *arg)
 {
-    static const char *const hosts[] = {
-        "",           ".",     "a..b",      ".a",        "a b",      "-a",         "a-", "a.-b", "a/b", "b\xc3\xbc.test",
-        "0x7f.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "2130706433", "a\n", "10.300.1.1", "1.2.3.256"};
+    static const char *const hosts[] = {"",           ".",     "a..b",       ".a",        "a b",
+                                        "-a",         "a-",    "a.-b",       "a/b",       "b\xc3\xbc.test",
+                                        "0x7f.0.0.1", "1.2.3", "1.2.3.4.5",  "256.1.1.1", "01.2.3.4",
+                                        "2130706433", "a\n",   "10.300.1.1", "1.2.3.256"};
     static const char *const services[] = {"", "65536", "99999999", "a b", "-1 ", "80/tcp"};
     char label[80];
     char host[300];
