@@ -82,6 +82,7 @@ static int listen_unix(tn_admin *admin, tn_listener **out)
 {
     const char *path = admin->address + strlen("unix:");
     struct sockaddr_un name = {.sun_family = AF_UNIX};
+    bool known;
     int fd;
     int rc;
 
@@ -95,10 +96,14 @@ static int listen_unix(tn_admin *admin, tn_listener **out)
     if (fchmod(fd, S_IRUSR | S_IWUSR) != 0 || bind(fd, (const struct sockaddr *)&name, sizeof name) != 0) {
         rc = -errno;
     } else {
-        rc = stat(path, &admin->file) != 0 || listen(fd, 128) != 0 ? -errno : tn_listener_open(admin->own, out, fd);
+        known = stat(path, &admin->file) == 0;
+        rc = !known || listen(fd, 128) != 0 ? -errno : tn_listener_open(admin->own, out, fd);
         if (rc == 0)
             return 0;
-        remove_file(admin);
+        if (known)
+            remove_file(admin);
+        else
+            (void)unlink(path); /* which file it is cannot be compared; the next start would find it in use */
     }
     (void)close(fd);
     return rc;
@@ -118,8 +123,11 @@ static int listen_tcp(tn_admin *admin, tn_listener **out)
         return TN_EACCES;
     options.runtime = admin->own;
     rc = tn_tcp_listen(out, admin->address, &options);
-    if (rc == 0)
-        rc = tn_listener_address(*out, admin->address, sizeof admin->address);
+    if (rc != 0)
+        return rc;
+    rc = tn_listener_address(*out, admin->address, sizeof admin->address);
+    if (rc != 0)
+        tn_listener_close(*out);
     return rc;
 }
 

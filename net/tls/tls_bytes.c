@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 
 #define LARGEST ((size_t)1 << 30)
 
@@ -80,8 +81,12 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *done)
 
     BIO_clear_retry_flags(bio);
     *done = 0;
-    if (tni_tls_bytes_count(&pair->out) + size > OUTPUT_LARGEST || !tni_tls_bytes_append(&pair->out, data, size))
+    if (tni_tls_bytes_count(&pair->out) + size > OUTPUT_LARGEST)
         return 0; /* without a retry flag it is the end of the session */
+    if (!tni_tls_bytes_append(&pair->out, data, size)) {
+        ERR_raise(ERR_LIB_BIO, ERR_R_MALLOC_FAILURE); /* so the call returns TN_ENOMEM */
+        return 0;
+    }
     *done = size;
     return 1;
 }

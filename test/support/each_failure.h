@@ -184,7 +184,7 @@ static void tt_fail_all(tt_failures *all)
         tt_expect_threads(threads);
 }
 
-static void tt_fail_each(tt_failing what, const tt_function *functions, unsigned count)
+static inline void tt_fail_each(tt_failing what, const tt_function *functions, unsigned count)
 {
     tt_fail_all(&(tt_failures){.what = what, .functions = functions, .count = count});
 }
