@@ -15,14 +15,14 @@ import os
 import sys
 
 from kit import packages
-from style import atomics, cancellation, cases, cases_folders, cases_pages, cases_prose, contracts, figures, folders, hops, layers
-from style import layout, locks, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
+from style import atomics, cancellation, cases, cases_folders, cases_pages, cases_prose, contracts, failures, figures, folders
+from style import hops, layers, layout, locks, mutants, names, os_layer, picture, prefixes, readmes, sizes, spdx, spelling, words
 from style.source import Tree
 
 CHECKS = (sizes, names, layers, folders, prefixes, os_layer, atomics, locks, readmes, mutants, figures, words,
           hops, picture, cancellation)
 BY_PROGRAMS = (layout, spelling)  # each names its PROGRAM, which is installed when it is missing
-WHOLE_FILES = (contracts, spdx)  # what the cases of the other rules, which are pieces of files, do not have
+WHOLE_FILES = (contracts, failures, spdx)  # what the cases of the other rules, which are pieces of files, do not have
 APART = BY_PROGRAMS + WHOLE_FILES
 STRICT = ("word",)  # rules that do not hold everywhere yet
 TEXTS = (".c", ".h", ".S", ".py", ".cmake", ".md", ".dot", ".svg", "CMakeLists.txt", "mutants.txt")

@@ -45,6 +45,7 @@ def contract(text, declaration="TN_API int tn_f(void);"):
 
 
 BAD += [
+    ("failure", contract("Does f. " + SLOTS.replace("Errors: none.", "Errors: TN_ENOMEM."))),
     ("contract", contract("Does f.")),
     ("contract", contract("Does f. " + SLOTS.replace("Errors: none. ", ""))),
     ("contract", contract("Does f. Errors: none. " + SLOTS.replace("Errors: none. ", ""))),
