@@ -192,10 +192,18 @@ static void ignore_line(void *ctx, const char *line)
     (void)line;
 }
 
+static int go_on(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
 static int use_dump(void)
 {
+    int rc = tn_dump_grouped(tn_runtime_current(), ignore_line, NULL);
+
     tn_dump(tn_runtime_current(), ignore_line, NULL);
-    return tn_dump_grouped(tn_runtime_current(), ignore_line, NULL);
+    return rc == 0 ? tn_dump_grouped_pausing(tn_runtime_current(), ignore_line, go_on, NULL) : rc;
 }
 
 static void *start_dumps(void *arg)
