@@ -126,7 +126,7 @@ static int use_signal(void)
 
     if (rc != 0)
         return rc;
-    tt_check(kill(getpid(), SIGUSR2) == 0);
+    tt_check(raise(SIGUSR2) == 0); /* to this thread: before it returns, also if the wait fails */
     rc = tn_signal_wait(signals);
     tn_signal_close(signals);
     return rc > 0 ? 0 : rc;
