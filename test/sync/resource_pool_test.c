@@ -14,7 +14,7 @@ typedef struct {
     uint64_t open_ns; /* how long an open takes */
     int open_rc;
     unsigned bad; /* the check of this one fails */
-    unsigned checks;
+    atomic_uint checks;
 } workshop;
 
 static int shop_open(void *arg, void **resource)
@@ -48,7 +48,7 @@ static int shop_check(void *arg, void *resource)
 {
     workshop *shop = arg;
 
-    shop->checks++;
+    atomic_fetch_add(&shop->checks, 1);
     return (uintptr_t)resource == shop->bad ? TN_ECONNRESET : 0;
 }
 
