@@ -201,7 +201,7 @@ class Many(ProxyCase):
             self.assertEqual(server.recv(10), b"ping")
             server.sendall(b"pong")
             self.assertEqual(client.recv(10), b"pong")
-        self.assertGreaterEqual(proxy.files() - before, 2 * count - 10)  # a few were open only at the first look
+        self.assertGreaterEqual(proxy.files() - before, 2 * count - 10)  # a few were open only before
         for pair in pairs:
             for conn in pair:
                 conn.close()
