@@ -60,9 +60,10 @@ static void *close_wakes(void *arg)
         open_pair(ends, arg);
         reader = tt_spawn(readers[i % 2], tn_stream_retain(ends[0]));
         writer = tt_spawn(writers[i / 2], ends[0]);
-        do /* until both have begun */
-            ns_settle();
-        while (tn_try_read(ends[0], &byte, 1) != TN_EBUSY || tn_try_write(ends[0], &byte, 1) != TN_EBUSY);
+        ns_until_rests(reader); /* a try before that could make its read fail */
+        ns_until_rests(writer);
+        tt_check_eq(tn_try_read(ends[0], &byte, 1), TN_EBUSY);
+        tt_check_eq(tn_try_write(ends[0], &byte, 1), TN_EBUSY);
         tt_check(!tn_task_is_finished(reader) && !tn_task_is_finished(writer));
         tt_check_eq(tn_read(ends[0], &byte, 1), TN_EBUSY);
         tt_check_eq(tn_try_read(ends[0], &byte, 1), TN_EBUSY);
@@ -161,7 +162,7 @@ static void *close_the_only_reference(void *arg)
     (void)arg;
     ns_tcp_pair(ends);
     task = tt_spawn(read_one, ends[0]);
-    ns_settle();
+    ns_until_rests(task);
     tn_stream_close(ends[0]);
     tt_check_eq((intptr_t)tt_join(task), TN_EBADF);
     tn_stream_close(ends[1]);
@@ -183,7 +184,7 @@ static void *cancel_waits(void *arg)
     open_pair(ends, arg);
     for (int i = 0; i < 4; i++) {
         tn_task *task = tt_spawn(entries[i], ends[0]);
-        ns_settle();
+        ns_until_rests(task);
         tt_check(!tn_task_is_finished(task));
         tn_cancel(task);
         tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
@@ -256,7 +257,8 @@ static void *close_ready_future(void *arg)
     tn_ready_init(&futures[1], ends[0], TN_WRITABLE);
     for (int i = 0; i < 2; i++)
         tasks[i] = tt_spawn(await_ready, &futures[i].base);
-    ns_settle();
+    for (int i = 0; i < 2; i++)
+        ns_until_rests(tasks[i]);
     tt_check(!tn_task_is_finished(tasks[0]));
     tt_check(!tn_task_is_finished(tasks[1]));
     tn_stream_close(tn_stream_retain(ends[0]));
@@ -364,7 +366,7 @@ static void *close_listener(void *arg)
     tn_cancel(task);
     tt_check_eq((intptr_t)tt_join(task), TN_ECANCELED);
     task = tt_spawn(accept_one, listener);
-    ns_settle();
+    ns_until_rests(task);
     tn_listener_close(tn_listener_retain(listener));
     tt_check_eq((intptr_t)tt_join(task), TN_EBADF);
     tt_check_eq(listen_again(&again, address), 0);

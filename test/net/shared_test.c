@@ -298,7 +298,7 @@ static void *shared_listener(void *arg)
     int fds[2];
 
     (void)arg;
-    ns_settle();
+    ns_until_rests(acceptor);
     tn_listener_close(listener);
     tt_check((intptr_t)tt_join(acceptor) < 0);
     for (int i = 0; i < 2; i++)
@@ -327,7 +327,7 @@ static void *listen_again(void *arg)
     int rc = TN_EADDRINUSE;
 
     (void)arg;
-    ns_settle();
+    ns_until_rests(acceptor);
     tn_listener_close(listener);
     tt_check((intptr_t)tt_join(acceptor) < 0);
     for (int i = 0; i < 1000 && rc == TN_EADDRINUSE; i++) { /* the loop may keep the socket for a moment */
