@@ -17,9 +17,13 @@ void tni_holder_set_slowly(tni_holder *holder)
 uint64_t tni_holder_awaited(const tn_future *awaited)
 {
     const tni_holder *holder = tni_mutex_awaited(awaited);
+    uint64_t key;
 
     if (holder == NULL)
         holder = tni_rwlock_awaited(awaited);
     /* Relaxed: what the holder wrote before it rested is observed by the borrow of that task (README.md, "Holders"). */
-    return holder != NULL ? tni_a64_load(&holder->key, TNI_RELAXED) : 0;
+    if (holder == NULL)
+        return 0;
+    key = tni_a64_load(&holder->key, TNI_RELAXED);
+    return key != 0 ? key : TNI_HOLDERS_UNRECORDED;
 }

@@ -12,6 +12,8 @@
 
 /* Each runtime in the mode has a number. A holder is recorded as that number above the task's id in so many bits. */
 #define TNI_HOLDERS_ID_BITS 44
+/* In place of a key: the holder of the lock is not known. */
+#define TNI_HOLDERS_UNRECORDED UINT64_C(1)
 
 /* 0 and 1; in the mode, and with ThreadSanitizer, two values that no lock word has. */
 __attribute__((visibility("hidden"))) extern tni_a32 tni_holders_free;

@@ -111,7 +111,8 @@ uint64_t tni_runtime_live(const tn_runtime *runtime);
 /* Returns a number that changes whenever a task has run. */
 uint64_t tni_runtime_runs(const tn_runtime *runtime);
 
-/* Returns the task as the holder of a lock: a number that no other task of the process has; 0: its runtime records none. */
+/* Returns the task as the holder of a lock: a number that no other task of the process has, within
+ * 2^20 runtimes with this mode, and 2^44 ids; 0: its runtime records none. */
 static inline uint64_t tni_runtime_holder_key(const tn_task *task)
 {
     uint64_t upper = task->runtime->holders;

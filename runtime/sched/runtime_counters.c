@@ -44,10 +44,11 @@ int tn_runtime_counters(const tn_runtime *runtime, unsigned index, tn_counters *
 
 uint64_t tni_runtime_runs(const tn_runtime *runtime)
 {
-    uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_RELAXED); /* on workers without a core; relaxed: as below */
+    uint64_t sum = tni_a64_load(&runtime->external.polls, TNI_ACQUIRE); /* on workers without a core; acquire: as below */
 
     for (unsigned i = 0; i < runtime->core_count; i++)
-        /* Relaxed: compared with a later sum. */
-        sum += tni_a64_load(&runtime->cores[i]->counts.polls, TNI_RELAXED);
+        /* Acquire: what follows observes that a task whose run is in the sum runs, or has run; partner: tni_count. Weaker, a
+         * check for cycles could take it for one that still rests. */
+        sum += tni_a64_load(&runtime->cores[i]->counts.polls, TNI_ACQUIRE);
     return sum;
 }

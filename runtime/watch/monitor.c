@@ -163,13 +163,12 @@ static void *monitor_main(void *arg)
         uint64_t due_ns;
         uint64_t now_ns;
         bool maintain_again;
-        bool waits_again;
         tni_futex_wait(&monitor->stop, 0, next_ns);
         now_ns = tni_clock_ns();
         maintain_again = tni_runtime_request_starter(runtime, now_ns);
         tni_worker_limit_request(runtime, now_ns);
-        waits_again = tni_wait_graph_request(runtime, now_ns);
-        if (tni_stuck_report(runtime, now_ns) || waits_again)
+        (void)tni_wait_graph_request(runtime, now_ns);
+        if (tni_stuck_report(runtime, now_ns))
             quiet_since_ns = now_ns;
         if (check_cores(runtime, &due_ns)) {
             quiet_since_ns = now_ns;

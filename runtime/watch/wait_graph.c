@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/heap_sort.h"
 #include "future/future.h"
+#include "os/os_memory.h"
 #include "sched/holder_upcalls.h"
 #include "sched/runtime.h"
 #include "watch/dump.h"
 #include "watch/reporter.h"
 #include "watch/task_inspect.h"
 
-/* At least this long between two checks. */
+/* At least this long from the end of a check to the next one. */
 #define PERIOD_NS (250 * TN_MS)
 /* Tasks in a cycle. A longer one is not reported. */
 #define LONGEST 64
@@ -51,6 +53,7 @@ struct tni_wait_graph {
     size_t size;
     bool no_memory;       /* in this check */
     bool moving;          /* in this check: a task runs, or is about to */
+    bool unrecorded;      /* in this check: a task waits for a lock without a record */
     cycle before[CYCLES]; /* cycles of the last check */
     size_t before_count;
     cycle now[CYCLES]; /* of this one */
@@ -84,7 +87,6 @@ void tni_wait_graph_destroy(tn_runtime *runtime)
 
     if (graph == NULL)
         return;
-    tni_free(&runtime->allocator, graph->edges, graph->size * sizeof *graph->edges);
     tni_free(&runtime->allocator, graph, sizeof *graph);
 }
 
@@ -96,15 +98,16 @@ bool tni_wait_graph_request(tn_runtime *runtime, uint64_t now_ns)
     if (graph == NULL)
         return false;
     /* Acquire: observes `unsettled`; partner: tni_wait_graph_check. */
-    if (tni_a32_load(&graph->served, TNI_ACQUIRE) != graph->asked)
-        return true; /* a check is being made, or waits for the log */
+    if (tni_a32_load(&graph->served, TNI_ACQUIRE) != graph->asked) {
+        graph->next_ns = now_ns + PERIOD_NS; /* from the end of the check, which may wait for the log */
+        return true;
+    }
     runs = tni_runtime_runs(runtime);
     if (runs == graph->runs && tni_a32_load(&graph->unsettled, TNI_RELAXED) == 0) /* relaxed: published by `served` */
         return false;
     if (now_ns >= graph->next_ns) {
         graph->runs = runs;
         graph->asked++;
-        graph->next_ns = now_ns + PERIOD_NS;
         tni_reporter_check_waits(runtime);
     }
     return true;
@@ -112,7 +115,8 @@ bool tni_wait_graph_request(tn_runtime *runtime, uint64_t now_ns)
 
 /* --- The edges -------------------------------------------------------------------------------------------------------------- */
 
-/* The task is borrowed. Returns the key of the task that it waits for; 0: not known, or it waits for something else. */
+/* The task is borrowed. Returns the key of the task that it waits for; TNI_HOLDERS_UNRECORDED: it waits for a lock whose holder
+ * is not known; 0: for something else. */
 static uint64_t waits_for(const tn_task *task)
 {
     const tn_task *joined;
@@ -123,20 +127,27 @@ static uint64_t waits_for(const tn_task *task)
     return joined != NULL ? tni_runtime_holder_key(joined) : tni_holder_awaited(task->awaited);
 }
 
-static bool has_room(const tn_runtime *runtime)
+static void free_edges(tni_wait_graph *graph)
 {
-    tni_wait_graph *graph = runtime->wait_graph;
-    size_t size = graph->size == 0 ? 256 : 2 * graph->size;
-    edge *larger;
+    if (graph->size > 0)
+        (void)tni_os_unmap(graph->edges, graph->size * sizeof(edge));
+    graph->edges = NULL;
+    graph->size = 0;
+}
+
+/* Mapped, because a task may be stuck inside the allocator. */
+static bool has_space(tni_wait_graph *graph)
+{
+    size_t size = graph->size == 0 ? 512 : 2 * graph->size; /* whole pages */
+    void *larger;
 
     if (graph->count < graph->size)
         return true;
-    larger = tni_alloc(&runtime->allocator, size * sizeof *larger, _Alignof(edge));
-    if (larger == NULL)
+    if (tni_os_map(size * sizeof(edge), &larger) != 0)
         return false;
     if (graph->count > 0)
-        memcpy(larger, graph->edges, graph->count * sizeof *larger);
-    tni_free(&runtime->allocator, graph->edges, graph->size * sizeof *larger);
+        memcpy(larger, graph->edges, graph->count * sizeof(edge));
+    free_edges(graph);
     graph->edges = larger;
     graph->size = size;
     return true;
@@ -153,13 +164,41 @@ static void visit(void *arg, tn_task *task)
     if (tni_task_inspect_borrow(task)) {
         next = waits_for(task);
         tni_task_inspect_return(task);
+        graph->unrecorded = graph->unrecorded || next == TNI_HOLDERS_UNRECORDED;
     } else if (!tni_task_waits_for_stack(task)) {
         graph->moving = true;
     }
-    graph->no_memory = next != 0 && !has_room(runtime);
-    if (next != 0 && !graph->no_memory)
+    graph->no_memory = next > TNI_HOLDERS_UNRECORDED && !has_space(graph);
+    if (next > TNI_HOLDERS_UNRECORDED && !graph->no_memory)
         graph->edges[graph->count++] = (edge){.key = tni_runtime_holder_key(task), .next = next, .task = task};
     tni_task_inspect_release(task);
+}
+
+static bool is_less(const void *of, size_t a, size_t b)
+{
+    const tni_wait_graph *graph = of;
+
+    return graph->edges[a].key < graph->edges[b].key;
+}
+
+static void swap(void *of, size_t a, size_t b)
+{
+    tni_wait_graph *graph = of;
+    edge moved = graph->edges[a];
+
+    graph->edges[a] = graph->edges[b];
+    graph->edges[b] = moved;
+}
+
+/* Lists the edges of all tasks, in the order of their keys. */
+static void collect(tn_runtime *runtime)
+{
+    tni_wait_graph *graph = runtime->wait_graph;
+
+    graph->count = 0;
+    graph->unrecorded = false;
+    tni_task_inspect_walk(runtime, visit, runtime);
+    tni_heap_sort(&(tni_heap){graph, is_less, swap}, graph->count);
 }
 
 static int by_key(const void *a, const void *b)
@@ -174,6 +213,8 @@ static edge *find(const tni_wait_graph *graph, uint64_t key)
 {
     edge wanted = {.key = key};
 
+    if (graph->count == 0)
+        return NULL;
     return bsearch(&wanted, graph->edges, graph->count, sizeof wanted, by_key);
 }
 
@@ -244,8 +285,10 @@ static void print(tn_runtime *runtime, size_t count)
     tni_dump d = tni_dump_to_log(runtime);
 
     d.names = tni_symbol_cache_create();
-    tni_dump_print(&d, "cycle of waits: %zu task%s for each other, and continue only if a wait ends otherwise", count,
-                   count == 1 ? " waits" : "s wait");
+    if (count == 1)
+        tni_dump_print(&d, "cycle of waits: 1 task waits for what it holds, and continues only if the wait ends otherwise");
+    else
+        tni_dump_print(&d, "cycle of waits: %zu tasks wait for each other, and continue only if a wait ends otherwise", count);
     for (size_t i = 0; i < count; i++) {
         const edge *at = graph->of[i];
         const tn_task *next = graph->of[(i + 1) % count]->task;
@@ -340,14 +383,16 @@ void tni_wait_graph_check(tn_runtime *runtime)
     tni_wait_graph *graph = runtime->wait_graph;
     bool unsettled;
 
-    graph->count = 0;
     graph->now_count = 0;
     graph->no_memory = false;
     graph->moving = false;
-    tni_task_inspect_walk(runtime, visit, runtime);
-    if (graph->count > 0)
-        qsort(graph->edges, graph->count, sizeof *graph->edges, by_key);
+    collect(runtime);
+    /* A task may have got the lock in its last run, and recorded it after the visit of the one that waits. If no task runs now,
+     * all runs that the monitor has counted are over, and a second walk observes what they recorded. */
+    if (graph->unrecorded && !graph->moving)
+        collect(runtime);
     find_cycles(runtime);
+    free_edges(graph);
     remember(graph);
     unsettled = graph->no_memory || graph->moving;
     for (size_t i = 0; i < graph->before_count; i++)
