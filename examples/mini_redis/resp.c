@@ -95,7 +95,7 @@ static int read_argument(resp_request *request, tn_reader *from)
 
 static int read_request(resp_request *request, tn_reader *from)
 {
-    int64_t count;
+    int64_t count = 0;
     tn_bytes line;
     int rc = tn_reader_line(from, &line, LINE_BYTES_MAX);
 
@@ -124,7 +124,7 @@ int resp_read(resp_request *request, tn_reader *from)
     g_array_set_size(request->arguments, 0);
     g_byte_array_set_size(request->bytes, 0);
     rc = read_request(request, from);
-    at = (const char *)request->bytes->data;
+    at = request->bytes->len > 0 ? (const char *)request->bytes->data : ""; /* an empty array has no data */
     for (guint i = 0; i < request->arguments->len; i++) {
         tn_bytes *argument = &g_array_index(request->arguments, tn_bytes, i);
         argument->data = at;
