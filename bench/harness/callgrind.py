@@ -27,7 +27,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C",
 ORDERED = re.compile(r"lock\s|xchg\w*\s.*\(|mfence\b|rdtscp?\b|fn?stcw\b|v?stmxcsr\b")
 LISTED = re.compile(r"\s*([0-9a-f]+):\t(\S.*)")
 
-# The functions of bench/virtual/clock.c: not counted, because the shipped library does not have them.
+# The functions of bench/virtual: not counted, because the shipped library does not have them.
 VIRTUAL = "__wrap_tni_"
 # valgrind hides the vDSO, so reading the clock is a system call under it. Elsewhere it is one `rdtsc`: counted as that.
 CLOCK = "clock_gettime"

@@ -37,7 +37,7 @@ void tni_injector_return(tni_injector *injector, tn_task *first, tn_task *last, 
     injector->first = first;
     if (injector->last == NULL)
         injector->last = last;
-    /* Relaxed: as in append_locked. */
+    /* Relaxed: as in tni_injector_append_locked. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) + count, TNI_RELAXED);
     tni_os_mutex_unlock(&injector->lock);
 }
@@ -55,7 +55,7 @@ unsigned tni_injector_take(tni_injector *injector, tn_task **tasks, unsigned max
     }
     if (injector->first == NULL)
         injector->last = NULL;
-    /* Relaxed: as in append_locked. */
+    /* Relaxed: as in tni_injector_append_locked. */
     tni_a32_store(&injector->length, tni_a32_load(&injector->length, TNI_RELAXED) - taken, TNI_RELAXED);
     tni_os_mutex_unlock(&injector->lock);
     return taken;

@@ -80,7 +80,7 @@ static void parent_alone(void *state)
     model_name(&h->runtime->cores[0]->lifo_slot, 8, "next");
 }
 
-/* Like finish in run.c, for a task on a core. */
+/* Like tni_run_finish (sched/run.h), for a task on a core. */
 static void end_on_core(house *h)
 {
     h->ends[0]++;

@@ -39,7 +39,7 @@ static tn_task *spawn(registry *r)
     return task;
 }
 
-/* Releases the scheduler's reference, like complete in run.c. */
+/* Releases the scheduler's reference, like tni_run_publish_end (sched/run.h). */
 static void end(tn_task *task)
 {
     if (tni_task_complete(task, TNI_TASK_REF) / TNI_TASK_REF == 1)
